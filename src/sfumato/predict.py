@@ -1,0 +1,131 @@
+"""Parameterizations: what the network's output F means, as one table.
+
+With x = alpha x0 + sigma eps every parameterization is a pair (p, q):
+
+    F  = p x0 + q eps                   the training target *is* this sum
+    D  = alpha q - sigma p
+    x0 = (q x - sigma F) / D
+    eps = (alpha F - p x) / D
+
+| name    | (p, q)                                          | source                                      |
+|---------|-------------------------------------------------|---------------------------------------------|
+| "eps"   | (0, 1)                                          | Ho et al. 2020                              |
+| "x0"    | (1, 0)                                          | Ho et al. 2020                              |
+| "v"     | (-sigma, alpha)                                 | Salimans & Ho 2022, eq. 12                  |
+| "flow"  | (-1, 1)                                         | Lipman et al. 2023; Liu et al. 2023         |
+| "score" | (0, -1/sigma)                                   | Song et al. 2021                            |
+| "edm"   | ((1 - c_skip alpha)/c_out, -c_skip sigma/c_out) | Karras et al. 2022, table 1; any alpha here |
+
+The one boundary is D = 0 (alpha = 0 for "eps" and "score", sigma = 0 for "x0"): there the output does not determine
+both x0 and eps, and `split` refuses by name.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+NAMES = ("eps", "x0", "v", "flow", "score", "edm")
+SIGMA_DATA = 0.5
+
+
+def expand(a: Tensor | float, x: Tensor) -> Tensor:
+    """A number, or one number a row, shaped to multiply `x` (B, ...) and cast to its dtype and device.
+
+    A (B,) float64 tensor times a float32 picture would silently become float64; this is the one place that casts.
+    """
+    a = torch.as_tensor(a)
+    if a.ndim == 1:
+        a = a.reshape(-1, *[1] * (x.ndim - 1))
+    elif a.ndim > 1:
+        raise ValueError(f"expected a number or one number a row, shape () or (B,), not {tuple(a.shape)}.")
+    return a.to(device=x.device, dtype=x.dtype)
+
+
+def coefficients(
+    name: str, alpha: Tensor | float, sigma: Tensor | float, *, sigma_data: float = SIGMA_DATA
+) -> tuple[Tensor, Tensor]:
+    """The pair (p, q) with F = p x0 + q eps, in the shape of `alpha` and `sigma` and at least float32.
+
+    `sigma_data` is the standard deviation of the data, used by "edm" alone: with
+    c_skip = alpha sigma_data^2 / n^2, c_out = sigma sigma_data / n and n^2 = alpha^2 sigma_data^2 + sigma^2 its pair is
+    (sigma / (sigma_data n), -alpha sigma_data / n), written so that nothing is divided by sigma. For a
+    variance-preserving schedule and sigma_data = 1 "edm" is minus "v".
+
+    Raises ValueError for an unknown name, and for "score" where sigma = 0.
+    """
+    alpha, sigma = torch.broadcast_tensors(_number(alpha), _number(sigma))
+    zero, one = torch.zeros_like(alpha), torch.ones_like(alpha)
+    match name:
+        case "eps":
+            return zero, one
+        case "x0":
+            return one, zero
+        case "v":
+            return -sigma, alpha
+        case "flow":
+            return -one, one
+        case "score":
+            if bool((sigma == 0).any()):
+                raise ValueError('The parameterization "score" is infinite at sigma = 0: keep t above 0.')
+            return zero, -1 / sigma
+        case "edm":
+            n = torch.hypot(alpha * sigma_data, sigma)
+            return sigma / (sigma_data * n), -alpha * sigma_data / n
+    raise ValueError(f"Unknown parameterization {name!r}: choose one of {', '.join(NAMES)}.")
+
+
+def target(
+    name: str,
+    x0: Tensor,
+    eps: Tensor,
+    alpha: Tensor | float,
+    sigma: Tensor | float,
+    *,
+    sigma_data: float = SIGMA_DATA,
+) -> Tensor:
+    """What the network is trained to say: p x0 + q eps. x0, eps (B, ...); alpha, sigma () or (B,).
+
+    Computed as the sum, never as (x0 - c_skip x)/c_out, which loses all digits at small sigma.
+    """
+    p, q = coefficients(name, alpha, sigma, sigma_data=sigma_data)
+    x0, eps = _float(x0), _float(eps)
+    return expand(p, x0) * x0 + expand(q, eps) * eps
+
+
+def split(
+    name: str,
+    F: Tensor,
+    x: Tensor,
+    alpha: Tensor | float,
+    sigma: Tensor | float,
+    *,
+    sigma_data: float = SIGMA_DATA,
+) -> tuple[Tensor, Tensor]:
+    """x0 and eps from the network's output F at x (B, ...): each straight from F, in float32 (or float64 if x is).
+
+    Deriving eps from x0 afterwards would divide rounding errors by sigma.
+
+    Raises ValueError where D = 0.
+    """
+    alpha, sigma = torch.broadcast_tensors(_number(alpha), _number(sigma))
+    p, q = coefficients(name, alpha, sigma, sigma_data=sigma_data)
+    D = alpha * q - sigma * p
+    if bool((D == 0).any()):
+        raise ValueError(
+            f'The parameterization "{name}" does not determine the picture and the noise at '
+            f"{'sigma = 0 (t = 0)' if name == 'x0' else 'alpha = 0 (t = 1)'}: keep t inside, or use v."
+        )
+    x = _float(x)
+    F = F.to(x.dtype)
+    x0 = expand(q / D, x) * x - expand(sigma / D, x) * F
+    eps = expand(alpha / D, x) * F - expand(p / D, x) * x
+    return x0, eps
+
+
+def _float(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _number(a: Tensor | float) -> Tensor:
+    return _float(a) if isinstance(a, Tensor) else torch.tensor(a, dtype=torch.float64)
