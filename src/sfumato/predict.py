@@ -54,24 +54,24 @@ def coefficients(
 
     Raises ValueError for an unknown name, and for "score" where sigma = 0.
     """
-    alpha, sigma = torch.broadcast_tensors(_number(alpha), _number(sigma))
-    zero, one = torch.zeros_like(alpha), torch.ones_like(alpha)
+    a, s = _pair(alpha, sigma)
+    zero, one = torch.zeros_like(a), torch.ones_like(a)
     match name:
         case "eps":
             return zero, one
         case "x0":
             return one, zero
         case "v":
-            return -sigma, alpha
+            return -s, a
         case "flow":
             return -one, one
         case "score":
-            if bool((sigma == 0).any()):
+            if bool((s == 0).any()):
                 raise ValueError('The parameterization "score" is infinite at sigma = 0: keep t above 0.')
-            return zero, -1 / sigma
+            return zero, -1 / s
         case "edm":
-            n = torch.hypot(alpha * sigma_data, sigma)
-            return sigma / (sigma_data * n), -alpha * sigma_data / n
+            n = torch.hypot(a * sigma_data, s)
+            return s / (sigma_data * n), -a * sigma_data / n
     raise ValueError(f"Unknown parameterization {name!r}: choose one of {', '.join(NAMES)}.")
 
 
@@ -108,9 +108,9 @@ def split(
 
     Raises ValueError where D = 0.
     """
-    alpha, sigma = torch.broadcast_tensors(_number(alpha), _number(sigma))
-    p, q = coefficients(name, alpha, sigma, sigma_data=sigma_data)
-    D = alpha * q - sigma * p
+    a, s = _pair(alpha, sigma)
+    p, q = coefficients(name, a, s, sigma_data=sigma_data)
+    D = a * q - s * p
     if bool((D == 0).any()):
         raise ValueError(
             f'The parameterization "{name}" does not determine the picture and the noise at '
@@ -118,8 +118,8 @@ def split(
         )
     x = _float(x)
     F = F.to(x.dtype)
-    x0 = expand(q / D, x) * x - expand(sigma / D, x) * F
-    eps = expand(alpha / D, x) * F - expand(p / D, x) * x
+    x0 = expand(q / D, x) * x - expand(s / D, x) * F
+    eps = expand(a / D, x) * F - expand(p / D, x) * x
     return x0, eps
 
 
@@ -127,5 +127,6 @@ def _float(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def _number(a: Tensor | float) -> Tensor:
-    return _float(a) if isinstance(a, Tensor) else torch.tensor(a, dtype=torch.float64)
+def _pair(alpha: Tensor | float, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
+    a, s = (_float(n) if isinstance(n, Tensor) else torch.tensor(n, dtype=torch.float64) for n in (alpha, sigma))
+    return (a, s) if a.shape == s.shape else (a.expand_as(a * s), s.expand_as(a * s))
