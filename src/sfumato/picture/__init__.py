@@ -1,0 +1,31 @@
+"""Pictures: one door in, one door out, and the place where input pictures are kept.
+
+`open_picture` and `open_mask` are the only ways in which pixels enter, `save_picture` the only one in which they
+leave. Everything a user can do wrong raises `BadInput` with one sentence; what was done to a picture on its way in
+(transparency laid on white, the first frame of an animation) is said by a `PictureWarning`.
+"""
+
+from sfumato.picture.door import ACCEPTED, MAX_PIXELS, open_mask, open_picture
+from sfumato.picture.errors import BadInput, PictureWarning
+from sfumato.picture.files import WRITABLE, check_writable, save_picture, write_atomically
+from sfumato.picture.metadata import read_metadata
+from sfumato.picture.store import Ref, fetch, home, keep, pixels_hash
+
+__all__ = [
+    "ACCEPTED",
+    "MAX_PIXELS",
+    "WRITABLE",
+    "BadInput",
+    "PictureWarning",
+    "Ref",
+    "check_writable",
+    "fetch",
+    "home",
+    "keep",
+    "open_mask",
+    "open_picture",
+    "pixels_hash",
+    "read_metadata",
+    "save_picture",
+    "write_atomically",
+]

@@ -1,0 +1,28 @@
+"""What is said when a user's input can't be used, or was changed on its way in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+class BadInput(ValueError):
+    """Something a user gave can't be used; the message is one sentence that says what, what is accepted, what to do."""
+
+
+class PictureWarning(UserWarning):
+    """A picture was changed on its way in, in a way that its owner should hear of."""
+
+
+def printable(text: object, limit: int = 300) -> str:
+    """`text` on one line, without control characters or lone surrogates, cut to `limit` characters."""
+    line = "".join(c if c.isprintable() else "?" for c in str(text))
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+def name_of(source: Any, default: str = "the picture") -> str:
+    """How a message calls a source: a path by itself, anything else by what it is."""
+    if isinstance(source, str | Path) or hasattr(source, "__fspath__"):
+        return printable(os.fspath(source)) or "''"
+    return default
