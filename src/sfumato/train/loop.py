@@ -1,0 +1,248 @@
+"""The training loop: every step a function of (recipe, step), so that a resumed run is the same run."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import checkpoint, keyed, report
+from . import recipe as r
+from .ema import Ema
+from .tasks import Task
+
+
+class Stopped(SystemExit):
+    """A run that ended before its time: one sentence, and the exit code of the process."""
+
+    def __init__(self, sentence: str, code: int):
+        super().__init__(code)
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def bfloat16_pays() -> bool:
+    """Whether bfloat16 autocast is quicker here: on accelerators that have it, and on CPUs with AVX512-BF16 or AMX."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def accelerator(recipe: r.Common):
+    """Accelerate's view of the devices: placement, precision, distribution."""
+    from accelerate import Accelerator
+
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    low = recipe.precision == "bfloat16" or (recipe.precision == "auto" and bfloat16_pays())
+    on_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    return Accelerator(cpu=not on_gpu, mixed_precision="bf16" if low else "no")
+
+
+def learning_rate(o: r.Optimizer, step: int, done: float) -> float:
+    """Linear warm-up over `o.warmup` steps times, for "cosine", (1 + cos(pi done)) / 2 from 1 to `o.final`.
+
+    `done` in [0, 1] is how much of the run is behind (Loshchilov and Hutter 2017, eq. 5, without restarts).
+    """
+    warm = min(1.0, (step + 1) / o.warmup) if o.warmup else 1.0
+    if o.schedule == "constant":
+        return o.lr * warm
+    return o.lr * warm * (o.final + (1 - o.final) * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
+
+
+def adamw(network: nn.Module, o: r.Optimizer) -> torch.optim.AdamW:
+    """AdamW; matrices and kernels decay, vectors (norms, biases) and scalars do not."""
+    matrices = [w for w in network.parameters() if w.requires_grad and w.ndim > 1]
+    vectors = [w for w in network.parameters() if w.requires_grad and w.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=o.lr, betas=o.betas)
+
+
+class Loop:
+    """One run of `recipe` in `folder`. `run()` goes from the newest checkpoint to the end."""
+
+    def __init__(self, recipe: r.Common, task: Task, folder: Path, machine: Any):
+        self.recipe, self.folder, self.machine = recipe, folder, machine
+        self.network = task.network
+        self.step, self.seconds = 0, 0.0
+        self.task = task.to(machine.device)
+        self.ema = Ema(self.network, recipe.ema.decay)
+        self.wrapped, self.optimizer = machine.prepare(self.task, adamw(self.network, recipe.optimizer))
+
+    @property
+    def main(self) -> bool:
+        return self.machine.is_main_process
+
+    @property
+    def done(self) -> float:
+        """How much of the run is behind, 0 to 1: by steps, or by the clock where `minutes` is set and ends first."""
+        by_clock = self.seconds / 60 / self.recipe.minutes if self.recipe.minutes else 0.0
+        return max(self.step / self.recipe.steps, by_clock)
+
+    def restore(self) -> bool:
+        path = checkpoint.newest(self.folder / "checkpoints")
+        if path is None:
+            return False
+        state = checkpoint.read(path)
+        self.network.load_state_dict(state.network)
+        self.ema.load(state.ema)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.step, self.seconds = state.step, float(state.info["seconds"])
+        return True
+
+    def state(self) -> checkpoint.State:
+        info = {"seconds": self.seconds, "torch": torch.__version__}
+        optimizer = self.optimizer.state_dict()
+        return checkpoint.State(self.step, self.network.state_dict(), self.ema.state(), optimizer, info)
+
+    def save(self, name: str | None = None) -> Path | None:
+        if not self.main:
+            return None
+        folder = self.folder / "checkpoints" if name is None else self.folder
+        try:
+            return checkpoint.write(folder, self.state(), self.recipe.keep, name)
+        except checkpoint.CheckpointError as error:
+            raise Stopped(f"stopped at step {self.step}: {error}; make room and start the same command again", 1) from error
+
+    def advance(self) -> dict[str, float]:
+        """One optimizer step: gradients of `accumulate` batches, clipping, AdamW, EMA. Raises Stopped on NaN."""
+        recipe, o, machine = self.recipe, self.recipe.optimizer, self.machine
+        torch.manual_seed(keyed.key(recipe.seed, "step", self.step, machine.process_index))
+        self.task.train()
+        self.optimizer.zero_grad()
+        logs: dict[str, float] = {}
+        seen = []
+        for part in range(o.accumulate):
+            number = (self.step * o.accumulate + part) * machine.num_processes + machine.process_index
+            indices = keyed.batch(recipe.seed, number, recipe.batch, len(self.task))
+            seen.append(indices)
+            noise = keyed.generator(recipe.seed, "noise", self.step, part, machine.process_index)
+            loss, extra = self.wrapped(indices, self.step, noise)
+            machine.backward(loss / o.accumulate)
+            for name, value in {"loss": loss, **extra}.items():
+                logs[name] = logs.get(name, 0.0) + float(value.detach()) / o.accumulate
+        norm = float(machine.clip_grad_norm_(self.wrapped.parameters(), o.clip))
+        if not (math.isfinite(logs["loss"]) and math.isfinite(norm)):
+            self._diverged(logs["loss"], norm, np.concatenate(seen))
+        rate = learning_rate(o, self.step, self.done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.ema.update(self.network, self.step)
+        self.step += 1
+        return {**logs, "lr": rate, "grad_norm": norm}
+
+    def _diverged(self, loss: float, norm: float, indices: np.ndarray) -> None:
+        """Keep the state from before the step that went wrong, with what it was fed."""
+        path = self.save(f"diverged-{self.step:08d}")
+        where = {"step": self.step, "loss": str(loss), "grad_norm": str(norm), "indices": indices.tolist()}
+        (self.folder / "diverged.json").write_text(json.dumps(where, indent=1))
+        few = ", ".join(map(str, indices[:8])) + (", ..." if len(indices) > 8 else "")
+        raise Stopped(
+            f"stopped at step {self.step}: the loss is {loss}, the gradient's norm {norm}; batch indices {few} are in "
+            f"{self.folder / 'diverged.json'}, the state before the step in {path}; try a lower optimizer.lr or clip",
+            1,
+        )
+
+    def run(self) -> dict[str, float]:
+        """Train to the end, export, and answer the figures. Raises Stopped after SIGINT or SIGTERM, or on NaN."""
+        recipe, every = self.recipe, self.recipe.every
+        journal = report.Journal(self.folder, self.step) if self.main else None
+        with _signals() as caught, report.progress(recipe.name, recipe.steps, self.step) as bar:
+            if self.step == 0:
+                self.sample(journal)
+            while self.done < 1:
+                start = time.monotonic()
+                logs = self.advance()
+                took = time.monotonic() - start
+                self._clock(took)
+                images = recipe.batch * recipe.optimizer.accumulate * self.machine.num_processes / took
+                bar(1, f"loss {logs['loss']:.4f} {images:.0f} img/s {self.done:.0%}")
+                if journal and self.step % every.log == 0:
+                    journal.scalars(self.step, {**logs, "images_per_second": images, "done": self.done})
+                if caught or self._anyone(caught):
+                    self.save()
+                    raise Stopped(
+                        f"stopped by {caught[0] if caught else 'a signal'} after step {self.step}, which is saved: "
+                        f"the same command goes on from there",
+                        128 + (caught[0] if caught else signal.SIGTERM),
+                    )
+                if self.step % every.sample == 0 and self.done < 1:
+                    self.sample(journal)
+                if self.step % every.save == 0 or self.done >= 1:
+                    self.save()
+        self.sample(journal)
+        figures = self._finish()
+        if journal:
+            journal.close()
+        return figures
+
+    def sample(self, journal: report.Journal | None) -> None:
+        if journal:
+            with self.averaged():
+                journal.pictures(self.step, self.task.grids())
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The network with its averaged weights, in evaluation mode, without gradients."""
+        self.task.eval()
+        with self.ema.applied(self.network), torch.no_grad():
+            yield
+
+    def _finish(self) -> dict[str, float]:
+        if not self.main:
+            return {}
+        with self.averaged():
+            figures = self.task.finish(self.folder / "export")
+        told = {"steps": self.step, "pictures": self.step * self.recipe.batch * self.recipe.optimizer.accumulate}
+        told |= {"hours": self.seconds / 3600, "threads": torch.get_num_threads()}
+        (self.folder / "figures.json").write_text(json.dumps({**told, **figures}, indent=1))
+        return figures
+
+    def _clock(self, took: float) -> None:
+        """Rank 0's clock is everybody's, or ranks would end at different steps."""
+        if self.machine.num_processes > 1:
+            from accelerate.utils import broadcast_object_list
+
+            took = float(broadcast_object_list([took])[0])
+        self.seconds += took
+
+    def _anyone(self, caught: list[int]) -> bool:
+        if self.machine.num_processes == 1:
+            return False
+        flag = torch.tensor(float(bool(caught)), device=self.machine.device)
+        return bool(self.machine.reduce(flag, "sum") > 0)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Catches SIGINT and SIGTERM while inside: the list gets their numbers, the step in hand is finished first."""
+    caught: list[int] = []
+
+    def note(number: int, _frame: Any) -> None:
+        if len(caught) >= 2:
+            os._exit(128 + number)
+        caught.append(number)
+
+    try:
+        old = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: signals are the caller's affair
+        yield caught
+        return
+    try:
+        yield caught
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

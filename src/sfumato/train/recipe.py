@@ -1,0 +1,354 @@
+"""Training recipes: the YAML that says everything one training run depends on, validated by pydantic."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from sfumato.picture import BadInput
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of a recipe; refuses a key that it doesn't know and names the nearest one that it does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for key in values:
+                if key not in cls.model_fields:
+                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
+                    hint = f"did you mean '{near[0]}'?" if near else f"accepted are {', '.join(cls.model_fields)}"
+                    raise ValueError(f"unknown key '{key}': {hint}")
+        return values
+
+
+class Vignettes(Section):
+    """Pictures drawn by the built-in world: indices [first, first + count) of the world `seed`."""
+
+    kind: Literal["vignettes"] = "vignettes"
+    seed: Count = 0
+    first: Count = 0
+    count: Positive = 20_000
+    size: Annotated[int, Field(ge=16, le=1024)] = 64
+    split: Literal["seen", "held-out", "any"] = "seen"
+
+
+class Folder(Section):
+    """Pictures of a folder with captions from metadata.jsonl (key `text`) or from a .txt file beside each."""
+
+    kind: Literal["folder"]
+    path: Path
+    size: Annotated[int, Field(ge=16, le=1024)] = 64
+    text: str = "text"
+
+
+Data = Annotated[Vignettes | Folder, Field(discriminator="kind")]
+
+
+class Optimizer(Section):
+    """AdamW (Loshchilov and Hutter 2019) with warm-up, then a constant or a cosine learning rate."""
+
+    lr: Rate = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: Count = 100
+    final: Fraction = 0.0
+    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Rate = 1.0
+    accumulate: Positive = 1
+
+
+class Ema(Section):
+    """Exponential moving average of the weights; `decay` 0 keeps the weights themselves."""
+
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+
+
+class Every(Section):
+    """Intervals in steps: scalars, sample grids, checkpoints."""
+
+    log: Positive = 10
+    sample: Positive = 1000
+    save: Positive = 500
+
+
+class Common(Section):
+    """What every task has in common."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
+    data: Data = Vignettes()
+    seed: Count = 0
+    steps: Positive = 1000
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    batch: Positive = 16
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: Positive | None = None
+    workers: Positive = 2
+    optimizer: Optimizer = Optimizer()
+    ema: Ema = Ema()
+    every: Every = Every()
+    keep: Positive = 2
+
+
+class KLNetwork(Section):
+    """Shape of diffusers' AutoencoderKL; the downsampling factor is 2 ** (len(channels) - 1)."""
+
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 64, 96)
+    layers: Positive = 1
+    latent_channels: Positive = 4
+    groups: Positive = 16
+    attention: bool = False
+
+    @model_validator(mode="after")
+    def _divides(self) -> KLNetwork:
+        for c in self.channels:
+            if c % self.groups:
+                raise ValueError(f"channels {c} can't be split into {self.groups} groups: choose a multiple")
+        return self
+
+
+class KLLoss(Section):
+    """Weights of the autoencoder's terms: L1 is 1; the others are relative to it."""
+
+    gradient: Annotated[float, Field(ge=0)] = 1.0
+    pyramid: Annotated[float, Field(ge=0)] = 0.5
+    ssim: Annotated[float, Field(ge=0)] = 0.0
+    kl: Annotated[float, Field(ge=0)] = 1e-6
+
+
+class Autoencoder(Common):
+    task: Literal["autoencoder"]
+    network: KLNetwork = KLNetwork()
+    loss: KLLoss = KLLoss()
+    held_back: Positive = 256
+    export: Literal["float32", "bfloat16", "float16"] = "float32"
+
+
+class Tower(Section):
+    width: Positive = 192
+    layers: Positive = 4
+    heads: Positive = 4
+
+    @model_validator(mode="after")
+    def _divides(self) -> Tower:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} can't be split into {self.heads} heads: choose a multiple")
+        return self
+
+
+class ClipNetwork(Section):
+    text: Tower = Tower()
+    image: Tower = Tower()
+    patch: Positive = 8
+    projection: Positive = 128
+    length: Annotated[int, Field(ge=8, le=77)] = 48
+    vocabulary: Annotated[int, Field(ge=600)] = 2048
+
+
+class Clip(Common):
+    task: Literal["clip"]
+    network: ClipNetwork = ClipNetwork()
+    paraphrases: Positive = 4
+    held_back: Positive = 512
+    export: Literal["float32", "bfloat16", "float16"] = "float32"
+
+
+class UNet(Section):
+    """Shape of diffusers' UNet2DConditionModel. `head_channels` is the width of one attention head."""
+
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 128, 192)
+    attention: tuple[bool, ...] = (False, True, True)
+    layers: Positive = 1
+    head_channels: Positive = 32
+    groups: Positive = 32
+
+    @model_validator(mode="after")
+    def _fits(self) -> UNet:
+        if len(self.attention) != len(self.channels):
+            raise ValueError("attention needs one true or false for each entry of channels")
+        for c in self.channels:
+            if c % self.groups or c % self.head_channels:
+                raise ValueError(f"channels {c} must be a multiple of groups and of head_channels")
+        return self
+
+
+class Uniform(Section):
+    kind: Literal["uniform"] = "uniform"
+
+
+class MinSNR(Section):
+    kind: Literal["min-snr"]
+    gamma: Rate = 5.0
+
+
+class Sigmoid(Section):
+    kind: Literal["sigmoid"]
+    bias: float = -1.0
+
+
+class LogitNormal(Section):
+    kind: Literal["logit-normal"]
+    mean: float = 0.0
+    std: Rate = 1.0
+
+
+class Table(Section):
+    """An index of the discrete table, uniformly: what a network of Stable Diffusion's kind is trained with."""
+
+    kind: Literal["table"] = "table"
+
+
+class Objective(Section):
+    parameterization: Literal["eps", "x0", "v"] = "v"
+    weighting: Annotated[Uniform | MinSNR | Sigmoid, Field(discriminator="kind")] = MinSNR(kind="min-snr")
+    times: Annotated[Uniform | LogitNormal | Table, Field(discriminator="kind")] = Table()
+    schedule: Literal["squaredcos_cap_v2", "scaled_linear", "linear"] = "squaredcos_cap_v2"
+    table: Positive = 1000
+
+
+class Preview(Section):
+    """What a sample grid draws: DDIM on fixed prompts and fixed noise."""
+
+    prompts: Annotated[tuple[str, ...], Field(min_length=1)] = ("a painting of a woman in a red jacket",)
+    each: Positive = 4
+    steps: Positive = 20
+    guidance: Annotated[float, Field(ge=0)] = 4.0
+    seed: Count = 0
+
+
+class Diffusion(Common):
+    task: Literal["diffusion"]
+    autoencoder: Path = Path("runs/mini-autoencoder/export/vae")
+    text_encoder: Path = Path("runs/mini-clip/export")
+    network: UNet = UNet()
+    objective: Objective = Objective()
+    dropout: Fraction = 0.1
+    paraphrases: Positive = 3
+    preview: Preview = Preview()
+    export: Literal["float32", "bfloat16", "float16"] = "float16"
+
+
+class JudgeTask(Common):
+    task: Literal["judge"]
+    held_back: Positive = 512
+    export: Literal["float32", "bfloat16", "float16"] = "float32"
+
+
+Recipe = Annotated[Autoencoder | Clip | Diffusion | JudgeTask, Field(discriminator="task")]
+_ADAPTER: TypeAdapter[Autoencoder | Clip | Diffusion | JudgeTask] = TypeAdapter(Recipe)
+_HARMLESS = {"steps", "minutes", "every", "keep", "workers", "preview", "export", "name"}
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    folder = Path(str(resources.files("sfumato.train") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find(source: str | Path) -> Path:
+    """A recipe's file, from its path or from the name of a shipped one."""
+    path, names = Path(source), shipped()
+    if path.is_file():
+        return path
+    if str(source) in names:
+        return names[str(source)]
+    near = difflib.get_close_matches(str(source), names, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"shipped recipes are {', '.join(names) or 'none'}"
+    raise BadInput(f"there is no recipe '{source}': give the path of a YAML file or a shipped recipe's name; {hint}")
+
+
+def load(source: str | Path, overrides: Iterable[str] = ()) -> Autoencoder | Clip | Diffusion | JudgeTask:
+    """Read and validate a recipe. Overrides are `optimizer.lr=1e-3`, the value being YAML.
+
+    Raises BadInput with one sentence that names the file, the key and what is accepted.
+    """
+    path = find(source)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} can't be read as text ({error}): a recipe is a YAML file in UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise BadInput(f"{path} is not valid YAML{where}: {getattr(error, 'problem', error)}") from error
+    if not isinstance(values, dict):
+        raise BadInput(f"{path} holds no keys: a recipe begins with 'task: autoencoder', 'clip', 'diffusion' or 'judge'")
+    values.setdefault("name", path.stem)
+    for override in overrides:
+        _override(values, override)
+    return validate(values, str(path))
+
+
+def validate(values: dict[str, Any], origin: str = "the recipe") -> Autoencoder | Clip | Diffusion | JudgeTask:
+    try:
+        return _ADAPTER.validate_python(values)
+    except ValidationError as error:
+        raise BadInput(f"{origin}: {_sentence(error)}") from error
+
+
+def resolved(recipe: Common) -> str:
+    """The recipe with every default written out, as YAML."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def differences(old: Common, new: Common) -> list[str]:
+    """Keys that change what a run computes: a run can't be resumed when one of them differs."""
+    a, b = old.model_dump(mode="json"), new.model_dump(mode="json")
+    return [key for key in {**a, **b} if key not in _HARMLESS and a.get(key) != b.get(key)]
+
+
+def digest(*values: Any) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of JSON-able values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise BadInput(f"the override '{override}' is not of the form key=value, such as optimizer.lr=1e-3")
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise BadInput(f"the override '{override}' goes through '{parent}', which has no keys")
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"the value of the override '{override}' is not valid YAML") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(_place(first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if first["type"].startswith("union_tag"):
+        context = first.get("ctx", {})
+        key, accepted = str(context.get("discriminator")).strip("'"), context.get("expected_tags") or _TASKS
+        return f"{where + '.' if where else ''}{key} must be one of {accepted}"
+    given = "" if first["type"] == "value_error" else f" (given: {first['input']!r})"
+    return f"{where}: {message}{given}" if where else f"{message}{given}"
+
+
+_TASKS = "'autoencoder', 'clip', 'diffusion', 'judge'"
+
+
+def _place(loc: tuple[int | str, ...]) -> list[str]:
+    """Keys of the YAML that lead to an error: pydantic's place without the tags of discriminated unions."""
+    return [str(part) for i, part in enumerate(loc) if i > 0 and loc[i - 1] not in ("data", "weighting", "times")]

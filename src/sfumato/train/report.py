@@ -1,0 +1,87 @@
+"""What a run tells: a progress bar or plain lines, TensorBoard, a journal of scalars, sample grids as PNG."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def say(text: str) -> None:
+    """One line on stderr, so that stdout stays for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(title: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
+    """A bar with the time left on a terminal; elsewhere a line every half minute. Call `advance(n, note)`."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar:
+            task = bar.add_task(title, total=total, completed=done, note="")
+            yield lambda n=1, note="": bar.update(task, advance=n, note=note)
+        return
+    start, last, at = time.monotonic(), time.monotonic(), done
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal last, at
+        at += n
+        now = time.monotonic()
+        if now - last > 30 or at >= total:
+            last, left = now, (now - start) / max(at - done, 1) * (total - at)
+            say(f"{title} {at}/{total}, {left / 60:.1f} min left {note}")
+
+    yield advance
+
+
+class Journal:
+    """Scalars as TensorBoard events and as JSON lines in the run folder; sample grids as images and PNG files."""
+
+    def __init__(self, folder: Path, step: int):
+        self.folder = folder
+        self.file = (folder / "scalars.jsonl").open("a", encoding="utf-8")
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        except ImportError:
+            self.board = None
+            say("TensorBoard isn't installed (pip install 'sfumato[train]'): scalars go to scalars.jsonl alone")
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        self.file.flush()
+        if self.board:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, step)
+
+    def pictures(self, step: int, grids: dict[str, np.ndarray]) -> None:
+        """Grids: uint8 (H, W, 3) arrays by name."""
+        (self.folder / "samples").mkdir(exist_ok=True)
+        for name, grid in grids.items():
+            Image.fromarray(grid).save(self.folder / "samples" / f"{name}-{step:08d}.png")
+            if self.board:
+                self.board.add_image(name, grid, step, dataformats="HWC")
+
+    def close(self) -> None:
+        self.file.close()
+        if self.board:
+            self.board.close()
+
+
+def grid(pictures: np.ndarray, columns: int, zoom: int = 1) -> np.ndarray:
+    """Pictures uint8 (N, H, W, 3) side by side, `columns` in a row, each enlarged by repeating pixels."""
+    n, h, w, c = pictures.shape
+    rows = -(-n // columns)
+    padded = np.concatenate([pictures, np.full((rows * columns - n, h, w, c), 255, np.uint8)])
+    sheet = padded.reshape(rows, columns, h, w, c).swapaxes(1, 2).reshape(rows * h, columns * w, c)
+    return sheet.repeat(zoom, 0).repeat(zoom, 1)

@@ -1,0 +1,88 @@
+"""From a recipe's path to a run: dry runs, fresh starts, resuming."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import yaml
+
+from sfumato.picture import BadInput
+
+from . import checkpoint, keyed, report
+from . import recipe as r
+from .loop import Loop, Stopped, accelerator
+from .tasks import Place, build
+
+
+def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, overrides: list[str]) -> None:
+    """See `sfumato.train.run`."""
+    recipe = r.load(path, overrides)
+    if dry_run:
+        estimate(recipe)
+        return
+    folder = out or Path("runs") / recipe.name
+    _settle(recipe, folder, resume)
+    loop = _loop(recipe, folder)
+    if loop.restore():
+        report.say(f"{recipe.name}: going on from step {loop.step} in {folder}")
+    try:
+        figures = loop.run()
+    except Stopped as stop:
+        report.say(str(stop))
+        raise
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+    report.say(f"{recipe.name}: done after {loop.step} steps, exported to {folder / 'export'}; {shown}")
+
+
+def _loop(recipe: r.Common, folder: Path) -> Loop:
+    machine = accelerator(recipe)
+    torch.manual_seed(keyed.key(recipe.seed, "weights"))
+    place = Place(folder, folder.parent / "cache", machine.device)
+    with machine.main_process_first():
+        task = build(recipe, place)
+    return Loop(recipe, task, folder, machine)
+
+
+def _settle(recipe: r.Common, folder: Path, resume: bool) -> None:
+    """Refuse to mix two runs in one folder; keep the resolved recipe beside what it makes."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"the run folder {folder} can't be made ({error.strerror}): choose another with --out") from error
+    kept, there = folder / "recipe.yaml", checkpoint.newest(folder / "checkpoints")
+    if there is not None:
+        if not resume:
+            raise BadInput(f"{folder} holds a run at {there.name}: let it resume, or choose another folder with --out")
+        old = r.validate(yaml.safe_load(kept.read_text(encoding="utf-8")), str(kept))
+        if changed := r.differences(old, recipe):
+            raise BadInput(
+                f"{folder} holds a run of another recipe (different: {', '.join(changed)}): choose another --out"
+            )
+    kept.write_text(r.resolved(recipe), encoding="utf-8")
+
+
+def estimate(recipe: r.Common, steps: int = 4) -> None:
+    """Print the resolved recipe, parameter counts, steps, pictures, and the time that a few timed steps promise."""
+    small = recipe
+    if isinstance(recipe.data, r.Vignettes):
+        data = recipe.data.model_copy(update={"count": min(recipe.data.count, max(2 * recipe.batch, 64))})
+        small = recipe.model_copy(update={"data": data, "workers": 1, **({"held_back": 8} if hasattr(recipe, "held_back") else {})})
+    with tempfile.TemporaryDirectory() as folder:
+        loop = _loop(small, Path(folder) / "run")
+        times = []
+        for _ in range(steps):
+            start = time.monotonic()
+            loop.advance()
+            times.append(time.monotonic() - start)
+        second = sorted(times)[len(times) // 2 - 1]
+    parameters = sum(w.numel() for w in loop.network.parameters())
+    pictures = recipe.steps * recipe.batch * recipe.optimizer.accumulate
+    minutes = recipe.steps * second / 60
+    print(r.resolved(recipe).rstrip())
+    print(f"# parameters: {parameters:,}")
+    print(f"# steps: {recipe.steps:,} of {recipe.batch * recipe.optimizer.accumulate} pictures: {pictures:,} pictures")
+    clock = f", ended by the clock after {recipe.minutes:g}" if recipe.minutes and recipe.minutes < minutes else ""
+    print(f"# time: about {minutes:.1f} minutes at {second:.3f} s a step on {loop.machine.device}{clock}")

@@ -1,0 +1,79 @@
+"""What a run trains: one file a task. A task holds the network, says the loss of a batch, and exports its parts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import recipe as r
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run works: its own folder, and the folder of cached arrays that runs side by side share."""
+
+    run: Path
+    cache: Path
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def export(self) -> Path:
+        return self.run / "export"
+
+
+class Task(nn.Module, ABC):
+    """`network` is trained; `forward` says the loss of the examples `indices` at `step`, and scalars to log."""
+
+    network: nn.Module
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of training examples."""
+
+    @abstractmethod
+    def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """A scalar loss; all that is random comes from `generator` or from a key made of (seed, step, index)."""
+
+    def grids(self) -> dict[str, np.ndarray]:
+        """Sample grids by name, uint8 (H, W, 3)."""
+        return {}
+
+    @abstractmethod
+    def finish(self, export: Path) -> dict[str, float]:
+        """Write the trained parts in the ecosystem's folder format; answer the measured figures."""
+
+
+def build(recipe: r.Common, place: Place) -> Task:
+    """The task that a recipe asks for, its pictures and encodings at hand."""
+    match recipe:
+        case r.Autoencoder():
+            from .autoencoder import AutoencoderTask
+
+            return AutoencoderTask(recipe, place)
+        case r.Clip():
+            from .clip import ClipTask
+
+            return ClipTask(recipe, place)
+        case r.Diffusion():
+            from .diffusion import DiffusionTask
+
+            return DiffusionTask(recipe, place)
+        case r.JudgeTask():
+            from .judge import JudgeTask
+
+            return JudgeTask(recipe, place)
+    raise TypeError(f"no task for {type(recipe).__name__}")
+
+
+def to_pixels(x: Tensor) -> np.ndarray:
+    """Pictures in [-1, 1], (B, 3, H, W), as uint8 (B, H, W, 3)."""
+    return (x.detach().float().clamp(-1, 1) + 1).mul(127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SHARD = "15MB"

@@ -1,0 +1,128 @@
+"""A KL autoencoder (Rombach et al. 2022, section 3.1): L1 + gradients + pyramid, and a whisper of KL."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as nf
+from torch import Tensor
+
+from .. import recipe as r
+from .. import report
+from ..source import open_sources
+from . import DTYPES, SHARD, Place, Task, to_pixels
+
+
+def kl_network(shape: r.KLNetwork, size: int):
+    """diffusers' AutoencoderKL of that shape, which stock pipelines load."""
+    from diffusers import AutoencoderKL
+
+    n = len(shape.channels)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * n,
+        up_block_types=("UpDecoderBlock2D",) * n,
+        block_out_channels=shape.channels,
+        layers_per_block=shape.layers,
+        latent_channels=shape.latent_channels,
+        norm_num_groups=shape.groups,
+        mid_block_add_attention=shape.attention,
+        sample_size=size,
+    )
+
+
+def gradient_l1(x: Tensor, y: Tensor) -> Tensor:
+    """Mean absolute difference of the finite differences along both axes: keeps edges sharp."""
+    horizontal = (x.diff(dim=-1) - y.diff(dim=-1)).abs().mean()
+    return horizontal + (x.diff(dim=-2) - y.diff(dim=-2)).abs().mean()
+
+
+def pyramid_l1(x: Tensor, y: Tensor, levels: int = 3) -> Tensor:
+    """Mean over `levels` halvings of the L1 distance: weighs broad colour, which L1 on pixels settles last."""
+    total = x.new_zeros(())
+    for _ in range(levels):
+        x, y = nf.avg_pool2d(x, 2), nf.avg_pool2d(y, 2)
+        total = total + (x - y).abs().mean()
+    return total / levels
+
+
+def ssim(x: Tensor, y: Tensor, window: int = 7) -> Tensor:
+    """Structural similarity (Wang et al. 2004, eq. 13) of pictures in [-1, 1] with a square window, averaged."""
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+
+    def mean(z: Tensor) -> Tensor:
+        return nf.avg_pool2d(z, window, 1)
+
+    mx, my = mean(x), mean(y)
+    vx, vy, cov = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
+    return ((2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))).mean()
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture in dB; both in [-1, 1]."""
+    return -10 * torch.log10(((x - y) / 2).square().flatten(1).mean(1))
+
+
+class AutoencoderTask(Task):
+    def __init__(self, recipe: r.Autoencoder, place: Place):
+        super().__init__()
+        self.recipe, self.place = recipe, place
+        self.train_set, self.test_set = open_sources(recipe.data, recipe.held_back, place.cache, recipe.workers)
+        self.network = kl_network(recipe.network, recipe.data.size)
+
+    def __len__(self) -> int:
+        return len(self.train_set)
+
+    def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        weights = self.recipe.loss
+        x = self.train_set.batch(indices).to(self.place.device)
+        posterior = self.network.encode(x).latent_dist
+        mean, logvar = posterior.mean.float(), posterior.logvar.float()
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        y = self.network.decode(mean + (0.5 * logvar).exp() * noise).sample.float()
+        l1, edges, broad = (x - y).abs().mean(), gradient_l1(x, y), pyramid_l1(x, y)
+        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        loss = l1 + weights.gradient * edges + weights.pyramid * broad + weights.kl * kl
+        if weights.ssim:
+            loss = loss + weights.ssim * (1 - ssim(x, y))
+        return loss, {"l1": l1.detach(), "kl": kl.detach(), "psnr": psnr(x, y.detach()).mean()}
+
+    @torch.no_grad()
+    def _reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        latents = self.network.encode(x.to(self.place.device)).latent_dist.mode()
+        return self.network.decode(latents).sample.clamp(-1, 1).cpu(), latents.cpu()
+
+    def grids(self) -> dict[str, np.ndarray]:
+        x = self.test_set.batch(np.arange(min(16, len(self.test_set))))
+        y, _ = self._reconstruct(x)
+        pairs = np.stack([to_pixels(x), to_pixels(y)], 1).reshape(-1, *x.shape[2:], 3)
+        return {"reconstructions": report.grid(pairs, 8, zoom=2)}
+
+    def finish(self, export: Path) -> dict[str, float]:
+        """Measures PSNR and SSIM on the held-back pictures, sets scaling_factor = 1 / std(latents), saves `vae/`."""
+        quality, similarity, latents = [], [], []
+        for start in range(0, len(self.test_set), 32):
+            x = self.test_set.batch(np.arange(start, min(start + 32, len(self.test_set))))
+            y, z = self._reconstruct(x)
+            quality.append(psnr(x, y))
+            similarity.append(ssim(x, y))
+            latents.append(z)
+        z = torch.cat(latents)
+        std = float(z.std())
+        self.network.register_to_config(scaling_factor=1 / std)
+        stored = copy.deepcopy(self.network).to(DTYPES[self.recipe.export])
+        stored.save_pretrained(export / "vae", max_shard_size=SHARD)
+        figures = {
+            "psnr": float(torch.cat(quality).mean()),
+            "psnr_worst": float(torch.cat(quality).min()),
+            "ssim": float(torch.stack(similarity).mean()),
+            "latent_std": std,
+            "latent_mean": float(z.mean()),
+            "latent_largest": float(z.abs().max()),
+        }
+        if not all(map(math.isfinite, figures.values())):
+            raise ValueError(f"the trained autoencoder answers non-finite values: {figures}")
+        return figures
