@@ -7,7 +7,7 @@ leave. Everything a user can do wrong raises `BadInput` with one sentence; what 
 
 from sfumato.picture.door import ACCEPTED, MAX_PIXELS, open_mask, open_picture
 from sfumato.picture.errors import BadInput, PictureWarning
-from sfumato.picture.files import WRITABLE, check_writable, save_picture, write_atomically
+from sfumato.picture.files import WRITABLE, check_writable, numbered, save_picture, write_atomically
 from sfumato.picture.metadata import read_metadata
 from sfumato.picture.store import Ref, fetch, home, keep, pixels_hash
 
@@ -22,6 +22,7 @@ __all__ = [
     "fetch",
     "home",
     "keep",
+    "numbered",
     "open_mask",
     "open_picture",
     "pixels_hash",

@@ -66,6 +66,12 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
+    """Where `count` pictures go: `path` itself for one; g-0.png, g-1.png, ... beside g.png for several."""
+    path = Path(path)
+    return [path] if count == 1 else [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(count)]
+
+
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path` so that at every moment either the old file or the whole new one stands there.
 

@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.checks import Kept, KeptMask, Listed, Pair, Real, Whole, element, one_of, refuse_paths, sentence
+from sfumato.recipe.text import parameters
 
 __all__ = [
     "DDIM",
@@ -28,6 +29,7 @@ __all__ = [
     "Ref",
     "SDEdit",
     "StaticThreshold",
+    "parameters",
 ]
 
 SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp-2m", "dpmpp-2m-sde")
@@ -169,7 +171,7 @@ class Recipe:
     guidance: Listed[Guidance] = Field(
         default=(ClassifierFree(),),
         max_length=16,
-        description="a list of at most 16 guidances, e.g. [ClassifierFree(5.0)]",
+        description="a list of at most 16 guidances, as [ClassifierFree(5.0)]",
     )
     sampler: Annotated[str | DDIM, one_of(SAMPLERS)] = Field(
         default="dpmpp-2m", description="a sampler's name, or DDIM(eta)"

@@ -1,0 +1,49 @@
+"""The `parameters` text that A1111's web page writes into pictures, and that many tools read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Recipe
+
+_SAMPLER = {
+    "ddpm": "DDPM",
+    "ddim": "DDIM",
+    "euler": "Euler",
+    "heun": "Heun",
+    "dpmpp-2m": "DPM++ 2M",
+    "dpmpp-2m-sde": "DPM++ 2M SDE",
+}
+_SCHEDULE = {"karras": "Karras"}
+
+
+def parameters(recipe: Recipe) -> str:
+    """`prompt`, a line `Negative prompt: ...` if there is one, and a line of `Key: value` pairs joined by commas.
+
+    A value that holds a comma, a colon or a newline is quoted as JSON, as A1111 does. The text is for other tools
+    and for people: it names only what they know; the whole recipe stands beside it as JSON.
+    """
+    sampler = recipe.sampler if isinstance(recipe.sampler, str) else recipe.sampler.kind
+    scale = next((part.scale for part in recipe.guidance if part.kind == "classifier-free"), 1.0)
+    values: dict[str, object] = {"Steps": recipe.steps, "Sampler": _SAMPLER[sampler]}
+    if recipe.times in _SCHEDULE:
+        values["Schedule type"] = _SCHEDULE[recipe.times]
+    values |= {"CFG scale": f"{scale:g}", "Seed": recipe.seed}
+    if recipe.width and recipe.height:
+        values["Size"] = f"{recipe.width}x{recipe.height}"
+    values["Model"] = recipe.model
+    if recipe.start.kind == "sdedit":
+        values["Denoising strength"] = f"{recipe.start.strength:g}"
+    if not isinstance(recipe.sampler, str) and recipe.sampler.eta:
+        values["Eta"] = f"{recipe.sampler.eta:g}"
+    if recipe.made is not None and recipe.made.sfumato:
+        values["Version"] = f"sfumato {recipe.made.sfumato}"
+    lines = [recipe.prompt, *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]
+    return "\n".join([*lines, ", ".join(f"{key}: {_quoted(value)}" for key, value in values.items())])
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(c in text for c in ",:\n") else text
