@@ -1,0 +1,138 @@
+"""A small CLIP (Radford et al. 2021): two towers, InfoNCE, and the text encoder that conditions the U-Net."""
+
+from __future__ import annotations
+
+import copy
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as nf
+from torch import Tensor
+
+from .. import keyed, report
+from .. import recipe as r
+from ..source import Source, open_sources
+from ..tokens import encode, save_tokenizer, train_tokenizer
+from . import DTYPES, SHARD, Place, Task
+
+
+def clip_network(shape: r.ClipNetwork, tokenizer, size: int):
+    """transformers' CLIPModel of that shape, with the tokenizer's true ids.
+
+    An `eos_token_id` of 2, the default of old configs, would pool the text at its largest id instead of at its end.
+    """
+    from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+
+    def tower(t: r.Tower) -> dict[str, int]:
+        sizes = {"hidden_size": t.width, "intermediate_size": 4 * t.width}
+        return sizes | {"num_hidden_layers": t.layers, "num_attention_heads": t.heads, "projection_dim": shape.projection}
+
+    ids = {"bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
+    text = CLIPTextConfig(
+        **tower(shape.text),
+        vocab_size=len(tokenizer),
+        max_position_embeddings=shape.length,
+        **{f"{name}_token_id": i for name, i in ids.items()},
+    )
+    image = CLIPVisionConfig(**tower(shape.image), image_size=size, patch_size=shape.patch)
+    return CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=image.to_dict(), projection_dim=shape.projection))
+
+
+def info_nce(image: Tensor, text: Tensor, scale: Tensor, same: Tensor) -> Tensor:
+    """Symmetric InfoNCE (Radford et al. 2021, fig. 3) of unit vectors (B, D) at inverse temperature `scale`.
+
+    `same` (B, B) is true where two rows carry the same caption: those share the target equally instead of being pushed
+    apart (Khosla et al. 2020). With all captions different it is the usual cross-entropy against the diagonal.
+    """
+    logits = scale * text @ image.T
+    target = same.float() / same.sum(1, keepdim=True)
+    return (nf.cross_entropy(logits, target) + nf.cross_entropy(logits.T, target)) / 2
+
+
+class ClipTask(Task):
+    def __init__(self, recipe: r.Clip, place: Place):
+        super().__init__()
+        self.recipe, self.place = recipe, place
+        shape = recipe.network
+        self.train_set, self.test_set = open_sources(recipe.data, recipe.held_back, place.cache, recipe.workers)
+        said = chain.from_iterable(self.train_set.captions)
+        self.tokenizer = train_tokenizer(said, shape.vocabulary, shape.length)
+        self.ids = self._ids(self.train_set)
+        self.network = clip_network(shape, self.tokenizer, recipe.data.size)
+
+    def __len__(self) -> int:
+        return len(self.train_set)
+
+    def _ids(self, source: Source) -> Tensor:
+        """Token ids of the first paraphrases of every picture, (N, P, L); a picture with fewer repeats its own."""
+        p = self.recipe.paraphrases
+        flat = [c[k % len(c)] for c in source.captions for k in range(p)]
+        return encode(self.tokenizer, flat).to(torch.int32).reshape(len(source), p, -1)
+
+    def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        which = [keyed.choice(self.recipe.paraphrases, self.recipe.seed, "caption", step, int(i)) for i in indices]
+        ids = self.ids[torch.as_tensor(indices), torch.tensor(which)].to(self.place.device)
+        image, text = self.embed(self.train_set.batch(indices), ids)
+        scale = self.network.logit_scale.clamp(max=4.6052).exp()
+        same = (ids[:, None] == ids[None]).all(-1)
+        loss = info_nce(image, text, scale, same)
+        found = (text @ image.T).argmax(1) == torch.arange(len(ids), device=ids.device)
+        return loss, {"accuracy": found.float().mean(), "scale": scale.detach()}
+
+    def embed(self, pictures: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit vectors of pictures and of texts. Padding beyond the longest text is cut: attention is causal, so it
+        changes nothing."""
+        longest = int((ids != self.tokenizer.eos_token_id).sum(1).max()) + 1
+        image = self.network.vision_model(pixel_values=pictures.to(self.place.device)).pooler_output
+        text = self.network.text_model(input_ids=ids[:, :longest].long()).pooler_output
+        image, text = self.network.visual_projection(image), self.network.text_projection(text)
+        return nf.normalize(image.float(), dim=-1), nf.normalize(text.float(), dim=-1)
+
+    @torch.no_grad()
+    def _embed_test(self) -> tuple[Tensor, Tensor, Tensor]:
+        ids = self._ids(self.test_set)[:, 0].to(self.place.device)
+        parts = []
+        for start in range(0, len(ids), 128):
+            rows = np.arange(start, min(start + 128, len(ids)))
+            parts.append(self.embed(self.test_set.batch(rows), ids[rows[0] : rows[-1] + 1]))
+        image, text = (torch.cat(p) for p in zip(*parts, strict=True))
+        return image, text, ids
+
+    def grids(self) -> dict[str, np.ndarray]:
+        """For eight captions of held-back pictures: the true picture, then the five that the network finds nearest."""
+        image, text, _ = self._embed_test()
+        rows = []
+        for i in range(min(8, len(text))):
+            rows += [i, *(text[i] @ image.T).topk(min(5, len(image))).indices.tolist()]
+        return {"retrieval": report.grid(self.test_set.pictures[rows], len(rows) // min(8, len(text)))}
+
+    def finish(self, export: Path) -> dict[str, float]:
+        """Saves tokenizer/, text_encoder/, image_encoder/ and clip/; measures retrieval among the held-back pictures."""
+        from transformers import CLIPTextModel, CLIPVisionModelWithProjection
+
+        stored = copy.deepcopy(self.network).to(DTYPES[self.recipe.export])
+        stored.save_pretrained(export / "clip", max_shard_size=SHARD)
+        save_tokenizer(self.tokenizer, export / "clip")
+        save_tokenizer(self.tokenizer, export / "tokenizer")
+        text = CLIPTextModel(stored.config.text_config)
+        text.load_state_dict(stored.text_model.state_dict())
+        text.to(stored.dtype).save_pretrained(export / "text_encoder", max_shard_size=SHARD)
+        image = CLIPVisionModelWithProjection(stored.config.vision_config)
+        image.vision_model.load_state_dict(stored.vision_model.state_dict())
+        image.visual_projection.load_state_dict(stored.visual_projection.state_dict())
+        image.to(stored.dtype).save_pretrained(export / "image_encoder", max_shard_size=SHARD)
+        return self._retrieval()
+
+    def _retrieval(self) -> dict[str, float]:
+        """Recall at 1 and 5, each way; a picture with the very same caption counts as found."""
+        image, text, ids = self._embed_test()
+        same = (ids[:, None] == ids[None]).all(-1)
+        similar = text @ image.T
+        figures = {"pictures_held_back": float(len(ids))}
+        for way, scores in {"text_to_image": similar, "image_to_text": similar.T}.items():
+            for k in (1, 5):
+                top = scores.topk(min(k, len(ids)), 1).indices
+                figures[f"{way}_recall_{k}"] = float(same.gather(1, top).any(1).float().mean())
+        return figures

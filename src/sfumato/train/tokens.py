@@ -1,0 +1,44 @@
+"""A byte-pair encoding in CLIP's file format, trained on captions (Sennrich et al. 2016; Radford et al. 2021)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+BEGIN, END = "<|startoftext|>", "<|endoftext|>"
+
+
+def train_tokenizer(captions: Iterable[str], vocabulary: int, length: int):
+    """A transformers CLIPTokenizer whose vocabulary is, in CLIP's order: 256 bytes, the same with `</w>`, the merges
+    learnt from `captions`, then begin and end of text. At most `vocabulary` entries; texts are `length` tokens long."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import CLIPTokenizer
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    base = alphabet + [letter + "</w>" for letter in alphabet]
+    rules = CLIPTokenizer().backend_tokenizer  # CLIP's own normalizer and splitting, with no vocabulary yet
+    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    learner.normalizer, learner.pre_tokenizer = rules.normalizer, rules.pre_tokenizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - 2, end_of_word_suffix="</w>", initial_alphabet=alphabet, show_progress=False
+    )  # fmt: skip
+    learner.train_from_iterator(captions, trainer)
+    merges = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
+    merges = merges[: vocabulary - 2 - len(base)]
+    names = list(dict.fromkeys(base + ["".join(pair) for pair in merges] + [BEGIN, END]))
+    return CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=merges, model_max_length=length)
+
+
+def save_tokenizer(tokenizer, folder: Path) -> None:
+    """tokenizer.json as new readers want it, vocab.json and merges.txt as older ones do."""
+    tokenizer.save_pretrained(folder)
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False), encoding="utf-8")
+    merges = [" ".join(pair) if not isinstance(pair, str) else pair for pair in model["merges"]]
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
+
+
+def encode(tokenizer, texts: list[str]):
+    """Token ids, LongTensor (B, length): begin, text cut to fit, end, padded with end-of-text as CLIP is."""
+    return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
