@@ -20,14 +20,17 @@ class Composition:
     depth: np.ndarray  # (h, w)
     edge: np.ndarray  # (h, w) 0..1 borders of things
     detail: np.ndarray  # (h, w) 0..1 how busy the surroundings are
+    line: np.ndarray  # (H, W) the borders at full size
 
 
 def squint(colour: np.ndarray, instance: np.ndarray, depth: np.ndarray) -> Composition:
-    factor = max(1, round(ground.unit(*instance.shape)))
+    u = ground.unit(*instance.shape)
+    factor = max(1, round(u))
     small = ground.reduced(colour, factor)
-    edge = ground.edges(small, instance[::factor, ::factor], 1.0)
+    line = ground.edges(colour, instance, u)
+    edge = ground.reduced(line, factor)
     detail = np.clip(ground.blur(edge, 1.6) * 1.8, 0.0, 1.0)
-    return Composition(factor, small, ground.luminance(small), ground.reduced(depth, factor), edge, detail)
+    return Composition(factor, small, ground.luminance(small), ground.reduced(depth, factor), edge, detail, line)
 
 
 def doubled(angle: np.ndarray) -> np.ndarray:

@@ -7,12 +7,17 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = (0.299, 0.587, 0.114)
 
 
 def unit(height: int, width: int) -> float:
     """The length that is one pixel when the shorter side has 64: all stroke sizes are multiples of it."""
     return min(height, width) / 64.0
+
+
+def hand(height: int, width: int, power: float = 0.7) -> float:
+    """The size of a hand's marks, in pixels as `unit`: on a larger sheet they grow, but less than the sheet."""
+    return unit(height, width) ** power
 
 
 def to_float(picture: np.ndarray) -> np.ndarray:
@@ -24,7 +29,13 @@ def to_bytes(colour: np.ndarray) -> np.ndarray:
 
 
 def luminance(colour: np.ndarray) -> np.ndarray:
-    return colour @ _LUMA
+    return colour[..., 0] * _LUMA[0] + colour[..., 1] * _LUMA[1] + colour[..., 2] * _LUMA[2]
+
+
+def span(colour: np.ndarray) -> np.ndarray:
+    """Largest minus smallest channel: chroma in the sense of HSV."""
+    r, g, b = colour[..., 0], colour[..., 1], colour[..., 2]
+    return np.maximum(np.maximum(r, g), b) - np.minimum(np.minimum(r, g), b)
 
 
 def saturate(colour: np.ndarray, factor: float) -> np.ndarray:
@@ -65,6 +76,11 @@ def noise(height: int, width: int, cell: float, seed: int, stretch: float = 1.0,
     return field
 
 
+def tooth(height: int, width: int) -> np.ndarray:
+    """A paper's grain, one to two pixels wide at any size."""
+    return noise(height, width, round(hand(height, width, 0.4) / unit(height, width), 6), 31)
+
+
 def shifted(field: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A periodic field rolled by a random fraction of its size: another noise at the price of a copy."""
     fy, fx = rng.random(2)
@@ -75,7 +91,8 @@ def edges(colour: np.ndarray, instance: np.ndarray, u: float) -> np.ndarray:
     """Where things end: 0..1 lines about one unit wide along instance borders and sharp changes of colour."""
     strength = np.zeros(instance.shape, np.float32)
     for axis in (0, 1):
-        step = np.abs(np.diff(colour, axis=axis)).max(-1)
+        change = np.abs(np.diff(colour, axis=axis))
+        step = np.maximum(np.maximum(change[..., 0], change[..., 1]), change[..., 2])
         other = np.diff(instance.astype(np.int16), axis=axis) != 0
         line = np.clip((step - 0.05) * 4.0 + other * 0.45, 0.0, 1.0)
         first = (slice(None, -1), slice(None)) if axis == 0 else (slice(None), slice(None, -1))
@@ -85,6 +102,11 @@ def edges(colour: np.ndarray, instance: np.ndarray, u: float) -> np.ndarray:
     if u > 1.2:
         strength = np.clip(blur(strength, 0.4 * u) * (0.75 * u), 0.0, 1.0)
     return strength
+
+
+def sparse(edge: np.ndarray, u: float) -> np.ndarray:
+    """Edges without those of things too small to be outlined, such as eyes: there the borders crowd together."""
+    return edge * (1.0 - smoothstep(0.58, 0.82, blur(edge, 1.3 * u)))
 
 
 def displaced(field: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> np.ndarray:
@@ -109,5 +131,8 @@ def reduced(field: np.ndarray, factor: int) -> np.ndarray:
         return field
     pad = [(0, -field.shape[0] % factor), (0, -field.shape[1] % factor)] + [(0, 0)] * (field.ndim - 2)
     field = np.pad(field, pad, mode="edge")
-    rows, columns = field.shape[0] // factor, field.shape[1] // factor
-    return field.reshape(rows, factor, columns, factor, *field.shape[2:]).mean((1, 3), dtype=np.float32)
+    total = np.zeros((field.shape[0] // factor, field.shape[1] // factor, *field.shape[2:]), np.float32)
+    for row in range(factor):
+        for column in range(factor):
+            total += field[row::factor, column::factor]
+    return total / factor**2

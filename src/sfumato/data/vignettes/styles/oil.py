@@ -10,36 +10,37 @@ import numpy as np
 
 from . import brush, flow, ground
 
+# spacing, length (units of the hand), length over width, spread of the mixed colours, turn of the wrist (radians)
+_LAYERS = ((5.0, 14.0, 2.6, 0.060, 0.16), (3.2, 8.5, 2.9, 0.055, 0.12))
+
 
 def oil(picture: np.ndarray, instance: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = instance.shape
-    u = ground.unit(height, width)
+    u = ground.hand(height, width)
     colour = ground.to_float(picture)
     seen = flow.squint(colour, instance, depth)
-    rest = 0.9 * ground.shifted(ground.noise(*seen.light.shape, 22.0, 3), rng) - 0.35
+    fine = min(1.0, 0.6 * u)  # small sheets carry less texture
+    rest = 0.55 * ground.shifted(ground.noise(*seen.light.shape, 26.0, 3), rng) - 0.3
     angle = flow.along_shapes(seen, rest)
 
     canvas = brush.Canvas(picture)
-    for spacing, length, aspect, spread in ((4.6, 13.0, 2.4, 0.07), (3.0, 8.0, 2.8, 0.06)):
+    for spacing, length, aspect, spread, wrist in _LAYERS:
         at = brush.grid(height, width, spacing * u, 1.0, rng)
         busy = brush.look(seen.detail, at, seen.factor)
-        size = length * u * (1.0 - 0.62 * busy)
-        turn = brush.look(angle, at, seen.factor) + 0.22 * (1 - busy) * rng.standard_normal(len(at))
-        canvas.stroke(at, turn, size, _mixed(brush.look(colour, at), spread, rng), aspect)
-    at = brush.grid(height, width, 1.5 * u, 0.9, rng)
-    edge = brush.look(seen.edge, at, seen.factor)
-    keep = edge > 0.3
-    at = at[keep]
+        turn = brush.look(angle, at, seen.factor) + wrist * (1 - busy) * rng.standard_normal(len(at))
+        size = length * u * (1.0 - 0.66 * busy)
+        canvas.stroke(at, turn, size, _mixed(brush.look(colour, at), spread * (1 - 0.55 * busy[:, None]), rng), aspect)
+    at = brush.grid(height, width, 1.6 * u, 0.9, rng)
+    at = at[brush.look(seen.edge, at, seen.factor) > 0.25]
     turn = brush.look(angle, at, seen.factor)
-    canvas.stroke(at, turn, np.full(len(at), 4.2 * u), _mixed(brush.look(colour, at), 0.03, rng), 3.0, 0.6)
+    canvas.stroke(at, turn, np.full(len(at), 3.6 * u), _mixed(brush.look(colour, at), np.array(0.025), rng), 3.0, 0.6)
 
     painted = ground.to_float(canvas.pixels())
-    fine = 0.35 * ground.edges(colour, instance, u)[..., None]
-    painted += fine * (colour - painted)
-    return ground.to_bytes(painted + _relief(painted, colour, u)[..., None])
+    painted += (0.45 * seen.line)[..., None] * (colour - painted)
+    return ground.to_bytes(painted + fine * _relief(painted, colour, u)[..., None])
 
 
-def _mixed(colour: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:
+def _mixed(colour: np.ndarray, spread: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Colours as they come off a palette: a little lighter or darker, a little warmer or cooler."""
     light = spread * rng.standard_normal((len(colour), 1))
     warmth = 0.35 * spread * rng.standard_normal((len(colour), 1)) * np.array([1.0, 0.1, -1.0])
@@ -49,8 +50,7 @@ def _mixed(colour: np.ndarray, spread: float, rng: np.random.Generator) -> np.nd
 def _relief(painted: np.ndarray, colour: np.ndarray, u: float) -> np.ndarray:
     """Light from the upper left on the paint's own unevenness (not on the picture's)."""
     bump = ground.luminance(painted) - ground.luminance(colour)
-    step = max(1, round(0.8 * u))
-    shade = bump - np.roll(bump, (step, step), (0, 1))
-    shade[:step] = 0
-    shade[:, :step] = 0
-    return np.clip(0.5 * shade, -0.08, 0.08)
+    step = max(1, round(0.7 * u))
+    shade = np.zeros_like(bump)
+    shade[step:, step:] = bump[step:, step:] - bump[:-step, :-step]
+    return np.clip(0.5 * shade, -0.07, 0.07)

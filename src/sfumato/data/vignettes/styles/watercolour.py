@@ -15,29 +15,27 @@ from . import ground
 
 def watercolour(picture: np.ndarray, instance: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = instance.shape
-    u = ground.unit(height, width)
+    u, fine = ground.unit(height, width), ground.hand(height, width, 0.6)
     colour = ground.saturate(ground.to_float(picture), 1.2)
     wash = _bleed(colour, u)
-    edge = ground.edges(colour, instance, u)
+    edge = ground.edges(colour, instance, fine)
 
     pools = ground.shifted(ground.noise(height, width, 13.0, 21), rng)
-    blooms = ground.shifted(ground.noise(height, width, 5.0, 22), rng)
-    tooth = ground.shifted(ground.noise(height, width, 1.0, 23), rng)
-    near = ground.blur(edge, 1.3 * u)
-    rim = np.clip(1.5 * near - 0.9 * edge, 0.0, 1.0)
-    gap = edge * ground.smoothstep(0.1, 0.9, blooms)
-    dry = ground.smoothstep(1.1, 1.6, 0.75 * blooms + 0.65 * tooth)
-    density = 0.72 + 0.16 * pools + 0.10 * np.abs(blooms) + 0.75 * rim
-    density = np.clip(density, 0.35, 1.6) * (1.0 - 0.75 * gap) * (1.0 - 0.5 * dry)
+    blooms = ground.shifted(ground.noise(height, width, 6.0, 22), rng)
+    tooth = ground.shifted(ground.tooth(height, width), rng)
+    near = ground.blur(edge, 1.3 * fine)
+    rim = np.clip(1.6 * near - 0.9 * edge, 0.0, 1.0)
+    gap = ground.sparse(edge, fine) * ground.smoothstep(0.2, 1.2, blooms)
+    density = np.clip(0.74 + 0.15 * pools + 0.10 * np.abs(blooms) + 0.75 * rim, 0.4, 1.6) * (1.0 - 0.55 * gap)
 
-    wobble = 0.55 * u
-    dy = wobble * ground.shifted(ground.noise(height, width, 4.0, 24), rng)
-    dx = wobble * ground.shifted(ground.noise(height, width, 4.0, 25), rng)
+    dy = 0.40 * u * ground.shifted(ground.noise(height, width, 4.5, 24), rng)
+    dx = 0.40 * u * ground.shifted(ground.noise(height, width, 4.5, 25), rng)
     layer = ground.displaced(np.concatenate([wash, density[..., None]], -1), dy, dx)
-    grains = 1.0 + 0.13 * tooth * (1.35 - ground.luminance(layer[..., :3]))
+    tint = layer[..., :3]
+    grains = 1.0 + 0.13 * tooth * (1.3 - ground.luminance(tint))
     density = layer[..., 3] * grains * _margin(height, width, pools, blooms)
-    paper = 0.985 + 0.010 * tooth[..., None] * np.array([1.0, 1.0, 1.1], np.float32)
-    pigment = np.exp(np.log(np.clip(layer[..., :3], 0.03, 1.0)) * density[..., None])
+    paper = (0.985 + 0.010 * tooth)[..., None]
+    pigment = np.exp(np.log(np.maximum(tint, 0.03)) * density[..., None])
     return ground.to_bytes(paper * pigment)
 
 
@@ -69,5 +67,5 @@ def _border_distance(height: int, width: int) -> np.ndarray:
 
 def _margin(height: int, width: int, pools: np.ndarray, blooms: np.ndarray) -> np.ndarray:
     """Pigment runs out raggedly towards the sheet's border, with a last darker rim."""
-    distance = _border_distance(height, width) + 0.9 * pools + 0.7 * blooms
+    distance = _border_distance(height, width) + 0.55 * pools + 0.6 * blooms
     return ground.smoothstep(1.4, 3.6, distance) * (1.0 + 0.22 * np.exp(-((distance - 4.0) ** 2)))
