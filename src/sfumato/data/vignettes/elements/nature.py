@@ -1,0 +1,156 @@
+"""Tree, bird and cat."""
+
+from __future__ import annotations
+
+from ..light import Light, mix, scaled
+from ..painter import Painter
+from ..scene import Scene
+from ..shapes import arc, blob, curve, line, mirrored, oval, polygon
+from ..vocabulary import COLOURS, Colour
+from .land import SNOW
+from .sky import sun_place
+
+
+def _lit(scene: Scene) -> int:
+    return 1 if sun_place(scene)[0] > 0.5 else -1
+
+
+def tree(painter: Painter, scene: Scene, light: Light) -> None:
+    dice, colour, lit = scene.dice("tree"), COLOURS[scene["color"]], _lit(scene)
+    x, size = 0.5 - 0.06 * lit + dice.around(0, 0.06), dice.between(0.86, 1.0)
+    bark: Colour = (98, 70, 56)
+    with painter.placed(x, 0.92, size * 0.8), painter.lit(light.near):
+        painter.soft(0, 0.0, 0.4, 0.06, (40, 50, 50), 0.5)
+        painter.thing("trunk", "plant", 0.34, roundness=0.4)
+        trunk = blob(
+            [(-0.12, 0.01), (-0.055, -0.12), (-0.045, -0.45), (0.045, -0.45), (0.055, -0.12), (0.12, 0.01), (0, -0.01)]
+        )
+        painter.gradient(trunk, (lit * 0.07, 0), (-lit * 0.07, 0), (scaled(bark, 1.15), scaled(bark, 0.7)))
+        painter.stroke(curve([(0, -0.3), (-0.1, -0.48), (-0.2, -0.56)]), bark, 0.035, solid=True)
+        painter.stroke(curve([(0, -0.26), (0.1, -0.46), (0.2, -0.54)]), bark, 0.035, solid=True)
+        painter.thing("tree", "plant", 0.33, roundness=0.6)
+        lumps = [(-0.26, -0.50, 0.19), (0.26, -0.50, 0.19), (0, -0.48, 0.2), (-0.22, -0.72, 0.20), (0.22, -0.72, 0.20),
+                 (0, -0.66, 0.24), (0, -0.88, 0.19)]  # fmt: skip
+        lumps = [(u + dice.around(0, 0.03), v + dice.around(0, 0.03), r * dice.between(0.92, 1.1)) for u, v, r in lumps]
+        for u, v, r in lumps:
+            painter.fill(oval(u, v + 0.015, r), scaled(colour, 0.72))
+        for u, v, r in lumps:
+            spot = (u + lit * r * 0.35, v - r * 0.4)
+            painter.ball(oval(u, v, r * 0.96), spot, r * 1.35, scaled(colour, 1.08), scaled(colour, 0.80))
+        for _ in range(26):
+            u, v, r = dice.choose(lumps)
+            a, b = dice.around(0, r), dice.around(0, r)
+            tone = scaled(colour, 1.16) if a * lit > b else scaled(colour, 0.72)
+            painter.fill(oval(u + a * 0.8, v + b * 0.8, 0.022, 0.016), tone, 0.75, solid=False)
+        if light.snowy:
+            for u, v, r in lumps[3:5] + lumps[6:]:
+                cap = blob([(u - r * 0.75, v - r * 0.55), (u - r * 0.4, v - r * 0.95), (u, v - r * 1.04), (u + r * 0.4, v - r * 0.95),
+                            (u + r * 0.75, v - r * 0.55), (u, v - r * 0.68)])  # fmt: skip
+                painter.fill(cap, SNOW)
+
+
+def bird(painter: Painter, scene: Scene, light: Light) -> None:
+    dice, colour, lit = scene.dice("bird"), COLOURS[scene["color"]], _lit(scene)
+    bark: Colour = (112, 82, 64)
+    y, size = dice.between(0.70, 0.76), dice.between(0.44, 0.54)
+    with painter.lit(light.near):
+        painter.thing("branch", "plant", 0.3)
+        tilt = dice.between(-0.05, 0.05)
+        painter.stroke(
+            curve([(-0.1, y + tilt), (0.3, y + 0.012), (0.7, y - 0.008), (1.1, y - tilt)]), bark, 0.042, solid=True
+        )
+        painter.stroke(
+            curve([(-0.1, y + tilt - 0.01), (0.3, y), (0.7, y - 0.02), (1.1, y - tilt - 0.01)]),
+            scaled(bark, 1.25),
+            0.01,
+        )
+        for u, s in ((0.1, -1), (0.2, 1), (0.82, 1), (0.92, -1)):
+            leaf = blob([(u, y), (u + 0.02, y + s * 0.05), (u + 0.07, y + s * 0.085), (u + 0.05, y + s * 0.02)])
+            painter.fill(leaf, mix((112, 148, 96), SNOW, 0.8) if light.snowy else (112, 148, 96))
+    flip = dice.chance(0.5)
+    with painter.placed(0.5 + dice.around(0, 0.06), y - 0.01, size, flip=flip), painter.lit(light.near):
+        s = -lit if flip else lit
+        for u in (-0.05, 0.09):
+            painter.stroke(line((u, -0.08), (u + 0.01, 0.03)), (120, 84, 60), 0.03)
+        painter.thing("bird", "bird", 0.25, roundness=0.6)
+        tail = polygon([(-0.24, -0.28), (-0.62, -0.08), (-0.58, 0.04), (-0.46, 0.03), (-0.12, -0.12)])
+        painter.fill(tail, scaled(colour, 0.68))
+        body = blob([(-0.34, -0.26), (-0.20, -0.50), (0.05, -0.66), (0.14, -0.86), (0.32, -0.94), (0.48, -0.84), (0.50, -0.66),
+                     (0.44, -0.40), (0.30, -0.14), (0.04, -0.04), (-0.2, -0.09)])  # fmt: skip
+        painter.ball(body, (0.15 + s * 0.15, -0.62), 0.85, scaled(colour, 1.08), scaled(colour, 0.74))
+        with painter.inside(body):
+            painter.soft(0.34, -0.30, 0.26, 0.32, (252, 244, 226), 0.85)
+        wing = blob(
+            [
+                (0.10, -0.52),
+                (-0.10, -0.48),
+                (-0.30, -0.30),
+                (-0.46, -0.12),
+                (-0.22, -0.14),
+                (0.02, -0.20),
+                (0.14, -0.36),
+            ]
+        )
+        painter.fill(wing, scaled(colour, 0.8))
+        for k in range(3):
+            feather = arc(
+                (0.04 - 0.1 * k, -0.25 + 0.02 * k), (-0.1 - 0.1 * k, -0.22), (-0.22 - 0.06 * k, -0.18 + 0.02 * k)
+            )
+            painter.stroke(feather, scaled(colour, 0.58), 0.02, 0.7)
+        beak = polygon([(0.485, -0.79), (0.66, -0.72), (0.49, -0.67)])
+        painter.fill(beak, (240, 168, 60) if scene["color"] not in ("orange", "yellow") else (112, 84, 70))
+        painter.fill(oval(0.365, -0.78, 0.05), (28, 24, 30), solid=False)
+        painter.fill(oval(0.382, -0.795, 0.017), (255, 255, 255), solid=False)
+
+
+def cat(painter: Painter, scene: Scene, light: Light) -> None:
+    dice, colour, lit = scene.dice("cat"), COLOURS[scene["color"]], _lit(scene)
+    x, size, flip = 0.5 - 0.06 * lit + dice.around(0, 0.05), dice.between(0.60, 0.68), dice.chance(0.5)
+    eyes = dice.choose(((150, 190, 80), (236, 190, 70), (110, 180, 200)))
+    with painter.placed(x, 0.93, size, flip=flip), painter.lit(light.near):
+        s = -lit if flip else lit
+        dark, bright = scaled(colour, 0.70), scaled(colour, 1.08)
+        painter.soft(0.05, 0.0, 0.5, 0.08, (40, 40, 44), 0.5)
+        painter.thing("cat", "cat", 0.25, roundness=0.6)
+        tail = curve([(0.20, -0.08), (0.44, -0.06), (0.52, -0.24), (0.44, -0.42), (0.50, -0.54)])
+        painter.stroke(tail, scaled(colour, 0.84), 0.11, solid=True)
+        body = blob(mirrored([(0, -0.76), (0.16, -0.66), (0.24, -0.44), (0.31, -0.20), (0.28, -0.02), (0, 0.01)]))
+        painter.gradient(body, (s * 0.3, -0.5), (-s * 0.32, -0.1), (bright, colour, dark), at=(0, 0.5, 1))
+        with painter.inside(body):
+            painter.soft(0, -0.40, 0.15, 0.26, mix(colour, (255, 250, 240), 0.7), 0.8)
+        for side in (-1, 1):
+            painter.fill(oval(side * 0.10, -0.035, 0.085, 0.055), mix(colour, (255, 250, 240), 0.35))
+            painter.stroke(line((side * 0.02, -0.3), (side * 0.025, -0.04)), dark, 0.016, 0.6)
+            ear = blob(
+                [
+                    (side * 0.08, -1.06),
+                    (side * 0.16, -1.2),
+                    (side * 0.255, -1.28),
+                    (side * 0.29, -1.1),
+                    (side * 0.28, -0.92),
+                ]
+            )
+            painter.fill(ear, scaled(colour, 0.9 if side == s else 0.78))
+            inner = polygon([(side * 0.15, -1.05), (side * 0.245, -1.2), (side * 0.265, -1.0)])
+            painter.fill(inner, (226, 150, 150), solid=False)
+        head = blob(mirrored([(0, -1.09), (0.18, -1.05), (0.31, -0.88), (0.30, -0.72), (0.16, -0.60), (0, -0.57)]))
+        painter.gradient(
+            head, (s * 0.3, -1.0), (-s * 0.32, -0.7), (bright, colour, scaled(colour, 0.78)), at=(0, 0.5, 1)
+        )
+        with painter.inside(head):
+            painter.soft(0, -0.66, 0.17, 0.11, (255, 250, 240), 0.85)
+            for u in (-0.08, 0.0, 0.08):
+                painter.stroke(line((u, -1.1), (u * 0.7, -0.98)), dark, 0.026, 0.7)
+        for side in (-1, 1):
+            eye = oval(side * 0.125, -0.835, 0.06, 0.058)
+            painter.fill(eye, eyes, solid=False)
+            painter.stroke(eye, (44, 34, 36), 0.018)
+            painter.fill(oval(side * 0.125, -0.835, 0.024, 0.05), (20, 18, 22), solid=False)
+            painter.fill(oval(side * 0.125 + 0.02, -0.86, 0.015), (255, 255, 255), solid=False)
+            for v in (-0.02, 0.02):
+                painter.stroke(
+                    line((side * 0.12, -0.69 + v), (side * 0.36, -0.71 + 2.4 * v)), (250, 246, 240), 0.009, 0.8
+                )
+        painter.fill(polygon([(-0.035, -0.745), (0.035, -0.745), (0, -0.705)]), (206, 110, 116), solid=False)
+        for side in (-1, 1):
+            painter.stroke(arc((0, -0.705), (side * 0.03, -0.65), (side * 0.075, -0.675)), (80, 52, 52), 0.016)
