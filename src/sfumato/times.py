@@ -38,17 +38,20 @@ def leading(steps: int, schedule: Schedule, start: float = 1.0, *, offset: int =
         raise ValueError(
             f"The leading grid has at most {count} steps, not {steps}: choose another grid or fewer steps."
         )
-    indices = (torch.arange(steps - 1, -1, -1) * (count // steps) + offset).clamp(max=count - 1)
-    return from_strength(from_indices(indices.tolist(), count), start) if start < 1 else from_indices(indices, count)
+    stride = count // steps
+    offset = min(offset, count - 1 - (steps - 1) * stride)
+    times = from_indices(torch.arange(steps - 1, -1, -1) * stride + offset, count)
+    return from_strength(times, start) if start < 1 else times
 
 
 def trailing(steps: int, schedule: Schedule, start: float = 1.0) -> Tensor:
     """diffusers' "trailing": indices round(N - k N/steps) - 1, from t = 1 down to N/steps above the end."""
     count = _count(schedule)
-    indices = (count - torch.arange(steps, dtype=torch.float64) * count / steps).round() - 1
     if steps > count:
         raise ValueError(f"The trailing grid has at most {count} steps, not {steps}: choose another or fewer steps.")
-    return from_strength(from_indices(indices, count), start) if start < 1 else from_indices(indices, count)
+    indices = (count - torch.arange(steps, dtype=torch.float64) * count / steps).round() - 1
+    times = from_indices(indices, count)
+    return from_strength(times, start) if start < 1 else times
 
 
 def karras(steps: int, schedule: Schedule, start: float = 1.0, *, rho: float = 7.0) -> Tensor:

@@ -1,0 +1,7 @@
+"""Edits: starts, holds and the composite. An edit is a start, a hold and a condition."""
+
+from sfumato.edit.composite import paste
+from sfumato.edit.hold import Hold, Outside
+from sfumato.edit.start import NoiseStart, SDEdit, Start
+
+__all__ = ["Hold", "NoiseStart", "Outside", "SDEdit", "Start", "paste"]

@@ -1,0 +1,126 @@
+"""Sampling: the loop, written once, and the samplers by name.
+
+A sampler takes one step from t to s; the loop walks the grid, lets a hold act after every move and hands each step
+to the caller's `for`, to whom progress bars, previews and cancelling belong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sfumato.denoise import Prediction
+from sfumato.noise import NoiseSource
+from sfumato.sample.ddim import DDIM
+from sfumato.sample.ddpm import DDPM
+from sfumato.sample.dpmpp import DPMpp2M
+from sfumato.sample.euler import Euler
+from sfumato.sample.heun import Heun
+from sfumato.sample.step import Denoise, Sampler, State, renoise
+
+__all__ = [
+    "DDIM",
+    "DDPM",
+    "SAMPLERS",
+    "DPMpp2M",
+    "Denoise",
+    "Euler",
+    "Heun",
+    "Sampler",
+    "State",
+    "Step",
+    "renoise",
+    "sampler",
+    "trajectory",
+]
+
+SAMPLERS: dict[str, Callable[..., Sampler]] = {
+    "ddpm": DDPM,
+    "ddim": DDIM,
+    "euler": Euler,
+    "heun": Heun,
+    "dpmpp-2m": DPMpp2M,
+    "dpmpp-2m-sde": lambda **options: DPMpp2M(sde=True, **options),
+}
+
+
+def sampler(name: str, **options: Any) -> Sampler:
+    """The sampler of that name, e.g. sampler("ddim", eta=0.5). Raises ValueError naming what is accepted."""
+    if name not in SAMPLERS:
+        raise ValueError(f"Unknown sampler {name!r}: choose one of {', '.join(SAMPLERS)}.")
+    try:
+        return SAMPLERS[name](**options)
+    except TypeError as error:
+        raise ValueError(f"The sampler {name!r} does not take {', '.join(options)}: {error}.") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One move done: index + 1 of total; x now stands at time t; `prediction` is the denoiser's last answer."""
+
+    index: int
+    total: int
+    t: Tensor
+    x: Tensor
+    prediction: Prediction | None
+
+
+Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
+Up = Callable[[Denoise, Tensor, Tensor, Tensor, NoiseSource], Tensor]
+
+
+def trajectory(
+    denoise: Denoise,
+    sampler: Sampler,
+    x: Tensor,
+    times: Tensor,
+    noise: NoiseSource,
+    hold: Held | None = None,
+    up: Up | None = renoise,
+) -> Iterator[Step]:
+    """Walks x (B, ...) along the grid `times`: the only sampling loop.
+
+    At each pair (t, s): where the grid rises, noise is added (`up`) and the sampler's memory is cleared, or, with
+    up=None, the sampler walks upwards (inversion); otherwise the sampler steps. Then the hold acts, then a `Step` is
+    yielded. Noise is keyed by its use (("step", i), ("hold", i), ("up", i)), so that no user of it disturbs another.
+
+    A grid of one knot makes no move: the hold acts once and one Step with total = 0 is yielded. Nothing here keeps
+    the caller from stopping at any step, and gradients are off only inside the step, never around the `yield`.
+    """
+    last = _Last(denoise)
+    total = len(times) - 1
+    if total == 0:
+        with torch.no_grad():
+            x = x if hold is None else hold(x, times[0], noise.at("hold", 0))
+        yield Step(0, 0, times[0], x, None)
+        return
+    state = sampler.init(x, times)
+    knots = times.tolist()
+    for i in range(total):
+        t, s = times[i], times[i + 1]
+        with torch.no_grad():
+            if knots[i + 1] > knots[i] and up is not None:
+                x = up(last, x, t, s, noise.at("up", i))
+                state = sampler.init(x, times[i + 1 :])
+            else:
+                x, state = sampler.step(last, x, t, s, state, noise.at("step", i))
+            if hold is not None:
+                x = hold(x, s, noise.at("hold", i))
+        yield Step(i, total, s, x, last.prediction)
+
+
+class _Last:
+    """A bound denoiser that remembers its last answer."""
+
+    def __init__(self, denoise: Denoise) -> None:
+        self.denoise = denoise
+        self.schedule = denoise.schedule
+        self.prediction: Prediction | None = None
+
+    def __call__(self, x: Tensor, t: Tensor) -> Prediction:
+        self.prediction = self.denoise(x, t)
+        return self.prediction

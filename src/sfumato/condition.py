@@ -1,0 +1,269 @@
+"""What a picture is conditioned on: typed, frozen parts in batched rows.
+
+A `Condition` says for every row which guidance branch it serves and which picture it belongs to, so that all branches
+go through the network in one call. Each part knows its own null, and whether it drops when a branch is made
+unconditional: text, label and image do, planes put beside the picture do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One kind of condition for B rows: every tensor field has B rows.
+
+    A subclass that drops says what its null is. A part that changes with time overrides `at`.
+    """
+
+    drops: ClassVar[bool] = False
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self._tensors().values())))
+
+    def null(self) -> Self:
+        """The part as an unconditional branch sees it: itself, unless it drops."""
+        return self
+
+    def at(self, t: Tensor | float) -> Self:
+        """The part at time t."""
+        return self
+
+    def select(self, index: Tensor) -> Self:
+        """The rows at `index` (LongTensor)."""
+        return self._map(lambda a: a[index])
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Moved or cast as `Tensor.to` does; whole numbers and masks keep their dtype."""
+        return self._map(lambda a: a.to(*args, **kwargs) if a.is_floating_point() else _move(a, *args, **kwargs))
+
+    @classmethod
+    def cat(cls, parts: Sequence[Self]) -> Self:
+        """The rows of all parts, one after the other."""
+        names = parts[0]._tensors().keys()
+        return replace(parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    def _map(self, function: Any) -> Self:
+        return replace(self, **{name: function(value) for name, value in self._tensors().items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Text(Part):
+    """An encoded prompt: embeds (B, L, D); mask (B, L), True where a token counts; pooled (B, P).
+
+    `negative` is the text that the unconditional branch sees: the encoded negative prompt, or the empty one, with one
+    row or B rows.
+    """
+
+    drops: ClassVar[bool] = True
+    embeds: Tensor
+    mask: Tensor | None = None
+    pooled: Tensor | None = None
+    negative: Text | None = None
+
+    def __post_init__(self) -> None:
+        if self.embeds.ndim != 3:
+            raise ValueError(f"Text embeds have the shape (B, L, D), not {tuple(self.embeds.shape)}.")
+        if self.mask is not None and self.mask.shape != self.embeds.shape[:2]:
+            raise ValueError(f"The text mask {tuple(self.mask.shape)} does not fit embeds {tuple(self.embeds.shape)}.")
+
+    def null(self) -> Text:
+        if self.negative is None:
+            raise ValueError("This text does not know its unconditional branch: give Text(negative=...), e.g. of ''.")
+        null, rows = self.negative, self.rows
+        if null.rows == 1 and rows != 1:
+            null = null.select(torch.zeros(rows, dtype=torch.long, device=null.embeds.device))
+        return replace(null, negative=null.negative or null)
+
+    def select(self, index: Tensor) -> Text:
+        negative = self.negative
+        if negative is not None and negative.rows == self.rows and self.rows != 1:
+            negative = negative.select(index)
+        return replace(self._map(lambda a: a[index]), negative=negative)
+
+    def to(self, *args: Any, **kwargs: Any) -> Text:
+        negative = None if self.negative is None else self.negative.to(*args, **kwargs)
+        return replace(super().to(*args, **kwargs), negative=negative)
+
+    @classmethod
+    def cat(cls, parts: Sequence[Text]) -> Text:
+        """The rows of all texts. Shorter ones are padded with zeros and masked; pooled must be there in all or none."""
+        length = max(part.embeds.shape[1] for part in parts)
+        masked = any(part.mask is not None or part.embeds.shape[1] < length for part in parts)
+        if len({part.pooled is None for part in parts}) > 1:
+            raise ValueError("Texts with and without a pooled embedding cannot share a batch.")
+        pooled = None if parts[0].pooled is None else torch.cat([p.pooled for p in parts if p.pooled is not None])
+        negative = None
+        if all(part.negative is not None for part in parts):
+            nulls = [part.null() for part in parts]
+            negative = cls.cat([replace(null, negative=None) for null in nulls])
+        return cls(
+            embeds=torch.cat([_pad(part.embeds, length) for part in parts]),
+            mask=torch.cat([_pad(part._full_mask(), length) for part in parts]) if masked else None,
+            pooled=pooled,
+            negative=negative,
+        )
+
+    def _full_mask(self) -> Tensor:
+        if self.mask is not None:
+            return self.mask
+        return torch.ones(self.embeds.shape[:2], dtype=torch.bool, device=self.embeds.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Label(Part):
+    """A class index a row: ids (B,), LongTensor; `none` is the index that means "no class"."""
+
+    drops: ClassVar[bool] = True
+    ids: Tensor
+    none: int
+
+    def null(self) -> Label:
+        return replace(self, ids=torch.full_like(self.ids, self.none))
+
+
+@dataclass(frozen=True, eq=False)
+class Image(Part):
+    """An encoded picture as tokens: embeds (B, L, D). Its null is `empty` (1 or B rows), or zeros."""
+
+    drops: ClassVar[bool] = True
+    embeds: Tensor
+    empty: Tensor | None = None
+
+    def null(self) -> Image:
+        null = torch.zeros_like(self.embeds) if self.empty is None else self.empty.expand_as(self.embeds)
+        return replace(self, embeds=null)
+
+    def __post_init__(self) -> None:
+        if self.empty is not None and len(self.empty) == 1 != len(self.embeds):
+            object.__setattr__(self, "empty", self.empty.expand_as(self.embeds))
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Part):
+    """Planes put beside the noisy picture as further channels: planes (B, C, H, W). They do not drop."""
+
+    planes: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Level(Part):
+    """How much noise was added to a Concat's planes, as a time: value (B,). It does not drop."""
+
+    value: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes(Part):
+    """SDXL's sizes: values (B, 6) = original height, width, crop top, left, target height, width. They do not drop."""
+
+    values: Tensor
+
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """Parts in batched rows, at most one of each type; branch and picture (B,) default to 0 and to 0 ... B - 1.
+
+    `branch` says which guidance branch a row serves, `picture` which picture it belongs to. An unconditional network
+    takes `Condition.empty(B)`.
+    """
+
+    parts: tuple[Part, ...]
+    branch: Tensor = field(default=None)  # type: ignore[assignment]
+    picture: Tensor = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        kinds = [type(part) for part in self.parts]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError("A condition holds at most one part of each type.")
+        counts = {type(part).__name__: part.rows for part in self.parts}
+        if self.branch is not None:
+            counts["branch"] = len(self.branch)
+        if len(set(counts.values())) > 1:
+            raise ValueError(f"The parts of a condition differ in rows: {counts}.")
+        if not counts:
+            raise ValueError("A condition without parts does not know its rows: use Condition.empty(rows).")
+        rows = next(iter(counts.values()))
+        if self.branch is None:
+            object.__setattr__(self, "branch", torch.zeros(rows, dtype=torch.long))
+        if self.picture is None:
+            object.__setattr__(self, "picture", torch.arange(rows))
+
+    @classmethod
+    def empty(cls, rows: int) -> Condition:
+        """Nothing to condition on, for `rows` pictures."""
+        return cls((), torch.zeros(rows, dtype=torch.long), torch.arange(rows))
+
+    @property
+    def rows(self) -> int:
+        return len(self.branch)
+
+    def get(self, kind: type[P]) -> P | None:
+        """The part of that type, or None."""
+        return next((part for part in self.parts if type(part) is kind), None)
+
+    def null(self, only: type[Part] | Iterable[type[Part]] | None = None) -> Condition:
+        """The condition of an unconditional branch: every part that drops replaced by its null.
+
+        `only` limits that to some types of parts. Raises ValueError if nothing is left to drop.
+        """
+        kinds = None if only is None else tuple(only) if isinstance(only, Iterable) else (only,)
+        dropped = [part.drops and (kinds is None or isinstance(part, kinds)) for part in self.parts]
+        if not any(dropped):
+            held = ", ".join(type(part).__name__ for part in self.parts) or "nothing"
+            raise ValueError(f"This condition has nothing to drop for an unconditional branch (it holds {held}).")
+        parts = (part.null() if drop else part for part, drop in zip(self.parts, dropped, strict=True))
+        return replace(self, parts=tuple(parts))
+
+    def at(self, t: Tensor | float) -> Condition:
+        """The condition at time t, for parts that change with it; itself if none does."""
+        parts = tuple(part.at(t) for part in self.parts)
+        return self if all(a is b for a, b in zip(parts, self.parts, strict=True)) else replace(self, parts=parts)
+
+    def select(self, index: Tensor | Sequence[int]) -> Condition:
+        """The rows at `index`, in that order."""
+        index = torch.as_tensor(index, dtype=torch.long)
+        parts = tuple(part.select(index) for part in self.parts)
+        return Condition(parts, self.branch[index], self.picture[index])
+
+    def to(self, *args: Any, **kwargs: Any) -> Condition:
+        return replace(self, parts=tuple(part.to(*args, **kwargs) for part in self.parts))
+
+    @classmethod
+    def cat(cls, conditions: Sequence[Condition]) -> Condition:
+        """The rows of all conditions; branch i is the i-th condition's. They must hold the same types of parts."""
+        kinds = [type(part) for part in conditions[0].parts]
+        parts = []
+        for condition in conditions:
+            if [type(part) for part in condition.parts] != kinds:
+                raise ValueError("Conditions of one batch must hold the same types of parts in the same order.")
+        for rows in zip(*(condition.parts for condition in conditions), strict=True):
+            parts.append(type(rows[0]).cat(rows))
+        branch = torch.cat([torch.full_like(c.branch, i) for i, c in enumerate(conditions)])
+        return cls(tuple(parts), branch, torch.cat([c.picture for c in conditions]))
+
+
+def _pad(a: Tensor, length: int) -> Tensor:
+    if a.shape[1] == length:
+        return a
+    return torch.cat([a, a.new_zeros(a.shape[0], length - a.shape[1], *a.shape[2:])], dim=1)
+
+
+def _move(a: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """`Tensor.to` without the change of dtype."""
+    return a.to(*args, **kwargs).to(a.dtype)

@@ -1,0 +1,63 @@
+"""Classifier-free guidance: Ho & Salimans 2022."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfumato.condition import Condition
+from sfumato.denoise import Prediction
+from sfumato.predict import expand
+
+
+@dataclass(frozen=True)
+class ClassifierFree:
+    """u + scale (c - u), for x0 and for eps; c is the conditional answer, u the unconditional one.
+
+    scale: 1 is off (and costs no unconditional row), 0 is unconditional; Ho & Salimans' w is scale - 1 (2022, eq. 6).
+    interval: guidance acts where t lies in it, both ends included (Kynkäänniemi et al. 2024); outside only the
+        conditional branch is called.
+    rescale: 0 is off; phi in (0, 1] brings the standard deviation of x0, over each picture, back to the conditional
+        one's by that share (Lin et al. 2023, eq. 15-16, in x0 space, so that it means the same for every
+        parameterization).
+
+    A negative prompt is the condition's own null, not a matter of guidance.
+    """
+
+    scale: float = 5.0
+    interval: tuple[float, float] = (0.0, 1.0)
+    rescale: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.interval
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"A guidance interval is two times 0 <= low <= high <= 1, not {self.interval}.")
+        if not 0 <= self.rescale <= 1:
+            raise ValueError(f"Guidance rescale lies between 0 (off) and 1, not {self.rescale}.")
+
+    def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
+        return {"unconditional": condition.null()} if self._acts(t) else {}
+
+    def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
+        if not self._acts(t):
+            return current
+        u, c = outs["unconditional"], outs["conditional"]
+        scale = expand(torch.where(self._inside(t), self.scale, 1.0), u.x0)
+        # c plays its part through `current`, so that guidances before this one are kept
+        x0 = current.x0 + (scale - 1) * (c.x0 - u.x0)
+        eps = current.eps + (scale - 1) * (c.eps - u.eps)
+        moved = current.moved(x0=x0, eps=eps)
+        if self.rescale == 0:
+            return moved
+        axes = tuple(range(1, x0.ndim))
+        ratio = c.x0.std(axes, keepdim=True) / x0.std(axes, keepdim=True)
+        return moved.moved(x0=x0 * (1 + self.rescale * (ratio - 1)))
+
+    def _acts(self, t: Tensor) -> bool:
+        return self.scale != 1 and bool(self._inside(t).any())
+
+    def _inside(self, t: Tensor) -> Tensor:
+        return (t >= self.interval[0]) & (t <= self.interval[1])
