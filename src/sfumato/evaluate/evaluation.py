@@ -1,0 +1,152 @@
+"""One evaluation: ask, paint, judge, tell."""
+
+from __future__ import annotations
+
+import json as _json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from sfumato.evaluate.attributes import Scores, drawn, psnr, score, through
+from sfumato.evaluate.judge import Judge
+from sfumato.evaluate.questions import Question, questions
+from sfumato.evaluate.statistics import Figure, mean
+from sfumato.picture import BadInput
+from sfumato.recipe import ClassifierFree, Recipe
+
+if TYPE_CHECKING:
+    from sfumato.model import Pipe
+
+SPLITS = ("seen", "held-out")
+SEED = 1_000_003
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Painted:
+    """One split: what was asked, what was painted, what the judge read, and the judge's own ceilings."""
+
+    questions: list[Question]
+    images: list[Image.Image]
+    verdicts: list[dict[str, str]]
+    scores: Scores
+    ceiling: Scores  # the true pictures through the model's autoencoder
+    truth: Scores  # the true pictures themselves
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    settings: dict[str, Any]
+    splits: dict[str, Painted]
+    autoencoder: Figure
+    seconds: float
+
+    def told(self) -> dict[str, Any]:
+        """The report as plain values for JSON."""
+        each = {
+            name: {**part.scores.told(), "ceiling": part.ceiling.told(), "truth": part.truth.told()}
+            for name, part in self.splits.items()
+        }
+        return {
+            **self.settings,
+            "splits": each,
+            "autoencoder_psnr": self.autoencoder.told(),
+            "seconds": round(self.seconds, 1),
+            "versions": {name: version(name) for name in ("sfumato", "torch", "diffusers")},
+        }
+
+
+def evaluate(
+    pipe: Pipe, judge: Judge, *, count: int, seed: int, steps: int, guidance: float, sampler: str, bar: bool = True
+) -> Evaluation:
+    """Paint `count` scenes of each split and let `judge` read them. See `sfumato.evaluate.run`."""
+    if count < 1:
+        raise BadInput(f"count must be 1 or more, not {count}: it is the number of pictures of each split")
+    began = time.perf_counter()
+    plain = Recipe(
+        model=pipe.name,
+        guidance=(ClassifierFree(guidance),),
+        sampler=sampler,
+        steps=steps,
+        engine=pipe.engine,
+        precision=pipe.precision,
+    )
+    splits, quality = {}, []
+    with _progress(2 * count, bar) as advance:
+        for split in SPLITS:
+            asked = questions(count, seed, split)
+            true = drawn(asked, pipe.size)
+            copied = through(pipe.stages[-1].space, true)
+            quality += psnr(true, copied).tolist()
+            images = paint(pipe, plain, asked, seed, advance)
+            verdicts = judge.predict(_tensor(images))
+            splits[split] = Painted(
+                asked,
+                images,
+                verdicts,
+                scores=score(asked, verdicts),
+                ceiling=score(asked, judge.predict(copied)),
+                truth=score(asked, judge.predict(true)),
+            )
+    settings = {
+        "model": pipe.name,
+        "count": count,
+        "seed": seed,
+        "steps": steps,
+        "guidance": guidance,
+        "sampler": sampler,
+        "size": list(pipe.size),
+    }
+    return Evaluation(settings, splits, mean(quality), time.perf_counter() - began)
+
+
+def paint(pipe: Pipe, plain: Recipe, asked: Sequence[Question], seed: int, advance) -> list[Image.Image]:
+    """The picture of each question's caption; picture i has the seed `seed` + i."""
+    from dataclasses import replace
+
+    images: list[Image.Image] = []
+    for start in range(0, len(asked), BATCH):
+        part = asked[start : start + BATCH]
+        recipes = [replace(plain, prompt=q.caption, seed=seed + start + i) for i, q in enumerate(part)]
+        images += pipe.run(recipes).images
+        advance(len(part))
+    return images
+
+
+def _tensor(images: Sequence[Image.Image]):
+    from sfumato.model.pixels import to_tensor
+
+    return to_tensor(images)
+
+
+@contextmanager
+def _progress(total: int, shown: bool):
+    """A bar on stderr that counts pictures."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown or not sys.stderr.isatty()) as progress:
+        task = progress.add_task("painting", total=total)
+        yield lambda n: progress.advance(task, n)
+
+
+def write(evaluation: Evaluation, out: Path) -> None:
+    """report.json and a sheet of pictures for each split, into the folder `out`."""
+    from sfumato.evaluate.report import sheet
+    from sfumato.picture import save_picture
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.json").write_text(_json.dumps(evaluation.told(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"the report can't be written to {out} ({error.strerror}): choose another folder") from error
+    for name, part in evaluation.splits.items():
+        save_picture(sheet(part), out / f"{name}.png")

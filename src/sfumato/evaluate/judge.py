@@ -1,0 +1,176 @@
+"""The judge: a small classifier that reads a picture's attributes, trained on ground truth and on nothing else.
+
+It shares neither weights nor training pictures with the models it judges, so that a model can't please it by sharing
+its blind spots, as it could please its own CLIP.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as nf
+from torch import Tensor, nn
+
+from sfumato.picture import BadInput
+
+SIZE = 64
+SMOOTHING = 0.05
+ZOO = Path(__file__).parent.parent / "zoo" / "judge"
+Vocabulary = Mapping[str, Sequence[str]]
+
+
+class Residual(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))): a pre-activation residual block (He et al. 2016, figure 4e)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(8, channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(nf.silu(self.norm2(self.conv1(nf.silu(self.norm1(x))))))
+
+
+class Judge(nn.Module):
+    """Pictures (B, 3, H, W) in [-1, 1] -> a distribution over the values of each attribute.
+
+    A residual network on 64 x 64 pixels (others are resized) ends in a map of 8 x 8 features; each attribute looks at
+    it with its own attention, since a scarf is in one place and the light is everywhere:
+
+        z_a = sum_p softmax_p(q_a . f_p) f_p,      logits_a = W_a [z_a, mean_p f_p] + b_a
+
+    `attributes` names the attributes and their values. There is no batch normalisation: what a picture is judged to
+    be does not depend on its neighbours in the batch.
+    """
+
+    def __init__(
+        self, attributes: Vocabulary, channels: Sequence[int] = (48, 96, 160), blocks: Sequence[int] = (1, 2, 2)
+    ):
+        super().__init__()
+        self.attributes = {name: tuple(values) for name, values in attributes.items()}
+        self.channels, self.blocks = tuple(channels), tuple(blocks)
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+        before, stride = 12, 1
+        for width, count in zip(channels, blocks, strict=True):
+            layers += [nn.Conv2d(before, width, 3, stride=stride, padding=1), *(Residual(width) for _ in range(count))]
+            before, stride = width, 2
+        self.trunk = nn.Sequential(*layers, nn.GroupNorm(8, before), nn.SiLU())
+        self.look = nn.Conv2d(before, len(self.attributes), 1)
+        self.heads = nn.ModuleList(nn.Linear(2 * before, len(values)) for values in self.attributes.values())
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Logits, one tensor (B, number of values) an attribute, in the order of `attributes`."""
+        features = self.trunk(resized(pictures))
+        gaze = self.look(features).flatten(2).softmax(-1)
+        flat = features.flatten(2)
+        seen = torch.einsum("bap,bcp->abc", gaze, flat)
+        everywhere = flat.mean(-1)
+        return [head(torch.cat([z, everywhere], 1)) for head, z in zip(self.heads, seen, strict=True)]
+
+    def loss(
+        self, pictures: Tensor, targets: Tensor | Mapping[str, Tensor], generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Mean over the attributes of the cross-entropy, labels smoothed by 0.05; pictures are augmented in training.
+
+        targets: indices of values, (B, number of attributes) in the order of `attributes`, or {attribute: (B,)}.
+        """
+        if isinstance(targets, Mapping):
+            targets = torch.stack([targets[name] for name in self.attributes], 1)
+        if self.training:
+            pictures = augment(pictures, generator)
+        terms = [
+            nf.cross_entropy(logits.float(), targets[:, a], label_smoothing=SMOOTHING)
+            for a, logits in enumerate(self(pictures))
+        ]
+        return torch.stack(terms).mean()
+
+    def targets(self, rows: Sequence[Mapping[str, str]]) -> Tensor:
+        """Attributes in words -> indices (B, number of attributes)."""
+        return torch.tensor([[values.index(row[name]) for name, values in self.attributes.items()] for row in rows])
+
+    @torch.no_grad()
+    def predict(self, pictures: Tensor, batch: int = 64) -> list[dict[str, str]]:
+        """The most likely value of each attribute of each picture."""
+        rows: list[dict[str, str]] = []
+        for part in pictures.split(batch):
+            best = [logits.argmax(1).tolist() for logits in self(part)]
+            for verdict in zip(*best, strict=True):
+                rows.append({n: v[i] for (n, v), i in zip(self.attributes.items(), verdict, strict=True)})
+        return rows
+
+    def save(self, folder: Path | str) -> None:
+        """config.json and model.safetensors (float16)."""
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {
+            "kind": "sfumato-judge",
+            "channels": self.channels,
+            "blocks": self.blocks,
+            "attributes": self.attributes,
+        }
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        weights = {name: value.half().contiguous() for name, value in self.state_dict().items()}
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    @classmethod
+    def load(cls, folder: Path | str = ZOO) -> Judge:
+        """A judge that `save` wrote, the built-in one by default, ready to judge in float32. BadInput if unreadable."""
+        from safetensors.torch import load_file
+
+        folder = Path(folder)
+        try:
+            config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            judge = cls(config["attributes"], config["channels"], config["blocks"])
+            judge.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise BadInput(
+                f"{folder} holds no readable judge ({reason}): give a folder with the config.json and the "
+                "model.safetensors that `sfumato train judge` exports."
+            ) from error
+        return judge.eval().requires_grad_(False)
+
+
+def resized(pictures: Tensor, size: int = SIZE) -> Tensor:
+    """Pictures at size x size: by area where they shrink, bilinearly where they grow."""
+    height, width = pictures.shape[-2:]
+    if (height, width) == (size, size):
+        return pictures
+    if min(height, width) >= size:
+        return nf.interpolate(pictures, (size, size), mode="area")
+    return nf.interpolate(pictures, (size, size), mode="bilinear", align_corners=False)
+
+
+def augment(pictures: Tensor, generator: torch.Generator | None = None, shift: int = 3) -> Tensor:
+    """Mirrored, shifted by up to `shift` pixels, a little brighter or duller, and as soft as an autoencoder leaves
+    them: blurred, or halved and doubled again, and grainy. All of it is drawn from `generator`."""
+    count, _, height, width = pictures.shape
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        drawn = torch.rand(shape or (count, 1, 1, 1), generator=generator)
+        return (low + (high - low) * drawn).to(pictures)
+
+    mirrored = torch.where(uniform(0, 1) < 0.5, pictures.flip(-1), pictures)
+    padded = nf.pad(mirrored, (shift,) * 4, mode="reflect")
+    moves = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator).tolist()
+    x = torch.stack([p[:, dy : dy + height, dx : dx + width] for p, (dy, dx) in zip(padded, moves, strict=True)])
+
+    kernel = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]).to(x) / 16
+    weight = (kernel[:, None] * kernel).expand(3, 1, 5, 5)
+    blurred = nf.conv2d(nf.pad(x, (2,) * 4, mode="reflect"), weight, groups=3)
+    halved = nf.interpolate(nf.avg_pool2d(x, 2), (height, width), mode="bilinear", align_corners=False)
+    softer = torch.where(uniform(0, 1) < 0.5, blurred, halved)
+    x = torch.lerp(x, softer, uniform(-0.6, 1).clamp(min=0))
+
+    x = x * uniform(0.92, 1.08) + uniform(-0.06, 0.06)
+    grain = uniform(-1, 1, *x.shape) * uniform(-0.08, 0.08).clamp(min=0)
+    return (x + grain).clamp(-1, 1)

@@ -1,0 +1,87 @@
+"""How an evaluation is told: a table for the terminal, a sheet of pictures with their captions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sfumato.evaluate.evaluation import Evaluation, Painted
+
+SUMMARY = {
+    "stated": "all stated attributes",
+    "captions": "whole captions",
+    "pairs": "held-out pairs",
+    "absent": "nothing added",
+}
+
+
+def table(evaluation: Evaluation) -> Table:
+    """Attribute accuracy in %, with 95 % intervals, beside what the judge makes of the true pictures."""
+    from rich.table import Table
+
+    s = evaluation.settings
+    view = Table(
+        title=f"{s['model']}: attribute accuracy in %, {s['count']} pictures of each kind",
+        caption=(
+            f"{s['sampler']}, {s['steps']} steps, guidance {s['guidance']:g}, seed {s['seed']}; 95 % intervals. "
+            "Ceiling: what the judge reads in the true pictures, encoded and decoded.\n"
+            f"Autoencoder on unseen vignettes: {evaluation.autoencoder.value:.1f} dB PSNR. "
+            f"{evaluation.seconds / 60:.1f} minutes."
+        ),
+    )
+    view.add_column("attribute")
+    for name in evaluation.splits:
+        view.add_column(name, justify="right")
+        view.add_column("ceiling", justify="right", style="dim")
+    parts = list(evaluation.splits.values())
+    for name in parts[0].scores.attributes:
+        cells = [f for p in parts for f in (p.scores.attributes[name], p.ceiling.attributes[name])]
+        view.add_row(name, *(_cell(f.percent(), i) for i, f in enumerate(cells)))
+    view.add_section()
+    for key, title in SUMMARY.items():
+        cells = [f for p in parts for f in (getattr(p.scores, key), getattr(p.ceiling, key))]
+        view.add_row(title, *(_cell(f.percent(), i) for i, f in enumerate(cells)), style="bold")
+    return view
+
+
+def _cell(text: str, column: int) -> str:
+    return text.split(" ")[0] if column % 2 else text
+
+
+def sheet(part: Painted, count: int = 32, columns: int = 8, side: int = 160) -> Image.Image:
+    """The first `count` pictures of a split over their captions; what the judge does not find is named in red."""
+    font = ImageFont.load_default(11)
+    line, lines, gap = 13, 7, 10
+    shown = list(zip(part.questions, part.images, part.verdicts, strict=True))[:count]
+    columns = min(columns, len(shown))
+    width, height = side + gap, side + lines * line + gap
+    page = Image.new("RGB", (columns * width + gap, -(-len(shown) // columns) * height + gap), "white")
+    pen = ImageDraw.Draw(page)
+    for n, (question, image, verdict) in enumerate(shown):
+        x, y = gap + n % columns * width, gap + n // columns * height
+        page.paste(image.resize((side, side), Image.Resampling.BICUBIC), (x, y))
+        missed = [f"{name}: {verdict[name]}" for name, value in question.wanted.items() if verdict[name] != value]
+        y += side + 3
+        for text, colour in [
+            *((t, "black") for t in wrap(question.caption, font, side)),
+            *((t, "firebrick") for t in missed),
+        ][:lines]:
+            pen.text((x, y), text, fill=colour, font=font)
+            y += line
+    return page
+
+
+def wrap(text: str, font, width: int) -> list[str]:
+    """`text` in lines of at most `width` pixels, broken between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines

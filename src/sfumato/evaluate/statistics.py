@@ -1,0 +1,69 @@
+"""Figures with their uncertainty: 95 % intervals of shares and of means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure between `low` and `high` (95 %), from `total` observations."""
+
+    value: float
+    low: float
+    high: float
+    total: int
+
+    def told(self) -> dict[str, float | int | None]:
+        """For JSON, where NaN does not exist: nothing was observed, nothing is said."""
+        if not self.total:
+            return {"value": None, "low": None, "high": None, "total": 0}
+        return {"value": self.value, "low": self.low, "high": self.high, "total": self.total}
+
+    def percent(self) -> str:
+        return f"{100 * self.value:.1f} ({100 * self.low:.0f} to {100 * self.high:.0f})" if self.total else "-"
+
+
+def share(right: Sequence[bool] | np.ndarray) -> Figure:
+    """The share of independent trials that came out right, with its Wilson score interval (Wilson 1927, eq. 1-4):
+
+        (p + z^2/2n +- z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n),      z = 1.96
+
+    which stays inside [0, 1] and keeps its coverage at p near 0 and 1.
+    """
+    n = len(right)
+    if n == 0:
+        return Figure(math.nan, 0.0, 1.0, 0)
+    p = float(np.mean(right))
+    centre, scale = p + Z95**2 / (2 * n), 1 + Z95**2 / n
+    spread = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
+    return Figure(p, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale), n)
+
+
+def pooled(rows: Sequence[Sequence[bool]], resamples: int = 2000, seed: int = 0) -> Figure:
+    """The share of right trials over all rows, where the trials of one row depend on each other (the attributes of
+    one picture): a percentile bootstrap that draws whole rows (Efron and Tibshirani 1993, section 13.3)."""
+    right, total = np.array([sum(row) for row in rows]), np.array([len(row) for row in rows])
+    if not total.sum():
+        return Figure(math.nan, 0.0, 1.0, 0)
+    drawn = np.random.default_rng(seed).integers(0, len(rows), (resamples, len(rows)))
+    totals = total[drawn].sum(1)
+    shares = right[drawn].sum(1)[totals > 0] / totals[totals > 0]
+    low, high = np.quantile(shares, (0.025, 0.975))
+    return Figure(float(right.sum() / total.sum()), float(low), float(high), int(total.sum()))
+
+
+def mean(values: Sequence[float] | np.ndarray) -> Figure:
+    """A mean with its normal interval, value +- z std/sqrt(n)."""
+    n = len(values)
+    if n == 0:
+        return Figure(math.nan, math.nan, math.nan, 0)
+    centre = float(np.mean(values))
+    spread = Z95 * float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
+    return Figure(centre, centre - spread, centre + spread, n)
