@@ -14,8 +14,9 @@ from sfumato.sample.step import Denoise, Knots, State, ancestral
 class DDIM:
     """x_s = alpha_s x0 + sigma_s (sqrt(1 - eta^2 (1 - q^2)) eps + eta sqrt(1 - q^2) z).
 
-    q = alpha_t sigma_s/(sigma_t alpha_s). Song et al. 2021, eq. 12 and 16, for any
-    schedule. Order 1. eta = 0 is deterministic, inverts when the grid rises, and equals `Euler`; eta = 1 equals `DDPM(variance="small")` and, on a variance-exploding schedule, Euler-ancestral.
+    q = alpha_t sigma_s/(sigma_t alpha_s). Song et al. 2021, eq. 12 and 16, for any schedule. Order 1.
+    eta = 0 is deterministic, inverts when the grid rises, and equals `Euler`; eta = 1 equals `DDPM(variance="small")`
+    and, on a variance-exploding schedule, Euler-ancestral.
 
     Raises ValueError unless 0 <= eta <= 1.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 
 from sfumato.denoise import Prediction
@@ -45,16 +44,18 @@ class DDPM:
         Sigma = self._variance(p, k)
         if p.shift is not None:  # the mean has moved by (alpha_s/alpha_t) beta shift already, and should by Sigma shift
             mean = mean + (Sigma - k.sigma_t**2 * k.fresh * k.alpha_s / k.alpha_t) * p.shift
-        return (mean if k.sigma_s == 0 else mean + Sigma.sqrt() * noise(p.x0)), None
+        if k.sigma_s > 0:
+            mean = mean + (Sigma**0.5) * noise(p.x0)
+        return mean, None
 
-    def _variance(self, p: Prediction, k: Knots) -> Tensor:
+    def _variance(self, p: Prediction, k: Knots) -> Tensor | float:
         match self.variance:
             case "small":
-                v = torch.zeros((), dtype=p.x0.dtype)
+                return k.fresh * k.sigma_s**2
             case "large":
-                v = torch.ones((), dtype=p.x0.dtype)
+                return k.fresh * k.sigma_t**2
             case "learned":
-                if p.fraction is None:
-                    raise ValueError("This network has no learned variance: use DDPM's variance small or large.")
                 v = p.fraction
-        return k.fresh * k.sigma_t ** (2 * v) * k.sigma_s ** (2 * (1 - v))
+                if v is None:
+                    raise ValueError("This network has no learned variance: use DDPM's variance small or large.")
+                return k.fresh * k.sigma_t ** (2 * v) * k.sigma_s ** (2 * (1 - v))

@@ -15,8 +15,9 @@ from sfumato.sample.step import Denoise, Knots, State, ddim
 class Churn:
     """EDM's stochastic sampling: before a step, noise is added, up to kappa (1 + gamma).
 
-    Karras et al. 2022, algorithm 2. gamma = min(amount/steps, sqrt(2) - 1) while t
-    lies in `interval`. The raised kappa is turned into a time and read back from the schedule, so that a raise that would leave [0, 1] adds only what fits. `amount` = 0 is off.
+    Karras et al. 2022, algorithm 2. gamma = min(amount/steps, sqrt(2) - 1) while t lies in `interval`. The raised
+    kappa is turned into a time and read back from the schedule, so that a raise that would leave [0, 1] adds only what
+    fits. `amount` = 0 is off.
     """
 
     amount: float = 0.0
