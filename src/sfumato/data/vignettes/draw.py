@@ -10,7 +10,7 @@ import numpy as np
 from sfumato.picture import BadInput
 
 from . import truth as maps
-from .elements import afloat, buildings, figure, land, nature, sky, still
+from .elements import afloat, buildings, figure, land, nature, scenery, sky, still
 from .light import Light, light_named
 from .painter import Painter
 from .scene import Scene
@@ -21,6 +21,7 @@ MIN_SIZE, MAX_SIZE = 8, 4096
 _SUBJECTS: dict[str, Callable[[Painter, Scene, Light], None]] = {
     "woman": figure.figure,
     "man": figure.figure,
+    "landscape": scenery.landscape,
     "boat": afloat.boat,
     "balloon": afloat.balloon,
     "house": buildings.house,
@@ -85,8 +86,6 @@ def paint(scene: Scene, size: int) -> Painter:
     sky.sky(painter, scene, light)
     land.place(painter, scene, light)
     sky.mist(painter, scene, light)
-    subject = _SUBJECTS.get(scene["subject"])
-    if subject:
-        subject(painter, scene, light)
+    _SUBJECTS[scene["subject"]](painter, scene, light)
     sky.air(painter, scene, light)
     return painter

@@ -103,14 +103,22 @@ def _attributes(dice: Dice) -> dict[str, str]:
     values["light"] = dice.weighted(tuple(LIGHT_WEIGHTS), tuple(LIGHT_WEIGHTS.values()))
     values["place"] = dice.choose(SUBJECT_PLACES[subject])
     if subject in FIGURES:
-        worn = dice.shuffled(("hat", "scarf", "mask", "glasses", "headset"))
-        worn = worn[: dice.weighted((0, 1, 2, 3), (0.2, 0.4, 0.3, 0.1))]
+        worn = _accessories(dice, dice.weighted((0, 1, 2, 3), (0.18, 0.4, 0.3, 0.12)))
         if dice.chance(0.8):
             worn.append("jacket")
         for thing in worn:
             values[thing] = dice.choose(tuple(COLOURS)) if thing in GARMENTS else "yes"
-        if values["headset"] != NONE:
-            values["glasses"] = NONE
     elif subject != "landscape":
         values["color"] = dice.choose(tuple(COLOURS))
     return values
+
+
+def _accessories(dice: Dice, count: int) -> list[str]:
+    """`count` different accessories; a headset leaves no room for glasses."""
+    weights = {"hat": 0.3, "scarf": 0.25, "glasses": 0.2, "mask": 0.14, "headset": 0.11}
+    worn: list[str] = []
+    for _ in range(count):
+        worn.append(dice.weighted(tuple(weights), tuple(weights.values())))
+        for taken in {"headset": ("headset", "glasses"), "glasses": ("headset", "glasses")}.get(worn[-1], worn[-1:]):
+            weights.pop(taken)
+    return worn

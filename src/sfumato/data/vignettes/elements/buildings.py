@@ -7,9 +7,9 @@ from math import cos, radians, sin
 from ..light import Light, mix, scaled
 from ..painter import Painter
 from ..scene import Scene
-from ..shapes import blob, box, line, oval, polygon
+from ..shapes import arc, blob, box, line, oval, polygon
 from ..vocabulary import COLOURS, Colour
-from .land import SNOW, horizon
+from .land import SNOW
 from .sky import sun_place
 
 GLASS: Colour = (92, 110, 134)
@@ -100,12 +100,13 @@ def lighthouse(painter: Painter, scene: Scene, light: Light) -> None:
                 painter.soft(0, -0.91, 0.34, 0.30, LAMP, 0.7)
                 beam = polygon([(0, -0.93), (lit * 1.3, -1.20), (lit * 1.3, -0.78), (0, -0.89)])
                 painter.gradient(beam, (0, 0), (lit * 1.2, 0), (LAMP, LAMP), alphas=(0.65, 0.0), solid=False)
-    _foam(painter, x, horizon(scene))
+    _foam(painter, x)
 
 
-def _foam(painter: Painter, x: float, y: float) -> None:
-    for u, w in ((-0.30, 0.12), (0.30, 0.13), (0.02, 0.16)):
-        painter.soft(x + u, 0.985 if u else 1.0, w, 0.035, (250, 252, 252), 0.8)
+def _foam(painter: Painter, x: float) -> None:
+    for k in range(6):
+        u, v = (k - 2.5) * 0.13, 0.97 + 0.012 * (k % 2)
+        painter.stroke(arc((x + u - 0.06, v), (x + u, v - 0.03), (x + u + 0.06, v)), (240, 248, 252), 0.012, 0.75)
 
 
 def windmill(painter: Painter, scene: Scene, light: Light) -> None:

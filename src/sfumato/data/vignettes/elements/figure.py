@@ -11,7 +11,7 @@ from ..dice import Dice
 from ..light import Light, mix, scaled
 from ..painter import Painter
 from ..scene import Scene
-from ..shapes import Point, arc, blob, line, mirrored, polygon
+from ..shapes import Point, arc, blob, curve, line, mirrored, polygon
 from ..vocabulary import COLOURS, NONE, Colour
 from . import garments, head
 from .sky import sun_place
@@ -123,10 +123,10 @@ def _torso(painter: Painter, scene: Scene, light: Light, body: Body) -> None:
         jacket = painter.thing("jacket", "jacket", 0.14, group=body.name, roundness=0.5)
         _cloth(painter, light, body, outline, COLOURS[colour])
         shirt = dice.choose(((92, 84, 82), (70, 74, 84), (140, 126, 110)))
-        garments.jacket(painter, scene, body, COLOURS[colour], shirt, jacket)
+        garments.jacket(painter, scene, body, outline, COLOURS[colour], shirt, jacket)
 
 
-def _cloth(painter: Painter, light: Light, body: Body, outline, colour: Colour) -> None:  # noqa: ANN001
+def _cloth(painter: Painter, light: Light, body: Body, outline, colour: Colour) -> None:
     """A torso of cloth: bright towards the light, folds at the arms, a thin rim of light."""
     w, lit = body.shoulders, body.lit
     painter.gradient(
@@ -135,16 +135,11 @@ def _cloth(painter: Painter, light: Light, body: Body, outline, colour: Colour) 
     dark = scaled(colour, 0.62)
     with painter.inside(outline):
         for side in (-1, 1):
-            arm = polygon(
-                [(side * w * 0.66, 1.05), (side * w * 0.74, 1.0), (side * w * 0.80, 2.9), (side * w * 0.60, 2.9)]
-            )
-            painter.fill(arm, dark, 0.45, solid=False)
-            painter.stroke(
-                arc((side * w * 0.70, 1.0), (side * w * 0.74, 0.8), (side * w * 0.68, 0.62)), dark, 0.03, 0.45
-            )
-            painter.stroke(
-                arc((side * w * 0.80, 1.35), (side * w * 0.95, 1.42), (side * w * 1.06, 1.34)), dark, 0.028, 0.35
-            )
+            seam = curve([(side * w * v, y) for v, y in ((0.69, 0.66), (0.735, 0.95), (0.72, 1.6), (0.64, 2.9))])
+            painter.stroke(seam, dark, 0.10, 0.18)
+            painter.stroke(seam, dark, 0.035, 0.55)
+            fold = arc((side * w * 0.76, 1.30), (side * w * 0.86, 1.42), (side * w * 0.98, 1.40))
+            painter.stroke(fold, dark, 0.03, 0.3)
         painter.soft(-lit * w * 0.9, 1.2, 0.5, 1.0, dark, 0.4)
         painter.stroke(
             line((lit * w * 0.55, 0.32), (lit * w * 0.9, 0.46), (lit * w * 1.02, 0.74), (lit * w * 1.08, 1.4)),

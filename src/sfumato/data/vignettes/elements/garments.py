@@ -25,16 +25,21 @@ def jumper(painter: Painter, body: Body, colour: Colour) -> None:
     painter.stroke(neck, scaled(colour, 1.1), 0.02, 0.6)
 
 
-def jacket(painter: Painter, scene: Scene, body: Body, colour: Colour, shirt: Colour, number: int) -> None:
+def jacket(
+    painter: Painter, scene: Scene, body: Body, outline: skia.Path, colour: Colour, shirt: Colour, number: int
+) -> None:  # fmt: skip
     """Shirt in the opening, two lapels, a seam with buttons or a zip."""
     dice = scene.dice("jacket")
     n, deep = (0.17 if body.woman else 0.22), dice.between(0.72, 0.98)
     zipped = dice.chance(0.5)
     deep = deep * 0.75 if zipped else deep
     painter.thing("clothes", "clothes", 0.15, group=body.name)
-    opening = polygon([(-n, 0.16), (-n * 0.6, 0.34), (0, 0.40), (n * 0.6, 0.34), (n, 0.16), (n * 1.15, 0.3), (0.03, deep),
-                       (-0.03, deep), (-n * 1.15, 0.3)])  # fmt: skip
-    painter.gradient(opening, (0, 0.3), (0, deep), (shirt, scaled(shirt, 0.75)))
+    opening = polygon(
+        [(-n * 1.25, 0.0), (n * 1.25, 0.0), (n * 1.15, 0.3), (0.03, deep), (-0.03, deep), (-n * 1.15, 0.3)]
+    )
+    with painter.inside(outline):
+        painter.gradient(opening, (0, 0.3), (0, deep), (shirt, scaled(shirt, 0.75)))
+        painter.stroke(arc((-n, 0.16), (0, 0.56), (n, 0.16)), scaled(shirt, 1.25), 0.035)
     painter.resume(number)
     dark = scaled(colour, 0.66)
     painter.stroke(line((0.0, deep - 0.02), (0.0, 2.9)), dark, 0.035, 0.8)
@@ -105,7 +110,7 @@ def glasses(painter: Painter, body: Body) -> None:
     d, frame = body.shift, (38, 30, 34)
     for side in (-1, 1):
         lens = oval(side * 0.17 + d, -0.46, 0.135, 0.125)
-        painter.fill(lens, (255, 255, 255), 0.3)
+        painter.fill(lens, (255, 255, 255), 0.16)
         painter.stroke(lens, frame, 0.044, solid=True)
         painter.stroke(line((side * 0.305 + d, -0.48), (side * 0.375, -0.50)), frame, 0.036, solid=True)
         painter.stroke(arc((side * 0.17 + d - 0.07, -0.50), (side * 0.17 + d - 0.05, -0.54), (side * 0.17 + d, -0.55)),

@@ -45,8 +45,8 @@ def behind(painter: Painter, scene: Scene, body: Body) -> None:
         painter.fill(blob(mirrored(right)), colour)
         if style == "wavy":
             for side in (-1, 1):
-                for k in range(4):
-                    painter.fill(oval(side * (w - 0.06 + 0.03 * (k % 2)), -0.35 + 0.28 * k, 0.17, 0.19), colour)
+                waves = [(side * (w - 0.16 + 0.08 * (k % 2)), -0.7 + 0.24 * k) for k in range(6)]
+                painter.stroke(curve(waves), colour, 0.3, solid=True)
     elif style == "bob":
         right = [(0, -1.06), (0.34, -0.98), (0.46, -0.6), (0.50, -0.2), (0.46, 0.06), (0.3, 0.08), (0, 0.0)]
         painter.fill(blob(mirrored(right)), colour)
@@ -173,14 +173,20 @@ def hair(painter: Painter, scene: Scene, light: Light, body: Body) -> None:
             painter.fill(
                 oval(u * spread, -0.98 + 0.26 * u * u, 0.14), mix(colour, bright if u * lit > 0 else dark, 0.5)
             )
-    elif style in ("long", "wavy", "bob"):
-        length = {"long": 0.5, "wavy": 0.45, "bob": 0.02}[style]
+    elif style in ("long", "bob"):
+        length = {"long": 0.5, "bob": 0.02}[style]
         for side in (-1, 1):
             lock = [(side * 0.33, -0.70), (side * 0.43, -0.5), (side * 0.47, -0.1), (side * 0.43, length),
                     (side * 0.34, length + 0.02), (side * 0.345, -0.1), (side * 0.335, -0.45)]  # fmt: skip
             painter.fill(blob(lock), mix(colour, bright if side * lit > 0 else dark, 0.6))
+    elif style == "wavy":
+        for side in (-1, 1):
+            tone = mix(colour, bright if side * lit > 0 else dark, 0.5)
+            waves = [(side * (0.385 + 0.075 * (k % 2)), -0.66 + 0.2 * k) for k in range(6)]
+            painter.stroke(curve(waves), tone, 0.13, solid=True)
+            painter.stroke(curve([(x + 0.03 * lit, y) for x, y in waves]), scaled(tone, 1.14), 0.025, 0.7)
     with painter.inside(path):
         for k in (-0.16, 0.0, 0.16):
             strand = curve([(part + k * 0.3, top), (part + k - lit * 0.1, -0.95), (part + k * 1.4 - lit * 0.24, -0.7)])
             painter.stroke(strand, dark, 0.02, 0.5)
-        painter.stroke(arc((lit * 0.05, -1.0), (lit * 0.26, -0.98), (lit * 0.34, -0.78)), light.glow, 0.04, 0.35)
+        painter.soft(lit * 0.24, -0.93, 0.2, 0.13, mix(light.glow, colour, 0.3), 0.5)

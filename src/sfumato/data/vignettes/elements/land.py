@@ -192,7 +192,7 @@ def room(painter: Painter, scene: Scene, light: Light) -> None:
         painter.fill(box(left - 0.025, bottom, right + 0.025, bottom + 0.03, 0.006), scaled(frame, 0.92))
 
 
-def _view(painter: Painter, scene: Scene, light: Light, l: float, r: float, t: float, b: float) -> None:  # noqa: E741
+def _view(painter: Painter, scene: Scene, light: Light, l: float, r: float, t: float, b: float) -> None:
     """Hills, rain or snow behind the panes."""
     dice = scene.dice("view")
     with painter.inside(box(l, t, r, b)):

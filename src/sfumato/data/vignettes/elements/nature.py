@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import skia
+
 from ..light import Light, mix, scaled
 from ..painter import Painter
 from ..scene import Scene
@@ -29,21 +31,24 @@ def tree(painter: Painter, scene: Scene, light: Light) -> None:
         painter.stroke(curve([(0, -0.3), (-0.1, -0.48), (-0.2, -0.56)]), bark, 0.035, solid=True)
         painter.stroke(curve([(0, -0.26), (0.1, -0.46), (0.2, -0.54)]), bark, 0.035, solid=True)
         painter.thing("tree", "plant", 0.33, roundness=0.6)
-        lumps = [(-0.26, -0.50, 0.19), (0.26, -0.50, 0.19), (0, -0.48, 0.2), (-0.22, -0.72, 0.20), (0.22, -0.72, 0.20),
-                 (0, -0.66, 0.24), (0, -0.88, 0.19)]  # fmt: skip
+        lumps = [(-0.30, -0.50, 0.16), (0.30, -0.50, 0.16), (-0.10, -0.46, 0.18), (0.12, -0.46, 0.18), (-0.33, -0.68, 0.17),
+                 (0.33, -0.68, 0.17), (0, -0.66, 0.26), (-0.19, -0.83, 0.19), (0.19, -0.83, 0.19), (0, -0.92, 0.17)]  # fmt: skip
         lumps = [(u + dice.around(0, 0.03), v + dice.around(0, 0.03), r * dice.between(0.92, 1.1)) for u, v, r in lumps]
+        crown = skia.Path()
         for u, v, r in lumps:
-            painter.fill(oval(u, v + 0.015, r), scaled(colour, 0.72))
-        for u, v, r in lumps:
-            spot = (u + lit * r * 0.35, v - r * 0.4)
-            painter.ball(oval(u, v, r * 0.96), spot, r * 1.35, scaled(colour, 1.08), scaled(colour, 0.80))
-        for _ in range(26):
+            crown.addPath(oval(u, v, r))
+        painter.ball(crown, (lit * 0.2, -0.92), 0.85, scaled(colour, 1.06), scaled(colour, 0.70))
+        with painter.inside(crown):
+            for u, v, r in lumps:
+                painter.soft(u - lit * r * 0.3, v + r * 0.55, r, r * 0.6, scaled(colour, 0.55), 0.55)
+                painter.soft(u + lit * r * 0.3, v - r * 0.4, r * 0.8, r * 0.6, scaled(colour, 1.18), 0.6)
+        for _ in range(34):
             u, v, r = dice.choose(lumps)
             a, b = dice.around(0, r), dice.around(0, r)
             tone = scaled(colour, 1.16) if a * lit > b else scaled(colour, 0.72)
-            painter.fill(oval(u + a * 0.8, v + b * 0.8, 0.022, 0.016), tone, 0.75, solid=False)
+            painter.fill(oval(u + a * 0.8, v + b * 0.8, 0.02, 0.014), tone, 0.7, solid=False)
         if light.snowy:
-            for u, v, r in lumps[3:5] + lumps[6:]:
+            for u, v, r in lumps[4:]:
                 cap = blob([(u - r * 0.75, v - r * 0.55), (u - r * 0.4, v - r * 0.95), (u, v - r * 1.04), (u + r * 0.4, v - r * 0.95),
                             (u + r * 0.75, v - r * 0.55), (u, v - r * 0.68)])  # fmt: skip
                 painter.fill(cap, SNOW)

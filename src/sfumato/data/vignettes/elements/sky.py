@@ -39,10 +39,9 @@ def _moon(painter: Painter, scene: Scene, x: float, y: float) -> None:
     painter.thing("moon", "sun or moon", 0.99)
     painter.soft(x, y, 0.26, 0.26, (170, 190, 240), 0.6)
     disc = oval(x, y, 0.065)
-    painter.ball(disc, (x - 0.015, y - 0.015), 0.09, (255, 250, 226), (238, 222, 170))
     if scene.dice("moon").chance(0.5):
-        with painter.inside(disc):
-            painter.fill(oval(x + 0.03, y - 0.02, 0.058), (34, 50, 104), solid=False)
+        disc = skia.Op(disc, oval(x + 0.03, y - 0.02, 0.056), skia.PathOp.kDifference_PathOp)
+    painter.ball(disc, (x - 0.015, y - 0.015), 0.09, (255, 250, 226), (238, 222, 170))
 
 
 def _stars(painter: Painter, scene: Scene) -> None:

@@ -38,7 +38,7 @@ def _shadow(painter: Painter, lit: int, x: float, y: float, w: float) -> None:
     painter.soft(x - lit * w * 0.5, y, w * 1.5, w * 0.26, (50, 30, 24), 0.6)
 
 
-def _pottery(painter: Painter, path, colour: Colour, lit: int, w: float) -> None:  # noqa: ANN001
+def _pottery(painter: Painter, path, colour: Colour, lit: int, w: float) -> None:
     tones = (scaled(colour, 0.92), scaled(colour, 1.1), colour, scaled(colour, 0.68))
     painter.gradient(path, (lit * w, 0), (-lit * w, 0), tones, at=(0, 0.22, 0.5, 1))
 
