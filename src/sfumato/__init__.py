@@ -9,6 +9,6 @@ Importing the package loads nothing heavy: every name below is fetched when it i
 
 import lazy_loader as _lazy
 
-from sfumato._version import __version__
+from sfumato._version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -8,8 +8,8 @@ holds 65,533 bytes, so recipes with enormous prompts go into PNG or WebP only.
 from __future__ import annotations
 
 import re
+from html import escape, unescape
 from typing import Any
-from xml.sax.saxutils import escape, unescape
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -43,7 +43,7 @@ def exif_and_xmp(recipe_json: str | None, parameters: str | None) -> dict[str, b
         exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + parameters.encode("utf-16-be")
         given["exif"] = exif.tobytes()
     if recipe_json is not None:
-        given["xmp"] = _XMP.format(escape(recipe_json)).encode()
+        given["xmp"] = _XMP.format(escape(recipe_json, quote=False)).encode()
     return given
 
 

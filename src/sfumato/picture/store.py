@@ -52,7 +52,10 @@ def keep(image: Image.Image) -> Ref:
     """Keep `image` (RGB, or L for a mask) in the store and return its `Ref`; what is there already stays."""
     ref = Ref(pixels_hash(image).removeprefix("sha256:"), image.width, image.height)
     if _kept(ref) is None:
-        write_atomically(_place(ref), encode_png(image))
+        try:
+            write_atomically(_place(ref), encode_png(image))
+        except BadInput as error:
+            raise BadInput(f"input pictures are kept in SFUMATO_HOME, now {home()}, but {error}") from None
     return ref
 
 

@@ -1,0 +1,147 @@
+"""From options to recipes, and from recipes to files: what generate and edit share."""
+
+from __future__ import annotations
+
+import json as json_format
+import re
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Recipe
+
+MOST = 1000  # pictures in one command
+
+
+def size_of(text: str | None) -> tuple[int | None, int | None]:
+    """(width, height) of `128x96` or `128`; (None, None) of nothing."""
+    from sfumato.picture import BadInput
+
+    if text is None:
+        return None, None
+    found = re.fullmatch(r"\s*(\d{1,5})\s*(?:[xX×]\s*(\d{1,5})\s*)?", text)
+    if not found:
+        raise BadInput(f"--size {text!r} is no size: give WIDTHxHEIGHT, as 128x96, or one number for a square")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def recipes_of(recipe: Recipe, count: int) -> list[Recipe]:
+    """`count` recipes with the seeds seed, seed + 1, ..."""
+    from sfumato.picture import BadInput
+
+    if not 1 <= count <= MOST:
+        raise BadInput(f"--count is {count}: give a whole number from 1 to {MOST}")
+    return [replace(recipe, seed=recipe.seed + i) for i in range(count)]
+
+
+def random_seed() -> int:
+    """A seed of at most ten digits, for those who gave none."""
+    return secrets.randbelow(2**32)
+
+
+def default_output(recipe: Recipe) -> Path:
+    """out/WORDS-SEED.png"""
+    words = re.sub(r"[^a-z0-9]+", "-", recipe.prompt.lower())[:40].strip("-")
+    return Path("out") / f"{words or 'picture'}-{recipe.seed}.png"
+
+
+def note(sentence: str) -> None:
+    """A remark on stderr."""
+    print(f"sfumato: note: {sentence}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """The one JSON object of a command."""
+    print(json_format.dumps(value, ensure_ascii=False))
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Any]:
+    """A progress bar on stderr; where stderr is no terminal, nothing. Yields `update(index, total, what=None)`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def update(index: int, total: int, what: str | None = None) -> None:
+            bar.update(task, completed=index, total=total, description=what)
+
+        yield update
+
+
+def make(recipes: list[Recipe], output: Path | None, json: bool) -> None:
+    """Run `recipes`, write their pictures and, of several, a contact sheet; print the paths or one JSON object."""
+    from sfumato.picture import check_writable, numbered, save_picture
+
+    output = output or default_output(recipes[0])
+    paths = [check_writable(path) for path in numbered(output, len(recipes))]
+    page = check_writable(output.with_name(f"{output.stem}-sheet{output.suffix}")) if len(recipes) > 1 else None
+    began = time.perf_counter()
+    with progress(f"loading {recipes[0].model}") as update:
+        result = _run(recipes, update)
+    for image, recipe, path in zip(result.images, result.recipes, paths, strict=True):
+        save_picture(image, path, recipe_json=recipe.to_json(), parameters=_parameters(recipe))
+    if page is not None:
+        from sfumato.model.result import sheet
+
+        save_picture(sheet(result.images), page)
+    if json:
+        print_json(
+            {
+                "pictures": [_described(*each) for each in zip(paths, result.recipes, strict=True)],
+                "sheet": str(page) if page else None,
+                "seconds": round(time.perf_counter() - began, 3),
+            }
+        )
+    else:
+        print(*paths, *([page] if page else []), sep="\n")
+
+
+def _run(recipes: list[Recipe], update: Any) -> Any:
+    import sfumato
+
+    first = recipes[0]
+    pipe = sfumato.load(first.model, engine=first.engine, precision=first.precision)
+    resolved = pipe.resolve(first)
+    source = getattr(first.start, "picture", None)
+    if source is not None and source.size != (resolved.width, resolved.height):
+        note(
+            f"the picture is {source.width} x {source.height} and is edited at {resolved.width} x {resolved.height}, "
+            "which suits the model; --size chooses another"
+        )
+    result = None
+    for step in pipe.steps(recipes):
+        update(step.index, step.total, "painting")
+        result = step.result
+    return result
+
+
+def _parameters(recipe: Recipe) -> str:
+    from sfumato.recipe import parameters
+
+    return parameters(recipe)
+
+
+def _described(path: Path, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "seed": recipe.seed,
+        "width": recipe.width,
+        "height": recipe.height,
+        "recipe": json_format.loads(recipe.to_json()),
+    }

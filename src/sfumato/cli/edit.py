@@ -1,0 +1,70 @@
+"""sfumato edit"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.cli import options
+
+
+def edit(
+    picture: Annotated[Path, typer.Argument(help="The picture to start from.", show_default=False)],
+    prompt: options.Prompt = "",
+    strength: Annotated[
+        float, typer.Option(help="How far to go: 0 leaves the picture as it is, 1 starts from pure noise.")
+    ] = 0.6,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="Repaint only where this picture is white; it has the size of PICTURE.", show_default=False),
+    ] = None,
+    composite: Annotated[
+        str, typer.Option(help="paste: outside the mask every pixel stays as it is; none: as the model gives it.")
+    ] = "paste",
+    negative: options.Negative = "",
+    guidance: options.Guidance = 5.0,
+    seed: options.Seed = None,
+    count: options.Count = 1,
+    size: options.Size = None,
+    model: options.Model = "mini",
+    sampler: options.Sampler = "dpmpp-2m",
+    times: options.Times = "uniform",
+    steps: options.Steps = 20,
+    engine: options.Engine = "eager",
+    precision: options.Precision = "float32",
+    output: options.Output = None,
+    json: options.Json = False,
+) -> None:
+    """Turn a picture into another: a sketch into a painting, or a part of a photograph into something else.
+
+    A picture is scaled so that its longer side has the model's size, unless --size is given.
+    With a mask, what lies outside equals the picture at that size, to the byte.
+    """
+    from dataclasses import replace
+
+    from sfumato.cli.common import make, random_seed, recipes_of, size_of
+    from sfumato.picture import open_mask, open_picture
+    from sfumato.recipe import ClassifierFree, Outside, Recipe, SDEdit
+
+    width, height = size_of(size)
+    recipe = Recipe(
+        prompt=prompt,
+        negative=negative,
+        model=model,
+        width=width,
+        height=height,
+        guidance=(ClassifierFree(guidance),),
+        sampler=sampler,
+        times=times,
+        steps=steps,
+        composite=composite,
+        seed=random_seed() if seed is None else seed,
+        engine=engine,
+        precision=precision,
+    )
+    start = open_picture(picture)
+    held = None if mask is None else Outside(open_mask(mask, start.size))
+    recipe = replace(recipe, start=SDEdit(start, strength), hold=held)
+    make(recipes_of(recipe, count), output, json)

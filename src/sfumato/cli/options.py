@@ -1,0 +1,47 @@
+"""Options that several commands share. The names stand here so that `--help` need not load the recipe's checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SAMPLERS = "ddpm, ddim, euler, heun, dpmpp-2m, dpmpp-2m-sde"
+TIMES = "uniform, leading, trailing, karras, log-snr"
+WRITABLE = ".png, .jpg, .jpeg or .webp"
+
+_SAMPLING = "Sampling"
+_OUTPUT = "Output"
+
+Prompt = Annotated[str, typer.Argument(help="What the picture is to show.", show_default=False)]
+Negative = Annotated[str, typer.Option(help="What it is not to show.", show_default=False)]
+Guidance = Annotated[float, typer.Option(help="Classifier-free guidance: how closely to follow the words; 1 is off.")]
+Sampler = Annotated[str, typer.Option(help=f"One of {SAMPLERS}.", rich_help_panel=_SAMPLING)]
+Times = Annotated[str, typer.Option(help=f"Time grid: one of {TIMES}.", rich_help_panel=_SAMPLING)]
+Steps = Annotated[int, typer.Option(help="Steps, 1 to 1000.", rich_help_panel=_SAMPLING)]
+Seed = Annotated[
+    int | None, typer.Option(help="Seed of the first picture; without it a random one.", show_default=False)
+]
+Count = Annotated[int, typer.Option(help="How many pictures; their seeds are SEED, SEED+1, ...")]
+Size = Annotated[
+    str | None,
+    typer.Option(metavar="WxH|N", help="Size in pixels, as 128x96 or 128; else the model's own.", show_default=False),
+]
+Model = Annotated[str, typer.Option(help="A built-in model, a folder, or a Hub id; see `sfumato models`.")]
+Engine = Annotated[
+    str, typer.Option(help="eager, or exact: the same bits alone and in any batch.", rich_help_panel=_SAMPLING)
+]
+Precision = Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_SAMPLING)]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help=f"Where to: a name ending in {WRITABLE}; of several pictures g.png becomes g-0.png, g-1.png, ... and the "
+        "contact sheet g-sheet.png. By default out/WORDS-SEED.png.",
+        show_default=False,
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=_OUTPUT)]

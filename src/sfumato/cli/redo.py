@@ -1,0 +1,43 @@
+"""sfumato redo"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.cli import options
+
+
+def redo(
+    picture: Annotated[Path, typer.Argument(help="A picture that sfumato made.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to; by default PICTURE-redo.png.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Where the recipe's model is now, if it has moved.", show_default=False)
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Make a picture again from the recipe inside it, and say whether the pixels are the same."""
+    import sys
+
+    from sfumato.cli.common import print_json, progress
+    from sfumato.picture import check_writable, save_picture
+    from sfumato.provenance import recipe_in
+    from sfumato.provenance import redo as again
+    from sfumato.recipe import parameters
+
+    output = check_writable(output or picture.with_name(f"{picture.stem}-redo.png"))
+    recipe = recipe_in(picture)
+    with progress(f"loading {model or recipe.model}") as update:
+        made = again(picture, model=model, on_step=lambda step: update(step.index, step.total, "painting"))
+    save_picture(made.image, output, recipe_json=made.recipe.to_json(), parameters=parameters(made.recipe))
+    print(f"sfumato: {made.verdict}", file=sys.stderr)
+    if json:
+        verdict = {"identical": made.identical, "difference": made.difference, "verdict": made.verdict}
+        print_json({"path": str(output), **verdict})
+    else:
+        print(output)

@@ -1,0 +1,16 @@
+"""Where a picture comes from: what stands in it, whether it was changed, and the same pixels made again."""
+
+from sfumato.provenance.models import ModelReport, inspect_model, known_models
+from sfumato.provenance.redo import Redone, recipe_in, redo
+from sfumato.provenance.report import PictureReport, inspect
+
+__all__ = [
+    "ModelReport",
+    "PictureReport",
+    "Redone",
+    "inspect",
+    "inspect_model",
+    "known_models",
+    "recipe_in",
+    "redo",
+]

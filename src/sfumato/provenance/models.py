@@ -1,0 +1,157 @@
+"""Which models are here, and what their folders hold. No torch: only JSON and the headers of safetensors."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sfumato.picture import BadInput
+from sfumato.picture.errors import name_of, printable
+
+ZOO = Path(__file__).parent.parent / "zoo"
+INDEX = "model_index.json"
+_LONGEST_HEADER = 100 << 20
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """A model's folder: its parts, each with its class, number of parameters, bytes and number types."""
+
+    name: str
+    path: str
+    origin: str
+    summary: str = ""
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        """Of all parts together."""
+        return sum(part["parameters"] for part in self.parts.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"parameters": self.parameters}
+
+    def line(self) -> str:
+        """One line for a list of models."""
+        about = f"  {self.summary}" if self.summary else ""
+        return f"{self.name}  {self.parameters / 1e6:.1f} M parameters, {self.origin}{about}"
+
+    def text(self) -> str:
+        """For people: a line a part."""
+        lines = [f"{self.name}: {self.parameters / 1e6:.1f} M parameters ({self.path})"]
+        if self.summary:
+            lines.append(self.summary)
+        for name, part in self.parts.items():
+            about = part["class"]
+            if part["parameters"]:
+                mebibytes = part["bytes"] / 2**20
+                about += (
+                    f", {part['parameters'] / 1e6:.2f} M parameters, {', '.join(part['types'])}, {mebibytes:.1f} MiB"
+                )
+            lines.append(f"  {name}: {about}")
+        return "\n".join(lines)
+
+
+def built_in_models() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.parent.name for path in ZOO.glob(f"*/{INDEX}"))
+
+
+def known_models() -> list[ModelReport]:
+    """Built-in models, then models in the Hub's local cache; nothing is fetched. Damaged folders are left out."""
+    reports = []
+    for name in built_in_models():
+        reports.append(_reported(ZOO / name, name, "built in"))
+    for folder in sorted(_hub_cache().glob("models--*--*")):
+        index = max(folder.glob(f"snapshots/*/{INDEX}"), key=lambda path: path.stat().st_mtime, default=None)
+        if index is not None:
+            reports.append(_reported(index.parent, folder.name[len("models--") :].replace("--", "/"), "from the Hub"))
+    return [report for report in reports if report is not None]
+
+
+def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
+    """What the folder of a model holds; `BadInput` if it has no model_index.json or a part of it can't be read."""
+    folder = Path(folder)
+    if not (folder / INDEX).is_file():
+        raise BadInput(f"{name_of(folder)} is no model: it has no {INDEX}, as folders in Stable Diffusion's format do")
+    index = _json(folder / INDEX)
+    parts = {
+        name: _part(folder / name, str(value[1]))
+        for name, value in index.items()
+        if isinstance(value, list) and len(value) == 2 and value[1] is not None
+    }
+    return ModelReport(folder.resolve().name, str(folder), "a folder", _summary(folder), parts)
+
+
+def _reported(folder: Path, name: str, origin: str) -> ModelReport | None:
+    try:
+        report = inspect_model(folder)
+    except BadInput:
+        return None
+    return ModelReport(name, str(folder), origin, report.summary, report.parts)
+
+
+def _hub_cache() -> Path:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
+
+
+def _part(folder: Path, kind: str) -> dict[str, Any]:
+    count, size, types = 0, 0, set()
+    variants = sorted(folder.glob("*.safetensors"))
+    plain = [path for path in variants if ".fp16." not in path.name] or variants
+    for path in plain:
+        for name, tensor in _header(path).items():
+            if name != "__metadata__":
+                count += math.prod(tensor["shape"])
+                size += tensor["data_offsets"][1] - tensor["data_offsets"][0]
+                types.add(tensor["dtype"])
+    return {"class": kind, "parameters": count, "bytes": size, "types": sorted(types)}
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file: eight bytes of length, then JSON; checked against the file's size."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > min(_LONGEST_HEADER, path.stat().st_size - 8):
+                raise ValueError("its header is longer than the file")
+            header = json.loads(file.read(length))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        for name, entry in header.items():
+            if name != "__metadata__":
+                math.prod(entry["shape"])
+        if 8 + length + max(ends, default=0) != path.stat().st_size:
+            raise ValueError("it is cut short or has been added to")
+        return header
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise BadInput(f"{name_of(path)} is damaged: {printable(error, 120)}: copy or fetch it again") from None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("no object")
+        return found
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{name_of(path)} can't be read as JSON ({printable(error, 100)})") from None
+
+
+def _summary(folder: Path) -> str:
+    """The first sentence of the model card: the first line of its README that is text."""
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")[:20_000]
+    except OSError:
+        return ""
+    if text.startswith("---"):
+        text = text.partition("\n---")[2]
+    lines = (line.strip() for line in text.splitlines())
+    prose = (line for line in lines if line and line[0] not in "#-|!<>`*[")
+    return printable(next(prose, ""), 160)

@@ -1,0 +1,106 @@
+"""The same pixels again, from the recipe that a picture carries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sfumato.picture import BadInput, open_picture, pixels_hash, read_metadata
+from sfumato.picture.errors import name_of
+from sfumato.provenance.models import built_in_models
+from sfumato.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Redone:
+    """A picture made again. `difference` is the largest absolute difference in 0..255 from what it was compared with,
+    None where there was nothing of the same size to compare with; `verdict` says it in words."""
+
+    image: Image.Image
+    recipe: Recipe
+    identical: bool
+    difference: int | None
+    verdict: str
+
+
+def recipe_in(picture: str | os.PathLike[str]) -> Recipe:
+    """The recipe inside a picture file; `BadInput` if there is none, or none that can be trusted to be one."""
+    found = read_metadata(picture)
+    if "recipe" not in found:
+        raise BadInput(f"{name_of(picture)} holds no recipe: only pictures that sfumato saved can be made again")
+    try:
+        return Recipe.from_json(found["recipe"])
+    except BadInput as error:
+        raise BadInput(f"{name_of(picture)}: {error}") from None
+
+
+def redo(
+    source: str | os.PathLike[str] | Recipe, *, model: str | None = None, on_step: Callable[[Any], None] | None = None
+) -> Redone:
+    """Make the picture of `source` (a picture file, or a recipe) again and compare the pixels, max |a - b|.
+
+    `model` says where the recipe's model is now. Without it a recipe from a file may name a built-in model or a folder
+    that is here, but never makes this machine fetch anything: a stranger wrote it. `on_step` hears every step.
+
+    Compared is with the recorded hash first, then with the pixels of the file. Exactly the same versions, engine and
+    machine give identical pixels; others usually differ by at most 1 of 255.
+    """
+    original = None
+    if isinstance(source, Recipe):
+        recipe = source
+    else:
+        recipe, original = recipe_in(source), open_picture(source)
+        if model is None:
+            _only_local(recipe.model, name_of(source))
+    recorded = recipe.made.pixels if recipe.made is not None else ""
+    todo = replace(recipe, made=None, model=model or recipe.model)
+    image, finished = _run(todo, on_step)
+    return _compare(image, finished, recorded, original)
+
+
+def _run(recipe: Recipe, on_step: Callable[[Any], None] | None) -> tuple[Image.Image, Recipe]:
+    from sfumato.model import load
+
+    pipe = load(recipe.model, engine=recipe.engine, precision=recipe.precision)
+    result = None
+    for step in pipe.steps([recipe]):
+        result = step.result
+        if on_step is not None:
+            on_step(step)
+    assert result is not None
+    return result.images[0], result.recipes[0]
+
+
+def _only_local(model: str, name: str) -> None:
+    if model not in built_in_models() and not Path(model).is_dir():
+        raise BadInput(
+            f"{name} was made with the model {model!r}, which is neither built in nor a folder here: "
+            "say where it is with --model"
+        )
+
+
+def _compare(image: Image.Image, recipe: Recipe, recorded: str, original: Image.Image | None) -> Redone:
+    same_as_recorded = bool(recorded) and pixels_hash(image) == recorded
+    untouched = original is not None and (not recorded or pixels_hash(original) == recorded)
+    difference = None
+    if original is not None and original.size == image.size:
+        difference = int(np.abs(np.asarray(original, np.int16) - np.asarray(image, np.int16)).max())
+    if same_as_recorded:
+        if original is None or untouched:
+            return Redone(image, recipe, True, 0, "identical")
+        return Redone(image, recipe, True, difference, "identical to what was made; the file's own pixels are others")
+    if difference == 0:
+        return Redone(image, recipe, True, 0, "identical")
+    if difference is not None:
+        verdict = f"differs by at most {difference} of 255"
+        return Redone(image, recipe, False, difference, verdict if untouched else f"{verdict} from the file")
+    verdict = "of another size than the file" if original is not None else "differs from what was recorded"
+    return Redone(
+        image, recipe, False, None, verdict if recorded or original is not None else "nothing to compare with"
+    )

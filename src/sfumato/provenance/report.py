@@ -1,0 +1,120 @@
+"""What stands in a picture, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sfumato.picture import BadInput, open_picture, pixels_hash, read_metadata
+from sfumato.picture.errors import name_of
+from sfumato.recipe import Recipe
+
+State = Literal["untouched", "changed", "lossy", "unknown"]
+_SAID = {
+    "untouched": "untouched: the pixels are those that were made",
+    "changed": "changed since it was made: the pixels are others",
+    "lossy": "JPEG keeps pixels only roughly, so a change can't be told",
+    "unknown": "no record of how it was made",
+}
+
+
+@dataclass(frozen=True)
+class PictureReport:
+    """What a picture file holds. `recipe_error` says why a recipe that is there can't be read."""
+
+    path: str
+    format: str
+    width: int
+    height: int
+    pixels: str
+    state: State
+    recipe: Recipe | None = None
+    parameters: str | None = None
+    recipe_error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return found | {"recipe": json.loads(self.recipe.to_json()) if self.recipe else None}
+
+    def text(self) -> str:
+        """For people: a line each, nothing that is at its default and says nothing."""
+        lines = [f"{self.path}: {self.format}, {self.width} x {self.height}", _SAID[self.state]]
+        if self.recipe_error:
+            lines.append(self.recipe_error)
+        if self.recipe is not None:
+            lines += _recipe_lines(self.recipe)
+        elif self.parameters:
+            lines += ["parameters:", *(f"  {line}" for line in self.parameters.splitlines())]
+        return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+
+
+def inspect(path: str | os.PathLike[str]) -> PictureReport:
+    """Read the metadata of a picture and compare its pixels with the recorded hash; `BadInput` if it is no picture.
+
+    state: "untouched" (the recorded hash holds), "changed", "lossy" (a JPEG: its pixels never match), "unknown" (no
+    recipe, or one without a record of the result).
+    """
+    found = read_metadata(path)
+    pixels = pixels_hash(open_picture(path))
+    recipe, error = None, None
+    if "recipe" in found:
+        try:
+            recipe = Recipe.from_json(found["recipe"])
+        except BadInput as bad:
+            error = f"its recipe can't be read: {bad}"
+    recorded = recipe.made.pixels if recipe is not None and recipe.made is not None else ""
+    state: State = "unknown"
+    if recorded:
+        lossy = found["format"] in ("JPEG", "MPO")
+        state = "untouched" if recorded == pixels else "lossy" if lossy else "changed"
+    return PictureReport(
+        path=name_of(path),
+        format=found["format"],
+        width=found["width"],
+        height=found["height"],
+        pixels=pixels,
+        state=state,
+        recipe=recipe,
+        parameters=found.get("parameters"),
+        recipe_error=error,
+    )
+
+
+def _recipe_lines(recipe: Recipe) -> list[str]:
+    lines = [f"prompt: {recipe.prompt}"]
+    if recipe.negative:
+        lines.append(f"negative: {recipe.negative}")
+    lines.append(f"model: {recipe.model}, {recipe.width} x {recipe.height}, seed {recipe.seed}")
+    lines.append(f"start: {_part(recipe.start)}")
+    if recipe.hold is not None:
+        lines.append(f"hold: {_part(recipe.hold)}, composite {recipe.composite}")
+    lines.append(f"guidance: {', '.join(map(_part, recipe.guidance)) or 'none'}")
+    sampler = recipe.sampler if isinstance(recipe.sampler, str) else _part(recipe.sampler)
+    lines.append(f"sampler: {sampler}, {recipe.steps} steps, times {recipe.times}")
+    lines.append(f"engine: {recipe.engine}, {recipe.precision}")
+    if recipe.made is not None:
+        made = recipe.made
+        versions = (
+            ("sfumato", made.sfumato),
+            ("torch", made.torch),
+            ("diffusers", made.diffusers),
+            ("Python", made.python),
+        )
+        told = ", ".join(f"{name} {version}" for name, version in versions if version)
+        lines.append(f"made with: {told or 'unknown versions'}, in {made.seconds:g} s")
+    return lines
+
+
+def _part(part: Any) -> str:
+    """`sdedit(strength 0.6, picture 1a2b...)`"""
+    values = []
+    for name in part.__dataclass_fields__:
+        value = getattr(part, name)
+        if name == "kind" or value is None:
+            continue
+        shown = f"{value.sha256[:12]} {value.width} x {value.height}" if hasattr(value, "sha256") else f"{value}"
+        values.append(f"{name} {shown}")
+    return part.kind + (f" ({', '.join(values)})" if values else "")
