@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Self, TypeVar
 import torch
 from torch import Tensor
 
+from sfumato.picture import BadInput
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -80,7 +82,7 @@ class Text(Part):
 
     def null(self) -> Text:
         if self.negative is None:
-            raise ValueError("This text does not know its unconditional branch: give Text(negative=...), e.g. of ''.")
+            raise BadInput("This text does not know its unconditional branch: give Text(negative=...), e.g. of ''.")
         null, rows = self.negative, self.rows
         if null.rows == 1 and rows != 1:
             null = null.select(torch.zeros(rows, dtype=torch.long, device=null.embeds.device))
@@ -220,13 +222,13 @@ class Condition:
     def null(self, only: type[Part] | Iterable[type[Part]] | None = None) -> Condition:
         """The condition of an unconditional branch: every part that drops replaced by its null.
 
-        `only` limits that to some types of parts. Raises ValueError if nothing is left to drop.
+        `only` limits that to some types of parts. Raises BadInput if nothing is left to drop.
         """
         kinds = None if only is None else tuple(only) if isinstance(only, Iterable) else (only,)
         dropped = [part.drops and (kinds is None or isinstance(part, kinds)) for part in self.parts]
         if not any(dropped):
             held = ", ".join(type(part).__name__ for part in self.parts) or "nothing"
-            raise ValueError(f"This condition has nothing to drop for an unconditional branch (it holds {held}).")
+            raise BadInput(f"This condition has nothing to drop for an unconditional branch (it holds {held}).")
         parts = (part.null() if drop else part for part, drop in zip(self.parts, dropped, strict=True))
         return replace(self, parts=tuple(parts))
 

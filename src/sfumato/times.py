@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sfumato.picture import BadInput
 from sfumato.schedule import Schedule
 
 
@@ -35,9 +36,7 @@ def leading(steps: int, schedule: Schedule, start: float = 1.0, *, offset: int =
     """
     count = _count(schedule)
     if steps > count:
-        raise ValueError(
-            f"The leading grid has at most {count} steps, not {steps}: choose another grid or fewer steps."
-        )
+        raise BadInput(f"The leading grid has at most {count} steps, not {steps}: choose another grid or fewer steps.")
     stride = count // steps
     offset = min(offset, count - 1 - (steps - 1) * stride)
     times = from_indices(torch.arange(steps - 1, -1, -1) * stride + offset, count)
@@ -48,7 +47,7 @@ def trailing(steps: int, schedule: Schedule, start: float = 1.0) -> Tensor:
     """diffusers' "trailing": indices round(N - k N/steps) - 1, from t = 1 down to N/steps above the end."""
     count = _count(schedule)
     if steps > count:
-        raise ValueError(f"The trailing grid has at most {count} steps, not {steps}: choose another or fewer steps.")
+        raise BadInput(f"The trailing grid has at most {count} steps, not {steps}: choose another or fewer steps.")
     indices = (count - torch.arange(steps, dtype=torch.float64) * count / steps).round() - 1
     times = from_indices(indices, count)
     return from_strength(times, start) if start < 1 else times
@@ -78,12 +77,12 @@ def grid(name: str, steps: int, schedule: Schedule, start: float = 1.0) -> Tenso
 
     start = 0 gives the single knot [0]: nothing to do. "leading" with start = 1 begins below 1, as in diffusers.
 
-    Raises ValueError for an unknown name, fewer than one step, or a start outside [0, 1].
+    Raises BadInput for an unknown name, fewer than one step, or a start outside [0, 1].
     """
     if name not in GRIDS:
-        raise ValueError(f"Unknown time grid {name!r}: choose one of {', '.join(GRIDS)}.")
+        raise BadInput(f"Unknown time grid {name!r}: choose one of {', '.join(GRIDS)}.")
     if isinstance(steps, bool) or int(steps) != steps or steps < 1:
-        raise ValueError(f"The number of steps must be a whole number of at least 1, not {steps}.")
+        raise BadInput(f"The number of steps must be a whole number of at least 1, not {steps}.")
     _check_time(start)
     if start == 0:
         return torch.zeros(1, dtype=torch.float64)
@@ -119,7 +118,7 @@ def jumps(times: Tensor, length: int = 10, repeats: int = 10) -> Tensor:
     length too. repeats = 1 is the plain grid.
     """
     if length < 1 or repeats < 1:
-        raise ValueError("RePaint's jumps need a length of at least 1 and at least 1 repeat.")
+        raise BadInput("RePaint's jumps need a length of at least 1 and at least 1 repeat.")
     knots = [times[:1]]
     for begin in range(0, len(times) - 1, length):
         stretch = times[begin : begin + length + 1]
@@ -154,4 +153,4 @@ def _count(schedule: Schedule) -> int:
 
 def _check_time(t: float) -> None:
     if not 0 <= t <= 1:
-        raise ValueError(f"A time or strength lies between 0 (clean) and 1 (noise), not {t}.")
+        raise BadInput(f"A time or strength lies between 0 (clean) and 1 (noise), not {t}.")

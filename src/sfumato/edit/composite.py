@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sfumato.picture import BadInput
+
 
 def paste(original: NDArray[np.uint8], result: NDArray[np.uint8], mask: NDArray) -> NDArray[np.uint8]:
     """m result + (1 - m) original, rounded once to the nearest value (halves up).
@@ -12,16 +14,16 @@ def paste(original: NDArray[np.uint8], result: NDArray[np.uint8], mask: NDArray)
     original, result: (..., H, W, C) uint8. mask: (..., H, W), or with a last axis of 1: uint8 (255 = result), bool, or
     float in [0, 1]. Where the mask is 0 the original's bytes are returned, where it is full the result's.
 
-    Raises ValueError for other dtypes or shapes that do not fit.
+    Raises BadInput for other dtypes or shapes that do not fit.
     """
     if original.dtype != np.uint8 or result.dtype != np.uint8:
-        raise ValueError(f"A composite needs uint8 pictures, not {original.dtype} and {result.dtype}.")
+        raise BadInput(f"A composite needs uint8 pictures, not {original.dtype} and {result.dtype}.")
     if original.shape != result.shape:
-        raise ValueError(f"A composite needs pictures of one size, not {original.shape} and {result.shape}.")
+        raise BadInput(f"A composite needs pictures of one size, not {original.shape} and {result.shape}.")
     if mask.shape == original.shape[:-1]:
         mask = mask[..., None]
     if mask.shape != (*original.shape[:-1], 1):
-        raise ValueError(f"A mask of shape {mask.shape} does not fit a picture of shape {original.shape}.")
+        raise BadInput(f"A mask of shape {mask.shape} does not fit a picture of shape {original.shape}.")
     if mask.dtype == bool:
         return np.where(mask, result, original)
     if mask.dtype == np.uint8:
@@ -29,6 +31,6 @@ def paste(original: NDArray[np.uint8], result: NDArray[np.uint8], mask: NDArray)
         blend = (2 * (m * result + (255 - m) * original) + 255) // 510
         return blend.astype(np.uint8)
     if not np.issubdtype(mask.dtype, np.floating) or not ((mask >= 0) & (mask <= 1)).all():
-        raise ValueError("A mask is uint8, bool, or float between 0 (kept) and 1 (the result).")
+        raise BadInput("A mask is uint8, bool, or float between 0 (kept) and 1 (the result).")
     m = mask.astype(np.float64)
     return np.floor(m * result + (1 - m) * original + 0.5).astype(np.uint8)

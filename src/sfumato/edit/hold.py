@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sfumato.noise import NoiseSource
+from sfumato.picture import BadInput
 from sfumato.schedule import Schedule, noised
 
 Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
@@ -37,7 +38,7 @@ class Outside(Hold):
 
     def __post_init__(self) -> None:
         if not bool(((self.mask >= 0) & (self.mask <= 1)).all()):
-            raise ValueError("A mask lies between 0 (kept) and 1 (repainted).")
+            raise BadInput("A mask lies between 0 (kept) and 1 (repainted).")
 
     def bind(self, picture: Tensor, schedule: Schedule) -> Held:
         keep = picture if self.keep is None else self.keep

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sfumato.noise import NoiseSource
+from sfumato.picture import BadInput
 from sfumato.sample.step import Denoise
 from sfumato.schedule import noised
 from sfumato.times import from_strength
@@ -51,7 +52,7 @@ class SDEdit:
     as `NoiseStart`. `steps` = "all" walks as many steps over [t0, 0] as the grid has; "fraction" cuts the grid at its
     last int(strength * steps) steps, as stock diffusers does, and begins at the knot found there.
 
-    Raises ValueError unless 0 <= strength <= 1.
+    Raises BadInput unless 0 <= strength <= 1.
     """
 
     x0: Tensor
@@ -60,9 +61,9 @@ class SDEdit:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
-            raise ValueError(f"A strength lies between 0 (unchanged) and 1 (all noise), not {self.strength}.")
+            raise BadInput(f"A strength lies between 0 (unchanged) and 1 (all noise), not {self.strength}.")
         if self.steps not in ("all", "fraction"):
-            raise ValueError(f'SDEdit\'s steps are "all" or "fraction", not {self.steps!r}.')
+            raise BadInput(f'SDEdit\'s steps are "all" or "fraction", not {self.steps!r}.')
 
     def __call__(self, denoise: Denoise, times: Times, noise: NoiseSource) -> tuple[Tensor, Tensor]:
         if self.strength == 1:

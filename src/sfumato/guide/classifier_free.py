@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.denoise import Prediction
+from sfumato.picture import BadInput
 from sfumato.predict import expand
 
 
@@ -34,9 +35,9 @@ class ClassifierFree:
     def __post_init__(self) -> None:
         low, high = self.interval
         if not 0 <= low <= high <= 1:
-            raise ValueError(f"A guidance interval is two times 0 <= low <= high <= 1, not {self.interval}.")
+            raise BadInput(f"A guidance interval is two times 0 <= low <= high <= 1, not {self.interval}.")
         if not 0 <= self.rescale <= 1:
-            raise ValueError(f"Guidance rescale lies between 0 (off) and 1, not {self.rescale}.")
+            raise BadInput(f"Guidance rescale lies between 0 (off) and 1, not {self.rescale}.")
 
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
         return {"unconditional": condition.null()} if self._acts(t) else {}

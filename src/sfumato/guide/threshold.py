@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.denoise import Prediction
+from sfumato.picture import BadInput
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class DynamicThreshold:
     def __post_init__(self) -> None:
         _positive(self.limit)
         if not 0 < self.percentile <= 1:
-            raise ValueError(f"A threshold's percentile is a share in (0, 1], such as 0.995, not {self.percentile}.")
+            raise BadInput(f"A threshold's percentile is a share in (0, 1], such as 0.995, not {self.percentile}.")
 
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
         return {}
@@ -53,4 +54,4 @@ class DynamicThreshold:
 
 def _positive(limit: float) -> None:
     if not limit > 0:
-        raise ValueError(f"A threshold's limit is above 0 (1 for pictures in [-1, 1]), not {limit}.")
+        raise BadInput(f"A threshold's limit is above 0 (1 for pictures in [-1, 1]), not {limit}.")

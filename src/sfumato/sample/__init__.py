@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sfumato.denoise import Prediction
 from sfumato.noise import NoiseSource
+from sfumato.picture import BadInput
 from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
 from sfumato.sample.dpmpp import DPMpp2M
@@ -49,13 +50,13 @@ SAMPLERS: dict[str, Callable[..., Sampler]] = {
 
 
 def sampler(name: str, **options: Any) -> Sampler:
-    """The sampler of that name, e.g. sampler("ddim", eta=0.5). Raises ValueError naming what is accepted."""
+    """The sampler of that name, e.g. sampler("ddim", eta=0.5). Raises BadInput naming what is accepted."""
     if name not in SAMPLERS:
-        raise ValueError(f"Unknown sampler {name!r}: choose one of {', '.join(SAMPLERS)}.")
+        raise BadInput(f"Unknown sampler {name!r}: choose one of {', '.join(SAMPLERS)}.")
     try:
         return SAMPLERS[name](**options)
     except TypeError as error:
-        raise ValueError(f"The sampler {name!r} does not take {', '.join(options)}: {error}.") from None
+        raise BadInput(f"The sampler {name!r} does not take {', '.join(options)}: {error}.") from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sfumato.noise import NoiseSource
+from sfumato.picture import BadInput
 from sfumato.sample.step import Denoise, Knots, State, ancestral
 
 
@@ -18,14 +19,14 @@ class DDIM:
     eta = 0 is deterministic, inverts when the grid rises, and equals `Euler`; eta = 1 equals `DDPM(variance="small")`
     and, on a variance-exploding schedule, Euler-ancestral.
 
-    Raises ValueError unless 0 <= eta <= 1.
+    Raises BadInput unless 0 <= eta <= 1.
     """
 
     eta: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta <= 1:
-            raise ValueError(f"DDIM's eta lies between 0 (deterministic) and 1 (ancestral), not {self.eta}.")
+            raise BadInput(f"DDIM's eta lies between 0 (deterministic) and 1 (ancestral), not {self.eta}.")
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return None

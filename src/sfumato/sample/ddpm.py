@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sfumato.denoise import Prediction
 from sfumato.noise import NoiseSource
+from sfumato.picture import BadInput
 from sfumato.sample.step import Denoise, Knots, State
 
 Variance = Literal["small", "large", "learned"]
@@ -29,7 +30,7 @@ class DDPM:
 
     def __post_init__(self) -> None:
         if self.variance not in get_args(Variance):
-            raise ValueError(f"DDPM's variance is one of {', '.join(get_args(Variance))}, not {self.variance!r}.")
+            raise BadInput(f"DDPM's variance is one of {', '.join(get_args(Variance))}, not {self.variance!r}.")
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return None
@@ -57,5 +58,5 @@ class DDPM:
             case "learned":
                 v = p.fraction
                 if v is None:
-                    raise ValueError("This network has no learned variance: use DDPM's variance small or large.")
+                    raise BadInput("This network has no learned variance: use DDPM's variance small or large.")
                 return k.fresh * k.sigma_t ** (2 * v) * k.sigma_s ** (2 * (1 - v))

@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from sfumato.noise import NoiseSource
+from sfumato.picture import BadInput
 from sfumato.sample.euler import OFF, Churn
 from sfumato.sample.step import Denoise, Knots, State, ddim
 
@@ -26,7 +27,7 @@ class Heun:
 
     def __post_init__(self) -> None:
         if self.form not in ("tau", "kappa"):
-            raise ValueError(f"Heun's form is tau or kappa, not {self.form!r}.")
+            raise BadInput(f"Heun's form is tau or kappa, not {self.form!r}.")
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return len(times) - 1
