@@ -7,7 +7,12 @@ from pathlib import Path
 
 
 def run(
-    path: Path | str, *, out: Path | None = None, dry_run: bool = False, resume: bool = True, overrides: Iterable[str] = ()
+    path: Path | str,
+    *,
+    out: Path | None = None,
+    dry_run: bool = False,
+    resume: bool = True,
+    overrides: Iterable[str] = (),
 ) -> None:
     """Train what the recipe says, into the folder `out` (default `runs/<name>`).
 

@@ -45,7 +45,9 @@ def _fill(home: Path, title: str, shapes: dict, compute: Callable, n: int, chunk
         path = home / f"{name}.npy"
         fresh = not (path.exists() and done)
         mode = "w+" if fresh else "r+"
-        maps[name] = np.lib.format.open_memmap(path, mode, dtype, (n, *shape)) if fresh else np.load(path, mmap_mode=mode)
+        maps[name] = (
+            np.lib.format.open_memmap(path, mode, dtype, (n, *shape)) if fresh else np.load(path, mmap_mode=mode)
+        )
     spans = [(i, min(i + chunk, n)) for i in range(0, n, chunk) if i not in done]
     with report.progress(title, n, n - sum(b - a for a, b in spans)) as advance, journal.open("a") as log:
         for start, rows in compute(spans):

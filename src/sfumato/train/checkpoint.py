@@ -50,7 +50,9 @@ def write(folder: Path, state: State, keep: int, name: str | None = None) -> Pat
         for leftover in folder.glob(".writing-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         temporary.mkdir()
-        save_file({k: v.detach().cpu().contiguous() for k, v in state.network.items()}, temporary / "network.safetensors")
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in state.network.items()}, temporary / "network.safetensors"
+        )
         save_file({k: v.detach().cpu().contiguous() for k, v in state.ema.items()}, temporary / "ema.safetensors")
         torch.save(state.optimizer, temporary / "optimizer.pt")
         (temporary / "info.json").write_text(json.dumps({"step": state.step, **state.info}, indent=1))
@@ -66,7 +68,9 @@ def write(folder: Path, state: State, keep: int, name: str | None = None) -> Pat
     except Exception as error:  # safetensors and torch raise their own types when the disk is full
         shutil.rmtree(temporary, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-        raise CheckpointError(f"the checkpoint {final} couldn't be written ({reason}); earlier ones are intact") from error
+        raise CheckpointError(
+            f"the checkpoint {final} couldn't be written ({reason}); earlier ones are intact"
+        ) from error
     for old in [path for path in steps(folder) if path != final][: -(keep - 1) or None]:
         shutil.rmtree(old, ignore_errors=True)
     return final

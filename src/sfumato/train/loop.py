@@ -114,7 +114,9 @@ class Loop:
         try:
             return checkpoint.write(folder, self.state(), self.recipe.keep, name)
         except checkpoint.CheckpointError as error:
-            raise Stopped(f"stopped at step {self.step}: {error}; make room and start the same command again", 1) from error
+            raise Stopped(
+                f"stopped at step {self.step}: {error}; make room and start the same command again", 1
+            ) from error
 
     def advance(self) -> dict[str, float]:
         """One optimizer step: gradients of `accumulate` batches, clipping, AdamW, EMA. Raises Stopped on NaN."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sfumato.predict import coefficients
+from sfumato.predict import coefficients, expand, target
+from sfumato.schedule import Schedule, noised
 
 from . import recipe as r
 
@@ -66,30 +67,25 @@ def draw_times(times: r.Uniform | r.LogitNormal | r.Table, n: int, table: int, g
 
 @dataclass(frozen=True)
 class Objective:
-    """E_t,eps w(t) |F(x_t, t) - (p x0 + q eps)|^2, averaged over elements.
-
-    `schedule` maps t (float64, (B,)) to (alpha, sigma); `recipe` names the three choices.
-    """
+    """E_t,eps w(t) |F(x_t, t) - (p x0 + q eps)|^2, averaged over elements; `recipe` names the three choices."""
 
     recipe: r.Objective
-    schedule: Callable[[Tensor], tuple[Tensor, Tensor]]
+    schedule: Schedule
 
     def __call__(
         self, network: Callable[[Tensor, Tensor], Tensor], x0: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """The weighted loss of each row and the times drawn; `network(x_t, t)` answers F. Noise is drawn on the CPU."""
         t = draw_times(self.recipe.times, x0.shape[0], self.recipe.table, generator)
-        eps = torch.randn(x0.shape, generator=generator).to(x0.device)
         alpha, sigma = self.schedule(t)
-        p, q = coefficients(self.recipe.parameterization, alpha, sigma)
-        w = weight(self.recipe.parameterization, self.recipe.weighting, alpha, sigma)
-        x = _over(alpha, x0) * x0 + _over(sigma, x0) * eps
-        target = _over(p, x0) * x0 + _over(q, x0) * eps
-        error = (network(x, t.to(x0.device)).float() - target).square().flatten(1).mean(1)
-        return w.to(error) * error, t
+        losses = self.at(network, x0, t, generator)
+        return expand(weight(self.recipe.parameterization, self.recipe.weighting, alpha, sigma), losses) * losses, t
 
-
-def _over(coefficient: Tensor | float, x: Tensor) -> Tensor:
-    """A coefficient of each row, (B,) or a number, in the type and shape that multiplies x."""
-    c = torch.as_tensor(coefficient, dtype=x.dtype, device=x.device)
-    return c.reshape(-1, *[1] * (x.ndim - 1)) if c.ndim else c
+    def at(
+        self, network: Callable[[Tensor, Tensor], Tensor], x0: Tensor, t: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """The unweighted loss of each row at the times t (B,)."""
+        eps = torch.randn(x0.shape, generator=generator).to(x0.device)
+        answer = network(noised(self.schedule, x0, t, eps), t.to(x0.device)).float()
+        goal = target(self.recipe.parameterization, x0, eps, *self.schedule(t))
+        return (answer - goal).square().flatten(1).mean(1)

@@ -288,7 +288,9 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Autoencoder | Cli
         where = f" in line {mark.line + 1}" if mark else ""
         raise BadInput(f"{path} is not valid YAML{where}: {getattr(error, 'problem', error)}") from error
     if not isinstance(values, dict):
-        raise BadInput(f"{path} holds no keys: a recipe begins with 'task: autoencoder', 'clip', 'diffusion' or 'judge'")
+        raise BadInput(
+            f"{path} holds no keys: a recipe begins with 'task: autoencoder', 'clip', 'diffusion' or 'judge'"
+        )
     values.setdefault("name", path.stem)
     for override in overrides:
         _override(values, override)

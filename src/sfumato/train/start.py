@@ -51,7 +51,9 @@ def _settle(recipe: r.Common, folder: Path, resume: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"the run folder {folder} can't be made ({error.strerror}): choose another with --out") from error
+        raise BadInput(
+            f"the run folder {folder} can't be made ({error.strerror}): choose another with --out"
+        ) from error
     kept, there = folder / "recipe.yaml", checkpoint.newest(folder / "checkpoints")
     if there is not None:
         if not resume:
@@ -69,7 +71,9 @@ def estimate(recipe: r.Common, steps: int = 4) -> None:
     small = recipe
     if isinstance(recipe.data, r.Vignettes):
         data = recipe.data.model_copy(update={"count": min(recipe.data.count, max(2 * recipe.batch, 64))})
-        small = recipe.model_copy(update={"data": data, "workers": 1, **({"held_back": 8} if hasattr(recipe, "held_back") else {})})
+        small = recipe.model_copy(
+            update={"data": data, "workers": 1, **({"held_back": 8} if hasattr(recipe, "held_back") else {})}
+        )
     with tempfile.TemporaryDirectory() as folder:
         loop = _loop(small, Path(folder) / "run")
         times = []

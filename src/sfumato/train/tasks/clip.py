@@ -27,7 +27,11 @@ def clip_network(shape: r.ClipNetwork, tokenizer, size: int):
 
     def tower(t: r.Tower) -> dict[str, int]:
         sizes = {"hidden_size": t.width, "intermediate_size": 4 * t.width}
-        return sizes | {"num_hidden_layers": t.layers, "num_attention_heads": t.heads, "projection_dim": shape.projection}
+        return sizes | {
+            "num_hidden_layers": t.layers,
+            "num_attention_heads": t.heads,
+            "projection_dim": shape.projection,
+        }
 
     ids = {"bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
     text = CLIPTextConfig(
@@ -37,7 +41,9 @@ def clip_network(shape: r.ClipNetwork, tokenizer, size: int):
         **{f"{name}_token_id": i for name, i in ids.items()},
     )
     image = CLIPVisionConfig(**tower(shape.image), image_size=size, patch_size=shape.patch)
-    return CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=image.to_dict(), projection_dim=shape.projection))
+    return CLIPModel(
+        CLIPConfig(text_config=text.to_dict(), vision_config=image.to_dict(), projection_dim=shape.projection)
+    )
 
 
 def info_nce(image: Tensor, text: Tensor, scale: Tensor, same: Tensor) -> Tensor:

@@ -1,0 +1,79 @@
+"""What the U-Net is trained on: latents of pictures and hidden states of captions, each computed once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.picture import BadInput
+
+from . import cache
+from . import recipe as r
+from .source import Source
+from .tokens import encode
+
+
+def part(path: Path, name: str, made_by: str) -> Path:
+    """The folder of the trained part `name` (vae, text_encoder, tokenizer): `path` itself, or inside `path`."""
+    for folder in (path / name, path):
+        if (folder / "config.json").is_file() or (folder / "tokenizer_config.json").is_file():
+            return folder
+    raise BadInput(f"there is no {name} in {path}: train it first with 'sfumato train {made_by}', or name its folder")
+
+
+def fingerprint(folder: Path) -> str:
+    """A hash of a part's files."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            total.update(path.name.encode() + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+@torch.no_grad()
+def latents(source: Source, network: Any, folder: Path, home: Path, device: torch.device) -> np.ndarray:
+    """Means of q(z|x), float16 (n, C, h, w), not yet multiplied by scaling_factor."""
+    shape = tuple(network.encode(source.batch(np.arange(1)).to(device)).latent_dist.mean.shape[1:])
+
+    def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        for start, stop in spans:
+            with torch.no_grad():
+                mean = network.encode(source.batch(np.arange(start, stop)).to(device)).latent_dist.mean
+            yield start, {"latents": mean.cpu().numpy().astype(np.float16)}
+
+    key = r.digest(source.key, fingerprint(folder))
+    return cache.arrays(home, "latents", key, {"latents": (shape, np.float16)}, compute, len(source), 128)["latents"]
+
+
+class Captions:
+    """Hidden states of every different caption, float16 (U, L, W), row 0 being the empty prompt's."""
+
+    def __init__(self, captions: list[list[str]], paraphrases: int, encoder: Any, tokenizer: Any, key: str, home: Path):
+        said = [[c[k % len(c)] for k in range(paraphrases)] for c in captions]
+        texts = list(dict.fromkeys(["", *(text for row in said for text in row)]))
+        place = {text: i for i, text in enumerate(texts)}
+        self.rows = np.array([[place[text] for text in row] for row in said])
+        self.encoder, self.tokenizer = encoder, tokenizer
+        shape = {"hidden": ((tokenizer.model_max_length, encoder.config.hidden_size), np.float16)}
+
+        def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+            for start, stop in spans:
+                yield start, {"hidden": self.encode(texts[start:stop]).cpu().numpy().astype(np.float16)}
+
+        self.hidden = cache.arrays(home, "captions", r.digest(key, texts), shape, compute, len(texts), 256)["hidden"]
+
+    @torch.no_grad()
+    def encode(self, texts: list[str]) -> Tensor:
+        """The last hidden state after the encoder's final layer norm, (B, L, W): what stock pipelines feed."""
+        return self.encoder(encode(self.tokenizer, texts).to(self.encoder.device)).last_hidden_state
+
+    def batch(self, indices: np.ndarray, which: list[int], dropped: Tensor) -> Tensor:
+        """Hidden states of paraphrase `which[i]` of picture `indices[i]`, the empty prompt's where dropped."""
+        rows = np.where(dropped.numpy(), 0, self.rows[indices, which])
+        return torch.from_numpy(self.hidden[rows]).float()

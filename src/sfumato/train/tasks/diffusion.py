@@ -1,0 +1,186 @@
+"""A text-conditional latent U-Net (Rombach et al. 2022) with caption dropout for classifier-free guidance."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.predict import split
+from sfumato.schedule import Discrete
+from sfumato.times import trailing
+
+from .. import keyed, report
+from .. import recipe as r
+from ..encodings import Captions, fingerprint, latents, part
+from ..objective import Objective
+from ..source import open_sources
+from . import DTYPES, SHARD, Place, Task, to_pixels
+
+
+def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int):
+    """diffusers' UNet2DConditionModel of that shape; its `attention_head_dim` means the *number* of heads."""
+    from diffusers import UNet2DConditionModel
+
+    down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in shape.attention]
+    up = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(shape.attention)]
+    return UNet2DConditionModel(
+        sample_size=size,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=shape.channels,
+        down_block_types=tuple(down),
+        up_block_types=tuple(up),
+        layers_per_block=shape.layers,
+        attention_head_dim=tuple(c // shape.head_channels for c in shape.channels),
+        cross_attention_dim=text_width,
+        norm_num_groups=shape.groups,
+    )
+
+
+def scheduler_config(objective: r.Objective) -> dict[str, object]:
+    """What diffusers needs to sample with this network: DDIM over the same table, from pure noise."""
+    kinds = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
+    scaled = objective.schedule == "scaled_linear"
+    return {
+        "_class_name": "DDIMScheduler",
+        "beta_schedule": objective.schedule,
+        "beta_start": 0.00085 if scaled else 0.0001,
+        "beta_end": 0.012 if scaled else 0.02,
+        "num_train_timesteps": objective.table,
+        "prediction_type": kinds[objective.parameterization],
+        "timestep_spacing": "trailing",
+        "clip_sample": False,
+        "set_alpha_to_one": True,
+        "steps_offset": 1,
+    }
+
+
+def model_index() -> dict[str, object]:
+    """model_index.json of a StableDiffusionPipeline made of these parts."""
+    import diffusers
+
+    return {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+
+
+class DiffusionTask(Task):
+    def __init__(self, recipe: r.Diffusion, place: Place):
+        from diffusers import AutoencoderKL
+        from transformers import CLIPTextModel, CLIPTokenizer
+
+        super().__init__()
+        self.recipe, self.place = recipe, place
+        self.folders = {
+            "vae": part(recipe.autoencoder, "vae", "mini-autoencoder"),
+            "text_encoder": part(recipe.text_encoder, "text_encoder", "mini-clip"),
+            "tokenizer": part(recipe.text_encoder, "tokenizer", "mini-clip"),
+        }
+        vae = AutoencoderKL.from_pretrained(self.folders["vae"], torch_dtype=torch.float32)
+        encoder = CLIPTextModel.from_pretrained(self.folders["text_encoder"], dtype=torch.float32)
+        for network in (vae, encoder):
+            network.to(place.device).eval().requires_grad_(False)
+        self.__dict__["vae"] = vae  # no submodule: it is neither trained nor saved
+        self.scale = float(vae.config.scaling_factor)
+        source, _ = open_sources(recipe.data, 1, place.cache, recipe.workers)
+        self.latents = latents(source, vae, self.folders["vae"], place.cache, place.device)
+        tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
+        key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
+        self.captions = Captions(source.captions, recipe.paraphrases, encoder, tokenizer, key, place.cache)
+        channels, size = self.latents.shape[1:3]
+        self.network = unet(recipe.network, size, channels, encoder.config.hidden_size)
+        table = scheduler_config(recipe.objective)
+        self.schedule = Discrete.from_config(table)
+        self.objective = Objective(recipe.objective, self.schedule)
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """E |F - F*|^2, each caption replaced by the empty one with probability `dropout` (Ho and Salimans 2022)."""
+        recipe, device = self.recipe, self.place.device
+        x0 = torch.from_numpy(self.latents[indices]).float().to(device) * self.scale
+        which = [keyed.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
+        dropped = torch.rand(len(indices), generator=generator) < recipe.dropout
+        text = self.captions.batch(indices, which, dropped).to(device)
+        losses, t = self.objective(lambda x, t: self.answer(x, t, text), x0, generator)
+        late = (t > 0.5).to(device)
+        parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
+        return losses.mean(), {k: v.detach().mean() for k, v in parts.items() if len(v)}
+
+    def answer(self, x: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        return self.network(x, self.schedule.index(t).float(), text, return_dict=False)[0]
+
+    @torch.no_grad()
+    def draw(self, prompts: list[str], each: int, steps: int, guidance: float, seed: int) -> Tensor:
+        """Pictures of the prompts, (len(prompts) * each, 3, H, W): DDIM on a trailing grid with classifier-free
+        guidance; picture k of every prompt begins from the same noise."""
+        device = self.place.device
+        shape = (1, *self.latents.shape[1:])
+        noise = [torch.randn(shape, generator=keyed.generator(seed, "preview", k)) for k in range(each)]
+        x = torch.cat(noise * len(prompts)).to(device)
+        rows = [prompt for prompt in prompts for _ in range(each)]
+        text = torch.cat([self.captions.encode([""] * len(rows)), self.captions.encode(rows)]).to(device)
+        grid = trailing(steps, self.schedule)
+        for t, s in zip(grid[:-1], grid[1:], strict=True):
+            times = t.expand(2 * len(rows)).to(device)
+            without, given = self.answer(torch.cat([x, x]), times, text).float().chunk(2)
+            alpha, sigma = self.schedule(t)
+            x0, eps = split(
+                self.recipe.objective.parameterization, without + guidance * (given - without), x, alpha, sigma
+            )
+            alpha, sigma = self.schedule(s)
+            x = float(alpha) * x0 + float(sigma) * eps
+        return self.vae.decode(x / self.scale).sample
+
+    def grids(self) -> dict[str, np.ndarray]:
+        p = self.recipe.preview
+        pictures = self.draw(list(p.prompts), p.each, p.steps, p.guidance, p.seed)
+        return {"samples": report.grid(to_pixels(pictures), 2 * p.each, zoom=2)}
+
+    def finish(self, export: Path) -> dict[str, float]:
+        """Saves unet/, scheduler/, the parts it was trained with, and model_index.json: a whole StableDiffusionPipeline."""
+        stored = copy.deepcopy(self.network).to(DTYPES[self.recipe.export])
+        stored.save_pretrained(export / "unet", max_shard_size=SHARD)
+        for name, folder in self.folders.items():
+            shutil.copytree(folder, export / name, dirs_exist_ok=True)
+        (export / "scheduler").mkdir(exist_ok=True)
+        texts = {
+            "scheduler/scheduler_config.json": scheduler_config(self.recipe.objective),
+            "model_index.json": model_index(),
+        }
+        for name, value in texts.items():
+            (export / name).write_text(json.dumps(value, indent=2) + "\n")
+        return self._losses()
+
+    def _losses(self, rows: int = 512) -> dict[str, float]:
+        """The unweighted loss in quarters of time on training pictures, with fixed noise."""
+        figures = {}
+        indices = np.arange(min(rows, len(self)))
+        for quarter in range(4):
+            total, generator = 0.0, keyed.generator("measure", quarter)
+            for start in range(0, len(indices), 64):
+                batch = indices[start : start + 64]
+                x0 = torch.from_numpy(self.latents[batch]).float().to(self.place.device) * self.scale
+                text = self.captions.batch(batch, [0] * len(batch), torch.zeros(len(batch), dtype=torch.bool))
+                t = (quarter + torch.rand(len(batch), generator=generator, dtype=torch.float64)) / 4
+                losses = self.objective.at(lambda x, t, c=text: self.answer(x, t, c.to(x.device)), x0, t, generator)
+                total += float(losses.sum())
+            figures[f"loss_t{quarter}"] = total / len(indices)
+        return figures
