@@ -1,0 +1,13 @@
+"""How a network is executed: which arithmetic, in which order, at which precision.
+
+| engine | what it promises |
+|---|---|
+| `eager` | plain PyTorch; a picture in a batch is within 1/255 of the picture made alone |
+| `exact` | plain PyTorch with the two batch-dependent operations done row by row; bit-equal alone and in any batch |
+"""
+
+from sfumato.engine.backbone import UNetBackbone
+from sfumato.engine.exact import RowByRow
+from sfumato.engine.run import ENGINES, Engine, engine
+
+__all__ = ["ENGINES", "Engine", "RowByRow", "UNetBackbone", "engine"]

@@ -1,0 +1,174 @@
+"""A model ready to run: stages, and the one way from recipes to pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from torch import Tensor
+
+from sfumato.condition import Condition, Part
+from sfumato.denoise import Denoiser
+from sfumato.model.bind import bind
+from sfumato.model.result import Result, made
+from sfumato.model.space import Space
+from sfumato.noise import NoiseSource
+from sfumato.picture import BadInput
+from sfumato.recipe import ClassifierFree, Noise, Recipe, SDEdit
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Outside
+
+ROWS = 8  # pictures in one batch
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One diffusion: a space, a denoiser, and how a recipe becomes its condition.
+
+    `link` turns this stage's result into parts of the next stage's condition; the last stage has none.
+    """
+
+    name: str
+    space: Space
+    denoiser: Denoiser
+    encode: Callable[[Sequence[Recipe]], Condition]
+    link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a run: `index` of `total` steps are done. The last one carries the `result`."""
+
+    index: int
+    total: int
+    preview: Callable[[], list[Image.Image]] = field(repr=False)
+    result: Result | None = None
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """A model: `pipe("a boat at sunset")`, or `pipe.run(recipes)`, or `for step in pipe.steps(recipes)`.
+
+    size: the (width, height) that the model was trained at. multiple: each side must be a multiple of it.
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    size: tuple[int, int]
+    multiple: int
+    engine: str = "eager"
+    precision: str = "float32"
+
+    def __call__(
+        self,
+        prompt: str = "",
+        *,
+        negative: str = "",
+        start: Noise | SDEdit | None = None,
+        hold: Outside | None = None,
+        guidance: Sequence[Any] = (ClassifierFree(),),
+        sampler: Any = "dpmpp-2m",
+        times: str = "uniform",
+        steps: int = 20,
+        seed: int = 0,
+        count: int = 1,
+        width: int | None = None,
+        height: int | None = None,
+        composite: str = "paste",
+    ) -> Result:
+        """`count` pictures, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name."""
+        recipe = Recipe(
+            prompt=prompt,
+            negative=negative,
+            model=self.name,
+            width=width,
+            height=height,
+            start=start or Noise(),
+            hold=hold,
+            guidance=tuple(guidance),
+            sampler=sampler,
+            times=times,  # pyright: ignore[reportArgumentType]
+            steps=steps,
+            composite=composite,  # pyright: ignore[reportArgumentType]
+            seed=seed,
+            engine=self.engine,  # pyright: ignore[reportArgumentType]
+            precision=self.precision,  # pyright: ignore[reportArgumentType]
+        )
+        return self.run([replace(recipe, seed=seed + i) for i in range(count)])
+
+    def run(self, recipes: Recipe | Sequence[Recipe]) -> Result:
+        """All steps of `steps`, without stopping."""
+        for step in self.steps(recipes):
+            if step.result is not None:
+                return step.result
+        raise BadInput("There is nothing to run: give at least one recipe.")
+
+    def steps(self, recipes: Recipe | Sequence[Recipe]) -> Iterator[Progress]:
+        """One `Progress` a step, and a last one with the result. Stop asking to cancel; nothing is left behind.
+
+        Recipes that differ in their seed alone run as one batch (of at most 8), which changes no picture:
+        to the bit with the exact engine, by at most 1/255 otherwise.
+        """
+        todo = [self.resolve(recipe) for recipe in ([recipes] if isinstance(recipes, Recipe) else recipes)]
+        batches = _batches(todo)
+        runs = [bind(self, batch) for batch in batches]
+        total, done = sum(run.steps for run in runs), 0
+        images: list[Image.Image] = []
+        finished: list[Recipe] = []
+        for batch, run in zip(batches, runs, strict=True):
+            began = time.perf_counter()
+            for step in run.trajectory():
+                done += 1
+                yield Progress(done, total, run.preview(step))
+            pictures = run.finish()
+            seconds = (time.perf_counter() - began) / len(batch)
+            images += pictures
+            finished += [
+                replace(recipe, made=made(recipe, picture, seconds))
+                for recipe, picture in zip(batch, pictures, strict=True)
+            ]
+        if images:
+            yield Progress(done, total, lambda: images, Result(images, finished))
+
+    def resolve(self, recipe: Recipe) -> Recipe:
+        """The recipe with its open fields filled in: the picture's size. `BadInput` if this pipe can't run it."""
+        if (recipe.engine, recipe.precision) != (self.engine, self.precision):
+            raise BadInput(
+                f"The recipe asks for the {recipe.engine} engine in {recipe.precision} and this pipe was loaded as "
+                f"{self.engine} in {self.precision}; load it with engine={recipe.engine!r}, precision={recipe.precision!r}."
+            )
+        width, height = self._size(recipe)
+        for side in (width, height):
+            if side % self.multiple:
+                raise BadInput(
+                    f"The size {width} x {height} does not suit this model; each side must be a multiple of {self.multiple}."
+                )
+        return replace(recipe, width=width, height=height)
+
+    def _size(self, recipe: Recipe) -> tuple[int, int]:
+        if recipe.width and recipe.height:
+            return recipe.width, recipe.height
+        if recipe.width or recipe.height:
+            raise BadInput("A recipe gives both width and height, or neither.")
+        picture = recipe.start.picture if isinstance(recipe.start, SDEdit) else None
+        if picture is None and recipe.hold is not None:
+            picture = recipe.hold.picture
+        return self.size if picture is None else self.fit(picture.width, picture.height)
+
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """The size at which a picture of width x height is edited: scaled so that its longer side is the model's own
+        size, each side rounded to the multiple that the model needs."""
+        scale = max(self.size) / max(width, height)
+        return tuple(
+            max(self.multiple, round(side * scale / self.multiple) * self.multiple) for side in (width, height)
+        )  # pyright: ignore[reportReturnType]
+
+
+def _batches(recipes: list[Recipe]) -> list[list[Recipe]]:
+    groups = (list(group) for _, group in groupby(recipes, key=lambda recipe: replace(recipe, seed=0, made=None)))
+    return [group[i : i + ROWS] for group in groups for i in range(0, len(group), ROWS)]

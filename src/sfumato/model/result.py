@@ -1,0 +1,74 @@
+"""What a run gives back: pictures and the recipes that make them again."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from PIL import Image
+
+from sfumato.picture import pixels_hash, save_picture
+from sfumato.recipe import Made, Recipe, parameters
+
+
+@dataclass(frozen=True)
+class Result:
+    """Pictures and their resolved recipes, in the order of the recipes asked for."""
+
+    images: list[Image.Image]
+    recipes: list[Recipe]
+
+    @property
+    def image(self) -> Image.Image:
+        """The first picture."""
+        return self.images[0]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The first recipe."""
+        return self.recipes[0]
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Write each picture whole or not at all, with its recipe inside: PNG, JPEG or WebP by the ending.
+
+        One picture goes to `path`; of several, g.png becomes g-0.png, g-1.png, ...
+        """
+        paths = names(Path(path), len(self.images))
+        for image, recipe, to in zip(self.images, self.recipes, paths, strict=True):
+            save_picture(image, to, recipe_json=recipe.to_json(), parameters=parameters(recipe))
+        return paths
+
+
+def names(path: Path, count: int) -> list[Path]:
+    """Where `count` pictures go: `path` itself for one, path-0, path-1, ... for several."""
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(count)]
+
+
+def made(recipe: Recipe, image: Image.Image, seconds: float) -> Made:
+    """What was true when the picture was made: versions, engine, precision, and the hash of its pixels."""
+    return Made(
+        sfumato=version("sfumato"),
+        torch=version("torch"),
+        diffusers=version("diffusers"),
+        python=platform.python_version(),
+        engine=recipe.engine,
+        precision=recipe.precision,
+        pixels=pixels_hash(image),
+        seconds=round(seconds, 3),
+    )
+
+
+def sheet(images: Sequence[Image.Image], columns: int | None = None, gap: int = 4) -> Image.Image:
+    """Pictures side by side on white, in rows of `columns` (as square as can be by default)."""
+    columns = columns or -(-len(images) // max(1, int(len(images) ** 0.5)))
+    rows = -(-len(images) // columns)
+    width, height = max(i.width for i in images) + gap, max(i.height for i in images) + gap
+    page = Image.new("RGB", (columns * width + gap, rows * height + gap), "white")
+    for n, image in enumerate(images):
+        page.paste(image, (gap + n % columns * width, gap + n // columns * height))
+    return page

@@ -1,0 +1,65 @@
+"""Where a stage diffuses: pixels themselves, or an autoencoder's latents. Both are values of one kind, `Space`."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from sfumato.engine import Engine, engine
+
+
+class Space(Protocol):
+    """A space and the way between it and pictures, float tensors (B, 3, H, W) in [-1, 1]."""
+
+    factor: int  # pixels along one side of a cell
+    channels: int
+
+    def encode(self, pictures: Tensor) -> Tensor: ...
+    def decode(self, x: Tensor) -> Tensor: ...
+
+
+class Pixel:
+    """Pictures themselves: encode and decode are the identity."""
+
+    factor = 1
+
+    def __init__(self, channels: int = 3):
+        self.channels = channels
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        return pictures
+
+    def decode(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Latent:
+    """The latents of a KL autoencoder (Rombach et al. 2022), shifted and scaled to unit variance:
+
+        z = (mean(x) - shift) * scale,      x = decoder(z / scale + shift)
+
+    The mean of the posterior is used, never a sample, so that encoding draws no noise.
+    """
+
+    def __init__(self, autoencoder: Any, execute: Engine | None = None):
+        self.autoencoder = autoencoder
+        self.execute = execute or engine("eager")
+        config = autoencoder.config
+        self.factor = 2 ** (len(config["block_out_channels"]) - 1)
+        self.channels = int(config["latent_channels"])
+        self.scale = float(config["scaling_factor"])
+        self.shift = float(config.get("shift_factor") or 0.0)
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        with self.execute():
+            mean = self.autoencoder.encode(pictures.to(self.autoencoder.dtype)).latent_dist.mean
+        return (mean.float() - self.shift) * self.scale
+
+    @torch.no_grad()
+    def decode(self, x: Tensor) -> Tensor:
+        z = (x / self.scale + self.shift).to(self.autoencoder.dtype)
+        with self.execute():
+            return self.autoencoder.decode(z, return_dict=False)[0].float()
