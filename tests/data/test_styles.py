@@ -155,8 +155,8 @@ def test_watercolour_leaves_paper_at_the_border_and_keeps_the_middle():
 
 @settings(max_examples=25, deadline=None)
 @given(
-    height=st.integers(32, 90),
-    width=st.integers(32, 90),
+    height=st.integers(8, 90),
+    width=st.integers(8, 90),
     style=st.sampled_from(styles.STYLES),
     seed=st.integers(0, 2**32 - 1),
     cell=st.integers(1, 40),
@@ -189,8 +189,8 @@ def test_what_does_not_fit_is_refused_by_name():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"gouache.*choose one of flat, oil"):
         styles.apply("gouache", flat, instance, depth, rng)
-    with pytest.raises(ValueError, match="at least 32"):
-        styles.apply("oil", flat[:20], instance[:20], depth[:20], rng)
+    with pytest.raises(ValueError, match="at least 8"):
+        styles.apply("oil", flat[:5], instance[:5], depth[:5], rng)
     with pytest.raises(ValueError, match="must have the picture's size"):
         styles.apply("oil", flat, instance[:40], depth, rng)
     with pytest.raises(ValueError, match="float64"):

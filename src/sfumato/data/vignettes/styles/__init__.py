@@ -34,7 +34,7 @@ def apply(name: str, flat: np.ndarray, instance: np.ndarray, depth: np.ndarray, 
 
     Args:
         name: one of `STYLES`.
-        flat: uint8 (H, W, 3), H and W at least 32.
+        flat: uint8 (H, W, 3), H and W at least 8.
         instance: uint8 (H, W), which thing each pixel belongs to.
         depth: float32 (H, W), 0 near to 1 far.
         rng: the only source of chance; the same state gives the same pixels.
@@ -49,8 +49,8 @@ def apply(name: str, flat: np.ndarray, instance: np.ndarray, depth: np.ndarray, 
         raise ValueError(f"unknown style {name!r}: choose one of {', '.join(STYLES)}")
     if flat.ndim != 3 or flat.shape[2] != 3 or flat.dtype != np.uint8:
         raise ValueError(f"a flat picture is uint8 (H, W, 3), got {flat.dtype} {flat.shape}")
-    if min(flat.shape[:2]) < 32:
-        raise ValueError(f"styles need at least 32 pixels a side, got {flat.shape[1]} x {flat.shape[0]}")
+    if min(flat.shape[:2]) < 8:
+        raise ValueError(f"styles need at least 8 pixels a side, got {flat.shape[1]} x {flat.shape[0]}")
     if instance.shape != flat.shape[:2] or depth.shape != flat.shape[:2]:
         raise ValueError(
             f"instance {instance.shape} and depth {depth.shape} must have the picture's size {flat.shape[:2]}"

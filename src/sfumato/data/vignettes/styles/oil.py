@@ -12,6 +12,7 @@ from . import brush, flow, ground
 
 # spacing, length (units of the hand), length over width, spread of the mixed colours, turn of the wrist (radians)
 _LAYERS = ((5.0, 14.0, 2.6, 0.060, 0.16), (3.2, 8.5, 2.9, 0.055, 0.12))
+_TOUCHES = ((1.6, 3.6, 0.25), (1.3, 2.5, 0.6))  # spacing, length, how much of a border they are for
 
 
 def oil(picture: np.ndarray, instance: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -29,14 +30,23 @@ def oil(picture: np.ndarray, instance: np.ndarray, depth: np.ndarray, rng: np.ra
         busy = brush.look(seen.detail, at, seen.factor)
         turn = brush.look(angle, at, seen.factor) + wrist * (1 - busy) * rng.standard_normal(len(at))
         size = length * u * (1.0 - 0.66 * busy)
-        canvas.stroke(at, turn, size, _mixed(brush.look(colour, at), spread * (1 - 0.55 * busy[:, None]), rng), aspect)
-    at = brush.grid(height, width, 1.6 * u, 0.9, rng)
-    at = at[brush.look(seen.edge, at, seen.factor) > 0.25]
-    turn = brush.look(angle, at, seen.factor)
-    canvas.stroke(at, turn, np.full(len(at), 3.6 * u), _mixed(brush.look(colour, at), np.array(0.025), rng), 3.0, 0.6)
+        canvas.stroke(
+            at,
+            turn,
+            size,
+            _mixed(brush.look(colour, at), spread * (0.5 + 0.5 * fine) * (1 - 0.55 * busy[:, None]), rng),
+            aspect,
+        )
+    for spacing, length, border in _TOUCHES:
+        at = brush.grid(height, width, spacing * u, 0.9, rng)
+        at = at[brush.look(seen.edge, at, seen.factor) > border]
+        turn = brush.look(angle, at, seen.factor)
+        canvas.stroke(
+            at, turn, np.full(len(at), length * u), _mixed(brush.look(colour, at), np.array(0.025), rng), 3.0, 0.6
+        )
 
     painted = ground.to_float(canvas.pixels())
-    painted += (0.45 * seen.line)[..., None] * (colour - painted)
+    painted += (0.5 * seen.line)[..., None] * (colour - painted)
     return ground.to_bytes(painted + fine * _relief(painted, colour, u)[..., None])
 
 

@@ -29,15 +29,17 @@ def pencil(picture: np.ndarray, instance: np.ndarray, depth: np.ndarray, rng: np
     across = np.take_along_axis(lines, (which[None] + 2) % len(_ANGLES), 0)[0]
     strokes = ground.smoothstep(-0.28, 0.28, tone * 1.15 - first)
     strokes = np.maximum(strokes, 0.9 * ground.smoothstep(-0.2, 0.2, tone * 1.1 - 0.5 - across))
+    u = ground.hand(height, width, 0.55)
+    edge = ground.edges(colour, instance, u)
+    busy = ground.smoothstep(0.25, 0.7, ground.blur(edge, 2.0 * u))
+    strokes += 0.7 * busy * (tone - strokes)  # no hatching through small features
     tooth = ground.shifted(ground.tooth(height, width), rng)
-    base = 0.26 + 0.36 * tone * tone
+    base = 0.26 + 0.42 * tone * tone
     cover = np.clip((base + (0.90 - base) * strokes) * (1.0 + 0.14 * tooth), 0.0, 0.95)[..., None]
     paper = _PAPER * (1.0 + 0.010 * tooth)[..., None]
     drawn = paper * (1.0 - cover * (1.0 - ground.saturate(colour, 1.25)))
 
-    u = ground.hand(height, width, 0.55)
-    edge = ground.edges(colour, instance, u)
-    contour = _contours(0.25 * edge + 0.75 * ground.sparse(edge, u), tooth, rng)[..., None]
+    contour = _contours(0.15 * edge + 0.85 * ground.sparse(edge, u), tooth, rng)[..., None]
     return ground.to_bytes(drawn * (1.0 - contour * (1.0 - _LEAD)))
 
 

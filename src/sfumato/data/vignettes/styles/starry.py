@@ -10,7 +10,7 @@ _TONES = np.array([0.0, 0.35, 0.6, 0.85, 1.0])
 _BLUES = np.array([[12, 18, 64], [24, 52, 136], [50, 104, 190], [110, 164, 214], [196, 216, 218]], np.float32) / 255
 _YELLOW = np.array([0.99, 0.82, 0.26], np.float32)
 _PRUSSIAN = np.array([0.06, 0.08, 0.20], np.float32)
-_LAYERS = ((3.1, 9.0, 0.10), (2.4, 6.0, 0.10))  # spacing, length (units of the hand), spread of lightness
+_LAYERS = ((3.1, 9.0, 0.09), (2.4, 6.0, 0.08))  # spacing, length (units of the hand), spread of lightness
 
 
 def starry(picture: np.ndarray, instance: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -26,7 +26,7 @@ def starry(picture: np.ndarray, instance: np.ndarray, depth: np.ndarray, rng: np
 
     near = ground.saturate(seen.colour, 1.12)
     light = np.clip(seen.light * 0.92 + 0.10 * bands, 0.0, 1.0)
-    cold = near + far[..., None] * (_blues(light) - near)
+    cold = near + far[..., None] * (0.78 * _blues(light) + 0.22 * seen.colour - near)
     flame = near + far[..., None] * (0.5 * seen.colour + 0.5 * _YELLOW * (0.45 + 0.55 * light[..., None]) - near)
     flame += (far * glow)[..., None] * (_YELLOW * 0.9 + 0.35 * glow[..., None] ** 2 - flame)
     warm = np.clip(1.3 * (seen.colour[..., 0] - seen.colour[..., 2]) + 0.05, 0.0, 0.8)
@@ -45,7 +45,7 @@ def starry(picture: np.ndarray, instance: np.ndarray, depth: np.ndarray, rng: np
         dash = dash * (1.0 + spread * rng.standard_normal((len(at), 1)))
         canvas.stroke(at, brush.look(angle, at, seen.factor), size, dash, 3.6)
     painted = ground.to_float(canvas.pixels())
-    painted += (0.35 * seen.line)[..., None] * (colour - painted)
+    painted += ((0.35 + 0.2 * (depth > 0.9)) * seen.line)[..., None] * (colour - painted)
     line = 0.8 * _outline(instance, ground.unit(height, width)) * (1.0 - 0.8 * ground.smoothstep(0.6, 0.9, depth))
     return ground.to_bytes(painted + line[..., None] * (_PRUSSIAN - painted))
 
