@@ -17,6 +17,8 @@ from . import schedule as schedule
 from . import times as times
 from . import train as train
 from ._version import __version__ as __version__
+from .model import Pipe as Pipe
+from .model import Result as Result
 from .model import load as load
 from .picture import BadInput as BadInput
 from .recipe import DDIM as DDIM

@@ -140,13 +140,15 @@ class Pipe:
         if (recipe.engine, recipe.precision) != (self.engine, self.precision):
             raise BadInput(
                 f"The recipe asks for the {recipe.engine} engine in {recipe.precision} and this pipe was loaded as "
-                f"{self.engine} in {self.precision}; load it with engine={recipe.engine!r}, precision={recipe.precision!r}."
+                f"{self.engine} in {self.precision}; "
+                f"load it with engine={recipe.engine!r}, precision={recipe.precision!r}."
             )
         width, height = self._size(recipe)
         for side in (width, height):
             if side % self.multiple:
                 raise BadInput(
-                    f"The size {width} x {height} does not suit this model; each side must be a multiple of {self.multiple}."
+                    f"The size {width} x {height} does not suit this model; "
+                    f"each side must be a multiple of {self.multiple}."
                 )
         return replace(recipe, width=width, height=height)
 
@@ -164,9 +166,11 @@ class Pipe:
         """The size at which a picture of width x height is edited: scaled so that its longer side is the model's own
         size, each side rounded to the multiple that the model needs."""
         scale = max(self.size) / max(width, height)
-        return tuple(
-            max(self.multiple, round(side * scale / self.multiple) * self.multiple) for side in (width, height)
-        )  # pyright: ignore[reportReturnType]
+
+        def rounded(side: int) -> int:
+            return max(self.multiple, round(side * scale / self.multiple) * self.multiple)
+
+        return rounded(width), rounded(height)
 
 
 def _batches(recipes: list[Recipe]) -> list[list[Recipe]]:
