@@ -46,7 +46,7 @@ _PORTRAIT = {
 _PLACE = {
     "sea": ("by the sea", "at the seaside", "near the sea"),
     "mountains": ("in the mountains", "in front of mountains", "near the mountains"),
-    "hills": ("in the hills", "in green hills", "in the countryside"),
+    "hills": ("in the hills", "in rolling hills", "in the countryside"),
     "town": ("in a town", "in the town", "in front of houses"),
     "room": ("in a room", "by a window", "indoors"),
 }
@@ -68,7 +68,7 @@ _SUBJECT = {
 _LANDSCAPE = {
     "sea": ("the sea", "a landscape of the sea", "a seascape"),
     "mountains": ("mountains", "a landscape of mountains", "a mountain landscape"),
-    "hills": ("hills", "a landscape of hills", "a landscape of green hills with trees"),
+    "hills": ("hills", "a landscape of hills", "a landscape of hills with trees"),
     "town": ("a town", "a landscape with a town", "houses in a town"),
 }
 _BOAT_PLACE = ("on the sea", "on the water", "sailing on the sea")

@@ -39,9 +39,7 @@ def export(
         (folder / name).mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     for done, index in enumerate(range(start, start + count), 1):
-        if not (index in known and _whole(folder, index, size, truth and "boxes" in known[index])) or (
-            truth and "boxes" not in known[index]
-        ):
+        if index not in known or (truth and "boxes" not in known[index]) or not _whole(folder, index, size, truth):
             known[index] = _write(folder, draw(scene(seed, index, split), size, truth), index, truth)
             known[index] |= {"seed": seed, "index": index, "split": split, "size": size}
             if done % 256 == 0:
@@ -88,7 +86,8 @@ def _write(folder: Path, vignette: Vignette, index: int, truth: bool) -> dict:
     line: dict = {"file_name": name, "text": vignette.caption, "captions": vignette.captions,
                   "attributes": vignette.attributes}  # fmt: skip
     if truth:
-        assert vignette.depth is not None and vignette.normals is not None
+        assert vignette.depth is not None
+        assert vignette.normals is not None
         _save(vignette.instance, folder / "instance" / name)
         _save(vignette.semantic, folder / "semantic" / name)
         _save(np.round(vignette.depth * 65535).astype(np.uint16), folder / "depth" / name)

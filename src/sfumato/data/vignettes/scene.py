@@ -63,13 +63,32 @@ class Scene:
         return grammar.captions(self.attributes, self.dice("caption"))
 
     def with_attributes(self, **values: str) -> Scene:
-        """The same scene with other attribute values; BadInput for an attribute or a value the world doesn't know."""
-        for name, value in values.items():
-            if name not in ATTRIBUTES:
-                raise BadInput(f"no attribute {name!r}: choose from {', '.join(ATTRIBUTES)}")
-            if value not in ATTRIBUTES[name]:
-                raise BadInput(f"{name} can't be {value!r}: choose from {', '.join(ATTRIBUTES[name])}")
-        return _replace(self, values=tuple((self.attributes | values).items()))
+        """The same scene with other attribute values; BadInput for values that the world doesn't know or can't join."""
+        attributes = self.attributes | values
+        check(attributes)
+        return _replace(self, values=tuple(attributes.items()))
+
+
+def check(attributes: Mapping[str, str]) -> None:
+    """BadInput unless `attributes` has every attribute, with values that can go together."""
+    for name, value in attributes.items():
+        if name not in ATTRIBUTES:
+            raise BadInput(f"no attribute {name!r}: choose from {', '.join(ATTRIBUTES)}")
+        if value not in ATTRIBUTES[name]:
+            raise BadInput(f"{name} can't be {value!r}: choose from {', '.join(ATTRIBUTES[name])}")
+    if missing := [name for name in ATTRIBUTES if name not in attributes]:
+        raise BadInput(f"a scene needs every attribute, and {', '.join(missing)} is missing")
+    subject, place = attributes["subject"], attributes["place"]
+    if place not in SUBJECT_PLACES[subject]:
+        raise BadInput(f"a {subject} can't stand in place {place!r}: choose from {', '.join(SUBJECT_PLACES[subject])}")
+    coloured = subject not in (*FIGURES, "landscape")
+    if coloured != (attributes["color"] != NONE):
+        raise BadInput(f"subject {subject!r} {'needs a' if coloured else 'has no'} color of its own")
+    worn = [name for name in (*GARMENTS, "glasses", "headset") if attributes[name] != NONE]
+    if worn and subject not in FIGURES:
+        raise BadInput(f"only a woman or a man can wear {worn[0]}, not the subject {subject!r}")
+    if attributes["glasses"] != NONE and attributes["headset"] != NONE:
+        raise BadInput("glasses and headset can't be worn together: set one of them to 'none'")
 
 
 def scene(seed: int, index: int, split: Split = "seen") -> Scene:

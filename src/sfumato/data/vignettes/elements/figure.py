@@ -29,7 +29,7 @@ JOINTS = ("head", "nose", "left_eye", "right_eye", "left_ear", "right_ear", "nec
 
 @dataclass(frozen=True)
 class Body:
-    """One person's build and posture; `lit` is the side the light comes from (+1 right), `turn` the face's direction."""
+    """One person's build and posture; `lit`: the side of the light (+1 right), `turn`: where the face looks."""
 
     woman: bool
     name: str
@@ -130,7 +130,7 @@ def _cloth(painter: Painter, light: Light, body: Body, outline, colour: Colour) 
     """A torso of cloth: bright towards the light, folds at the arms, a thin rim of light."""
     w, lit = body.shoulders, body.lit
     painter.gradient(
-        outline, (lit * w, 0.3), (-lit * w, 1.0), (scaled(colour, 1.07), colour, scaled(colour, 0.80)), at=(0, 0.5, 1)
+        outline, (lit * w, 0.3), (-lit * w, 1.0), (scaled(colour, 1.07), colour, scaled(colour, 0.84)), at=(0, 0.5, 1)
     )
     dark = scaled(colour, 0.62)
     with painter.inside(outline):

@@ -46,11 +46,11 @@ def jacket(
     for side in (-1, 1):
         tone = scaled(colour, 0.94 if side == body.lit else 0.78)
         if zipped:
-            flap = [(side * n * 0.95, 0.02), (side * (n + 0.17), 0.22), (side * 0.13, deep + 0.02), (side * 0.01, deep + 0.02),
-                    (side * n * 0.9, 0.3)]  # fmt: skip
+            flap = [(side * n * 0.95, 0.02), (side * (n + 0.17), 0.22), (side * 0.13, deep + 0.02),
+                    (side * 0.01, deep + 0.02), (side * n * 0.9, 0.3)]  # fmt: skip
         else:
-            flap = [(side * n * 0.9, 0.08), (side * (n + 0.22), 0.30), (side * (n + 0.10), 0.42), (side * (n + 0.16), 0.50),
-                    (side * 0.02, deep + 0.1), (side * n * 0.95, 0.34)]  # fmt: skip
+            flap = [(side * n * 0.9, 0.08), (side * (n + 0.22), 0.30), (side * (n + 0.10), 0.42),
+                    (side * (n + 0.16), 0.50), (side * 0.02, deep + 0.1), (side * n * 0.95, 0.34)]  # fmt: skip
         path = polygon(flap)
         painter.fill(path, tone)
         painter.stroke(path, scaled(colour, 0.58), 0.016, 0.7)
@@ -85,8 +85,8 @@ def scarf(painter: Painter, scene: Scene, body: Body, colour: Colour) -> None:
     with painter.inside(wrap):
         for k in range(3):
             v = 0.04 + 0.13 * k
-            painter.stroke(curve([(-w, v - 0.05), (-w * 0.3, v + 0.1), (w * 0.4, v + 0.09), (w, v - 0.04)]), scaled(colour, 0.68),
-                           0.022, 0.55)  # fmt: skip
+            painter.stroke(curve([(-w, v - 0.05), (-w * 0.3, v + 0.1), (w * 0.4, v + 0.09),
+                           (w, v - 0.04)]), scaled(colour, 0.68), 0.022, 0.55)  # fmt: skip
 
 
 def mask(painter: Painter, body: Body, colour: Colour) -> None:
@@ -96,11 +96,12 @@ def mask(painter: Painter, body: Body, colour: Colour) -> None:
         painter.stroke(line((side * 0.33, -0.33), (side * 0.385, -0.46)), edge, 0.026, solid=True)
         painter.stroke(line((side * 0.30, -0.12), (side * 0.37, -0.36)), edge, 0.026, solid=True)
     shape = blob([
-        (d * 1.2, -0.40), (0.17 + d * 0.6, -0.355), (0.345, -0.335), (0.33, -0.15), (0.19, 0.03), (0, 0.06), (-0.19, 0.03),
+        (d * 1.2, -0.40), (0.17 + d * 0.6, -0.355), (0.345, -0.335), (0.33, -0.15), (0.19, 0.03), (0, 0.06),
+        (-0.19, 0.03),
         (-0.33, -0.15), (-0.345, -0.335), (-0.17 + d * 0.6, -0.355),
     ])  # fmt: skip
-    painter.gradient(shape, (lit * 0.35, -0.3), (-lit * 0.35, -0.1), (scaled(colour, 1.08), colour, scaled(colour, 0.82)),
-                     at=(0, 0.5, 1))  # fmt: skip
+    painter.gradient(shape, (lit * 0.35, -0.3), (-lit * 0.35, -0.1),
+                     (scaled(colour, 1.08), colour, scaled(colour, 0.82)), at=(0, 0.5, 1))  # fmt: skip
     for y in (-0.27, -0.18, -0.09):
         painter.stroke(arc((-0.3, y - 0.01), (d, y + 0.06), (0.3, y - 0.01)), edge, 0.018, 0.6)
     painter.stroke(shape, edge, 0.016, 0.7)
@@ -166,8 +167,8 @@ def _brim(painter: Painter, body: Body, colour: Colour) -> None:
 
 def _beret(painter: Painter, body: Body, colour: Colour) -> None:
     s = -body.lit
-    path = blob([(s * -0.42, -0.72), (s * -0.46, -0.92), (s * -0.28, -1.14), (s * 0.1, -1.24), (s * 0.48, -1.18), (s * 0.62, -0.98),
-                 (s * 0.50, -0.82), (s * 0.36, -0.72), (0, -0.80)])  # fmt: skip
+    path = blob([(s * -0.42, -0.72), (s * -0.46, -0.92), (s * -0.28, -1.14), (s * 0.1, -1.24), (s * 0.48, -1.18),
+                 (s * 0.62, -0.98), (s * 0.50, -0.82), (s * 0.36, -0.72), (0, -0.80)])  # fmt: skip
     _crown(painter, body, path, colour)
     with painter.inside(path):
         painter.soft(s * 0.45, -0.85, 0.34, 0.2, scaled(colour, 0.55), 0.7)
@@ -181,8 +182,8 @@ def _cap(painter: Painter, body: Body, colour: Colour) -> None:
     _crown(painter, body, dome, colour)
     painter.stroke(arc((0, -1.2), (t * 0.1, -1.0), (t * 0.1, -0.76)), scaled(colour, 0.66), 0.02, 0.6)
     painter.fill(oval(0, -1.2, 0.04, 0.03), scaled(colour, 0.7))
-    visor = blob([(t * -0.30, -0.76), (t * 0.1, -0.80), (t * 0.46, -0.76), (t * 0.74, -0.60), (t * 0.42, -0.64), (t * 0.05, -0.66),
-                  (t * -0.26, -0.68)])  # fmt: skip
+    visor = blob([(t * -0.30, -0.76), (t * 0.1, -0.80), (t * 0.46, -0.76), (t * 0.74, -0.60), (t * 0.42, -0.64),
+                  (t * 0.05, -0.66), (t * -0.26, -0.68)])  # fmt: skip
     painter.gradient(visor, (0, -0.8), (0, -0.6), (scaled(colour, 0.92), scaled(colour, 0.62)))
 
 

@@ -40,8 +40,8 @@ def behind(painter: Painter, scene: Scene, body: Body) -> None:
     colour, style = scaled(body.hair, 0.80), body.hair_style
     if style in ("long", "wavy"):
         w = 0.50 if style == "long" else 0.58
-        right = [(0, -1.06), (0.34, -0.98), (0.46, -0.6), (w * 0.94, -0.2), (w * 1.02, 0.2), (w, 0.62), (w * 0.55, 0.78),
-                 (0, 0.7)]  # fmt: skip
+        right = [(0, -1.06), (0.34, -0.98), (0.46, -0.6), (w * 0.94, -0.2), (w * 1.02, 0.2), (w, 0.62),
+                 (w * 0.55, 0.78), (0, 0.7)]  # fmt: skip
         painter.fill(blob(mirrored(right)), colour)
         if style == "wavy":
             for side in (-1, 1):
@@ -59,12 +59,12 @@ def behind(painter: Painter, scene: Scene, body: Body) -> None:
     elif style == "ponytail":
         painter.fill(oval(0, -0.62, 0.42, 0.46), colour)
         s = -body.lit
-        tail = [(s * 0.3, -0.75), (s * 0.55, -0.55), (s * 0.66, -0.1), (s * 0.58, 0.4), (s * 0.42, 0.72), (s * 0.40, 0.3),
-                (s * 0.34, -0.2)]  # fmt: skip
+        tail = [(s * 0.3, -0.75), (s * 0.55, -0.55), (s * 0.66, -0.1), (s * 0.58, 0.4), (s * 0.42, 0.72),
+                (s * 0.40, 0.3), (s * 0.34, -0.2)]  # fmt: skip
         painter.fill(blob(tail), colour)
     elif style == "curls":
-        for x, y in ((-0.42, -0.75), (0.42, -0.75), (-0.52, -0.42), (0.52, -0.42), (-0.46, -0.1), (0.46, -0.1), (0, -0.7),
-                     (-0.24, -0.98), (0.24, -0.98), (0, -1.04)):  # fmt: skip
+        for x, y in ((-0.42, -0.75), (0.42, -0.75), (-0.52, -0.42), (0.52, -0.42), (-0.46, -0.1), (0.46, -0.1),
+                     (0, -0.7), (-0.24, -0.98), (0.24, -0.98), (0, -1.04)):  # fmt: skip
             painter.fill(oval(x, y, 0.24), colour)
 
 
@@ -117,8 +117,8 @@ def _features(painter: Painter, scene: Scene, body: Body, shade: Colour) -> None
     m, y = d * 1.1, -0.135
     lips: Colour = (196, 62, 74) if body.woman else mix(shade, (150, 60, 60), 0.5)
     if body.woman:
-        painter.fill(blob([(m - 0.10, y), (m - 0.03, y - 0.03), (m + 0.03, y - 0.03), (m + 0.10, y), (m, y + 0.05)]), lips,
-                     solid=False)  # fmt: skip
+        painter.fill(blob([(m - 0.10, y), (m - 0.03, y - 0.03), (m + 0.03, y - 0.03), (m + 0.10, y),
+                     (m, y + 0.05)]), lips, solid=False)  # fmt: skip
     painter.stroke(
         arc((m - 0.11, y - smile / 2), (m, y + smile * 1.4), (m + 0.11, y - smile / 2)), scaled(lips, 0.72), 0.026
     )
@@ -131,7 +131,8 @@ def _features(painter: Painter, scene: Scene, body: Body, shade: Colour) -> None
 def _beard(painter: Painter, body: Body) -> None:
     d = body.shift
     path = blob([
-        (-0.37, -0.40), (-0.30, -0.25), (d - 0.17, -0.235), (d, -0.205), (d + 0.17, -0.235), (0.30, -0.25), (0.37, -0.40),
+        (-0.37, -0.40), (-0.30, -0.25), (d - 0.17, -0.235), (d, -0.205), (d + 0.17, -0.235), (0.30, -0.25),
+        (0.37, -0.40),
         (0.42, 0.0), (0.2, 0.1), (-0.2, 0.1), (-0.42, 0.0),
     ])  # fmt: skip
     mouth = oval(d * 1.1, -0.128, 0.10, 0.045)

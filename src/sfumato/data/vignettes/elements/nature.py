@@ -31,8 +31,9 @@ def tree(painter: Painter, scene: Scene, light: Light) -> None:
         painter.stroke(curve([(0, -0.3), (-0.1, -0.48), (-0.2, -0.56)]), bark, 0.035, solid=True)
         painter.stroke(curve([(0, -0.26), (0.1, -0.46), (0.2, -0.54)]), bark, 0.035, solid=True)
         painter.thing("tree", "plant", 0.33, roundness=0.6)
-        lumps = [(-0.30, -0.50, 0.16), (0.30, -0.50, 0.16), (-0.10, -0.46, 0.18), (0.12, -0.46, 0.18), (-0.33, -0.68, 0.17),
-                 (0.33, -0.68, 0.17), (0, -0.66, 0.26), (-0.19, -0.83, 0.19), (0.19, -0.83, 0.19), (0, -0.92, 0.17)]  # fmt: skip
+        lumps = [(-0.30, -0.50, 0.16), (0.30, -0.50, 0.16), (-0.10, -0.46, 0.18), (0.12, -0.46, 0.18),
+                 (-0.33, -0.68, 0.17), (0.33, -0.68, 0.17), (0, -0.66, 0.26), (-0.19, -0.83, 0.19),
+                 (0.19, -0.83, 0.19), (0, -0.92, 0.17)]  # fmt: skip
         lumps = [(u + dice.around(0, 0.03), v + dice.around(0, 0.03), r * dice.between(0.92, 1.1)) for u, v, r in lumps]
         crown = skia.Path()
         for u, v, r in lumps:
@@ -49,8 +50,8 @@ def tree(painter: Painter, scene: Scene, light: Light) -> None:
             painter.fill(oval(u + a * 0.8, v + b * 0.8, 0.02, 0.014), tone, 0.7, solid=False)
         if light.snowy:
             for u, v, r in lumps[4:]:
-                cap = blob([(u - r * 0.75, v - r * 0.55), (u - r * 0.4, v - r * 0.95), (u, v - r * 1.04), (u + r * 0.4, v - r * 0.95),
-                            (u + r * 0.75, v - r * 0.55), (u, v - r * 0.68)])  # fmt: skip
+                cap = blob([(u - r * 0.75, v - r * 0.55), (u - r * 0.4, v - r * 0.95), (u, v - r * 1.04),
+                            (u + r * 0.4, v - r * 0.95), (u + r * 0.75, v - r * 0.55), (u, v - r * 0.68)])  # fmt: skip
                 painter.fill(cap, SNOW)
 
 
@@ -80,8 +81,8 @@ def bird(painter: Painter, scene: Scene, light: Light) -> None:
         painter.thing("bird", "bird", 0.25, roundness=0.6)
         tail = polygon([(-0.24, -0.28), (-0.62, -0.08), (-0.58, 0.04), (-0.46, 0.03), (-0.12, -0.12)])
         painter.fill(tail, scaled(colour, 0.68))
-        body = blob([(-0.34, -0.26), (-0.20, -0.50), (0.05, -0.66), (0.14, -0.86), (0.32, -0.94), (0.48, -0.84), (0.50, -0.66),
-                     (0.44, -0.40), (0.30, -0.14), (0.04, -0.04), (-0.2, -0.09)])  # fmt: skip
+        body = blob([(-0.34, -0.26), (-0.20, -0.50), (0.05, -0.66), (0.14, -0.86), (0.32, -0.94), (0.48, -0.84),
+                     (0.50, -0.66), (0.44, -0.40), (0.30, -0.14), (0.04, -0.04), (-0.2, -0.09)])  # fmt: skip
         painter.ball(body, (0.15 + s * 0.15, -0.62), 0.85, scaled(colour, 1.08), scaled(colour, 0.74))
         with painter.inside(body):
             painter.soft(0.34, -0.30, 0.26, 0.32, (252, 244, 226), 0.85)

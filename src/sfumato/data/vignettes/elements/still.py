@@ -95,7 +95,8 @@ def _flower(painter: Painter, x: float, y: float, r: float, colour: Colour) -> N
 
 
 _FRUITS: tuple[tuple[Colour, float], ...] = (
-    ((206, 60, 56), 0.17), ((240, 150, 52), 0.16), ((160, 186, 74), 0.16), ((240, 204, 92), 0.15), ((122, 72, 118), 0.13),
+    ((206, 60, 56), 0.17), ((240, 150, 52), 0.16), ((160, 186, 74), 0.16), ((240, 204, 92), 0.15),
+    ((122, 72, 118), 0.13),
 )  # fmt: skip
 
 
@@ -119,8 +120,8 @@ def bowl(painter: Painter, scene: Scene, light: Light) -> None:
             painter.soft(u + lit * r * 0.4, v - r * 0.45, r * 0.3, r * 0.25, (255, 255, 255), 0.8)
             painter.stroke(line((u, v - r * 0.9), (u + 0.02, v - r * 1.2)), (96, 74, 52), 0.022)
         painter.thing("bowl", "bowl", 0.25, roundness=0.7)
-        shape = blob([(-0.52, -0.50), (-0.44, -0.24), (-0.20, -0.04), (0.20, -0.04), (0.44, -0.24), (0.52, -0.50), (0.26, -0.43),
-                      (0, -0.415), (-0.26, -0.43)])  # fmt: skip
+        shape = blob([(-0.52, -0.50), (-0.44, -0.24), (-0.20, -0.04), (0.20, -0.04), (0.44, -0.24), (0.52, -0.50),
+                      (0.26, -0.43), (0, -0.415), (-0.26, -0.43)])  # fmt: skip
         painter.fill(box(-0.19, -0.08, 0.19, 0.015, 0.02), scaled(colour, 0.7))
         _pottery(painter, shape, colour, lit, 0.5)
         painter.stroke(
