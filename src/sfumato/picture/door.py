@@ -116,7 +116,7 @@ def opened(source: Any, name: str, max_pixels: int) -> Image.Image:
 
 
 def _file(path: Path, name: str) -> io.BufferedReader:
-    if re.match(r"(?i)https?://", str(path)):
+    if re.match(r"(?i)https?:/", str(path)):
         raise BadInput(f"{name} is a web address: fetch the picture and give the path of the file")
     try:
         status = path.stat()
