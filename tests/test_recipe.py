@@ -1,0 +1,260 @@
+"""Recipes: the same value after JSON, checked whenever they are made, and wrong ones refused in one sentence."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sfumato.picture import BadInput, Ref, fetch
+from sfumato.recipe import (
+    DDIM,
+    SAMPLERS,
+    TIMES,
+    ClassifierFree,
+    DynamicThreshold,
+    Made,
+    Noise,
+    Outside,
+    Recipe,
+    SDEdit,
+    StaticThreshold,
+    parameters,
+)  # fmt: skip
+
+PICTURE = np.random.default_rng(2).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
+
+
+def refused(call, *arguments, **options) -> str:
+    with pytest.raises(BadInput) as caught:
+        call(*arguments, **options)
+    sentence = str(caught.value)
+    assert sentence
+    assert "\n" not in sentence
+    assert "pydantic" not in sentence
+    return sentence
+
+
+TEXT = st.text(max_size=40)
+UNIT = st.floats(0, 1)
+REFS = st.builds(Ref, st.text("0123456789abcdef", min_size=64, max_size=64), st.just(24), st.just(16))
+GUIDANCE = st.one_of(
+    st.builds(
+        ClassifierFree, st.floats(0, 1000), st.tuples(UNIT, UNIT).map(lambda pair: tuple(sorted(pair))), rescale=UNIT
+    ),
+    st.builds(StaticThreshold, st.floats(0.001, 1000)),
+    st.builds(DynamicThreshold, st.floats(0.001, 1), st.floats(0.001, 1000)),
+)
+MADE = st.builds(Made, sfumato=TEXT, torch=TEXT, pixels=st.sampled_from(["", "sha256:" + "0a" * 32]), seconds=UNIT)
+RECIPES = st.builds(
+    Recipe,
+    prompt=TEXT,
+    negative=TEXT,
+    model=st.text(min_size=1, max_size=20),
+    width=st.none() | st.integers(2, 512).map(lambda n: 8 * n),
+    height=st.none() | st.integers(2, 512).map(lambda n: 8 * n),
+    start=st.builds(SDEdit, REFS, UNIT),
+    hold=st.none() | st.builds(Outside, REFS, st.none() | REFS),
+    guidance=st.lists(GUIDANCE, max_size=4),
+    sampler=st.sampled_from(SAMPLERS) | st.builds(DDIM, UNIT),
+    times=st.sampled_from(TIMES),
+    steps=st.integers(1, 1000),
+    composite=st.sampled_from(["paste", "none"]),
+    seed=st.integers(0, 2**63 - 1),
+    engine=st.sampled_from(["eager", "exact"]),
+    precision=st.sampled_from(["float32", "bfloat16"]),
+    made=st.none() | MADE,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(RECIPES)
+def test_json_round_trip_is_exact(recipe):
+    text = recipe.to_json()
+    again = Recipe.from_json(text)
+    assert again == recipe
+    assert again.to_json() == text
+    assert Recipe.from_json(recipe.to_json(indent=2).encode()) == recipe
+    assert hash(again) == hash(recipe)
+
+
+@settings(max_examples=100, deadline=None)
+@given(RECIPES, st.data())
+def test_broken_json_gives_a_recipe_or_a_sentence(recipe, data):
+    """A key lost, renamed, or its value exchanged: never anything but a recipe or `BadInput`."""
+    value = json.loads(recipe.to_json())
+    holders = [value, value["start"], *value["guidance"], *([value["made"]] if value["made"] else [])]
+    holder = data.draw(st.sampled_from(holders))
+    key = data.draw(st.sampled_from(sorted(holder)))
+    junk = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just([]) | st.just({})
+    holder[data.draw(st.sampled_from([key, key + "s"]))] = data.draw(junk)
+    try:
+        result = Recipe.from_json(json.dumps(value))
+    except BadInput as error:
+        result = str(error)
+    assert isinstance(result, Recipe) or (result.startswith("the recipe") and "\n" not in result)
+
+
+def test_everything_is_written_out():
+    value = json.loads(Recipe().to_json())
+    assert set(value) == {field.name for field in dataclasses.fields(Recipe)}
+    assert value["guidance"] == [{"scale": 5.0, "interval": [0.0, 1.0], "rescale": 0.0, "kind": "classifier-free"}]
+
+
+def test_positions_lists_and_numpy_numbers_are_welcome():
+    recipe = Recipe("a boat", "fog", guidance=[ClassifierFree(3)], seed=np.int64(7), steps=np.int32(4), sampler=DDIM(1))
+    assert (recipe.prompt, recipe.negative, recipe.seed, recipe.steps) == ("a boat", "fog", 7, 4)
+    assert recipe.guidance == (ClassifierFree(3.0),)
+    assert type(recipe.seed) is int
+    assert ClassifierFree(np.float32(2), [0, 1]) == ClassifierFree(2.0, (0.0, 1.0))
+
+
+def test_values_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Recipe().steps = 3  # type: ignore[misc]
+
+
+def test_pictures_go_through_the_door_into_the_store(tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    starts = [SDEdit(tmp_path / "a.png", 0.3), SDEdit(str(tmp_path / "a.png"), 0.3), SDEdit(PICTURE, 0.3),
+              SDEdit(Image.fromarray(PICTURE), 0.3), SDEdit((tmp_path / "a.png").read_bytes(), 0.3)]  # fmt: skip
+    assert len(set(starts)) == 1
+    assert isinstance(starts[0].picture, Ref)
+    assert np.array_equal(np.asarray(fetch(starts[0].picture)), PICTURE)
+    assert SDEdit(starts[0].picture, 0.3) == starts[0]
+    assert SDEdit(PICTURE) == SDEdit(PICTURE, 0.6)
+    mask = Outside(np.eye(16, 24, dtype=bool)).mask
+    assert np.array_equal(np.asarray(fetch(mask))[..., 0] > 0, np.eye(16, 24, dtype=bool))
+    assert "none.png does not exist" in refused(SDEdit, tmp_path / "none.png")
+
+
+def test_paths_from_outside_are_refused(tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    path = str(tmp_path / "a.png")
+    kept = dataclasses.asdict(SDEdit(PICTURE).picture)
+    for part in ({"start": {"kind": "sdedit", "picture": path}},
+                 {"hold": {"kind": "outside", "mask": path}},
+                 {"hold": {"kind": "outside", "mask": kept, "picture": path}}):  # fmt: skip
+        assert "never a path" in refused(Recipe.from_json, json.dumps(part))
+        refused(Recipe, **part)
+    assert "sha256" in refused(
+        Recipe.from_json, '{"start": {"kind": "sdedit", "picture": {"sha256": "../../etc", "width": 1, "height": 1}}}'
+    )
+
+
+def test_a_mask_must_fit_its_picture():
+    start = SDEdit(PICTURE)
+    assert "8 x 8" in refused(Recipe, start=start, hold=Outside(np.zeros((8, 8), bool)))
+    assert "24 x 16" in refused(Recipe, hold=Outside(np.zeros((8, 8), bool), PICTURE))
+    assert "needs a picture" in refused(Recipe, hold=Outside(np.zeros((16, 24), bool)))
+    Recipe(start=start, hold=Outside(np.zeros((16, 24), bool)))
+    Recipe(start=Noise(), hold=Outside(np.zeros((16, 24), bool), PICTURE))
+
+
+@pytest.mark.parametrize(
+    ("given_", "said"),
+    [
+        ({"steps": 0}, "steps is 0: give a whole number from 1 to 1000"),
+        ({"steps": 1001}, "steps is 1001: give a whole number"),
+        ({"steps": True}, "steps is True"),
+        ({"steps": 2.5}, "steps is 2.5"),
+        ({"steps": "20"}, "steps is '20'"),
+        ({"seed": -1}, "seed is -1: give a whole number from 0 to"),
+        ({"seed": 2**63}, "seed is 9223372036854775808"),
+        ({"width": 100}, "width is 100: give a multiple of 8"),
+        ({"height": 8}, "height is 8"),
+        ({"width": 8192}, "width is 8192"),
+        ({"sampler": "dpmp-2m"}, "sampler: 'dpmp-2m' is unknown (did you mean 'dpmpp-2m'?): accepted are ddpm, ddim"),
+        ({"sampler": 3}, "sampler is 3: give"),
+        ({"times": "karas"}, "did you mean 'karras'"),
+        ({"engine": "fast"}, "engine: 'fast' is unknown: accepted are eager, exact"),
+        ({"precision": "float16"}, "accepted are float32, bfloat16"),
+        ({"composite": "poisson"}, "accepted are paste, none"),
+        ({"prompt": "x" * 20_001}, "prompt has 20,001 characters: give text of at most 20,000"),
+        ({"prompt": 3}, "prompt is 3: give text"),
+        ({"prompt": "\ud800"}, "prompt is "),
+        ({"model": ""}, "model is ''"),
+        ({"promt": "x"}, "'promt' is unknown in Recipe (did you mean 'prompt'?): accepted are prompt, negative"),
+        ({"guidance": 5}, "guidance is 5: give a list"),
+        ({"guidance": [5]}, "guidance[0] is 5"),
+        ({"guidance": [ClassifierFree()] * 17}, "guidance has 17 elements"),
+        ({"start": None}, "start is None: give Noise() or SDEdit"),
+        ({"hold": 3}, "hold is 3"),
+        ({"start": {"kind": "sdedt"}}, "did you mean 'sdedit'"),
+    ],
+)  # fmt: skip
+def test_wrong_recipes_are_refused_by_name(given_, said):
+    assert said in refused(Recipe, **given_)
+    assert said in refused(dataclasses.replace, Recipe("a boat"), **given_)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: SDEdit(PICTURE, 1.5), "strength is 1.5: give a number from 0 (the picture as it is) to 1"),
+        (lambda: SDEdit(PICTURE, -0.1), "strength is -0.1"),
+        (lambda: SDEdit(PICTURE, float("nan")), "strength is nan"),
+        (lambda: SDEdit(PICTURE, strenght=0.5), "did you mean 'strength'"),
+        (lambda: SDEdit(), "picture is missing"),
+        (lambda: ClassifierFree(float("inf")), "scale is inf"),
+        (lambda: ClassifierFree(-1), "scale is -1.0: give a number from 0 to 1000, where 1 means off"),
+        (lambda: ClassifierFree(5, (0.6, 0.2)), "interval is (0.6, 0.2)"),
+        (lambda: ClassifierFree(5, (0, 1.2)), "interval is (0, 1.2)"),
+        (lambda: ClassifierFree(5, 0.5), "interval is 0.5"),
+        (lambda: StaticThreshold(0), "limit is 0.0"),
+        (lambda: DynamicThreshold(1.1), "percentile is 1.1"),
+        (lambda: DDIM(2), "eta is 2.0"),
+        (lambda: Made(pixels="sha256:zz"), "pixels is 'sha256:zz'"),
+        (lambda: Recipe.from_json("{"), "the recipe: not JSON"),
+        (lambda: Recipe.from_json("[]"), "the recipe"),
+        (lambda: Recipe.from_json(b"\xff"), "the recipe: not JSON"),
+        (lambda: Recipe.from_json('{"guidance":[{"kind":"classifier-free","scale":NaN}]}'), "guidance[0].scale is nan"),
+        (lambda: Recipe.from_json('{"guidance":[{"kind":"classifier-free","scal":3}]}'), "did you mean 'scale'"),
+        (lambda: Recipe.from_json('{"steps":"20"}'), "steps is '20'"),
+        (lambda: Recipe.from_json('{"steps":20.0}'), "steps is 20.0"),
+        (lambda: Recipe.from_json('{"prompt":"' + "x" * 2**20 + '"}'), "KiB"),
+        (lambda: Recipe.from_json("[" * 100_000), "the recipe"),
+    ],
+)
+def test_wrong_parts_are_refused_by_name(call, said):
+    assert said in refused(call)
+
+
+def parsed(text: str) -> tuple[str, str, dict[str, str]]:
+    """The `parameters` text as A1111 reads it (infotext_utils.parse_generation_parameters)."""
+    *lines, last = text.strip().split("\n")
+    prompt, negative, into_negative = [], [], False
+    for line in lines:
+        if line.startswith("Negative prompt:"):
+            into_negative, line = True, line[16:].strip()
+        (negative if into_negative else prompt).append(line)
+    pairs = re.findall(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', last)
+    return "\n".join(prompt), "\n".join(negative), {k: json.loads(v) if v[:1] == '"' else v for k, v in pairs}
+
+
+def test_the_parameters_text_is_read_by_others():
+    recipe = Recipe("a boat, at night\nsecond line", "fog", model="folder: a, b", width=128, height=96, seed=7,
+                    start=SDEdit(PICTURE, 0.4), guidance=[DynamicThreshold(), ClassifierFree(7.5)],
+                    times="karras")  # fmt: skip
+    prompt, negative, values = parsed(parameters(recipe))
+    assert (prompt, negative) == ("a boat, at night\nsecond line", "fog")
+    assert values == {
+        "Steps": "20", "Sampler": "DPM++ 2M", "Schedule type": "Karras", "CFG scale": "7.5", "Seed": "7",
+        "Size": "128x96", "Model": "folder: a, b", "Denoising strength": "0.4",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("sampler", [*SAMPLERS, DDIM(0.5)])
+def test_every_sampler_has_a_name_for_others(sampler):
+    _, _, values = parsed(parameters(Recipe(sampler=sampler, guidance=[])))
+    assert values["Sampler"]
+    assert values["CFG scale"] == "1"
