@@ -34,7 +34,7 @@ def expand(a: Tensor | float, x: Tensor) -> Tensor:
 
     A (B,) float64 tensor times a float32 picture would silently become float64; this is the one place that casts.
     """
-    a = torch.as_tensor(a)
+    a = a if isinstance(a, Tensor) else torch.tensor(a, dtype=torch.float64)
     if a.ndim == 1:
         a = a.reshape(-1, *[1] * (x.ndim - 1))
     elif a.ndim > 1:

@@ -289,5 +289,7 @@ def _zero_terminal(betas: Tensor) -> Tensor:
 
 
 def _double(t: Tensor | float) -> Tensor:
-    t = torch.as_tensor(t)
+    """A number or tensor in float64 (on the CPU where the device has none)."""
+    if not isinstance(t, Tensor):
+        return torch.tensor(t, dtype=torch.float64)
     return t.cpu().double() if t.device.type == "mps" else t.double()

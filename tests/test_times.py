@@ -1,0 +1,111 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sfumato.picture import BadInput
+from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, VPLinear
+from sfumato.times import GRIDS, from_indices, from_strength, grid, jumps, leading
+
+STABLE = Discrete.named("scaled_linear", 1000, 0.00085, 0.012)
+SCHEDULES = [STABLE, Discrete.named(zero_terminal=True), VPLinear(), Cosine(), VE(), Flow(), EDM()]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    name=st.sampled_from(list(GRIDS)),
+    schedule=st.sampled_from(SCHEDULES),
+    steps=st.integers(1, 200),
+    start=st.one_of(st.just(1.0), st.floats(1e-6, 1)),
+)
+def test_every_grid_falls_from_its_start_to_exactly_0(name, schedule, steps, start):
+    times = grid(name, steps, schedule, start)
+    assert times.shape == (steps + 1,)
+    assert times.dtype == torch.float64
+    assert (times.diff() < 0).all()
+    assert times[-1] == 0
+    if name != "leading" or start < 1:
+        assert times[0] == start
+
+
+@pytest.mark.parametrize("steps", [1, 7, 20, 50, 999, 1000])
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+def test_spacings_are_those_of_diffusers(spacing, steps):
+    from diffusers import DDIMScheduler
+
+    offset = 1 if spacing == "leading" and steps < 1000 else 0
+    stock = DDIMScheduler(timestep_spacing=spacing, steps_offset=offset)
+    stock.set_timesteps(steps)
+    assert torch.equal(grid(spacing, steps, STABLE), from_indices(stock.timesteps, 1000))
+
+
+def test_leading_begins_below_1():
+    assert float(grid("leading", 20, STABLE)[0]) == pytest.approx(0.952)
+    assert float(leading(20, STABLE, offset=0)[0]) == pytest.approx(0.951)
+
+
+def test_karras_grid_is_that_of_diffusers():
+    from diffusers import EulerDiscreteScheduler
+
+    stock = EulerDiscreteScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, use_karras_sigmas=True
+    )
+    stock.set_timesteps(20)
+    alpha, sigma = STABLE(grid("karras", 20, STABLE))
+    torch.testing.assert_close((sigma / alpha).float(), stock.sigmas, rtol=1e-4, atol=0)
+
+
+def test_karras_on_edm_is_uniform_in_t():
+    times = grid("karras", 18, EDM())
+    torch.testing.assert_close(times[:-1].diff(), (times[1] - times[0]).expand(17))
+    assert float(EDM()(times[-2])[1]) == pytest.approx(0.002)
+
+
+def test_log_snr_grid_is_uniform_in_it():
+    alpha, sigma = STABLE(grid("log-snr", 10, STABLE)[:-1])
+    steps = (alpha / sigma).log().diff()
+    torch.testing.assert_close(steps, steps[0].expand(9))
+
+
+def test_start_0_is_one_knot():
+    assert grid("karras", 20, STABLE, 0.0).tolist() == [0]
+    assert from_strength(grid("uniform", 5, STABLE), 0.0).tolist() == [0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(strength=st.floats(1e-6, 1), name=st.sampled_from(list(GRIDS)))
+def test_strength_rebuilds_a_grid_of_as_many_steps(strength, name):
+    times = grid(name, 13, STABLE)
+    rebuilt = from_strength(times, strength)
+    assert rebuilt[0] == strength
+    assert rebuilt[-1] == 0
+    assert (rebuilt.diff() < 0).all()
+    torch.testing.assert_close(rebuilt / strength, times / times[0])
+
+
+def test_jumps_of_repaint():
+    times = grid("uniform", 4, STABLE)
+    expected = [1, 0.75, 0.5, 1, 0.75, 0.5, 1, 0.75, 0.5, 0.25, 0, 0.5, 0.25, 0, 0.5, 0.25, 0]
+    assert jumps(times, length=2, repeats=3).tolist() == expected
+    assert torch.equal(jumps(times, length=2, repeats=1), times)
+
+
+def test_jumps_leave_a_short_last_stretch_alone():
+    rising = jumps(grid("uniform", 25, STABLE), length=10, repeats=4).diff() > 0
+    assert rising.sum() == 2 * 3
+
+
+def test_wrong_grids_are_refused_in_a_sentence():
+    for steps in (0, -3, 2.5, True):
+        with pytest.raises(BadInput, match="whole number of at least 1"):
+            grid("uniform", steps, STABLE)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="choose one of uniform, leading, trailing, karras, log-snr"):
+        grid("linear", 10, STABLE)
+    for start in (1.5, -0.1, float("nan")):
+        with pytest.raises(BadInput, match="between 0"):
+            grid("uniform", 10, STABLE, start)
+    for name in ("leading", "trailing"):
+        with pytest.raises(BadInput, match="at most 1000 steps"):
+            grid(name, 1001, STABLE)
+    with pytest.raises(BadInput, match="at least 1 repeat"):
+        jumps(grid("uniform", 4, STABLE), 2, 0)
