@@ -68,12 +68,7 @@ def _settle(recipe: r.Common, folder: Path, resume: bool) -> None:
 
 def estimate(recipe: r.Common, steps: int = 4) -> None:
     """Print the resolved recipe, parameter counts, steps, pictures, and the time that a few timed steps promise."""
-    small = recipe
-    if isinstance(recipe.data, r.Vignettes):
-        data = recipe.data.model_copy(update={"count": min(recipe.data.count, max(2 * recipe.batch, 64))})
-        small = recipe.model_copy(
-            update={"data": data, "workers": 1, **({"held_back": 8} if hasattr(recipe, "held_back") else {})}
-        )
+    small = _small(recipe)
     with tempfile.TemporaryDirectory() as folder:
         loop = _loop(small, Path(folder) / "run")
         times = []
@@ -90,3 +85,14 @@ def estimate(recipe: r.Common, steps: int = 4) -> None:
     print(f"# steps: {recipe.steps:,} of {recipe.batch * recipe.optimizer.accumulate} pictures: {pictures:,} pictures")
     clock = f", ended by the clock after {recipe.minutes:g}" if recipe.minutes and recipe.minutes < minutes else ""
     print(f"# time: about {minutes:.1f} minutes at {second:.3f} s a step on {loop.machine.device}{clock}")
+
+
+def _small(recipe: r.Common) -> r.Common:
+    """The recipe on as few drawn pictures as a few steps need."""
+    if not isinstance(recipe.data, r.Vignettes):
+        return recipe
+    count = min(recipe.data.count, max(2 * recipe.batch, 64))
+    changes: dict[str, object] = {"data": recipe.data.model_copy(update={"count": count}), "workers": 1}
+    if isinstance(recipe, r.Autoencoder | r.Clip | r.JudgeTask):
+        changes["held_back"] = 8
+    return recipe.model_copy(update=changes)

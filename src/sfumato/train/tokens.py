@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def train_tokenizer(captions: Iterable[str], vocabulary: int, length: int):
+def train_tokenizer(captions: Iterable[str], vocabulary: int, length: int) -> Any:
     """A transformers CLIPTokenizer whose vocabulary is, in CLIP's order: 256 bytes, the same with `</w>`, the merges
     learnt from `captions`, then begin and end of text. At most `vocabulary` entries; texts are `length` tokens long."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -24,13 +27,13 @@ def train_tokenizer(captions: Iterable[str], vocabulary: int, length: int):
         vocab_size=vocabulary - 2, end_of_word_suffix="</w>", initial_alphabet=alphabet, show_progress=False
     )  # fmt: skip
     learner.train_from_iterator(captions, trainer)
-    merges = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
+    merges: list[Any] = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
     merges = merges[: vocabulary - 2 - len(base)]
     names = list(dict.fromkeys(base + ["".join(pair) for pair in merges] + [BEGIN, END]))
     return CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=merges, model_max_length=length)
 
 
-def save_tokenizer(tokenizer, folder: Path) -> None:
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
     """tokenizer.json as new readers want it, vocab.json and merges.txt as older ones do."""
     tokenizer.save_pretrained(folder)
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
@@ -39,6 +42,6 @@ def save_tokenizer(tokenizer, folder: Path) -> None:
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
 
 
-def encode(tokenizer, texts: list[str]):
+def encode(tokenizer: Any, texts: list[str]) -> Tensor:
     """Token ids, LongTensor (B, length): begin, text cut to fit, end, padded with end-of-text as CLIP is."""
     return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids

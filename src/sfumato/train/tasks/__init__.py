@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .. import recipe as r
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Place:
 
     run: Path
     cache: Path
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @property
     def export(self) -> Path:
@@ -29,7 +32,7 @@ class Place:
 class Task(nn.Module, ABC):
     """`network` is trained; `forward` says the loss of the examples `indices` at `step`, and scalars to log."""
 
-    network: nn.Module
+    network: Any  # an nn.Module
 
     @abstractmethod
     def __len__(self) -> int:

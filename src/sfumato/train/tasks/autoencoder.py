@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from ..source import open_sources
 from . import DTYPES, SHARD, Place, Task, to_pixels
 
 
-def kl_network(shape: r.KLNetwork, size: int):
+def kl_network(shape: r.KLNetwork, size: int) -> Any:
     """diffusers' AutoencoderKL of that shape, which stock pipelines load."""
     from diffusers import AutoencoderKL
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +19,14 @@ from ..tokens import encode, save_tokenizer, train_tokenizer
 from . import DTYPES, SHARD, Place, Task
 
 
-def clip_network(shape: r.ClipNetwork, tokenizer, size: int):
+def clip_network(shape: r.ClipNetwork, tokenizer: Any, size: int) -> Any:
     """transformers' CLIPModel of that shape, with the tokenizer's true ids.
 
     An `eos_token_id` of 2, the default of old configs, would pool the text at its largest id instead of at its end.
     """
     from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
-    def tower(t: r.Tower) -> dict[str, int]:
+    def tower(t: r.Tower) -> dict[str, Any]:
         sizes = {"hidden_size": t.width, "intermediate_size": 4 * t.width}
         return sizes | {
             "num_hidden_layers": t.layers,
@@ -33,7 +34,7 @@ def clip_network(shape: r.ClipNetwork, tokenizer, size: int):
             "projection_dim": shape.projection,
         }
 
-    ids = {"bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
+    ids: dict[str, Any] = {"bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
     text = CLIPTextConfig(
         **tower(shape.text),
         vocab_size=len(tokenizer),
@@ -115,7 +116,7 @@ class ClipTask(Task):
         return {"retrieval": report.grid(self.test_set.pictures[rows], len(rows) // min(8, len(text)))}
 
     def finish(self, export: Path) -> dict[str, float]:
-        """Saves tokenizer/, text_encoder/, image_encoder/ and clip/; measures retrieval among the held-back pictures."""
+        """Saves tokenizer/, text_encoder/, image_encoder/ and clip/; measures retrieval of held-back pictures."""
         from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
         stored = copy.deepcopy(self.network).to(DTYPES[self.recipe.export])

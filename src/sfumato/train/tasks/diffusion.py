@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +25,12 @@ from ..source import open_sources
 from . import DTYPES, SHARD, Place, Task, to_pixels
 
 
-def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int):
+def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int) -> Any:
     """diffusers' UNet2DConditionModel of that shape; its `attention_head_dim` means the *number* of heads."""
     from diffusers import UNet2DConditionModel
 
     down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in shape.attention]
+    heads: Any = tuple(c // shape.head_channels for c in shape.channels)
     up = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(shape.attention)]
     return UNet2DConditionModel(
         sample_size=size,
@@ -37,7 +40,7 @@ def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int):
         down_block_types=tuple(down),
         up_block_types=tuple(up),
         layers_per_block=shape.layers,
-        attention_head_dim=tuple(c // shape.head_channels for c in shape.channels),
+        attention_head_dim=heads,
         cross_attention_dim=text_width,
         norm_num_groups=shape.groups,
     )
@@ -92,11 +95,11 @@ class DiffusionTask(Task):
             "text_encoder": part(recipe.text_encoder, "text_encoder", "mini-clip"),
             "tokenizer": part(recipe.text_encoder, "tokenizer", "mini-clip"),
         }
-        vae = AutoencoderKL.from_pretrained(self.folders["vae"], torch_dtype=torch.float32)
-        encoder = CLIPTextModel.from_pretrained(self.folders["text_encoder"], dtype=torch.float32)
+        vae: Any = AutoencoderKL.from_pretrained(self.folders["vae"], torch_dtype=torch.float32)
+        encoder: Any = CLIPTextModel.from_pretrained(self.folders["text_encoder"], dtype=torch.float32)
         for network in (vae, encoder):
             network.to(place.device).eval().requires_grad_(False)
-        self.__dict__["vae"] = vae  # no submodule: it is neither trained nor saved
+        self.parts = {"vae": vae}  # in a dictionary, so that it is no submodule: neither trained nor saved
         self.scale = float(vae.config.scaling_factor)
         source, _ = open_sources(recipe.data, 1, place.cache, recipe.workers)
         self.latents = latents(source, vae, self.folders["vae"], place.cache, place.device)
@@ -138,7 +141,7 @@ class DiffusionTask(Task):
         rows = [prompt for prompt in prompts for _ in range(each)]
         text = torch.cat([self.captions.encode([""] * len(rows)), self.captions.encode(rows)]).to(device)
         grid = trailing(steps, self.schedule)
-        for t, s in zip(grid[:-1], grid[1:], strict=True):
+        for t, s in pairwise(grid):
             times = t.expand(2 * len(rows)).to(device)
             without, given = self.answer(torch.cat([x, x]), times, text).float().chunk(2)
             alpha, sigma = self.schedule(t)
@@ -147,7 +150,7 @@ class DiffusionTask(Task):
             )
             alpha, sigma = self.schedule(s)
             x = float(alpha) * x0 + float(sigma) * eps
-        return self.vae.decode(x / self.scale).sample
+        return self.parts["vae"].decode(x / self.scale).sample
 
     def grids(self) -> dict[str, np.ndarray]:
         p = self.recipe.preview
@@ -155,7 +158,7 @@ class DiffusionTask(Task):
         return {"samples": report.grid(to_pixels(pictures), 2 * p.each, zoom=2)}
 
     def finish(self, export: Path) -> dict[str, float]:
-        """Saves unet/, scheduler/, the parts it was trained with, and model_index.json: a whole StableDiffusionPipeline."""
+        """Saves unet/, scheduler/, the parts it was trained with, and model_index.json: a StableDiffusionPipeline."""
         stored = copy.deepcopy(self.network).to(DTYPES[self.recipe.export])
         stored.save_pretrained(export / "unet", max_shard_size=SHARD)
         for name, folder in self.folders.items():
