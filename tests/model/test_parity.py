@@ -19,7 +19,7 @@ from sfumato.recipe import ClassifierFree
 from sfumato.train import recipe as r
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from random_model import build  # noqa: E402
+from random_model import build
 
 PROMPT = "a red boat on the sea"
 TINY = {
