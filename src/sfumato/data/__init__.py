@@ -1,0 +1,1 @@
+"""Data to train and measure on: `vignettes` draws the built-in world."""

@@ -117,7 +117,10 @@ def _object(attributes: Mapping[str, str], dice: Dice) -> str:
     if subject == "landscape":
         return dice.choose(_LANDSCAPE[attributes["place"]])
     colour = attributes["color"] if dice.chance(0.92) else ""
-    phrase = " ".join(dice.choose(_SUBJECT[subject]).format(colour).split())
+    phrases = _SUBJECT[subject]
+    if subject == "bird" and attributes["place"] == "room":
+        phrases = phrases[:2]
+    phrase = " ".join(dice.choose(phrases).format(colour).split())
     return phrase.replace("an orange", "a orange").replace("a orange", "an orange")
 
 

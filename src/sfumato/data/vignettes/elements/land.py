@@ -183,6 +183,8 @@ def room(painter: Painter, scene: Scene, light: Light) -> None:
         walls.addPath(box(left, top, right, bottom, 0.01))
         walls.setFillType(skia.PathFillType.kEvenOdd)
         painter.gradient(walls, (left, 0), (1 - left, 1), (scaled(paper, 1.05), scaled(paper, 0.84)))
+        if dice.chance(0.55):
+            _framed(painter, dice, light, 0.79 if side < 0 else 0.21)
         painter.thing("window", "window", 0.69)
         frame: Colour = (246, 240, 228)
         painter.stroke(box(left, top, right, bottom, 0.01), frame, 0.022, solid=True)
@@ -190,6 +192,24 @@ def room(painter: Painter, scene: Scene, light: Light) -> None:
         painter.stroke(line((cx, top), (cx, bottom)), frame, 0.012, solid=True)
         painter.stroke(line((left, cy), (right, cy)), frame, 0.012, solid=True)
         painter.fill(box(left - 0.025, bottom, right + 0.025, bottom + 0.03, 0.006), scaled(frame, 0.92))
+
+
+def _framed(painter: Painter, dice: Dice, light: Light, x: float) -> None:
+    """A little landscape in a wooden frame."""
+    y, w, h = dice.between(0.2, 0.28), dice.between(0.085, 0.12), dice.between(0.08, 0.12)
+    painter.thing("framed picture", "furniture", 0.69)
+    whole = box(x - w, y - h, x + w, y + h)
+    sky, land = dice.choose((((196, 214, 222), (122, 150, 118)), ((236, 208, 178), (150, 128, 112))))
+    painter.gradient(whole, (0, y - h), (0, y + h), (sky, mix(sky, (250, 246, 236), 0.5)))
+    with painter.inside(whole):
+        points = [
+            (x - w * 1.1, y + 0.02),
+            (x - w * 0.4, y - h * 0.2),
+            (x + w * 0.3, y + h * 0.3),
+            (x + w * 1.1, y - h * 0.1),
+        ]
+        painter.fill(below(points, y + h), land)
+    painter.stroke(whole, (128, 92, 66), 0.016, solid=True)
 
 
 def _view(painter: Painter, scene: Scene, light: Light, l: float, r: float, t: float, b: float) -> None:
