@@ -1,5 +1,19 @@
-"""The command line. `main` is the one place where errors meet the user: a sentence on stderr, never a traceback."""
+"""The command line."""
 
-from sfumato.cli.main import app, main
+from __future__ import annotations
 
-__all__ = ["app", "main"]
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line with `arguments` (by default the process's own) and leave with its exit status."""
+    try:
+        from sfumato.cli.app import run
+
+        status = run(arguments)
+    except KeyboardInterrupt:
+        print("sfumato: interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)

@@ -9,7 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -55,8 +55,8 @@ def about(
         typer.echo(context.get_help())
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line with `arguments` (by default the process's own) and leave with its exit status."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status; whatever goes wrong becomes one sentence on stderr."""
     _quiet_libraries()
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no text
         sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "backslashreplace")
@@ -65,14 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of stdout has left, as in `sfumato models | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    except (KeyboardInterrupt, typer.Abort):
+        return 0
+    except typer.Abort:
         status = 130
     except Exception as error:
-        status = _explain(error)
-    if status == 130:
+        return _explain(error)
+    if status == 130:  # Ctrl-C
         _say("interrupted: nothing half-written is left behind")
-    sys.exit(status if isinstance(status, int) else 0)
+    return status if isinstance(status, int) else 0
 
 
 def _explain(error: Exception) -> int:
