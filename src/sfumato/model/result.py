@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sfumato.picture import pixels_hash, save_picture
+from sfumato.picture import numbered, pixels_hash, save_picture
 from sfumato.recipe import Made, Recipe, parameters
 
 
@@ -36,17 +36,10 @@ class Result:
 
         One picture goes to `path`; of several, g.png becomes g-0.png, g-1.png, ...
         """
-        paths = names(Path(path), len(self.images))
+        paths = numbered(path, len(self.images))
         for image, recipe, to in zip(self.images, self.recipes, paths, strict=True):
             save_picture(image, to, recipe_json=recipe.to_json(), parameters=parameters(recipe))
         return paths
-
-
-def names(path: Path, count: int) -> list[Path]:
-    """Where `count` pictures go: `path` itself for one, path-0, path-1, ... for several."""
-    if count == 1:
-        return [path]
-    return [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(count)]
 
 
 def made(recipe: Recipe, image: Image.Image, seconds: float) -> Made:
