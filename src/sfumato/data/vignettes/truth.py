@@ -64,8 +64,7 @@ def boxes(painter: Painter, instance: np.ndarray) -> list[dict]:
         if region is None:
             continue
         thing = painter.things[number]
-        label = f"{thing.group}'s face" if thing.label == thing.group else thing.label
-        found.append({"label": label, "xyxy": _xyxy(region), "instances": [number]})
+        found.append({"label": thing.label, "xyxy": _xyxy(region), "instances": [number]})
         if thing.group:
             groups.setdefault(thing.group, []).append(number)
     for group, numbers in groups.items():

@@ -72,7 +72,7 @@ def lighthouse(painter: Painter, scene: Scene, light: Light) -> None:
     x, foot = 0.5 - 0.10 * lit + dice.around(0, 0.06), dice.between(0.80, 0.86)
     with painter.lit(light.land):
         rock = mix((112, 106, 108), SNOW, 0.6) if light.snowy else (112, 106, 108)
-        painter.thing("rocks", "ground", 0.35)
+        painter.thing("rocks", "ground", 0.35, roundness=0.4)
         outline = blob([(x - 0.34, 1.02), (x - 0.27, foot + 0.05), (x - 0.12, foot - 0.02), (x + 0.10, foot - 0.03),
                         (x + 0.25, foot + 0.04), (x + 0.36, 1.02), (x, 1.1)])  # fmt: skip
         painter.gradient(outline, (0, foot), (0, 1), (scaled(rock, 1.15), scaled(rock, 0.65)))

@@ -75,7 +75,7 @@ def _body(dice: Dice, subject: str, lit: int) -> Body:
 def _person(painter: Painter, scene: Scene, light: Light, body: Body) -> None:
     hair = painter.thing("hair", "hair", 0.22, group=body.name, roundness=0.4)
     head.behind(painter, scene, body)
-    skin = painter.thing(body.name, "skin", 0.16, group=body.name, roundness=0.6)
+    skin = painter.thing("face", "skin", 0.16, group=body.name, roundness=0.6)
     _neck(painter, body)
     _torso(painter, scene, light, body)
     if scene["scarf"] != NONE:
