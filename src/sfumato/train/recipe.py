@@ -133,11 +133,21 @@ class KLLoss(Section):
 
 
 class Autoencoder(Common):
+    """`begin` goes on from a trained autoencoder; `decoder_only` keeps its encoder, and so its latents, as they are."""
+
     task: Literal["autoencoder"]
     network: KLNetwork = KLNetwork()
     loss: KLLoss = KLLoss()
     held_back: Positive = 256
+    begin: Path | None = None
+    decoder_only: bool = False
     export: Literal["float32", "bfloat16", "float16"] = "float32"
+
+    @model_validator(mode="after")
+    def _begins(self) -> Autoencoder:
+        if self.decoder_only and self.begin is None:
+            raise ValueError("decoder_only needs 'begin': the folder of the autoencoder whose encoder is kept")
+        return self
 
 
 class Tower(Section):
@@ -170,21 +180,21 @@ class Clip(Common):
 
 
 class UNet(Section):
-    """Shape of diffusers' UNet2DConditionModel. `head_channels` is the width of one attention head."""
+    """Shape of diffusers' UNet2DConditionModel, level by level: channels, whether it looks at the text, heads."""
 
-    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 128, 192)
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 112, 192)
     attention: tuple[bool, ...] = (False, True, True)
+    heads: tuple[Positive, ...] = (1, 2, 3)
     layers: Positive = 1
-    head_channels: Positive = 32
-    groups: Positive = 32
+    groups: Positive = 16
 
     @model_validator(mode="after")
     def _fits(self) -> UNet:
-        if len(self.attention) != len(self.channels):
-            raise ValueError("attention needs one true or false for each entry of channels")
-        for c in self.channels:
-            if c % self.groups or c % self.head_channels:
-                raise ValueError(f"channels {c} must be a multiple of groups and of head_channels")
+        if not len(self.attention) == len(self.heads) == len(self.channels):
+            raise ValueError("channels, attention and heads need one entry for each level")
+        for c, heads in zip(self.channels, self.heads, strict=True):
+            if c % self.groups or c % heads:
+                raise ValueError(f"channels {c} must be a multiple of groups and of heads")
         return self
 
 

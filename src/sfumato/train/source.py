@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def _vignette_captions(data: r.Vignettes) -> Iterator[list[str]]:
         yield list(vignettes.scene(data.seed, index, data.split).captions)
 
 
-def _draw(seed: int, first: int, size: int, split: str, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
+def _draw(seed: int, first: int, size: int, split: Any, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
     from sfumato.data import vignettes
 
     rows = [vignettes.draw(vignettes.scene(seed, first + i, split), size, truth=False).image for i in range(*span)]

@@ -12,8 +12,11 @@ import torch
 import torch.nn.functional as nf
 from torch import Tensor
 
+from sfumato.picture import BadInput
+
 from .. import recipe as r
 from .. import report
+from ..encodings import part
 from ..source import open_sources
 from . import DTYPES, SHARD, Place, Task, to_pixels
 
@@ -23,10 +26,13 @@ def kl_network(shape: r.KLNetwork, size: int) -> Any:
     from diffusers import AutoencoderKL
 
     n = len(shape.channels)
+    levels: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * n,
+        "up_block_types": ("UpDecoderBlock2D",) * n,
+        "block_out_channels": shape.channels,
+    }
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * n,
-        up_block_types=("UpDecoderBlock2D",) * n,
-        block_out_channels=shape.channels,
+        **levels,
         layers_per_block=shape.layers,
         latent_channels=shape.latent_channels,
         norm_num_groups=shape.groups,
@@ -73,6 +79,21 @@ class AutoencoderTask(Task):
         self.recipe, self.place = recipe, place
         self.train_set, self.test_set = open_sources(recipe.data, recipe.held_back, place.cache, recipe.workers)
         self.network = kl_network(recipe.network, recipe.data.size)
+        if recipe.begin is not None:
+            self._begin(part(recipe.begin, "vae", "mini-autoencoder"))
+
+    def _begin(self, folder: Path) -> None:
+        from diffusers import AutoencoderKL
+
+        trained: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+        try:
+            self.network.load_state_dict(trained.state_dict())
+        except RuntimeError as error:
+            raise BadInput(f"begin: the autoencoder in {folder} has another shape than 'network' says") from error
+        if self.recipe.decoder_only:
+            self.network.encoder.requires_grad_(False)
+            self.network.quant_conv.requires_grad_(False)
+            self.network.register_to_config(scaling_factor=trained.config.scaling_factor)
 
     def __len__(self) -> int:
         return len(self.train_set)
@@ -113,7 +134,8 @@ class AutoencoderTask(Task):
             latents.append(z)
         z = torch.cat(latents)
         std = float(z.std())
-        self.network.register_to_config(scaling_factor=1 / std)
+        if not self.recipe.decoder_only:
+            self.network.register_to_config(scaling_factor=1 / std)
         stored = copy.deepcopy(self.network).to(DTYPES[self.recipe.export])
         stored.save_pretrained(export / "vae", max_shard_size=SHARD)
         figures = {

@@ -30,7 +30,7 @@ def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int) -> Any
     from diffusers import UNet2DConditionModel
 
     down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in shape.attention]
-    heads: Any = tuple(c // shape.head_channels for c in shape.channels)
+    heads: Any = shape.heads
     up = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(shape.attention)]
     return UNet2DConditionModel(
         sample_size=size,
