@@ -7,65 +7,114 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sfumato.data import vignettes
 from sfumato.train import recipe as r
-from sfumato.train.tasks.autoencoder import kl_network
-from sfumato.train.tasks.clip import clip_network
-from sfumato.train.tasks.diffusion import model_index, scheduler_config, unet
+from sfumato.train.tasks.diffusion import model_index, scheduler_config
 from sfumato.train.tokens import save_tokenizer, train_tokenizer
 
 
-def build(
-    folder: Path,
-    parameterization: str = "v",
-    *,
-    unet_shape: r.UNet | None = None,
-    autoencoder: r.KLNetwork | None = None,
-    clip: r.ClipNetwork | None = None,
-    size: int = 64,
-    seed: int = 0,
-) -> Path:
-    """Write the model into `folder`; what is not given has the shape that the training recipes have by default.
+@dataclass(frozen=True)
+class Shape:
+    """Widths of a model; what is not given is mini's."""
+
+    unet: tuple[int, ...] = (64, 112, 192)
+    heads: tuple[int, ...] = (1, 2, 3)
+    autoencoder: tuple[int, ...] = (32, 64, 96)
+    text: int = 192
+    layers: int = 4
+    window: int = 48
+    vocabulary: int = 2048
+    groups: int = 16
+    size: int = 64
+
+
+TINY = Shape((32, 64), (2, 4), (16, 32), text=64, layers=2, vocabulary=700, groups=8, size=32)
+
+
+def build(folder: Path, parameterization: str = "v", shape: Shape | None = None, seed: int = 0) -> Path:
+    """Write the model into `folder`.
 
     Random layers answer faintly: the decoder and the cross-attention are made stronger, so that a picture fills its
     range and words matter, and a wrong picture is far from the right one.
     """
     torch.manual_seed(seed)
-    clip = clip or r.ClipNetwork()
+    shape = shape or Shape()
     captions = [caption for i in range(400) for caption in vignettes.scene(0, i).captions]
-    tokenizer = train_tokenizer(captions, clip.vocabulary, clip.length)
-    vae = kl_network(autoencoder or r.KLNetwork(), size)
-    cells = size // 2 ** (len(vae.config["block_out_channels"]) - 1)
-    network = unet(unet_shape or r.UNet(), cells, vae.config["latent_channels"], clip.text.width)
-    text = clip_network(clip, tokenizer, size).text_model
+    tokenizer = train_tokenizer(captions, shape.vocabulary, shape.window)
+    vae, encoder = autoencoder(shape), text_encoder(shape, tokenizer)
+    cells = shape.size // 2 ** (len(shape.autoencoder) - 1)
+    network = unet(shape, cells)
     with torch.no_grad():
         for name, weight in network.named_parameters():
             if "attn2.to_out.0.weight" in name:
                 weight.mul_(8)
-        latents = torch.randn(4, vae.config["latent_channels"], cells, cells)
-        vae.register_to_config(scaling_factor=1.0)
-        vae.decoder.conv_out.weight.mul_(0.5 / vae.decode(latents).sample.std())
+        vae.decoder.conv_out.weight.mul_(0.5 / vae.decode(torch.randn(4, 4, cells, cells)).sample.std())
+    vae.register_to_config(scaling_factor=1.0)
 
-    from transformers import CLIPTextModel
-
-    encoder = CLIPTextModel(text.config)
-    encoder.load_state_dict(text.state_dict())
-    network.save_pretrained(folder / "unet")
-    vae.save_pretrained(folder / "vae")
-    encoder.save_pretrained(folder / "text_encoder")
+    for name, part in {"unet": network, "vae": vae, "text_encoder": encoder}.items():
+        part.save_pretrained(folder / name)
     save_tokenizer(tokenizer, folder / "tokenizer")
     (folder / "scheduler").mkdir(exist_ok=True)
-    objective = r.Objective.model_validate({"parameterization": parameterization})
-    for name, value in {
-        "scheduler/scheduler_config.json": scheduler_config(objective),
-        "model_index.json": model_index(),
-    }.items():
+    scheduler = scheduler_config(r.Objective.model_validate({"parameterization": parameterization}))
+    for name, value in {"scheduler/scheduler_config.json": scheduler, "model_index.json": model_index()}.items():
         (folder / name).write_text(json.dumps(value, indent=2), encoding="utf-8")
     return folder
+
+
+def unet(shape: Shape, cells: int) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    rest = len(shape.unet) - 1
+    return UNet2DConditionModel(
+        sample_size=cells,
+        block_out_channels=shape.unet,
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * rest),
+        up_block_types=(*("CrossAttnUpBlock2D",) * rest, "UpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=shape.heads,  # pyright: ignore[reportArgumentType]
+        cross_attention_dim=shape.text,
+        norm_num_groups=shape.groups,
+    )
+
+
+def autoencoder(shape: Shape) -> Any:
+    from diffusers import AutoencoderKL
+
+    levels = len(shape.autoencoder)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=shape.autoencoder,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=shape.groups,
+        mid_block_add_attention=False,
+        sample_size=shape.size,
+    )
+
+
+def text_encoder(shape: Shape, tokenizer: Any) -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(
+        CLIPTextConfig(
+            hidden_size=shape.text,
+            intermediate_size=4 * shape.text,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=max(1, shape.text // 48),
+            vocab_size=len(tokenizer),
+            max_position_embeddings=shape.window,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -16,29 +16,16 @@ import sfumato
 from sfumato.model.load import ZOO
 from sfumato.picture import BadInput
 from sfumato.recipe import ClassifierFree
-from sfumato.train import recipe as r
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from random_model import build
+from random_model import TINY, build
 
 PROMPT = "a red boat on the sea"
-TINY = {
-    "unet_shape": r.UNet(channels=(32, 64), attention=(False, True), head_channels=16, groups=16),
-    "autoencoder": r.KLNetwork(channels=(16, 32), groups=8),
-    "clip": r.ClipNetwork(
-        text=r.Tower(width=64, layers=2, heads=2),
-        image=r.Tower(width=32, layers=1, heads=2),
-        projection=32,
-        length=24,
-        vocabulary=700,
-    ),
-    "size": 32,
-}
 
 
 @pytest.fixture(scope="module", params=["v", "eps"])
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp(request.param), request.param, **TINY)
+    return build(tmp_path_factory.mktemp(request.param), request.param, TINY)
 
 
 def psnr(a: Image.Image, b: Image.Image) -> float:
