@@ -79,3 +79,9 @@ def test_a_folder_of_other_vignettes_is_refused(tmp_path):
         v.export(tmp_path, 1, size=24)
     with pytest.raises(BadInput):
         v.export(tmp_path / "none", 0)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BadInput, match="can't write"):
+        v.export(tmp_path / "file", 1, size=24)

@@ -28,24 +28,30 @@ def export(
     and, with `truth`, keypoints and boxes; the maps go into subfolders of the same file names: instance/ and semantic/
     (8-bit), depth/ (16-bit, 65535 far), normals/ (8-bit RGB, 127.5 (n + 1)).
     Files that are there and whole are kept, so a broken run goes on where it stopped; every file is written whole or
-    not at all. `progress` hears the number of pictures done. BadInput for a count below 1, or a folder whose
-    metadata speak of another seed, size or split.
+    not at all. `progress` hears the number of pictures done. BadInput for a count below 1, a folder that
+    can't be written to, or whose metadata speak of another seed, size or split.
     """
     if count < 1:
         raise BadInput(f"count must be 1 or more, not {count}")
-    folder = Path(folder)
+    try:
+        _export(Path(folder), range(start, start + count), seed, size, split, truth, progress or (lambda done: None))
+    except OSError as error:
+        raise BadInput(f"can't write vignettes to {folder}: {error.strerror or error}") from error
+
+
+def _export(
+    folder: Path, indices: range, seed: int, size: int, split: Split, truth: bool, progress: Callable[[int], None]
+) -> None:  # fmt: skip
     known = _known(folder, seed, size, split)
-    for name in MAPS if truth else ():
+    for name in (".", *MAPS) if truth else (".",):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    for done, index in enumerate(range(start, start + count), 1):
+    for done, index in enumerate(indices, 1):
         if index not in known or (truth and "boxes" not in known[index]) or not _whole(folder, index, size, truth):
             known[index] = _write(folder, draw(scene(seed, index, split), size, truth), index, truth)
             known[index] |= {"seed": seed, "index": index, "split": split, "size": size}
             if done % 256 == 0:
                 _write_metadata(folder, known)
-        if progress:
-            progress(done)
+        progress(done)
     _write_metadata(folder, known)
 
 
