@@ -22,20 +22,6 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of random weights for 32-pixel pictures, in Stable Diffusion's folder format."""
-    from random_model import build
+    from random_model import TINY, build
 
-    from sfumato.train import recipe as r
-
-    return build(
-        tmp_path_factory.mktemp("tiny"),
-        unet_shape=r.UNet(channels=(32, 64), attention=(False, True), heads=(2, 4), groups=16),
-        autoencoder=r.KLNetwork(channels=(16, 32), groups=8),
-        clip=r.ClipNetwork(
-            text=r.Tower(width=64, layers=2, heads=2),
-            image=r.Tower(width=32, layers=1, heads=2),
-            projection=32,
-            length=24,
-            vocabulary=700,
-        ),
-        size=32,
-    )
+    return build(tmp_path_factory.mktemp("tiny"), shape=TINY)

@@ -20,6 +20,8 @@ from sfumato.recipe import Recipe
 from sfumato.schedule import Discrete
 
 ZOO = Path(__file__).parent.parent / "zoo"
+HUB_FILES = ["model_index.json", *(f"*/*.{kind}" for kind in ("json", "txt", "safetensors"))]
+HUB_VARIANTS = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]
 PARAMETERIZATIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 
 
@@ -90,9 +92,8 @@ def built_ins() -> list[str]:
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    wanted = ["*.json", "*.txt", "*.safetensors"]
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
+        return Path(snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_VARIANTS))
     except Exception as error:
         raise BadInput(
             f"{name} is not in the local cache and could not be fetched from the Hub "
