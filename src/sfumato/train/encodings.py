@@ -16,6 +16,7 @@ from sfumato.picture import BadInput
 from . import cache
 from . import recipe as r
 from .source import Source
+from .tasks import Place
 from .tokens import encode
 
 
@@ -36,37 +37,43 @@ def fingerprint(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-@torch.no_grad()
-def latents(source: Source, network: Any, folder: Path, home: Path, device: torch.device) -> np.ndarray:
+def latents(source: Source, network: Any, folder: Path, place: Place) -> np.ndarray:
     """Means of q(z|x), float16 (n, C, h, w), not yet multiplied by scaling_factor."""
-    shape = tuple(network.encode(source.batch(np.arange(1)).to(device)).latent_dist.mean.shape[1:])
+
+    def encode(start: int, stop: int) -> Tensor:
+        with torch.no_grad(), place.autocast():
+            return network.encode(source.batch(np.arange(start, stop)).to(place.device)).latent_dist.mean.float().cpu()
 
     def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for start, stop in spans:
-            with torch.no_grad():
-                mean = network.encode(source.batch(np.arange(start, stop)).to(device)).latent_dist.mean
-            yield start, {"latents": mean.cpu().numpy().astype(np.float16)}
+            yield start, {"latents": encode(start, stop).numpy().astype(np.float16)}
 
-    key = r.digest(source.key, fingerprint(folder))
-    return cache.arrays(home, "latents", key, {"latents": (shape, np.float16)}, compute, len(source), 128)["latents"]
+    shape = {"latents": (tuple(encode(0, 1).shape[1:]), np.float16)}
+    key = r.digest(source.key, fingerprint(folder), place.low)
+    return cache.arrays(place.cache, "latents", key, shape, compute, len(source), 128)["latents"]
 
 
 class Captions:
     """Hidden states of every different caption, float16 (U, L, W), row 0 being the empty prompt's."""
 
-    def __init__(self, captions: list[list[str]], paraphrases: int, encoder: Any, tokenizer: Any, key: str, home: Path):
+    def __init__(
+        self, captions: list[list[str]], paraphrases: int, encoder: Any, tokenizer: Any, key: str, place: Place
+    ):
         said = [[c[k % len(c)] for k in range(paraphrases)] for c in captions]
         texts = list(dict.fromkeys(["", *(text for row in said for text in row)]))
-        place = {text: i for i, text in enumerate(texts)}
-        self.rows = np.array([[place[text] for text in row] for row in said])
+        number = {text: i for i, text in enumerate(texts)}
+        self.rows = np.array([[number[text] for text in row] for row in said])
         self.encoder, self.tokenizer = encoder, tokenizer
         shape = {"hidden": ((tokenizer.model_max_length, encoder.config.hidden_size), np.float16)}
 
         def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
             for start, stop in spans:
-                yield start, {"hidden": self.encode(texts[start:stop]).cpu().numpy().astype(np.float16)}
+                with place.autocast():
+                    hidden = self.encode(texts[start:stop]).float().cpu()
+                yield start, {"hidden": hidden.numpy().astype(np.float16)}
 
-        self.hidden = cache.arrays(home, "captions", r.digest(key, texts), shape, compute, len(texts), 256)["hidden"]
+        key = r.digest(key, texts, place.low)
+        self.hidden = cache.arrays(place.cache, "captions", key, shape, compute, len(texts), 256)["hidden"]
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:

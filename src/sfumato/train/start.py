@@ -40,7 +40,7 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
 def _loop(recipe: r.Common, folder: Path) -> Loop:
     machine = accelerator(recipe)
     torch.manual_seed(keyed.key(recipe.seed, "weights"))
-    place = Place(folder, folder.parent / "cache", machine.device)
+    place = Place(folder, folder.parent / "cache", machine.device, machine.mixed_precision == "bf16")
     with machine.main_process_first():
         task = build(recipe, place)
     return Loop(recipe, task, folder, machine)

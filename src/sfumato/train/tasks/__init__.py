@@ -23,6 +23,11 @@ class Place:
     run: Path
     cache: Path
     device: torch.device = CPU
+    low: bool = False
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 for what is computed once and kept, where the run itself uses it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low)
 
     @property
     def export(self) -> Path:

@@ -102,10 +102,10 @@ class DiffusionTask(Task):
         self.parts = {"vae": vae}  # in a dictionary, so that it is no submodule: neither trained nor saved
         self.scale = float(vae.config.scaling_factor)
         source, _ = open_sources(recipe.data, 1, place.cache, recipe.workers)
-        self.latents = latents(source, vae, self.folders["vae"], place.cache, place.device)
+        self.latents = latents(source, vae, self.folders["vae"], place)
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
-        self.captions = Captions(source.captions, recipe.paraphrases, encoder, tokenizer, key, place.cache)
+        self.captions = Captions(source.captions, recipe.paraphrases, encoder, tokenizer, key, place)
         channels, size = self.latents.shape[1:3]
         self.network = unet(recipe.network, size, channels, encoder.config.hidden_size)
         table = scheduler_config(recipe.objective)
