@@ -138,7 +138,7 @@ def test_a_strength_next_to_a_knot_does_not_blow_up():
     times = grid("uniform", 20, STABLE)
     beside = float(times[8]) + 1e-12
     rebuilt = SDEdit(PICTURE.double(), beside)
-    cut = torch.cat([torch.tensor([beside]).double(), times[8:]])
+    cut = torch.cat([torch.tensor([beside], dtype=torch.float64), times[8:]])
 
     def furthest(knots=None):
         denoise = bind(Imprecise(STABLE), Condition.empty(2))
