@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 import sfumato
 from sfumato.model.load import ZOO
 from sfumato.picture import BadInput
-from sfumato.recipe import ClassifierFree
+from sfumato.recipe import ClassifierFree, Recipe
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_model import TINY, build
@@ -71,6 +72,21 @@ def test_a_batch_with_the_leading_grid_gives_the_pictures_of_stock_diffusers(tin
     stock = theirs(tiny, latents, timestep_spacing="leading", steps_offset=1, set_alpha_to_one=True)
     for mine, other in zip(images, stock, strict=True):
         assert psnr(mine, other) >= 60
+
+
+def test_different_prompts_run_as_one_batch_and_give_the_pictures_they_give_alone(tiny: Path):
+    pipe = sfumato.load(str(tiny), engine="exact")
+    network = pipe.stages[0].denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
+    plain = Recipe(model=str(tiny), engine="exact", steps=3)
+    prompts = {PROMPT: "", "a woman": "a hat", "a cat at night": ""}
+    recipes = [replace(plain, prompt=p, negative=n, seed=i) for i, (p, n) in enumerate(prompts.items())]
+    rows: list[int] = []
+    hook = network.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    together = pipe.run(recipes)
+    hook.remove()
+    assert rows == [6, 6, 6]
+    assert together.images == [pipe.run(recipe).image for recipe in recipes]
+    assert [recipe.prompt for recipe in together.recipes] == list(prompts)
 
 
 @pytest.mark.skipif(not (ZOO / "mini" / "model_index.json").is_file(), reason="the miniature is not in this checkout")

@@ -12,8 +12,8 @@ from sfumato.cli import options
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A built-in model, a folder, or a Hub id.")] = "mini",
-    count: Annotated[int, typer.Option(help="Pictures to make, half of them of held-out compositions.")] = 200,
-    seed: Annotated[int, typer.Option(help="Seed of the pictures and of their captions.")] = 0,
+    count: Annotated[int, typer.Option(help="Pictures of seen compositions, and as many of held-out ones.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the world of scenes; 0 is the training world.")] = 1_000_003,
     steps: options.Steps = 20,
     guidance: options.Guidance = 5.0,
     out: Annotated[

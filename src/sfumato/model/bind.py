@@ -36,7 +36,7 @@ GUIDANCES: dict[type, Callable[[Any], Guidance]] = {
 
 @dataclass
 class Run:
-    """One batch on its way: recipes that differ in their seed alone."""
+    """One batch on its way: recipes that differ in seed and words alone."""
 
     stage: Stage
     recipe: Recipe
@@ -80,7 +80,7 @@ class Run:
 
 
 def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
-    """The run of a batch of resolved recipes that differ in their seed alone."""
+    """The run of a batch of resolved recipes that differ in seed and words alone."""
     stage, recipe, rows = pipe.stages[0], recipes[0], len(recipes)
     size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
     space, schedule = stage.space, stage.denoiser.schedule

@@ -111,7 +111,7 @@ class Pipe:
     def steps(self, recipes: Recipe | Sequence[Recipe]) -> Iterator[Progress]:
         """One `Progress` a step, and a last one with the result. Stop asking to cancel; nothing is left behind.
 
-        Recipes that differ in their seed alone run as one batch (of at most 8), which changes no picture:
+        Recipes that differ in seed and words alone run as one batch (of at most 8), which changes no picture:
         to the bit with the exact engine, by at most 1/255 otherwise.
         """
         todo = [self.resolve(recipe) for recipe in ([recipes] if isinstance(recipes, Recipe) else recipes)]
@@ -174,5 +174,8 @@ class Pipe:
 
 
 def _batches(recipes: list[Recipe]) -> list[list[Recipe]]:
-    groups = (list(group) for _, group in groupby(recipes, key=lambda recipe: replace(recipe, seed=0, made=None)))
+    def but_for_words_and_seed(recipe: Recipe) -> Recipe:
+        return replace(recipe, prompt="", negative="", seed=0, made=None)
+
+    groups = (list(group) for _, group in groupby(recipes, key=but_for_words_and_seed))
     return [group[i : i + ROWS] for group in groups for i in range(0, len(group), ROWS)]
