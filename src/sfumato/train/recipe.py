@@ -105,6 +105,12 @@ class Common(Section):
     every: Every = Every()
     keep: Positive = 2
 
+    @model_validator(mode="before")
+    @classmethod
+    def _vignettes_unless_said(cls, values: Any) -> Any:
+        data = values.get("data") if isinstance(values, dict) else None
+        return {**values, "data": {"kind": "vignettes", **data}} if isinstance(data, dict) else values
+
 
 class KLNetwork(Section):
     """Shape of diffusers' AutoencoderKL; the downsampling factor is 2 ** (len(channels) - 1)."""
@@ -351,14 +357,18 @@ def _sentence(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if first["type"].startswith("union_tag"):
-        context = first.get("ctx", {})
-        key, accepted = str(context.get("discriminator")).strip("'"), context.get("expected_tags") or _TASKS
-        return f"{where + '.' if where else ''}{key} must be one of {accepted}"
+        accepted = first.get("ctx", {}).get("expected_tags") or _TAGS.get(where, _TASKS)
+        return f"{where + '.kind' if where else 'task'} must be one of {accepted}"
     given = "" if first["type"] == "value_error" else f" (given: {first['input']!r})"
     return f"{where}: {message}{given}" if where else f"{message}{given}"
 
 
 _TASKS = "'autoencoder', 'clip', 'diffusion', 'judge'"
+_TAGS = {
+    "data": "'vignettes', 'folder'",
+    "objective.weighting": "'uniform', 'min-snr', 'sigmoid'",
+    "objective.times": "'uniform', 'logit-normal', 'table'",
+}
 
 
 def _place(loc: tuple[int | str, ...]) -> list[str]:

@@ -1,0 +1,187 @@
+"""The loop: exact resuming, signals, losses that aren't numbers, full disks."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from toy_training import Toy, last, loop, recipe
+
+from sfumato.train import checkpoint
+from sfumato.train import recipe as r
+from sfumato.train.loop import Stopped, learning_rate
+
+
+def assert_same(a: checkpoint.State, b: checkpoint.State) -> None:
+    """Equal to the bit: weights, averages, optimizer."""
+    assert a.step == b.step
+    for one, other in ((a.network, b.network), (a.ema, b.ema)):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[k], other[k]) for k in one)
+    for k, slot in a.optimizer["state"].items():
+        assert all(
+            torch.equal(torch.as_tensor(v), torch.as_tensor(b.optimizer["state"][k][n])) for n, v in slot.items()
+        )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> checkpoint.State:
+    """The run that nothing interrupts."""
+    folder = tmp_path_factory.mktemp("whole")
+    loop(folder).run()
+    return last(folder)
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(whole, tmp_path):
+    command = [sys.executable, str(Path(__file__).with_name("toy_training.py")), str(tmp_path), "0.03"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment())
+    deadline = time.monotonic() + 60
+    while len(checkpoint.steps(tmp_path / "checkpoints")) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    again = loop(tmp_path)
+    assert again.restore()
+    assert 0 < again.step < 60
+    again.run()
+    assert_same(whole, last(tmp_path))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_step_in_hand_and_says_how_to_go_on(whole, tmp_path, number):
+    threading.Timer(0.4, os.kill, (os.getpid(), number)).start()
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped) as caught:
+        loop(tmp_path, Toy(pause=0.02)).run()
+    assert caught.value.code == 128 + number
+    assert "the same command goes on from there" in str(caught.value)
+    assert signal.getsignal(number) is before
+    again = loop(tmp_path)
+    assert again.restore()
+    assert f"after step {again.step}, which is saved" in str(caught.value)
+    again.run()
+    assert_same(whole, last(tmp_path))
+
+
+def test_a_damaged_newest_checkpoint_is_walked_past(whole, tmp_path):
+    loop(tmp_path).run()
+    newest, older = checkpoint.steps(tmp_path / "checkpoints")[::-1]
+    weights = newest / "network.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    again = loop(tmp_path)
+    again.restore()
+    assert f"step-{again.step:08d}" == older.name
+    again.run()
+    assert_same(whole, last(tmp_path))
+
+
+def test_accumulated_batches_are_the_stream_of_small_ones(tmp_path):
+    seen: list[list[int]] = []
+
+    class Watch(Toy):
+        def forward(self, indices, step, generator):
+            seen.append(indices.tolist())
+            return super().forward(indices, step, generator)
+
+    loop(tmp_path, Watch(), steps=3, optimizer={"accumulate": 2}).run()
+    assert sorted(i for batch in seen[:6] for i in batch) == sorted(set(i for batch in seen[:6] for i in batch))
+
+
+def test_a_loss_that_is_no_number_stops_with_everything_one_needs(tmp_path):
+    with pytest.raises(Stopped) as caught:
+        loop(tmp_path, Toy(poison=9)).run()
+    assert caught.value.code == 1
+    told = json.loads((tmp_path / "diverged.json").read_text())
+    assert told["step"] == 9
+    assert len(told["indices"]) == 8
+    assert str(told["indices"][0]) in str(caught.value)
+    kept = checkpoint.read(tmp_path / "diverged-00000009")
+    assert kept.step == 9
+    assert all(bool(torch.isfinite(w).all()) for w in kept.network.values())
+    assert last(tmp_path).step == 8
+
+
+def test_a_full_disk_says_so_and_leaves_the_last_checkpoint(tmp_path):
+    code = f"""
+import resource, signal, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from toy_training import loop
+run = loop(Path({str(tmp_path)!r}), steps=8)
+for _ in range(4): run.advance()
+run.save()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+run.advance()
+try:
+    run.save()
+except SystemExit as stop:
+    print(stop, '|', stop.code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_environment())
+    assert "couldn't be written (File too large)" in done.stdout or "couldn't be written" in done.stdout, done.stderr
+    assert done.stdout.strip().endswith("| 1")
+    assert done.stdout.strip().count("\n") == 0
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000004"]
+    assert last(tmp_path).step == 4
+
+
+def test_minutes_end_a_run_by_the_clock_and_the_rate_follows(tmp_path):
+    run = loop(tmp_path, Toy(pause=0.01), steps=100_000, minutes=0.01)
+    run.run()
+    assert run.seconds >= 0.6
+    assert run.step < 100
+    rows = [json.loads(line) for line in (tmp_path / "scalars.jsonl").read_text().splitlines()]
+    assert rows[-1]["done"] > 0.8
+
+
+def test_learning_rate_warms_up_and_falls_as_a_cosine():
+    o = r.Optimizer(lr=2.0, warmup=10, final=0.1)
+    assert learning_rate(o, 0, 0.0) == pytest.approx(0.2)
+    assert learning_rate(o, 9, 0.0) == pytest.approx(2.0)
+    assert learning_rate(o, 50, 0.5) == pytest.approx(2.0 * (0.1 + 0.9 / 2))
+    assert learning_rate(o, 99, 1.0) == pytest.approx(0.2)
+    constant = r.Optimizer(lr=2.0, warmup=0, schedule="constant")
+    assert learning_rate(constant, 0, 0.0) == learning_rate(constant, 99, 0.99) == 2.0
+
+
+def test_a_run_leaves_scalars_grids_figures_and_events(tmp_path):
+    figures = loop(tmp_path, steps=10).run()
+    rows = [json.loads(line) for line in (tmp_path / "scalars.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [5, 10]
+    assert {"loss", "lr", "grad_norm", "images_per_second"} <= rows[0].keys()
+    assert [path.name for path in sorted((tmp_path / "samples").iterdir())] == [
+        "square-00000000.png",
+        "square-00000010.png",
+    ]
+    assert list((tmp_path / "tensorboard").glob("events*"))
+    told = json.loads((tmp_path / "figures.json").read_text())
+    assert told["steps"] == 10
+    assert told["loss"] == figures["loss"]
+    assert math.isfinite(told["hours"])
+
+
+def test_training_learns(whole):
+    fresh = Toy()
+    points = fresh.points
+    before = (fresh.network.eval()(points) - points).square().mean()
+    fresh.network.load_state_dict(whole.ema, strict=False)
+    assert (fresh.network(points) - points).square().mean() < before
+
+
+def test_a_recipe_of_the_toy_is_what_the_tests_think():
+    assert recipe().steps == 60
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
