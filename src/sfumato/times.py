@@ -114,8 +114,8 @@ def jumps(times: Tensor, length: int = 10, repeats: int = 10) -> Tensor:
     """RePaint's resampling as a grid (Lugmayr et al. 2022, section 4.2): every `length` steps down, go back up.
 
     Each stretch of `length` steps is walked `repeats` times; between two walks the grid *rises* to the stretch's
-    first knot, where the loop adds noise again. The last stretch, which ends at 0, is repeated only if it has that
-    length too. repeats = 1 is the plain grid.
+    first knot, where the loop adds noise again. The first stretch, whose beginning is all noise, and a shorter last
+    one are walked once, as in the paper's code. repeats = 1 is the plain grid.
     """
     if length < 1 or repeats < 1:
         raise BadInput("RePaint's jumps need a length of at least 1 and at least 1 repeat.")
@@ -123,7 +123,7 @@ def jumps(times: Tensor, length: int = 10, repeats: int = 10) -> Tensor:
     for begin in range(0, len(times) - 1, length):
         stretch = times[begin : begin + length + 1]
         knots.append(stretch[1:])
-        if len(stretch) == length + 1:
+        if begin > 0 and len(stretch) == length + 1:
             knots += [stretch] * (repeats - 1)
     return torch.cat(knots)
 

@@ -101,13 +101,13 @@ def test_a_rising_knot_renoises_and_clears_the_memory():
             Counting.begun += 1
             return None
 
-    times = jumps(grid("uniform", 4, SCHEDULE), 2, 2)  # 1 .75 .5 1 .75 .5 .25 0 .5 .25 0
+    times = jumps(grid("uniform", 6, SCHEDULE), 2, 2)  # rises after the 4th and the 7th step
     noise, denoise = KeyedNoise([3]), bind(ORACLE, Condition.empty(1))
     x = noise(torch.zeros(1, 2), "start")
     steps = list(trajectory(denoise, Counting(), x, times, noise))
     assert Counting.begun == 3
-    expected = renoise(denoise, steps[1].x, times[2], times[3], noise.at("up", 2))
-    assert torch.equal(steps[2].x, expected)
+    expected = renoise(denoise, steps[3].x, times[4], times[5], noise.at("up", 4))
+    assert torch.equal(steps[4].x, expected)
 
 
 @pytest.mark.parametrize("schedule", [VPLinear(), Flow()], ids=repr)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from one_seed import OneSeed
 
+from sfumato.denoise import Gaussian
 from sfumato.sample import SAMPLERS, sampler
 from sfumato.schedule import Flow, VPLinear
 
@@ -38,27 +40,13 @@ def test_every_sampler_has_a_promise():
 
 
 def test_the_probe_sees_what_a_monte_carlo_run_sees():
-    """The affine account of DDPM's variance against 20,000 runs of it."""
-    from sfumato.denoise import Gaussian
-    from sfumato.noise import KeyedNoise
-
+    """The affine account of DDPM's mean and variance against 20,000 runs of it."""
     schedule, steps = VPLinear(), 6
     oracle = Gaussian(schedule, torch.tensor([0.5], dtype=torch.float64), 0.3)
-    times = orders.interior(schedule, steps)
+    times, noise = orders.interior(schedule, steps), OneSeed()
     (alpha_t, alpha_s), (sigma_t, sigma_s) = (a.tolist() for a in schedule(times[[0, -1]]))
-    like = torch.zeros(1, 20_000, 1, dtype=torch.float64)
-
-    class Rows(KeyedNoise):
-        """One seed for all rows."""
-
-        def __call__(self, like, *key):
-            return KeyedNoise((1,), self.prefix)(like[None], *key)[0]
-
-        def at(self, *key):
-            return Rows(self.seeds, (*self.prefix, *key))
-
-    noise = Rows([1])
-    x = alpha_t * 0.5 + (alpha_t**2 * 0.3 + sigma_t**2) ** 0.5 * noise(like[0], "start")
+    z = noise(torch.zeros(20_000, 1, dtype=torch.float64), "start")
+    x = alpha_t * 0.5 + (alpha_t**2 * 0.3 + sigma_t**2) ** 0.5 * z
     end = orders.walk(oracle, sampler("ddpm"), x, times, noise)
     error = max(abs(end.mean() - alpha_s * 0.5), abs(end.var() - alpha_s**2 * 0.3 - sigma_s**2))
     assert float(error) == pytest.approx(orders.weak_error(sampler("ddpm"), schedule)(steps), abs=0.02)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from one_seed import OneSeed
 
 from sfumato.condition import Condition
 from sfumato.denoise import Gaussian, GaussianMixture, Prediction, bind
@@ -146,22 +147,11 @@ def test_a_classifiers_shift_enters_ancestral_sampling_through_its_variance(vari
 @pytest.mark.parametrize("solver", [DDPM("large"), DDIM()], ids=["ddpm", "ddim"])
 def test_a_guided_gaussian_arrives_at_its_tilted_mean(solver):
     """N(0, 1) tilted by exp(b x) is N(b, 1): a shift of the wrong size would miss it."""
-    schedule, b = VPLinear(), 0.8
-    noise = KeyedNoise([0])
-    zeros = torch.zeros(1, 4000, 1, dtype=double)
-
-    class Rows(KeyedNoise):
-        def __call__(self, like, *key):
-            return KeyedNoise((0,), self.prefix)(like[None], *key)[0]
-
-        def at(self, *key):
-            return Rows(self.seeds, (*self.prefix, *key))
-
-    x = Rows([0])(zeros[0], "start") + b * float(schedule(1.0)[0])
-    end = walk(Shifted(schedule, b), solver, grid("uniform", 200, schedule), x, Rows([0]))[-1]
+    schedule, b, noise = VPLinear(), 0.8, OneSeed()
+    x = noise(torch.zeros(4000, 1, dtype=double), "start") + b * float(schedule(1.0)[0])
+    end = walk(Shifted(schedule, b), solver, grid("uniform", 200, schedule), x, noise)[-1]
     assert float(end.mean()) == pytest.approx(b, abs=0.06)
     assert float(end.var()) == pytest.approx(1, abs=0.08)
-    assert noise is not None
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,19 +47,17 @@ class ClassifierFree:
         if not self._acts(t):
             return current
         u, c = outs["unconditional"], outs["conditional"]
-        scale = expand(torch.where(self._inside(t), self.scale, 1.0), u.x0)
-        # c plays its part through `current`, so that guidances before this one are kept
-        x0 = current.x0 + (scale - 1) * (c.x0 - u.x0)
-        eps = current.eps + (scale - 1) * (c.eps - u.eps)
-        moved = current.moved(x0=x0, eps=eps)
+        # c enters through `current`, so that what guidances before this one did is kept
+        more = expand(torch.where(self._inside(t), self.scale - 1, 0.0), c.x0) if t.ndim else self.scale - 1
+        moved = current.moved(x0=current.x0 + more * (c.x0 - u.x0), eps=current.eps + more * (c.eps - u.eps))
         if self.rescale == 0:
             return moved
-        axes = tuple(range(1, x0.ndim))
-        ratio = c.x0.std(axes, keepdim=True) / x0.std(axes, keepdim=True)
-        return moved.moved(x0=x0 * (1 + self.rescale * (ratio - 1)))
+        axes = tuple(range(1, x.ndim))
+        ratio = c.x0.std(axes, keepdim=True) / moved.x0.std(axes, keepdim=True)
+        return moved.moved(x0=moved.x0 * (1 + self.rescale * (ratio - 1)))
 
     def _acts(self, t: Tensor) -> bool:
-        return self.scale != 1 and bool(self._inside(t).any())
+        return self.scale != 1 and bool(torch.any(self._inside(t)) if t.ndim else self._inside(float(t)))
 
-    def _inside(self, t: Tensor) -> Tensor:
+    def _inside(self, t: Any) -> Any:
         return (t >= self.interval[0]) & (t <= self.interval[1])
