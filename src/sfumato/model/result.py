@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,12 +43,16 @@ class Result:
         return paths
 
 
+@cache
+def _versions() -> dict[str, str]:
+    """Asked once: reading a package's metadata takes as long as a step around the network."""
+    return {name: version(name) for name in ("sfumato", "torch", "diffusers")}
+
+
 def made(recipe: Recipe, image: Image.Image, seconds: float) -> Made:
     """What was true when the picture was made: versions, engine, precision, and the hash of its pixels."""
     return Made(
-        sfumato=version("sfumato"),
-        torch=version("torch"),
-        diffusers=version("diffusers"),
+        **_versions(),
         python=platform.python_version(),
         engine=recipe.engine,
         precision=recipe.precision,
