@@ -121,6 +121,11 @@ def test_extensions_and_obstacles(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.png", "pipe.png"]
 
 
+def test_a_folder_that_allows_no_new_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # for root everything is allowed
+    assert "allows no new files" in refused(check_writable, tmp_path / "a.png")
+
+
 def test_checking_touches_nothing(tmp_path):
     check_writable(tmp_path / "new" / "a.png")
     assert list(tmp_path.iterdir()) == []

@@ -106,6 +106,8 @@ def _replaceable(path: Path) -> None:
         folder = next((above for above in path.absolute().parents if os.path.lexists(above)), None)
         if folder is not None and not folder.is_dir():
             raise BadInput(f"{name_of(path)} can't be written: {name_of(folder)} is not a folder") from None
+        if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
+            raise BadInput(f"{name_of(path)} can't be written: {name_of(folder)} allows no new files") from None
         return
     except (OSError, ValueError) as error:
         raise BadInput(f"{name_of(path)} can't be written: {getattr(error, 'strerror', None) or error}") from None

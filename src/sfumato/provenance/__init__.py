@@ -1,7 +1,7 @@
 """Where a picture comes from: what stands in it, whether it was changed, and the same pixels made again."""
 
 from sfumato.provenance.models import ModelReport, inspect_model, known_models
-from sfumato.provenance.redo import Redone, recipe_in, redo
+from sfumato.provenance.repeat import Redone, recipe_in, redo
 from sfumato.provenance.report import PictureReport, inspect
 
 __all__ = [

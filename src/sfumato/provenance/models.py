@@ -103,35 +103,38 @@ def _hub_cache() -> Path:
 
 
 def _part(folder: Path, kind: str) -> dict[str, Any]:
-    count, size, types = 0, 0, set()
     variants = sorted(folder.glob("*.safetensors"))
     plain = [path for path in variants if ".fp16." not in path.name] or variants
-    for path in plain:
-        for name, tensor in _header(path).items():
-            if name != "__metadata__":
-                count += math.prod(tensor["shape"])
-                size += tensor["data_offsets"][1] - tensor["data_offsets"][0]
-                types.add(tensor["dtype"])
-    return {"class": kind, "parameters": count, "bytes": size, "types": sorted(types)}
+    tensors = [tensor for path in plain for tensor in _tensors(path)]
+    return {
+        "class": kind,
+        "parameters": sum(count for count, _, _ in tensors),
+        "bytes": sum(size for _, size, _ in tensors),
+        "types": sorted({dtype for _, _, dtype in tensors}),
+    }
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: eight bytes of length, then JSON; checked against the file's size."""
+def _tensors(path: Path) -> list[tuple[int, int, str]]:
+    """(elements, bytes, number type) of each tensor, from the header of a safetensors file: eight bytes of length,
+    then JSON. The header is checked against the size of the file."""
     try:
+        whole = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if length > min(_LONGEST_HEADER, path.stat().st_size - 8):
+            if length > min(_LONGEST_HEADER, whole - 8):
                 raise ValueError("its header is longer than the file")
             header = json.loads(file.read(length))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        tensors, last = [], 0
         for name, entry in header.items():
             if name != "__metadata__":
-                math.prod(entry["shape"])
-        if 8 + length + max(ends, default=0) != path.stat().st_size:
+                start, end = map(int, entry["data_offsets"])
+                tensors.append((math.prod(map(int, entry["shape"])), end - start, str(entry["dtype"])))
+                last = max(last, end)
+        if 8 + length + last != whole:
             raise ValueError("it is cut short or has been added to")
-        return header
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise BadInput(f"{name_of(path)} is damaged: {printable(error, 120)}: copy or fetch it again") from None
+        return tensors
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{name_of(path)} is damaged ({printable(error, 120)}): copy or fetch it again") from None
 
 
 def _json(path: Path) -> dict[str, Any]:
