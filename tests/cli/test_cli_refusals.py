@@ -1,5 +1,6 @@
 """Everything a user can do wrong: one sentence on stderr, nothing on stdout, exit 2, nothing written, no traceback."""
 
+import io
 import os
 import signal
 import subprocess
@@ -48,6 +49,8 @@ WRONG = [
     ("edit none.png x", "none.png does not exist"),
     ("edit empty.png x", "empty.png is empty"),
     ("edit cut.png x", "cut.png is damaged or cut short"),
+    ("edit cut.tif x", "cut.tif is damaged or cut short"),
+    ("inspect cut.tif", "cut.tif is damaged or cut short"),
     ("edit . x", "folder"),
     ("edit huge.png x", "megapixels"),
     ("edit sketch.png x --mask small.png", "small.png is 8 x 8, but the picture is 32 x 32"),
@@ -76,6 +79,9 @@ def files(home, sketch):
     (home / "empty.png").touch()
     (home / "cut.png").write_bytes(sketch.read_bytes()[:-60])
     (home / "folder.png").mkdir()
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(buffer, "TIFF", compression="tiff_lzw")
+    (home / "cut.tif").write_bytes(buffer.getvalue().replace(buffer.getvalue()[100:104], b"\xff\xff\xff\xff"))
     save_picture(Image.new("RGB", (8, 8)), home / "fake.png", recipe_json='{"stepps": 3}')
     save_picture(Image.new("RGB", (8, 8)), home / "stranger.png", recipe_json='{"model": "somebody/something"}')
     return sorted(home.rglob("*"))

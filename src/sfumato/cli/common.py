@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json as json_format
+import os
 import re
 import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,22 @@ def note(sentence: str) -> None:
 def print_json(value: Any) -> None:
     """The one JSON object of a command."""
     print(json_format.dumps(value, ensure_ascii=False))
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Silence libraries that write to file descriptor 2 themselves, as libtiff does; Python is still heard."""
+    if sys.stderr is None:  # closed by the caller
+        yield
+        return
+    sys.stderr.flush()
+    heard = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115
+    with heard, open(os.devnull, "w") as silence, redirect_stderr(heard):
+        os.dup2(silence.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(heard.fileno(), 2)
 
 
 @contextmanager

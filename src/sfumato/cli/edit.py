@@ -44,7 +44,7 @@ def edit(
     """
     from dataclasses import replace
 
-    from sfumato.cli.common import make, random_seed, recipes_of, size_of
+    from sfumato.cli.common import hushed, make, random_seed, recipes_of, size_of
     from sfumato.picture import open_mask, open_picture
     from sfumato.recipe import ClassifierFree, Outside, Recipe, SDEdit
 
@@ -64,7 +64,8 @@ def edit(
         engine=engine,
         precision=precision,
     )
-    start = open_picture(picture)
-    held = None if mask is None else Outside(open_mask(mask, start.size))
+    with hushed():
+        start = open_picture(picture)
+        held = None if mask is None else Outside(open_mask(mask, start.size))
     recipe = replace(recipe, start=SDEdit(start, strength), hold=held)
     make(recipes_of(recipe, count), output, json)

@@ -15,11 +15,12 @@ def inspect(
     json: options.Json = False,
 ) -> None:
     """Say what stands in a picture: its recipe, how it was made, whether it was changed. Or what a model holds."""
-    from sfumato.cli.common import print_json
+    from sfumato.cli.common import hushed, print_json
     from sfumato.provenance import inspect as look
     from sfumato.provenance import inspect_model
 
-    found = inspect_model(path) if path.is_dir() else look(path)
+    with hushed():
+        found = inspect_model(path) if path.is_dir() else look(path)
     if json:
         print_json(found.as_dict())
     else:
