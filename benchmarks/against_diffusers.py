@@ -248,7 +248,7 @@ def _ask(worker: subprocess.Popen, batch: int) -> dict:
 
 
 def _default_model(scratch: Path) -> str:
-    from sfumato.model.load import ZOO
+    from sfumato.zoo import ZOO
 
     if (ZOO / "mini" / "model_index.json").is_file():
         return "mini"

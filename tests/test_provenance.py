@@ -39,7 +39,7 @@ def pipe_gives(monkeypatch):
             yield SimpleNamespace(result=SimpleNamespace(images=[Image.fromarray(image)], recipes=list(recipes)))
 
         monkeypatch.setattr(sfumato.model, "load", lambda name, **_: SimpleNamespace(steps=steps))
-        monkeypatch.setattr("sfumato.provenance.repeat.built_in_models", lambda: ["mini"])
+        monkeypatch.setattr("sfumato.provenance.repeat.built_ins", lambda: ["mini"])
         return asked
 
     return prepare

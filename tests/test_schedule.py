@@ -38,7 +38,7 @@ def test_time_0_is_exactly_clean(schedule):
 def test_time_inverts_kappa(schedule, t):
     alpha, sigma = schedule(torch.tensor(t, dtype=torch.float64))
     assert alpha.dtype == sigma.dtype == torch.float64
-    assert float(schedule.time(sigma / alpha)) == pytest.approx(t, rel=1e-10)
+    assert float(schedule.time(sigma / alpha)) == pytest.approx(t, rel=1e-10, abs=0)
 
 
 @each
@@ -73,8 +73,8 @@ def test_knots_are_exact():
             alpha_bar *= 1 - mpmath.mpf(beta)
             if i in (0, 1, 10, 500, 998, 999):
                 alpha, sigma = schedule((i + 1) / 1000)
-                assert float(alpha) == pytest.approx(float(mpmath.sqrt(alpha_bar)), rel=1e-12)
-                assert float(sigma) == pytest.approx(float(mpmath.sqrt(1 - alpha_bar)), rel=1e-14)
+                assert float(alpha) == pytest.approx(float(mpmath.sqrt(alpha_bar)), rel=1e-12, abs=0)
+                assert float(sigma) == pytest.approx(float(mpmath.sqrt(1 - alpha_bar)), rel=1e-14, abs=0)
 
 
 @pytest.mark.parametrize("t", [1e-9, 1e-5, 1e-3, 0.3, 0.999])
@@ -93,7 +93,7 @@ def test_sigma_keeps_its_digits(t):
             EDM(): 80 * u**7,
         }
         for schedule, sigma in expected.items():
-            assert float(schedule(t)[1]) == pytest.approx(float(sigma), rel=1e-12), schedule
+            assert float(schedule(t)[1]) == pytest.approx(float(sigma), rel=1e-12, abs=0), schedule
 
 
 @pytest.mark.parametrize("schedule", [ZERO, Cosine(), Flow()], ids=repr)
@@ -102,6 +102,10 @@ def test_zero_terminal_signal_is_exactly_zero(schedule):
     assert float(alpha) == 0
     assert float(sigma) == 1
     assert float(schedule.time(torch.inf)) == 1
+
+
+def test_more_noise_than_a_table_has_is_its_end():
+    assert STABLE.time(torch.tensor([20.0, 1e9, torch.inf])).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("schedule", [VPLinear(), Cosine(), STABLE], ids=repr)

@@ -31,6 +31,7 @@ def test_models_lists_built_in_ones_and_the_hub_s_cache(cli, home, model, monkey
     import huggingface_hub.constants
 
     import sfumato.provenance.models as here
+    import sfumato.zoo
 
     cache = home / "hub"
     snapshot = cache / "models--somebody--something" / "snapshots" / "abc"
@@ -44,6 +45,7 @@ def test_models_lists_built_in_ones_and_the_hub_s_cache(cli, home, model, monkey
     (zoo / "broken" / "model_index.json").write_text("{")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(here, "ZOO", zoo)
+    monkeypatch.setattr(sfumato.zoo, "ZOO", zoo)
     found = json.loads(cli("models", "--json").out)["models"]
     assert [(m["name"], m["origin"]) for m in found] == [("tiny", "built in"), ("somebody/something", "from the Hub")]
     assert found[0]["parameters"] == sum(part["parameters"] for part in found[0]["parts"].values()) > 0

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.model.load import ZOO
+from sfumato.zoo import ZOO
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

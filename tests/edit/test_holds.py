@@ -63,6 +63,13 @@ def test_a_soft_mask_blends():
     assert torch.equal(hold(x, zero, NOISE)[..., 5], x[..., 5])
 
 
+def test_a_broken_inside_does_not_leak():
+    x = torch.full(SHAPE, torch.nan)
+    held = Outside(MASK).bind(PICTURE, VPLinear())(x, torch.tensor(0.0, dtype=torch.float64), NOISE)
+    assert torch.equal(held[..., 3:], PICTURE[..., 3:])
+    assert held[..., :3].isnan().all()
+
+
 def test_it_may_hold_another_picture_and_a_mask_a_row():
     other = torch.full((1, 3, 6, 6), 0.25)
     masks = torch.stack([torch.zeros(1, 6, 6), torch.ones(1, 6, 6)])

@@ -7,7 +7,7 @@ import torch
 
 from sfumato.data import vignettes
 from sfumato.evaluate.attributes import drawn, score
-from sfumato.evaluate.judge import ZOO, Judge, augment, resized
+from sfumato.evaluate.judge import JUDGE, Judge, augment, resized
 from sfumato.evaluate.questions import questions
 from sfumato.picture import BadInput
 
@@ -108,10 +108,10 @@ def test_pictures_of_any_size_are_judged_at_64(size: tuple[int, int]):
     assert torch.allclose(resized(flat), torch.full((1, 3, 64, 64), 0.25))
 
 
-@pytest.mark.skipif(not (ZOO / "model.safetensors").is_file(), reason="the judge is not in this checkout")
+@pytest.mark.skipif(not (JUDGE / "model.safetensors").is_file(), reason="the judge is not in this checkout")
 def test_the_built_in_judge_reads_true_pictures_it_never_saw():
     """The ceiling of every attribute accuracy: measured on a world that nothing was trained on."""
-    assert (ZOO / "model.safetensors").stat().st_size < 16 << 20
+    assert (JUDGE / "model.safetensors").stat().st_size < 16 << 20
     asked = questions(60, 2_000_003, "seen") + questions(60, 2_000_003, "held-out")
     scores = score(asked, Judge.load().predict(drawn(asked, (64, 64))))
     assert scores.stated.value >= 0.95

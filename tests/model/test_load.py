@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import sfumato
-from sfumato.model.load import PARAMETERIZATIONS, _noise_schedule, built_ins, find
+from sfumato.model.load import PARAMETERIZATIONS, _noise_schedule, find
 from sfumato.picture import BadInput
+from sfumato.zoo import built_ins
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "configs"
 

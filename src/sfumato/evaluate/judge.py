@@ -16,10 +16,11 @@ import torch.nn.functional as nf
 from torch import Tensor, nn
 
 from sfumato.picture import BadInput
+from sfumato.zoo import ZOO
 
 SIZE = 64
 SMOOTHING = 0.05
-ZOO = Path(__file__).parent.parent / "zoo" / "judge"
+JUDGE = ZOO / "judge"
 Vocabulary = Mapping[str, Sequence[str]]
 
 
@@ -122,7 +123,7 @@ class Judge(nn.Module):
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
     @classmethod
-    def load(cls, folder: Path | str = ZOO) -> Judge:
+    def load(cls, folder: Path | str = JUDGE) -> Judge:
         """A judge that `save` wrote, the built-in one by default, ready to judge in float32. BadInput if unreadable."""
         from safetensors.torch import load_file
 

@@ -1,8 +1,8 @@
 """From a name and a recipe to pictures: spaces, stages, pipes, and how a recipe's elements become live parts."""
 
-from sfumato.model.load import built_ins, load
+from sfumato.model.load import load
 from sfumato.model.pipe import Pipe, Progress, Stage
 from sfumato.model.result import Result
 from sfumato.model.space import Latent, Pixel, Space
 
-__all__ = ["Latent", "Pipe", "Pixel", "Progress", "Result", "Space", "Stage", "built_ins", "load"]
+__all__ = ["Latent", "Pipe", "Pixel", "Progress", "Result", "Space", "Stage", "load"]

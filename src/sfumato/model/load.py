@@ -18,8 +18,8 @@ from sfumato.model.text import ClipText
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.schedule import Discrete
+from sfumato.zoo import INDEX, ZOO, built_ins
 
-ZOO = Path(__file__).parent.parent / "zoo"
 HUB_FILES = ["model_index.json", *(f"*/*.{kind}" for kind in ("json", "txt", "safetensors"))]
 HUB_VARIANTS = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]
 PARAMETERIZATIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
@@ -35,7 +35,7 @@ def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "
     Raises `BadInput`, in one sentence, when there is no such model or when its files can't be read.
     """
     folder = find(name)
-    index = _json(folder / "model_index.json")
+    index = _json(folder / INDEX)
     execute = engine_of(engine)
     load_part = _loader(folder, index, precision, device)
 
@@ -64,11 +64,11 @@ def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "
 
 def find(name: str | Path) -> Path:
     """The folder of a model; downloads it when `name` is a Hub id that is not in the cache yet."""
-    if (built_in := ZOO / str(name) / "model_index.json").is_file():
+    if (built_in := ZOO / str(name) / INDEX).is_file():
         return built_in.parent
     folder = Path(name)
     if folder.is_dir():
-        if not (folder / "model_index.json").is_file():
+        if not (folder / INDEX).is_file():
             raise BadInput(
                 f"{folder} is no model folder: it has no model_index.json; give a folder in Stable Diffusion's "
                 f"format, a Hub id (owner/name) or a built-in model ({', '.join(built_ins())})."
@@ -82,11 +82,6 @@ def find(name: str | Path) -> Path:
         f"There is no model called {str(name)!r}: it is no built-in model ({', '.join(built_ins())}), no folder, "
         "and no Hub id (owner/name)."
     )
-
-
-def built_ins() -> list[str]:
-    """Names of the models that come with the package."""
-    return sorted(path.parent.name for path in ZOO.glob("*/model_index.json"))
 
 
 def _from_hub(name: str) -> Path:

@@ -11,9 +11,8 @@ from typing import Any
 
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of, printable
+from sfumato.zoo import INDEX, ZOO, built_ins
 
-ZOO = Path(__file__).parent.parent / "zoo"
-INDEX = "model_index.json"
 _LONGEST_HEADER = 100 << 20
 
 
@@ -57,15 +56,10 @@ class ModelReport:
         return "\n".join(lines)
 
 
-def built_in_models() -> list[str]:
-    """Names of the models that come with the package."""
-    return sorted(path.parent.name for path in ZOO.glob(f"*/{INDEX}"))
-
-
 def known_models() -> list[ModelReport]:
     """Built-in models, then models in the Hub's local cache; nothing is fetched. Damaged folders are left out."""
     reports = []
-    for name in built_in_models():
+    for name in built_ins():
         reports.append(_reported(ZOO / name, name, "built in"))
     for folder in sorted(_hub_cache().glob("models--*--*")):
         index = max(folder.glob(f"snapshots/*/{INDEX}"), key=lambda path: path.stat().st_mtime, default=None)

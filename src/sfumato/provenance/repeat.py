@@ -13,8 +13,8 @@ from PIL import Image
 
 from sfumato.picture import BadInput, open_picture, pixels_hash, read_metadata
 from sfumato.picture.errors import name_of
-from sfumato.provenance.models import built_in_models
 from sfumato.recipe import Recipe
+from sfumato.zoo import built_ins
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _run(recipe: Recipe, on_step: Callable[[Any], None] | None) -> tuple[Image.I
 
 
 def _only_local(model: str, name: str) -> None:
-    if model not in built_in_models() and not Path(model).is_dir():
+    if model not in built_ins() and not Path(model).is_dir():
         raise BadInput(
             f"{name} was made with the model {model!r}, which is neither built in nor a folder here: "
             "say where it is with --model"
