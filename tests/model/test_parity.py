@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 import sfumato
-from sfumato.model.load import ZOO
 from sfumato.picture import BadInput
 from sfumato.recipe import ClassifierFree, Recipe
+from sfumato.zoo import ZOO
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_model import TINY, build
@@ -42,21 +42,23 @@ def ours(
     calls: list[torch.Tensor] = []
     network = pipe.stages[0].denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
     hook = network.register_forward_pre_hook(lambda _, args: calls.append(args[0].clone()))
-    options = {"sampler": "ddim", "steps": 20, "seed": 3, "count": 1} | changes
+    options = {"sampler": "ddim", "steps": 8, "seed": 3, "count": 1} | changes
     images = pipe(PROMPT, guidance=[ClassifierFree(guidance)], times=times, **options).images
     hook.remove()
     assert len(calls) == options["steps"], "one network call a step"
     return images, calls[0][: options["count"]]
 
 
-def theirs(folder: Path, latents: torch.Tensor, guidance: float = 5.0, **scheduler) -> list[Image.Image]:
+def theirs(
+    folder: Path, latents: torch.Tensor, guidance: float = 5.0, steps: int = 8, **scheduler
+) -> list[Image.Image]:
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, **scheduler)
     pipe.set_progress_bar_config(disable=True)
     prompts = [PROMPT] * len(latents)
-    return pipe(prompts, num_inference_steps=20, guidance_scale=guidance, latents=latents).images  # pyright: ignore[reportAttributeAccessIssue]
+    return pipe(prompts, num_inference_steps=steps, guidance_scale=guidance, latents=latents).images  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_ddim_gives_the_picture_of_stock_diffusers(tiny: Path):
@@ -91,8 +93,8 @@ def test_different_prompts_run_as_one_batch_and_give_the_pictures_they_give_alon
 
 @pytest.mark.skipif(not (ZOO / "mini" / "model_index.json").is_file(), reason="the miniature is not in this checkout")
 def test_the_miniature_gives_the_picture_of_stock_diffusers():
-    images, latents = ours(ZOO / "mini")
-    assert psnr(images[0], theirs(ZOO / "mini", latents)[0]) >= 40
+    images, latents = ours(ZOO / "mini", steps=20)
+    assert psnr(images[0], theirs(ZOO / "mini", latents, steps=20)[0]) >= 40
     assert np.asarray(images[0]).std() > 10, "a picture, not a grey sheet"
 
 
