@@ -19,7 +19,7 @@ from sfumato.picture import BadInput
 from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
 from sfumato.sample.dpmpp import DPMpp2M
-from sfumato.sample.euler import Euler
+from sfumato.sample.euler import Churn, Euler
 from sfumato.sample.heun import Heun
 from sfumato.sample.step import Denoise, Sampler, State, renoise
 
@@ -27,6 +27,7 @@ __all__ = [
     "DDIM",
     "DDPM",
     "SAMPLERS",
+    "Churn",
     "DPMpp2M",
     "Denoise",
     "Euler",
