@@ -54,24 +54,21 @@ def _cell(text: str, column: int) -> str:
 
 def sheet(part: Painted, count: int = 32, columns: int = 8, side: int = 160) -> Image.Image:
     """The first `count` pictures of a split over their captions; what the judge does not find is named in red."""
-    font = ImageFont.load_default(11)
-    line, lines, gap = 13, 7, 10
-    shown = list(zip(part.questions, part.images, part.verdicts, strict=True))[:count]
+    font, line, gap = ImageFont.load_default(11), 13, 10
+    shown = []
+    for question, image, verdict in list(zip(part.questions, part.images, part.verdicts, strict=True))[:count]:
+        missed = [f"{name}: {verdict[name]}" for name, value in question.wanted.items() if verdict[name] != value]
+        texts = [(text, "black") for text in wrap(question.caption, font, side)]
+        shown.append((image, texts + [(text, "firebrick") for text in missed]))
     columns = min(columns, len(shown))
-    width, height = side + gap, side + lines * line + gap
+    width, height = side + gap, side + gap + line * max(len(texts) for _, texts in shown)
     page = Image.new("RGB", (columns * width + gap, -(-len(shown) // columns) * height + gap), "white")
     pen = ImageDraw.Draw(page)
-    for n, (question, image, verdict) in enumerate(shown):
+    for n, (image, texts) in enumerate(shown):
         x, y = gap + n % columns * width, gap + n // columns * height
         page.paste(image.resize((side, side), Image.Resampling.BICUBIC), (x, y))
-        missed = [f"{name}: {verdict[name]}" for name, value in question.wanted.items() if verdict[name] != value]
-        y += side + 3
-        for text, colour in [
-            *((t, "black") for t in wrap(question.caption, font, side)),
-            *((t, "firebrick") for t in missed),
-        ][:lines]:
-            pen.text((x, y), text, fill=colour, font=font)
-            y += line
+        for i, (text, colour) in enumerate(texts):
+            pen.text((x, y + side + 3 + i * line), text, fill=colour, font=font)
     return page
 
 
