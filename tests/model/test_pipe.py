@@ -69,6 +69,13 @@ def test_strength_zero_is_the_identity(pipe, picture):
     assert array(pipe("anything", start=SDEdit(picture, 0.0)).image).tolist() == array(picture).tolist()
 
 
+def test_strength_zero_keeps_the_start_inside_the_mask_and_the_held_picture_outside(pipe, picture):
+    other = Image.new("RGB", picture.size, "white")
+    out = array(pipe("anything", start=SDEdit(picture, 0.0), hold=Outside(circle(), other)).image)
+    inside = np.asarray(circle())[..., None] == 255
+    assert (out == np.where(inside, array(picture), array(other))).all()
+
+
 def test_strength_one_forgets_the_picture(pipe, picture):
     other = Image.new("RGB", picture.size, "white")
     a, b = (pipe("a boat", start=SDEdit(p, 1.0), steps=4).image for p in (picture, other))
@@ -140,12 +147,12 @@ def test_a_negative_prompt_replaces_the_unconditional_branch(pipe):
 
 def test_steps_tells_of_its_progress_and_the_last_one_brings_the_result(pipe):
     recipe = Recipe("a boat", model=pipe.name, steps=3)
-    steps = list(pipe.steps([recipe, replace(recipe, seed=1), replace(recipe, prompt="a hat")]))
+    steps = list(pipe.steps([recipe, replace(recipe, seed=1, prompt="rain"), replace(recipe, sampler="ddim")]))
     assert [s.index for s in steps] == [1, 2, 3, 4, 5, 6, 6]
     assert {s.total for s in steps} == {6}
     assert [s.result is None for s in steps] == [True] * 6 + [False]
     assert [len(s.preview()) for s in steps] == [2, 2, 2, 1, 1, 1, 3]
-    assert steps[-1].result.recipes[2].prompt == "a hat"
+    assert [r.prompt for r in steps[-1].result.recipes] == ["a boat", "rain", "a boat"]
 
 
 def test_the_recipe_in_the_result_is_resolved_and_makes_the_picture_again(pipe, picture):

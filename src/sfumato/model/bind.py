@@ -34,6 +34,23 @@ GUIDANCES: dict[type, Callable[[Any], Guidance]] = {
 }
 
 
+@dataclass(frozen=True)
+class Given:
+    """The pictures that a recipe names, at the run's size: what is started from, what is held, and the mask."""
+
+    start: Image.Image | None
+    held: Image.Image | None
+    mask: Image.Image | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, size: tuple[int, int]) -> Given:
+        start = _sized(fetch(recipe.start.picture), size) if isinstance(recipe.start, spec.SDEdit) else None
+        if recipe.hold is None:
+            return cls(start, None, None)
+        held = start if recipe.hold.picture is None else _sized(fetch(recipe.hold.picture), size)
+        return cls(start, held, _sized(fetch(recipe.hold.mask).convert("L"), size))
+
+
 @dataclass
 class Run:
     """One batch on its way: recipes that differ in seed and words alone."""
@@ -43,8 +60,7 @@ class Run:
     rows: int
     times: Tensor
     walk: Callable[[], Iterator[Step]]
-    picture: Image.Image | None  # what is edited or held, at the run's size
-    mask: Image.Image | None
+    given: Given
     x: Tensor | None = None
 
     @property
@@ -65,14 +81,17 @@ class Run:
         return partial(self._pictures, x)
 
     def finish(self) -> list[Image.Image]:
-        """The pictures: decoded, and pasted into the held picture. At strength 0, the picture itself."""
-        if self.x is None:
-            assert self.picture is not None
-            return [self.picture] * self.rows
-        pictures = self._pictures(self.x)
-        if self.mask is None or self.recipe.composite == "none":
+        """The pictures: decoded (at strength 0 the start's own, which nothing touched), pasted into the held one."""
+        given = self.given
+        if self.x is not None:
+            pictures = self._pictures(self.x)
+        elif given.start is not None:
+            pictures = [given.start] * self.rows
+        else:
+            raise ValueError("The run has not been walked: iterate over its trajectory first.")
+        if given.mask is None or self.recipe.composite == "none":
             return pictures
-        original, mask = np.asarray(self.picture), np.asarray(self.mask)
+        original, mask = np.asarray(given.held), np.asarray(given.mask)
         return [Image.fromarray(paste(original, np.asarray(picture), mask)) for picture in pictures]
 
     def _pictures(self, x: Tensor) -> list[Image.Image]:
@@ -85,36 +104,27 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
     space, schedule = stage.space, stage.denoiser.schedule
 
-    picture, mask = _given(recipe, size)
+    given = Given.of(recipe, size)
     held = None
     like = torch.zeros(rows, space.channels, size[1] // space.factor, size[0] // space.factor)
-    if isinstance(recipe.start, spec.SDEdit):
-        start = SDEdit(_encoded(space, _sized(fetch(recipe.start.picture), size), rows), recipe.start.strength)
+    if isinstance(recipe.start, spec.SDEdit) and given.start is not None:
+        start = SDEdit(_encoded(space, given.start, rows), recipe.start.strength)
     else:
         start = NoiseStart(like)
-    if picture is not None and mask is not None:
-        hold = Outside(_cells(mask_to_tensor(mask), space.factor))
-        held = hold.bind(_encoded(space, picture, rows), schedule)
+    if given.held is not None and given.mask is not None:
+        hold = Outside(_cells(mask_to_tensor(given.mask), space.factor))
+        held = hold.bind(_encoded(space, given.held, rows), schedule)
 
     guided = Guided(stage.denoiser, [GUIDANCES[type(g)](g) for g in recipe.guidance])
     denoise = bind_condition(guided, stage.encode(recipes))
     noise = KeyedNoise([r.seed for r in recipes])
     x, times = start(denoise, lambda t0: grid(recipe.times, recipe.steps, schedule, t0), noise)
     walk = partial(trajectory, denoise, _sampler(recipe.sampler), x, times, noise, held)
-    return Run(stage, recipe, rows, times, walk, picture, mask)
+    return Run(stage, recipe, rows, times, walk, given)
 
 
 def _sampler(element: str | spec.DDIM) -> Sampler:
     return sampler(element) if isinstance(element, str) else sampler(element.kind, eta=element.eta)
-
-
-def _given(recipe: Recipe, size: tuple[int, int]) -> tuple[Image.Image | None, Image.Image | None]:
-    """The picture that is held (else the one started from) and the mask, at the run's size."""
-    start = recipe.start.picture if isinstance(recipe.start, spec.SDEdit) else None
-    held = start if recipe.hold is None else recipe.hold.picture or start
-    picture = None if held is None else _sized(fetch(held), size)
-    mask = None if recipe.hold is None else _sized(fetch(recipe.hold.mask).convert("L"), size)
-    return picture, mask
 
 
 def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
