@@ -154,7 +154,8 @@ class DiffusionTask(Task):
 
     def grids(self) -> dict[str, np.ndarray]:
         p = self.recipe.preview
-        pictures = self.draw(list(p.prompts), p.each, p.steps, p.guidance, p.seed)
+        with self.place.autocast():
+            pictures = self.draw(list(p.prompts), p.each, p.steps, p.guidance, p.seed)
         return {"samples": report.grid(to_pixels(pictures), 2 * p.each, zoom=2)}
 
     def finish(self, export: Path) -> dict[str, float]:
