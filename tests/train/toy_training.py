@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from pathlib import Path
@@ -70,3 +71,5 @@ if __name__ == "__main__":
     run.restore()
     print("begins", run.step, flush=True)
     run.run()
+    weights = b"".join(w.detach().numpy().tobytes() for w in run.network.parameters())
+    print("weights", hashlib.sha256(weights).hexdigest(), flush=True)

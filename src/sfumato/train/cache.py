@@ -39,15 +39,14 @@ def arrays(
 
 
 def _fill(home: Path, title: str, shapes: dict, compute: Callable, n: int, chunk: int) -> None:
-    maps, journal = {}, home / "done"
-    done = {int(line) for line in journal.read_text().split()} if journal.exists() else set()
-    for name, (shape, dtype) in shapes.items():
-        path = home / f"{name}.npy"
-        fresh = not (path.exists() and done)
-        mode = "w+" if fresh else "r+"
-        maps[name] = (
-            np.lib.format.open_memmap(path, mode, dtype, (n, *shape)) if fresh else np.load(path, mmap_mode=mode)
-        )
+    journal, paths = home / "done", {name: home / f"{name}.npy" for name in shapes}
+    done = _done(journal) if all(path.exists() for path in paths.values()) else set()
+    if not done:
+        journal.unlink(missing_ok=True)
+        for name, (shape, dtype) in shapes.items():
+            np.lib.format.open_memmap(paths[name], "w+", dtype, (n, *shape)).flush()
+            _reserve(paths[name])
+    maps = {name: np.load(path, mmap_mode="r+") for name, path in paths.items()}
     spans = [(i, min(i + chunk, n)) for i in range(0, n, chunk) if i not in done]
     with report.progress(title, n, n - sum(b - a for a, b in spans)) as advance, journal.open("a") as log:
         for start, rows in compute(spans):
@@ -59,6 +58,19 @@ def _fill(home: Path, title: str, shapes: dict, compute: Callable, n: int, chunk
             log.flush()
             os.fsync(log.fileno())
             advance(stop - start)
+
+
+def _done(journal: Path) -> set[int]:
+    """Where the finished chunks begin; a last line without its end was being written when the process died."""
+    text = journal.read_text() if journal.exists() else ""
+    return {int(line) for line in text[: text.rfind("\n") + 1].split()}
+
+
+def _reserve(path: Path) -> None:
+    """Take the room on the disk now: a full disk is an OSError here, but kills the process inside a memory map."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def lines(folder: Path, title: str, key: str, compute: Callable[[], Iterator[object]]) -> list:

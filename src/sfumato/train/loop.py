@@ -100,10 +100,12 @@ class Loop:
         self.ema.load(state.ema)
         self.optimizer.load_state_dict(state.optimizer)
         self.step, self.seconds = state.step, float(state.info["seconds"])
+        if state.info.get("inputs") != self.task.inputs() and self.main:
+            report.say("the pictures or the parts that this run began with have changed: it goes on with the new ones")
         return True
 
     def state(self) -> checkpoint.State:
-        info = {"seconds": self.seconds, "torch": torch.__version__}
+        info = {"seconds": self.seconds, "torch": torch.__version__, "inputs": self.task.inputs()}
         optimizer = self.optimizer.state_dict()
         return checkpoint.State(self.step, self.network.state_dict(), self.ema.state(), optimizer, info)
 
@@ -162,15 +164,17 @@ class Loop:
         """Train to the end, export, and answer the figures. Raises Stopped after SIGINT or SIGTERM, or on NaN."""
         recipe, every = self.recipe, self.recipe.every
         journal = report.Journal(self.folder, self.step) if self.main else None
-        with _signals() as caught, report.progress(recipe.name, recipe.steps, self.step) as bar:
+        with _signals() as caught, report.progress(recipe.name, recipe.steps, self.step, self.main) as bar:
             if self.step == 0:
                 self.sample(journal)
+            before = time.monotonic()
             while self.done < 1:
                 start = time.monotonic()
                 logs = self.advance()
-                took = time.monotonic() - start
-                self._clock(took)
-                images = recipe.batch * recipe.optimizer.accumulate * self.machine.num_processes / took
+                now = time.monotonic()
+                self._clock(now - before)
+                before = now
+                images = recipe.batch * recipe.optimizer.accumulate * self.machine.num_processes / (now - start)
                 bar(1, f"loss {logs['loss']:.4f} {images:.0f} img/s {self.done:.0%}")
                 if journal and self.step % every.log == 0:
                     journal.scalars(self.step, {**logs, "images_per_second": images, "done": self.done})

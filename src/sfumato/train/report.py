@@ -19,8 +19,11 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
+def progress(title: str, total: int, done: int = 0, shown: bool = True) -> Iterator[Callable[..., None]]:
     """A bar with the time left on a terminal; elsewhere a line every half minute. Call `advance(n, note)`."""
+    if not shown:
+        yield lambda n=1, note="": None
+        return
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

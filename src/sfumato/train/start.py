@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 import time
 from pathlib import Path
 
 import torch
-import yaml
 
 from sfumato.picture import BadInput
 
@@ -15,6 +16,8 @@ from . import checkpoint, keyed, report
 from . import recipe as r
 from .loop import Loop, Stopped, accelerator
 from .tasks import Place, build
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, overrides: list[str]) -> None:
@@ -24,17 +27,28 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
         estimate(recipe)
         return
     folder = out or Path("runs") / recipe.name
-    _settle(recipe, folder, resume)
-    loop = _loop(recipe, folder)
-    if loop.restore():
-        report.say(f"{recipe.name}: going on from step {loop.step} in {folder}")
     try:
+        _settle(recipe, folder, resume)
+        loop = _loop(recipe, folder)
+        if loop.restore() and loop.main:
+            report.say(f"{recipe.name}: going on from step {loop.step} in {folder}")
         figures = loop.run()
     except Stopped as stop:
-        report.say(str(stop))
+        if not os.environ.get("RANK", "0").strip("0"):
+            report.say(str(stop))
         raise
-    shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-    report.say(f"{recipe.name}: done after {loop.step} steps, exported to {folder / 'export'}; {shown}")
+    except KeyboardInterrupt:
+        report.say(f"{recipe.name}: stopped; what was computed is kept: the same command goes on")
+        raise Stopped("interrupted", 130) from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        sentence = f"{recipe.name}: stopped, there is no room left for {folder} ({error.strerror})"
+        report.say(f"{sentence}; make room and start the same command again")
+        raise Stopped(sentence, 1) from error
+    if loop.main:
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        report.say(f"{recipe.name}: done after {loop.step} steps, exported to {folder / 'export'}; {shown}")
 
 
 def _loop(recipe: r.Common, folder: Path) -> Loop:
@@ -48,22 +62,22 @@ def _loop(recipe: r.Common, folder: Path) -> Loop:
 
 def _settle(recipe: r.Common, folder: Path, resume: bool) -> None:
     """Refuse to mix two runs in one folder; keep the resolved recipe beside what it makes."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(
-            f"the run folder {folder} can't be made ({error.strerror}): choose another with --out"
-        ) from error
     kept, there = folder / "recipe.yaml", checkpoint.newest(folder / "checkpoints")
     if there is not None:
         if not resume:
             raise BadInput(f"{folder} holds a run at {there.name}: let it resume, or choose another folder with --out")
-        old = r.validate(yaml.safe_load(kept.read_text(encoding="utf-8")), str(kept))
+        old = r.load(kept) if kept.is_file() else recipe
         if changed := r.differences(old, recipe):
             raise BadInput(
                 f"{folder} holds a run of another recipe (different: {', '.join(changed)}): choose another --out"
             )
-    kept.write_text(r.resolved(recipe), encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        kept.write_text(r.resolved(recipe), encoding="utf-8")
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise BadInput(f"the folder {folder} can't be written ({error.strerror}): choose another with --out") from error
 
 
 def estimate(recipe: r.Common, steps: int = 4) -> None:

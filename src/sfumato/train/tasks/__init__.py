@@ -47,6 +47,10 @@ class Task(nn.Module, ABC):
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """A scalar loss; all that is random comes from `generator` or from a key made of (seed, step, index)."""
 
+    def inputs(self) -> str:
+        """A hash of the pictures and the parts that it is trained on; a resumed run says when they have changed."""
+        return ""
+
     def grids(self) -> dict[str, np.ndarray]:
         """Sample grids by name, uint8 (H, W, 3)."""
         return {}

@@ -98,6 +98,9 @@ class AutoencoderTask(Task):
     def __len__(self) -> int:
         return len(self.train_set)
 
+    def inputs(self) -> str:
+        return self.train_set.key
+
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         weights = self.recipe.loss
         x = self.train_set.batch(indices).to(self.place.device)

@@ -72,6 +72,9 @@ class ClipTask(Task):
     def __len__(self) -> int:
         return len(self.train_set)
 
+    def inputs(self) -> str:
+        return self.train_set.key
+
     def _ids(self, source: Source) -> Tensor:
         """Token ids of the first paraphrases of every picture, (N, P, L); a picture with fewer repeats its own."""
         p = self.recipe.paraphrases

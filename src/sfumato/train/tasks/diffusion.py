@@ -105,6 +105,7 @@ class DiffusionTask(Task):
         self.latents = latents(source, vae, self.folders["vae"], place)
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
+        self.key = r.digest(source.key, key, fingerprint(self.folders["vae"]))
         self.captions = Captions(source.captions, recipe.paraphrases, encoder, tokenizer, key, place)
         channels, size = self.latents.shape[1:3]
         self.network = unet(recipe.network, size, channels, encoder.config.hidden_size)
@@ -114,6 +115,9 @@ class DiffusionTask(Task):
 
     def __len__(self) -> int:
         return len(self.latents)
+
+    def inputs(self) -> str:
+        return self.key
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """E |F - F*|^2, each caption replaced by the empty one with probability `dropout` (Ho and Salimans 2022)."""

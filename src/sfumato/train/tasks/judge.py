@@ -33,6 +33,9 @@ class JudgeTask(Task):
     def __len__(self) -> int:
         return len(self.train_set)
 
+    def inputs(self) -> str:
+        return self.train_set.key
+
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         pictures, targets = self.train_set.batch(indices), self.targets[torch.as_tensor(indices)]
         return self.network.loss(pictures.to(self.place.device), targets.to(self.place.device), generator), {}
