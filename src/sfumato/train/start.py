@@ -6,6 +6,7 @@ import errno
 import os
 import tempfile
 import time
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -82,7 +83,8 @@ def _settle(recipe: r.Common, folder: Path, resume: bool) -> None:
 
 def estimate(recipe: r.Common, steps: int = 4) -> None:
     """Print the resolved recipe, parameter counts, steps, pictures, and the time that a few timed steps promise."""
-    small = _small(recipe)
+    ready = _with_parts(recipe)
+    small = _small(ready)
     with tempfile.TemporaryDirectory() as folder:
         loop = _loop(small, Path(folder) / "run")
         times = []
@@ -95,10 +97,20 @@ def estimate(recipe: r.Common, steps: int = 4) -> None:
     pictures = recipe.steps * recipe.batch * recipe.optimizer.accumulate
     minutes = recipe.steps * second / 60
     print(r.resolved(recipe).rstrip())
+    if ready is not recipe:
+        print("# its parts aren't trained yet: measured with those of the built-in miniature")
     print(f"# parameters: {parameters:,}")
     print(f"# steps: {recipe.steps:,} of {recipe.batch * recipe.optimizer.accumulate} pictures: {pictures:,} pictures")
     clock = f", ended by the clock after {recipe.minutes:g}" if recipe.minutes and recipe.minutes < minutes else ""
     print(f"# time: about {minutes:.1f} minutes at {second:.3f} s a step on {loop.machine.device}{clock}")
+
+
+def _with_parts(recipe: r.Common) -> r.Common:
+    """For an estimate, the built-in miniature's autoencoder and text encoder stand in for those not trained yet."""
+    if not isinstance(recipe, r.Diffusion) or (recipe.autoencoder.exists() and recipe.text_encoder.exists()):
+        return recipe
+    mini = Path(str(resources.files("sfumato.zoo") / "mini"))
+    return recipe.model_copy(update={"autoencoder": mini, "text_encoder": mini}) if mini.is_dir() else recipe
 
 
 def _small(recipe: r.Common) -> r.Common:

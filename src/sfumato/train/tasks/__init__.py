@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,14 @@ def build(recipe: r.Common, place: Place) -> Task:
 
             return JudgeTask(recipe, place)
     raise TypeError(f"no task for {type(recipe).__name__}")
+
+
+def hush(*libraries: str) -> None:
+    """diffusers and transformers tell of every file that they read; a run says itself what matters."""
+    for library in libraries:
+        logging = import_module(f"{library}.utils.logging")
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
 
 
 def to_pixels(x: Tensor) -> np.ndarray:

@@ -18,7 +18,7 @@ from .. import recipe as r
 from .. import report
 from ..encodings import part
 from ..source import open_sources
-from . import DTYPES, SHARD, Place, Task, to_pixels
+from . import DTYPES, SHARD, Place, Task, hush, to_pixels
 
 
 def kl_network(shape: r.KLNetwork, size: int) -> Any:
@@ -76,6 +76,7 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 class AutoencoderTask(Task):
     def __init__(self, recipe: r.Autoencoder, place: Place):
         super().__init__()
+        hush("diffusers")
         self.recipe, self.place = recipe, place
         self.train_set, self.test_set = open_sources(recipe.data, recipe.held_back, place.cache, recipe.workers)
         self.network = kl_network(recipe.network, recipe.data.size)

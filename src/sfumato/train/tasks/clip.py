@@ -16,7 +16,7 @@ from .. import keyed, report
 from .. import recipe as r
 from ..source import Source, open_sources
 from ..tokens import encode, save_tokenizer, train_tokenizer
-from . import DTYPES, SHARD, Place, Task
+from . import DTYPES, SHARD, Place, Task, hush
 
 
 def clip_network(shape: r.ClipNetwork, tokenizer: Any, size: int) -> Any:
@@ -61,6 +61,7 @@ def info_nce(image: Tensor, text: Tensor, scale: Tensor, same: Tensor) -> Tensor
 class ClipTask(Task):
     def __init__(self, recipe: r.Clip, place: Place):
         super().__init__()
+        hush("transformers")
         self.recipe, self.place = recipe, place
         shape = recipe.network
         self.train_set, self.test_set = open_sources(recipe.data, recipe.held_back, place.cache, recipe.workers)

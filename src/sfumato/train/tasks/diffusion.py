@@ -22,7 +22,7 @@ from .. import recipe as r
 from ..encodings import Captions, fingerprint, latents, part
 from ..objective import Objective
 from ..source import open_sources
-from . import DTYPES, SHARD, Place, Task, to_pixels
+from . import DTYPES, SHARD, Place, Task, hush, to_pixels
 
 
 def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int) -> Any:
@@ -89,6 +89,7 @@ class DiffusionTask(Task):
         from transformers import CLIPTextModel, CLIPTokenizer
 
         super().__init__()
+        hush("diffusers", "transformers")
         self.recipe, self.place = recipe, place
         self.folders = {
             "vae": part(recipe.autoencoder, "vae", "mini-autoencoder"),
