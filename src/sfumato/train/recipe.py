@@ -8,263 +8,72 @@ import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError
 
 from sfumato.picture import BadInput
 
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A part of a recipe; refuses a key that it doesn't know and names the nearest one that it does."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            for key in values:
-                if key not in cls.model_fields:
-                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
-                    hint = f"did you mean '{near[0]}'?" if near else f"accepted are {', '.join(cls.model_fields)}"
-                    raise ValueError(f"unknown key '{key}': {hint}")
-        return values
-
-
-class Vignettes(Section):
-    """Pictures drawn by the built-in world: indices [first, first + count) of the world `seed`."""
-
-    kind: Literal["vignettes"] = "vignettes"
-    seed: Count = 0
-    first: Count = 0
-    count: Positive = 20_000
-    size: Annotated[int, Field(ge=16, le=1024)] = 64
-    split: Literal["seen", "held-out", "any"] = "seen"
-
-
-class Folder(Section):
-    """Pictures of a folder with captions from metadata.jsonl (key `text`) or from a .txt file beside each."""
-
-    kind: Literal["folder"]
-    path: Path
-    size: Annotated[int, Field(ge=16, le=1024)] = 64
-    text: str = "text"
-
-
-Data = Annotated[Vignettes | Folder, Field(discriminator="kind")]
-
-
-class Optimizer(Section):
-    """AdamW (Loshchilov and Hutter 2019) with warm-up, then a constant or a cosine learning rate."""
-
-    lr: Rate = 1e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup: Count = 100
-    final: Fraction = 0.0
-    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    clip: Rate = 1.0
-    accumulate: Positive = 1
-
-
-class Ema(Section):
-    """Exponential moving average of the weights; `decay` 0 keeps the weights themselves."""
-
-    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
-
-
-class Every(Section):
-    """Intervals in steps: scalars, sample grids, checkpoints."""
-
-    log: Positive = 10
-    sample: Positive = 1000
-    save: Positive = 500
-
-
-class Common(Section):
-    """What every task has in common."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
-    data: Data = Vignettes()
-    seed: Count = 0
-    steps: Positive = 1000
-    minutes: Annotated[float, Field(gt=0)] | None = None
-    batch: Positive = 16
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: Positive | None = None
-    workers: Positive = 2
-    optimizer: Optimizer = Optimizer()
-    ema: Ema = Ema()
-    every: Every = Every()
-    keep: Positive = 2
-
-    @model_validator(mode="before")
-    @classmethod
-    def _vignettes_unless_said(cls, values: Any) -> Any:
-        data = values.get("data") if isinstance(values, dict) else None
-        return {**values, "data": {"kind": "vignettes", **data}} if isinstance(data, dict) else values
-
-
-class KLNetwork(Section):
-    """Shape of diffusers' AutoencoderKL; the downsampling factor is 2 ** (len(channels) - 1)."""
-
-    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 64, 96)
-    layers: Positive = 1
-    latent_channels: Positive = 4
-    groups: Positive = 16
-    attention: bool = False
-
-    @model_validator(mode="after")
-    def _divides(self) -> KLNetwork:
-        for c in self.channels:
-            if c % self.groups:
-                raise ValueError(f"channels {c} can't be split into {self.groups} groups: choose a multiple")
-        return self
-
-
-class KLLoss(Section):
-    """Weights of the autoencoder's terms: L1 is 1; the others are relative to it."""
-
-    gradient: Annotated[float, Field(ge=0)] = 1.0
-    pyramid: Annotated[float, Field(ge=0)] = 0.5
-    ssim: Annotated[float, Field(ge=0)] = 0.0
-    kl: Annotated[float, Field(ge=0)] = 1e-6
-
-
-class Autoencoder(Common):
-    """`begin` goes on from a trained autoencoder; `decoder_only` keeps its encoder, and so its latents, as they are."""
-
-    task: Literal["autoencoder"]
-    network: KLNetwork = KLNetwork()
-    loss: KLLoss = KLLoss()
-    held_back: Positive = 256
-    begin: Path | None = None
-    decoder_only: bool = False
-    export: Literal["float32", "bfloat16", "float16"] = "float32"
-
-    @model_validator(mode="after")
-    def _begins(self) -> Autoencoder:
-        if self.decoder_only and self.begin is None:
-            raise ValueError("decoder_only needs 'begin': the folder of the autoencoder whose encoder is kept")
-        return self
-
-
-class Tower(Section):
-    width: Positive = 192
-    layers: Positive = 4
-    heads: Positive = 4
-
-    @model_validator(mode="after")
-    def _divides(self) -> Tower:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} can't be split into {self.heads} heads: choose a multiple")
-        return self
-
-
-class ClipNetwork(Section):
-    text: Tower = Tower()
-    image: Tower = Tower()
-    patch: Positive = 8
-    projection: Positive = 128
-    length: Annotated[int, Field(ge=8, le=77)] = 48
-    vocabulary: Annotated[int, Field(ge=600)] = 2048
-
-
-class Clip(Common):
-    task: Literal["clip"]
-    network: ClipNetwork = ClipNetwork()
-    paraphrases: Positive = 4
-    held_back: Positive = 512
-    export: Literal["float32", "bfloat16", "float16"] = "float32"
-
-
-class UNet(Section):
-    """Shape of diffusers' UNet2DConditionModel, level by level: channels, whether it looks at the text, heads."""
-
-    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 112, 192)
-    attention: tuple[bool, ...] = (False, True, True)
-    heads: tuple[Positive, ...] = (1, 2, 3)
-    layers: Positive = 1
-    groups: Positive = 16
-
-    @model_validator(mode="after")
-    def _fits(self) -> UNet:
-        if not len(self.attention) == len(self.heads) == len(self.channels):
-            raise ValueError("channels, attention and heads need one entry for each level")
-        for c, heads in zip(self.channels, self.heads, strict=True):
-            if c % self.groups or c % heads:
-                raise ValueError(f"channels {c} must be a multiple of groups and of heads")
-        return self
-
-
-class Uniform(Section):
-    kind: Literal["uniform"] = "uniform"
-
-
-class MinSNR(Section):
-    kind: Literal["min-snr"]
-    gamma: Rate = 5.0
-
-
-class Sigmoid(Section):
-    kind: Literal["sigmoid"]
-    bias: float = -1.0
-
-
-class LogitNormal(Section):
-    kind: Literal["logit-normal"]
-    mean: float = 0.0
-    std: Rate = 1.0
-
-
-class Table(Section):
-    """An index of the discrete table, uniformly: what a network of Stable Diffusion's kind is trained with."""
-
-    kind: Literal["table"] = "table"
-
-
-class Objective(Section):
-    parameterization: Literal["eps", "x0", "v"] = "v"
-    weighting: Annotated[Uniform | MinSNR | Sigmoid, Field(discriminator="kind")] = MinSNR(kind="min-snr")
-    times: Annotated[Uniform | LogitNormal | Table, Field(discriminator="kind")] = Table()
-    schedule: Literal["squaredcos_cap_v2", "scaled_linear", "linear"] = "squaredcos_cap_v2"
-    table: Positive = 1000
-
-
-class Preview(Section):
-    """What a sample grid draws: DDIM on fixed prompts and fixed noise."""
-
-    prompts: Annotated[tuple[str, ...], Field(min_length=1)] = ("a painting of a woman in a red jacket",)
-    each: Positive = 4
-    steps: Positive = 20
-    guidance: Annotated[float, Field(ge=0)] = 4.0
-    seed: Count = 0
-
-
-class Diffusion(Common):
-    task: Literal["diffusion"]
-    autoencoder: Path = Path("runs/mini-autoencoder/export/vae")
-    text_encoder: Path = Path("runs/mini-clip/export")
-    network: UNet = UNet()
-    objective: Objective = Objective()
-    dropout: Fraction = 0.1
-    paraphrases: Positive = 3
-    preview: Preview = Preview()
-    export: Literal["float32", "bfloat16", "float16"] = "float16"
-
-
-class JudgeTask(Common):
-    task: Literal["judge"]
-    held_back: Positive = 512
-    export: Literal["float32", "bfloat16", "float16"] = "float32"
-
+from .sections import (
+    Autoencoder,
+    Clip,
+    ClipNetwork,
+    Common,
+    Diffusion,
+    Ema,
+    Every,
+    Folder,
+    JudgeTask,
+    KLLoss,
+    KLNetwork,
+    LogitNormal,
+    MinSNR,
+    Objective,
+    Optimizer,
+    Preview,
+    Section,
+    Sigmoid,
+    Table,
+    Tower,
+    UNet,
+    Uniform,
+    Vignettes,
+)
+
+__all__ = [
+    "Autoencoder",
+    "Clip",
+    "ClipNetwork",
+    "Common",
+    "Diffusion",
+    "Ema",
+    "Every",
+    "Folder",
+    "JudgeTask",
+    "KLLoss",
+    "KLNetwork",
+    "LogitNormal",
+    "MinSNR",
+    "Objective",
+    "Optimizer",
+    "Preview",
+    "Recipe",
+    "Section",
+    "Sigmoid",
+    "Table",
+    "Tower",
+    "UNet",
+    "Uniform",
+    "Vignettes",
+    "differences",
+    "digest",
+    "find",
+    "load",
+    "resolved",
+    "shipped",
+    "validate",
+]
 
 Recipe = Annotated[Autoencoder | Clip | Diffusion | JudgeTask, Field(discriminator="task")]
 _ADAPTER: TypeAdapter[Autoencoder | Clip | Diffusion | JudgeTask] = TypeAdapter(Recipe)
