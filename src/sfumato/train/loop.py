@@ -212,8 +212,10 @@ class Loop:
             return {}
         with self.averaged():
             figures = self.task.finish(self.folder / "export")
-        told = {"steps": self.step, "pictures": self.step * self.recipe.batch * self.recipe.optimizer.accumulate}
-        told |= {"hours": self.seconds / 3600, "threads": torch.get_num_threads()}
+        processes = self.machine.num_processes
+        pictures = self.step * self.recipe.batch * self.recipe.optimizer.accumulate * processes
+        told = {"steps": self.step, "pictures": pictures, "hours": self.seconds / 3600}
+        told |= {"processes": processes, "threads": torch.get_num_threads()}
         (self.folder / "figures.json").write_text(json.dumps({**told, **figures}, indent=1))
         return figures
 

@@ -82,7 +82,7 @@ class Every(Section):
 
 
 class Common(Section):
-    """What every task has in common."""
+    """What every task has in common. `batch` is that of one process; `minutes` ends a run by the clock if sooner."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
     data: Data = Vignettes()
