@@ -2,7 +2,7 @@
 
     python examples/demo.py                 # writes out/demo.png
 
-Row 1 is the sketch and strengths t0 = 0 ... 1 at guidance 5; row 2 is the guidance scale 1 ... 40 at strength 0.6.
+Row 1 is the sketch and strengths t0 = 0 ... 1 at guidance 5; row 2 is the guidance scale 1 ... 40 at strength 0.8.
 The same noise is used everywhere, so that a column differs from its neighbour by one number alone.
 """
 
@@ -37,7 +37,7 @@ def main(out: Path) -> None:
     print(out)
 
 
-def paint(pipe: sfumato.Pipe, sketch: Path, strength: float = 0.6, scale: float = 5.0) -> Image.Image:
+def paint(pipe: sfumato.Pipe, sketch: Path, strength: float = 0.8, scale: float = 5.0) -> Image.Image:
     return pipe(PROMPT, start=SDEdit(sketch, strength), guidance=[ClassifierFree(scale)], seed=SEED).image
 
 
