@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sfumato.picture import BadInput
@@ -12,6 +12,8 @@ SCHEDULES = [STABLE, Discrete.named(zero_terminal=True), VPLinear(), Cosine(), V
 
 
 @settings(max_examples=200, deadline=None)
+@example(name="karras", schedule=Cosine(), steps=10, start=1 - 2**-53)
+@example(name="log-snr", schedule=Flow(), steps=10, start=1 - 2**-53)
 @given(
     name=st.sampled_from(list(GRIDS)),
     schedule=st.sampled_from(SCHEDULES),

@@ -136,10 +136,10 @@ def _in_kappa(
     unwarp: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """n knots equally spaced in warp(kappa) between start and schedule.last, then 0; start itself is kept exact."""
-    ends = torch.tensor([start, min(schedule.last, start / 2)], dtype=torch.float64)
-    alpha, sigma = schedule(ends)
-    if alpha[0] == 0:  # kappa is infinite there: the grid is spaced from a hair below
-        alpha, sigma = schedule(ends * torch.tensor([1 - schedule.last, 1.0], dtype=torch.float64))
+    first = start
+    if schedule(1.0)[0] == 0:  # kappa is infinite there, and huge beside it: the grid is spaced from a hair below
+        first = min(start, 1 - schedule.last)
+    alpha, sigma = schedule(torch.tensor([first, min(schedule.last, first / 2)], dtype=torch.float64))
     high, low = warp(sigma / alpha)
     weights = torch.arange(steps, dtype=torch.float64) / max(steps - 1, 1)
     knots = schedule.time(unwarp(high + weights * (low - high)))

@@ -212,7 +212,12 @@ def test_the_same_command_in_another_process_gives_the_same_pixels(make, process
 def test_interrupting_a_run_leaves_nothing(home, model):
     Image.new("RGB", (300, 150)).save("wide.png")
     command = ["edit", "wide.png", "x", "--steps", "1000", "--strength", "1", "--model", str(model), "-o", "a.png"]
-    running = subprocess.Popen([sys.executable, "-m", "sfumato", *command], stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "sfumato", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
     assert running.stderr is not None
     assert "note" in running.stderr.readline()  # said when the model has been loaded and the run begins
     time.sleep(0.3)
