@@ -165,10 +165,9 @@ def resized(pictures: Tensor, size: int = SIZE) -> Tensor:
 
 
 def augment(pictures: Tensor, generator: torch.Generator | None = None, shift: int = 3) -> Tensor:
-    """Mirrored, shifted by up to `shift` pixels, a little brighter or duller, and soft, as autoencoders leave pictures:
-    blurred once or twice or halved and doubled again, from not at all to wholly, so that the judge learns the signs of
-    a style that outlive its texture. No grain is added: it makes a flat picture an oil painting. All of it is drawn
-    from `generator`."""
+    """Mirrored, shifted by up to `shift` pixels, a little brighter or duller, and softened as autoencoders do it:
+    blurred, or halved and doubled again, by up to 3/4, so that a style can still be told by its texture. For the same
+    reason no grain is added: it makes a flat picture an oil painting. All of it is drawn from `generator`."""
     count, _, height, width = pictures.shape
 
     def uniform(low: float, high: float) -> Tensor:
@@ -179,16 +178,11 @@ def augment(pictures: Tensor, generator: torch.Generator | None = None, shift: i
     moves = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator).tolist()
     x = torch.stack([p[:, dy : dy + height, dx : dx + width] for p, (dy, dx) in zip(padded, moves, strict=True)])
 
-    blurred = blur(x)
-    halved = nf.interpolate(nf.avg_pool2d(x, 2), (height, width), mode="bilinear", align_corners=False)
-    which = torch.randint(0, 3, (count,), generator=generator)
-    softer = torch.stack([blurred, blur(blurred), halved])[which, torch.arange(count)]
-    x = torch.lerp(x, softer, uniform(-0.5, 1.2).clamp(0, 1))
-    return (x * uniform(0.92, 1.08) + uniform(-0.06, 0.06)).clamp(-1, 1)
-
-
-def blur(pictures: Tensor) -> Tensor:
-    """The binomial kernel of five, along both axes: a Gaussian of one pixel's standard deviation."""
-    kernel = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]).to(pictures) / 16
+    kernel = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]).to(x) / 16
     weight = (kernel[:, None] * kernel).expand(3, 1, 5, 5)
-    return nf.conv2d(nf.pad(pictures, (2,) * 4, mode="reflect"), weight, groups=3)
+    blurred = nf.conv2d(nf.pad(x, (2,) * 4, mode="reflect"), weight, groups=3)
+    halved = nf.interpolate(nf.avg_pool2d(x, 2), (height, width), mode="bilinear", align_corners=False)
+    softer = torch.where(uniform(0, 1) < 0.5, blurred, halved)
+    x = torch.lerp(x, softer, uniform(-0.45, 0.75).clamp(min=0))
+
+    return (x * uniform(0.92, 1.08) + uniform(-0.06, 0.06)).clamp(-1, 1)
