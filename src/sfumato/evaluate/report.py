@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sfumato.evaluate.evaluation import Evaluation, Painted
 
 SUMMARY = {
-    "stated": "all stated attributes",
+    "stated": "all stated",
     "captions": "whole captions",
     "pairs": "held-out pairs",
     "absent": "nothing added",
@@ -33,7 +33,7 @@ def table(evaluation: Evaluation) -> Table:
             f"{evaluation.seconds / 60:.1f} minutes."
         ),
     )
-    view.add_column("attribute")
+    view.add_column("attribute", no_wrap=True)
     for name in evaluation.splits:
         view.add_column(name, justify="right")
         view.add_column("ceiling", justify="right", style="dim")

@@ -193,7 +193,14 @@ class Loop:
         figures = self._finish()
         if journal:
             journal.close()
+        self._part()
         return figures
+
+    def _part(self) -> None:
+        """Processes leave together: one that goes while another still talks to it is killed, and fails the run."""
+        if self.machine.num_processes > 1:
+            self.machine.wait_for_everyone()
+            torch.distributed.destroy_process_group()
 
     def sample(self, journal: report.Journal | None) -> None:
         if journal:
