@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -72,4 +73,4 @@ if __name__ == "__main__":
     print("begins", run.step, flush=True)
     run.run()
     weights = b"".join(w.detach().numpy().tobytes() for w in run.network.parameters())
-    print("weights", hashlib.sha256(weights).hexdigest(), flush=True)
+    os.write(1, f"weights {hashlib.sha256(weights).hexdigest()}\n".encode())  # a whole line, whoever else writes
