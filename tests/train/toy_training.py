@@ -74,3 +74,4 @@ if __name__ == "__main__":
     run.run()
     weights = b"".join(w.detach().numpy().tobytes() for w in run.network.parameters())
     os.write(1, f"weights {hashlib.sha256(weights).hexdigest()}\n".encode())  # a whole line, whoever else writes
+    os._exit(0)  # gloo's threads may abort an interpreter that is being taken down; what is tested is done

@@ -200,6 +200,8 @@ class Loop:
         """Processes leave together: one that goes while another still talks to it is killed, and fails the run."""
         if self.machine.num_processes > 1:
             self.machine.wait_for_everyone()
+            self.wrapped = self.task  # what still holds the group would keep its threads until the interpreter ends
+            self.machine.free_memory()
             torch.distributed.destroy_process_group()
 
     def sample(self, journal: report.Journal | None) -> None:
