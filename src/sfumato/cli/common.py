@@ -111,8 +111,7 @@ def make(recipes: list[Recipe], output: Path | None, json: bool) -> None:
     began = time.perf_counter()
     with progress(f"loading {recipes[0].model}") as update:
         result = _run(recipes, update)
-    for image, recipe, path in zip(result.images, result.recipes, paths, strict=True):
-        save_picture(image, path, recipe_json=recipe.to_json(), parameters=_parameters(recipe))
+    result.save(output)
     if page is not None:
         from sfumato.model.result import sheet
 
@@ -146,12 +145,6 @@ def _run(recipes: list[Recipe], update: Any) -> Any:
         update(step.index, step.total, "painting")
         result = step.result
     return result
-
-
-def _parameters(recipe: Recipe) -> str:
-    from sfumato.recipe import parameters
-
-    return parameters(recipe)
 
 
 def _described(path: Path, recipe: Recipe) -> dict[str, Any]:
