@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sfumato.picture import BadInput
+from sfumato.zoo import ZOO
 
 from . import cache
 from . import recipe as r
@@ -21,8 +22,8 @@ from .tokens import encode
 
 
 def part(path: Path, name: str, made_by: str) -> Path:
-    """The folder of the trained part `name` (vae, text_encoder, tokenizer): `path` itself, or inside `path`."""
-    for folder in (path / name, path):
+    """The folder of the trained part `name` (vae, text_encoder, ...): `path`, or inside `path` or a built-in model."""
+    for folder in (path / name, path, ZOO / path / name):
         if (folder / "config.json").is_file() or (folder / "tokenizer_config.json").is_file():
             return folder
     raise BadInput(f"there is no {name} in {path}: train it first with 'sfumato train {made_by}', or name its folder")

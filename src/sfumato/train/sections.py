@@ -242,7 +242,10 @@ class Preview(Section):
 
 
 class Diffusion(Common):
+    """`begin` goes on from the trained U-Net of a folder or of a built-in model."""
+
     task: Literal["diffusion"]
+    begin: Path | None = None
     autoencoder: Path = Path("runs/mini-autoencoder/export/vae")
     text_encoder: Path = Path("runs/mini-clip/export")
     network: UNet = UNet()

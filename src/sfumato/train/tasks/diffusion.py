@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.picture import BadInput
 from sfumato.predict import split
 from sfumato.schedule import Discrete
 from sfumato.times import trailing
@@ -110,9 +111,20 @@ class DiffusionTask(Task):
         self.captions = Captions(source.captions, recipe.paraphrases, encoder, tokenizer, key, place)
         channels, size = self.latents.shape[1:3]
         self.network = unet(recipe.network, size, channels, encoder.config.hidden_size)
+        if recipe.begin is not None:
+            self._begin(part(recipe.begin, "unet", "mini-unet"))
         table = scheduler_config(recipe.objective)
         self.schedule = Discrete.from_config(table)
         self.objective = Objective(recipe.objective, self.schedule)
+
+    def _begin(self, folder: Path) -> None:
+        from diffusers import UNet2DConditionModel
+
+        trained: Any = UNet2DConditionModel.from_pretrained(folder, torch_dtype=torch.float32)
+        try:
+            self.network.load_state_dict(trained.state_dict())
+        except RuntimeError as error:
+            raise BadInput(f"begin: the U-Net in {folder} has another shape than 'network' says") from error
 
     def __len__(self) -> int:
         return len(self.latents)
