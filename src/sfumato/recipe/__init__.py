@@ -6,12 +6,15 @@ checks again), and turn to JSON and back without loss. Anything wrong raises `Ba
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.picture import BadInput, Ref
-from sfumato.recipe.checks import Kept, KeptMask, Listed, Pair, Real, Whole, element, one_of, refuse_paths, sentence
+from sfumato.recipe.checks import Listed, Real, Whole, element, one_of, sentence
+from sfumato.recipe.edits import Noise, Outside, SDEdit, Start
+from sfumato.recipe.guidances import ClassifierFree, DynamicThreshold, Guidance, StaticThreshold
+from sfumato.recipe.samplers import DDIM, SAMPLERS
 from sfumato.recipe.text import parameters
 
 __all__ = [
@@ -32,103 +35,15 @@ __all__ = [
     "parameters",
 ]
 
-SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp-2m", "dpmpp-2m-sde")
 TIMES = ("uniform", "leading", "trailing", "karras", "log-snr")
 COMPOSITES = ("paste", "none")
 ENGINES = ("eager", "exact")
 PRECISIONS = ("float32", "bfloat16")
 MAX_JSON = 1 << 20
 
-_PICTURE = "a picture: a path, bytes, a PIL image, an array or a Ref"
 _SIDE = "a multiple of 8 from 16 to 4096, or nothing for the model's own size"
-_LIMIT = "a number from 0.001 to 1000"
 _NAME = "text of at most 200 characters"
 _PROMPT = "text of at most 20,000 characters"
-
-
-@element
-class Noise:
-    """Start from pure noise, drawn from the recipe's seed."""
-
-    kind: Literal["noise"] = "noise"
-
-
-@element
-class SDEdit:
-    """Start from `picture`, noised to t0 = `strength` (Meng et al. 2022): 0 leaves it as it is, 1 is the noise start.
-
-    `picture` is a path, bytes, a PIL image, an array or a `Ref`; it goes through the door (`open_picture`) into the
-    store, and the value holds its `Ref`.
-    """
-
-    picture: Kept = Field(description=_PICTURE)
-    strength: Real = Field(
-        default=0.6, ge=0, le=1, description="a number from 0 (the picture as it is) to 1 (pure noise)"
-    )
-    kind: Literal["sdedit"] = "sdedit"
-
-    _no_paths = model_validator(mode="before")(refuse_paths)
-
-
-@element
-class Outside:
-    """Hold what lies outside the mask to `picture`, noised to the same time (white = repaint, black = hold).
-
-    `picture` None means the start's picture. The mask must have the picture's size; greys are soft edges.
-    """
-
-    mask: KeptMask = Field(description=_PICTURE)
-    picture: Kept | None = Field(default=None, description=_PICTURE)
-    kind: Literal["outside"] = "outside"
-
-    _no_paths = model_validator(mode="before")(refuse_paths)
-
-
-@element
-class ClassifierFree:
-    """Classifier-free guidance (Ho & Salimans 2022): u + scale (c - u), for t in `interval`.
-
-    `scale` 1 means off, 0 is unconditional (the paper's w is scale - 1). Outside `interval` (in t: 0 clean, 1 noise)
-    the conditional prediction stands (Kynkäänniemi et al. 2024). `rescale` pulls the standard deviation of x0 back
-    towards the conditional one (Lin et al. 2023), 0 is off.
-    """
-
-    scale: Real = Field(default=5.0, ge=0, le=1000, description="a number from 0 to 1000, where 1 means off")
-    interval: Pair = Field(default=(0.0, 1.0), description="two times (low, high) with 0 <= low <= high <= 1")
-    rescale: Real = Field(default=0.0, ge=0, le=1, description="a number from 0 (off) to 1")
-    kind: Literal["classifier-free"] = "classifier-free"
-
-    @model_validator(mode="after")
-    def _ordered(self) -> ClassifierFree:
-        low, high = self.interval
-        if not 0 <= low <= high <= 1:
-            raise ValueError(f"interval is ({low:g}, {high:g}): give two times (low, high) with 0 <= low <= high <= 1")
-        return self
-
-
-@element
-class StaticThreshold:
-    """Clip the predicted x0 to [-limit, limit] (Saharia et al. 2022, section 2.3)."""
-
-    limit: Real = Field(default=1.0, ge=1e-3, le=1e3, description=_LIMIT)
-    kind: Literal["static-threshold"] = "static-threshold"
-
-
-@element
-class DynamicThreshold:
-    """Clip x0 to the `percentile` s of its absolute values and scale by limit/s, if s > limit (Saharia et al. 2022)."""
-
-    percentile: Real = Field(default=0.995, ge=1e-3, le=1, description="a fraction from 0.001 to 1")
-    limit: Real = Field(default=1.0, ge=1e-3, le=1e3, description=_LIMIT)
-    kind: Literal["dynamic-threshold"] = "dynamic-threshold"
-
-
-@element
-class DDIM:
-    """The DDIM sampler with its noise: `eta` 0 is deterministic (the name "ddim"), 1 is ancestral."""
-
-    eta: Real = Field(default=0.0, ge=0, le=1, description="a number from 0 (deterministic) to 1 (ancestral)")
-    kind: Literal["ddim"] = "ddim"
 
 
 @element
@@ -145,10 +60,6 @@ class Made:
     weights: str = Field(default="", max_length=200, description=_NAME)
     pixels: str = Field(default="", pattern="^(sha256:[0-9a-f]{64})?$", description="sha256: and 64 hexadecimal digits")
     seconds: Real = Field(default=0.0, ge=0, le=1e9, description="a number of seconds")
-
-
-Start = Annotated[Noise | SDEdit, Field(discriminator="kind")]
-Guidance = Annotated[ClassifierFree | StaticThreshold | DynamicThreshold, Field(discriminator="kind")]
 
 
 @element
