@@ -18,7 +18,7 @@ from toy_training import Toy, last, loop
 
 from sfumato.train import checkpoint, keyed
 from sfumato.train import recipe as r
-from sfumato.train.loop import Stopped, learning_rate
+from sfumato.train.loop import Stopped, learning_rate, pin
 
 
 def assert_same(a: checkpoint.State, b: checkpoint.State) -> None:
@@ -209,3 +209,21 @@ def test_training_learns(whole):
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system doesn't say which cores are whose")
+def test_processes_share_the_cores_among_them(monkeypatch):
+    mine = os.sched_getaffinity(0)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(len(mine)))
+    try:
+        for rank, core in enumerate(sorted(mine)):
+            os.sched_setaffinity(0, mine)
+            monkeypatch.setenv("LOCAL_RANK", str(rank))
+            pin()
+            assert os.sched_getaffinity(0) == {core}
+        os.sched_setaffinity(0, mine)
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+        pin()
+        assert os.sched_getaffinity(0) == mine
+    finally:
+        os.sched_setaffinity(0, mine)

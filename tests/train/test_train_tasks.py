@@ -168,6 +168,33 @@ def test_decoder_only_keeps_the_encoder_to_the_bit(runs, folder):
     assert not torch.equal(old.decode(z).sample, new.decode(z).sample)
 
 
+def test_a_unet_goes_on_from_a_trained_one(runs, folder):
+    from diffusers import UNet2DConditionModel
+
+    recipe = write(runs, "further", UNET, folder)
+    begin = f"begin={runs / 'unet' / 'export'}"
+    train.run(recipe, out=runs / "further", overrides=[begin, "steps=1", "optimizer.lr=1e-12", "ema.decay=0"])
+    old, new = (UNet2DConditionModel.from_pretrained(runs / n / "export" / "unet") for n in ("unet", "further"))
+    torch.testing.assert_close(old.conv_in.weight, new.conv_in.weight)
+    with pytest.raises(BadInput, match="has another shape than 'network' says"):
+        train.run(recipe, out=runs / "other", overrides=[begin, "network.layers=2"])
+
+
+def test_what_is_worn_seldom_comes_more_often():
+    from sfumato.data import vignettes
+    from sfumato.train import recipe as r
+    from sfumato.train.source import order
+
+    data = r.Vignettes(count=60, repeat={"mask": 3, "hat": 2})
+    scenes = [vignettes.scene(0, i) for i in range(60)]
+    expected = [3 if s["mask"] != "none" else 2 if s["hat"] != "none" else 1 for s in scenes]
+    assert {1, 2, 3} == set(expected)
+    assert np.bincount(order(data, 60)).tolist() == expected
+    assert order(r.Vignettes(count=60), 60).tolist() == list(range(60))
+    with pytest.raises(ValueError, match="there is no attribute 'shoes'"):
+        r.Vignettes(repeat={"shoes": 2})
+
+
 def test_refusals_before_anything_is_trained(runs, folder, tmp_path):
     clip = write(tmp_path, "clip", CLIP, folder)
     with pytest.raises(BadInput, match=r"holds a run of another recipe \(different: batch\)"):

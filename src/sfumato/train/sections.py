@@ -32,7 +32,10 @@ class Section(BaseModel):
 
 
 class Vignettes(Section):
-    """Pictures drawn by the built-in world: indices [first, first + count) of the world `seed`."""
+    """Pictures drawn by the built-in world: indices [first, first + count) of the world `seed`.
+
+    `repeat` says of attributes, such as {mask: 3}, how many times as often the pictures that have them come.
+    """
 
     kind: Literal["vignettes"] = "vignettes"
     seed: Count = 0
@@ -40,6 +43,16 @@ class Vignettes(Section):
     count: Positive = 20_000
     size: Annotated[int, Field(ge=16, le=1024)] = 64
     split: Literal["seen", "held-out", "any"] = "seen"
+    repeat: dict[str, Positive] = {}
+
+    @model_validator(mode="after")
+    def _known_attributes(self) -> Vignettes:
+        if self.repeat:
+            from sfumato.data.vignettes import ATTRIBUTES
+        for name in self.repeat:
+            if name not in ATTRIBUTES:
+                raise ValueError(f"repeat: there is no attribute '{name}'; accepted are {', '.join(ATTRIBUTES)}")
+        return self
 
 
 class Folder(Section):

@@ -59,12 +59,25 @@ def open_sources(data: r.Vignettes | r.Folder, held_back: int, home: Path, worke
 
 
 def _vignettes(data: r.Vignettes, home: Path, workers: int) -> Source:
-    key = r.digest(data.model_dump(mode="json"), _world_version())
+    key = r.digest(data.model_dump(mode="json", exclude={"repeat"}), _world_version())
     spans = partial(_in_processes, partial(_draw, data.seed, data.first, data.size, data.split), workers)
     shape = {"pictures": ((data.size, data.size, 3), np.uint8)}
     captions = cache.lines(home, "captions", key, lambda: _vignette_captions(data))
     pictures = cache.arrays(home, "vignettes", key, shape, spans, data.count)["pictures"]
     return Source(pictures, captions, key)
+
+
+def order(data: r.Vignettes | r.Folder, count: int) -> np.ndarray:
+    """Indices of the `count` pictures; those that have attributes of `data.repeat` as often as the largest says."""
+    if not (isinstance(data, r.Vignettes) and data.repeat):
+        return np.arange(count)
+    from sfumato.data import vignettes
+
+    def times(index: int) -> int:
+        scene = vignettes.scene(data.seed, index, data.split)
+        return max((n for name, n in data.repeat.items() if scene[name] != "none"), default=1)
+
+    return np.repeat(np.arange(count), [times(data.first + i) for i in range(count)])
 
 
 def _vignette_captions(data: r.Vignettes) -> Iterator[list[str]]:

@@ -6,12 +6,12 @@ import errno
 import os
 import tempfile
 import time
-from importlib import resources
 from pathlib import Path
 
 import torch
 
 from sfumato.picture import BadInput
+from sfumato.zoo import ZOO
 
 from . import checkpoint, keyed, report
 from . import recipe as r
@@ -107,10 +107,11 @@ def estimate(recipe: r.Common, steps: int = 4) -> None:
 
 def _with_parts(recipe: r.Common) -> r.Common:
     """For an estimate, the built-in miniature's autoencoder and text encoder stand in for those not trained yet."""
-    if not isinstance(recipe, r.Diffusion) or (recipe.autoencoder.exists() and recipe.text_encoder.exists()):
+    if not isinstance(recipe, r.Diffusion):
         return recipe
-    mini = Path(str(resources.files("sfumato.zoo") / "mini"))
-    return recipe.model_copy(update={"autoencoder": mini, "text_encoder": mini}) if mini.is_dir() else recipe
+    parts = {"autoencoder": recipe.autoencoder, "text_encoder": recipe.text_encoder}
+    missing = [name for name, path in parts.items() if not (path.exists() or (ZOO / path).is_dir())]
+    return recipe.model_copy(update=dict.fromkeys(missing, Path("mini"))) if missing else recipe
 
 
 def _small(recipe: r.Common) -> r.Common:

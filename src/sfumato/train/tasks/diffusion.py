@@ -22,7 +22,7 @@ from .. import keyed, report
 from .. import recipe as r
 from ..encodings import Captions, fingerprint, latents, part
 from ..objective import Objective
-from ..source import open_sources
+from ..source import open_sources, order
 from . import DTYPES, SHARD, Place, Task, hush, to_pixels
 
 
@@ -105,6 +105,7 @@ class DiffusionTask(Task):
         self.scale = float(vae.config.scaling_factor)
         source, _ = open_sources(recipe.data, 1, place.cache, recipe.workers)
         self.latents = latents(source, vae, self.folders["vae"], place)
+        self.order = order(recipe.data, len(source))
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
         self.key = r.digest(source.key, key, fingerprint(self.folders["vae"]))
@@ -127,7 +128,7 @@ class DiffusionTask(Task):
             raise BadInput(f"begin: the U-Net in {folder} has another shape than 'network' says") from error
 
     def __len__(self) -> int:
-        return len(self.latents)
+        return len(self.order)
 
     def inputs(self) -> str:
         return self.key
@@ -135,6 +136,7 @@ class DiffusionTask(Task):
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """E |F - F*|^2, each caption replaced by the empty one with probability `dropout` (Ho and Salimans 2022)."""
         recipe, device = self.recipe, self.place.device
+        indices = self.order[indices]
         x0 = torch.from_numpy(self.latents[indices]).float().to(device) * self.scale
         which = [keyed.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
         dropped = torch.rand(len(indices), generator=generator) < recipe.dropout
@@ -193,7 +195,7 @@ class DiffusionTask(Task):
     def _losses(self, rows: int = 512) -> dict[str, float]:
         """The unweighted loss in quarters of time on training pictures, with fixed noise."""
         figures = {}
-        indices = np.arange(min(rows, len(self)))
+        indices = np.arange(min(rows, len(self.latents)))
         for quarter in range(4):
             total, generator = 0.0, keyed.generator("measure", quarter)
             for start in range(0, len(indices), 64):
