@@ -13,10 +13,13 @@ from PIL import Image
 from sfumato.picture import BadInput, Ref, fetch
 from sfumato.recipe import (
     DDIM,
+    DDPM,
     SAMPLERS,
     TIMES,
+    Churn,
     ClassifierFree,
     DynamicThreshold,
+    Heun,
     Made,
     Noise,
     Outside,
@@ -55,6 +58,12 @@ GUIDANCE = st.one_of(
     st.builds(DynamicThreshold, st.floats(0.001, 1), st.floats(0.001, 1000)),
 )
 MADE = st.builds(Made, sfumato=TEXT, torch=TEXT, pixels=st.sampled_from(["", "sha256:" + "0a" * 32]), seconds=UNIT)
+CHURN = st.builds(Churn, UNIT, st.just((0.2, 0.8)), UNIT)
+SAMPLER = st.one_of(
+    st.builds(DDIM, UNIT),
+    st.builds(DDPM, st.sampled_from(["small", "large", "learned"])),
+    st.builds(Heun, st.sampled_from(["tau", "kappa"]), CHURN),
+)
 RECIPES = st.builds(
     Recipe,
     prompt=TEXT,
@@ -65,8 +74,8 @@ RECIPES = st.builds(
     start=st.builds(SDEdit, REFS, UNIT),
     hold=st.none() | st.builds(Outside, REFS, st.none() | REFS),
     guidance=st.lists(GUIDANCE, max_size=4),
-    sampler=st.sampled_from(SAMPLERS) | st.builds(DDIM, UNIT),
-    times=st.sampled_from(TIMES),
+    sampler=st.sampled_from(list(SAMPLERS)) | SAMPLER,
+    times=st.sampled_from(list(TIMES)),
     steps=st.integers(1, 1000),
     composite=st.sampled_from(["paste", "none"]),
     seed=st.integers(0, 2**63 - 1),
@@ -213,12 +222,18 @@ def test_wrong_recipes_are_refused_by_name(given_, said):
         (lambda: StaticThreshold(0), "limit is 0.0"),
         (lambda: DynamicThreshold(1.1), "percentile is 1.1"),
         (lambda: DDIM(2), "eta is 2.0"),
+        (lambda: DDPM("fixed"), "variance is 'fixed': give small, large or learned"),
+        (lambda: Heun("sigma"), "form is 'sigma': give tau or kappa"),
+        (lambda: Heun(churn=3), "churn is 3: give Churn(amount)"),
+        (lambda: Churn(1, (0.5, 0.2)), "interval is (0.5, 0.2)"),
         (lambda: Made(pixels="sha256:zz"), "pixels is 'sha256:zz'"),
         (lambda: Recipe.from_json("{"), "the recipe: not JSON"),
         (lambda: Recipe.from_json("[]"), "the recipe"),
         (lambda: Recipe.from_json(b"\xff"), "the recipe: not JSON"),
         (lambda: Recipe.from_json('{"guidance":[{"kind":"classifier-free","scale":NaN}]}'), "guidance[0].scale is nan"),
         (lambda: Recipe.from_json('{"guidance":[{"kind":"classifier-free","scal":3}]}'), "did you mean 'scale'"),
+        (lambda: Recipe.from_json('{"sampler":{"kind":"plms"}}'), "sampler is of the unknown kind 'plms'"),
+        (lambda: Recipe.from_json('{"sampler":{"kind":"heun","churn":{"amont":3}}}'), "did you mean 'amount'"),
         (lambda: Recipe.from_json('{"steps":"20"}'), "steps is '20'"),
         (lambda: Recipe.from_json('{"steps":20.0}'), "steps is 20.0"),
         (lambda: Recipe.from_json('{"prompt":"' + "x" * 2**20 + '"}'), "KiB"),
@@ -253,7 +268,7 @@ def test_the_parameters_text_is_read_by_others():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("sampler", [*SAMPLERS, DDIM(0.5)])
+@pytest.mark.parametrize("sampler", [*SAMPLERS, DDIM(0.5), Heun(churn=Churn(3.0))])
 def test_every_sampler_has_a_name_for_others(sampler):
     _, _, values = parsed(parameters(Recipe(sampler=sampler, guidance=[])))
     assert values["Sampler"]

@@ -7,6 +7,7 @@ from . import engine as engine
 from . import evaluate as evaluate
 from . import guide as guide
 from . import model as model
+from . import names as names
 from . import noise as noise
 from . import picture as picture
 from . import predict as predict
@@ -22,8 +23,12 @@ from .model import Result as Result
 from .model import load as load
 from .picture import BadInput as BadInput
 from .recipe import DDIM as DDIM
+from .recipe import DDPM as DDPM
+from .recipe import Churn as Churn
 from .recipe import ClassifierFree as ClassifierFree
 from .recipe import DynamicThreshold as DynamicThreshold
+from .recipe import Euler as Euler
+from .recipe import Heun as Heun
 from .recipe import Noise as Noise
 from .recipe import Outside as Outside
 from .recipe import Recipe as Recipe

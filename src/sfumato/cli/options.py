@@ -1,4 +1,4 @@
-"""Options that several commands share. The names stand here so that `--help` need not load the recipe's checks."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-SAMPLERS = "ddpm, ddim, euler, heun, dpmpp-2m, dpmpp-2m-sde"
-TIMES = "uniform, leading, trailing, karras, log-snr"
+from sfumato.names import SAMPLERS, TIMES
+
 WRITABLE = ".png, .jpg, .jpeg or .webp"
 
 _SAMPLING = "Sampling"
@@ -17,8 +17,8 @@ _OUTPUT = "Output"
 Prompt = Annotated[str, typer.Argument(help="What the picture is to show.", show_default=False)]
 Negative = Annotated[str, typer.Option(help="What it is not to show.", show_default=False)]
 Guidance = Annotated[float, typer.Option(help="Classifier-free guidance: how closely to follow the words; 1 is off.")]
-Sampler = Annotated[str, typer.Option(help=f"One of {SAMPLERS}.", rich_help_panel=_SAMPLING)]
-Times = Annotated[str, typer.Option(help=f"Time grid: one of {TIMES}.", rich_help_panel=_SAMPLING)]
+Sampler = Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.", rich_help_panel=_SAMPLING)]
+Times = Annotated[str, typer.Option(help=f"Time grid: one of {', '.join(TIMES)}.", rich_help_panel=_SAMPLING)]
 Steps = Annotated[int, typer.Option(help="Steps, 1 to 1000.", rich_help_panel=_SAMPLING)]
 Seed = Annotated[
     int | None, typer.Option(help="Seed of the first picture; without it a random one.", show_default=False)

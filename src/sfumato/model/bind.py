@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.noise import KeyedNoise
 from sfumato.picture import fetch
 from sfumato.recipe import Recipe
-from sfumato.sample import Sampler, Step, sampler, trajectory
+from sfumato.sample import Churn, Sampler, Step, sampler, trajectory
 from sfumato.times import grid
 
 if TYPE_CHECKING:
@@ -123,8 +123,16 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     return Run(stage, recipe, rows, times, walk, given)
 
 
-def _sampler(element: str | spec.DDIM) -> Sampler:
-    return sampler(element) if isinstance(element, str) else sampler(element.kind, eta=element.eta)
+def _sampler(element: Any) -> Sampler:
+    """The sampler of a name, or of an element whose fields are its options."""
+    return sampler(element) if isinstance(element, str) else sampler(element.kind, **_options(element))
+
+
+def _options(element: Any) -> dict[str, Any]:
+    values = {field.name: getattr(element, field.name) for field in fields(element) if field.name != "kind"}
+    return {
+        name: Churn(**_options(value)) if isinstance(value, spec.Churn) else value for name, value in values.items()
+    }
 
 
 def _sized(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -10,21 +10,26 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from sfumato.names import SAMPLERS, TIMES
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.checks import Listed, Real, Whole, element, one_of, sentence
 from sfumato.recipe.edits import Noise, Outside, SDEdit, Start
 from sfumato.recipe.guidances import ClassifierFree, DynamicThreshold, Guidance, StaticThreshold
-from sfumato.recipe.samplers import DDIM, SAMPLERS
+from sfumato.recipe.samplers import DDIM, DDPM, Churn, Euler, Heun, Sampler
 from sfumato.recipe.text import parameters
 
 __all__ = [
     "DDIM",
+    "DDPM",
     "ENGINES",
     "PRECISIONS",
     "SAMPLERS",
     "TIMES",
+    "Churn",
     "ClassifierFree",
     "DynamicThreshold",
+    "Euler",
+    "Heun",
     "Made",
     "Noise",
     "Outside",
@@ -35,7 +40,6 @@ __all__ = [
     "parameters",
 ]
 
-TIMES = ("uniform", "leading", "trailing", "karras", "log-snr")
 COMPOSITES = ("paste", "none")
 ENGINES = ("eager", "exact")
 PRECISIONS = ("float32", "bfloat16")
@@ -67,7 +71,8 @@ class Recipe:
     """Everything one picture depends on. One picture, one seed: four pictures are four recipes.
 
     `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler` is
-    a name of `SAMPLERS` or `DDIM(eta)`, `times` a name of `TIMES`. The parts say in their classes what they do.
+    a name of `SAMPLERS` or an element with options, as `DDIM(eta)`, `times` a name of `TIMES`. The parts say in their
+    classes what they do.
     `composite` "paste" puts the held picture's own pixels back outside the mask. `made` stands in recipes of pictures
     that have been made.
     """
@@ -84,10 +89,8 @@ class Recipe:
         max_length=16,
         description="a list of at most 16 guidances, as [ClassifierFree(5.0)]",
     )
-    sampler: Annotated[str | DDIM, one_of(SAMPLERS)] = Field(
-        default="dpmpp-2m", description="a sampler's name, or DDIM(eta)"
-    )
-    times: Annotated[str, one_of(TIMES)] = Field(default="uniform", description="a name: " + ", ".join(TIMES))
+    sampler: Sampler = Field(default="dpmpp-2m", description="a sampler's name, or one with options, as DDIM(eta)")
+    times: Annotated[str, one_of(tuple(TIMES))] = Field(default="uniform", description="a name: " + ", ".join(TIMES))
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
     composite: Annotated[str, one_of(COMPOSITES)] = Field(default="paste", description="paste or none")
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")

@@ -71,7 +71,7 @@ def _sentence(error: Any, owner: Any) -> str:
             owner = field.annotation
         elif part in _KINDS:
             owner = _KINDS[part]
-        elif kind in ("unexpected_keyword_argument", "extra_forbidden", "no_such_attribute"):
+        elif part == loc[-1] and kind in ("unexpected_keyword_argument", "extra_forbidden", "no_such_attribute"):
             fields = getattr(owner, "__pydantic_fields__", {})
             inside = f" in {where}" if where else f" in {getattr(owner, '__name__', 'it')}"
             return f"{part!r} is unknown{inside}{nearest(str(part), fields)}: accepted are {', '.join(fields)}"

@@ -1,14 +1,46 @@
-"""Samplers by value: their names, and an element for each that has options."""
+"""Samplers by value: an element for each that has options. A name of `SAMPLERS` is short for its defaults.
+
+The fields of an element are the options of the sampler of its `kind`, under the same names and with the same defaults.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from sfumato.recipe.checks import Real, element
+from sfumato.names import SAMPLERS
+from sfumato.recipe.checks import Pair, Real, element, one_of
 
-SAMPLERS = ("ddpm", "ddim", "euler", "heun", "dpmpp-2m", "dpmpp-2m-sde")
+
+@element
+class Churn:
+    """Noise added before each step of Euler or Heun (Karras et al. 2022, algorithm 2), for t in `interval`.
+
+    `amount` 0 is off; `scale` is the standard deviation of what is added.
+    """
+
+    amount: Real = Field(default=0.0, ge=0, le=1000, description="a number from 0 (off) to 1000")
+    interval: Pair = Field(default=(0.0, 1.0), description="two times (low, high) with 0 <= low <= high <= 1")
+    scale: Real = Field(default=1.0, ge=0, le=2, description="a number from 0 to 2, where 1 is the noise's own size")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Churn:
+        low, high = self.interval
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"interval is ({low:g}, {high:g}): give two times (low, high) with 0 <= low <= high <= 1")
+        return self
+
+
+_CHURN = "Churn(amount), where 0 is off"
+
+
+@element
+class DDPM:
+    """Ancestral sampling (Ho et al. 2020): `variance` small is beta tilde, large beta, learned between them."""
+
+    variance: Literal["small", "large", "learned"] = Field(default="small", description="small, large or learned")
+    kind: Literal["ddpm"] = "ddpm"
 
 
 @element
@@ -17,3 +49,32 @@ class DDIM:
 
     eta: Real = Field(default=0.0, ge=0, le=1, description="a number from 0 (deterministic) to 1 (ancestral)")
     kind: Literal["ddim"] = "ddim"
+
+
+@element
+class Euler:
+    """Euler's method on the probability flow, with `churn`."""
+
+    churn: Churn = Field(default=Churn(), description=_CHURN)
+    kind: Literal["euler"] = "euler"
+
+
+@element
+class Heun:
+    """Heun's method: `form` tau is right for every schedule, kappa is EDM's own and diffusers'; with `churn`."""
+
+    form: Literal["tau", "kappa"] = Field(default="tau", description="tau or kappa")
+    churn: Churn = Field(default=Churn(), description=_CHURN)
+    kind: Literal["heun"] = "heun"
+
+
+def _form(value: Any) -> str:
+    return "name" if isinstance(value, str) else "element"
+
+
+Elements = DDPM | DDIM | Euler | Heun
+Sampler = Annotated[
+    Annotated[str, one_of(tuple(SAMPLERS)), Tag("name")]
+    | Annotated[Annotated[Elements, Field(discriminator="kind")], Tag("element")],
+    Discriminator(_form),
+]

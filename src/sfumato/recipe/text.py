@@ -5,18 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from sfumato.names import SAMPLERS, TIMES
+
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
-
-_SAMPLER = {
-    "ddpm": "DDPM",
-    "ddim": "DDIM",
-    "euler": "Euler",
-    "heun": "Heun",
-    "dpmpp-2m": "DPM++ 2M",
-    "dpmpp-2m-sde": "DPM++ 2M SDE",
-}
-_SCHEDULE = {"karras": "Karras"}
 
 
 def parameters(recipe: Recipe) -> str:
@@ -27,17 +19,19 @@ def parameters(recipe: Recipe) -> str:
     """
     sampler = recipe.sampler if isinstance(recipe.sampler, str) else recipe.sampler.kind
     scale = next((part.scale for part in recipe.guidance if part.kind == "classifier-free"), 1.0)
-    values: dict[str, object] = {"Steps": recipe.steps, "Sampler": _SAMPLER[sampler]}
-    if recipe.times in _SCHEDULE:
-        values["Schedule type"] = _SCHEDULE[recipe.times]
+    values: dict[str, object] = {"Steps": recipe.steps, "Sampler": SAMPLERS[sampler]}
+    if TIMES[recipe.times]:
+        values["Schedule type"] = TIMES[recipe.times]
     values |= {"CFG scale": f"{scale:g}", "Seed": recipe.seed}
     if recipe.width and recipe.height:
         values["Size"] = f"{recipe.width}x{recipe.height}"
     values["Model"] = recipe.model
     if recipe.start.kind == "sdedit":
         values["Denoising strength"] = f"{recipe.start.strength:g}"
-    if not isinstance(recipe.sampler, str) and recipe.sampler.eta:
-        values["Eta"] = f"{recipe.sampler.eta:g}"
+    if eta := getattr(recipe.sampler, "eta", 0):
+        values["Eta"] = f"{eta:g}"
+    if churn := getattr(recipe.sampler, "churn", None):
+        values |= {"Sigma churn": f"{churn.amount:g}", "Sigma noise": f"{churn.scale:g}"} if churn.amount else {}
     if recipe.made is not None and recipe.made.sfumato:
         values["Version"] = f"sfumato {recipe.made.sfumato}"
     lines = [recipe.prompt, *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]
