@@ -2,22 +2,52 @@
 
 `Guided(denoiser, [g1, g2])` asks every guidance which branches of the condition it needs, makes ONE network call on
 the rows of all of them, and lets the guidances combine the answers in the order written.
+
+| guidance | moves towards | off | the network's rows a picture | besides |
+|---|---|---|---|---|
+| none | c | | 1 | |
+| `ClassifierFree` | u + scale (c - u) | 1 | + 1 | |
+| `StaticThreshold`, `DynamicThreshold` | x0 within a limit | | + 0 | |
+| `ClassifierGuidance` | eps - sigma scale grad log p(y given x_t) | 0 | + 0 | the classifier, forward and back |
+| `ClipGuidance` of a noised CLIP | eps - sigma scale grad f(x_t) g(c) | 0 | + 0 | its image tower, forward and back |
+| ... of a clean one, `through="x0"` | the same of f(x0) | 0 | + 0 | decoder and image tower, forward and back |
+| ... of a clean one, `through="network"` | the same of f(x0(x_t)) | 0 | + 0 | and the network's own backward pass |
+
+Outside its interval a guidance costs nothing. Branches of one name are shared, so rows add up only for different ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.denoise import Denoiser, Prediction
+from sfumato.guide.classifier import Classifier, ClassifierGuidance, MixtureClassifier
 from sfumato.guide.classifier_free import ClassifierFree
+from sfumato.guide.clip import CleanClip, ClipGuidance, NoisedClip
+from sfumato.guide.gradient import Gradient
 from sfumato.guide.threshold import DynamicThreshold, StaticThreshold
 from sfumato.schedule import Schedule
 
-__all__ = ["ClassifierFree", "DynamicThreshold", "Guidance", "Guided", "StaticThreshold"]
+__all__ = [
+    "Classifier",
+    "ClassifierFree",
+    "ClassifierGuidance",
+    "CleanClip",
+    "ClipGuidance",
+    "DynamicThreshold",
+    "Gradient",
+    "Guidance",
+    "Guided",
+    "MixtureClassifier",
+    "NoisedClip",
+    "StaticThreshold",
+]
 
 
 class Guidance(Protocol):
@@ -36,9 +66,10 @@ class Guided:
     """A denoiser moved by guidances, applied in order. Without branches the denoiser is called as it stands.
 
     The union of branches is kept while the condition and the names stay the same, so that a step copies no embeddings.
+    The call records a graph only where a `Gradient` asks for one; the answer then carries none.
     """
 
-    def __init__(self, denoiser: Denoiser, guidances: Sequence[Guidance]) -> None:
+    def __init__(self, denoiser: Denoiser, guidances: Sequence[Guidance | Gradient]) -> None:
         self.denoiser = denoiser
         self.guidances = tuple(guidances)
         self._union: tuple[Condition, tuple[str, ...], Condition] | None = None
@@ -48,16 +79,27 @@ class Guided:
         return self.denoiser.schedule
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Prediction:
-        outs = self._answers(x, t, condition)
+        now = condition.at(t)
+        if not any(isinstance(g, Gradient) and g.through and g.acts(t) for g in self.guidances):
+            return self._combined(x, t, now)
+        with torch.enable_grad():
+            return _without_graph(self._combined(x.detach().requires_grad_(), t, now))
+
+    def _combined(self, x: Tensor, t: Tensor, now: Condition) -> Prediction:
+        outs = self._answers(x, t, now)
         current = outs["conditional"]
         for guidance in self.guidances:
-            current = guidance.combine(current, outs, x, t)
+            if isinstance(guidance, Gradient):
+                current = guidance.climb(current, x, t, now)
+            else:
+                current = guidance.combine(current, outs, x, t)
         return current
 
-    def _answers(self, x: Tensor, t: Tensor, condition: Condition) -> dict[str, Prediction]:
-        now = condition.at(t)
+    def _answers(self, x: Tensor, t: Tensor, now: Condition) -> dict[str, Prediction]:
         branches = {"conditional": now}
         for guidance in self.guidances:
+            if isinstance(guidance, Gradient):
+                continue
             for name, branch in guidance.branches(now, t).items():
                 branches.setdefault(name, branch)
         if len(branches) == 1:
@@ -74,3 +116,8 @@ class Guided:
         if kept is None or kept[0] is not now or kept[1] != names:
             kept = self._union = (now, names, Condition.cat(tuple(branches.values())))
         return kept[2]
+
+
+def _without_graph(p: Prediction) -> Prediction:
+    values = {f.name: getattr(p, f.name) for f in fields(p)}
+    return replace(p, **{name: a.detach() for name, a in values.items() if a is not None})

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.denoise import Prediction
+from sfumato.guide.interval import ALWAYS, Interval, check, inside, touches
 from sfumato.picture import BadInput
 from sfumato.predict import expand
 
@@ -19,7 +20,8 @@ from sfumato.predict import expand
 class ClassifierFree:
     """u + scale (c - u), for x0 and for eps; c is the conditional answer, u the unconditional one.
 
-    scale: 1 is off (and costs no unconditional row), 0 is unconditional; Ho & Salimans' w is scale - 1 (2022, eq. 6).
+    scale: 1 is off (and costs no unconditional row), 0 is unconditional. Of the field's three ways to write it this
+        is GLIDE's (Nichol et al. 2022, eq. 7); `from_w` and `from_gamma` take the others.
     interval: guidance acts where t lies in it, both ends included (Kynkäänniemi et al. 2024); outside only the
         conditional branch is called.
     rescale: 0 is off; phi in (0, 1] brings the standard deviation of x0, over each picture, back to the conditional
@@ -30,13 +32,21 @@ class ClassifierFree:
     """
 
     scale: float = 5.0
-    interval: tuple[float, float] = (0.0, 1.0)
+    interval: Interval = ALWAYS
     rescale: float = 0.0
 
+    @classmethod
+    def from_w(cls, w: float, **options: Any) -> ClassifierFree:
+        """(1 + w) c - w u: w = 0 is off, -1 unconditional (Ho & Salimans 2022, eq. 6; seed 001). scale = 1 + w."""
+        return cls(1 + w, **options)
+
+    @classmethod
+    def from_gamma(cls, gamma: float, **options: Any) -> ClassifierFree:
+        """(1 - gamma) u + gamma c: gamma = 1 is off, 0 unconditional (seed 004, eq. 3.8). scale = gamma."""
+        return cls(gamma, **options)
+
     def __post_init__(self) -> None:
-        low, high = self.interval
-        if not 0 <= low <= high <= 1:
-            raise BadInput(f"A guidance interval is two times 0 <= low <= high <= 1, not {self.interval}.")
+        check(self.interval)
         if not 0 <= self.rescale <= 1:
             raise BadInput(f"Guidance rescale lies between 0 (off) and 1, not {self.rescale}.")
 
@@ -48,7 +58,7 @@ class ClassifierFree:
             return current
         u, c = outs["unconditional"], outs["conditional"]
         # c enters through `current`, so that what guidances before this one did is kept
-        more = expand(torch.where(self._inside(t), self.scale - 1, 0.0), c.x0) if t.ndim else self.scale - 1
+        more = expand(torch.where(inside(self.interval, t), self.scale - 1, 0.0), c.x0) if t.ndim else self.scale - 1
         moved = current.moved(x0=current.x0 + more * (c.x0 - u.x0), eps=current.eps + more * (c.eps - u.eps))
         if self.rescale == 0:
             return moved
@@ -57,7 +67,4 @@ class ClassifierFree:
         return moved.moved(x0=moved.x0 * (1 + self.rescale * (ratio - 1)))
 
     def _acts(self, t: Tensor) -> bool:
-        return self.scale != 1 and bool(torch.any(self._inside(t)) if t.ndim else self._inside(float(t)))
-
-    def _inside(self, t: Any) -> Any:
-        return (t >= self.interval[0]) & (t <= self.interval[1])
+        return self.scale != 1 and touches(self.interval, t)
