@@ -4,7 +4,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, VPLinear, diffusion, drift, log_snr, noised
+from sfumato.picture import BadInput
+from sfumato.schedule import (
+    EDM,
+    VE,
+    Cosine,
+    Discrete,
+    Flow,
+    SubVP,
+    VPLinear,
+    VPScaledLinear,
+    diffusion,
+    drift,
+    log_snr,
+    noised,
+    shifted,
+)
 
 STABLE = Discrete.named("scaled_linear", 1000, 0.00085, 0.012)
 ZERO = Discrete.named("scaled_linear", 1000, 0.00085, 0.012, zero_terminal=True)
@@ -15,11 +30,19 @@ SCHEDULES = [
     Discrete.named("squaredcos_cap_v2"),
     Discrete.named("linear", 7),
     VPLinear(),
+    VPScaledLinear(),
+    SubVP(),
     Cosine(),
     VE(),
     Flow(),
     Flow(shift=3.0),
     EDM(),
+    shifted(STABLE, 2.0),
+    shifted(ZERO, 0.5),
+    shifted(VPLinear(), 4.0),
+    shifted(Cosine(), 2.0),
+    shifted(SubVP(), 0.3),
+    shifted(VE(), 2.0),
 ]
 each = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 
@@ -83,11 +106,15 @@ def test_sigma_keeps_its_digits(t):
     with mpmath.workdps(60):
         u = mpmath.mpf(t)
         L = mpmath.mpf("0.1") * u + mpmath.mpf("19.9") * u**2 / 2
+        a, b = mpmath.sqrt(mpmath.mpf("0.85")), mpmath.sqrt(mpmath.mpf(12))
+        stable = ((a + (b - a) * u) ** 3 - a**3) / (3 * (b - a))
         cosine = mpmath.cos(mpmath.pi / 2 * (u + mpmath.mpf("0.008")) / mpmath.mpf("1.008"))
         cosine /= mpmath.cos(mpmath.pi / 2 * mpmath.mpf("0.008") / mpmath.mpf("1.008"))
         r = mpmath.mpf(50) / mpmath.mpf("0.01")
         expected = {
             VPLinear(): mpmath.sqrt(1 - mpmath.exp(-L)),
+            SubVP(): 1 - mpmath.exp(-L),
+            VPScaledLinear(): mpmath.sqrt(1 - mpmath.exp(-stable)),
             Cosine(): mpmath.sqrt(1 - cosine**2),
             VE(): mpmath.mpf("0.01") * mpmath.sqrt(r ** (2 * u) - 1),
             EDM(): 80 * u**7,
@@ -96,7 +123,7 @@ def test_sigma_keeps_its_digits(t):
             assert float(schedule(t)[1]) == pytest.approx(float(sigma), rel=1e-12, abs=0), schedule
 
 
-@pytest.mark.parametrize("schedule", [ZERO, Cosine(), Flow()], ids=repr)
+@pytest.mark.parametrize("schedule", [ZERO, Cosine(), Flow(), shifted(ZERO, 3.0), shifted(Cosine(), 3.0)], ids=repr)
 def test_zero_terminal_signal_is_exactly_zero(schedule):
     alpha, sigma = schedule(1.0)
     assert float(alpha) == 0
@@ -108,7 +135,7 @@ def test_more_noise_than_a_table_has_is_its_end():
     assert STABLE.time(torch.tensor([20.0, 1e9, torch.inf])).tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("schedule", [VPLinear(), Cosine(), STABLE], ids=repr)
+@pytest.mark.parametrize("schedule", [VPLinear(), VPScaledLinear(), Cosine(), STABLE], ids=repr)
 def test_variance_is_preserved(schedule):
     t = torch.linspace(0, 1, 77).double()
     alpha, sigma = schedule(t)
@@ -126,6 +153,70 @@ def test_drift_and_diffusion_have_their_closed_forms():
     torch.testing.assert_close(diffusion(Flow(), t), 2 * t / (1 - t))
     torch.testing.assert_close(drift(EDM(), t), torch.zeros_like(t))
     torch.testing.assert_close(diffusion(EDM(), t), 80**2 * 14 * t**13)
+
+
+def test_sub_vp_has_less_noise_and_the_drift_of_vp():
+    """Song et al. 2021, eq. 28 and 29; at the end both have forgotten the picture."""
+    t = torch.linspace(0.01, 1, 50).double()
+    L = 0.1 * t + 19.9 * t.square() / 2
+    torch.testing.assert_close(drift(SubVP(), t), drift(VPLinear(), t))
+    torch.testing.assert_close(diffusion(SubVP(), t), (0.1 + 19.9 * t) * -torch.expm1(-2 * L))
+    assert (SubVP()(t)[1] < VPLinear()(t)[1]).all()
+    assert float(SubVP()(1.0)[1]) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "beta_max"), [("linear", 20.0), ("scaled_linear", 12.0)])
+def test_continuous_schedules_are_tables_of_many_steps(name, beta_max):
+    beta_min, steps = {"linear": 0.1, "scaled_linear": 0.85}[name], 20_000
+    table = Discrete.named(name, steps, beta_min / steps, beta_max / steps)
+    continuous = {"linear": VPLinear, "scaled_linear": VPScaledLinear}[name](beta_min, beta_max)
+    t = torch.linspace(0.05, 1, 20).double()
+    for got, expected in zip(table(t), continuous(t), strict=True):
+        torch.testing.assert_close(got, expected, rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0, 4.0])
+@pytest.mark.parametrize(
+    "schedule", [STABLE, ZERO, VPLinear(), VPScaledLinear(), SubVP(), Cosine(), VE(), Flow(), EDM()], ids=repr
+)
+def test_a_shift_moves_the_log_snr_by_the_same_everywhere(schedule, factor):
+    t = torch.arange(1, 100).double() / 100
+    moved = log_snr(shifted(schedule, factor), t) - log_snr(schedule, t)
+    knots = torch.full_like(t, -2 * torch.log(torch.tensor(factor)).item())
+    torch.testing.assert_close(moved, knots)
+    assert shifted(schedule, 1.0) is schedule
+
+
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_a_shifted_flow_is_flow_with_a_shift(factor):
+    t = torch.linspace(0, 1, 33).double()
+    for got, expected in zip(shifted(Flow(), factor)(t), Flow(shift=factor)(t), strict=True):
+        torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(shifted(Flow(), factor).time(0.7), Flow(shift=factor).time(0.7))
+    assert shifted(Flow(), factor).last == Flow(shift=factor).last
+
+
+def test_a_shifted_table_stays_a_table_and_on_the_circle():
+    moved = shifted(STABLE, 2.0)
+    assert isinstance(moved, Discrete)
+    assert float(moved.index(1.0)) == 999
+    alpha, sigma = moved(torch.linspace(0, 1, 77).double())
+    torch.testing.assert_close(alpha.square() + sigma.square(), torch.ones_like(alpha))
+    assert torch.equal(STABLE.phi, Discrete.named("scaled_linear", 1000, 0.00085, 0.012).phi)
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan")])
+def test_a_shift_of_nothing_is_refused(factor):
+    with pytest.raises(BadInput, match="a factor above 0"):
+        shifted(Flow(), factor)
+
+
+def test_the_drift_at_a_knot_is_that_of_the_step_below():
+    """The walk is downwards: the knot t = (i + 1)/N closes the stretch whose beta is beta_i."""
+    table = Discrete.named("linear", 10, 1e-2, 0.3)
+    for knot in (1, 4, 10):
+        t = torch.tensor(knot / 10, dtype=torch.float64)
+        assert float(drift(table, t)) == pytest.approx(float(drift(table, t - 1e-9)), rel=1e-6)
 
 
 def test_half_an_edm_is_not_all_noise():
