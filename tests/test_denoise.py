@@ -256,3 +256,16 @@ def test_bind_gives_samplers_their_view():
     denoise = bind(oracle, NOTHING)
     assert denoise.schedule is oracle.schedule
     assert torch.equal(denoise(points(), time(0.5)).x0, oracle(points(), time(0.5)).x0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_output_is_the_networks_own_and_a_scaled_network_sees_unit_variance(name):
+    """The backbone answers its input, so `output` is that input: c_in x where it is scaled, x elsewhere."""
+    x = points() * 3
+    for schedule in (VE(), EDM(), VPLinear()):
+        alpha, sigma = schedule(time(0.7))
+        c_in = 1 / torch.hypot(alpha * 2.0, sigma)
+        for scaled in (None, True, False):
+            network = Preconditioned(lambda x, t, c: x, schedule, name, "t", sigma_data=2.0, scaled=scaled)
+            seen = network.output(x, time(0.7), NOTHING)
+            torch.testing.assert_close(seen, c_in * x if scaled or (scaled is None and name == "edm") else x)

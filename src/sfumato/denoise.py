@@ -112,7 +112,9 @@ class Preconditioned:
         "edm"         log(kappa)/4, c_noise of Karras et al. 2022
         or a function of t (B,) float64.
     learned_variance: the network has twice the channels; the second half v in [-1, 1] becomes fraction (v + 1)/2.
-    sigma_data: of "edm", whose input is also scaled by c_in = 1/sqrt(alpha^2 sigma_data^2 + sigma^2).
+    scaled: the network sees c_in x, c_in = 1/sqrt(alpha^2 sigma_data^2 + sigma^2) (Karras et al. 2022, table 1); "edm"
+        networks do unless told otherwise, others do not.
+    sigma_data: the data's standard deviation, of "edm" and of c_in.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Preconditioned:
         *,
         learned_variance: bool = False,
         sigma_data: float = predict.SIGMA_DATA,
+        scaled: bool | None = None,
     ) -> None:
         if parameterization not in predict.NAMES:
             predict.coefficients(parameterization, 0.6, 0.8)  # refuses by name
@@ -137,11 +140,11 @@ class Preconditioned:
         self.time = time
         self.learned_variance = learned_variance
         self.sigma_data = sigma_data
+        self.scaled = parameterization == "edm" if scaled is None else scaled
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Prediction:
-        t = torch.as_tensor(t, dtype=torch.float64)
-        alpha, sigma = self.schedule(t)
-        F = self.backbone(self._scaled(x, alpha, sigma), self._times(t, len(x)).to(x.device), condition)
+        alpha, sigma = self.schedule(torch.as_tensor(t, dtype=torch.float64))
+        F = self.output(x, t, condition)
         fraction = None
         if self.learned_variance:
             F, v = F.chunk(2, dim=1)
@@ -150,6 +153,11 @@ class Preconditioned:
             raise ValueError(f"The network answered {tuple(F.shape)} to a picture of shape {tuple(x.shape)}.")
         x0, eps = predict.split(self.parameterization, F, x, alpha, sigma, sigma_data=self.sigma_data)
         return Prediction(x.to(x0.dtype), x0, eps, alpha, sigma, fraction)
+
+    def output(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """F as the network says it, (B, C or 2C, ...): what an objective compares with its target."""
+        t = torch.as_tensor(t, dtype=torch.float64)
+        return self.backbone(self._scaled(x, *self.schedule(t)), self._times(t, len(x)).to(x.device), condition)
 
     def _times(self, t: Tensor, rows: int) -> Tensor:
         """The network's own time, (rows,) float32."""
@@ -168,7 +176,7 @@ class Preconditioned:
         return own.float().expand(rows)
 
     def _scaled(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        if self.parameterization != "edm":
+        if not self.scaled:
             return x
         return x * expand(1 / torch.hypot(alpha * self.sigma_data, sigma), x)
 
