@@ -11,6 +11,7 @@ from . import names as names
 from . import noise as noise
 from . import picture as picture
 from . import predict as predict
+from . import process as process
 from . import provenance as provenance
 from . import recipe as recipe
 from . import sample as sample
