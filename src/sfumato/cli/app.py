@@ -19,6 +19,7 @@ from sfumato.cli.generate import generate
 from sfumato.cli.inspect import inspect
 from sfumato.cli.models import models
 from sfumato.cli.redo import redo
+from sfumato.cli.study import study
 from sfumato.cli.train import train
 from sfumato.cli.vignettes import vignettes
 
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, edit, redo, inspect, models, train, vignettes, evaluate):
+for command in (generate, edit, redo, inspect, models, train, vignettes, evaluate, study):
     app.command()(command)
 
 

@@ -1,0 +1,51 @@
+"""sfumato study"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.cli import options
+
+
+def study(
+    name: Annotated[str | None, typer.Argument(help="Which one; --list names them.", show_default=False)] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The model to look at; without it the study's own choice.", show_default=False),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller settings: minutes on two cores.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Only name the studies.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder; by default studies/NAME.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; repeatable.", show_default=False),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Draw one of the field's figures or tables anew: pictures, table.csv and a page that explains them.
+
+    Every finished part is kept in the folder: Ctrl-C leaves, and the same command goes on from there.
+    """
+    from sfumato.cli.common import print_json
+    from sfumato.picture import BadInput
+    from sfumato.study import STUDIES, run
+
+    if listed:
+        if json:
+            print_json({"studies": STUDIES})
+        else:
+            width = max(map(len, STUDIES))
+            print(*(f"{each:<{width}}  {about}" for each, about in STUDIES.items()), sep="\n")
+        return
+    if name is None:
+        raise BadInput(f"which study? choose one of {', '.join(STUDIES)}")
+    page = run(name, model=model, out=out, quick=quick, settings=settings or [])
+    if json:
+        print_json({"page": str(page), "figures": sorted(map(str, page.parent.glob("*.png"))), "study": name})
+    else:
+        print(page)

@@ -1,0 +1,45 @@
+"""Studies: the field's figures and tables as runs that anyone can repeat.
+
+A study is one module: it names its cells (units of work) and draws its figures from what they found. `run` keeps every
+finished cell on disk, so that a study that was broken off goes on where it stopped, and writes the figures, table.csv
+and one page. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["STUDIES", "run"]
+
+STUDIES = {
+    "schedules": "linear against cosine and others: how much of the picture is left, and which steps are wasted",
+}
+
+
+def run(
+    name: str,
+    *,
+    model: str | None = None,
+    out: str | Path | None = None,
+    quick: bool = False,
+    settings: Sequence[str] = (),
+    progress: bool = True,
+) -> Path:
+    """Run the study `name` and return its page, `out`/index.html (`out` is studies/NAME by default).
+
+    model: a built-in model, a folder or a Hub id, for studies that look at one; each has its own default.
+    quick: settings for minutes on two cores. settings: "key=value" each, replacing a setting of the study.
+    What is already kept in `out`/cells for the same parameters is not done again.
+
+    Raises `BadInput` for an unknown study or setting, and for a model that the study can't use.
+    """
+    try:
+        import matplotlib as _  # noqa: F401
+    except ImportError:
+        from sfumato.picture import BadInput
+
+        raise BadInput("studies draw with matplotlib, which is not installed: pip install 'sfumato[study]'") from None
+    from sfumato.study.runner import run as run_study
+
+    return run_study(name, model=model, out=out, quick=quick, settings=settings, progress=progress)

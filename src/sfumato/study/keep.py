@@ -1,0 +1,60 @@
+"""Results of cells on disk: each in a file of its own that appears whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato import __version__
+from sfumato.picture.files import write_atomically
+from sfumato.study.study import Cell, Result
+
+
+class Keep:
+    """The results of one study's cells in `folder`, each under the hash of everything it depends on."""
+
+    def __init__(self, folder: Path, study: str) -> None:
+        self.folder = folder
+        self.study = study
+        self.keys: dict[str, str] = {}
+        for part in folder.glob(".*.part"):  # of a process that was killed while it wrote
+            part.unlink(missing_ok=True)
+
+    def path(self, cell: Cell) -> Path:
+        """Where the result of `cell` stands; the cells that it needs must have been asked for before."""
+        parents = [self.keys[name] for name in cell.needs]
+        work = f"{cell.work.__module__}.{cell.work.__qualname__}"
+        whole = [__version__, self.study, cell.name, work, cell.given, parents]
+        self.keys[cell.name] = blake2b(json.dumps(whole, default=_plain).encode(), digest_size=8).hexdigest()
+        return self.folder / f"{re.sub(r'[^a-z0-9.]+', '-', cell.name.lower())}-{self.keys[cell.name]}.npz"
+
+    def get(self, cell: Cell) -> Result | None:
+        """What was kept, or None; a damaged file counts as nothing."""
+        try:
+            with np.load(self.path(cell), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def put(self, cell: Cell, result: Result) -> Result:
+        """Keeps `result`; returns it as it will be read again."""
+        arrays = {name: np.asarray(value) for name, value in result.items()}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        write_atomically(self.path(cell), buffer.getvalue())
+        return arrays
+
+
+def _plain(value: Any) -> Mapping[str, Any] | list[Any]:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"kind": type(value).__name__, **asdict(value)}
+    raise TypeError(f"A cell is given JSON values, not {type(value).__name__}.")

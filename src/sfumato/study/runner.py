@@ -1,0 +1,120 @@
+"""Runs a study: what is kept is not done again, and after each cell nothing is lost."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from sfumato.picture import BadInput
+from sfumato.recipe.checks import nearest
+from sfumato.study import STUDIES, page
+from sfumato.study.keep import Keep
+from sfumato.study.study import Cell, Model, Result, Study, Tick
+from sfumato.study.style import house
+
+
+def run(
+    name: str,
+    *,
+    model: str | None = None,
+    out: str | Path | None = None,
+    quick: bool = False,
+    settings: Sequence[str] = (),
+    progress: bool = True,
+) -> Path:
+    """See `sfumato.study.run`."""
+    study = find(name)
+    chosen = changed(study.quick if quick else study.full, settings)
+    cells = study.cells(chosen, _model(name, study, model))
+    folder = Path(out) if out is not None else Path("studies") / name
+    results = work(name, cells, folder, progress)
+    with house():
+        report = study.draw(chosen, results)
+        asked = {"model": model or study.model or "none", "quick": quick, **vars(chosen)}
+        seconds = sum(float(result["seconds"]) for result in results.values())
+        return page.write(folder, name, study, report, asked, seconds, len(cells))
+
+
+def find(name: str) -> Study:
+    """The study of that name."""
+    if name not in STUDIES:
+        raise BadInput(f"there is no study {name!r}{nearest(name, STUDIES)}: choose one of {', '.join(STUDIES)}")
+    return import_module(f"sfumato.study.{name.replace('-', '_')}").STUDY
+
+
+def changed(chosen: Any, settings: Sequence[str]) -> Any:
+    """Settings with "key=value" put in, each value read as YAML; their class checks them."""
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or key not in vars(chosen):
+            raise BadInput(
+                f"--set {setting!r} is no setting of this study{nearest(key, vars(chosen))}: give KEY=VALUE, "
+                f"with a key of {', '.join(vars(chosen)) or 'none, for it has none'}"
+            )
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise BadInput(f"--set {setting!r} can't be read: give a number, a word or a list as [1, 2]") from None
+        chosen = replace(chosen, **{key: tuple(read) if isinstance(read, list) else read})
+    return chosen
+
+
+def _model(name: str, study: Study, model: str | None) -> Model | None:
+    if model is not None and study.model is None and not study.takes_model:
+        raise BadInput(f"the study {name} looks at no model: leave --model out")
+    wanted = model or study.model
+    return None if wanted is None else Model.named(wanted)
+
+
+def work(name: str, cells: Sequence[Cell], folder: Path, progress: bool = True) -> dict[str, Result]:
+    """The results of all cells by name: kept ones read, others done and kept at once."""
+    keep = Keep(folder / "cells", name)
+    results: dict[str, Result] = {}
+    fresh = 0
+    with _bars(name, len(cells), progress) as (begin, tick, advance):
+        try:
+            for cell in cells:
+                kept = keep.get(cell)
+                if kept is None:
+                    begin(cell.name)
+                    began = time.perf_counter()
+                    found = cell.work(tick, *(results[need] for need in cell.needs), **cell.given)
+                    kept = keep.put(cell, {**found, "seconds": np.float64(time.perf_counter() - began)})
+                    fresh += 1
+                results[cell.name] = kept
+                advance()
+        except KeyboardInterrupt:
+            done = f"{len(results)} of {len(cells)} cells are kept in {keep.folder}"
+            print(f"sfumato: {done}; the same command goes on from there", file=sys.stderr)
+            raise
+    return results
+
+
+@contextmanager
+def _bars(name: str, total: int, shown: bool) -> Iterator[tuple[Any, Tick, Any]]:
+    """Two bars on stderr: the study's cells, and the steps of the cell at hand."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bars:
+        whole = bars.add_task(name, total=total)
+        one = bars.add_task("", total=1, visible=False)
+
+        def begin(cell: str) -> None:
+            bars.reset(one, total=1, description=f"  {cell}", visible=True)
+
+        def tick(done: int, of: int) -> None:
+            bars.update(one, completed=done, total=of)
+
+        yield begin, tick, lambda: bars.advance(whole)

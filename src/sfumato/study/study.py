@@ -1,0 +1,105 @@
+"""What a study is made of: cells that are done once and kept, and a report drawn from what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Result = Mapping[str, Any]
+"""What a cell found: arrays by name."""
+
+Tick = Callable[[int, int], None]
+"""tick(done, total): how far a cell is."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model by name, and a stamp of its files: what was found with other weights is not taken for this one's."""
+
+    name: str
+    stamp: str
+
+    @classmethod
+    def named(cls, name: str) -> Model:
+        """Raises BadInput if there is no such model."""
+        from sfumato.model.load import find
+
+        return cls(name, stamp(find(name)))
+
+    def load(self) -> Any:
+        """The pipe; loaded once."""
+        return _load(self)
+
+
+@cache
+def _load(model: Model) -> Any:
+    from sfumato.model import load
+
+    return load(model.name)
+
+
+def stamp(folder: Path) -> str:
+    """A hash of the names, sizes and times of a folder's files, or of one file's."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else [folder]
+    stats = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return blake2b(repr(stats).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One unit of work: work(tick, *results of `needs`, **given) -> arrays by name.
+
+    `given` (JSON values and `Model`s) is all that the work depends on besides `needs`, which name cells before it:
+    the key under which its result is kept is made of them.
+    """
+
+    name: str
+    work: Callable[..., Result]
+    given: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, the name of its file, and what it shows."""
+
+    name: str
+    figure: Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a study tells: its figures, the rows of its table, and what this run found, in sentences."""
+
+    figures: Sequence[Drawing]
+    rows: Sequence[Mapping[str, Any]]
+    found: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: what it asks, where that comes from, what to look for; its settings, cells and drawing.
+
+    full, quick: settings, of one frozen class. cells(settings, model) lists the units of work, in order;
+    draw(settings, results) makes the report of their results by name. `model` is the default model's name: None if
+    the study needs none (it may still take one if `takes_model`).
+    """
+
+    title: str
+    source: str
+    about: str
+    see: Sequence[str]
+    full: Any
+    quick: Any
+    cells: Callable[[Any, Model | None], Sequence[Cell]]
+    draw: Callable[[Any, Mapping[str, Result]], Report]
+    model: str | None = None
+    takes_model: bool = False

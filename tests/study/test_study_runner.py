@@ -1,0 +1,153 @@
+"""The runner: what is kept is kept, whatever ends the process; and what the command line says."""
+
+import csv
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sfumato.picture import BadInput
+from sfumato.study import STUDIES, runner
+from sfumato.study.keep import Keep
+from sfumato.study.study import Cell
+
+SMALL = ["pictures=8", "size=8", "knots=20"]
+
+
+def found(tick, value):
+    tick(1, 1)
+    return {"value": np.float64(value)}
+
+
+def twice(tick, before, power):
+    return {"value": (2 * before["value"]) ** power}
+
+
+def broken(tick):
+    raise KeyboardInterrupt
+
+
+def chain(value, power=1):
+    return [Cell("first", found, {"value": value}), Cell("second", twice, {"power": power}, ("first",))]
+
+
+def kept(folder):
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
+
+
+def test_results_are_handed_on_and_kept(tmp_path):
+    results = runner.work("a", chain(3.0, 2), tmp_path, progress=False)
+    assert (float(results["first"]["value"]), float(results["second"]["value"])) == (3.0, 36.0)
+    before = kept(tmp_path)
+    again = runner.work("a", chain(3.0, 2), tmp_path, progress=False)
+    assert kept(tmp_path) == before
+    assert float(again["second"]["value"]) == 36.0
+
+
+@pytest.mark.parametrize(
+    ("study", "cells", "fresh"), [("a", chain(3.0, 3), 1), ("a", chain(4.0, 2), 2), ("b", chain(3.0, 2), 2)]
+)
+def test_a_cell_is_done_again_when_anything_that_it_depends_on_differs(tmp_path, study, cells, fresh):
+    runner.work("a", chain(3.0, 2), tmp_path, progress=False)
+    results = runner.work(study, cells, tmp_path, progress=False)
+    assert len(kept(tmp_path)) == 2 + fresh
+    assert float(results["second"]["value"]) == (2 * cells[0].given["value"]) ** cells[1].given["power"]
+
+
+def test_a_damaged_cell_is_done_again_and_remains_of_a_killed_process_go(tmp_path):
+    runner.work("a", chain(3.0), tmp_path, progress=False)
+    damaged = next((tmp_path / "cells").glob("first-*"))
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    (tmp_path / "cells" / ".first.0123.part").write_bytes(b"half")
+    assert float(runner.work("a", chain(3.0), tmp_path, progress=False)["first"]["value"]) == 3.0
+    assert [path.name[:2] for path in sorted((tmp_path / "cells").iterdir())] == ["fi", "se"]
+    assert Keep(tmp_path / "cells", "a").get(chain(3.0)[0]) is not None
+
+
+def test_an_interrupt_says_what_is_kept(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        runner.work("a", [*chain(3.0), Cell("third", broken)], tmp_path, progress=False)
+    assert "2 of 3 cells are kept" in capsys.readouterr().err
+    assert len(kept(tmp_path)) == 2
+
+
+def toy(folder, seconds):
+    command = [sys.executable, str(Path(__file__).with_name("toy_study.py")), str(folder), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT])
+def test_a_study_that_is_ended_goes_on_where_it_stopped(tmp_path, way):
+    process = toy(tmp_path, 0.4)
+    assert [process.stdout.readline() for _ in range(3)] == ["0\n", "1\n", "2\n"]
+    process.send_signal(way)
+    _, said = process.communicate(timeout=60)
+    assert ("2 of 5 cells are kept" in said) == (way == signal.SIGINT)
+    before = kept(tmp_path)
+    out, said = toy(tmp_path, 0).communicate(timeout=60)
+    assert out.split() == ["2", "3", "4"], said
+    assert before.items() <= kept(tmp_path).items()
+
+
+def test_a_study_leaves_figures_a_table_and_a_page_that_needs_nothing_else(tmp_path):
+    page = runner.run("schedules", out=tmp_path, settings=SMALL, progress=False)
+    assert page == tmp_path / "index.html"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "cells", "curves.png", "strips.png", "wasted.png", "table.csv", "index.html"
+    }  # fmt: skip
+    with open(tmp_path / "table.csv", newline="") as file:
+        assert [row["schedule"] for row in csv.DictReader(file)][:2] == ["linear", "cosine"]
+    text = page.read_text()
+    assert text.count('src="data:image/png;base64,') == text.count("<img") == 3
+    assert "http" not in text
+    assert "sfumato study schedules" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("picture=3", "did you mean 'pictures'"),
+        ("pictures", "KEY=VALUE"),
+        ("pictures=0", "2 to 20,000"),
+        ("pictures=[", "list"),
+    ],
+)
+def test_wrong_settings_are_refused_in_a_sentence(setting, words):
+    with pytest.raises(BadInput, match=words.replace("[", r"\[")):
+        runner.run("schedules", settings=[setting])
+
+
+def test_a_model_where_none_is_looked_at_is_refused():
+    with pytest.raises(BadInput, match="looks at no model"):
+        runner.run("schedules", model="mini")
+
+
+def test_every_study_is_there():
+    for name in STUDIES:
+        study = runner.find(name)
+        assert all((study.title, study.source, study.about, study.see)), name
+        assert type(study.full) is type(study.quick), name
+        assert study.full != study.quick, name
+
+
+def test_the_command_line_names_studies_and_the_nearest_one():
+    def call(*arguments):
+        return subprocess.run([sys.executable, "-m", "sfumato", "study", *arguments], capture_output=True, text=True)
+
+    listed = call("--list")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(STUDIES)
+    wrong = call("schedule")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "did you mean 'schedules'" in wrong.stderr
+    assert call().returncode == 2
+
+
+def test_help_loads_no_torch():
+    code = (
+        "import sys\nfrom sfumato.cli.app import run\nrun(['study', '--help'])\n"
+        "assert not {'torch', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
