@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.condition import Condition, Text
+from sfumato.denoise import Preconditioned, bind
+from sfumato.engine import UNetBackbone
+from sfumato.guide import ClassifierFree, Guided
+from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.predict import split
+from sfumato.sample import DDIM, trajectory
 from sfumato.schedule import Discrete
 from sfumato.times import trailing
 
@@ -158,17 +162,11 @@ class DiffusionTask(Task):
         noise = [torch.randn(shape, generator=keyed.generator(seed, "preview", k)) for k in range(each)]
         x = torch.cat(noise * len(prompts)).to(device)
         rows = [prompt for prompt in prompts for _ in range(each)]
-        text = torch.cat([self.captions.encode([""] * len(rows)), self.captions.encode(rows)]).to(device)
-        grid = trailing(steps, self.schedule)
-        for t, s in pairwise(grid):
-            times = t.expand(2 * len(rows)).to(device)
-            without, given = self.answer(torch.cat([x, x]), times, text).float().chunk(2)
-            alpha, sigma = self.schedule(t)
-            x0, eps = split(
-                self.recipe.objective.parameterization, without + guidance * (given - without), x, alpha, sigma
-            )
-            alpha, sigma = self.schedule(s)
-            x = float(alpha) * x0 + float(sigma) * eps
+        text = Text(self.captions.encode(rows), negative=Text(self.captions.encode([""])))
+        denoiser = Preconditioned(UNetBackbone(self.network), self.schedule, self.recipe.objective.parameterization)
+        denoise = bind(Guided(denoiser, [ClassifierFree(guidance)]), Condition((text,)))
+        for step in trajectory(denoise, DDIM(), x, trailing(steps, self.schedule), KeyedNoise([seed] * len(x))):
+            x = step.x
         return self.parts["vae"].decode(x / self.scale).sample
 
     def grids(self) -> dict[str, np.ndarray]:
