@@ -17,8 +17,9 @@ import torch
 from torch.nn import functional
 
 from sfumato.data import vignettes
-from sfumato.evaluate.attributes import drawn, psnr, through
+from sfumato.evaluate.attributes import drawn, through
 from sfumato.evaluate.judge import Judge
+from sfumato.evaluate.metrics import psnr
 from sfumato.evaluate.questions import questions
 from sfumato.evaluate.statistics import Figure, mean, share
 
@@ -35,7 +36,7 @@ def main() -> None:
         import sfumato
 
         looks["autoencoder"] = through(sfumato.load(options.model).stages[-1].space, pictures)
-        quality = mean(psnr(pictures, looks["autoencoder"]))
+        quality = mean(psnr(pictures, looks["autoencoder"]).tolist())
     truth = [question.scene.attributes for question in asked]
     found = {look: accuracy(judge, x, truth) for look, x in looks.items()}
     if options.json:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sfumato.data import vignettes
-from sfumato.evaluate.attributes import drawn, names_of, psnr, score, through
+from sfumato.evaluate.attributes import drawn, names_of, score, through
+from sfumato.evaluate.metrics import psnr
 from sfumato.evaluate.questions import questions
 from sfumato.model.space import Pixel
 

@@ -87,14 +87,5 @@ def through(space, pictures: Tensor, batch: int = 16, advance: Callable[[int], N
     return torch.cat(parts)
 
 
-def psnr(x: Tensor, y: Tensor) -> np.ndarray:
-    """Peak signal-to-noise ratio of each picture in dB, both in [-1, 1]: -10 log10 mean(((x - y)/2)^2).
-
-    Equal pictures have 120.
-    """
-    error = ((x - y) / 2).square().flatten(1).mean(1)
-    return (-10 * torch.log10(error.clamp(min=1e-12))).numpy()
-
-
 def judged(judge: Judge, questions: Sequence[Question], pictures: Tensor) -> Scores:
     return score(questions, judge.predict(pictures))

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from sfumato.evaluate.attributes import Scores, drawn, psnr, score, through
+from sfumato.evaluate.attributes import Scores, drawn, score, through
 from sfumato.evaluate.judge import Judge
+from sfumato.evaluate.metrics.pixel import psnr
 from sfumato.evaluate.questions import Question, questions
 from sfumato.evaluate.statistics import Figure, mean
 from sfumato.picture import BadInput

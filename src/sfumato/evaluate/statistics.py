@@ -24,7 +24,8 @@ class Figure:
         """For JSON, where NaN does not exist: nothing was observed, nothing is said."""
         if not self.total:
             return {"value": None, "low": None, "high": None, "total": 0}
-        return {"value": self.value, "low": self.low, "high": self.high, "total": self.total}
+        low, high = (None if math.isnan(x) else x for x in (self.low, self.high))
+        return {"value": self.value, "low": low, "high": high, "total": self.total}
 
     def percent(self) -> str:
         return f"{100 * self.value:.1f} ({100 * self.low:.0f} to {100 * self.high:.0f})" if self.total else "-"
@@ -67,3 +68,17 @@ def mean(values: Sequence[float] | np.ndarray) -> Figure:
     centre = float(np.mean(values))
     spread = Z95 * float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     return Figure(centre, centre - spread, centre + spread, n)
+
+
+def bootstrapped(values: Sequence[float] | np.ndarray, total: int) -> Figure:
+    """A figure, the first of `values`, with the normal bootstrap interval of its resamples, the others:
+
+        value +- z std(resamples)                                        (Efron and Tibshirani 1993, section 13.2)
+
+    Distances of sets are biased: a resample has fewer different rows, so it lies farther away. The interval is laid
+    about the figure itself, so it says how much other pictures of the same number would change it, not how far it is
+    from that of infinitely many. Without resamples there is no interval: low and high are NaN.
+    """
+    spread = Z95 * float(np.std(values[1:], ddof=1)) if len(values) > 2 else math.nan
+    value = float(values[0])
+    return Figure(value, value - spread, value + spread, total)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as nf
 from torch import Tensor
 
+from sfumato.evaluate.metrics.pixel import box, psnr, ssim
 from sfumato.picture import BadInput
 
 from .. import recipe as r
@@ -56,23 +57,6 @@ def pyramid_l1(x: Tensor, y: Tensor, levels: int = 3) -> Tensor:
     return total / levels
 
 
-def ssim(x: Tensor, y: Tensor, window: int = 7) -> Tensor:
-    """Structural similarity (Wang et al. 2004, eq. 13) of pictures in [-1, 1] with a square window, averaged."""
-    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
-
-    def mean(z: Tensor) -> Tensor:
-        return nf.avg_pool2d(z, window, 1)
-
-    mx, my = mean(x), mean(y)
-    vx, vy, cov = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
-    return ((2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))).mean()
-
-
-def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture in dB; both in [-1, 1]."""
-    return -10 * torch.log10(((x - y) / 2).square().flatten(1).mean(1))
-
-
 class AutoencoderTask(Task):
     def __init__(self, recipe: r.Autoencoder, place: Place):
         super().__init__()
@@ -113,7 +97,7 @@ class AutoencoderTask(Task):
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         loss = l1 + weights.gradient * edges + weights.pyramid * broad + weights.kl * kl
         if weights.ssim:
-            loss = loss + weights.ssim * (1 - ssim(x, y))
+            loss = loss + weights.ssim * (1 - ssim(x, y, box).mean())
         return loss, {"l1": l1.detach(), "kl": kl.detach(), "psnr": psnr(x, y.detach()).mean()}
 
     @torch.no_grad()
@@ -134,7 +118,7 @@ class AutoencoderTask(Task):
             x = self.test_set.batch(np.arange(start, min(start + 32, len(self.test_set))))
             y, z = self._reconstruct(x)
             quality.append(psnr(x, y))
-            similarity.append(ssim(x, y))
+            similarity.append(ssim(x, y, box))
             latents.append(z)
         z = torch.cat(latents)
         std = float(z.std())
@@ -145,7 +129,7 @@ class AutoencoderTask(Task):
         figures = {
             "psnr": float(torch.cat(quality).mean()),
             "psnr_worst": float(torch.cat(quality).min()),
-            "ssim": float(torch.stack(similarity).mean()),
+            "ssim": float(torch.cat(similarity).mean()),
             "latent_std": std,
             "latent_mean": float(z.mean()),
             "latent_largest": float(z.abs().max()),

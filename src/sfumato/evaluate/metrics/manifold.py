@@ -1,0 +1,88 @@
+"""Precision and recall, density and coverage: how two sets of features lie in each other's neighbourhoods.
+
+A set's manifold is the union of the balls around its rows that reach to their k-th nearest neighbours (a row is no
+neighbour of its own). Distances are Euclidean, in float64, and a row on the rim of a ball lies in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sfumato.evaluate.metrics.resample import chunks
+
+RIM = 1e-12  # of the largest squared length: what rounding may take from a row on a rim
+
+
+def squares(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Squared distances of all rows of y (M, D) to a few rows of x (N, D) at a time: (chunk, M)."""
+    y = np.asarray(y, np.float64)
+    lengths = (y * y).sum(1)
+    for part, rows in chunks(x, len(y)):
+        yield part, ((rows * rows).sum(1)[:, None] + lengths - 2 * rows @ y.T).clip(min=0)
+
+
+def radii(x: np.ndarray, k: int) -> np.ndarray:
+    """The squared distance of each row to its k-th nearest other row, (N,); all others if there are fewer than k."""
+    found = np.empty(len(x))
+    k = min(k, len(x) - 1)
+    for part, square in squares(x, x):
+        square[np.arange(len(square)), np.arange(part.start, part.stop)] = -1.0
+        found[part] = np.partition(square, k, axis=1)[:, k]
+    return found
+
+
+def inside(x: np.ndarray, centres: np.ndarray, radius: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Whether rows of x lie in the balls around `centres` (M, D) of the squared `radius` (M,): (chunk, M), bool."""
+    slack = RIM * float((np.asarray(centres, np.float64) ** 2).sum(1).max())
+    for part, square in squares(x, centres):
+        yield part, square <= radius + slack
+
+
+def precision(made: np.ndarray, true: np.ndarray, k: int = 3, weights: np.ndarray | None = None) -> np.ndarray:
+    """The share of made rows that lie in the true manifold (Kynkaanniemi et al. 2019, eq. 2), (B,).
+
+    weights (B, N): how often each made row counts, once by default; so in all four functions.
+    """
+    hits = np.concatenate([ball.any(1) for _, ball in inside(made, true, radii(true, k))])
+    w = _weights(weights, made)
+    return w @ hits / w.sum(1)
+
+
+def recall(made: np.ndarray, true: np.ndarray, k: int = 3, weights: np.ndarray | None = None) -> np.ndarray:
+    """The share of true rows that lie in the made manifold (Kynkaanniemi et al. 2019, eq. 2), (B,).
+
+    Weights take balls away from the made manifold; they don't change how far those that stay reach.
+    """
+    w = (_weights(weights, made) > 0).astype(np.float32)
+    found = np.zeros(len(w))
+    for _, ball in inside(true, made, radii(made, k)):
+        found += (ball.astype(np.float32) @ w.T > 0).sum(0)
+    return found / len(true)
+
+
+def density(made: np.ndarray, true: np.ndarray, k: int = 5, weights: np.ndarray | None = None) -> np.ndarray:
+    """How many balls of the true manifold a made row lies in, on average, over k (Naeem et al. 2020, eq. 3), (B,).
+
+    1 is expected of equal distributions; it may be larger.
+    """
+    balls = np.concatenate([ball.sum(1) for _, ball in inside(made, true, radii(true, k))])
+    w = _weights(weights, made)
+    return w @ balls / w.sum(1) / k
+
+
+def coverage(made: np.ndarray, true: np.ndarray, k: int = 5, weights: np.ndarray | None = None) -> np.ndarray:
+    """The share of the true balls that hold a made row (Naeem et al. 2020, eq. 4), (B,).
+
+    1 - 2^-k is expected of large equal distributions of equal size.
+    """
+    w = (_weights(weights, made) > 0).astype(np.float32)
+    held = np.zeros((len(w), len(true)), bool)
+    for part, ball in inside(made, true, radii(true, k)):
+        held |= w[:, part] @ ball.astype(np.float32) > 0
+    return held.mean(1)
+
+
+def _weights(weights: np.ndarray | None, made: np.ndarray) -> np.ndarray:
+    return np.ones((1, len(made))) if weights is None else weights

@@ -1,0 +1,47 @@
+"""How near two pictures are, pixel by pixel: PSNR and SSIM, of pictures (B, C, H, W) in [-1, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as nf
+from torch import Tensor
+
+Local = Callable[[Tensor], Tensor]
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture in dB, (B,): -10 log10 mean(((x - y)/2)^2); 120 for equal ones."""
+    error = ((x - y) / 2).square().flatten(1).mean(1)
+    return -10 * torch.log10(error.clamp(min=1e-12))
+
+
+def box(z: Tensor, side: int = 7) -> Tensor:
+    """The mean of each window of side x side pixels."""
+    return nf.avg_pool2d(z, side, 1)
+
+
+def bell(z: Tensor, side: int = 11, sigma: float = 1.5) -> Tensor:
+    """The mean of each window, weighted by a Gaussian: Wang et al.'s window of 11 pixels and sigma 1.5."""
+    at = torch.arange(side, dtype=z.dtype, device=z.device) - (side - 1) / 2
+    row = torch.exp(-at.square() / (2 * sigma**2))
+    row = (row / row.sum()).expand(z.shape[1], 1, 1, side)
+    along = partial(nf.conv2d, groups=z.shape[1])
+    return along(along(z, row), row.transpose(-1, -2))
+
+
+def ssim(x: Tensor, y: Tensor, local: Local = bell) -> Tensor:
+    """Structural similarity of each picture, (B,), from -1 to 1 = equal (Wang et al. 2004, eq. 13, over all windows):
+
+        (2 m_x m_y + c_1)(2 s_xy + c_2) / ((m_x^2 + m_y^2 + c_1)(s_x^2 + s_y^2 + c_2)),     c = (0.01 L)^2, (0.03 L)^2
+
+    of the pictures in [0, L], L = 1; means, variances and covariance are taken by `local`, `bell` (the paper's) or
+    `box`. Windows that leave the picture are left out, and colours are compared channel by channel.
+    """
+    x, y, c1, c2 = (x + 1) / 2, (y + 1) / 2, 0.01**2, 0.03**2
+    mx, my = local(x), local(y)
+    vx, vy, cov = local(x * x) - mx * mx, local(y * y) - my * my, local(x * y) - mx * my
+    similar = (2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+    return similar.flatten(1).mean(1)
