@@ -87,7 +87,7 @@ def test_prior_is_the_divergence_from_the_noise_that_sampling_begins_with():
 
 
 def test_the_discrete_decoder_costs_the_bin():
-    """L_0 of a picture of 8 bits is -log of a probability: the density times the bin's width where the bin is narrow."""
+    """L_0 of a picture of 8 bits is -log of a probability: density times width where the bin is narrow."""
     schedule = Discrete.named(count=50, beta_start=0.05)
     x0 = torch.linspace(-1, 1, 256, dtype=double)[40:200, None]
     p = Prediction(x0, x0 + 0.1, x0, *schedule(0.02))

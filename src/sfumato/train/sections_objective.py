@@ -114,6 +114,8 @@ class Objective(Section):
 
 
 class Discrete(Section):
+    """A table of `table` betas; `zero_terminal` rescales it to end in noise alone."""
+
     kind: Literal["squaredcos_cap_v2", "scaled_linear", "linear"]
     beta_start: Rate | None = None
     beta_end: Rate | None = None
@@ -124,6 +126,12 @@ class VPLinear(Section):
     kind: Literal["vp-linear"]
     beta_min: Rate = 0.1
     beta_max: Rate = 20.0
+
+
+class VPScaledLinear(Section):
+    kind: Literal["vp-scaled-linear"]
+    beta_min: Rate = 0.85
+    beta_max: Rate = 12.0
 
 
 class SubVP(Section):
@@ -155,7 +163,9 @@ class Flow(Section):
     shift: Rate = 1.0
 
 
-AnySchedule = Annotated[Discrete | VPLinear | SubVP | Cosine | VE | EDM | Flow, Field(discriminator="kind")]
+AnySchedule = Annotated[
+    Discrete | VPLinear | VPScaledLinear | SubVP | Cosine | VE | EDM | Flow, Field(discriminator="kind")
+]
 
 
 class FreeObjective(Objective):
