@@ -15,7 +15,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from sfumato.picture import BadInput
 
+from .section import Section
 from .sections import (
+    Arrays,
     Autoencoder,
     Clip,
     ClipNetwork,
@@ -27,45 +29,95 @@ from .sections import (
     JudgeTask,
     KLLoss,
     KLNetwork,
-    LogitNormal,
-    MinSNR,
-    Objective,
     Optimizer,
     Preview,
-    Section,
-    Sigmoid,
-    Table,
+    Tars,
     Tower,
     UNet,
-    Uniform,
     Vignettes,
+)
+from .sections_objective import (
+    EDMWeight,
+    FreeObjective,
+    Hybrid,
+    Importance,
+    LogitNormal,
+    LogNormal,
+    MinSNR,
+    Objective,
+    Regression,
+    ScoreMatching,
+    Sigmoid,
+    Simple,
+    Table,
+    Times,
+    Uniform,
+    Vlb,
+    Weighting,
+)
+from .sections_pixels import (
+    ByChannels,
+    ByNothing,
+    ByTime,
+    ClassifierNetwork,
+    ClassifierTask,
+    Langevin,
+    Ncsn,
+    Pixels,
+    PixelUNet,
+    Sheet,
+    Sigmas,
 )
 
 __all__ = [
+    "Arrays",
     "Autoencoder",
+    "ByChannels",
+    "ByNothing",
+    "ByTime",
+    "ClassifierNetwork",
+    "ClassifierTask",
     "Clip",
     "ClipNetwork",
     "Common",
     "Diffusion",
+    "EDMWeight",
     "Ema",
     "Every",
     "Folder",
+    "FreeObjective",
+    "Hybrid",
+    "Importance",
     "JudgeTask",
     "KLLoss",
     "KLNetwork",
+    "Langevin",
+    "LogNormal",
     "LogitNormal",
     "MinSNR",
+    "Ncsn",
     "Objective",
     "Optimizer",
+    "PixelUNet",
+    "Pixels",
     "Preview",
     "Recipe",
+    "Regression",
+    "ScoreMatching",
     "Section",
+    "Sheet",
+    "Sigmas",
     "Sigmoid",
+    "Simple",
     "Table",
+    "Tars",
+    "Times",
     "Tower",
     "UNet",
     "Uniform",
     "Vignettes",
+    "Vlb",
+    "Weighting",
     "differences",
     "digest",
     "find",
@@ -75,8 +127,9 @@ __all__ = [
     "validate",
 ]
 
-Recipe = Annotated[Autoencoder | Clip | Diffusion | JudgeTask, Field(discriminator="task")]
-_ADAPTER: TypeAdapter[Autoencoder | Clip | Diffusion | JudgeTask] = TypeAdapter(Recipe)
+AnyTask = Autoencoder | Clip | Diffusion | JudgeTask | Pixels | ClassifierTask | Ncsn
+Recipe = Annotated[AnyTask, Field(discriminator="task")]
+_ADAPTER: TypeAdapter[AnyTask] = TypeAdapter(Recipe)
 _HARMLESS = {"steps", "minutes", "every", "keep", "workers", "preview", "export", "name"}
 
 
@@ -98,7 +151,7 @@ def find(source: str | Path) -> Path:
     raise BadInput(f"there is no recipe '{source}': give the path of a YAML file or a shipped recipe's name; {hint}")
 
 
-def load(source: str | Path, overrides: Iterable[str] = ()) -> Autoencoder | Clip | Diffusion | JudgeTask:
+def load(source: str | Path, overrides: Iterable[str] = ()) -> AnyTask:
     """Read and validate a recipe. Overrides are `optimizer.lr=1e-3`, the value being YAML.
 
     Raises BadInput with one sentence that names the file, the key and what is accepted.
@@ -113,16 +166,14 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Autoencoder | Cli
         where = f" in line {mark.line + 1}" if mark else ""
         raise BadInput(f"{path} is not valid YAML{where}: {getattr(error, 'problem', error)}") from error
     if not isinstance(values, dict):
-        raise BadInput(
-            f"{path} holds no keys: a recipe begins with 'task: autoencoder', 'clip', 'diffusion' or 'judge'"
-        )
+        raise BadInput(f"{path} holds no keys: a recipe begins with 'task: ', one of {_TASKS}")
     values.setdefault("name", path.stem)
     for override in overrides:
         _override(values, override)
     return validate(values, str(path))
 
 
-def validate(values: dict[str, Any], origin: str = "the recipe") -> Autoencoder | Clip | Diffusion | JudgeTask:
+def validate(values: dict[str, Any], origin: str = "the recipe") -> AnyTask:
     try:
         return _ADAPTER.validate_python(values)
     except ValidationError as error:
@@ -172,14 +223,20 @@ def _sentence(error: ValidationError) -> str:
     return f"{where}: {message}{given}" if where else f"{message}{given}"
 
 
-_TASKS = "'autoencoder', 'clip', 'diffusion', 'judge'"
+_TASKS = "'autoencoder', 'clip', 'diffusion', 'judge', 'pixels', 'classifier', 'ncsn'"
 _TAGS = {
-    "data": "'vignettes', 'folder'",
-    "objective.weighting": "'uniform', 'min-snr', 'sigmoid'",
-    "objective.times": "'uniform', 'logit-normal', 'table'",
+    "data": "'vignettes', 'folder', 'tars', 'arrays'",
+    "label": "'time', 'channels', 'none'",
+    "objective.loss": "'regression', 'vlb', 'hybrid', 'score-matching'",
+    "objective.weighting": "'uniform', 'simple', 'min-snr', 'sigmoid', 'edm'",
+    "objective.times": "'uniform', 'logit-normal', 'log-normal', 'table', 'importance'",
+    "objective.schedule": "'linear', 'scaled_linear', 'squaredcos_cap_v2', 'vp-linear', 'vp-scaled-linear', 'sub-vp', "
+    "'cosine', 've', 'edm', 'flow'",
 }
 
 
 def _place(loc: tuple[int | str, ...]) -> list[str]:
     """Keys of the YAML that lead to an error: pydantic's place without the tags of discriminated unions."""
-    return [str(part) for i, part in enumerate(loc) if i > 0 and loc[i - 1] not in ("data", "weighting", "times")]
+    unions = ("data", "label", "weighting", "times", "schedule")
+    kept = (i for i in range(1, len(loc)) if loc[i - 1] not in unions and loc[i - 2 : i] != ("objective", "loss"))
+    return [str(loc[i]) for i in kept]

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A part of a recipe; refuses a key that it doesn't know and names the nearest one that it does."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            for key in values:
-                if key not in cls.model_fields:
-                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
-                    hint = f"did you mean '{near[0]}'?" if near else f"accepted are {', '.join(cls.model_fields)}"
-                    raise ValueError(f"unknown key '{key}': {hint}")
-        return values
+from .section import Count, Fraction, Positive, Rate, Section
+from .sections_objective import Objective
 
 
 class Vignettes(Section):
@@ -56,15 +36,52 @@ class Vignettes(Section):
 
 
 class Folder(Section):
-    """Pictures of a folder with captions from metadata.jsonl (key `text`) or from a .txt file beside each."""
+    """Pictures of a folder with captions from metadata.jsonl (key `text`) or from a .txt file beside each.
+
+    `label` says where a picture's class stands: a key of metadata.jsonl, or "folder", the name of its subfolder.
+    """
 
     kind: Literal["folder"]
     path: Path
     size: Annotated[int, Field(ge=16, le=1024)] = 64
     text: str = "text"
+    label: str | None = None
 
 
-Data = Annotated[Vignettes | Folder, Field(discriminator="kind")]
+class Tars(Section):
+    """Pictures of webdataset tars, a folder of them or one: `KEY.webp` (.png, .jpg) beside `KEY.json`, .txt or .cls.
+
+    `text` and `label` are keys of the .json; "text" and "cls" are also what the .txt and the .cls hold.
+    """
+
+    kind: Literal["tars"]
+    path: Path
+    size: Annotated[int, Field(ge=16, le=1024)] = 64
+    text: str = "text"
+    label: str | None = None
+
+
+class Arrays(Section):
+    """Pictures of a .npz file: uint8 (n, H, W) or (n, H, W, C) under the name `x`, classes (n,) under `y`.
+
+    `rows` takes [first, stop) of them; `test_x` and `test_y` name the arrays to measure on (otherwise a tenth is held
+    back); `classes` names the classes. With `absent: digits` scikit-learn's digits stand in for a file that isn't
+    there.
+    """
+
+    kind: Literal["arrays"]
+    path: Path
+    size: Annotated[int, Field(ge=8, le=1024)] = 28
+    x: str = "x"
+    y: str = "y"
+    test_x: str | None = None
+    test_y: str | None = None
+    rows: tuple[Count, Positive] | None = None
+    classes: tuple[str, ...] = ()
+    absent: Literal["digits"] | None = None
+
+
+Data = Annotated[Vignettes | Folder | Tars | Arrays, Field(discriminator="kind")]
 
 
 class Optimizer(Section):
@@ -208,40 +225,6 @@ class UNet(Section):
             if c % self.groups or c % heads:
                 raise ValueError(f"channels {c} must be a multiple of groups and of heads")
         return self
-
-
-class Uniform(Section):
-    kind: Literal["uniform"] = "uniform"
-
-
-class MinSNR(Section):
-    kind: Literal["min-snr"]
-    gamma: Rate = 5.0
-
-
-class Sigmoid(Section):
-    kind: Literal["sigmoid"]
-    bias: float = -1.0
-
-
-class LogitNormal(Section):
-    kind: Literal["logit-normal"]
-    mean: float = 0.0
-    std: Rate = 1.0
-
-
-class Table(Section):
-    """An index of the discrete table, uniformly: what a network of Stable Diffusion's kind is trained with."""
-
-    kind: Literal["table"] = "table"
-
-
-class Objective(Section):
-    parameterization: Literal["eps", "x0", "v"] = "v"
-    weighting: Annotated[Uniform | MinSNR | Sigmoid, Field(discriminator="kind")] = MinSNR(kind="min-snr")
-    times: Annotated[Uniform | LogitNormal | Table, Field(discriminator="kind")] = Table()
-    schedule: Literal["squaredcos_cap_v2", "scaled_linear", "linear"] = "squaredcos_cap_v2"
-    table: Positive = 1000
 
 
 class Preview(Section):

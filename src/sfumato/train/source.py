@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -16,46 +17,73 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.picture import BadInput, open_picture
+from sfumato.picture import BadInput, PictureWarning, open_picture
 
-from . import cache
+from . import arrays, cache, tars
 from . import recipe as r
+from .labels import numbered
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """n pictures, uint8 (n, S, S, 3), and the captions of each; `key` hashes what they were made from."""
+    """n pictures, uint8 (n, S, S, C), and the captions of each; `key` hashes what they were made from.
+
+    `labels` are the classes (n,) as indices of the names `classes`, where the data has classes.
+    """
 
     pictures: np.ndarray
     captions: list[list[str]]
     key: str
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def batch(self, indices: np.ndarray) -> Tensor:
-        """Pictures as float32 (B, 3, S, S) in [-1, 1]."""
+        """Pictures as float32 (B, C, S, S) in [-1, 1]."""
         pixels = torch.from_numpy(self.pictures[np.asarray(indices)])
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
 
+    def part(self, rows: np.ndarray | slice, name: str) -> Source:
+        """The pictures at `rows`, under a key of their own."""
+        captions = [self.captions[i] for i in np.arange(len(self))[rows]]
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, pictures=self.pictures[rows], captions=captions, key=f"{self.key}-{name}", labels=labels)
 
-def open_sources(data: r.Vignettes | r.Folder, held_back: int, home: Path, workers: int) -> tuple[Source, Source]:
-    """The pictures to train on and `held_back` others to measure on (of a folder: its last ones, at most a tenth)."""
+
+def open_sources(
+    data: r.Vignettes | r.Folder | r.Tars | r.Arrays, held_back: int, home: Path, workers: int, grey: bool = False
+) -> tuple[Source, Source]:
+    """The pictures to train on and `held_back` others to measure on, at most a tenth of a given set.
+
+    They are the last ones of a set without classes, and spread evenly over one with classes, which may be sorted.
+    Grey arrays become RGB unless `grey` keeps them as one channel.
+    """
     match data:
         case r.Vignettes():
             after = data.model_copy(update={"first": data.first + data.count, "count": held_back})
             return _vignettes(data, home, workers), _vignettes(after, home, workers)
         case r.Folder():
-            whole = _folder(data, home, workers)
-            cut = len(whole) - min(held_back, max(len(whole) // 10, 1))
-            if cut < 1:
-                raise BadInput(f"{data.path} holds {len(whole)} picture: training needs at least two")
-            return (
-                Source(whole.pictures[:cut], whole.captions[:cut], whole.key + "-train"),
-                Source(whole.pictures[cut:], whole.captions[cut:], whole.key + "-test"),
-            )
+            return _divided(_folder(data, home, workers), held_back, data.path)
+        case r.Tars():
+            return _divided(_tars(data, home, workers), held_back, data.path)
+        case r.Arrays():
+            train, test = _arrays(data, grey)
+            return _divided(train, held_back, data.path) if test is None else (train, test.part(slice(held_back), ""))
+
+
+def _divided(whole: Source, held_back: int, path: Path) -> tuple[Source, Source]:
+    n = len(whole)
+    count = min(held_back, max(n // 10, 1))
+    if n < 2:
+        raise BadInput(f"{path} holds {n} picture: training needs at least two")
+    if whole.labels is None:
+        return whole.part(slice(n - count), "train"), whole.part(slice(n - count, n), "test")
+    test = np.arange(count) * n // count + n // (2 * count)
+    return whole.part(np.setdiff1d(np.arange(n), test), "train"), whole.part(test, "test")
 
 
 def _vignettes(data: r.Vignettes, home: Path, workers: int) -> Source:
@@ -111,17 +139,75 @@ def _in_processes(work, workers: int, spans: list[tuple[int, int]]) -> Iterator[
 def _folder(data: r.Folder, home: Path, workers: int) -> Source:
     files, captions = listing(data.path, data.text)
     stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    key = r.digest(data.model_dump(mode="json"), stamps)
+    key = r.digest(data.model_dump(mode="json", exclude={"label"}), stamps)
     shape = {"pictures": ((data.size, data.size, 3), np.uint8)}
     spans = partial(_in_processes, partial(_read, files, data.size), workers)
-    return Source(cache.arrays(home, "pictures", key, shape, spans, len(files))["pictures"], captions, key)
+    source = Source(cache.arrays(home, "pictures", key, shape, spans, len(files))["pictures"], captions, key)
+    return source if data.label is None else _labelled(source, _classes(data, files), data.path)
+
+
+def _labelled(source: Source, values: Sequence[object], path: Path) -> Source:
+    labels, classes = numbered(values, str(path))
+    return replace(source, labels=labels, classes=classes)
+
+
+def _classes(data: r.Folder, files: list[Path]) -> list[object]:
+    """The class of each file: the name of its subfolder, or a key of metadata.jsonl."""
+    if data.label == "folder":
+        return [path.parent.name if path.parent != data.path else None for path in files]
+    table = data.path / "metadata.jsonl"
+    if not table.is_file():
+        raise BadInput(f"data.label: there is no {table} with the key '{data.label}'; say 'folder' for subfolders")
+    rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [row.get(data.label) for row in rows]
+
+
+def _tars(data: r.Tars, home: Path, workers: int) -> Source:
+    samples = tars.samples(data.path)
+    stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in tars.listing(data.path)]
+    key = r.digest(data.model_dump(mode="json"), stamps)
+    shape = {"pictures": ((data.size, data.size, 3), np.uint8)}
+    spans = partial(_in_processes, partial(_read_tar, samples, data.size), workers)
+    captions = [_captions(sample.said.get(data.text)) for sample in samples]
+    source = Source(cache.arrays(home, "pictures", key, shape, spans, len(samples))["pictures"], captions, key)
+    return source if data.label is None else _labelled(source, [s.said.get(data.label) for s in samples], data.path)
+
+
+def _captions(said: object) -> list[str]:
+    return [str(s) for s in said] or [""] if isinstance(said, list) else ["" if said is None else str(said)]
+
+
+def _read_tar(samples: list[tars.Sample], size: int, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
+    return span[0], {"pictures": np.stack([_square(samples[i], size) for i in range(*span)])}
+
+
+def _square(sample: tars.Sample, size: int) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PictureWarning)  # drawn pictures are laid on white, all of them
+        try:
+            return square(sample.read(), size)
+        except BadInput as error:
+            raise BadInput(f"{sample.name}: {error}") from error
+
+
+def _arrays(data: r.Arrays, grey: bool) -> tuple[Source, Source | None]:
+    train, test, classes = arrays.load(data)
+    stamp = (data.path.stat().st_size, data.path.stat().st_mtime_ns) if data.path.is_file() else "digits"
+    key = r.digest(data.model_dump(mode="json"), stamp)
+
+    def source(pair: arrays.Pairs, name: str) -> Source:
+        x, y = pair
+        pictures = x if grey or x.shape[3] == 3 else x.repeat(3, 3)
+        return Source(pictures, [[classes[i]] for i in y], key + name, y, classes)
+
+    return source(train, ""), None if test is None else source(test, "-test")
 
 
 def _read(files: list[Path], size: int, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
     return span[0], {"pictures": np.stack([square(path, size) for path in files[span[0] : span[1]]])}
 
 
-def square(path: Path, size: int) -> np.ndarray:
+def square(path: Path | bytes, size: int) -> np.ndarray:
     """The picture's middle square, resized to `size`."""
     from PIL import Image, ImageOps
 

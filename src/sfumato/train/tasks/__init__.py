@@ -80,6 +80,18 @@ def build(recipe: r.Common, place: Place) -> Task:
             from .judge import JudgeTask
 
             return JudgeTask(recipe, place)
+        case r.Pixels():
+            from .pixels import PixelsTask
+
+            return PixelsTask(recipe, place)
+        case r.ClassifierTask():
+            from .classifier import ClassifierTask
+
+            return ClassifierTask(recipe, place)
+        case r.Ncsn():
+            from .ncsn import NcsnTask
+
+            return NcsnTask(recipe, place)
     raise TypeError(f"no task for {type(recipe).__name__}")
 
 

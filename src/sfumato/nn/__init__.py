@@ -1,0 +1,1 @@
+"""Networks that no well-kept library has."""

@@ -1,0 +1,83 @@
+"""Pictures and classes from a .npz file, or scikit-learn's digits where it is absent and the recipe says so."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sfumato.picture import BadInput
+
+from . import recipe as r
+from . import report
+
+Pairs = tuple[np.ndarray, np.ndarray]
+
+
+def load(data: r.Arrays) -> tuple[Pairs, Pairs | None, tuple[str, ...]]:
+    """(pictures, classes) to train on, the same to measure on if the recipe names them, and the classes' names.
+
+    Pictures are uint8 (n, size, size, C), classes int64 (n,). Raises BadInput for what the file doesn't have.
+    """
+    if not data.path.is_file() and data.absent == "digits":
+        train, names = _digits(data)
+        return (_fitted(train[0], data.size), train[1]), None, names
+    train = _pair(data.path, data.x, data.y)
+    test = _pair(data.path, data.test_x, data.test_y) if data.test_x and data.test_y else None
+    if data.rows is not None:
+        first, stop = data.rows
+        if not first < stop <= len(train[0]):
+            raise BadInput(f"data.rows: [{first}, {stop}) does not fit the {len(train[0])} pictures of {data.path}")
+        train = train[0][first:stop], train[1][first:stop]
+    top = int(max(pair[1].max() for pair in (train, test) if pair is not None))
+    names = data.classes or tuple(str(i) for i in range(top + 1))
+    if top >= len(names):
+        raise BadInput(f"data.classes names {len(names)} classes, but {data.path} has the class {top}")
+    sized = [(_fitted(x, data.size), y) for x, y in (train, test or train)]
+    return sized[0], sized[1] if test else None, names
+
+
+def _pair(path: Path, x: str, y: str) -> Pairs:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in (x, y) if name not in file.files]
+            if missing:
+                raise BadInput(f"{path} has no array '{missing[0]}': it holds {', '.join(file.files)}")
+            pictures, classes = file[x], file[y]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path} can't be read as .npz ({str(error) or 'damaged'}): name a file of arrays") from error
+    if pictures.dtype != np.uint8 or not (pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[3] in (1, 3))):
+        raise BadInput(
+            f"{path}: '{x}' is {pictures.dtype} {pictures.shape}; accepted are uint8 (n, H, W), (n, H, W, 1) "
+            "and (n, H, W, 3)"
+        )
+    if not (np.issubdtype(classes.dtype, np.integer) and classes.shape == pictures.shape[:1] and len(classes)):
+        raise BadInput(f"{path}: '{y}' is {classes.dtype} {classes.shape}; it must be a whole number for each picture")
+    if classes.min() < 0:
+        raise BadInput(f"{path}: '{y}' has the class {classes.min()}; classes are whole numbers from 0")
+    return (pictures if pictures.ndim == 4 else pictures[..., None]), classes.astype(np.int64)
+
+
+def _fitted(pictures: np.ndarray, size: int) -> np.ndarray:
+    """Resized to size x size where they aren't."""
+    if pictures.shape[1:3] == (size, size):
+        return pictures
+    rows = [Image.fromarray(p[..., 0] if p.shape[2] == 1 else p) for p in pictures]
+    sized = np.stack([np.asarray(row.resize((size, size), Image.Resampling.LANCZOS)) for row in rows])
+    return sized.reshape(len(pictures), size, size, pictures.shape[3])
+
+
+def _digits(data: r.Arrays) -> tuple[Pairs, tuple[str, ...]]:
+    try:
+        from sklearn.datasets import load_digits  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise BadInput(
+            f"data.path: there is no file {data.path}, and scikit-learn, whose digits would stand in for it, isn't "
+            "installed: name the file with --set data.path=..., or pip install scikit-learn"
+        ) from None
+    report.say(f"there is no file {data.path}: scikit-learn's 1,797 digits of 8 x 8 stand in for it")
+    pixels, classes = load_digits(return_X_y=True)
+    pictures = np.round(pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
+    return (pictures, classes.astype(np.int64)), tuple(map(str, range(10)))

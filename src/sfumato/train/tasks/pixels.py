@@ -1,0 +1,205 @@
+"""Diffusion in pixel space (Ho et al. 2020), conditioned on a class in two ways, trained with and without it.
+
+The export is a folder in diffusers' DDPM format, and beside it what diffusers has no place for:
+
+    model_index.json           DDPMPipeline of unet and scheduler
+    unet/                      UNet2DModel: config.json, diffusion_pytorch_model.safetensors
+    scheduler/                 scheduler_config.json of a DDPMScheduler: the table and the parameterization
+    label/config.json          {"kind": "sfumato-labels", "how": "time" or "channels", "classes": [K names],
+                                "null": K, "width": w}; absent where the network is unconditional
+    label/model.safetensors    "channels" alone: "embedding.weight" (K + 1, w), row K being the null
+
+"time": the network has num_class_embeds = K + 1, its answer is unet(x, index, class_labels=y).
+"channels": the network has C + w input channels, its answer is unet(cat([x, planes of embedding[y]]), index).
+Pictures have C = unet.out_channels channels, 1 where they are grey.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sfumato.condition import Condition, Label
+from sfumato.denoise import Preconditioned, bind
+from sfumato.guide import ClassifierFree, Guided
+from sfumato.noise import KeyedNoise
+from sfumato.picture import BadInput
+from sfumato.sample import sampler, trajectory
+from sfumato.schedule import Discrete
+from sfumato.times import trailing
+
+from .. import keyed, report
+from .. import recipe as r
+from ..objective import Objective
+from ..source import Source, open_sources
+from . import DTYPES, SHARD, Place, Task, hush, to_pixels
+from .diffusion import scheduler_config
+
+
+def unet2d(shape: r.PixelUNet, size: int, channels: int, extra: int = 0, **options: Any) -> Any:
+    """diffusers' UNet2DModel of that shape on `channels` planes, `extra` more going in; `options` are its own."""
+    from diffusers import UNet2DModel
+
+    levels: dict[str, Any] = {
+        "block_out_channels": shape.channels,
+        "down_block_types": tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in shape.attention),
+        "up_block_types": tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(shape.attention)),
+    }
+    return UNet2DModel(
+        **levels,
+        sample_size=size,
+        in_channels=channels + extra,
+        out_channels=channels,
+        layers_per_block=shape.layers,
+        attention_head_dim=shape.head,
+        norm_num_groups=shape.groups,
+        **options,
+    )
+
+
+class Labelled(nn.Module):
+    """F(x, index, y): a U-Net whose class y, K being none, is added to the time or stands beside the picture."""
+
+    def __init__(self, recipe: r.Pixels, channels: int, classes: int):
+        super().__init__()
+        label = recipe.label
+        width = label.width if isinstance(label, r.ByChannels) else 0
+        count = classes + 1 if isinstance(label, r.ByTime) else None
+        self.unet = unet2d(recipe.network, recipe.data.size, channels, width, num_class_embeds=count)
+        self.embedding = nn.Embedding(classes + 1, width) if width else None
+
+    def forward(self, x: Tensor, index: Tensor, y: Tensor | None) -> Tensor:
+        if y is None:
+            return self.unet(x, index, return_dict=False)[0]
+        if self.embedding is None:
+            return self.unet(x, index, class_labels=y, return_dict=False)[0]
+        planes = self.embedding(y)[:, :, None, None].expand(-1, -1, *x.shape[2:]).to(x.dtype)
+        return self.unet(torch.cat([x, planes], 1), index, return_dict=False)[0]
+
+
+def save(network: Labelled, export: Path, scheduler: dict[str, object], classes: tuple[str, ...], dtype: torch.dtype):
+    """Write the folder that the module docstring describes."""
+    import diffusers
+    from safetensors.torch import save_file
+
+    copy.deepcopy(network.unet).to(dtype).save_pretrained(export / "unet", max_shard_size=SHARD)
+    files: dict[str, dict[str, object]] = {
+        "scheduler/scheduler_config.json": {**scheduler, "_class_name": "DDPMScheduler"},
+        "model_index.json": {
+            "_class_name": "DDPMPipeline",
+            "_diffusers_version": diffusers.__version__,
+            "scheduler": ["diffusers", "DDPMScheduler"],
+            "unet": ["diffusers", "UNet2DModel"],
+        },
+    }
+    if classes:
+        width = network.embedding.embedding_dim if network.embedding is not None else None
+        how = "time" if width is None else "channels"
+        label = {"kind": "sfumato-labels", "how": how, "classes": classes, "null": len(classes), "width": width}
+        files["label/config.json"] = label
+    for name, value in files.items():
+        (export / name).parent.mkdir(parents=True, exist_ok=True)
+        (export / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    if network.embedding is not None:
+        weights = {"embedding.weight": network.embedding.weight.detach().to(dtype).contiguous()}
+        save_file(weights, export / "label" / "model.safetensors", metadata={"format": "pt"})
+
+
+class PixelsTask(Task):
+    def __init__(self, recipe: r.Pixels, place: Place):
+        super().__init__()
+        hush("diffusers")
+        self.recipe, self.place = recipe, place
+        self.source, self.test = open_sources(recipe.data, 512, place.cache, recipe.workers, grey=True)
+        self.classes = () if isinstance(recipe.label, r.ByNothing) else classes_of(self.source, recipe)
+        self.channels = self.source.pictures.shape[3]
+        self.network = Labelled(recipe, self.channels, len(self.classes))
+        self.scheduler = scheduler_config(recipe.objective)
+        self.schedule = Discrete.from_config(self.scheduler)
+        self.objective = Objective(recipe.objective, self.schedule)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def inputs(self) -> str:
+        return self.source.key
+
+    def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """E |F - F*|^2; each class is dropped with p_uncond (Ho and Salimans 2022, algorithm 1)."""
+        x0, y = self.source.batch(indices).to(self.place.device), self._labels(self.source, indices)
+        if y is not None and not isinstance(self.recipe.label, r.ByNothing):
+            dropped = torch.rand(len(y), generator=generator) < self.recipe.label.dropout
+            y = torch.where(dropped, len(self.classes), y).to(self.place.device)
+        losses, t = self.objective(lambda x, t: self.answer(x, t, y), x0, generator)
+        late = (t > 0.5).to(losses.device)
+        parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
+        return losses.mean(), {k: v.detach().mean() for k, v in parts.items() if len(v)}
+
+    def _labels(self, source: Source, indices: np.ndarray) -> Tensor | None:
+        return torch.from_numpy(source.labels[indices]) if self.classes and source.labels is not None else None
+
+    def answer(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        return self.network(x, self.schedule.index(t).float(), y)
+
+    def backbone(self, x: Tensor, index: Tensor, condition: Condition) -> Tensor:
+        label = condition.get(Label)
+        return self.network(x, index, None if label is None else label.ids).float()
+
+    def draw(self, ids: Tensor | None, rows: int, steps: int, guidance: float, seed: int) -> Tensor:
+        """Pictures (rows, C, H, W) of the classes `ids` (rows,): DPM-Solver++ 2M with classifier-free guidance."""
+        denoiser: Any = Preconditioned(self.backbone, self.schedule, self.recipe.objective.parameterization)
+        condition = Condition.empty(rows)
+        if ids is not None:
+            condition = Condition((Label(ids, len(self.classes)),))
+            denoiser = Guided(denoiser, [ClassifierFree(guidance)])
+        noise = KeyedNoise([keyed.key(seed, "preview", row) for row in range(rows)])
+        x = noise(torch.zeros(rows, self.channels, *[self.recipe.data.size] * 2), "start").to(self.place.device)
+        grid = trailing(steps, self.schedule)
+        denoise = bind(denoiser, condition.to(self.place.device))
+        for move in trajectory(denoise, sampler("dpmpp-2m"), x, grid, noise):
+            x = move.x
+        return x
+
+    def grids(self) -> dict[str, np.ndarray]:
+        """Every class in a column of its own; without classes ten columns."""
+        p, columns = self.recipe.preview, len(self.classes) or 10
+        ids = torch.arange(columns).repeat(p.each) if self.classes else None
+        with self.place.autocast():
+            pictures = self.draw(ids, columns * p.each, p.steps, p.guidance, p.seed)
+        return {"samples": report.grid(rgb(to_pixels(pictures)), columns, zoom=2)}
+
+    def finish(self, export: Path) -> dict[str, float]:
+        """Saves the folder; the unweighted loss in quarters of time on held-back pictures, with fixed noise."""
+        save(self.network, export, self.scheduler, self.classes, DTYPES[self.recipe.export])
+        figures = {}
+        for quarter in range(4):
+            total, generator = 0.0, keyed.generator("measure", quarter)
+            for start in range(0, len(self.test), 64):
+                batch = np.arange(start, min(start + 64, len(self.test)))
+                x0, y = self.test.batch(batch).to(self.place.device), self._labels(self.test, batch)
+                y = None if y is None else y.to(self.place.device)
+                t = (quarter + torch.rand(len(batch), generator=generator, dtype=torch.float64)) / 4
+                losses = self.objective.at(lambda x, t, y=y: self.answer(x, t, y), x0, t, generator)
+                total += float(losses.sum())
+            figures[f"loss_t{quarter}"] = total / len(self.test)
+        return figures
+
+
+def classes_of(source: Source, recipe: r.Common) -> tuple[str, ...]:
+    """The classes of the pictures; BadInput where they have none."""
+    if source.labels is None:
+        raise BadInput(
+            f"the recipe '{recipe.name}' learns classes, but its pictures have none: say in data.label where they stand"
+        )
+    return source.classes
+
+
+def rgb(pictures: np.ndarray) -> np.ndarray:
+    """uint8 (n, H, W, C) with three channels, a grey one repeated."""
+    return pictures if pictures.shape[3] == 3 else pictures.repeat(3, 3)
