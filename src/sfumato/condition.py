@@ -125,13 +125,15 @@ class Text(Part):
 
 @dataclass(frozen=True, eq=False)
 class Label(Part):
-    """A class index a row: ids (B,), LongTensor; `none` is the index that means "no class"."""
+    """A class index a row: ids (B,), LongTensor; `none` is the index that means "no class", None if there is none."""
 
     drops: ClassVar[bool] = True
     ids: Tensor
-    none: int
+    none: int | None
 
     def null(self) -> Label:
+        if self.none is None:
+            raise BadInput("This network was trained without an index for no class: it has no unconditional branch.")
         return replace(self, ids=torch.full_like(self.ids, self.none))
 
 

@@ -39,7 +39,7 @@ WRONG = [
     ("generate x --count 0", "--count is 0"),
     ("generate x --count 1000000", "--count is 1000000"),
     ("generate x --size big", "--size 'big'"),
-    ("generate x --size 100", "width is 100: give a multiple of 8"),
+    ("generate x --size 102", "width is 102: give a multiple of 4"),
     ("generate x -o a.gif", ".png, .jpg, .jpeg or .webp"),
     ("generate x -o sketch.png/a.png", "not a folder"),
     ("generate x -o folder.png", "folder"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import sfumato
-from sfumato.model.load import PARAMETERIZATIONS, _noise_schedule, find
+from sfumato.model.load import PARAMETERIZATIONS, find, noise_schedule
 from sfumato.picture import BadInput
 from sfumato.zoo import built_ins
 
@@ -78,7 +78,7 @@ def test_schedules_of_real_stable_diffusion_models():
     read = 0
     for path in found:
         config = json.loads(path.read_text())
-        schedule, parameterization = _noise_schedule(config, path.parent)
+        schedule, parameterization = noise_schedule(config, path.parent)
         assert parameterization == PARAMETERIZATIONS[config.get("prediction_type", "epsilon")]
         alpha, sigma = schedule(1.0)
         if config["beta_end"] == 0.012:  # Stable Diffusion's own table

@@ -8,7 +8,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
 MOST = 1000  # pictures in one command
+AS_THEY_ARE = ("negative", "label", "model", "sampler", "times", "steps", "composite", "engine", "precision")
 
 
 def size_of(text: str | None) -> tuple[int | None, int | None]:
@@ -30,6 +31,27 @@ def size_of(text: str | None) -> tuple[int | None, int | None]:
     if not found:
         raise BadInput(f"--size {text!r} is no size: give WIDTHxHEIGHT, as 128x96, or one number for a square")
     return int(found[1]), int(found[2] or found[1])
+
+
+def recipe_of(options: Mapping[str, Any]) -> Recipe:
+    """The recipe that the options of generate or edit describe; refused if it says nothing to a model of words."""
+    from sfumato.picture import BadInput
+    from sfumato.recipe import ClassifierFree, Recipe
+    from sfumato.zoo.find import find
+    from sfumato.zoo.folder import vocabulary
+
+    width, height = size_of(options["size"])
+    recipe = Recipe(
+        prompt=options["prompt"] or "",
+        width=width,
+        height=height,
+        guidance=(ClassifierFree(options["guidance"]),),
+        seed=random_seed() if options["seed"] is None else options["seed"],
+        **{name: options[name] for name in AS_THEY_ARE if name in options},
+    )
+    if options["prompt"] is None and recipe.label is None and vocabulary(find(recipe.model)).text:
+        raise BadInput(f"{recipe.model} paints from words: give a prompt that says what the picture is to show")
+    return recipe
 
 
 def recipes_of(recipe: Recipe, count: int) -> list[Recipe]:
@@ -48,7 +70,7 @@ def random_seed() -> int:
 
 def default_output(recipe: Recipe) -> Path:
     """out/WORDS-SEED.png"""
-    words = re.sub(r"[^a-z0-9]+", "-", recipe.prompt.lower())[:40].strip("-")
+    words = re.sub(r"[^a-z0-9]+", "-", f"{recipe.prompt} {recipe.label or ''}".lower())[:40].strip("-")
     return Path("out") / f"{words or 'picture'}-{recipe.seed}.png"
 
 
@@ -104,10 +126,14 @@ def progress(what: str) -> Iterator[Any]:
 def make(recipes: list[Recipe], output: Path | None, json: bool) -> None:
     """Run `recipes`, write their pictures and, of several, a contact sheet; print the paths or one JSON object."""
     from sfumato.picture import check_writable, numbered, save_picture
+    from sfumato.zoo.find import find, here
+    from sfumato.zoo.folder import vocabulary
 
     output = output or default_output(recipes[0])
     paths = [check_writable(path) for path in numbered(output, len(recipes))]
     page = check_writable(output.with_name(f"{output.stem}-sheet{output.suffix}")) if len(recipes) > 1 else None
+    if here(recipes[0].model) is not None:
+        vocabulary(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
     began = time.perf_counter()
     with progress(f"loading {recipes[0].model}") as update:
         result = _run(recipes, update)

@@ -11,6 +11,7 @@ from sfumato.cli import options
 
 
 def edit(
+    context: typer.Context,
     picture: Annotated[Path, typer.Argument(help="The picture to start from.", show_default=False)],
     prompt: options.Prompt = "",
     strength: Annotated[
@@ -23,6 +24,7 @@ def edit(
     composite: Annotated[
         str, typer.Option(help="paste: outside the mask every pixel stays as it is; none: as the model gives it.")
     ] = "paste",
+    label: options.Label = None,
     negative: options.Negative = "",
     guidance: options.Guidance = 5.0,
     seed: options.Seed = None,
@@ -44,26 +46,11 @@ def edit(
     """
     from dataclasses import replace
 
-    from sfumato.cli.common import hushed, make, random_seed, recipes_of, size_of
+    from sfumato.cli.common import hushed, make, recipe_of, recipes_of
     from sfumato.picture import open_mask, open_picture
-    from sfumato.recipe import ClassifierFree, Outside, Recipe, SDEdit
+    from sfumato.recipe import Outside, SDEdit
 
-    width, height = size_of(size)
-    recipe = Recipe(
-        prompt=prompt,
-        negative=negative,
-        model=model,
-        width=width,
-        height=height,
-        guidance=(ClassifierFree(guidance),),
-        sampler=sampler,
-        times=times,
-        steps=steps,
-        composite=composite,
-        seed=random_seed() if seed is None else seed,
-        engine=engine,
-        precision=precision,
-    )
+    recipe = recipe_of(context.params)
     with hushed():
         start = open_picture(picture)
         held = None if mask is None else Outside(open_mask(mask, start.size))

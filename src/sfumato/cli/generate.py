@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import typer
+
 from sfumato.cli import options
 
 
 def generate(
-    prompt: options.Prompt,
+    context: typer.Context,
+    prompt: options.PromptOrLabel = None,
+    label: options.Label = None,
     negative: options.Negative = "",
     guidance: options.Guidance = 5.0,
     seed: options.Seed = None,
@@ -21,23 +25,7 @@ def generate(
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:
-    """Make pictures from words."""
-    from sfumato.cli.common import make, random_seed, recipes_of, size_of
-    from sfumato.recipe import ClassifierFree, Recipe
+    """Make pictures from words, or of a class."""
+    from sfumato.cli.common import make, recipe_of, recipes_of
 
-    width, height = size_of(size)
-    recipe = Recipe(
-        prompt=prompt,
-        negative=negative,
-        model=model,
-        width=width,
-        height=height,
-        guidance=(ClassifierFree(guidance),),
-        sampler=sampler,
-        times=times,
-        steps=steps,
-        seed=random_seed() if seed is None else seed,
-        engine=engine,
-        precision=precision,
-    )
-    make(recipes_of(recipe, count), output, json)
+    make(recipes_of(recipe_of(context.params), count), output, json)

@@ -15,8 +15,21 @@ _SAMPLING = "Sampling"
 _OUTPUT = "Output"
 
 Prompt = Annotated[str, typer.Argument(help="What the picture is to show.", show_default=False)]
+PromptOrLabel = Annotated[
+    str | None,
+    typer.Argument(help="What the picture is to show; models that read no text take --label.", show_default=False),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        help="Name or index of a class, for models that know classes; `sfumato inspect MODEL` lists them.",
+        show_default=False,
+    ),
+]
 Negative = Annotated[str, typer.Option(help="What it is not to show.", show_default=False)]
-Guidance = Annotated[float, typer.Option(help="Classifier-free guidance: how closely to follow the words; 1 is off.")]
+Guidance = Annotated[
+    float, typer.Option(help="Classifier-free guidance: how closely to follow words or class; 1 is off.")
+]
 Sampler = Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.", rich_help_panel=_SAMPLING)]
 Times = Annotated[str, typer.Option(help=f"Time grid: one of {', '.join(TIMES)}.", rich_help_panel=_SAMPLING)]
 Steps = Annotated[int, typer.Option(help="Steps, 1 to 1000.", rich_help_panel=_SAMPLING)]

@@ -8,6 +8,7 @@
 
 from sfumato.engine.backbone import UNetBackbone
 from sfumato.engine.exact import RowByRow
+from sfumato.engine.pixels import UNet2DBackbone
 from sfumato.engine.run import ENGINES, Engine, engine
 
-__all__ = ["ENGINES", "Engine", "RowByRow", "UNetBackbone", "engine"]
+__all__ = ["ENGINES", "Engine", "RowByRow", "UNet2DBackbone", "UNetBackbone", "engine"]

@@ -41,17 +41,21 @@ class UNetBackbone:
         return out.float()
 
     def _text(self, condition: Condition) -> Text:
-        for part in condition.parts:
-            if type(part) not in self.accepts:
-                names = ", ".join(kind.__name__ for kind in self.accepts)
-                raise BadInput(f"This network takes no {type(part).__name__} condition; it accepts {names}.")
-        found = [part for part in condition.parts if isinstance(part, Text)]
-        if len(found) != 1:
+        refuse_others(condition, self.accepts)
+        text, width = condition.get(Text), self.accepts[Text]
+        if text is None:
             raise BadInput("This network needs exactly one Text condition; give it a prompt (an empty one will do).")
-        width = self.accepts[Text]
-        if found[0].embeds.shape[-1] != width:
+        if text.embeds.shape[-1] != width:
             raise BadInput(
-                f"The text embedding is {found[0].embeds.shape[-1]} wide and this network takes {width}; "
+                f"The text embedding is {text.embeds.shape[-1]} wide and this network takes {width}; "
                 "use the text encoder that the network was trained with."
             )
-        return found[0]
+        return text
+
+
+def refuse_others(condition: Condition, accepts: Mapping[type[Part], int]) -> None:
+    """BadInput for a part that a network does not take."""
+    for part in condition.parts:
+        if type(part) not in accepts:
+            names = ", ".join(kind.__name__ for kind in accepts) or "none"
+            raise BadInput(f"This network takes no {type(part).__name__} condition; it accepts {names}.")

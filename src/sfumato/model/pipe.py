@@ -19,6 +19,7 @@ from sfumato.model.space import Space
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
 from sfumato.recipe import ClassifierFree, Noise, Recipe, SDEdit
+from sfumato.recipe.vocabulary import WORDS, Vocabulary
 
 if TYPE_CHECKING:
     from sfumato.recipe import Outside
@@ -30,13 +31,15 @@ ROWS = 8  # pictures in one batch
 class Stage:
     """One diffusion: a space, a denoiser, and how a recipe becomes its condition.
 
-    `link` turns this stage's result into parts of the next stage's condition; the last stage has none.
+    `vocabulary` says what a recipe may tell it. `link` turns this stage's result into parts of the next stage's
+    condition; the last stage has none.
     """
 
     name: str
     space: Space
     denoiser: Denoiser
     encode: Callable[[Sequence[Recipe]], Condition]
+    vocabulary: Vocabulary = WORDS
     link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
 
 
@@ -54,6 +57,8 @@ class Progress:
 class Pipe:
     """A model: `pipe("a boat at sunset")`, or `pipe.run(recipes)`, or `for step in pipe.steps(recipes)`.
 
+    A model of classes is told one of `pipe.classes`: `pipe(label="sneaker")`.
+
     size: the (width, height) that the model was trained at. multiple: each side must be a multiple of it.
     """
 
@@ -69,6 +74,7 @@ class Pipe:
         prompt: str = "",
         *,
         negative: str = "",
+        label: str | int | None = None,
         start: Noise | SDEdit | None = None,
         hold: Outside | None = None,
         guidance: Sequence[Any] = (ClassifierFree(),),
@@ -85,6 +91,7 @@ class Pipe:
         recipe = Recipe(
             prompt=prompt,
             negative=negative,
+            label=label,
             model=self.name,
             width=width,
             height=height,
@@ -100,6 +107,11 @@ class Pipe:
             precision=self.precision,  # pyright: ignore[reportArgumentType]
         )
         return self.run([replace(recipe, seed=seed + i) for i in range(count)])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that a label may be; empty for a model without classes."""
+        return self.stages[0].vocabulary.classes
 
     def run(self, recipes: Recipe | Sequence[Recipe]) -> Result:
         """All steps of `steps`, without stopping."""
@@ -136,7 +148,8 @@ class Pipe:
             yield Progress(done, total, lambda: images, Result(images, finished))
 
     def resolve(self, recipe: Recipe) -> Recipe:
-        """The recipe with its open fields filled in: the picture's size. `BadInput` if this pipe can't run it."""
+        """The recipe with its open fields filled in: the picture's size, the name of its class, and no guidance by
+        default where there is nothing to guide towards. `BadInput` if this pipe can't run it."""
         if (recipe.engine, recipe.precision) != (self.engine, self.precision):
             raise BadInput(
                 f"The recipe asks for the {recipe.engine} engine in {recipe.precision} and this pipe was loaded as "
@@ -150,7 +163,7 @@ class Pipe:
                     f"The size {width} x {height} does not suit this model; "
                     f"each side must be a multiple of {self.multiple}."
                 )
-        return replace(recipe, width=width, height=height)
+        return replace(self.stages[0].vocabulary.fitted(recipe), width=width, height=height)
 
     def _size(self, recipe: Recipe) -> tuple[int, int]:
         if recipe.width and recipe.height:
@@ -175,7 +188,7 @@ class Pipe:
 
 def _batches(recipes: list[Recipe]) -> list[list[Recipe]]:
     def but_for_words_and_seed(recipe: Recipe) -> Recipe:
-        return replace(recipe, prompt="", negative="", seed=0, made=None)
+        return replace(recipe, prompt="", negative="", label=None, seed=0, made=None)
 
     groups = (list(group) for _, group in groupby(recipes, key=but_for_words_and_seed))
     return [group[i : i + ROWS] for group in groups for i in range(0, len(group), ROWS)]

@@ -21,7 +21,11 @@ class Space(Protocol):
 
 
 class Pixel:
-    """Pictures themselves: encode and decode are the identity."""
+    """Pictures themselves: encode and decode are the identity.
+
+    With one channel, encode takes the luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), as Pillow does, and decode
+    repeats it: a grey picture stays as it is.
+    """
 
     factor = 1
 
@@ -29,10 +33,13 @@ class Pixel:
         self.channels = channels
 
     def encode(self, pictures: Tensor) -> Tensor:
-        return pictures
+        if self.channels == 3:
+            return pictures
+        luma = pictures.new_tensor([0.299, 0.587, 0.114]).reshape(3, 1, 1)
+        return (pictures * luma).sum(1, keepdim=True)
 
     def decode(self, x: Tensor) -> Tensor:
-        return x
+        return x.expand(-1, 3, -1, -1)
 
 
 class Latent:

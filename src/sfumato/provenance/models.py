@@ -5,26 +5,30 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of, printable
+from sfumato.recipe.vocabulary import WORDS, Vocabulary
 from sfumato.zoo import INDEX, ZOO, built_ins
+from sfumato.zoo.folder import parts_of, vocabulary
 
 _LONGEST_HEADER = 100 << 20
 
 
 @dataclass(frozen=True)
 class ModelReport:
-    """A model's folder: its parts, each with its class, number of parameters, bytes and number types."""
+    """A model's folder: its parts, each with its class, number of parameters, bytes and number types; and what the
+    model can be told."""
 
     name: str
     path: str
     origin: str
     summary: str = ""
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    vocabulary: Vocabulary = WORDS
 
     @property
     def parameters(self) -> int:
@@ -38,7 +42,8 @@ class ModelReport:
     def line(self) -> str:
         """One line for a list of models."""
         about = f"  {self.summary}" if self.summary else ""
-        return f"{self.name}  {self.parameters / 1e6:.1f} M parameters, {self.origin}{about}"
+        size = f"{self.parameters / 1e6:.1f} M parameters"
+        return f"{self.name}  {size}, {self.origin}, takes {self.vocabulary.told()}{about}"
 
     def text(self) -> str:
         """For people: a line a part."""
@@ -53,6 +58,9 @@ class ModelReport:
                     f", {part['parameters'] / 1e6:.2f} M parameters, {', '.join(part['types'])}, {mebibytes:.1f} MiB"
                 )
             lines.append(f"  {name}: {about}")
+        if self.vocabulary.classes:
+            none = "" if self.vocabulary.none is None else ", or none"
+            lines.append(f"  {len(self.vocabulary.classes)} classes{none}: {', '.join(self.vocabulary.classes)}")
         return "\n".join(lines)
 
 
@@ -72,14 +80,9 @@ def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
     """What the folder of a model holds; `BadInput` if it has no model_index.json or a part of it can't be read."""
     folder = Path(folder)
     if not (folder / INDEX).is_file():
-        raise BadInput(f"{name_of(folder)} is no model: it has no {INDEX}, as folders in Stable Diffusion's format do")
-    index = _json(folder / INDEX)
-    parts = {
-        name: _part(folder / name, str(value[1]))
-        for name, value in index.items()
-        if isinstance(value, list) and len(value) == 2 and value[1] is not None
-    }
-    return ModelReport(folder.resolve().name, str(folder), "a folder", _summary(folder), parts)
+        raise BadInput(f"{name_of(folder)} is no model: it has no {INDEX}, as folders in diffusers' format do")
+    parts = {name: _part(folder / name, kind) for name, kind in parts_of(folder).items()}
+    return ModelReport(folder.resolve().name, str(folder), "a folder", _summary(folder), parts, vocabulary(folder))
 
 
 def _reported(folder: Path, name: str, origin: str) -> ModelReport | None:
@@ -87,7 +90,7 @@ def _reported(folder: Path, name: str, origin: str) -> ModelReport | None:
         report = inspect_model(folder)
     except BadInput:
         return None
-    return ModelReport(name, str(folder), origin, report.summary, report.parts)
+    return replace(report, name=name, path=str(folder), origin=origin)
 
 
 def _hub_cache() -> Path:
@@ -129,16 +132,6 @@ def _tensors(path: Path) -> list[tuple[int, int, str]]:
         return tensors
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{name_of(path)} is damaged ({printable(error, 120)}): copy or fetch it again") from None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("no object")
-        return found
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{name_of(path)} can't be read as JSON ({printable(error, 100)})") from None
 
 
 def _summary(folder: Path) -> str:

@@ -84,9 +84,8 @@ def inspect(path: str | os.PathLike[str]) -> PictureReport:
 
 
 def _recipe_lines(recipe: Recipe) -> list[str]:
-    lines = [f"prompt: {recipe.prompt}"]
-    if recipe.negative:
-        lines.append(f"negative: {recipe.negative}")
+    words = {"prompt": recipe.prompt, "negative": recipe.negative, "label": recipe.label}
+    lines = [f"{name}: {said}" for name, said in words.items() if said not in ("", None)]
     lines.append(f"model: {recipe.model}, {recipe.width} x {recipe.height}, seed {recipe.seed}")
     lines.append(f"start: {_part(recipe.start)}")
     if recipe.hold is not None:

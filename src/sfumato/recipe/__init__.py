@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.names import SAMPLERS, TIMES
 from sfumato.picture import BadInput, Ref
-from sfumato.recipe.checks import Listed, Real, Whole, element, one_of, sentence
+from sfumato.recipe.checks import Class, Listed, Real, Whole, element, one_of, sentence
 from sfumato.recipe.edits import Noise, Outside, SDEdit, Start
 from sfumato.recipe.guidances import ClassifierFree, DynamicThreshold, Guidance, StaticThreshold
 from sfumato.recipe.samplers import DDIM, DDPM, Churn, Euler, Heun, Sampler
@@ -45,7 +45,8 @@ ENGINES = ("eager", "exact")
 PRECISIONS = ("float32", "bfloat16")
 MAX_JSON = 1 << 20
 
-_SIDE = "a multiple of 8 from 16 to 4096, or nothing for the model's own size"
+_SIDE = "a multiple of 4 from 8 to 4096, or nothing for the model's own size"
+_LABEL = "a class's name or its index, or nothing for no class"
 _NAME = "text of at most 200 characters"
 _PROMPT = "text of at most 20,000 characters"
 
@@ -70,6 +71,8 @@ class Made:
 class Recipe:
     """Everything one picture depends on. One picture, one seed: four pictures are four recipes.
 
+    `prompt` and `negative` are for models that read text, `label` (a class's name or index, None for no class) for
+    those that know classes.
     `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler` is
     a name of `SAMPLERS` or an element with options, as `DDIM(eta)`, `times` a name of `TIMES`. The parts say in their
     classes what they do.
@@ -79,9 +82,10 @@ class Recipe:
 
     prompt: str = Field(default="", max_length=20_000, description=_PROMPT)
     negative: str = Field(default="", max_length=20_000, description=_PROMPT)
+    label: Class | None = Field(default=None, description=_LABEL)
     model: str = Field(default="mini", min_length=1, max_length=4096, description="a model's name, folder or Hub id")
-    width: Whole | None = Field(default=None, ge=16, le=4096, multiple_of=8, description=_SIDE)
-    height: Whole | None = Field(default=None, ge=16, le=4096, multiple_of=8, description=_SIDE)
+    width: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
+    height: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     start: Start = Field(default=Noise(), description="Noise() or SDEdit(picture, strength)")
     hold: Outside | None = Field(default=None, description="Outside(mask, picture), or nothing")
     guidance: Listed[Guidance] = Field(

@@ -143,6 +143,7 @@ def _kept(door: Callable[[Any], Image.Image]) -> BeforeValidator:
 
 
 if TYPE_CHECKING:
+    Class = str | int
     Whole = int
     Real = float
     Listed = tuple[T, ...]
@@ -156,3 +157,4 @@ else:
     Pair = Annotated[tuple[Real, Real], BeforeValidator(_tuple)]
     Kept = Annotated[Ref, _kept(open_picture)]
     KeptMask = Annotated[Ref, _kept(open_mask)]
+    Class = Annotated[str, Field(min_length=1, max_length=200)] | Annotated[Whole, Field(ge=0, lt=1_000_000)]

@@ -26,6 +26,8 @@ def parameters(recipe: Recipe) -> str:
     if recipe.width and recipe.height:
         values["Size"] = f"{recipe.width}x{recipe.height}"
     values["Model"] = recipe.model
+    if recipe.label is not None:
+        values["Label"] = recipe.label
     if recipe.start.kind == "sdedit":
         values["Denoising strength"] = f"{recipe.start.strength:g}"
     if eta := getattr(recipe.sampler, "eta", 0):

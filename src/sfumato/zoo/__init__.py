@@ -1,4 +1,7 @@
-"""The built-in miniatures: folders of weights in the ecosystem's format, each with its model card."""
+"""The built-in miniatures: folders of weights in the ecosystem's format, each with its model card.
+
+Here too: how such folders, built in or not, are found by name and what their JSON says. No torch.
+"""
 
 from pathlib import Path
 

@@ -1,0 +1,88 @@
+"""Diffusion of pixels in diffusers' DDPM and DDIM pipelines' format: `model_index.json` with unet and scheduler.
+
+A class is told by the network's own `num_class_embeds`, or, as `sfumato.train.tasks.pixels` writes it, by label/:
+config.json with the names of the classes, their null and how they are told, and for "channels" their embeddings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sfumato.condition import Condition, Label
+from sfumato.denoise import Preconditioned
+from sfumato.engine import Engine, UNet2DBackbone
+from sfumato.model.load.parts import Parts
+from sfumato.model.pipe import Stage
+from sfumato.model.space import Pixel
+from sfumato.picture import BadInput
+from sfumato.recipe import Recipe
+from sfumato.recipe.vocabulary import Vocabulary
+from sfumato.zoo.folder import parts_of, read_json, vocabulary
+
+READ = ("unet", "scheduler")
+UNDERSTOOD = {"time_embedding_type": "positional", "class_embed_type": None}
+
+
+def pixels(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
+    """A U-Net of grey or RGB pixels (Ho et al. 2020), unconditional or conditioned on a class."""
+    others = [part for part in parts_of(parts.folder) if part not in READ]
+    if others:
+        raise BadInput(
+            f"The model in {parts.folder} has a UNet2DModel and also {', '.join(others)}; "
+            f"a model of pixels has {' and '.join(READ)} alone."
+        )
+    unet, words = parts.load("unet", "UNet2DModel"), vocabulary(parts.folder)
+    for option, value in UNDERSTOOD.items():
+        if unet.config[option] != value:
+            raise BadInput(
+                f"The network in {parts.folder} has {option} {unet.config[option]!r}; accepted is {value!r}."
+            )
+    embedding = _embedding(parts, words)
+    backbone = UNet2DBackbone(unet, execute, embedding)
+    channels, learned = _channels(parts, unet.config, 0 if embedding is None else embedding.shape[1])
+    rows, wanted = backbone.accepts.get(Label, 0), len(words.classes) + (words.none is not None)
+    if rows != wanted:
+        raise BadInput(f"The network in {parts.folder} embeds {rows} classes, and label/config.json names {wanted}.")
+    denoiser = Preconditioned(backbone, *parts.schedule(), learned_variance=learned)
+
+    def encode(recipes: Sequence[Recipe]) -> Condition:
+        if not words.classes:
+            return Condition.empty(len(recipes))
+        ids = torch.tensor([words.index(recipe.label) for recipe in recipes])
+        return Condition((Label(ids, words.none),))
+
+    size = unet.config["sample_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    multiple = 2 ** (len(unet.config["block_out_channels"]) - 1)
+    return Stage("picture", Pixel(channels), denoiser, encode, words), (width, height), multiple
+
+
+def _embedding(parts: Parts, words: Vocabulary) -> Tensor | None:
+    """The embeddings (K + 1, w) of classes that are told by channels."""
+    label = parts.folder / "label"
+    if not words.classes or not label.is_dir() or read_json(label / "config.json").get("how") != "channels":
+        return None
+    from safetensors.torch import load_file
+
+    with parts.explained("label"):
+        return load_file(label / "model.safetensors")["embedding.weight"].to(parts.device, torch.float32)
+
+
+def _channels(parts: Parts, config: Any, planes: int) -> tuple[int, bool]:
+    """Channels of a picture, and whether the network answers with twice as many: a learned variance."""
+    channels, out = config["in_channels"] - planes, config["out_channels"]
+    if channels not in (1, 3) or out not in (channels, 2 * channels):
+        raise BadInput(
+            f"The network in {parts.folder} turns {config['in_channels']} channels into {out}; a model of pixels turns "
+            "1 (grey) or 3 (RGB), and the classes' planes, into as many, or into twice as many with a learned variance."
+        )
+    learned = out > channels
+    if learned and parts.scheduler().get("variance_type") == "learned":
+        raise BadInput(
+            f"The network in {parts.folder} says its variance itself; accepted is variance_type learned_range."
+        )
+    return channels, learned

@@ -1,0 +1,96 @@
+"""What a model can be told: words, one of its classes, both or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.guidances import ClassifierFree
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Recipe
+
+SHOWN = 20  # names of classes in one sentence
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """`text`: the model reads prompts. `classes`: the names of its classes, by index ("0", "1", ... where they have
+    none). `none`: the index that means "no class"; None where the model was trained without one.
+    """
+
+    text: bool = True
+    classes: tuple[str, ...] = ()
+    none: int | None = None
+
+    def fitted(self, recipe: Recipe) -> Recipe:
+        """The recipe as this model takes it: its label by name; without the default guidance where there is nothing
+        to guide towards.
+
+        Raises BadInput where the recipe says what the model can't be told, leaves out the label that it needs, or
+        asks by name for a guidance that has nothing to guide towards.
+        """
+        if not self.text and (recipe.prompt or recipe.negative):
+            instead = f"give a label instead: {self._some('')}" if self.classes else "leave the prompt out"
+            raise BadInput(f"The model {recipe.model} reads no text: {instead}.")
+        if recipe.label is not None and not self.classes:
+            instead = "give a prompt instead" if self.text else "leave the label out"
+            raise BadInput(f"The model {recipe.model} knows no classes: {instead}.")
+        if recipe.label is None and self.classes and self.none is None:
+            raise BadInput(f"The model {recipe.model} needs a label: {self._some('')}.")
+        return replace(recipe, label=self._named(recipe.label), guidance=self._guidance(recipe))
+
+    def index(self, label: str | int | None) -> int | None:
+        """The network's index of a class, given by name (in any case) or by index; `none` for None."""
+        if label is None:
+            return self.none
+        folded = [name.casefold() for name in self.classes]
+        if isinstance(label, str) and label in self.classes:
+            return self.classes.index(label)
+        if isinstance(label, str) and folded.count(label.casefold()) == 1:
+            return folded.index(label.casefold())
+        if (isinstance(label, int) or label.isdecimal()) and int(label) < len(self.classes):
+            return int(label)
+        last = len(self.classes) - 1
+        raise BadInput(f"{_shown(label)} is no class of this model: give {self._some(str(label))}, or 0 to {last}.")
+
+    def told(self) -> str:
+        """In a few words, for lists: "words", "10 classes" or "nothing"."""
+        kinds = {"words": self.text, f"{len(self.classes)} classes": bool(self.classes)}
+        return " and ".join(kind for kind, there in kinds.items() if there) or "nothing"
+
+    def _named(self, label: str | int | None) -> str | int | None:
+        if label is None:
+            return None
+        index = self.index(label)
+        assert index is not None
+        name = self.classes[index]
+        return name if self.classes.count(name) == 1 else index
+
+    def _guidance(self, recipe: Recipe) -> tuple:
+        if self.text or (recipe.label is not None and self.none is not None):
+            return recipe.guidance
+        for part in recipe.guidance:
+            if isinstance(part, ClassifierFree) and part not in (ClassifierFree(), replace(part, scale=1.0)):
+                given = "no label is given" if self.none is not None else "this model has no unconditional side"
+                raise BadInput(f"Classifier-free guidance has nothing to guide by, for {given}: leave it out.")
+        return tuple(part for part in recipe.guidance if part != ClassifierFree())
+
+    def _some(self, near: str) -> str:
+        """The names of the classes, those like `near` first."""
+
+        def likeness(name: str) -> float:
+            return SequenceMatcher(None, near.casefold(), name.casefold()).ratio()
+
+        names = sorted(self.classes, key=likeness, reverse=True) if near else list(self.classes)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        return f"one of {', '.join(names[:SHOWN])}{more}"
+
+
+WORDS = Vocabulary()
+
+
+def _shown(label: str | int) -> str:
+    return printable(repr(label), 60)

@@ -1,0 +1,50 @@
+"""From a model's name to its folder: a built-in miniature, a folder here, or a Hub id. No torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sfumato.picture.errors import BadInput
+from sfumato.zoo import INDEX, ZOO, built_ins
+
+HUB_FILES = ["model_index.json", *(f"*/*.{kind}" for kind in ("json", "txt", "safetensors"))]
+HUB_VARIANTS = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]
+
+
+def here(name: str | Path) -> Path | None:
+    """The folder of a model that is built in or that `name` is the path of; None for any other, as for a Hub id."""
+    if (built_in := ZOO / str(name) / INDEX).is_file():
+        return built_in.parent
+    return Path(name) if Path(name).is_dir() else None
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a model; downloads it when `name` is a Hub id that is not in the cache yet."""
+    folder = here(name)
+    if folder is not None and not (folder / INDEX).is_file():
+        raise BadInput(
+            f"{folder} is no model folder: it has no model_index.json; give a folder in diffusers' format, "
+            f"a Hub id (owner/name) or a built-in model ({', '.join(built_ins())})."
+        )
+    if folder is not None:
+        return folder
+    if Path(name).is_file():
+        raise BadInput(f"{name} is a file; a model is a folder with a model_index.json, or a Hub id (owner/name).")
+    if str(name).count("/") == 1 and not str(name).startswith((".", "/", "~")):
+        return _from_hub(str(name))
+    raise BadInput(
+        f"There is no model called {str(name)!r}: it is no built-in model ({', '.join(built_ins())}), no folder, "
+        "and no Hub id (owner/name)."
+    )
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_VARIANTS))
+    except Exception as error:
+        raise BadInput(
+            f"{name} is not in the local cache and could not be fetched from the Hub "
+            f"({type(error).__name__}); check the name and the network, or give a local folder."
+        ) from error
