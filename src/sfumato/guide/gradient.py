@@ -48,13 +48,13 @@ class Gradient(ABC):
 
     def climb(self, current: Prediction, x: Tensor, t: Tensor, condition: Condition) -> Prediction:
         """`current`, moved by the gradient. Works under `torch.no_grad`, which stands around a sampler's step."""
-        if not self.acts(t):
+        acting = inside(self.interval, t.to(current.alpha.device)) & (current.alpha > 0)
+        if self.scale == 0 or not bool(acting.any()):
             return current
         with torch.enable_grad():
             x = x if self.through and x.requires_grad else x.detach().requires_grad_()
             value = self.log_likelihood(current, x, t, condition)
             (g,) = torch.autograd.grad(value.sum(), x, retain_graph=self.through)
-        acting = inside(self.interval, t.to(current.alpha.device)) & (current.alpha > 0)
         return shifted(current, expand(acting.double() * self.scale, g) * g)
 
 
