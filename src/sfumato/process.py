@@ -8,7 +8,7 @@ Chain (Ho et al. 2020, for any schedule and any s <= t; at the knots of a `Discr
 
 with q = alpha_t sigma_s/(sigma_t alpha_s), the ratio of the two kappas. SDE (Song et al. 2021):
 
-    dx = f x dt + g dw                                                                  `drift`, `diffusion`
+    dx = f x dt + g dw                                                                              `sde`
     dx = (f x - (1 + eta^2)/2 g^2 score) dt + eta g dw, t falling                         `reverse_drift`
 """
 
@@ -22,9 +22,9 @@ from torch import Tensor
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
 from sfumato.predict import expand
-from sfumato.schedule import Schedule, diffusion, drift
+from sfumato.schedule import Schedule, diffusion, drift, sde
 
-__all__ = ["chain", "diffusion", "drift", "posterior", "reverse_drift", "transition"]
+__all__ = ["chain", "diffusion", "drift", "posterior", "reverse_drift", "sde", "transition"]
 
 
 def transition(schedule: Schedule, s: Tensor | float, t: Tensor | float) -> tuple[Tensor, Tensor]:
@@ -75,7 +75,7 @@ def reverse_drift(schedule: Schedule, x: Tensor, t: Tensor | float, score: Tenso
     eta = 1 is the reverse SDE (Anderson 1982; Song et al. 2021, eq. 6), eta = 0 the probability-flow ODE (eq. 13);
     every eta has the same marginals. score = grad log p_t(x) = -eps/sigma.
     """
-    f, g2 = drift(schedule, t), diffusion(schedule, t)
+    f, g2 = sde(schedule, t)
     return expand(f, x) * x - expand((1 + eta**2) / 2 * g2, x) * score
 
 

@@ -16,7 +16,7 @@ schedule(0) is exactly (1, 0). `time` inverts kappa = sigma/alpha in closed form
 | `shifted(schedule, factor)` | kappa multiplied: for larger pictures | Hoogeboom et al. 2023; Esser et al. 2024 |
 """
 
-from sfumato.schedule.base import Schedule, diffusion, drift, log_snr, noised
+from sfumato.schedule.base import Schedule, diffusion, drift, log_snr, noised, sde
 from sfumato.schedule.cosine import Cosine
 from sfumato.schedule.discrete import Discrete
 from sfumato.schedule.exploding import EDM, VE
@@ -39,5 +39,6 @@ __all__ = [
     "drift",
     "log_snr",
     "noised",
+    "sde",
     "shifted",
 ]

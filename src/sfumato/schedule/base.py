@@ -38,23 +38,27 @@ def log_snr(schedule: Schedule, t: Tensor | float) -> Tensor:
     return 2 * (alpha.log() - sigma.log())
 
 
-def drift(schedule: Schedule, t: Tensor | float) -> Tensor:
-    """f(t) = d log alpha / dt of the forward SDE dx = f x dt + g dw (Song et al. 2021, eq. 5)."""
+def sde(schedule: Schedule, t: Tensor | float) -> tuple[Tensor, Tensor]:
+    """f and g^2 of the forward SDE dx = f x dt + g dw whose marginals are the schedule's (Song et al. 2021, eq. 5).
+
+    f = d log alpha/dt and g^2 = d sigma^2/dt - 2 f sigma^2, in the shape of t.
+    """
     with torch.enable_grad():
         t = double(t).detach().requires_grad_()
-        alpha, _ = schedule(t)
-        if not alpha.requires_grad:
-            return torch.zeros_like(t)
-        return torch.autograd.grad(alpha.log().sum(), t)[0]
+        alpha, sigma = schedule(t)
+        slope = torch.autograd.grad(sigma.square().sum(), t, retain_graph=True)[0]
+        f = torch.autograd.grad(alpha.log().sum(), t)[0] if alpha.requires_grad else torch.zeros_like(slope)
+    return f, slope - 2 * f * sigma.detach().square()
+
+
+def drift(schedule: Schedule, t: Tensor | float) -> Tensor:
+    """f(t) = d log alpha/dt of the forward SDE."""
+    return sde(schedule, t)[0]
 
 
 def diffusion(schedule: Schedule, t: Tensor | float) -> Tensor:
-    """g(t)^2 = d sigma^2/dt - 2 f sigma^2 of the forward SDE dx = f x dt + g dw."""
-    with torch.enable_grad():
-        u = double(t).detach().requires_grad_()
-        _, sigma = schedule(u)
-        slope = torch.autograd.grad(sigma.square().sum(), u)[0]
-    return slope - 2 * drift(schedule, u) * sigma.detach().square()
+    """g(t)^2 = d sigma^2/dt - 2 f sigma^2 of the forward SDE."""
+    return sde(schedule, t)[1]
 
 
 def double(t: Tensor | float) -> Tensor:
