@@ -6,9 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sfumato.recipe.checks import Pair, Real, element
+from sfumato.recipe.checks import Class, Pair, Real, Whole, element, one_of
+
+EYES = ("noised", "x0", "network")
 
 _LIMIT = "a number from 0.001 to 1000"
+_INTERVAL = "two times (low, high) with 0 <= low <= high <= 1"
+_ADDED = "a number from 0 (off) to 1000"
+_FOLDER = "a folder's path or a built-in network's name, or '' for the one in the model's own folder"
 
 
 @element
@@ -21,15 +26,13 @@ class ClassifierFree:
     """
 
     scale: Real = Field(default=5.0, ge=0, le=1000, description="a number from 0 to 1000, where 1 means off")
-    interval: Pair = Field(default=(0.0, 1.0), description="two times (low, high) with 0 <= low <= high <= 1")
+    interval: Pair = Field(default=(0.0, 1.0), description=_INTERVAL)
     rescale: Real = Field(default=0.0, ge=0, le=1, description="a number from 0 (off) to 1")
     kind: Literal["classifier-free"] = "classifier-free"
 
     @model_validator(mode="after")
     def _ordered(self) -> ClassifierFree:
-        low, high = self.interval
-        if not 0 <= low <= high <= 1:
-            raise ValueError(f"interval is ({low:g}, {high:g}): give two times (low, high) with 0 <= low <= high <= 1")
+        _order(self.interval)
         return self
 
 
@@ -50,4 +53,60 @@ class DynamicThreshold:
     kind: Literal["dynamic-threshold"] = "dynamic-threshold"
 
 
-Guidance = Annotated[ClassifierFree | StaticThreshold | DynamicThreshold, Field(discriminator="kind")]
+@element
+class ClassifierGuidance:
+    """Classifier guidance (Dhariwal & Nichol 2021): eps - sigma scale grad log p(label given x_t), for t in `interval`.
+
+    `scale` 0 means off, 1 is Bayes' rule, more is sharper. `classifier` is the folder (or built-in name) of a
+    classifier of noisy pictures, as `sfumato train fashion-classifier` exports it; "" is classifier/ in the model's own
+    folder. `label` None is the recipe's own; another one guides a model that is told nothing, or another class.
+    """
+
+    scale: Real = Field(default=1.0, ge=0, le=1000, description=_ADDED)
+    classifier: str = Field(default="", max_length=4096, description=_FOLDER)
+    interval: Pair = Field(default=(0.0, 1.0), description=_INTERVAL)
+    label: Class | None = Field(default=None, description="a class's name or its index, or nothing for the recipe's")
+    kind: Literal["classifier"] = "classifier"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ClassifierGuidance:
+        _order(self.interval)
+        return self
+
+
+@element
+class ClipGuidance:
+    """CLIP guidance (Nichol et al. 2022, eq. 8): eps - sigma scale grad of CLIP's logit of picture and caption.
+
+    `scale` 0 means off, 1 is CLIP's own log-odds. `eye` says what CLIP sees: "noised" x_t itself (a tower trained on
+    noise), "x0" the clean picture expected at x_t, "network" the same with the gradient through the network (dearer,
+    exact). `clip` is the folder of a CLIPModel with its tokenizer; "" is clip_noised/ or clip/ in the model's own
+    folder. `prompt` "" is the recipe's own. `cutouts` windows of the clean picture are averaged over.
+    """
+
+    scale: Real = Field(default=1.0, ge=0, le=1000, description=_ADDED)
+    eye: Annotated[str, one_of(EYES)] = Field(default="noised", description=" or ".join(EYES))
+    clip: str = Field(default="", max_length=4096, description=_FOLDER)
+    interval: Pair = Field(default=(0.0, 1.0), description=_INTERVAL)
+    prompt: str = Field(default="", max_length=20_000, description="text of at most 20,000 characters")
+    cutouts: Whole = Field(default=1, ge=1, le=64, description="a whole number from 1 to 64")
+    kind: Literal["clip"] = "clip"
+
+    @model_validator(mode="after")
+    def _fits(self) -> ClipGuidance:
+        _order(self.interval)
+        if self.cutouts > 1 and self.eye == "noised":
+            raise ValueError("cutouts are windows of a clean picture: give eye='x0' or 'network', or one cutout")
+        return self
+
+
+def _order(interval: tuple[float, float]) -> None:
+    low, high = interval
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"interval is ({low:g}, {high:g}): give {_INTERVAL}")
+
+
+Guidance = Annotated[
+    ClassifierFree | StaticThreshold | DynamicThreshold | ClassifierGuidance | ClipGuidance,
+    Field(discriminator="kind"),
+]
