@@ -7,6 +7,10 @@ the rows of all of them, and lets the guidances combine the answers in the order
 |---|---|---|---|---|
 | none | c | | 1 | |
 | `ClassifierFree` | u + scale (c - u) | 1 | + 1 | |
+| `CFGPlusPlus` | x0 as above, eps of u | | + 1 | |
+| `ProjectedGuidance` | c + (scale - 1) (c - u), its part parallel to c damped | 1 | + 1 | |
+| `PerturbedAttention` | c + scale (c - p), p with self-attention the identity | 0 | + 1 | |
+| `AutoGuidance` | bad + scale (c - bad) | 1 | + 0 | a call of the bad denoiser |
 | `StaticThreshold`, `DynamicThreshold` | x0 within a limit | | + 0 | |
 | `ClassifierGuidance` | eps - sigma scale grad log p(y given x_t) | 0 | + 0 | the classifier, forward and back |
 | `ClipGuidance` of a noised CLIP | eps - sigma scale grad f(x_t) g(c) | 0 | + 0 | its image tower, forward and back |
@@ -20,21 +24,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.denoise import Denoiser, Prediction
+from sfumato.guide.auto import AutoGuidance
+from sfumato.guide.cfgpp import CFGPlusPlus
 from sfumato.guide.classifier import Classifier, ClassifierGuidance, MixtureClassifier
 from sfumato.guide.classifier_free import ClassifierFree
 from sfumato.guide.clip import CleanClip, ClipGuidance, NoisedClip
 from sfumato.guide.gradient import Gradient
+from sfumato.guide.perturbed import PerturbedAttention
+from sfumato.guide.projected import ProjectedGuidance
 from sfumato.guide.threshold import DynamicThreshold, StaticThreshold
 from sfumato.schedule import Schedule
 
 __all__ = [
+    "AutoGuidance",
+    "CFGPlusPlus",
     "Classifier",
     "ClassifierFree",
     "ClassifierGuidance",
@@ -46,6 +56,8 @@ __all__ = [
     "Guided",
     "MixtureClassifier",
     "NoisedClip",
+    "PerturbedAttention",
+    "ProjectedGuidance",
     "StaticThreshold",
 ]
 
@@ -59,6 +71,15 @@ class Guidance(Protocol):
 
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
         """The moved prediction. `current` is what the guidances before it left; outs["conditional"] the plain one."""
+        ...
+
+
+@runtime_checkable
+class Consulting(Protocol):
+    """A guidance that also asks another denoiser than the guided one."""
+
+    def answers(self, x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Prediction]:
+        """The other's answers, by names of their own; those of one name are shared between guidances."""
         ...
 
 
@@ -87,6 +108,9 @@ class Guided:
 
     def _combined(self, x: Tensor, t: Tensor, now: Condition) -> Prediction:
         outs = self._answers(x, t, now)
+        for guidance in self.guidances:
+            if isinstance(guidance, Consulting) and getattr(guidance, "name", None) not in outs:
+                outs |= guidance.answers(x, t, now)
         current = outs["conditional"]
         for guidance in self.guidances:
             if isinstance(guidance, Gradient):

@@ -24,7 +24,8 @@ Through = Literal["network", "x0"]
 class Eye(Protocol):
     """What a CLIP sees of a row on its way: unit vectors (cutouts, B, D), differentiable in x."""
 
-    through: bool
+    @property
+    def through(self) -> bool: ...
 
     def __call__(self, current: Prediction, x: Tensor, t: Tensor) -> Tensor: ...
 

@@ -16,7 +16,8 @@ from torch.nn import functional
 from sfumato import recipe as spec
 from sfumato.denoise import bind as bind_condition
 from sfumato.edit import NoiseStart, Outside, SDEdit, paste
-from sfumato.guide import ClassifierFree, DynamicThreshold, Guidance, Guided, StaticThreshold
+from sfumato.guide import ClassifierFree, DynamicThreshold, Gradient, Guidance, Guided, StaticThreshold
+from sfumato.model.guides import classifier_guidance, clip_guidance
 from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.noise import KeyedNoise
 from sfumato.picture import fetch
@@ -27,10 +28,12 @@ from sfumato.times import grid
 if TYPE_CHECKING:
     from sfumato.model.pipe import Pipe, Stage
 
-GUIDANCES: dict[type, Callable[[Any], Guidance]] = {
-    spec.ClassifierFree: lambda g: ClassifierFree(g.scale, g.interval, g.rescale),
-    spec.StaticThreshold: lambda g: StaticThreshold(g.limit),
-    spec.DynamicThreshold: lambda g: DynamicThreshold(g.percentile, g.limit),
+GUIDANCES: dict[type, Callable[[Any, Stage, Sequence[Recipe]], Guidance | Gradient]] = {
+    spec.ClassifierFree: lambda g, *_: ClassifierFree(g.scale, g.interval, g.rescale),
+    spec.StaticThreshold: lambda g, *_: StaticThreshold(g.limit),
+    spec.DynamicThreshold: lambda g, *_: DynamicThreshold(g.percentile, g.limit),
+    spec.ClassifierGuidance: classifier_guidance,
+    spec.ClipGuidance: clip_guidance,
 }
 
 
@@ -115,7 +118,7 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
         hold = Outside(_cells(mask_to_tensor(given.mask), space.factor))
         held = hold.bind(_encoded(space, given.held, rows), schedule)
 
-    guided = Guided(stage.denoiser, [GUIDANCES[type(g)](g) for g in recipe.guidance])
+    guided = Guided(stage.denoiser, [GUIDANCES[type(g)](g, stage, recipes) for g in recipe.guidance])
     denoise = bind_condition(guided, stage.encode(recipes))
     noise = KeyedNoise([r.seed for r in recipes])
     x, times = start(denoise, lambda t0: grid(recipe.times, recipe.steps, schedule, t0), noise)

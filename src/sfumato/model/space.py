@@ -47,7 +47,7 @@ class Latent:
 
         z = (mean(x) - shift) * scale,      x = decoder(z / scale + shift)
 
-    The mean of the posterior is used, never a sample, so that encoding draws no noise.
+    The mean of the posterior is used, never a sample, so that encoding draws no noise. Decoding is differentiable in x.
     """
 
     def __init__(self, autoencoder: Any, execute: Engine | None = None):
@@ -65,7 +65,6 @@ class Latent:
             mean = self.autoencoder.encode(pictures.to(self.autoencoder.dtype)).latent_dist.mean
         return (mean.float() - self.shift) * self.scale
 
-    @torch.no_grad()
     def decode(self, x: Tensor) -> Tensor:
         z = (x / self.scale + self.shift).to(self.autoencoder.dtype)
         with self.execute():
