@@ -27,6 +27,8 @@ from .recipe import DDIM as DDIM
 from .recipe import DDPM as DDPM
 from .recipe import Churn as Churn
 from .recipe import ClassifierFree as ClassifierFree
+from .recipe import ClassifierGuidance as ClassifierGuidance
+from .recipe import ClipGuidance as ClipGuidance
 from .recipe import DynamicThreshold as DynamicThreshold
 from .recipe import Euler as Euler
 from .recipe import Heun as Heun

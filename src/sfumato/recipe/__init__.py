@@ -14,7 +14,14 @@ from sfumato.names import SAMPLERS, TIMES
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.checks import Class, Listed, Real, Whole, element, one_of, sentence
 from sfumato.recipe.edits import Noise, Outside, SDEdit, Start
-from sfumato.recipe.guidances import ClassifierFree, DynamicThreshold, Guidance, StaticThreshold
+from sfumato.recipe.guidances import (
+    ClassifierFree,
+    ClassifierGuidance,
+    ClipGuidance,
+    DynamicThreshold,
+    Guidance,
+    StaticThreshold,
+)
 from sfumato.recipe.samplers import DDIM, DDPM, Churn, Euler, Heun, Sampler
 from sfumato.recipe.text import parameters
 
@@ -27,6 +34,8 @@ __all__ = [
     "TIMES",
     "Churn",
     "ClassifierFree",
+    "ClassifierGuidance",
+    "ClipGuidance",
     "DynamicThreshold",
     "Euler",
     "Heun",
