@@ -1,19 +1,32 @@
-"""Weights in closed form: stated once for x0, applied to every parameterization."""
+"""Weights, times and optima in closed form: stated once for x0, applied to every parameterization."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from sfumato.picture import BadInput
 from sfumato.predict import coefficients
-from sfumato.schedule import Discrete
+from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, SubVP, VPLinear
 from sfumato.train import objective as o
 from sfumato.train import recipe as r
 
 TABLE = Discrete.named("squaredcos_cap_v2", 1000)
 TIMES = torch.tensor([0.001, 0.05, 0.3, 0.5, 0.8, 0.99], dtype=torch.float64)
-WEIGHTINGS = [r.MinSNR(kind="min-snr", gamma=5.0), r.Sigmoid(kind="sigmoid", bias=-2.0)]
-NAMES = ("eps", "x0", "v")
+WEIGHTINGS = [
+    r.MinSNR(kind="min-snr", gamma=5.0),
+    r.Sigmoid(kind="sigmoid", bias=-2.0),
+    r.Simple(kind="simple"),
+    r.EDMWeight(kind="edm"),
+]
+NAMES = ("eps", "x0", "v", "flow", "score", "edm")
+SCHEDULES = [TABLE, VPLinear(), SubVP(), Cosine(), VE(), EDM(), Flow()]
+SPREAD = 0.6
+
+# Four points with the moments of (x0, eps): what is quadratic in them has its exact mean over the four.
+X0 = SPREAD * torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64)[:, None]
+EPS = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)[:, None]
+NOBODY = torch.Generator()
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS, ids=lambda w: w.kind)
@@ -25,8 +38,8 @@ def test_the_parameterizations_agree_on_the_same_error_of_x0(weighting):
     for name in NAMES:
         p, q = coefficients(name, alpha, sigma)
         losses.append(o.weight(name, weighting, alpha, sigma) * (p * dx0 + q * deps).square())
-    torch.testing.assert_close(losses[0], losses[1], rtol=1e-9, atol=0)
-    torch.testing.assert_close(losses[0], losses[2], rtol=1e-9, atol=0)
+    for other in losses[1:]:
+        torch.testing.assert_close(losses[0], other, rtol=1e-9, atol=0)
 
 
 def test_min_snr_is_the_papers_formula():
@@ -44,35 +57,134 @@ def test_sigmoid_weights_the_eps_loss_by_sigmoid_of_bias_minus_log_snr():
     torch.testing.assert_close(o.weight("eps", WEIGHTINGS[1], alpha, sigma), expected, rtol=1e-9, atol=0)
 
 
+def test_simple_is_one_for_eps_and_sigma_squared_for_the_score():
+    alpha, sigma = TABLE(TIMES)
+    torch.testing.assert_close(o.weight("eps", WEIGHTINGS[2], alpha, sigma), torch.ones_like(alpha))
+    torch.testing.assert_close(o.weight("score", WEIGHTINGS[2], alpha, sigma), sigma**2)
+
+
+def test_edm_is_karras_lambda_for_the_denoiser_and_one_for_the_network():
+    one, sigma = EDM()(TIMES)
+    weighting, data = WEIGHTINGS[3], 0.7
+    expected = (sigma**2 + data**2) / (sigma * data) ** 2
+    torch.testing.assert_close(o.weight("x0", weighting, one, sigma, data), expected, rtol=1e-9, atol=0)
+    torch.testing.assert_close(o.weight("edm", weighting, one, sigma, data), torch.ones_like(one), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS[:3], ids=lambda w: w.kind)
+def test_at_pure_noise_the_weight_is_its_limit(weighting):
+    (end, near) = (o.weight("eps", weighting, *Flow()(torch.tensor(t))) for t in (1.0, 1 - 1e-7))
+    torch.testing.assert_close(end, near, rtol=1e-5, atol=1e-12)
+
+
 def test_uniform_is_one_for_the_network_output():
     assert bool((o.weight("v", r.Uniform(), *TABLE(TIMES)) == 1).all())
 
 
 def test_table_times_are_knots_and_every_knot_comes():
-    t = o.draw_times(r.Table(), 20_000, 100, torch.Generator().manual_seed(0))
+    t = o.draw_times(r.Table(), 20_000, 100, torch.Generator().manual_seed(0), TABLE)
     index = t * 100 - 1
     torch.testing.assert_close(index, index.round(), rtol=0, atol=1e-9)
     assert set(index.round().long().tolist()) == set(range(100))
 
 
 def test_uniform_times_are_stratified():
-    t = o.draw_times(r.Uniform(), 64, 1000, torch.Generator().manual_seed(0))
+    t = o.draw_times(r.Uniform(), 64, 1000, torch.Generator().manual_seed(0), TABLE)
     assert float(t.min()) > 0
     assert float(t.max()) <= 1
     assert sorted((t * 64).ceil().long().tolist()) == list(range(1, 65))
 
 
 def test_logit_normal_has_its_median_and_spread():
-    t = o.draw_times(r.LogitNormal(kind="logit-normal", mean=0.5, std=0.7), 50_000, 1, torch.Generator().manual_seed(0))
-    z = torch.logit(t)
+    times = r.LogitNormal(kind="logit-normal", mean=0.5, std=0.7)
+    z = torch.logit(o.draw_times(times, 50_000, 1, torch.Generator().manual_seed(0), TABLE))
     assert abs(float(z.mean()) - 0.5) < 0.02
     assert abs(float(z.std()) - 0.7) < 0.02
 
 
+@pytest.mark.parametrize("schedule", [EDM(), VPLinear(), TABLE], ids=repr)
+def test_log_normal_is_the_spread_of_log_kappa(schedule):
+    t = o.draw_times(r.LogNormal(kind="log-normal"), 50_000, 1, torch.Generator().manual_seed(0), schedule)
+    alpha, sigma = schedule(t)
+    z = (sigma / alpha).log()
+    assert abs(float(z.mean()) + 1.2) < 0.02
+    assert abs(float(z.std()) - 1.2) < 0.02
+
+
+def free(**choices) -> r.FreeObjective:
+    return r.FreeObjective.model_validate(choices)
+
+
+def best(name: str, alpha: float, sigma: float) -> tuple[float, float]:
+    """k of E[F* | x] = k x for x0 of N(0, SPREAD^2), and the variance that is left."""
+    p, q = (float(a) for a in coefficients(name, alpha, sigma, sigma_data=SPREAD))
+    power, cross = alpha**2 * SPREAD**2 + sigma**2, p * alpha * SPREAD**2 + q * sigma
+    return cross / power, p**2 * SPREAD**2 + q**2 - cross**2 / power
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("weighting", [r.Uniform(), *WEIGHTINGS], ids=lambda w: w.kind)
+def test_the_conditional_mean_attains_the_least_loss_and_elsewhere_the_gradient_is_known(schedule, name, weighting):
+    """L = w (least + (k - k*)^2 E x^2), dL/dk = 2 w (k - k*) E x^2 for the network k x on Gaussian data."""
+    objective = o.Objective(free(parameterization=name, weighting=weighting, sigma_data=SPREAD), schedule)
+    for t in (0.2, 0.7):
+        alpha, sigma = (float(a) for a in schedule(t))
+        w = o.weight(name, weighting, *schedule(torch.tensor(t, dtype=torch.float64)), SPREAD)
+        right, least = best(name, alpha, sigma)
+        for wrong in (0.0, 0.3):
+            k = torch.tensor(right + wrong, dtype=torch.float64, requires_grad=True)
+            times = torch.full((4,), t, dtype=torch.float64)
+            loss = objective.losses(lambda x, t, k=k: k * x, X0, EPS, times, NOBODY).mean()
+            (slope,) = torch.autograd.grad(loss, k)
+            power = alpha**2 * SPREAD**2 + sigma**2
+            scale = float(w) * (least + power)
+            assert float(loss.detach()) == pytest.approx(float(w) * (least + wrong**2 * power), rel=1e-6)
+            assert float(slope) == pytest.approx(float(w) * 2 * wrong * power, rel=1e-6, abs=1e-9 * scale)
+
+
+@pytest.mark.parametrize("name", ["eps", "v"])
+def test_l1_is_palettes_with_the_mean_absolute_deviation_as_its_least_value(name):
+    """Of Gaussian data the median is the mean: the least value is w^(1/2) sqrt(2/pi) times the deviation left."""
+    draw = torch.Generator().manual_seed(0)
+    x0 = SPREAD * torch.randn(100_000, 1, generator=draw, dtype=torch.float64)
+    eps = torch.randn(100_000, 1, generator=draw, dtype=torch.float64)
+    weighting, t = WEIGHTINGS[0], torch.full((100_000,), 0.4, dtype=torch.float64)
+    schedule = VPLinear()
+    right, least = best(name, *(float(a) for a in schedule(0.4)))
+    choices = {"loss": {"kind": "regression", "norm": 1}, "parameterization": name, "weighting": weighting}
+    objective = o.Objective(free(**choices), schedule)
+    found = [float(objective.losses(lambda x, t, k=k: (right + k) * x, x0, eps, t, NOBODY).mean()) for k in (0, -0.1)]
+    w = float(o.weight(name, weighting, *schedule(0.4)))
+    assert found[0] == pytest.approx((w * least * 2 / torch.pi) ** 0.5, rel=0.01)
+    assert found[1] > found[0]
+
+
+def test_flow_matching_is_the_mean_square_of_noise_less_picture():
+    """Lipman et al. 2023, eq. 23 without the least noise; Liu et al. 2023, eq. 1, with t turned round."""
+    objective = o.Objective(free(parameterization="flow"), Flow())
+    t = torch.rand(4, dtype=torch.float64)
+    found = objective.losses(lambda x, t: 0.5 * x, X0, EPS, t, NOBODY)
+    x = (1 - t[:, None]) * X0 + t[:, None] * EPS
+    torch.testing.assert_close(found, (0.5 * x - (EPS - X0)).square()[:, 0])
+
+
+def test_edm_with_its_preconditioning_is_the_weighted_error_of_the_denoiser():
+    """lambda |D - y|^2 with D = c_skip x + c_out F (Karras et al. 2022, eq. 7 and 8)."""
+    data, t = 0.7, torch.tensor([0.3, 0.5, 0.6, 0.9], dtype=torch.float64)
+    objective = o.Objective(free(parameterization="edm", weighting="edm", sigma_data=data), EDM())
+    sigma = EDM()(t)[1][:, None]
+    skip = data**2 / (sigma**2 + data**2)
+    out = sigma * data / (sigma**2 + data**2).sqrt()
+    x, answer = X0 + sigma * EPS, torch.linspace(-1, 1, 4, dtype=torch.float64)[:, None]
+    expected = (sigma**2 + data**2) / (sigma * data) ** 2 * (skip * x + out * answer - X0).square()
+    torch.testing.assert_close(objective.losses(lambda x, t: answer, X0, EPS, t, NOBODY), expected[:, 0])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "score"])
 def test_a_perfect_network_has_no_loss_and_a_silent_one_the_power_of_the_target(name):
     x0 = torch.randn(400, 3, 4, 4, generator=torch.Generator().manual_seed(1)) * 0.5
-    objective = o.Objective(r.Objective(parameterization=name, weighting=r.Uniform()), TABLE)
+    objective = o.Objective(free(parameterization=name, times="table"), TABLE)
 
     def oracle(x, t):
         alpha, sigma = (c.float().reshape(-1, 1, 1, 1) for c in TABLE(t))
@@ -94,3 +206,14 @@ def test_the_loss_is_a_function_of_the_generator():
     first, _ = objective(lambda x, t: x, x0, torch.Generator().manual_seed(3))
     again, _ = objective(lambda x, t: x, x0, torch.Generator().manual_seed(3))
     assert torch.equal(first, again)
+
+
+def test_refusals_of_what_does_not_fit_together():
+    with pytest.raises(ValueError, match="times must be table or importance"):
+        free(loss="vlb")
+    with pytest.raises(ValueError, match="weighting must be uniform"):
+        free(loss="vlb", times="table", weighting="simple")
+    with pytest.raises(ValueError, match="weighting must be uniform or simple"):
+        free(loss="score-matching", weighting="min-snr")
+    with pytest.raises(BadInput, match='The parameterization "eps" does not determine the picture at t = 1'):
+        o.Objective(free(loss="score-matching", parameterization="eps"), Flow())

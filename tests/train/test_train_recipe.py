@@ -55,7 +55,7 @@ def test_a_shipped_recipe_is_found_by_name_and_a_near_name_is_offered():
         ("task: diffusion\nobjective: {weighting: {kind: minsnr}}", "objective.weighting.kind must be one of"),
         (
             "task: diffusion\nobjective: {weighting: {gamma: 2}}",
-            "objective.weighting.kind must be one of 'uniform', 'min",
+            "objective.weighting.kind must be one of 'uniform', 'simple'",
         ),
         ("task: diffusion\nobjective: {weighting: {kind: min-snr, gama: 1}}", "did you mean 'gamma'?"),
         ("task: diffusion\nnetwork: {heads: [1, 2]}", "one entry for each level"),

@@ -32,6 +32,7 @@ class State:
     ema: dict[str, Tensor]
     optimizer: dict[str, Any]
     info: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
 
 class CheckpointError(OSError):
@@ -50,10 +51,9 @@ def write(folder: Path, state: State, keep: int, name: str | None = None) -> Pat
         for leftover in folder.glob(".writing-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         temporary.mkdir()
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in state.network.items()}, temporary / "network.safetensors"
-        )
-        save_file({k: v.detach().cpu().contiguous() for k, v in state.ema.items()}, temporary / "ema.safetensors")
+        for file, tensors in {"network": state.network, "ema": state.ema, "memory": state.memory}.items():
+            whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+            save_file(whole, temporary / f"{file}.safetensors")
         torch.save(state.optimizer, temporary / "optimizer.pt")
         (temporary / "info.json").write_text(json.dumps({"step": state.step, **state.info}, indent=1))
         manifest = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
@@ -97,12 +97,14 @@ def newest(folder: Path) -> Path | None:
 
 def read(path: Path) -> State:
     info = json.loads((path / "info.json").read_text())
+    memory = path / "memory.safetensors"
     return State(
         info.pop("step"),
         load_file(path / "network.safetensors"),
         load_file(path / "ema.safetensors"),
         torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu"),
         info,
+        load_file(memory) if memory.is_file() else {},
     )
 
 

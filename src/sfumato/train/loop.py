@@ -109,6 +109,9 @@ class Loop:
         self.network.load_state_dict(state.network)
         self.ema.load(state.ema)
         self.optimizer.load_state_dict(state.optimizer)
+        memory = self.task.memory()
+        for name, saved in state.memory.items():
+            memory[name].copy_(saved)
         self.step, self.seconds = state.step, float(state.info["seconds"])
         if state.info.get("inputs") != self.task.inputs() and self.main:
             report.say("the pictures or the parts that this run began with have changed: it goes on with the new ones")
@@ -117,7 +120,8 @@ class Loop:
     def state(self) -> checkpoint.State:
         info = {"seconds": self.seconds, "torch": torch.__version__, "inputs": self.task.inputs()}
         optimizer = self.optimizer.state_dict()
-        return checkpoint.State(self.step, self.network.state_dict(), self.ema.state(), optimizer, info)
+        network, memory = self.network.state_dict(), self.task.memory()
+        return checkpoint.State(self.step, network, self.ema.state(), optimizer, info, memory)
 
     def save(self, name: str | None = None) -> Path | None:
         if not self.main:

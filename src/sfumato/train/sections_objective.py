@@ -90,7 +90,7 @@ class Hybrid(Section):
 
 
 class ScoreMatching(Section):
-    """Score matching of the noisy data without a target: exact, or along `projections` random directions.
+    """Score matching of the noisy data without a target, weighted by sigma^2: exact, or along random directions.
 
     `trace` full takes the trace of the score's Jacobian exactly, one backward pass an element; "sliced" projects score
     and Jacobian (SSM); "hutchinson" projects the Jacobian alone (SSM-VR).
@@ -111,6 +111,11 @@ class Objective(Section):
     schedule: Literal["squaredcos_cap_v2", "scaled_linear", "linear"] = "squaredcos_cap_v2"
     table: Positive = 1000
     sigma_data: Rate = 0.5
+
+    @property
+    def learned_variance(self) -> bool:
+        """Whether the network answers 2C channels: F, and the fraction of the variance."""
+        return False
 
 
 class Discrete(Section):
@@ -188,10 +193,17 @@ class FreeObjective(Objective):
         if bound and not isinstance(self.times, Table | Importance):
             raise ValueError(f"the terms of {self.loss.kind} are the table's steps: times must be table or importance")
         if isinstance(self.loss, Vlb) and not isinstance(self.weighting, Uniform):
-            raise ValueError(f"the terms of vlb weigh themselves: weighting must be uniform, not {self.weighting.kind}")
+            raise ValueError("the terms of vlb weigh themselves: weighting must be uniform")
+        if isinstance(self.loss, ScoreMatching) and not isinstance(self.weighting, Uniform | Simple):
+            raise ValueError("score-matching is weighted by sigma^2: weighting must be uniform or simple")
         return self
 
     @property
+    def noise(self) -> dict[str, Any]:
+        """The schedule as `sfumato.schedule.named` takes it."""
+        count = {"count": self.table} if isinstance(self.schedule, Discrete) else {}
+        return {**self.schedule.model_dump(exclude_none=True), **count}
+
+    @property
     def learned_variance(self) -> bool:
-        """Whether the network answers 2C channels: F and the variance's fraction."""
         return isinstance(self.loss, Hybrid) or (isinstance(self.loss, Vlb) and self.loss.variance == "learned")

@@ -1,0 +1,85 @@
+"""Which times a network is trained at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.schedule import Schedule
+
+from .. import recipe as r
+
+
+def draw_times(
+    times: r.Uniform | r.LogitNormal | r.LogNormal | r.Table,
+    n: int,
+    table: int,
+    generator: torch.Generator,
+    schedule: Schedule,
+) -> Tensor:
+    """n training times in (0, 1], float64.
+
+    - table: t = (i + 1)/N with i uniform in 0..N-1 (Ho et al. 2020, Alg. 1).
+    - uniform: stratified, t_k = (k + u)/n with one u for all (Kingma et al. 2021, "Variational diffusion models",
+      appendix I.1): same mean, less variance; the rows are shuffled because n pictures are exchangeable anyway.
+    - logit-normal: t = 1/(1 + exp(-(mean + std z))) (Esser et al. 2024, eq. 19).
+    - log-normal: the time at which kappa = sigma/alpha is exp(mean + std z) (Karras et al. 2022, table 1), at most 1.
+    """
+    match times:
+        case r.Table():
+            return (torch.randint(table, (n,), generator=generator).double() + 1) / table
+        case r.Uniform():
+            u = torch.rand((), generator=generator, dtype=torch.float64)
+            return 1 - (torch.arange(n, dtype=torch.float64) + u) / n
+        case r.LogitNormal(mean=mean, std=std):
+            return torch.sigmoid(mean + std * torch.randn(n, generator=generator).double())
+        case r.LogNormal(mean=mean, std=std):
+            kappa = torch.exp(mean + std * torch.randn(n, generator=generator).double())
+            return schedule.time(kappa).clamp(max=1)
+
+
+class History(nn.Module):
+    """Steps of a table as often as their losses are large: Nichol & Dhariwal 2021, section 3.3.
+
+    p_i is proportional to sqrt(E[L_i^2]) over the last `length` losses of step i, and uniform until every step has so
+    many; one draw in a thousand stays uniform, so that no step is forgotten. A loss drawn so is weighted by
+    1/(N p_i), which keeps its mean. The losses are buffers: they are saved with the run, and the processes of one run
+    share those of the first.
+    """
+
+    losses: Tensor
+    counts: Tensor
+
+    def __init__(self, steps: int, length: int = 10, uniform: float = 0.001):
+        super().__init__()
+        self.uniform = uniform
+        self.register_buffer("losses", torch.zeros(steps, length))
+        self.register_buffer("counts", torch.zeros(steps, dtype=torch.long))
+
+    def chances(self) -> Tensor:
+        """p (N,), float64 on the CPU."""
+        steps, length = self.losses.shape
+        flat = torch.full((steps,), 1 / steps, dtype=torch.float64)
+        if bool((self.counts < length).any()):
+            return flat
+        root = self.losses.cpu().double().square().mean(1).sqrt()
+        return (1 - self.uniform) * root / root.sum() + self.uniform * flat if bool(root.sum() > 0) else flat
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Times (n,) of steps drawn by their chances, and the weights that make up for it."""
+        p = self.chances()
+        i = torch.multinomial(p, n, replacement=True, generator=generator)
+        return (i.double() + 1) / len(p), 1 / (len(p) * p[i])
+
+    @torch.no_grad()
+    def note(self, t: Tensor, losses: Tensor) -> None:
+        """Remember the losses of a batch, in the place of each step's oldest."""
+        steps, length = self.losses.shape
+        i, order = (t * steps).round().long().sub(1).sort(stable=True)
+        first, after = torch.searchsorted(i, i), torch.searchsorted(i, i, right=True)
+        place = torch.arange(len(i))
+        kept = after - place <= length  # of more than fit, the last
+        row, slot = i.to(self.counts.device), (place - first).to(self.counts.device)
+        slot = (self.counts[row] + slot) % length
+        self.losses[row[kept], slot[kept]] = losses.detach().float()[order][kept].to(self.losses.device)
+        self.counts += torch.bincount(i, minlength=steps).to(self.counts.device)
