@@ -14,6 +14,8 @@ __all__ = ["STUDIES", "run"]
 
 STUDIES = {
     "schedules": "linear against cosine and others: how much of the picture is left, and which steps are wasted",
+    "progressive": "what a model believes the picture to be, from the first step to the last",
+    "interpolate": "from one picture to another through the noise of a chosen time",
 }
 
 

@@ -87,29 +87,29 @@ def plane(axes: Axes, reach: float) -> Axes:
 
 
 def strips(
-    pictures: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, width: float = WIDTH, left: float = 1.15
+    pictures: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, left: float = 1.15, smooth: bool = False
 ) -> Figure:
     """Rows of pictures (R, C, H, W, 3) uint8 edge to edge, with a word before each row and over each column.
 
-    left: inches for the words before the rows.
+    left: inches for the words before the rows. smooth: enlarge by a bicubic filter rather than by whole pixels.
     """
     count, across, high, wide = pictures.shape[:4]
-    side = (width - left) / across
+    side = (WIDTH - left) / across
     tall, top = side * high / wide, 0.3
     height = top + count * tall
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(WIDTH, height))
     figure.set_layout_engine("none")
     gap = 0.02
     for i in range(count):
         y = height - top - (i + 1) * tall
         for j in range(across):
             axes = bare(figure.add_axes((
-                (left + j * side + gap) / width, (y + gap) / height, (side - 2 * gap) / width, (tall - 2 * gap) / height
+                (left + j * side + gap) / WIDTH, (y + gap) / height, (side - 2 * gap) / WIDTH, (tall - 2 * gap) / height
             )))  # fmt: skip
-            axes.imshow(pictures[i, j], interpolation="nearest", aspect="auto")
-        figure.text((left - 0.12) / width, (y + tall / 2) / height, rows[i], ha="right", va="center")
+            axes.imshow(pictures[i, j], interpolation="bicubic" if smooth else "nearest", aspect="auto")
+        figure.text((left - 0.12) / WIDTH, (y + tall / 2) / height, rows[i], ha="right", va="center")
     for j, words in enumerate(columns):
-        x = (left + (j + 0.5) * side) / width
+        x = (left + (j + 0.5) * side) / WIDTH
         figure.text(x, (height - top + 0.09) / height, words, ha="center", va="bottom", color=SOFT)
     return figure
 

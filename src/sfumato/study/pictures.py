@@ -1,0 +1,63 @@
+"""What studies of pictures share: what a model is asked to paint, and the way between its space and pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from sfumato.data import vignettes
+from sfumato.denoise import bind
+from sfumato.guide import Guided
+from sfumato.model.bind import GUIDANCES
+from sfumato.model.pipe import Pipe
+from sfumato.model.pixels import to_images
+from sfumato.recipe import ClassifierFree, Recipe
+from sfumato.sample import Denoise
+
+WORLD = 1_000_003  # the world of scenes that nothing is trained on
+
+
+def subject(pipe: Pipe, recipe: Recipe, number: int) -> Recipe:
+    """`recipe` with the words of scene `number`, or with class `number`, as the model understands them."""
+    vocabulary = pipe.stages[0].vocabulary
+    if vocabulary.text:
+        recipe = replace(recipe, prompt=vignettes.scene(WORLD, number).caption)
+    elif vocabulary.classes:
+        recipe = replace(recipe, label=number % len(vocabulary.classes))
+    return pipe.resolve(recipe)
+
+
+def named(recipe: Recipe) -> str:
+    """What a recipe asks for, in a few words."""
+    return recipe.prompt or str(recipe.label or "unconditional")
+
+
+def asked(pipe: Pipe, guidance: float, seed: int = 0, steps: int = 20) -> Recipe:
+    """A recipe for this pipe, with classifier-free guidance."""
+    return Recipe(
+        model=pipe.name,
+        guidance=(ClassifierFree(guidance),),
+        steps=steps,
+        seed=seed,
+        engine=pipe.engine,  # pyright: ignore[reportArgumentType]
+        precision=pipe.precision,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def guided(pipe: Pipe, recipes: Sequence[Recipe]) -> Guided:
+    """The pipe's denoiser with the guidance of resolved recipes."""
+    stage = pipe.stages[0]
+    return Guided(stage.denoiser, [GUIDANCES[type(g)](g, stage, recipes) for g in recipes[0].guidance])
+
+
+def denoiser(pipe: Pipe, recipes: Sequence[Recipe]) -> Denoise:
+    """The same, bound to the recipes' conditions, one a row."""
+    return bind(guided(pipe, recipes), pipe.stages[0].encode(recipes))
+
+
+def decoded(pipe: Pipe, x: Tensor) -> np.ndarray:
+    """x (B, C, h, w) of the pipe's space as pictures (B, H, W, 3) uint8."""
+    return np.stack([np.asarray(image) for image in to_images(pipe.stages[0].space.decode(x.float()))])
