@@ -34,6 +34,10 @@ class Part:
         """The part as an unconditional branch sees it: itself, unless it drops."""
         return self
 
+    def neutral(self, rows: int) -> Self | None:
+        """What this part is to `rows` rows that were given none; None if there is nothing that does nothing."""
+        return None
+
     def at(self, t: Tensor | float) -> Self:
         """The part at time t."""
         return self
@@ -175,6 +179,26 @@ class Sizes(Part):
     values: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Attention(Part):
+    """What is done to the network's attention. It does not drop, and rows that were given none are left alone.
+
+    identity (B,), bool: in these rows self-attention is the identity in `layers` (see `guide.PerturbedAttention`).
+    """
+
+    identity: Tensor
+    layers: tuple[str, ...] = ("mid",)
+
+    def neutral(self, rows: int) -> Attention:
+        return replace(self, identity=self.identity.new_zeros(rows))
+
+    @classmethod
+    def cat(cls, parts: Sequence[Self]) -> Self:
+        if len({part.layers for part in parts}) > 1:
+            raise BadInput("One call can't change the attention of different layers in different rows: choose one set.")
+        return super().cat(parts)
+
+
 P = TypeVar("P", bound=Part)
 
 
@@ -248,16 +272,24 @@ class Condition:
     def to(self, *args: Any, **kwargs: Any) -> Condition:
         return replace(self, parts=tuple(part.to(*args, **kwargs) for part in self.parts))
 
+    def adding(self, part: Part) -> Condition:
+        """The same with `part`, in the place of one of its type if there is one."""
+        others = tuple(other for other in self.parts if type(other) is not type(part))
+        return replace(self, parts=(*others, part))
+
     @classmethod
     def cat(cls, conditions: Sequence[Condition]) -> Condition:
-        """The rows of all conditions; branch i is the i-th condition's. They must hold the same types of parts."""
-        kinds = [type(part) for part in conditions[0].parts]
+        """The rows of all conditions; branch i is the i-th condition's.
+
+        They must hold the same types of parts, but for those that can be neutral.
+        """
+        examples = {type(part): part for condition in conditions for part in condition.parts}
         parts = []
-        for condition in conditions:
-            if [type(part) for part in condition.parts] != kinds:
-                raise ValueError("Conditions of one batch must hold the same types of parts in the same order.")
-        for rows in zip(*(condition.parts for condition in conditions), strict=True):
-            parts.append(type(rows[0]).cat(rows))
+        for kind, example in examples.items():
+            rows = [condition.get(kind) or example.neutral(condition.rows) for condition in conditions]
+            if any(row is None for row in rows):
+                raise ValueError("Conditions of one batch must hold the same types of parts.")
+            parts.append(kind.cat([row for row in rows if row is not None]))
         branch = torch.cat([torch.full_like(c.branch, i) for i, c in enumerate(conditions)])
         return cls(tuple(parts), branch, torch.cat([c.picture for c in conditions]))
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from sfumato.condition import Condition, Part, Text
+from sfumato.condition import Attention, Condition, Part, Text
+from sfumato.engine.attention import directed
 from sfumato.engine.run import Engine, engine
 from sfumato.picture import BadInput
 
@@ -25,12 +26,13 @@ class UNetBackbone:
     def __init__(self, network: torch.nn.Module, execute: Engine | None = None):
         self.network = network
         self.execute = execute or engine("eager")
-        self.accepts: Mapping[type[Part], int] = {Text: int(network.config["cross_attention_dim"])}  # pyright: ignore[reportIndexIssue, reportArgumentType]
+        width: int = network.config["cross_attention_dim"]  # pyright: ignore[reportIndexIssue, reportAssignmentType, reportArgumentType]
+        self.accepts: Mapping[type[Part], int] = {Text: int(width), Attention: 0}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         text = self._text(condition)
         dtype = next(self.network.parameters()).dtype
-        with self.execute():
+        with self.execute(), directed(self.network, condition):
             out = self.network(
                 x.to(dtype),
                 t,

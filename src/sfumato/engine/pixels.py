@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from sfumato.condition import Condition, Label, Part
+from sfumato.condition import Attention, Condition, Label, Part
+from sfumato.engine.attention import directed
 from sfumato.engine.backbone import refuse_others
 from sfumato.engine.run import Engine, engine
 from sfumato.picture import BadInput
@@ -21,8 +22,8 @@ class UNet2DBackbone:
     - by channels: a row of `embedding` (K, w), one for each class, stands beside the picture as w constant planes, so
       that the network has C + w input channels.
 
-    `accepts` is empty for an unconditional network, else {Label: K}, where K counts the null too; any other part is
-    refused by name. Like `UNetBackbone` it takes the network's own time and answers in float32.
+    `accepts` has Label: K, where K counts the null too, unless the network is unconditional; any other part but
+    `Attention` is refused by name. Like `UNetBackbone` it takes the network's own time and answers in float32.
     """
 
     differentiable = True
@@ -32,7 +33,7 @@ class UNet2DBackbone:
         self.execute = execute or engine("eager")
         self.embedding = embedding
         count = network.config["num_class_embeds"] if embedding is None else len(embedding)  # pyright: ignore[reportIndexIssue, reportArgumentType]
-        self.accepts: Mapping[type[Part], int] = {Label: int(count)} if count else {}
+        self.accepts: Mapping[type[Part], int] = {Attention: 0, **({Label: int(count)} if count else {})}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         ids = self._ids(condition, x.device)
@@ -40,12 +41,12 @@ class UNet2DBackbone:
         if self.embedding is not None:
             planes = self.embedding[ids][:, :, None, None].expand(-1, -1, *x.shape[2:])
             x, ids = torch.cat([x, planes.to(x)], dim=1), None
-        with self.execute():
+        with self.execute(), directed(self.network, condition):
             return self.network(x, t, class_labels=ids, return_dict=False)[0].float()
 
     def _ids(self, condition: Condition, device: torch.device) -> Tensor | None:
         refuse_others(condition, self.accepts)
         label = condition.get(Label)
-        if self.accepts and label is None:
+        if Label in self.accepts and label is None:
             raise BadInput("This network needs exactly one Label condition; its null is a label too.")
         return None if label is None else label.ids.to(device)
