@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,11 @@ from torch import Tensor, nn
 
 from sfumato.picture import BadInput
 from sfumato.predict import expand
-from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, Schedule, SubVP, VPLinear
+from sfumato.schedule import Schedule
+from sfumato.schedule.named import named
 
 EMBEDDING = 64
 LARGEST = 10.0  # of |log(alpha/sigma)|, beyond which a picture counts as clean, or as noise
-
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-    "vp-linear": VPLinear,
-    "sub-vp": SubVP,
-    "cosine": Cosine,
-    "ve": VE,
-    "edm": EDM,
-    "flow": Flow,
-    **{name: lambda name=name, **o: Discrete.named(name, **o) for name in ("linear", "scaled_linear")},
-    "squaredcos_cap_v2": lambda **o: Discrete.named("squaredcos_cap_v2", **o),
-}
 
 
 class Block(nn.Module):
@@ -83,7 +73,7 @@ class Classifier(nn.Module):
             "groups": groups,
             "noise": None if noise is None else dict(noise),
         }
-        self.noise = None if noise is None else schedule_of(noise)
+        self.noise = None if noise is None else named(**noise)
         self.embed = nn.Sequential(nn.Linear(EMBEDDING, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING))
         levels: list[nn.Module] = []
         before = 4 * channels
@@ -155,14 +145,6 @@ class Classifier(nn.Module):
                 "model.safetensors that `sfumato train fashion-classifier` exports."
             ) from error
         return made.eval().requires_grad_(False)
-
-
-def schedule_of(noise: Mapping[str, Any]) -> Schedule:
-    """The schedule that {"kind": name, options} describes. BadInput names the kinds."""
-    options = {name: value for name, value in noise.items() if name != "kind" and value is not None}
-    if noise.get("kind") not in SCHEDULES:
-        raise BadInput(f"Unknown noise {noise.get('kind')!r}: choose one of {', '.join(SCHEDULES)}.")
-    return SCHEDULES[noise["kind"]](**options)
 
 
 def _waves(values: Tensor) -> Tensor:

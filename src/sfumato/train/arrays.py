@@ -10,8 +10,8 @@ from PIL import Image
 
 from sfumato.picture import BadInput
 
+from . import keyed, report
 from . import recipe as r
-from . import report
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -19,7 +19,8 @@ Pairs = tuple[np.ndarray, np.ndarray]
 def load(data: r.Arrays) -> tuple[Pairs, Pairs | None, tuple[str, ...]]:
     """(pictures, classes) to train on, the same to measure on if the recipe names them, and the classes' names.
 
-    Pictures are uint8 (n, size, size, C), classes int64 (n,). Raises BadInput for what the file doesn't have.
+    Pictures are uint8 (n, size, size, C), classes int64 (n,), in a fixed shuffled order: files are often sorted by
+    class. Raises BadInput for what the file doesn't have.
     """
     if not data.path.is_file() and data.absent == "digits":
         train, names = _digits(data)
@@ -57,7 +58,8 @@ def _pair(path: Path, x: str, y: str) -> Pairs:
         raise BadInput(f"{path}: '{y}' is {classes.dtype} {classes.shape}; it must be a whole number for each picture")
     if classes.min() < 0:
         raise BadInput(f"{path}: '{y}' has the class {classes.min()}; classes are whole numbers from 0")
-    return (pictures if pictures.ndim == 4 else pictures[..., None]), classes.astype(np.int64)
+    order = keyed.permutation(0, 0, len(classes))
+    return (pictures if pictures.ndim == 4 else pictures[..., None])[order], classes.astype(np.int64)[order]
 
 
 def _fitted(pictures: np.ndarray, size: int) -> np.ndarray:
@@ -80,4 +82,5 @@ def _digits(data: r.Arrays) -> tuple[Pairs, tuple[str, ...]]:
     report.say(f"there is no file {data.path}: scikit-learn's 1,797 digits of 8 x 8 stand in for it")
     pixels, classes = load_digits(return_X_y=True)
     pictures = np.round(pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
-    return (pictures, classes.astype(np.int64)), tuple(map(str, range(10)))
+    order = keyed.permutation(0, 0, len(classes))
+    return (pictures[order], classes.astype(np.int64)[order]), tuple(map(str, range(10)))

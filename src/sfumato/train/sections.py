@@ -64,9 +64,9 @@ class Tars(Section):
 class Arrays(Section):
     """Pictures of a .npz file: uint8 (n, H, W) or (n, H, W, C) under the name `x`, classes (n,) under `y`.
 
-    `rows` takes [first, stop) of them; `test_x` and `test_y` name the arrays to measure on (otherwise a tenth is held
-    back); `classes` names the classes. With `absent: digits` scikit-learn's digits stand in for a file that isn't
-    there.
+    `rows` takes [first, stop) of them in a fixed shuffled order; `test_x` and `test_y` name the arrays to measure on
+    (otherwise a tenth is held back); `classes` names the classes. With `absent: digits` scikit-learn's digits stand in
+    for a file that isn't there.
     """
 
     kind: Literal["arrays"]

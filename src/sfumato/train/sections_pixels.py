@@ -6,9 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .section import Count, Fraction, Positive, Rate, Section
+from .section import Count, Fraction, Positive, Section
 from .sections import Common
-from .sections_objective import AnySchedule, Discrete, Objective
+from .sections_objective import (
+    VE,
+    AnySchedule,
+    Discrete,
+    FreeObjective,
+    Hybrid,
+    MinSNR,
+    Regression,
+    ScoreMatching,
+    Simple,
+    Vlb,
+    Weighting,
+)
 
 Stored = Literal["float32", "bfloat16", "float16"]
 
@@ -68,13 +80,25 @@ class Sheet(Section):
     seed: Count = 0
 
 
+class TableObjective(FreeObjective):
+    """Any loss over a discrete table, which stock samplers know."""
+
+    loss: Annotated[Regression | Vlb | Hybrid, Field(discriminator="kind")] = Regression()
+    parameterization: Literal["eps", "x0", "v"] = "v"
+    weighting: Weighting = MinSNR(kind="min-snr")
+    schedule: Discrete = Discrete(kind="squaredcos_cap_v2")
+
+
+Told = Annotated[ByTime | ByChannels | ByNothing, Field(discriminator="kind")]
+
+
 class Pixels(Common):
     """Diffusion of pixels: `dropout` in `label` is p_uncond of Ho and Salimans 2022, algorithm 1."""
 
     task: Literal["pixels"]
     network: PixelUNet = PixelUNet()
-    label: Annotated[ByTime | ByChannels | ByNothing, Field(discriminator="kind")] = ByTime()
-    objective: Objective = Objective()
+    label: Told = ByTime()
+    objective: TableObjective = TableObjective()
     preview: Sheet = Sheet()
     export: Stored = "float16"
 
@@ -84,36 +108,34 @@ class Pixels(Common):
         return self
 
 
-class Sigmas(Section):
-    """A geometric sequence of `count` noise levels from `largest` to `smallest`."""
+class ScoreObjective(FreeObjective):
+    """Score matching at noise levels from sigma_max to sigma_min, weighted by sigma^2; `table` geometric ones."""
 
-    smallest: Rate = 0.01
-    largest: Rate = 20.0
-    count: Annotated[int, Field(ge=2)] = 40
-
-    @model_validator(mode="after")
-    def _falls(self) -> Sigmas:
-        if self.smallest >= self.largest:
-            raise ValueError(f"smallest ({self.smallest}) must be below largest ({self.largest})")
-        return self
+    loss: Annotated[Regression | ScoreMatching, Field(discriminator="kind")] = Regression()
+    parameterization: Literal["score"] = "score"
+    weighting: Weighting = Simple(kind="simple")
+    schedule: VE = VE(kind="ve", sigma_max=20.0)
+    table: Annotated[int, Field(ge=2)] = 40
 
 
-class Langevin(Section):
-    """A sample grid by annealed Langevin dynamics: `steps` at each noise level, step size `rate` (sigma/smallest)^2."""
+class Annealed(Section):
+    """A sample grid by annealed Langevin dynamics over the table's levels, as `sfumato.sample.Langevin` has it."""
 
-    count: Positive = 20
-    steps: Positive = 5
-    rate: Rate = 6e-6
+    each: Positive = 3
+    repeats: Positive = 4
+    size: Annotated[float, Field(gt=0, lt=4)] = 0.2
+    guidance: Annotated[float, Field(ge=0)] = 1.0
     seed: Count = 0
 
 
 class Ncsn(Common):
-    """A noise-conditional score network (Song and Ermon 2019, 2020)."""
+    """A noise-conditional score network (Song and Ermon 2019)."""
 
     task: Literal["ncsn"]
     network: PixelUNet = PixelUNet()
-    sigmas: Sigmas = Sigmas()
-    preview: Langevin = Langevin()
+    label: Told = ByNothing(kind="none")
+    objective: ScoreObjective = ScoreObjective()
+    preview: Annealed = Annealed()
     export: Stored = "float16"
 
     @model_validator(mode="after")

@@ -193,7 +193,7 @@ def _square(sample: tars.Sample, size: int) -> np.ndarray:
 def _arrays(data: r.Arrays, grey: bool) -> tuple[Source, Source | None]:
     train, test, classes = arrays.load(data)
     stamp = (data.path.stat().st_size, data.path.stat().st_mtime_ns) if data.path.is_file() else "digits"
-    key = r.digest(data.model_dump(mode="json"), stamp)
+    key = r.digest(data.model_dump(mode="json"), stamp, "shuffled")
 
     def source(pair: arrays.Pairs, name: str) -> Source:
         x, y = pair

@@ -11,7 +11,8 @@ The export is a folder in diffusers' DDPM format, and beside it what diffusers h
 
 "time": the network has num_class_embeds = K + 1, its answer is unet(x, index, class_labels=y).
 "channels": the network has C + w input channels, its answer is unet(cat([x, planes of embedding[y]]), index).
-Pictures have C = unet.out_channels channels, 1 where they are grey.
+Pictures have C channels, 1 where they are grey; a network that learned its variance (loss hybrid or vlb) answers 2C
+and its scheduler's variance_type is "learned_range" (Nichol and Dhariwal 2021).
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from torch import Tensor, nn
 
 from sfumato.condition import Condition, Label
 from sfumato.denoise import Preconditioned, bind
+from sfumato.edit.start import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import sampler, trajectory
-from sfumato.schedule import Discrete
+from sfumato.sample import DPMpp2M, Sampler, trajectory
+from sfumato.schedule.named import named
 from sfumato.times import trailing
 
 from .. import keyed, report
@@ -39,11 +41,10 @@ from .. import recipe as r
 from ..objective import Objective
 from ..source import Source, open_sources
 from . import DTYPES, SHARD, Place, Task, hush, to_pixels
-from .diffusion import scheduler_config
 
 
-def unet2d(shape: r.PixelUNet, size: int, channels: int, extra: int = 0, **options: Any) -> Any:
-    """diffusers' UNet2DModel of that shape on `channels` planes, `extra` more going in; `options` are its own."""
+def unet2d(shape: r.PixelUNet, size: int, channels_in: int, channels_out: int, **options: Any) -> Any:
+    """diffusers' UNet2DModel of that shape; `options` are its own."""
     from diffusers import UNet2DModel
 
     levels: dict[str, Any] = {
@@ -54,8 +55,8 @@ def unet2d(shape: r.PixelUNet, size: int, channels: int, extra: int = 0, **optio
     return UNet2DModel(
         **levels,
         sample_size=size,
-        in_channels=channels + extra,
-        out_channels=channels,
+        in_channels=channels_in,
+        out_channels=channels_out,
         layers_per_block=shape.layers,
         attention_head_dim=shape.head,
         norm_num_groups=shape.groups,
@@ -64,42 +65,64 @@ def unet2d(shape: r.PixelUNet, size: int, channels: int, extra: int = 0, **optio
 
 
 class Labelled(nn.Module):
-    """F(x, index, y): a U-Net whose class y, K being none, is added to the time or stands beside the picture."""
+    """F(x, time, y): a U-Net whose class y, K being none, is added to the time or stands beside the picture."""
 
-    def __init__(self, recipe: r.Pixels, channels: int, classes: int):
+    def __init__(self, unet: nn.Module, embedding: nn.Embedding | None = None):
         super().__init__()
-        label = recipe.label
-        width = label.width if isinstance(label, r.ByChannels) else 0
-        count = classes + 1 if isinstance(label, r.ByTime) else None
-        self.unet = unet2d(recipe.network, recipe.data.size, channels, width, num_class_embeds=count)
-        self.embedding = nn.Embedding(classes + 1, width) if width else None
+        self.unet, self.embedding = unet, embedding
 
-    def forward(self, x: Tensor, index: Tensor, y: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, y: Tensor | None) -> Tensor:
         if y is None:
-            return self.unet(x, index, return_dict=False)[0]
+            return self.unet(x, time, return_dict=False)[0]
         if self.embedding is None:
-            return self.unet(x, index, class_labels=y, return_dict=False)[0]
+            return self.unet(x, time, class_labels=y, return_dict=False)[0]
         planes = self.embedding(y)[:, :, None, None].expand(-1, -1, *x.shape[2:]).to(x.dtype)
-        return self.unet(torch.cat([x, planes], 1), index, return_dict=False)[0]
+        return self.unet(torch.cat([x, planes], 1), time, return_dict=False)[0]
 
 
-def save(network: Labelled, export: Path, scheduler: dict[str, object], classes: tuple[str, ...], dtype: torch.dtype):
+def table_config(objective: r.TableObjective) -> dict[str, object]:
+    """The DDPMScheduler that samples with a network of that objective, from pure noise."""
+    kinds = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
+    schedule = objective.schedule
+    start, end = (0.00085, 0.012) if schedule.kind == "scaled_linear" else (0.0001, 0.02)
+    return {
+        "_class_name": "DDPMScheduler",
+        "beta_schedule": schedule.kind,
+        "beta_start": schedule.beta_start or start,
+        "beta_end": schedule.beta_end or end,
+        "rescale_betas_zero_snr": schedule.zero_terminal,
+        "num_train_timesteps": objective.table,
+        "prediction_type": kinds[objective.parameterization],
+        "variance_type": "learned_range" if objective.learned_variance else "fixed_small",
+        "timestep_spacing": "trailing",
+        "clip_sample": True,
+    }
+
+
+def save(
+    network: Labelled,
+    export: Path,
+    pipeline: str,
+    scheduler: dict[str, object],
+    classes: tuple[str, ...],
+    dtype: torch.dtype,
+) -> None:
     """Write the folder that the module docstring describes."""
     import diffusers
     from safetensors.torch import save_file
 
-    copy.deepcopy(network.unet).to(dtype).save_pretrained(export / "unet", max_shard_size=SHARD)
+    copy.deepcopy(network.unet).to(dtype).save_pretrained(export / "unet", max_shard_size=SHARD)  # pyright: ignore[reportCallIssue]
     files: dict[str, dict[str, object]] = {
-        "scheduler/scheduler_config.json": {**scheduler, "_class_name": "DDPMScheduler"},
+        "scheduler/scheduler_config.json": scheduler,
         "model_index.json": {
-            "_class_name": "DDPMPipeline",
+            "_class_name": pipeline,
             "_diffusers_version": diffusers.__version__,
-            "scheduler": ["diffusers", "DDPMScheduler"],
+            "scheduler": ["diffusers", scheduler["_class_name"]],
             "unet": ["diffusers", "UNet2DModel"],
         },
     }
     if classes:
-        width = network.embedding.embedding_dim if network.embedding is not None else None
+        width = None if network.embedding is None else network.embedding.embedding_dim
         how = "time" if width is None else "channels"
         label = {"kind": "sfumato-labels", "how": how, "classes": classes, "null": len(classes), "width": width}
         files["label/config.json"] = label
@@ -112,17 +135,35 @@ def save(network: Labelled, export: Path, scheduler: dict[str, object], classes:
 
 
 class PixelsTask(Task):
-    def __init__(self, recipe: r.Pixels, place: Place):
+    pipeline = "DDPMPipeline"
+    recipe: Any  # r.Pixels, or that of a task that differs in a few methods
+    schedule: Any
+
+    def __init__(self, recipe: r.Pixels | r.Ncsn, place: Place):
         super().__init__()
         hush("diffusers")
         self.recipe, self.place = recipe, place
         self.source, self.test = open_sources(recipe.data, 512, place.cache, recipe.workers, grey=True)
         self.classes = () if isinstance(recipe.label, r.ByNothing) else classes_of(self.source, recipe)
         self.channels = self.source.pictures.shape[3]
-        self.network = Labelled(recipe, self.channels, len(self.classes))
-        self.scheduler = scheduler_config(recipe.objective)
-        self.schedule = Discrete.from_config(self.scheduler)
-        self.objective = Objective(recipe.objective, self.schedule)
+        self.schedule = named(**self.noise())
+        self.objective = Objective(recipe.objective, self.schedule, levels=256)
+        self.network = self.build()
+
+    def noise(self) -> dict[str, Any]:
+        """The schedule's name and options."""
+        objective = self.recipe.objective
+        return {**objective.schedule.model_dump(exclude_none=True), "count": objective.table}
+
+    def build(self, **options: Any) -> Labelled:
+        """The network; `options` are UNet2DModel's own."""
+        recipe, rows = self.recipe, len(self.classes) + 1
+        width = recipe.label.width if isinstance(recipe.label, r.ByChannels) else 0
+        if isinstance(recipe.label, r.ByTime):
+            options["num_class_embeds"] = rows
+        out = self.channels * (2 if recipe.objective.learned_variance else 1)
+        unet = unet2d(recipe.network, recipe.data.size, self.channels + width, out, **options)
+        return Labelled(unet, nn.Embedding(rows, width) if width else None)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -145,38 +186,59 @@ class PixelsTask(Task):
         return torch.from_numpy(source.labels[indices]) if self.classes and source.labels is not None else None
 
     def answer(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        return self.network(x, self.schedule.index(t).float(), y)
+        return self.network(x, self.time(t).float(), y)
 
-    def backbone(self, x: Tensor, index: Tensor, condition: Condition) -> Tensor:
-        label = condition.get(Label)
-        return self.network(x, index, None if label is None else label.ids).float()
+    def time(self, t: Tensor) -> Tensor:
+        """What the network is told: its index in the table."""
+        return self.schedule.index(t)
 
-    def draw(self, ids: Tensor | None, rows: int, steps: int, guidance: float, seed: int) -> Tensor:
-        """Pictures (rows, C, H, W) of the classes `ids` (rows,): DPM-Solver++ 2M with classifier-free guidance."""
-        denoiser: Any = Preconditioned(self.backbone, self.schedule, self.recipe.objective.parameterization)
+    def denoiser(self) -> Preconditioned:
+        def backbone(x: Tensor, time: Tensor, condition: Condition) -> Tensor:
+            label = condition.get(Label)
+            return self.network(x, time, None if label is None else label.ids).float()
+
+        objective = self.recipe.objective
+        learned = objective.learned_variance
+        return Preconditioned(backbone, self.schedule, objective.parameterization, self.time, learned_variance=learned)
+
+    def draw(self, ids: Tensor | None, rows: int) -> Tensor:
+        """Pictures (rows, C, H, W) of the classes `ids` (rows,), or of none, as `preview` says."""
+        p, size = self.recipe.preview, self.recipe.data.size
+        denoiser: Any = self.denoiser()
         condition = Condition.empty(rows)
         if ids is not None:
             condition = Condition((Label(ids, len(self.classes)),))
-            denoiser = Guided(denoiser, [ClassifierFree(guidance)])
-        noise = KeyedNoise([keyed.key(seed, "preview", row) for row in range(rows)])
-        x = noise(torch.zeros(rows, self.channels, *[self.recipe.data.size] * 2), "start").to(self.place.device)
-        grid = trailing(steps, self.schedule)
+            denoiser = Guided(denoiser, [ClassifierFree(p.guidance)])
         denoise = bind(denoiser, condition.to(self.place.device))
-        for move in trajectory(denoise, sampler("dpmpp-2m"), x, grid, noise):
-            x = move.x
+        noise = KeyedNoise([keyed.key(p.seed, "preview", row) for row in range(rows)])
+        sampler, times = self.walk()
+        x, times = NoiseStart(torch.zeros(rows, self.channels, size, size, device=self.place.device))(
+            denoise, times, noise
+        )
+        for step in trajectory(denoise, sampler, x, times, noise):
+            x = step.x
         return x
+
+    def walk(self) -> tuple[Sampler, Tensor]:
+        """The sampler of the sample grids and its knots: DPM-Solver++ 2M."""
+        return DPMpp2M(), trailing(self.recipe.preview.steps, self.schedule)
 
     def grids(self) -> dict[str, np.ndarray]:
         """Every class in a column of its own; without classes ten columns."""
         p, columns = self.recipe.preview, len(self.classes) or 10
         ids = torch.arange(columns).repeat(p.each) if self.classes else None
         with self.place.autocast():
-            pictures = self.draw(ids, columns * p.each, p.steps, p.guidance, p.seed)
+            pictures = self.draw(ids, columns * p.each)
         return {"samples": report.grid(rgb(to_pixels(pictures)), columns, zoom=2)}
 
+    def scheduler(self) -> dict[str, object]:
+        """What stock samplers need to know: scheduler_config.json."""
+        return table_config(self.recipe.objective)
+
     def finish(self, export: Path) -> dict[str, float]:
-        """Saves the folder; the unweighted loss in quarters of time on held-back pictures, with fixed noise."""
-        save(self.network, export, self.scheduler, self.classes, DTYPES[self.recipe.export])
+        """Saves the folder; the loss in quarters of time on held-back pictures, with fixed noise."""
+        dtype = DTYPES[self.recipe.export]
+        save(self.network, export, self.pipeline, self.scheduler(), self.classes, dtype)
         figures = {}
         for quarter in range(4):
             total, generator = 0.0, keyed.generator("measure", quarter)
@@ -185,10 +247,14 @@ class PixelsTask(Task):
                 x0, y = self.test.batch(batch).to(self.place.device), self._labels(self.test, batch)
                 y = None if y is None else y.to(self.place.device)
                 t = (quarter + torch.rand(len(batch), generator=generator, dtype=torch.float64)) / 4
-                losses = self.objective.at(lambda x, t, y=y: self.answer(x, t, y), x0, t, generator)
+                losses = self.measure(lambda x, t, y=y: self.answer(x, t, y), x0, t, generator)
                 total += float(losses.sum())
             figures[f"loss_t{quarter}"] = total / len(self.test)
         return figures
+
+    def measure(self, network: Any, x0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of each row that a finished run reports."""
+        return self.objective.at(network, x0, t, generator)
 
 
 def classes_of(source: Source, recipe: r.Common) -> tuple[str, ...]:
