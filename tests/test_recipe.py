@@ -14,6 +14,7 @@ from sfumato.picture import BadInput, Ref, fetch
 from sfumato.recipe import (
     DDIM,
     DDPM,
+    RK45,
     SAMPLERS,
     TIMES,
     Churn,
@@ -26,6 +27,7 @@ from sfumato.recipe import (
     Recipe,
     SDEdit,
     StaticThreshold,
+    UniPC,
     parameters,
 )  # fmt: skip
 
@@ -63,6 +65,8 @@ SAMPLER = st.one_of(
     st.builds(DDIM, UNIT),
     st.builds(DDPM, st.sampled_from(["small", "large", "learned"])),
     st.builds(Heun, st.sampled_from(["tau", "kappa"]), CHURN),
+    st.builds(RK45, st.floats(1e-6, 1)),
+    st.builds(UniPC, st.integers(1, 3), st.sampled_from(["bh1", "bh2"])),
 )
 RECIPES = st.builds(
     Recipe,
@@ -228,6 +232,8 @@ def test_wrong_recipes_are_refused_by_name(given_, said):
         (lambda: DDIM(2), "eta is 2.0"),
         (lambda: DDPM("fixed"), "variance is 'fixed': give small, large or learned"),
         (lambda: Heun("sigma"), "form is 'sigma': give tau or kappa"),
+        (lambda: UniPC(4), "order is 4: give 1, 2 or 3"),
+        (lambda: RK45(0), "rtol is 0.0: give a number from 0.000001 to 1"),
         (lambda: Heun(churn=3), "churn is 3: give Churn(amount)"),
         (lambda: Churn(1, (0.5, 0.2)), "interval is (0.5, 0.2)"),
         (lambda: Made(pixels="sha256:zz"), "pixels is 'sha256:zz'"),

@@ -25,6 +25,9 @@ from .model import load as load
 from .picture import BadInput as BadInput
 from .recipe import DDIM as DDIM
 from .recipe import DDPM as DDPM
+from .recipe import DEIS as DEIS
+from .recipe import RK45 as RK45
+from .recipe import AdamsBashforth as AdamsBashforth
 from .recipe import Churn as Churn
 from .recipe import ClassifierFree as ClassifierFree
 from .recipe import ClassifierGuidance as ClassifierGuidance
@@ -37,3 +40,4 @@ from .recipe import Outside as Outside
 from .recipe import Recipe as Recipe
 from .recipe import SDEdit as SDEdit
 from .recipe import StaticThreshold as StaticThreshold
+from .recipe import UniPC as UniPC

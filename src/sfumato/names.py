@@ -12,6 +12,13 @@ SAMPLERS = {
     "heun": "Heun",
     "dpmpp-2m": "DPM++ 2M",
     "dpmpp-2m-sde": "DPM++ 2M SDE",
+    "dpmpp-3m": "DPM++ 3M",
+    "dpmpp-3m-sde": "DPM++ 3M SDE",
+    "dpmpp-3m-exact": "DPM++ 3M exact",
+    "unipc": "UniPC",
+    "deis": "DEIS",
+    "adams-bashforth": "Adams-Bashforth",
+    "rk45": "RK45",
 }
 TIMES = {
     "uniform": "",

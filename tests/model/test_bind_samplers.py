@@ -32,6 +32,10 @@ def test_a_name_is_short_for_its_elements_defaults(element):
             recipe.Heun("kappa", recipe.Churn(3.0, (0.1, 0.5), 1.01)),
             sample.Heun("kappa", sample.Churn(3.0, (0.1, 0.5), 1.01)),
         ),
+        (recipe.UniPC(3, "bh1"), sample.UniPC(3, "bh1")),
+        (recipe.DEIS(3, "heun"), sample.DEIS(3, "heun")),
+        (recipe.AdamsBashforth(3), sample.AdamsBashforth(3)),
+        (recipe.RK45(1e-5, 1e-4), sample.RK45(1e-5, 1e-4)),
     ],
     ids=repr,
 )

@@ -99,7 +99,7 @@ def test_a_rising_knot_renoises_and_clears_the_memory():
 
         def init(self, x, times):
             Counting.begun += 1
-            return None
+            return super().init(x, times)
 
     times = jumps(grid("uniform", 6, SCHEDULE), 2, 2)  # rises after the 4th and the 7th step
     noise, denoise = KeyedNoise([3]), bind(ORACLE, Condition.empty(1))

@@ -22,16 +22,30 @@ from sfumato.recipe.guidances import (
     Guidance,
     StaticThreshold,
 )
-from sfumato.recipe.samplers import DDIM, DDPM, Churn, Euler, Heun, Sampler
+from sfumato.recipe.samplers import (
+    DDIM,
+    DDPM,
+    DEIS,
+    RK45,
+    AdamsBashforth,
+    Churn,
+    Euler,
+    Heun,
+    Sampler,
+    UniPC,
+)
 from sfumato.recipe.text import parameters
 
 __all__ = [
     "DDIM",
     "DDPM",
+    "DEIS",
     "ENGINES",
     "PRECISIONS",
+    "RK45",
     "SAMPLERS",
     "TIMES",
+    "AdamsBashforth",
     "Churn",
     "ClassifierFree",
     "ClassifierGuidance",
@@ -46,6 +60,7 @@ __all__ = [
     "Ref",
     "SDEdit",
     "StaticThreshold",
+    "UniPC",
     "parameters",
 ]
 

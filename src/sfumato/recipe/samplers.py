@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from sfumato.names import SAMPLERS
-from sfumato.recipe.checks import Pair, Real, element, one_of
+from sfumato.recipe.checks import Pair, Real, Whole, element, one_of
 
 
 @element
@@ -33,6 +33,8 @@ class Churn:
 
 
 _CHURN = "Churn(amount), where 0 is off"
+_ORDER = "1, 2 or 3"
+_TOLERANCE = "a number from 0.000001 to 1"
 
 
 @element
@@ -68,11 +70,46 @@ class Heun:
     kind: Literal["heun"] = "heun"
 
 
+@element
+class UniPC:
+    """UniPC (Zhao et al. 2023): a predictor of `order`, and a corrector that raises it by one at no further call."""
+
+    order: Whole = Field(default=2, ge=1, le=3, description=_ORDER)
+    form: Literal["bh1", "bh2"] = Field(default="bh2", description="bh1 or bh2")
+    kind: Literal["unipc"] = "unipc"
+
+
+@element
+class DEIS:
+    """DEIS (Zhang & Chen 2023) of `order`; `first` heun makes the first step as good as the others, at a call more."""
+
+    order: Whole = Field(default=2, ge=1, le=3, description=_ORDER)
+    first: Literal["ddim", "heun"] = Field(default="ddim", description="ddim or heun")
+    kind: Literal["deis"] = "deis"
+
+
+@element
+class AdamsBashforth:
+    """Adams-Bashforth of `order` in tau = sigma/(alpha + sigma)."""
+
+    order: Whole = Field(default=2, ge=1, le=3, description=_ORDER)
+    kind: Literal["adams-bashforth"] = "adams-bashforth"
+
+
+@element
+class RK45:
+    """The probability flow by adaptive Runge-Kutta steps, each picture its own, to relative and absolute tolerances."""
+
+    rtol: Real = Field(default=1e-4, ge=1e-6, le=1, description=_TOLERANCE)
+    atol: Real = Field(default=1e-4, ge=1e-6, le=1, description=_TOLERANCE)
+    kind: Literal["rk45"] = "rk45"
+
+
 def _form(value: Any) -> str:
     return "name" if isinstance(value, str) else "element"
 
 
-Elements = DDPM | DDIM | Euler | Heun
+Elements = DDPM | DDIM | Euler | Heun | UniPC | DEIS | AdamsBashforth | RK45
 Sampler = Annotated[
     Annotated[str, one_of(tuple(SAMPLERS)), Tag("name")]
     | Annotated[Annotated[Elements, Field(discriminator="kind")], Tag("element")],

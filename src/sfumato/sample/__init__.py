@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,25 +17,34 @@ from torch import Tensor
 from sfumato.denoise import Prediction
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
+from sfumato.sample.adams_bashforth import AdamsBashforth
 from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
-from sfumato.sample.dpmpp import DPMpp2M
+from sfumato.sample.deis import DEIS
+from sfumato.sample.dpmpp import DPMpp2M, DPMpp3M
 from sfumato.sample.euler import Churn, Euler
 from sfumato.sample.heun import Heun
+from sfumato.sample.rk45 import RK45
 from sfumato.sample.step import Denoise, Sampler, State, renoise
+from sfumato.sample.unipc import UniPC
 
 __all__ = [
     "DDIM",
     "DDPM",
+    "DEIS",
+    "RK45",
     "SAMPLERS",
+    "AdamsBashforth",
     "Churn",
     "DPMpp2M",
+    "DPMpp3M",
     "Denoise",
     "Euler",
     "Heun",
     "Sampler",
     "State",
     "Step",
+    "UniPC",
     "renoise",
     "sampler",
     "trajectory",
@@ -46,7 +56,14 @@ SAMPLERS: dict[str, Callable[..., Sampler]] = {
     "euler": Euler,
     "heun": Heun,
     "dpmpp-2m": DPMpp2M,
-    "dpmpp-2m-sde": lambda **options: DPMpp2M(sde=True, **options),
+    "dpmpp-2m-sde": partial(DPMpp2M, sde=True),
+    "dpmpp-3m": DPMpp3M,
+    "dpmpp-3m-sde": partial(DPMpp3M, sde=True),
+    "dpmpp-3m-exact": partial(DPMpp3M, exact=True),
+    "unipc": UniPC,
+    "deis": DEIS,
+    "adams-bashforth": AdamsBashforth,
+    "rk45": RK45,
 }
 
 

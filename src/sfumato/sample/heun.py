@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
+from sfumato.denoise import Prediction
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
 from sfumato.sample.euler import OFF, Churn
 from sfumato.sample.step import Denoise, Knots, State, ddim
+
+Form = Literal["tau", "kappa"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,11 @@ class Heun:
     (Karras et al. 2022, algorithm 1) and diffusers'; it falls back to Euler where alpha = 0.
     """
 
-    form: Literal["tau", "kappa"] = "tau"
+    form: Form = "tau"
     churn: Churn = OFF
 
     def __post_init__(self) -> None:
-        if self.form not in ("tau", "kappa"):
+        if self.form not in get_args(Form):
             raise BadInput(f"Heun's form is tau or kappa, not {self.form!r}.")
 
     def init(self, x: Tensor, times: Tensor) -> State:
@@ -36,16 +39,18 @@ class Heun:
         self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
     ) -> tuple[Tensor, State]:
         x, t = self.churn(denoise, x, t, s, state, noise)
-        here, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
-        euler = ddim(here, k)
-        if k.sigma_s == 0:
-            return euler, state
-        if self.form == "kappa":
-            if k.alpha_t == 0 or k.alpha_s == 0:
-                return euler, state
-            there = denoise(euler, s)
-            step = k.sigma_s - k.alpha_s * k.sigma_t / k.alpha_t
-            return euler + (step / 2) * (there.eps - here.eps), state
-        there = denoise(euler, s)
-        step = k.sigma_s - (k.alpha_s + k.sigma_s) * k.sigma_t / (k.alpha_t + k.sigma_t)
-        return euler + (step / 2) * ((there.eps - there.x0) - (here.eps - here.x0)), state
+        k = Knots.of(denoise.schedule, t, s)
+        return heun(denoise, denoise(x, t), k, s, self.form), state
+
+
+def heun(denoise: Denoise, here: Prediction, k: Knots, s: Tensor, form: Form = "tau") -> Tensor:
+    """Heun's step from `here`, the prediction at t: DDIM's where s = 0, and in kappa where alpha = 0."""
+    euler = ddim(here, k)
+    if k.sigma_s == 0 or (form == "kappa" and 0 in (k.alpha_t, k.alpha_s)):
+        return euler
+    there = denoise(euler, s)
+    if form == "kappa":
+        step = k.sigma_s - k.alpha_s * k.sigma_t / k.alpha_t
+        return euler + (step / 2) * (there.eps - here.eps)
+    step = k.sigma_s - (k.alpha_s + k.sigma_s) * k.sigma_t / (k.alpha_t + k.sigma_t)
+    return euler + (step / 2) * ((there.eps - there.x0) - (here.eps - here.x0))

@@ -61,6 +61,19 @@ class Knots:
         return q if self.rising else min(q, 1.0)
 
     @property
+    def h(self) -> float:
+        """The step in log(alpha/sigma): infinite where a sigma or an alpha is 0, negative where it rises."""
+        q = self.q
+        return -math.log(q) if q > 0 else math.inf
+
+    @property
+    def place(self) -> float:
+        """log(alpha_t/sigma_t): infinite at t = 0, minus infinite where alpha_t = 0."""
+        if self.alpha_t == 0 or self.sigma_t == 0:
+            return -math.inf if self.alpha_t == 0 else math.inf
+        return math.log(self.alpha_t / self.sigma_t)
+
+    @property
     def fresh(self) -> float:
         """1 - q^2, the share of new noise in a falling step.
 
