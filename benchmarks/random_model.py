@@ -117,5 +117,56 @@ def text_encoder(shape: Shape, tokenizer: Any) -> Any:
     )
 
 
+def build_pixels(
+    folder: Path,
+    how: str | None = "time",
+    channels: int = 3,
+    classes: tuple[str, ...] = ("boat", "cat", "Tree"),
+    scheduler: dict[str, Any] | None = None,
+    learned: bool = False,
+    seed: int = 0,
+) -> Path:
+    """Write a model of 16 x 16 pixels into `folder`, in the format of `sfumato.train.tasks.pixels`.
+
+    how: a class is told by "time", by "channels", or (None) not at all. `scheduler` replaces keys of its
+    configuration. Random layers answer faintly: the last one and the classes' embeddings are made stronger.
+    """
+    from diffusers import UNet2DModel
+
+    from sfumato.train.tasks.pixels import Labelled, save
+
+    torch.manual_seed(seed)
+    config = {
+        "_class_name": "DDPMScheduler",
+        "beta_schedule": "squaredcos_cap_v2",
+        "prediction_type": "v_prediction",
+        "timestep_spacing": "trailing",
+        "clip_sample": False,
+        **(scheduler or {}),
+    }
+    width = 4 if how == "channels" else 0
+    continuous = config["_class_name"] == "ScoreSdeVeScheduler"
+    network = UNet2DModel(
+        sample_size=16,
+        in_channels=channels + width,
+        out_channels=channels * (2 if learned else 1),
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        norm_num_groups=8,
+        num_class_embeds=len(classes) + 1 if how == "time" else None,
+        time_embedding_type="fourier" if continuous else "positional",
+    )
+    embedding = torch.nn.Embedding(len(classes) + 1, width) if width else None
+    with torch.no_grad():
+        network.conv_out.weight.mul_(2)
+        if network.class_embedding is not None:
+            network.class_embedding.weight.mul_(4)
+    pipeline = "ScoreSdeVePipeline" if continuous else "DDPMPipeline"
+    save(Labelled(network, embedding), folder, pipeline, config, classes if how else (), torch.float32)
+    return folder
+
+
 if __name__ == "__main__":
     print(build(Path(sys.argv[1])))

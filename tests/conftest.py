@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,3 +27,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from random_model import TINY, build
 
     return build(tmp_path_factory.mktemp("tiny"), shape=TINY)
+
+
+@pytest.fixture(scope="session")
+def pixel_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """pixel_model(how="channels", channels=1, ...): a model of random weights for pictures of 16 x 16 pixels, of the
+    classes boat, cat and Tree."""
+    from random_model import build_pixels
+
+    built: dict[str, Path] = {}
+
+    def build(**options: Any) -> Path:
+        if (key := repr(options)) not in built:
+            built[key] = build_pixels(tmp_path_factory.mktemp("pixels"), **options)
+        return built[key]
+
+    return build

@@ -33,13 +33,13 @@ class Vocabulary:
         asks by name for a guidance that has nothing to guide towards.
         """
         if not self.text and (recipe.prompt or recipe.negative):
-            instead = f"give a label instead: {self._some('')}" if self.classes else "leave the prompt out"
+            instead = f"give a label instead, {self._some('')}" if self.classes else "leave the prompt out"
             raise BadInput(f"The model {recipe.model} reads no text: {instead}.")
         if recipe.label is not None and not self.classes:
             instead = "give a prompt instead" if self.text else "leave the label out"
             raise BadInput(f"The model {recipe.model} knows no classes: {instead}.")
         if recipe.label is None and self.classes and self.none is None:
-            raise BadInput(f"The model {recipe.model} needs a label: {self._some('')}.")
+            raise BadInput(f"The model {recipe.model} needs a label, {self._some('')}.")
         return replace(recipe, label=self._named(recipe.label), guidance=self._guidance(recipe))
 
     def index(self, label: str | int | None) -> int | None:

@@ -39,7 +39,7 @@ class Parts:
             raise BadInput(f"This model's {part} is a {found}; this loader accepts {' or '.join(accepted)}.")
         with self.explained(part):
             read = _read(accepted[0], self.folder / part, DTYPES[self.precision])
-        return read.to(self.device).eval().requires_grad_(False) if isinstance(read, torch.nn.Module) else read
+            return read.to(self.device).eval().requires_grad_(False) if isinstance(read, torch.nn.Module) else read
 
     @contextmanager
     def explained(self, part: str) -> Iterator[None]:

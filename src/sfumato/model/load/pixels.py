@@ -1,4 +1,7 @@
-"""Diffusion of pixels in diffusers' DDPM and DDIM pipelines' format: `model_index.json` with unet and scheduler.
+"""Diffusion of pixels in the format of diffusers' pipelines: `model_index.json` with unet and scheduler.
+
+DDPM's and DDIM's have a table of betas; ScoreSdeVe's a geometric range of sigmas, and a network told sigma itself whose
+answer is the score (Song et al. 2021).
 
 A class is told by the network's own `num_class_embeds`, or, as `sfumato.train.tasks.pixels` writes it, by label/:
 config.json with the names of the classes, their null and how they are told, and for "channels" their embeddings.
@@ -21,10 +24,10 @@ from sfumato.model.space import Pixel
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.vocabulary import Vocabulary
+from sfumato.schedule import VE
 from sfumato.zoo.folder import parts_of, read_json, vocabulary
 
 READ = ("unet", "scheduler")
-UNDERSTOOD = {"time_embedding_type": "positional", "class_embed_type": None}
 
 
 def pixels(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
@@ -36,18 +39,13 @@ def pixels(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
             f"a model of pixels has {' and '.join(READ)} alone."
         )
     unet, words = parts.load("unet", "UNet2DModel"), vocabulary(parts.folder)
-    for option, value in UNDERSTOOD.items():
-        if unet.config[option] != value:
-            raise BadInput(
-                f"The network in {parts.folder} has {option} {unet.config[option]!r}; accepted is {value!r}."
-            )
     embedding = _embedding(parts, words)
     backbone = UNet2DBackbone(unet, execute, embedding)
     channels, learned = _channels(parts, unet.config, 0 if embedding is None else embedding.shape[1])
     rows, wanted = backbone.accepts.get(Label, 0), len(words.classes) + (words.none is not None)
     if rows != wanted:
         raise BadInput(f"The network in {parts.folder} embeds {rows} classes, and label/config.json names {wanted}.")
-    denoiser = Preconditioned(backbone, *parts.schedule(), learned_variance=learned)
+    denoiser = _denoiser(parts, backbone, learned)
 
     def encode(recipes: Sequence[Recipe]) -> Condition:
         if not words.classes:
@@ -59,6 +57,21 @@ def pixels(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
     height, width = (size, size) if isinstance(size, int) else size
     multiple = 2 ** (len(unet.config["block_out_channels"]) - 1)
     return Stage("picture", Pixel(channels), denoiser, encode, words), (width, height), multiple
+
+
+def _denoiser(parts: Parts, backbone: UNet2DBackbone, learned: bool) -> Preconditioned:
+    scheduler = parts.scheduler()
+    continuous = scheduler.get("_class_name") == "ScoreSdeVeScheduler"
+    understood = {"class_embed_type": None, "time_embedding_type": "fourier" if continuous else "positional"}
+    for option, value in understood.items():
+        found = backbone.network.config[option]  # pyright: ignore[reportIndexIssue, reportArgumentType]
+        if found != value:
+            raise BadInput(f"The network in {parts.folder} has {option} {found!r}; accepted is {value!r}.")
+    if not continuous:
+        return Preconditioned(backbone, *parts.schedule(), learned_variance=learned)
+    with parts.explained("scheduler"):
+        schedule = VE(float(scheduler["sigma_min"]), float(scheduler["sigma_max"]))
+    return Preconditioned(backbone, schedule, "score", lambda t: schedule(t)[1], learned_variance=learned)
 
 
 def _embedding(parts: Parts, words: Vocabulary) -> Tensor | None:
