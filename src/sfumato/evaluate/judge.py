@@ -81,7 +81,10 @@ class Judge(nn.Module):
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Logits, one tensor (B, number of values) an attribute, in the order of `attributes`."""
-        features = self.trunk(resized(pictures))
+        return self.read(self.trunk(resized(pictures)))
+
+    def read(self, features: Tensor) -> list[Tensor]:
+        """Logits from the trunk's map of features (B, C, H, W)."""
         gaze = self.look(features).flatten(2).softmax(-1)
         flat = features.flatten(2)
         seen = torch.einsum("bap,bcp->abc", gaze, flat)

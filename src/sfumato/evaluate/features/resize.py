@@ -1,0 +1,24 @@
+"""Resizing as the feature networks' authors do it: which filter is part of what a number means (Parmar et al. 2022)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as nf
+from torch import Tensor
+
+
+def bicubic(pictures: Tensor, size: int) -> Tensor:
+    """Bicubic and antialiased in floating point, as Pillow resizes: clean-fid's way."""
+    return nf.interpolate(pictures, (size, size), mode="bicubic", align_corners=False, antialias=True)
+
+
+def legacy(pictures: Tensor, size: int) -> Tensor:
+    """Bilinear between the corner pixels i H/size and the next, without antialiasing: TensorFlow 1's way."""
+    for axis in (-2, -1):
+        side = pictures.shape[axis]
+        at = torch.arange(size, dtype=torch.float32, device=pictures.device) * (side / size)
+        low = at.floor().long()
+        part = (at - low).reshape(-1, 1) if axis == -2 else at - low
+        high = (low + 1).clamp(max=side - 1)
+        pictures = torch.lerp(pictures.index_select(axis, low), pictures.index_select(axis, high), part)
+    return pictures
