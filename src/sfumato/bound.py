@@ -18,12 +18,12 @@ from sfumato.process import posterior, transition
 from sfumato.schedule import Schedule
 
 
-def prior(schedule: Schedule, x0: Tensor) -> Tensor:
-    """L_T = KL(q(x_1 | x0) || N(0, alpha_1^2 + sigma_1^2)), (B,): what the noise still tells of x0 (B, ...).
+def prior(schedule: Schedule, x0: Tensor, t: Tensor | float = 1.0) -> Tensor:
+    """L_T = KL(q(x_t | x0) || N(0, alpha_t^2 + sigma_t^2)), (B,): what the noise still tells of x0 (B, ...).
 
     Sampling begins from that noise (`edit.NoiseStart`); for a variance-preserving schedule it is N(0, 1).
     """
-    alpha, sigma = schedule(1.0)
+    alpha, sigma = schedule(t)
     start = 2 * torch.hypot(alpha, sigma).log()
     return _bits(kl(expand(alpha, x0) * x0, expand(2 * sigma.log(), x0), 0.0, expand(start, x0)))
 
