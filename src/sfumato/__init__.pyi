@@ -28,6 +28,8 @@ from .recipe import DDPM as DDPM
 from .recipe import DEIS as DEIS
 from .recipe import RK45 as RK45
 from .recipe import AdamsBashforth as AdamsBashforth
+from .recipe import AutoGuidance as AutoGuidance
+from .recipe import CFGPlusPlus as CFGPlusPlus
 from .recipe import Churn as Churn
 from .recipe import ClassifierFree as ClassifierFree
 from .recipe import ClassifierGuidance as ClassifierGuidance
@@ -35,8 +37,12 @@ from .recipe import ClipGuidance as ClipGuidance
 from .recipe import DynamicThreshold as DynamicThreshold
 from .recipe import Euler as Euler
 from .recipe import Heun as Heun
+from .recipe import Langevin as Langevin
 from .recipe import Noise as Noise
 from .recipe import Outside as Outside
+from .recipe import PerturbedAttention as PerturbedAttention
+from .recipe import ProjectedGuidance as ProjectedGuidance
+from .recipe import PredictorCorrector as PredictorCorrector
 from .recipe import Recipe as Recipe
 from .recipe import SDEdit as SDEdit
 from .recipe import StaticThreshold as StaticThreshold

@@ -16,8 +16,17 @@ from torch.nn import functional
 from sfumato import recipe as spec
 from sfumato.denoise import bind as bind_condition
 from sfumato.edit import NoiseStart, Outside, SDEdit, paste
-from sfumato.guide import ClassifierFree, DynamicThreshold, Gradient, Guidance, Guided, StaticThreshold
-from sfumato.model.guides import classifier_guidance, clip_guidance
+from sfumato.guide import (
+    CFGPlusPlus,
+    ClassifierFree,
+    DynamicThreshold,
+    Gradient,
+    Guidance,
+    Guided,
+    PerturbedAttention,
+    StaticThreshold,
+)
+from sfumato.model.guides import auto_guidance, classifier_guidance, clip_guidance, projected_guidance
 from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.noise import KeyedNoise
 from sfumato.picture import fetch
@@ -34,6 +43,10 @@ GUIDANCES: dict[type, Callable[[Any, Stage, Sequence[Recipe]], Guidance | Gradie
     spec.DynamicThreshold: lambda g, *_: DynamicThreshold(g.percentile, g.limit),
     spec.ClassifierGuidance: classifier_guidance,
     spec.ClipGuidance: clip_guidance,
+    spec.AutoGuidance: auto_guidance,
+    spec.CFGPlusPlus: lambda g, *_: CFGPlusPlus(g.scale),
+    spec.ProjectedGuidance: projected_guidance,
+    spec.PerturbedAttention: lambda g, *_: PerturbedAttention(g.scale, g.layers, g.interval),
 }
 
 

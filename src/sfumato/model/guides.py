@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sfumato import recipe as spec
-from sfumato.guide import ClassifierGuidance, CleanClip, ClipGuidance, NoisedClip
+from sfumato.guide import AutoGuidance, ClassifierGuidance, CleanClip, ClipGuidance, NoisedClip, ProjectedGuidance
 from sfumato.guide.clip import Eye
 from sfumato.model.clip import Clip, load_clip
 from sfumato.picture import BadInput
@@ -51,6 +52,19 @@ def clip_guidance(g: spec.ClipGuidance, stage: Stage, recipes: Sequence[Recipe])
     return ClipGuidance(eye, clip.text(prompts), g.scale, g.interval, clip.logit_scale)
 
 
+def auto_guidance(g: spec.AutoGuidance, stage: Stage, recipes: Sequence[Recipe]) -> AutoGuidance:
+    """Raises `BadInput` where the worse version draws other pictures than the model's."""
+    bad = _worse(g.model, recipes[0].engine, recipes[0].precision)
+    if (bad.space.channels, bad.space.factor) != (stage.space.channels, stage.space.factor):
+        raise BadInput(f"The model {g.model} draws other pictures than this one: autoguidance needs a worse version.")
+    return AutoGuidance(bad.denoiser, g.scale, g.interval)
+
+
+def projected_guidance(g: spec.ProjectedGuidance, *_: object) -> ProjectedGuidance:
+    threshold = math.inf if g.threshold is None else g.threshold
+    return ProjectedGuidance(g.scale, g.eta, g.momentum, threshold, g.interval)
+
+
 def folder_of(name: str, recipe: Recipe, part: str) -> Path:
     """The folder of the network called `name`: a path, a built-in name, or "", `part` in the model's own folder."""
     places = [Path(name), Path(name) / part, ZOO / name] if name else [find(recipe.model) / part]
@@ -75,6 +89,13 @@ def _noised(clip: Clip, stage: Stage) -> Eye:
 def _clean(clip: Clip, stage: Stage, g: spec.ClipGuidance) -> Eye:
     mode = cast(Literal["network", "x0"], g.eye)
     return CleanClip(clip.image, stage.space.decode, clip.size, mode, g.cutouts)
+
+
+@lru_cache(maxsize=2)
+def _worse(model: str, engine: str, precision: str) -> Stage:
+    from sfumato.model.load import load
+
+    return load(model, engine=engine, precision=precision).stages[0]
 
 
 @lru_cache(maxsize=4)

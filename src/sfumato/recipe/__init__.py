@@ -15,11 +15,15 @@ from sfumato.picture import BadInput, Ref
 from sfumato.recipe.checks import Class, Listed, Real, Whole, element, one_of, sentence
 from sfumato.recipe.edits import Noise, Outside, SDEdit, Start
 from sfumato.recipe.guidances import (
+    AutoGuidance,
+    CFGPlusPlus,
     ClassifierFree,
     ClassifierGuidance,
     ClipGuidance,
     DynamicThreshold,
     Guidance,
+    PerturbedAttention,
+    ProjectedGuidance,
     StaticThreshold,
 )
 from sfumato.recipe.samplers import (
@@ -31,6 +35,8 @@ from sfumato.recipe.samplers import (
     Churn,
     Euler,
     Heun,
+    Langevin,
+    PredictorCorrector,
     Sampler,
     UniPC,
 )
@@ -46,6 +52,8 @@ __all__ = [
     "SAMPLERS",
     "TIMES",
     "AdamsBashforth",
+    "AutoGuidance",
+    "CFGPlusPlus",
     "Churn",
     "ClassifierFree",
     "ClassifierGuidance",
@@ -53,9 +61,13 @@ __all__ = [
     "DynamicThreshold",
     "Euler",
     "Heun",
+    "Langevin",
     "Made",
     "Noise",
     "Outside",
+    "PerturbedAttention",
+    "ProjectedGuidance",
+    "PredictorCorrector",
     "Recipe",
     "Ref",
     "SDEdit",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sfumato.recipe.checks import Class, Pair, Real, Whole, element, one_of
+from sfumato.recipe.checks import Class, Listed, Pair, Real, Whole, element, one_of
 
 EYES = ("noised", "x0", "network")
 
@@ -100,6 +100,72 @@ class ClipGuidance:
         return self
 
 
+@element
+class AutoGuidance:
+    """Autoguidance (Karras et al. 2024): bad + scale (good - bad), for t in `interval`.
+
+    `scale` 1 means off. `model` is the worse version: a model's name or folder, of the same pictures and conditions,
+    such as an early snapshot of the same training.
+    """
+
+    model: str = Field(min_length=1, max_length=4096, description="the name or folder of a worse version of the model")
+    scale: Real = Field(default=2.0, ge=0, le=1000, description="a number from 0 to 1000, where 1 means off")
+    interval: Pair = Field(default=(0.0, 1.0), description=_INTERVAL)
+    kind: Literal["auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AutoGuidance:
+        _order(self.interval)
+        return self
+
+
+@element
+class CFGPlusPlus:
+    """CFG++ (Chung et al. 2024): x0 = u + scale (c - u) with the unconditional noise; `scale` from 0 to 1."""
+
+    scale: Real = Field(default=0.6, ge=0, le=1, description="a number from 0 (unconditional) to 1")
+    kind: Literal["cfg++"] = "cfg++"
+
+
+@element
+class ProjectedGuidance:
+    """Adaptive projected guidance (Sadat et al. 2024): c + (scale - 1) (c - u), its part parallel to c times `eta`.
+
+    `scale` 1 means off; `eta` 1 keeps the parallel part, 0 drops it; `momentum` 0 is off, the paper's is -0.5;
+    `threshold` limits the norm of c - u over each picture.
+    """
+
+    scale: Real = Field(default=5.0, ge=0, le=1000, description="a number from 0 to 1000, where 1 means off")
+    eta: Real = Field(default=0.0, ge=0, le=1, description="a number from 0 to 1")
+    momentum: Real = Field(default=0.0, ge=-0.99, le=0.99, description="a number from -0.99 to 0.99, where 0 means off")
+    threshold: Real | None = Field(default=None, ge=1e-3, le=1e6, description="a norm from 0.001, or nothing for none")
+    interval: Pair = Field(default=(0.0, 1.0), description=_INTERVAL)
+    kind: Literal["projected"] = "projected"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ProjectedGuidance:
+        _order(self.interval)
+        return self
+
+
+@element
+class PerturbedAttention:
+    """Perturbed-attention guidance (Ahn et al. 2024): c + scale (c - p), p without self-attention in `layers`.
+
+    `scale` 0 means off, 3 is the paper's. `layers` are "mid", "down", "up", or beginnings of modules' names.
+    """
+
+    scale: Real = Field(default=3.0, ge=0, le=1000, description=_ADDED)
+    layers: Listed[str] = Field(default=("mid",), min_length=1, max_length=64, description="a list, as ['mid']")
+    interval: Pair = Field(default=(0.0, 1.0), description=_INTERVAL)
+    kind: Literal["perturbed-attention"] = "perturbed-attention"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PerturbedAttention:
+        _order(self.interval)
+        return self
+
+
 def _order(interval: tuple[float, float]) -> None:
     low, high = interval
     if not 0 <= low <= high <= 1:
@@ -107,6 +173,14 @@ def _order(interval: tuple[float, float]) -> None:
 
 
 Guidance = Annotated[
-    ClassifierFree | StaticThreshold | DynamicThreshold | ClassifierGuidance | ClipGuidance,
+    ClassifierFree
+    | StaticThreshold
+    | DynamicThreshold
+    | ClassifierGuidance
+    | ClipGuidance
+    | AutoGuidance
+    | CFGPlusPlus
+    | ProjectedGuidance
+    | PerturbedAttention,
     Field(discriminator="kind"),
 ]
