@@ -69,6 +69,7 @@ from .sections_pixels import (
     Sheet,
     TableObjective,
 )
+from .sections_points import MLPNetwork, PlaneData, Plot, Points
 
 __all__ = [
     "Annealed",
@@ -95,12 +96,16 @@ __all__ = [
     "KLNetwork",
     "LogNormal",
     "LogitNormal",
+    "MLPNetwork",
     "MinSNR",
     "Ncsn",
     "Objective",
     "Optimizer",
     "PixelUNet",
     "Pixels",
+    "PlaneData",
+    "Plot",
+    "Points",
     "Preview",
     "Recipe",
     "Regression",
@@ -129,7 +134,7 @@ __all__ = [
     "validate",
 ]
 
-AnyTask = Autoencoder | Clip | Diffusion | JudgeTask | Pixels | ClassifierTask | Ncsn
+AnyTask = Autoencoder | Clip | Diffusion | JudgeTask | Pixels | ClassifierTask | Ncsn | Points
 Recipe = Annotated[AnyTask, Field(discriminator="task")]
 _ADAPTER: TypeAdapter[AnyTask] = TypeAdapter(Recipe)
 _HARMLESS = {"steps", "minutes", "every", "keep", "workers", "preview", "export", "name"}
@@ -225,7 +230,7 @@ def _sentence(error: ValidationError) -> str:
     return f"{where}: {message}{given}" if where else f"{message}{given}"
 
 
-_TASKS = "'autoencoder', 'clip', 'diffusion', 'judge', 'pixels', 'classifier', 'ncsn'"
+_TASKS = "'autoencoder', 'clip', 'diffusion', 'judge', 'pixels', 'classifier', 'ncsn', 'points'"
 _TAGS = {
     "data": "'vignettes', 'folder', 'tars', 'arrays'",
     "label": "'time', 'channels', 'none'",

@@ -96,6 +96,10 @@ def build(recipe: r.Common, place: Place) -> Task:
             from .ncsn import NcsnTask
 
             return NcsnTask(recipe, place)
+        case r.Points():
+            from .points import PointsTask
+
+            return PointsTask(recipe, place)
     raise TypeError(f"no task for {type(recipe).__name__}")
 
 

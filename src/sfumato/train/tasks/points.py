@@ -1,0 +1,126 @@
+"""Diffusion of points in the plane: every objective, parameterization and schedule, in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.condition import Condition, Label
+from sfumato.data import points
+from sfumato.denoise import bind
+from sfumato.edit.start import NoiseStart
+from sfumato.guide import ClassifierFree, Guided
+from sfumato.nn import mlp
+from sfumato.noise import KeyedNoise
+from sfumato.sample import Heun, trajectory
+from sfumato.times import uniform
+
+from .. import keyed, plane, report
+from .. import recipe as r
+from ..objective import Objective
+from . import Place, Task
+
+HELD_BACK = 2000
+
+
+class PointsTask(Task):
+    def __init__(self, recipe: r.Points, place: Place):
+        super().__init__()
+        self.recipe, self.place = recipe, place
+        data, objective = recipe.data, recipe.objective
+        drawn, labels = (torch.from_numpy(a) for a in points.draw(data.kind, data.seed, data.count + HELD_BACK))
+        self.points, self.test = drawn[: data.count], drawn[data.count :]
+        self.labels, self.test_labels = labels[: data.count], labels[data.count :]
+        self.classes = points.KINDS[data.kind].classes if recipe.labels else 0
+        self.network = mlp.MLP(
+            2,
+            recipe.network.width,
+            recipe.network.depth,
+            self.classes,
+            null=recipe.dropout > 0,
+            outputs=2 if objective.learned_variance else 1,
+        )
+        self.config = {
+            "schedule": objective.noise,
+            "parameterization": objective.parameterization,
+            "sigma_data": objective.sigma_data,
+            "learned_variance": objective.learned_variance,
+            "data": {"kind": data.kind, "seed": data.seed},
+        }
+        self.denoiser = mlp.denoiser(self.network, self.config)
+        self.objective = Objective(objective, self.denoiser.schedule)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def inputs(self) -> str:
+        return r.digest(self.recipe.data.model_dump(mode="json"))
+
+    def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective; each class is dropped with p_uncond (Ho and Salimans 2022, algorithm 1)."""
+        x0, labels = self.points[indices], self.labels[indices]
+        dropped = torch.rand(len(labels), generator=generator) < self.recipe.dropout
+        condition = self._condition(torch.where(dropped, self.classes, labels))
+        network = lambda x, t: self.denoiser.output(x, t, condition)  # noqa: E731
+        losses, t = self.objective(network, x0.to(self.place.device), generator)
+        late = (t > 0.5).to(losses.device)
+        parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
+        return losses.mean(), {k: v.detach().mean() for k, v in parts.items() if len(v)}
+
+    def _condition(self, ids: Tensor) -> Condition:
+        if not self.classes:
+            return Condition.empty(len(ids))
+        return Condition((Label(ids, self.classes if self.recipe.dropout else None),)).to(self.place.device)
+
+    @torch.no_grad()
+    def draw(self, ids: Tensor, guidance: float = 1.0) -> Tensor:
+        """Points (len(ids), 2) of the classes `ids`, on the CPU: Heun's method, as `preview` says."""
+        p, schedule = self.recipe.preview, self.denoiser.schedule
+        ends_blind = bool(schedule(1.0)[0] == 0) and self.recipe.objective.parameterization in ("eps", "score")
+        denoiser: Any = Guided(self.denoiser, [ClassifierFree(guidance)]) if self.classes else self.denoiser
+        denoise = bind(denoiser, self._condition(ids))
+        noise = KeyedNoise([keyed.key(p.seed, "preview", row) for row in range(len(ids))])
+        times = uniform(p.steps, schedule, 1 - schedule.last if ends_blind else 1.0)
+        x, times = NoiseStart(torch.zeros(len(ids), 2, device=self.place.device))(denoise, times, noise)
+        for step in trajectory(denoise, Heun(), x, times, noise):
+            x = step.x
+        return x.cpu()
+
+    def grids(self) -> dict[str, np.ndarray]:
+        """Data and samples: above by class, in its colour; below their densities, the samples' without a class."""
+        p, kind = self.recipe.preview, self.recipe.data.kind
+        theirs, labels = points.draw(kind, self.recipe.data.seed, p.count)
+        ids = torch.from_numpy(labels)
+        ours = self.draw(ids, p.guidance).numpy()
+        free = self.draw(torch.full_like(ids, self.classes)).numpy() if self.recipe.dropout and self.classes else ours
+        panels = [plane.scatter(theirs, labels), plane.scatter(ours, labels if self.classes else None)]
+        return {"samples": report.grid(np.stack([*panels, plane.density(theirs), plane.density(free)]), 2)}
+
+    def finish(self, export: Path) -> dict[str, float]:
+        """Saves config.json and model.safetensors; how far samples are from points that were held back.
+
+        The energy distance is told beside that of other points from the same world, which is what chance leaves.
+        """
+        mlp.save(export, self.network, self.config)
+        data = self.recipe.data
+        others = torch.from_numpy(points.draw(data.kind, data.seed, HELD_BACK, data.count + HELD_BACK)[0])
+        samples = self.draw(self.test_labels)
+        generator, t = keyed.generator("measure"), (torch.arange(HELD_BACK, dtype=torch.float64) + 0.5) / HELD_BACK
+        condition, x0 = self._condition(self.test_labels), self.test.to(self.place.device)
+        losses = self.objective.at(lambda x, t: self.denoiser.output(x, t, condition), x0, t, generator)
+        return {
+            "loss": float(losses.mean()),
+            "energy_distance": energy_distance(samples, self.test),
+            "energy_distance_of_data": energy_distance(others, self.test),
+        }
+
+
+def energy_distance(x: Tensor, y: Tensor) -> float:
+    """2 E|x - y| - E|x - x'| - E|y - y'| of (n, d) and (m, d), unbiased; 0 for equal laws (Szekely & Rizzo 2013)."""
+    x, y = x.double(), y.double()
+    within = sum(float(torch.cdist(a, a).sum()) / (len(a) * (len(a) - 1)) for a in (x, y))
+    return 2 * float(torch.cdist(x, y).mean()) - within
