@@ -115,6 +115,8 @@ class Preconditioned:
     scaled: the network sees c_in x, c_in = 1/sqrt(alpha^2 sigma_data^2 + sigma^2) (Karras et al. 2022, table 1); "edm"
         networks do unless told otherwise, others do not.
     sigma_data: the data's standard deviation, of "edm" and of c_in.
+    consistency: x0 is where the probability flow through x ends, not E[x0 | x]: a consistency function, which refuses
+        every sampler but `Consistency` (Song et al. 2023).
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class Preconditioned:
         learned_variance: bool = False,
         sigma_data: float = predict.SIGMA_DATA,
         scaled: bool | None = None,
+        consistency: bool = False,
     ) -> None:
         if parameterization not in predict.NAMES:
             predict.coefficients(parameterization, 0.6, 0.8)  # refuses by name
@@ -140,6 +143,7 @@ class Preconditioned:
         self.time = time
         self.learned_variance = learned_variance
         self.sigma_data = sigma_data
+        self.consistency = consistency
         self.scaled = parameterization == "edm" if scaled is None else scaled
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Prediction:
@@ -157,7 +161,7 @@ class Preconditioned:
     def output(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """F as the network says it, (B, C or 2C, ...): what an objective compares with its target."""
         t = torch.as_tensor(t, dtype=torch.float64)
-        return self.backbone(self._scaled(x, *self.schedule(t)), self._times(t, len(x)).to(x.device), condition)
+        return self.backbone(self._scaled(x, t), self._times(t, len(x)).to(x.device), condition)
 
     def _times(self, t: Tensor, rows: int) -> Tensor:
         """The network's own time, (rows,) float32."""
@@ -175,9 +179,10 @@ class Preconditioned:
                 own = self.time(t)  # type: ignore[operator]
         return own.float().expand(rows)
 
-    def _scaled(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def _scaled(self, x: Tensor, t: Tensor) -> Tensor:
         if not self.scaled:
             return x
+        alpha, sigma = self.schedule(t)
         return x * expand(1 / torch.hypot(alpha * self.sigma_data, sigma), x)
 
 

@@ -19,6 +19,10 @@ SAMPLERS = {
     "deis": "DEIS",
     "adams-bashforth": "Adams-Bashforth",
     "rk45": "RK45",
+    "euler-maruyama": "Euler-Maruyama",
+    "predictor-corrector": "Predictor-corrector",
+    "langevin": "Langevin",
+    "consistency": "LCM",
 }
 TIMES = {
     "uniform": "",

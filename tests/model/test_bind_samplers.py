@@ -36,6 +36,8 @@ def test_a_name_is_short_for_its_elements_defaults(element):
         (recipe.DEIS(3, "heun"), sample.DEIS(3, "heun")),
         (recipe.AdamsBashforth(3), sample.AdamsBashforth(3)),
         (recipe.RK45(1e-5, 1e-4), sample.RK45(1e-5, 1e-4)),
+        (recipe.PredictorCorrector("ddim", 0.2, 3), sample.PredictorCorrector("ddim", 0.2, 3)),
+        (recipe.Langevin(100, 0.2, "noisy"), sample.Langevin(100, 0.2, "noisy")),
     ],
     ids=repr,
 )

@@ -61,8 +61,10 @@ def test_the_reference_is_the_gaussian_s_own_flow():
 
 
 def test_every_sampler_has_a_promise():
-    assert {type(sampler(name)) for name in SAMPLERS} == {type(promise.sampler) for promise in orders.PROMISES}
-    assert SAMPLERS.keys() <= {promise.name for promise in orders.PROMISES}
+    """But for those that do not converge as the steps become many: test_stochastic.py says what they do."""
+    promising = SAMPLERS.keys() - {"langevin", "predictor-corrector", "consistency"}
+    assert {type(sampler(name)) for name in promising} == {type(promise.sampler) for promise in orders.PROMISES}
+    assert promising <= {promise.name for promise in orders.PROMISES}
 
 
 def test_the_probe_sees_what_a_monte_carlo_run_sees():

@@ -9,14 +9,11 @@ import units
 from one_seed import OneSeed
 
 from sfumato.condition import Condition
-from sfumato.denoise import Gaussian, GaussianMixture, Prediction, bind
+from sfumato.denoise import Gaussian, GaussianMixture, Preconditioned, Prediction, bind
+from sfumato.guide import Guided
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import DDIM, DDPM, trajectory
-from sfumato.sample.consistency import Consistency
-from sfumato.sample.corrected import PredictorCorrector
-from sfumato.sample.langevin import Langevin
-from sfumato.sample.maruyama import EulerMaruyama
+from sfumato.sample import DDIM, DDPM, Consistency, EulerMaruyama, Langevin, PredictorCorrector, trajectory
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, SubVP, VPLinear
 from sfumato.times import grid
 
@@ -116,6 +113,14 @@ def test_langevin_is_the_same_chain_for_every_schedule():
         ends.append(walk(GaussianMixture(schedule, MEANS, 0.1), Langevin(3), times, 5 * alpha * X))
     for end in ends[1:]:
         torch.testing.assert_close(end, ends[0])
+
+
+@each_schedule
+def test_annealed_langevin_lands_on_the_data(schedule):
+    data = GaussianMixture(schedule, MEANS, 0.05)
+    x = NOISE(torch.zeros(6, 2, dtype=double), "start") * float(torch.hypot(*schedule(1.0)))
+    end = walk(data, Langevin(), grid("log-snr", 40, schedule), x)
+    assert ((end[:, None] - MEANS).norm(dim=-1).amin(1) < 4.5 * math.sqrt(0.05)).all()
 
 
 def test_langevins_end_is_a_value():
@@ -258,6 +263,24 @@ def test_a_denoiser_in_its_place_loses_spread_in_few_steps():
     one, four = (units.end(data, Consistency(), grid("uniform", n, schedule), *begin)[1] for n in (1, 4))
     assert one < 0.01
     assert one < four < 0.2
+
+
+class Plain(Jump):
+    consistency = False
+
+
+def test_a_consistency_function_refuses_other_samplers_under_its_guidance_too():
+    schedule, x, times = VPLinear(), X[:, :1], grid("uniform", 2, VPLinear())
+    jump = Jump(schedule, 0.5, 0.3)
+    for denoiser in (jump, Guided(jump, [])):
+        assert walk(denoiser, Consistency(), times, x).isfinite().all()
+        for solver in (DDIM(), PredictorCorrector()):
+            with pytest.raises(BadInput, match='choose the sampler "consistency"'):
+                walk(denoiser, solver, times, x)
+    assert walk(Plain(schedule, 0.5, 0.3), DDIM(), times, x).isfinite().all()
+    network = Preconditioned(lambda x, time, condition: x, schedule, "v", "t", consistency=True)
+    with pytest.raises(BadInput, match="DDIM cannot walk"):
+        walk(network, DDIM(), times, x)
 
 
 @pytest.mark.parametrize("solver", [Langevin(), EulerMaruyama(), PredictorCorrector(), Consistency()], ids=repr)

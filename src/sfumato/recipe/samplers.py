@@ -105,11 +105,36 @@ class RK45:
     kind: Literal["rk45"] = "rk45"
 
 
+@element
+class PredictorCorrector:
+    """A step of `predictor`, then `corrections` moves of Langevin dynamics of size 4 `snr`^2 (Song et al. 2021)."""
+
+    predictor: Literal["ddpm", "ddim", "euler-maruyama"] = Field(
+        default="ddpm", description="ddpm, ddim or euler-maruyama"
+    )
+    snr: Real = Field(default=0.16, ge=1e-3, le=0.99, description="a number from 0.001 to 0.99")
+    corrections: Whole = Field(default=1, ge=0, le=1000, description="a whole number from 0 to 1000")
+    kind: Literal["predictor-corrector"] = "predictor-corrector"
+
+
+@element
+class Langevin:
+    """Annealed Langevin dynamics (Song & Ermon 2019): `repeats` moves at every level, of `size` times sigma^2.
+
+    `end` denoised takes the last level's noise away, noisy leaves it.
+    """
+
+    repeats: Whole = Field(default=10, ge=1, le=1000, description="a whole number from 1 to 1000")
+    size: Real = Field(default=0.5, ge=1e-4, le=3.9, description="a number from 0.0001 to 3.9")
+    end: Literal["denoised", "noisy"] = Field(default="denoised", description="denoised or noisy")
+    kind: Literal["langevin"] = "langevin"
+
+
 def _form(value: Any) -> str:
     return "name" if isinstance(value, str) else "element"
 
 
-Elements = DDPM | DDIM | Euler | Heun | UniPC | DEIS | AdamsBashforth | RK45
+Elements = DDPM | DDIM | Euler | Heun | UniPC | DEIS | AdamsBashforth | RK45 | PredictorCorrector | Langevin
 Sampler = Annotated[
     Annotated[str, one_of(tuple(SAMPLERS)), Tag("name")]
     | Annotated[Annotated[Elements, Field(discriminator="kind")], Tag("element")],

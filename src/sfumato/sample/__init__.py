@@ -18,12 +18,16 @@ from sfumato.denoise import Prediction
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
 from sfumato.sample.adams_bashforth import AdamsBashforth
+from sfumato.sample.consistency import Consistency, refuse_others
+from sfumato.sample.corrected import PredictorCorrector
 from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
 from sfumato.sample.deis import DEIS
 from sfumato.sample.dpmpp import DPMpp2M, DPMpp3M
 from sfumato.sample.euler import Churn, Euler
 from sfumato.sample.heun import Heun
+from sfumato.sample.langevin import Langevin
+from sfumato.sample.maruyama import EulerMaruyama
 from sfumato.sample.rk45 import RK45
 from sfumato.sample.step import Denoise, Sampler, State, renoise
 from sfumato.sample.unipc import UniPC
@@ -36,11 +40,15 @@ __all__ = [
     "SAMPLERS",
     "AdamsBashforth",
     "Churn",
+    "Consistency",
     "DPMpp2M",
     "DPMpp3M",
     "Denoise",
     "Euler",
+    "EulerMaruyama",
     "Heun",
+    "Langevin",
+    "PredictorCorrector",
     "Sampler",
     "State",
     "Step",
@@ -64,6 +72,10 @@ SAMPLERS: dict[str, Callable[..., Sampler]] = {
     "deis": DEIS,
     "adams-bashforth": AdamsBashforth,
     "rk45": RK45,
+    "euler-maruyama": EulerMaruyama,
+    "predictor-corrector": PredictorCorrector,
+    "langevin": Langevin,
+    "consistency": Consistency,
 }
 
 
@@ -109,7 +121,9 @@ def trajectory(
 
     A grid of one knot makes no move: the hold acts once and one Step with total = 0 is yielded. Nothing here keeps
     the caller from stopping at any step, and gradients are off only inside the step, never around the `yield`.
+    A consistency function refuses every sampler but `Consistency`.
     """
+    refuse_others(denoise, sampler)
     last = _Last(denoise)
     total = len(times) - 1
     if total == 0:

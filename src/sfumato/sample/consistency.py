@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from sfumato.noise import NoiseSource
-from sfumato.sample.step import Denoise, Knots, State
+from sfumato.picture import BadInput
+from sfumato.sample.step import Denoise, Knots, Sampler, State
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Consistency:
     Song et al. 2023, algorithm 1; Luo et al. 2023, algorithm 3, for any schedule. x0 is a consistency function's
     answer, f(x_t, t) = x_0 of the flow through x_t; then every s has the right marginal, and one step is enough. With
     a denoiser's E[x0 | x_t] in its place each step keeps nothing of x_t but that, and few steps give too smooth
-    pictures. From alpha_t = 0 it is `DDPM`'s step. One network call a step.
+    pictures. From alpha_t = 0 it is `DDPM`'s step. One network call a step. A denoiser that declares itself a
+    consistency function (`Preconditioned(consistency=True)`) refuses every other sampler.
     """
 
     def init(self, x: Tensor, times: Tensor) -> State:
@@ -30,3 +33,18 @@ class Consistency:
         if k.rising:
             raise ValueError("A consistency function leads down only: invert with ddim (eta = 0) or heun.")
         return (p.x0 if k.sigma_s == 0 else k.alpha_s * p.x0 + k.sigma_s * noise(p.x0)), None
+
+
+def refuse_others(denoise: Any, sampler: Sampler) -> None:
+    """Raises BadInput where a consistency function, bound, guided or alone, is given to another sampler.
+
+    Its x0 is no mean over what x_t may have been, and the eps that follows no score: solvers of the flow would err.
+    """
+    inner = denoise
+    while inner is not None and not getattr(inner, "consistency", False):
+        inner = getattr(inner, "denoiser", None)
+    if inner is not None and not isinstance(sampler, Consistency):
+        raise BadInput(
+            f"This model is a consistency function, which {type(sampler).__name__} cannot walk: "
+            'choose the sampler "consistency".'
+        )
