@@ -36,6 +36,7 @@ from .sections import (
     UNet,
     Vignettes,
 )
+from .sections_clip import NoisedClip
 from .sections_objective import (
     EDMWeight,
     FreeObjective,
@@ -99,6 +100,7 @@ __all__ = [
     "MLPNetwork",
     "MinSNR",
     "Ncsn",
+    "NoisedClip",
     "Objective",
     "Optimizer",
     "PixelUNet",
@@ -134,7 +136,7 @@ __all__ = [
     "validate",
 ]
 
-AnyTask = Autoencoder | Clip | Diffusion | JudgeTask | Pixels | ClassifierTask | Ncsn | Points
+AnyTask = Autoencoder | Clip | Diffusion | JudgeTask | Pixels | ClassifierTask | Ncsn | NoisedClip | Points
 Recipe = Annotated[AnyTask, Field(discriminator="task")]
 _ADAPTER: TypeAdapter[AnyTask] = TypeAdapter(Recipe)
 _HARMLESS = {"steps", "minutes", "every", "keep", "workers", "preview", "export", "name"}
@@ -230,7 +232,7 @@ def _sentence(error: ValidationError) -> str:
     return f"{where}: {message}{given}" if where else f"{message}{given}"
 
 
-_TASKS = "'autoencoder', 'clip', 'diffusion', 'judge', 'pixels', 'classifier', 'ncsn', 'points'"
+_TASKS = "'autoencoder', 'clip', 'diffusion', 'judge', 'pixels', 'classifier', 'ncsn', 'clip-noised', 'points'"
 _TAGS = {
     "data": "'vignettes', 'folder', 'tars', 'arrays'",
     "label": "'time', 'channels', 'none'",

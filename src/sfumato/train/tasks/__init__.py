@@ -76,6 +76,10 @@ def build(recipe: r.Common, place: Place) -> Task:
             from .clip import ClipTask
 
             return ClipTask(recipe, place)
+        case r.NoisedClip():
+            from .clip_noised import NoisedClipTask
+
+            return NoisedClipTask(recipe, place)
         case r.Diffusion():
             from .diffusion import DiffusionTask
 
