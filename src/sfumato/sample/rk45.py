@@ -93,7 +93,7 @@ class RK45:
                 there = torch.where(reaches & (c == 1), path.end, now + c * d)
                 slopes.append(path.slope(ahead, there))
             error = self._norm(expand(d, y) * _sum(E, slopes), y, ahead)
-            taken = moving & (~(error > 1) | (length <= finest))  # NaN goes on, and comes out
+            taken = moving & ((error <= 1) | (length <= finest))
             factor = (SAFETY * error.clamp(min=1e-10) ** -0.2).clamp(SHRINK, GROW)
             now = torch.where(taken, torch.where(reaches, path.end, now + d), now)
             y, slope = _choose(taken, ahead, y), _choose(taken, slopes[-1], slope)
@@ -102,9 +102,9 @@ class RK45:
         return y * path.scale(s), widest
 
     def _norm(self, error: Tensor, y: Tensor, ahead: Tensor) -> Tensor:
-        """(B,): the error of each picture in units of its tolerance."""
+        """(B,): the error of each picture in units of its tolerance; none of one that is NaN, so that it comes out."""
         scale = self.atol + self.rtol * torch.maximum(y.abs(), ahead.abs())
-        return (error / scale).flatten(1).square().mean(1).sqrt().cpu().double()
+        return (error / scale).flatten(1).square().mean(1).sqrt().cpu().double().nan_to_num(0.0)
 
 
 class _Path:
