@@ -9,8 +9,7 @@ tower, which makes the folder's CLIP whole again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named
 
-from .. import cache, keyed
+from .. import keyed
 from .. import recipe as r
 from ..encodings import fingerprint, latents, part
 from ..source import Source, open_sources
@@ -32,6 +31,7 @@ from ..tokens import encode, save_tokenizer
 from . import DTYPES, SHARD, Place, Task, hush
 from .clip import info_nce
 
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 COLDEST = 4.6052  # of log inverse temperatures: 100, CLIP's own bound
 
 
@@ -99,10 +99,10 @@ class NoisedClipTask(Task):
         self.train_set, self.test_set = open_sources(recipe.data, recipe.held_back, place.cache, recipe.workers)
         key = [fingerprint(folder) for folder in folders]
         self.key = r.digest(self.train_set.key, key, str(recipe.autoencoder))
-        self.train_rows, self.test_rows = (self._rows(source, key) for source in (self.train_set, self.test_set))
+        self.train_x, self.test_x, self.scale = self._pictures()
         noise = recipe.schedule.model_dump(exclude_none=True)
         self.schedule = named(**noise)
-        _, channels, cells, _ = self.train_rows["x"].shape
+        _, channels, cells, _ = self.train_x.shape
         self.network = Towers(text, clean, recipe, channels, cells, noise)
 
     def __len__(self) -> int:
@@ -116,10 +116,9 @@ class NoisedClipTask(Task):
         likeness (1 - cos) of the noisy picture's vector to the clean one's; t uniform in [0, 1]."""
         recipe = self.recipe
         which = [keyed.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
-        x, clean, said = self._batch(self.train_rows, indices, which)
+        x, clean, said, same = self._batch(self.train_set, self.train_x, indices, which)
         t = torch.rand(len(indices), generator=generator, dtype=torch.float64)
         noisy, text = self._answer(x, said, t, torch.randn(x.shape, generator=generator))
-        same = (said[:, None] == said[None]).all(-1)
         scales = [s.clamp(max=COLDEST).exp() for s in (self.network.clip.logit_scale, self.network.clean_scale)]
         near = (noisy * clean).sum(-1)
         loss = info_nce(noisy, text, scales[0], same) + info_nce(clean, text, scales[1], same)
@@ -131,55 +130,32 @@ class NoisedClipTask(Task):
         planes = with_level(noised(self.schedule, x, t, noise.to(x)), *self.schedule(t))
         return self.network(planes, pooled)
 
-    def _batch(self, rows: dict[str, Any], indices: np.ndarray, which: Any) -> tuple[Tensor, Tensor, Tensor]:
+    @torch.no_grad()
+    def _batch(self, source: Source, x: np.ndarray, indices: np.ndarray, which: Iterable[int]) -> Batch:
         """What is noised, the clean tower's unit vectors, and the text tower's pooled states of one caption each."""
-        arrays = rows["x"][indices], rows["clean"][indices], rows["text"][rows["said"][indices, which]]
-        x, clean, text = (torch.from_numpy(np.asarray(a)).float().to(self.place.device) for a in arrays)
-        return x * rows["scale"], nf.normalize(clean, dim=-1), text
-
-    def _rows(self, source: Source, key: list[str]) -> dict[str, Any]:
-        """Everything that the fixed parts say, computed once."""
-        p = self.recipe.paraphrases
-        said = [[c[k % len(c)] for k in range(p)] for c in source.captions]
-        texts = list(dict.fromkeys(text for row in said for text in row))
-        number = {text: i for i, text in enumerate(texts)}
-        x, scale = self._pictures(source)
-        return {
-            "x": x,
-            "scale": scale,
-            "said": np.array([[number[text] for text in row] for row in said]),
-            "text": self._kept("texts", r.digest(key, texts), partial(self._said, texts), len(texts)),
-            "clean": self._kept("clean", r.digest(key, source.key), partial(self._seen, source), len(source)),
-        }
-
-    def _kept(self, name: str, key: str, answer: Callable[[int, int], Tensor], n: int) -> np.ndarray:
-        def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-            for start, stop in spans:
-                with torch.no_grad(), self.place.autocast():
-                    yield start, {name: answer(start, stop).float().cpu().numpy().astype(np.float16)}
-
-        with torch.no_grad():
-            shape = {name: (tuple(answer(0, 1).shape[1:]), np.float16)}
-        return cache.arrays(self.place.cache, f"clip-{name}", r.digest(key, self.place.low), shape, compute, n)[name]
-
-    def _said(self, texts: list[str], start: int, stop: int) -> Tensor:
-        ids = encode(self.tokenizer, texts[start:stop])
+        device = self.place.device
+        captions = [source.captions[i] for i in indices]
+        ids = encode(self.tokenizer, [said[k % len(said)] for said, k in zip(captions, which, strict=True)])
         longest = int((ids != self.tokenizer.eos_token_id).sum(1).max()) + 1  # attention is causal: padding is idle
-        return self.fixed["text"](ids[:, :longest].to(self.place.device)).pooler_output
+        text = self.fixed["text"](ids[:, :longest].to(device)).pooler_output
+        clean = self.fixed["clean"](source.batch(indices).to(device)).image_embeds
+        shown = torch.from_numpy(np.asarray(x[indices])).float().to(device) * self.scale
+        same = (ids[:, None] == ids[None]).all(-1).to(device)
+        return shown, nf.normalize(clean.float(), dim=-1), text, same
 
-    def _seen(self, source: Source, start: int, stop: int) -> Tensor:
-        return self.fixed["clean"](source.batch(np.arange(start, stop)).to(self.place.device)).image_embeds
-
-    def _pictures(self, source: Source) -> tuple[np.ndarray, float]:
-        """What is noised, and what it is multiplied by."""
+    def _pictures(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """What is noised, of the pictures to train on and of the others, and what it is multiplied by."""
+        sources = self.train_set, self.test_set
         if self.recipe.autoencoder is None:
-            return source.batch(np.arange(len(source))).numpy().astype(np.float16), 1.0
+            train, test = (source.batch(np.arange(len(source))).numpy().astype(np.float16) for source in sources)
+            return train, test, 1.0
         from diffusers import AutoencoderKL
 
         folder = part(self.recipe.autoencoder, "vae", "mini-autoencoder")
         vae: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
         vae.to(self.place.device).eval().requires_grad_(False)
-        return latents(source, vae, folder, self.place), float(vae.config.scaling_factor)
+        train, test = (latents(source, vae, folder, self.place) for source in sources)
+        return train, test, float(vae.config.scaling_factor)
 
     def finish(self, export: Path) -> dict[str, float]:
         """Saves clip_noised/ and clip/, two CLIPModels with their tokenizer; recall of held-back captions' pictures."""
@@ -208,14 +184,17 @@ class NoisedClipTask(Task):
     @torch.no_grad()
     def _recall(self) -> dict[str, float]:
         """Recall at 1 of captions among the held-back pictures at six times, and by the clean tower."""
-        n = len(self.test_set)
-        x, clean, said = self._batch(self.test_rows, np.arange(n), np.zeros(n, int))
-        same = (said[:, None] == said[None]).all(-1)
+        n, batches = len(self.test_set), []
+        for start in range(0, n, 128):
+            rows = np.arange(start, min(start + 128, n))
+            batches.append(self._batch(self.test_set, self.test_x, rows, [0] * len(rows))[:3])
+        x, clean, said = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        same = torch.cdist(said, said) < 1e-4
         figures, generator = {"pictures_held_back": float(n)}, keyed.generator("measure")
         for t in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9):
             times, noise = torch.full((n,), t, dtype=torch.float64), torch.randn(x.shape, generator=generator)
-            pairs = [self._answer(*(a[i : i + 128] for a in (x, said, times, noise))) for i in range(0, n, 128)]
-            noisy, text = (torch.cat(side) for side in zip(*pairs, strict=True))
-            for name, image in ({f"recall_t{t:g}": noisy} | ({"recall_clean": clean} if t == 0 else {})).items():
+            noisy, text = self._answer(x, said, times, noise)
+            seen = {f"recall_t{t:g}": noisy} | ({"recall_clean": clean} if t == 0 else {})
+            for name, image in seen.items():
                 figures[name] = float(same.gather(1, (text @ image.T).argmax(1)[:, None]).float().mean())
         return figures
