@@ -93,6 +93,7 @@ class Guided:
     def __init__(self, denoiser: Denoiser, guidances: Sequence[Guidance | Gradient]) -> None:
         self.denoiser = denoiser
         self.guidances = tuple(guidances)
+        self._consulting = tuple(g for g in self.guidances if isinstance(g, Consulting))
         self._union: tuple[Condition, tuple[str, ...], Condition] | None = None
 
     @property
@@ -108,8 +109,8 @@ class Guided:
 
     def _combined(self, x: Tensor, t: Tensor, now: Condition) -> Prediction:
         outs = self._answers(x, t, now)
-        for guidance in self.guidances:
-            if isinstance(guidance, Consulting) and getattr(guidance, "name", None) not in outs:
+        for guidance in self._consulting:
+            if getattr(guidance, "name", None) not in outs:
                 outs |= guidance.answers(x, t, now)
         current = outs["conditional"]
         for guidance in self.guidances:
