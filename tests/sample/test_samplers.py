@@ -354,11 +354,11 @@ def test_the_adaptive_solver_s_pictures_do_not_know_each_other(schedule):
 
 @each_schedule
 def test_the_adaptive_solver_s_end_does_not_depend_on_the_grid(schedule):
-    """It never asks below `schedule.last`, and ends where the flow does, in one step of the grid as in ten."""
+    """It asks nothing of its own below `schedule.last`, and ends where the flow does, in one step as in ten."""
     data = Calls(schedule)
     ends = [walk(data, RK45(1e-7, 1e-7), grid("uniform", n, schedule))[-1] for n in (1, 10)]
     torch.testing.assert_close(ends[0], ends[1], rtol=0, atol=5e-5)
-    assert data.lowest == pytest.approx(schedule.last)
+    assert data.lowest == pytest.approx(min(schedule.last, 0.1))
 
 
 def test_the_adaptive_solver_ends_with_a_network_that_is_not_smooth():

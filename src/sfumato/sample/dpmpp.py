@@ -52,8 +52,8 @@ class DPMpp3M:
 
     exact=True is that, begun by a step of Heun: order 3 on the flow. exact=False is the field's solver (k-diffusion's
     `dpmpp_3m_sde`, diffusers' `solver_order=3`), which halves I_2, takes 2M for its second step, and is of order 2.
-    (In diffusers' stochastic 3M a term of I_2 has the other sign, and it does not converge so; this is k-diffusion's.)
-    It wants steps even in log(alpha/sigma), the grids log-snr or karras: where a step is several times the one before,
+    The stochastic one is k-diffusion's; in diffusers' a term of I_2 has the other sign, which costs it its order.
+    3M wants steps even in log(alpha/sigma), the grids log-snr or karras: where a step is several times the one before,
     as at the end of the leading grid, the parabola reaches too far, most of all the stochastic one's.
 
     One network call a step. First order where there is no memory, where sigma_s = 0, and after alpha = 0; below 15

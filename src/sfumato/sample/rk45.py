@@ -43,7 +43,7 @@ class RK45:
     Network calls: one and six a try, for the picture of the batch that needs the most; the grid's steps cost one each
     beyond that. Order 5 in the grid's steps where the tolerances never bind. A network whose time is rounded to whole
     indices is not smooth: tight tolerances buy nothing there, and no inner step is shorter than 1/1024 of the
-    grid's. Networks are not asked below `schedule.last`: from there to t = 0 goes a step of DDIM.
+    grid's. Below `schedule.last` networks are asked at the grid's own knots alone, and steps are DDIM's.
 
     rtol, atol: greater than 0, relative to values of about 1. Raises BadInput otherwise.
     """
