@@ -13,6 +13,8 @@ from pathlib import Path
 __all__ = ["STUDIES", "run"]
 
 STUDIES = {
+    "swiss-roll": "a plane curve dissolves into noise, and a small network rolls it up again",
+    "score-field": "perturbed scores of a mixture, true and learned, and what Langevin dynamics makes of them",
     "schedules": "linear against cosine and others: how much of the picture is left, and which steps are wasted",
     "progressive": "what a model believes the picture to be, from the first step to the last",
     "interpolate": "from one picture to another through the noise of a chosen time",

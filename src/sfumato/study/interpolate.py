@@ -240,5 +240,6 @@ STUDY = Study(
     quick=Settings(times=(0.2, 0.5, 0.8, 1.0), steps=15, places=5),
     cells=cells,
     draw=draw,
+    takes=Model.named,
     model="mini",
 )

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from hashlib import blake2b
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from sfumato.study.study import Cell, Result
 
 
 class Keep:
-    """The results of one study's cells in `folder`, each under the hash of everything it depends on."""
+    """The results of one study's cells in `folder`, each under the hash of everything it depends on: what it was given,
+    the cells before it, and the words of its own function."""
 
     def __init__(self, folder: Path, study: str) -> None:
         self.folder = folder
@@ -33,7 +35,7 @@ class Keep:
         """Where the result of `cell` stands; the cells that it needs must have been asked for before."""
         parents = [self.keys[name] for name in cell.needs]
         work = f"{cell.work.__module__}.{cell.work.__qualname__}"
-        whole = [__version__, self.study, cell.name, work, cell.given, parents]
+        whole = [__version__, self.study, cell.name, work, getsource(cell.work), cell.given, parents]
         self.keys[cell.name] = blake2b(json.dumps(whole, default=_plain).encode(), digest_size=8).hexdigest()
         return self.folder / f"{re.sub(r'[^a-z0-9.]+', '-', cell.name.lower())}-{self.keys[cell.name]}.npz"
 

@@ -217,5 +217,6 @@ STUDY = Study(
     quick=Settings(subjects=5, steps=25, endings=6),
     cells=cells,
     draw=draw,
+    takes=Model.named,
     model="mini",
 )

@@ -69,10 +69,12 @@ def changed(chosen: Any, settings: Sequence[str]) -> Any:
 
 
 def _model(name: str, study: Study, model: str | None) -> Model | None:
-    if model is not None and study.model is None and not study.takes_model:
-        raise BadInput(f"the study {name} looks at no model: leave --model out")
+    if study.takes is None:
+        if model is not None:
+            raise BadInput(f"the study {name} looks at no model: leave --model out")
+        return None
     wanted = model or study.model
-    return None if wanted is None else Model.named(wanted)
+    return None if wanted is None else study.takes(wanted)
 
 
 def work(name: str, cells: Sequence[Cell], folder: Path, progress: bool = True) -> dict[str, Result]:

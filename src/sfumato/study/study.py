@@ -89,8 +89,8 @@ class Study:
     """A study: what it asks, where that comes from, what to look for; its settings, cells and drawing.
 
     full, quick: settings, of one frozen class. cells(settings, model) lists the units of work, in order;
-    draw(settings, results) makes the report of their results by name. `model` is the default model's name: None if
-    the study needs none (it may still take one if `takes_model`).
+    draw(settings, results) makes the report of their results by name. takes: how a model is named, None where none is
+    looked at; `model` is the name of the default one, None where the study can do without.
     """
 
     title: str
@@ -102,4 +102,4 @@ class Study:
     cells: Callable[[Any, Model | None], Sequence[Cell]]
     draw: Callable[[Any, Mapping[str, Result]], Report]
     model: str | None = None
-    takes_model: bool = False
+    takes: Callable[[str], Model] | None = None
