@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.guidances import ClassifierFree
+from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
@@ -72,11 +72,11 @@ class Vocabulary:
     def _guidance(self, recipe: Recipe) -> tuple:
         if self.text or (recipe.label is not None and self.none is not None):
             return recipe.guidance
-        for part in recipe.guidance:
-            if isinstance(part, ClassifierFree) and part not in (ClassifierFree(), replace(part, scale=1.0)):
-                given = "no label is given" if self.none is not None else "this model has no unconditional side"
-                raise BadInput(f"Classifier-free guidance has nothing to guide by, for {given}: leave it out.")
-        return tuple(part for part in recipe.guidance if part != ClassifierFree())
+        kept = tuple(part for part in recipe.guidance if part != ClassifierFree())
+        for part in filter(_asks_for_none, kept):
+            given = "no label is given" if self.none is not None else "this model has no unconditional side"
+            raise BadInput(f"The guidance {part.kind} has nothing to guide by, for {given}: leave it out.")
+        return kept
 
     def _some(self, near: str) -> str:
         """The names of the classes, those like `near` first."""
@@ -90,6 +90,11 @@ class Vocabulary:
 
 
 WORDS = Vocabulary()
+
+
+def _asks_for_none(part: Guidance) -> bool:
+    """Whether a guidance moves away from the answer to no prompt and no label."""
+    return isinstance(part, CFGPlusPlus) or (isinstance(part, ClassifierFree | ProjectedGuidance) and part.scale != 1)
 
 
 def _shown(label: str | int) -> str:
