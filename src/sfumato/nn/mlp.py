@@ -17,27 +17,37 @@ from sfumato.engine.backbone import refuse_others
 from sfumato.picture import BadInput
 from sfumato.schedule.named import named
 
-FREQUENCIES = 8
+TIME = 2.0 ** torch.arange(0, 8)
+SPACE = 2.0 ** torch.arange(-1, 2)
 KIND = "sfumato-mlp"
 
 
+def waves(x: Tensor, frequencies: Tensor) -> Tensor:
+    """sin and cos of pi f x for every f, (B, 2 F d) of x (B, d)."""
+    angle = (math.pi * x[..., None] * frequencies.to(x)).flatten(1)
+    return torch.cat([angle.sin(), angle.cos()], 1)
+
+
 class Block(nn.Module):
-    """h + W2 silu(W1 silu(norm(h)) + e): e is what the time and the class say."""
+    """h + W2 silu(W1 (scale norm(h) + shift)): scale and shift are what the time and the class say."""
 
     def __init__(self, width: int):
         super().__init__()
-        self.norm, self.first, self.second = nn.LayerNorm(width), nn.Linear(width, width), nn.Linear(width, width)
+        self.norm, self.told = nn.LayerNorm(width, elementwise_affine=False), nn.Linear(width, 2 * width)
+        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
         nn.init.zeros_(self.second.weight)
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         silu = nn.functional.silu
-        return h + self.second(silu(self.first(silu(self.norm(h))) + e))
+        scale, shift = self.told(silu(e)).chunk(2, 1)
+        return h + self.second(silu(self.first(self.norm(h) * (1 + scale) + shift)))
 
 
 class MLP(nn.Module):
     """F(x, t, class) for points x (B, size): (B, outputs size), 0 at first.
 
-    The time t in [0, 1] comes as sin and cos of 2^k pi t, k = 0..7 (Tancik et al. 2020); the class as a row of an
+    x and the time t in [0, 1] come with the sines and cosines of their multiples, of pi 2^k x for k = -1..1 and of
+    pi 2^k t for k = 0..7, without which edges are learned last (Tancik et al. 2020); the class comes as a row of an
     embedding, added to the time's (Dhariwal & Nichol 2021, section 4.1). classes: 0 is unconditional; with `null` a
     further index, `classes`, means "no class" (Ho & Salimans 2022). outputs: 2 with a learned variance.
     """
@@ -54,20 +64,19 @@ class MLP(nn.Module):
             "null": null,
             "outputs": outputs,
         }
-        self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+        self.time = nn.Sequential(nn.Linear(2 * len(TIME), width), nn.SiLU(), nn.Linear(width, width))
         self.label = nn.Embedding(classes + null, width) if classes else None
-        self.first = nn.Linear(size, width)
+        self.first = nn.Linear((1 + 2 * len(SPACE)) * size, width)
         self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
         self.last = nn.Linear(width, outputs * size)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor, t: Tensor, ids: Tensor | None = None) -> Tensor:
-        angle = t.to(x)[:, None] * math.pi * 2.0 ** torch.arange(FREQUENCIES, device=x.device, dtype=x.dtype)
-        e = self.time(torch.cat([angle.sin(), angle.cos()], 1))
+        e = self.time(waves(t.to(x)[:, None], TIME))
         if self.label is not None:
             e = e + self.label(ids)
-        h = self.first(x)
+        h = self.first(torch.cat([x, waves(x, SPACE)], 1))
         for block in self.blocks:
             h = block(h, e)
         return self.last(nn.functional.silu(h))

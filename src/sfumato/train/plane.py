@@ -22,8 +22,8 @@ def scatter(points: np.ndarray, labels: np.ndarray | None = None, size: int = 25
 
 def density(points: np.ndarray, size: int = 256) -> np.ndarray:
     """The points' density, smoothed a little, from dark to light: uint8 (size, size, 3)."""
-    smooth = gaussian_filter(_counted(points, size), size / 80)
-    level = np.sqrt(smooth / max(np.quantile(smooth, 0.995), 1e-9)).clip(0, 1) * (len(DARK_TO_LIGHT) - 1)
+    smooth = gaussian_filter(_counted(points, size), size / 80) + 1e-9
+    level = np.sqrt(smooth / smooth.max()) * (len(DARK_TO_LIGHT) - 1)
     return _bytes(np.stack([np.interp(level, range(len(DARK_TO_LIGHT)), c) for c in DARK_TO_LIGHT.T], -1))
 
 
