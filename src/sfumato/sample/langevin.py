@@ -56,11 +56,8 @@ class Langevin:
         if k.rising:
             raise ValueError("Langevin dynamics does not walk upwards: invert with ddim (eta = 0) or heun.")
         for i in range(self.repeats):
-            x = (
-                x
-                - (self.size / 2 * k.sigma_t) * denoise(x, t).eps
-                + (math.sqrt(self.size) * k.sigma_t) * noise(x, "again", i)
-            )
+            eps, z = denoise(x, t).eps, noise(x, "again", i)
+            x = x + k.sigma_t * (math.sqrt(self.size) * z - self.size / 2 * eps)
         if s == 0 and self.end == "denoised":
             return denoise(x, t).x0, None
         return (x if k.alpha_t == 0 else x * (k.alpha_s / k.alpha_t)), None
