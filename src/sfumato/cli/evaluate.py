@@ -9,11 +9,83 @@ import typer
 
 from sfumato.cli import options
 
+_AGAINST = "Against a reference"
+_CAPTIONS, _SET = 200, 1000  # pictures by default: of each split, and of a set
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A built-in model, a folder, or a Hub id.")] = "mini",
-    count: Annotated[int, typer.Option(help="Pictures of seen compositions, and as many of held-out ones.")] = 200,
-    seed: Annotated[int, typer.Option(help="Seed of the world of scenes; 0 is the training world.")] = 1_000_003,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REFERENCE",
+            help="Compare sets of pictures: vignettes, a FOLDER of pictures or tars, or FILE.npz[:NAME].",
+            show_default=False,
+            rich_help_panel=_AGAINST,
+        ),
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Measure these pictures instead of a model's.",
+            show_default=False,
+            rich_help_panel=_AGAINST,
+        ),
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="vignettes-features, inception, inception-clean, clip or dinov2, as NAME or NAME:WEIGHTS, or a "
+            "FOLDER; may be given several times. By default vignettes-features for vignettes, else inception.",
+            show_default=False,
+            rich_help_panel=_AGAINST,
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="fid, sfid, kid, cmmd, is, precision, recall, density, coverage, clip-score, clip-cosine, psnr, ssim, "
+            "lpips, bits-per-dim; by default all that pictures and features allow.",
+            show_default=False,
+            rich_help_panel=_AGAINST,
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Pictures: {_CAPTIONS} of seen compositions and as many of held-out ones, or {_SET} of a set.",
+            show_default=False,
+        ),
+    ] = None,
+    reference: Annotated[
+        int | None,
+        typer.Option(
+            help="At most so many pictures of the reference; by default 2000 vignettes or 10000 others.",
+            show_default=False,
+            rich_help_panel=_AGAINST,
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Vignettes: seen, held-out or any.", rich_help_panel=_AGAINST)] = "seen",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="Paint this class alone; by default the classes in turn.", show_default=False, rich_help_panel=_AGAINST
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Pictures at a time.", rich_help_panel=_AGAINST)] = 8,
+    resamples: Annotated[
+        int, typer.Option(help="Bootstrap resamples for the intervals; 0 for none.", rich_help_panel=_AGAINST)
+    ] = 100,
+    lpips: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="LPIPS' weights.", show_default=False, rich_help_panel=_AGAINST),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the first picture and of the world of scenes; 0 is the training world.")
+    ] = 1_000_003,
+    sampler: options.Sampler = "dpmpp-2m",
     steps: options.Steps = 20,
     guidance: options.Guidance = 5.0,
     out: Annotated[
@@ -21,12 +93,57 @@ def evaluate(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Measure a model: do its pictures show what their captions say, also in combinations it never saw?"""
-    from sfumato.evaluate import run
+    """Measure a model: do its pictures show what their captions say, also in combinations it never saw?
+
+    With --against: how near are its pictures to a reference, by FID and its kin, with intervals? A run that was
+    stopped goes on where it was; pictures and features are kept.
+    """
     from sfumato.picture import BadInput
     from sfumato.recipe import ClassifierFree, Recipe
 
-    Recipe(steps=steps, seed=seed, model=model, guidance=(ClassifierFree(guidance),))  # refuse before torch is loaded
-    if count < 1:
+    # refuse before torch is loaded
+    Recipe(steps=steps, seed=seed, model=model, sampler=sampler, guidance=(ClassifierFree(guidance),))
+    if count is not None and count < 1:
         raise BadInput(f"--count is {count}: give a whole number of at least 1")
-    run(model, count=count, seed=seed, steps=steps, guidance=guidance, out=out, json=json)
+    if against is None:
+        alone = {"--pictures": pictures, "--features": features, "--metrics": metrics, "--reference": reference,
+                 "--label": label, "--lpips": lpips}  # fmt: skip
+        for name, value in alone.items():
+            if value is not None:
+                raise BadInput(f"{name} goes with --against: say what to compare with, as --against vignettes")
+        from sfumato.evaluate import run
+
+        run(
+            model,
+            count=_CAPTIONS if count is None else count,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            sampler=sampler,
+            out=out,
+            json=json,
+        )
+        return
+
+    from sfumato.evaluate.against import run as compare
+
+    compare(
+        None if pictures else model,
+        against,
+        folder=pictures,
+        features=features or (),
+        metrics=[name.strip() for name in (metrics or "").split(",") if name.strip()],
+        count=_SET if count is None else count,
+        most=reference,
+        batch=batch,
+        steps=steps,
+        sampler=sampler,
+        guidance=guidance,
+        seed=seed,
+        split=split,
+        label=label,
+        resamples=resamples,
+        lpips=lpips,
+        out=out,
+        json=json,
+    )

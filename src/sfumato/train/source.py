@@ -87,7 +87,7 @@ def _divided(whole: Source, held_back: int, path: Path) -> tuple[Source, Source]
 
 
 def _vignettes(data: r.Vignettes, home: Path, workers: int) -> Source:
-    key = r.digest(data.model_dump(mode="json", exclude={"repeat"}), _world_version())
+    key = r.digest(data.model_dump(mode="json", exclude={"repeat"}), world_version())
     spans = partial(_in_processes, partial(_draw, data.seed, data.first, data.size, data.split), workers)
     shape = {"pictures": ((data.size, data.size, 3), np.uint8)}
     captions = cache.lines(home, "captions", key, lambda: _vignette_captions(data))
@@ -122,7 +122,7 @@ def _draw(seed: int, first: int, size: int, split: Any, span: tuple[int, int]) -
     return span[0], {"pictures": np.stack(rows)}
 
 
-def _world_version() -> str:
+def world_version() -> str:
     """A hash of the code that draws: pictures that were cached with other code are drawn again."""
     files = sorted(Path(str(resources.files("sfumato.data.vignettes"))).rglob("*.py"))
     return r.digest([path.read_text(encoding="utf-8") for path in files])

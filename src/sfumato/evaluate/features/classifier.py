@@ -9,6 +9,7 @@ import torch.nn.functional as nf
 from torch import Tensor
 
 from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
+from sfumato.model.space import Pixel
 from sfumato.nn.classifier import Classifier
 
 CHANNELS = 7
@@ -19,12 +20,13 @@ def load(name: str, where: str | None) -> Extractor:
     picture. logits: those of its classes. spatial: the first 7 channels of that map, as sFID takes Inception's."""
     network = Classifier.load(Path(where or name))
     grey = network.config["channels"] == 1
-    said = f"as they are, {'the mean of the colours' if grey else 'RGB'} in [-1, 1]"
+    said = f"as they are, {'the luma' if grey else 'RGB'} in [-1, 1]"
+    space = Pixel(network.config["channels"])
     last: list[Tensor] = []
     network.norm.register_forward_hook(lambda module, given, answer: last.append(nf.silu(answer)))
 
     def read(pictures: Tensor) -> Rows:
-        pool = network.features(pictures.mean(1, keepdim=True) if grey else pictures, torch.tensor(0.0))
+        pool = network.features(space.encode(pictures), torch.tensor(0.0))
         return {POOL: pool, LOGITS: network.head(pool), SPATIAL: last.pop()[:, :CHANNELS].flatten(1)}
 
     return Extractor(name, said, read, fingerprint(network, said))

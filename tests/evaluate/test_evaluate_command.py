@@ -1,0 +1,96 @@
+"""`sfumato evaluate --against` as a user runs it: its output, its refusals, and going on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sfumato.data import vignettes
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "sfumato", "evaluate", *(str(argument) for argument in arguments)]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_tells_one_report(place: Path, tiny_model: Path):
+    asked = command(
+        tiny_model, "--against", "vignettes", "--count", 24, "--reference", 8, "--batch", 2, "--steps", 1,
+        "--metrics", "fid,recall", "--resamples", 3, "--json", "-o", "out",
+    )  # fmt: skip
+    pictures = place / "out" / "pictures"
+    with open(place / "log", "w") as log:
+        first = subprocess.Popen(asked, stdout=log, stderr=log)
+        until = time.monotonic() + 240
+        while len(list(pictures.glob("*.png"))) < 2:
+            assert first.poll() is None, (place / "log").read_text()
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+    stamps = {path.name: path.stat().st_mtime_ns for path in pictures.glob("*.png")}
+
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert {path.name for path in pictures.glob("*.png")} == {f"{i:06d}.png" for i in range(24)}
+    assert all((pictures / name).stat().st_mtime_ns == stamp for name, stamp in stamps.items())
+    assert [(each["name"], each["features"], each["total"]) for each in report["metrics"]] == [
+        ("fid", "vignettes-features", 24),
+        ("recall", "vignettes-features", 24),
+    ]
+    assert (place / "out" / "report.html").is_file()
+
+
+def test_two_folders_by_their_table(place: Path, capfd: pytest.CaptureFixture):
+    vignettes.export(place / "a", 6, seed=1, size=32, truth=False)
+    vignettes.export(place / "b", 7, seed=2, size=32, truth=False)
+    from sfumato.cli.app import run
+
+    asked = ["--pictures", "a", "--against", "b", "--features", "vignettes-features", "--resamples", "0"]
+    assert run(["evaluate", *asked]) == 0
+    said = capfd.readouterr().out
+    assert "FID ↓" in said
+    assert said.splitlines()[-1] == "out/a-against-b/report.html"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--pictures a", "--pictures goes with --against"),
+        ("--metrics fid", "--metrics goes with --against"),
+        ("--against nowhere --pictures b --features vignettes-features", "There is no folder nowhere"),
+        ("--against vignettes --pictures a", "There is no folder a"),
+        ("--against vignettes --metrics fidd", "did you mean"),
+        ("--against vignettes --features clip:nowhere/at/all", "no folder with a config.json"),
+        ("--against nowhere.npz --features inception:none.pth", "There is no file none.pth"),
+        ("--against vignettes --count 0", "--count is 0"),
+        ("--against vignettes --sampler best", "sampler"),
+        ("--against vignettes --split sen --pictures b", "no split"),
+        ("none --against vignettes", "no model called"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_two(place: Path, capfd: pytest.CaptureFixture, arguments, said):
+    from sfumato.cli.app import run
+
+    vignettes.export(place / "b", 5, seed=2, size=32, truth=False)
+    assert run(["evaluate", *arguments.split()]) == 2
+    heard = capfd.readouterr()
+    assert said in heard.err
+    assert (heard.out, heard.err.count("\n")) == ("", 1)
+    assert not (place / "out").exists()
