@@ -109,7 +109,7 @@ class ClipGuidance(Gradient):
     scale: 0 is off and costs nothing; 1 is CLIP's own log-odds, logit_scale f . g being its logit.
     logit_scale: CLIP's inverse temperature, 100 in OpenAI's.
     interval: it acts where t lies in it. Near t = 1 a trained tower's gradient is noise, which sigma^2/alpha makes
-        large in x0.
+        large in x0: end before it, at 0.9 for the cosine's table.
 
     It needs no text that the network was conditioned on: a caption can steer an unconditional model.
     """

@@ -60,11 +60,12 @@ class ClassifierGuidance:
     `scale` 0 means off, 1 is Bayes' rule, more is sharper. `classifier` is the folder (or built-in name) of a
     classifier of noisy pictures, as `sfumato train fashion-classifier` exports it; "" is classifier/ in the model's own
     folder. `label` None is the recipe's own; another one guides a model that is told nothing, or another class.
+    Near t = 1 a trained network's gradient is noise, which sigma^2/alpha makes large in x0: `interval` ends before.
     """
 
     scale: Real = Field(default=1.0, ge=0, le=1000, description=_ADDED)
     classifier: str = Field(default="", max_length=4096, description=_FOLDER)
-    interval: Pair = Field(default=(0.0, 1.0), description=_INTERVAL)
+    interval: Pair = Field(default=(0.0, 0.9), description=_INTERVAL)
     label: Class | None = Field(default=None, description="a class's name or its index, or nothing for the recipe's")
     kind: Literal["classifier"] = "classifier"
 
@@ -81,13 +82,14 @@ class ClipGuidance:
     `scale` 0 means off, 1 is CLIP's own log-odds. `eye` says what CLIP sees: "noised" x_t itself (a tower trained on
     noise), "x0" the clean picture expected at x_t, "network" the same with the gradient through the network (dearer,
     exact). `clip` is the folder of a CLIPModel with its tokenizer; "" is clip_noised/ or clip/ in the model's own
-    folder. `prompt` "" is the recipe's own. `cutouts` windows of the clean picture are averaged over.
+    folder. `prompt` "" is the recipe's own. `cutouts` windows of the clean picture are averaged over. `interval` ends
+    before t = 1 as a classifier's does: guided there too, mini's CLIP score falls from 63 to 43, not rises to 69.
     """
 
-    scale: Real = Field(default=1.0, ge=0, le=1000, description=_ADDED)
+    scale: Real = Field(default=3.0, ge=0, le=1000, description=_ADDED)
     eye: Annotated[str, one_of(EYES)] = Field(default="noised", description=" or ".join(EYES))
     clip: str = Field(default="", max_length=4096, description=_FOLDER)
-    interval: Pair = Field(default=(0.0, 1.0), description=_INTERVAL)
+    interval: Pair = Field(default=(0.0, 0.9), description=_INTERVAL)
     prompt: str = Field(default="", max_length=20_000, description="text of at most 20,000 characters")
     cutouts: Whole = Field(default=1, ge=1, le=64, description="a whole number from 1 to 64")
     kind: Literal["clip"] = "clip"
