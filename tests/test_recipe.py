@@ -19,6 +19,8 @@ from sfumato.recipe import (
     TIMES,
     Churn,
     ClassifierFree,
+    ClassifierGuidance,
+    ClipGuidance,
     DynamicThreshold,
     Heun,
     Langevin,
@@ -60,6 +62,10 @@ GUIDANCE = st.one_of(
     ),
     st.builds(StaticThreshold, st.floats(0.001, 1000)),
     st.builds(DynamicThreshold, st.floats(0.001, 1), st.floats(0.001, 1000)),
+    st.builds(ClassifierGuidance, st.floats(0, 1000), TEXT, label=st.one_of(st.none(), st.integers(0, 999))),
+    st.builds(
+        ClipGuidance, st.floats(0, 1000), st.sampled_from(["x0", "network"]), prompt=TEXT, cutouts=st.integers(1, 64)
+    ),
 )
 MADE = st.builds(Made, sfumato=TEXT, torch=TEXT, pixels=st.sampled_from(["", "sha256:" + "0a" * 32]), seconds=UNIT)
 CHURN = st.builds(Churn, UNIT, st.just((0.2, 0.8)), UNIT)
