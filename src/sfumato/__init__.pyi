@@ -8,6 +8,7 @@ from . import evaluate as evaluate
 from . import guide as guide
 from . import model as model
 from . import names as names
+from . import nn as nn
 from . import noise as noise
 from . import picture as picture
 from . import predict as predict
@@ -16,6 +17,7 @@ from . import provenance as provenance
 from . import recipe as recipe
 from . import sample as sample
 from . import schedule as schedule
+from . import study as study
 from . import times as times
 from . import train as train
 from ._version import __version__ as __version__
@@ -41,8 +43,8 @@ from .recipe import Langevin as Langevin
 from .recipe import Noise as Noise
 from .recipe import Outside as Outside
 from .recipe import PerturbedAttention as PerturbedAttention
-from .recipe import ProjectedGuidance as ProjectedGuidance
 from .recipe import PredictorCorrector as PredictorCorrector
+from .recipe import ProjectedGuidance as ProjectedGuidance
 from .recipe import Recipe as Recipe
 from .recipe import SDEdit as SDEdit
 from .recipe import StaticThreshold as StaticThreshold

@@ -23,7 +23,7 @@ class Vignettes(Section):
     count: Positive = 20_000
     size: Annotated[int, Field(ge=16, le=1024)] = 64
     split: Literal["seen", "held-out", "any"] = "seen"
-    repeat: dict[str, Positive] = {}
+    repeat: dict[str, Positive] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known_attributes(self) -> Vignettes:
