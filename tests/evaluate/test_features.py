@@ -230,7 +230,8 @@ def test_clip_reads_pictures_and_words(clip: Path, pictures):
 
 
 def test_mini_s_image_encoder_serves_without_words(pictures):
-    extract = features(str(ZOO / "mini" / "image_encoder"))
+    extract = features("mini/image_encoder")
+    assert extract.name == "mini/image_encoder"
     assert tuple(extract(pictures)["pool"].shape) == (3, 128)
     assert extract.words is None
     assert extract.preprocessing.endswith("[-1, 1]")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sfumato.evaluate.metrics import coverage, density, precision, recall
 from sfumato.evaluate.metrics import resample as r
-from sfumato.evaluate.metrics.manifold import radii
+from sfumato.evaluate.metrics.manifold import coverage_of_equals, radii
 
 
 def line(*at) -> np.ndarray:
@@ -61,6 +61,9 @@ def test_equal_distributions_have_density_one_and_coverage_one_minus_two_to_the_
     x, y = rng.standard_normal((1500, 6)), rng.standard_normal((1500, 6))
     assert density(x, y)[0] == pytest.approx(1, abs=0.06)
     assert coverage(x, y, k=3)[0] == pytest.approx(1 - 2**-3, abs=0.03)
+    assert coverage_of_equals(10**6, 10**6, k=3) == pytest.approx(1 - 2**-3, abs=1e-5)
+    few = [coverage(rng.standard_normal((9, 2)), rng.standard_normal((30, 2)), k=2)[0] for _ in range(400)]
+    assert np.mean(few) == pytest.approx(coverage_of_equals(9, 30, k=2), abs=4 * np.std(few) / 20)
 
 
 @pytest.mark.parametrize("measure", [precision, recall, density, coverage])

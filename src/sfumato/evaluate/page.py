@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from sfumato.evaluate.features.extractor import POOL
+from sfumato.evaluate.metrics.manifold import coverage_of_equals
 from sfumato.evaluate.statistics import Figure
 from sfumato.picture.files import encode_png
 
@@ -93,6 +94,9 @@ def table(comparison: Comparison) -> Table:
 def intervals(comparison: Comparison) -> str:
     """What the intervals say and what a reader should know of these numbers."""
     told = "Intervals: how much other pictures of the same number, against the same reference, would change the number."
+    if any(each.name == "coverage" for each in comparison.found):
+        most = coverage_of_equals(len(comparison.made), len(comparison.true))
+        told += f" At these counts equal distributions have a coverage of {most:.2f}."
     for extract, rank in ((e.name, e.widths(comparison.made.size)[POOL]) for e in comparison.extractors):
         if len(comparison.made) <= rank:
             told += (

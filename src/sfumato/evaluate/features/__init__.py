@@ -14,6 +14,7 @@ from pathlib import Path
 from sfumato.evaluate.features.extractor import Extractor
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of, printable
+from sfumato.zoo import ZOO
 
 __all__ = ["FEATURES", "Extractor", "features"]
 
@@ -39,14 +40,17 @@ def features(given: str) -> Extractor:
     """The extractor that `given` names: one of FEATURES, NAME:WEIGHTS with a file, folder or Hub id, or a FOLDER.
 
     A folder's config.json says what it holds: a judge or a classifier that `sfumato train` exported, or a CLIP or
-    DINOv2 in transformers' format. Raises BadInput for anything else, and for weights that are not there.
+    DINOv2 in transformers' format; "fashion/features" is a built-in one. Raises BadInput for anything else, and for
+    weights that are not there.
     """
     name, colon, where = given.partition(":")
     if name in FEATURES:
         if colon and not where:
             raise BadInput(f"--features {printable(given)} names no weights after the colon: give a file or a folder.")
         return _loader(FEATURES[name])(name, where or None)
-    folder = Path(given).expanduser()
+    built_in, folder = ZOO / given, Path(given).expanduser()
+    if (built_in / "config.json").is_file():
+        return _loader(FOLDERS[_kind(built_in)])(given, str(built_in))
     if not folder.is_dir():
         raise BadInput(
             f"There are no features called {name_of(given)}: choose one of {', '.join(FEATURES)}, or give a folder "

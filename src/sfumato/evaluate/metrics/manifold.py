@@ -6,6 +6,7 @@ neighbour of its own). Distances are Euclidean, in float64, and a row on the rim
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -75,13 +76,23 @@ def density(made: np.ndarray, true: np.ndarray, k: int = 5, weights: np.ndarray 
 def coverage(made: np.ndarray, true: np.ndarray, k: int = 5, weights: np.ndarray | None = None) -> np.ndarray:
     """The share of the true balls that hold a made row (Naeem et al. 2020, eq. 4), (B,).
 
-    1 - 2^-k is expected of large equal distributions of equal size.
+    `coverage_of_equals` is expected of equal distributions: compare it at equal counts alone.
     """
     w = (_weights(weights, made) > 0).astype(np.float32)
     held = np.zeros((len(w), len(true)), bool)
     for part, ball in inside(made, true, radii(true, k)):
         held |= w[:, part] @ ball.astype(np.float32) > 0
     return held.mean(1)
+
+
+def coverage_of_equals(made: int, true: int, k: int = 5) -> float:
+    """The coverage that is expected of `made` and `true` rows of one distribution (Naeem et al. 2020, lemma 2):
+
+        1 - prod_(i = 1..k) (true - i)/(made + true - i)
+
+    since a ball is empty where the k nearest of all other rows are true ones. 1 - 2^-k for many of equal number.
+    """
+    return 1 - math.prod((true - i) / (made + true - i) for i in range(1, min(k, true - 1) + 1))
 
 
 def _weights(weights: np.ndarray | None, made: np.ndarray) -> np.ndarray:
