@@ -18,6 +18,8 @@ STUDIES = {
     "schedules": "linear against cosine and others: how much of the picture is left, and which steps are wasted",
     "progressive": "what a model believes the picture to be, from the first step to the last",
     "interpolate": "from one picture to another through the noise of a chosen time",
+    "guidance-table": "guidance trades diversity for fidelity: FID, sFID, IS, precision and recall by strength",
+    "trilemma": "seconds against FID against recall, for every sampler and number of steps",
 }
 
 

@@ -10,8 +10,10 @@ import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 WIDTH = 10.0  # inches
 INK, SOFT, RULE, PAPER = "#23272e", "#717883", "#e4e5e8", "#ffffff"
@@ -112,6 +114,13 @@ def strips(
         x = (left + (j + 0.5) * side) / WIDTH
         figure.text(x, (height - top + 0.09) / height, words, ha="center", va="bottom", color=SOFT)
     return figure
+
+
+def plain(axis: Axis) -> None:
+    """Numbers as 0.5, 1, 20 on a logarithmic axis, few of them."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def label_lines(axes: Axes, labels: Sequence[tuple[float, str, str]], least: float = 0.055) -> None:
