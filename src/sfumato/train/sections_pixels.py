@@ -119,11 +119,14 @@ class ScoreObjective(FreeObjective):
 
 
 class Annealed(Section):
-    """A sample grid by annealed Langevin dynamics over the table's levels, as `sfumato.sample.Langevin` has it."""
+    """A sample grid by annealed Langevin dynamics over the table's levels, as `sfumato.sample.Langevin` has it.
+
+    Steps must be long enough to follow the levels: forty that fall by a fifth each need a `size` near 1.
+    """
 
     each: Positive = 3
     repeats: Positive = 4
-    size: Annotated[float, Field(gt=0, lt=4)] = 0.2
+    size: Annotated[float, Field(gt=0, lt=4)] = 1.0
     guidance: Annotated[float, Field(ge=0)] = 1.0
     seed: Count = 0
 
