@@ -26,7 +26,7 @@ SMOKE = LinearSegmentedColormap.from_list("smoke", ["#ffffff", "#dfe5ea", "#a9b9
 EMBER = LinearSegmentedColormap.from_list("ember", ["#f4f1ec", "#f0c98b", "#d9773f", "#a23a36", "#4a1c33"])
 ROLL = LinearSegmentedColormap.from_list("roll", ["#27466b", "#3f7f93", "#7fae7a", "#d9b044", "#cf6a3c", "#8e2f45"])
 
-_HOUSE: dict[Any, Any] = {
+HOUSE: dict[Any, Any] = {
     "figure.dpi": 100,
     "savefig.dpi": 160,
     "figure.facecolor": PAPER,
@@ -62,7 +62,7 @@ _HOUSE: dict[Any, Any] = {
 @contextmanager
 def house() -> Iterator[None]:
     """The style, for figures made and saved inside."""
-    with mpl.rc_context(_HOUSE):
+    with mpl.rc_context(HOUSE):
         yield
 
 
