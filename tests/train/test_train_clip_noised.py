@@ -75,6 +75,7 @@ def test_captions_keep_their_place_and_the_clean_clip_is_whole_again(runs):
     image = CLIPVisionModelWithProjection.from_pretrained(runs / "clip" / "export" / "image_encoder")
     ids, pixels = torch.tensor([[1, 5, 9, 3]]), torch.rand(1, 3, 16, 16)
     for name in ("clip", "clip_noised"):
+        assert str(runs) not in (export / name / "config.json").read_text()
         whole = CLIPModel.from_pretrained(export / name, dtype=torch.float32)
         expected = text(ids).last_hidden_state
         torch.testing.assert_close(whole.text_model(ids).last_hidden_state, expected, rtol=0.02, atol=0.02)

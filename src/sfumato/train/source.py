@@ -95,7 +95,7 @@ def _vignettes(data: r.Vignettes, home: Path, workers: int) -> Source:
     return Source(pictures, captions, key)
 
 
-def order(data: r.Vignettes | r.Folder, count: int) -> np.ndarray:
+def order(data: object, count: int) -> np.ndarray:
     """Indices of the `count` pictures; those that have attributes of `data.repeat` as often as the largest says."""
     if not (isinstance(data, r.Vignettes) and data.repeat):
         return np.arange(count)

@@ -177,6 +177,7 @@ class NoisedClipTask(Task):
         scales = {"clip": self.network.clean_scale, "clip_noised": self.network.clip.logit_scale}
         for name, network in {"clip": whole, "clip_noised": ours}.items():
             network.logit_scale.data = scales[name].detach().clamp(max=COLDEST).to(network.logit_scale.device)
+            network.config.text_config.name_or_path = network.config.vision_config.name_or_path = ""  # nobody's paths
             network.to(dtype).save_pretrained(export / name, max_shard_size=SHARD)
             save_tokenizer(self.tokenizer, export / name)
         return self._recall()
