@@ -33,8 +33,8 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def drawn() -> torch.Tensor:
-    """64 vignettes in [-1, 1]."""
-    rows = [vignettes.draw(vignettes.scene(8, i), 64, truth=False).image for i in range(64)]
+    """48 vignettes in [-1, 1]."""
+    rows = [vignettes.draw(vignettes.scene(8, i), 64, truth=False).image for i in range(48)]
     return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -115,7 +115,7 @@ def test_the_built_in_features_know_better_from_worse(drawn):
         return x
 
     noise = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0))
-    subjects = [vignettes.scene(8, i)["subject"] for i in range(64)]
+    subjects = [vignettes.scene(8, i)["subject"] for i in range(48)]
     order = sorted(set(subjects), key=subjects.count)
 
     def without(count: int) -> torch.Tensor:
@@ -226,8 +226,18 @@ def test_features_of_a_reference_are_kept(folder: Path, home: Path, monkeypatch:
     assert list((home / "home" / "cache" / "features").glob("*/moments-pool.npz"))
 
 
+def test_other_pictures_or_other_features_are_computed_anew(folder: Path, drawn, home: Path):
+    first, second = (against.pictures(str(folder), size, 100) for size in (None, (16, 16)))
+    extract = features("vignettes-features")
+    rows = [cached.features_of(extract, each, home / "kept", 8)["pool"] for each in (first, second)]
+    assert not np.allclose(*rows)
+    other = features("mini/image_encoder")
+    assert len({cached.key_of(e, each) for e in (extract, other) for each in (first, second)}) == 4
+    assert cached.features_of(other, first, home / "kept", 8)["pool"].shape == (24, 128)
+
+
 def test_intervals_hold_the_figure_and_stay_where_the_measure_can_be(folder: Path, drawn, home: Path):
-    other = save(to_images(nf.avg_pool2d(drawn[40:60], 2)), home / "other")
+    other = save(to_images(nf.avg_pool2d(drawn[28:48], 2)), home / "other")
     report = run(other, folder, out=home / "out", resamples=20)
     assert len(report["metrics"]) == 8, "no pairs: the folders have other numbers of pictures"
     for each in report["metrics"]:

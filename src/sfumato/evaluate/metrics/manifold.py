@@ -29,7 +29,7 @@ def radii(x: np.ndarray, k: int) -> np.ndarray:
     found = np.empty(len(x))
     k = min(k, len(x) - 1)
     for part, square in squares(x, x):
-        square[np.arange(len(square)), np.arange(part.start, part.stop)] = -1.0
+        square[np.arange(len(square)), np.arange(part.start, part.stop)] = 0.0
         found[part] = np.partition(square, k, axis=1)[:, k]
     return found
 
