@@ -22,6 +22,12 @@ def test_runs_from_end_to_end_and_again_without_work(tmp_path, tiny_model, name,
     assert (tmp_path / "table.csv").read_bytes() == table
 
 
+@pytest.mark.parametrize("name", TINY)
+def test_models_of_classes_are_looked_at_too(tmp_path, pixel_model, name):
+    page = runner.run(name, model=str(pixel_model(channels=1)), out=tmp_path, settings=TINY[name], progress=False)
+    assert "boat" in page.read_text() or "Tree" in page.read_text()
+
+
 def test_a_distance_knows_which_band_it_lies_in():
     y, x = np.mgrid[:32, :32]
     picture = np.stack([128 + 50 * np.sin(2 * np.pi * x / 32) + 20 * np.cos(np.pi * y)] * 3, -1)

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
 from sfumato.condition import Condition, Text
 from sfumato.data import vignettes
 from sfumato.denoise import Bound, bind
+from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
+from sfumato.recipe import Recipe
 from sfumato.recipe.checks import Listed, Real, Whole, element
 from sfumato.sample import DDIM, Denoise, trajectory
 from sfumato.schedule import noised
@@ -95,8 +98,7 @@ def between(
     condition = pipe.stages[0].encode(recipes)
     guide = guided(pipe, recipes)
     space, schedule = pipe.stages[0].space, pipe.stages[0].denoiser.schedule
-    size = (recipes[0].width, recipes[0].height)
-    sources = np.stack([_source(number, size) for number in (first, second)])
+    sources = _sources(pipe, recipes, (first, second))
     x0 = space.encode(torch.from_numpy(sources).permute(0, 3, 1, 2).float() / 127.5 - 1)
 
     kind, mix = WAYS[way]
@@ -120,12 +122,13 @@ def between(
     }  # fmt: skip
 
 
-def _source(number: int, size: tuple[Any, Any]) -> np.ndarray:
-    """Scene `number`, drawn at the size that the model paints."""
-    from PIL import Image
-
-    picture = vignettes.draw(vignettes.scene(WORLD, number), max(size), truth=False).image
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+def _sources(pipe: Pipe, recipes: Sequence[Recipe], numbers: Sequence[int]) -> np.ndarray:
+    """Scenes of the built-in world at the size that the model paints; for a model of classes, pictures of its own."""
+    if not pipe.stages[0].vocabulary.text:
+        own = [replace(recipe, seed=number) for recipe, number in zip(recipes, numbers, strict=True)]
+        return np.stack([np.asarray(image) for image in pipe.run(own).images])
+    drawn = (vignettes.draw(vignettes.scene(WORLD, number), max(pipe.size), truth=False).image for number in numbers)
+    return np.stack([np.asarray(Image.fromarray(picture).resize(pipe.size)) for picture in drawn])
 
 
 def _at(kind: str, x0: Tensor, times: Tensor, denoise: Denoise, tick: Tick) -> Tensor:

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from hashlib import blake2b
 from inspect import getsource
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sfumato import __version__
+from sfumato.picture import BadInput
 from sfumato.picture.files import write_atomically
 from sfumato.study.study import Cell, Result
 
@@ -47,13 +48,50 @@ class Keep:
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return None
 
-    def put(self, cell: Cell, result: Result) -> Result:
-        """Keeps `result`; returns it as it will be read again."""
-        arrays = {name: np.asarray(value) for name, value in result.items()}
+    def put(self, cell: Cell, result: Result) -> None:
+        """Keeps `result`."""
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in result.items()}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         write_atomically(self.path(cell), buffer.getvalue())
-        return arrays
+
+
+class Results(Mapping[str, Result]):
+    """Results of cells by name, read from where they are kept whenever they are asked for: few fit into memory at once.
+
+    `seconds`: how long the cells took, whenever that was.
+    """
+
+    def __init__(self, keep: Keep) -> None:
+        self.keep = keep
+        self.cells: dict[str, Cell] = {}
+        self.seconds = 0.0
+
+    def has(self, cell: Cell) -> bool:
+        """Whether the result of `cell` is kept; it is among these then."""
+        found = self.keep.get(cell)
+        if found is not None:
+            self.cells[cell.name] = cell
+            self.seconds += float(found["seconds"])
+        return found is not None
+
+    def add(self, cell: Cell, result: Result) -> None:
+        """Keeps a fresh result."""
+        self.keep.put(cell, result)
+        self.cells[cell.name] = cell
+        self.seconds += float(result["seconds"])
+
+    def __getitem__(self, name: str) -> Result:
+        found = self.keep.get(self.cells[name])
+        if found is None:
+            raise BadInput(f"{self.keep.folder} has lost the result of {name!r} meanwhile: run the study again.")
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.cells)
+
+    def __len__(self) -> int:
+        return len(self.cells)
 
 
 def _plain(value: Any) -> Mapping[str, Any] | list[Any]:

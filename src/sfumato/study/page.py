@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.picture.files import write_atomically
+from sfumato.study.keep import Results
 from sfumato.study.study import Report, Study
 
 PAGE = """<!doctype html>
@@ -49,12 +50,10 @@ PAGE = """<!doctype html>
 """
 
 
-def write(
-    folder: Path, name: str, study: Study, report: Report, asked: Mapping[str, Any], seconds: float, cells: int
-) -> Path:
+def write(folder: Path, study: Study, report: Report, command: str, asked: Mapping[str, Any], results: Results) -> Path:
     """Writes every figure, table.csv and index.html into `folder`; returns the page's path.
 
-    asked: what the study was run with. seconds: what its `cells` took, whenever that was.
+    command: what makes the page again. asked: the model and the settings that it was run with.
     """
     figures = []
     for drawing in report.figures:
@@ -73,11 +72,11 @@ def write(
         found=f"<h2>What this run found</h2><ul>{_items(report.found)}</ul>" if report.found else "",
         figures="\n".join(figures),
         table=_table(report.rows),
-        command=escape(_command(name, asked)),
+        command=escape(command),
         settings=_table([{"setting": key, "value": _shown(value)} for key, value in asked.items()]),
         made=escape(
             f"sfumato {version('sfumato')}, torch {version('torch')}, Python {platform.python_version()}; "
-            f"{cells} cells, {_duration(seconds)}."
+            f"{len(results)} cells, {_duration(results.seconds)}."
         ),
     )
     write_atomically(folder / "index.html", text.encode())
@@ -86,11 +85,6 @@ def write(
 
 def _items(sentences: Sequence[str]) -> str:
     return "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-
-
-def _command(name: str, asked: Mapping[str, Any]) -> str:
-    model = "" if asked["model"] == "none" else f" --model {asked['model']}"
-    return f"sfumato study {name}{model}{' --quick' if asked['quick'] else ''}"
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

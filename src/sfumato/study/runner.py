@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,14 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from sfumato.picture import BadInput
 from sfumato.recipe.checks import nearest
 from sfumato.study import STUDIES, page
-from sfumato.study.keep import Keep
-from sfumato.study.study import Cell, Model, Result, Study, Tick
+from sfumato.study.keep import Keep, Results
+from sfumato.study.study import Cell, Model, Study, Tick
 from sfumato.study.style import house
 
 
@@ -37,11 +37,12 @@ def run(
     cells = study.cells(chosen, _model(name, study, model))
     folder = Path(out) if out is not None else Path("studies") / name
     results = work(name, cells, folder, progress)
+    command = ["sfumato study", name, *(["--model", model] if model else []), *(["--quick"] if quick else [])]
+    command += [f"--set {shlex.quote(setting)}" for setting in settings]
     with house():
         report = study.draw(chosen, results)
-        asked = {"model": model or study.model or "none", "quick": quick, **vars(chosen)}
-        seconds = sum(float(result["seconds"]) for result in results.values())
-        return page.write(folder, name, study, report, asked, seconds, len(cells))
+        asked = {"model": model or study.model or "none", **vars(chosen)}
+        return page.write(folder, study, report, " ".join(command), asked, results)
 
 
 def find(name: str) -> Study:
@@ -77,25 +78,20 @@ def _model(name: str, study: Study, model: str | None) -> Model | None:
     return None if wanted is None else study.takes(wanted)
 
 
-def work(name: str, cells: Sequence[Cell], folder: Path, progress: bool = True) -> dict[str, Result]:
-    """The results of all cells by name: kept ones read, others done and kept at once."""
-    keep = Keep(folder / "cells", name)
-    results: dict[str, Result] = {}
-    fresh = 0
+def work(name: str, cells: Sequence[Cell], folder: Path, progress: bool = True) -> Results:
+    """The results of all cells by name: kept ones are left, others done and kept at once."""
+    results = Results(Keep(folder / "cells", name))
     with _bars(name, len(cells), progress) as (begin, tick, advance):
         try:
             for cell in cells:
-                kept = keep.get(cell)
-                if kept is None:
+                if not results.has(cell):
                     begin(cell.name)
                     began = time.perf_counter()
                     found = cell.work(tick, *(results[need] for need in cell.needs), **cell.given)
-                    kept = keep.put(cell, {**found, "seconds": np.float64(time.perf_counter() - began)})
-                    fresh += 1
-                results[cell.name] = kept
+                    results.add(cell, {**found, "seconds": time.perf_counter() - began})
                 advance()
         except KeyboardInterrupt:
-            done = f"{len(results)} of {len(cells)} cells are kept in {keep.folder}"
+            done = f"{len(results)} of {len(cells)} cells are kept in {results.keep.folder}"
             print(f"sfumato: {done}; the same command goes on from there", file=sys.stderr)
             raise
     return results
