@@ -1,10 +1,11 @@
 """How well a class-conditional model draws the classes it is told: read by a classifier that shares nothing with it.
 
-Pictures of every class, as many of each, are drawn at several guidance scales and read by a clean classifier: how many
-it takes for their class, and on its features FID, precision and recall against true pictures that neither was trained
-on. The first line is true pictures against other true ones: the ceiling.
+Pictures of every class, as many of each, are drawn with classifier-free guidance, and without their class but guided by
+a noisy classifier, at several scales. A clean classifier reads them: how many it takes for their class, and on its
+features FID, precision and recall against true pictures that nothing was trained on. The first line is true pictures
+against other true ones: the ceiling.
 
-    python benchmarks/classes.py DATA.npz [--model fashion] [--judge FOLDER] [--count 1000] [--scales 1 2 4] [--json]
+    python benchmarks/classes.py DATA.npz [--model fashion] [--count 500] [--free 1 2] [--classifier 0 1 3 10] [--json]
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from sfumato.edit.start import NoiseStart
 from sfumato.evaluate.metrics import Moments, frechet, inception_score, precision, recall
 from sfumato.evaluate.statistics import Figure, share
 from sfumato.guide import ClassifierFree, Guided
+from sfumato.guide.classifier import ClassifierGuidance
 from sfumato.nn.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
@@ -34,13 +36,13 @@ from sfumato.zoo import ZOO
 
 
 @torch.no_grad()
-def drawn(model: Any, ids: Tensor, scale: float, steps: int, seed: int, batch: int = 100) -> Tensor:
-    """Pictures of the classes `ids`, (N, C, H, W) in [-1, 1] as 8 bits hold them."""
+def drawn(model: Any, told: Tensor, guidance: Any, steps: int, seed: int, batch: int = 100) -> Tensor:
+    """A picture of each class in `told`, (N, C, H, W) in [-1, 1] as 8 bits hold them."""
     stage, size, rows = model.stages[0], model.size, []
-    denoiser = Guided(stage.denoiser, [ClassifierFree(scale)])
+    denoiser = Guided(stage.denoiser, [guidance])
     times = trailing(steps, denoiser.schedule)
-    for start in range(0, len(ids), batch):
-        some = ids[start : start + batch]
+    for start in range(0, len(told), batch):
+        some = told[start : start + batch]
         noise = KeyedNoise([seed + start + i for i in range(len(some))])
         denoise = bind(denoiser, Condition((Label(some, stage.vocabulary.none),)))
         like = torch.zeros(len(some), stage.space.channels, size[1], size[0])
@@ -96,10 +98,17 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     features, logits = read(judge, pictures)
     true = features[options.count :]
     rows = {"true pictures": figures((features[: options.count], logits[: options.count]), ids[: options.count], true)}
-    told = torch.arange(options.count) % judge.classes
-    for scale in options.scales:
-        made = drawn(model, told, scale, options.steps, options.seed)
-        rows[f"guidance {scale:g}"] = figures(read(judge, made), told.numpy(), true)
+    each, none = options.count // judge.classes, model.stages[0].vocabulary.none
+    told = torch.arange(judge.classes).repeat_interleave(each)
+    for scale in options.free:
+        made = drawn(model, told, ClassifierFree(scale), options.steps, options.seed)
+        rows[f"classifier-free, scale {scale:g}"] = figures(read(judge, made), told.numpy(), true)
+    noisy = Classifier.load(options.noisy) if options.classifier else None
+    for scale in options.classifier:
+        towards = [ClassifierGuidance(noisy, scale, label=k) for k in range(judge.classes)]
+        unknown = torch.full((each,), none)
+        parts = [drawn(model, unknown, g, options.steps, options.seed + k * each) for k, g in enumerate(towards)]
+        rows[f"classifier, scale {scale:g}"] = figures(read(judge, torch.cat(parts)), told.numpy(), true)
     return rows
 
 
@@ -109,8 +118,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arrays", nargs=2, default=("test_x", "test_y"), metavar=("X", "Y"))
     parser.add_argument("--model", default="fashion")
     parser.add_argument("--judge", type=Path, default=ZOO / "fashion" / "features")
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 2.0, 4.0])
+    parser.add_argument("--noisy", type=Path, default=ZOO / "fashion" / "classifier")
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--free", type=float, nargs="*", default=[1.0, 2.0])
+    parser.add_argument("--classifier", type=float, nargs="*", default=[0.0, 1.0, 3.0, 10.0])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--seed", type=int, default=3_000_017)
     parser.add_argument("--json", action="store_true")

@@ -198,9 +198,9 @@ def test_a_classifier_of_noisy_pictures_is_less_sure_in_more_noise(tmp_path: Pat
         x = noised(classifier.schedule, clean.expand(200, -1, -1, -1), t, noise)
         sure.append(float(classifier.logits(x, torch.full((200,), t)).softmax(1)[:, 0].mean()))
     assert sure[0] > sure[1] > sure[2] + 0.05
-    x = clean.clone().requires_grad_()
-    (g,) = torch.autograd.grad(classifier.logits(x, torch.tensor([0.4])).log_softmax(1)[0, 1], x)
-    assert float(g[..., 4:].mean()) > 0 > float(g[..., :4].mean())  # to be of the right: more light there
+    x.requires_grad_()  # at t = 0.9
+    (g,) = torch.autograd.grad(classifier.logits(x, torch.full((200,), 0.9)).log_softmax(1)[:, 1].sum(), x)
+    assert float((g[..., 4:] - g[..., :4]).mean()) > 0  # to be of the right: more light there
 
 
 def test_a_clean_classifier_gives_features_and_refuses_to_guide(tmp_path: Path, data: dict):
@@ -227,6 +227,19 @@ def test_a_classifier_means_the_same_under_every_schedule():
     same = there.logits(x / alpha.float()[:, None, None, None], there.schedule.time(sigma / alpha))
     torch.testing.assert_close(here.logits(x, t), same, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(here.logits(x, t), here.logits(x, t.flip(0)))
+
+
+def test_what_a_classifier_adds_to_the_picture_stays_finite_in_noise():
+    """sigma^2/alpha grad log p(y | x_t), what guidance adds to x0, where alpha goes to 0."""
+    torch.manual_seed(0)
+    classifier = Classifier("ab", widths=(8,), blocks=(1,), noise={"kind": "squaredcos_cap_v2"})
+    x, largest = torch.randn(1, 1, 8, 8, requires_grad=True), []
+    for t in (0.9, 0.99, 0.999, 1.0):
+        alpha, sigma = classifier.schedule(t)
+        (g,) = torch.autograd.grad(classifier.logits(x, t).log_softmax(1)[0, 0], x)
+        largest.append(float(sigma**2 / alpha * g.abs().max()))
+    assert float(classifier.schedule(1.0)[0]) < 1e-4
+    assert 0 < max(largest) < 4 * largest[0]
 
 
 def test_unreadable_classifiers_are_named(tmp_path: Path):

@@ -22,6 +22,7 @@ from sfumato.schedule import Schedule
 from sfumato.schedule.named import named
 
 EMBEDDING = 64
+FAINT = 0.1  # of alpha/sqrt(alpha^2 + sigma^2), below which a picture says less and less of its class
 LARGEST = 10.0  # of |log(alpha/sigma)|, beyond which a picture counts as clean, or as noise
 
 
@@ -51,6 +52,10 @@ class Classifier(nn.Module):
     `noise` names the schedule and its options, {"kind": "ve", "sigma_max": 20.0}; None is a classifier of clean
     pictures, whose t is not read. A picture is divided by sqrt(alpha^2 + sigma^2) and the network is told
     log(alpha/sigma), at most 10. H and W are even.
+
+    Noise says nothing of a class, so grad log p(y | x_t) is O(alpha) where alpha goes to 0; what guidance adds to x0 is
+    sigma^2/alpha times that gradient. A trained network's does not vanish by itself: where alpha is below a tenth of
+    sqrt(alpha^2 + sigma^2) the logits are multiplied by ten times their ratio.
     """
 
     def __init__(
@@ -111,7 +116,11 @@ class Classifier(nn.Module):
 
     def logits(self, x: Tensor, t: Tensor | float = 0.0) -> Tensor:
         """(B, classes), differentiable in x."""
-        return self.head(self.features(x, t))
+        logits = self.head(self.features(x, t))
+        if self.noise is None:
+            return logits
+        alpha, sigma = self.noise(t)
+        return logits * expand((alpha / torch.hypot(alpha, sigma) / FAINT).clamp(max=1), logits)
 
     def forward(self, x: Tensor, t: Tensor | float = 0.0) -> Tensor:
         return self.logits(x, t)
