@@ -59,7 +59,7 @@ def test_runs_from_end_to_end_and_again_without_work(tmp_path, model, true, name
     assert len(rows) == {"guidance-table": 1 + 4 + 4, "trilemma": 1 + 4}[name]
     assert all(float(row["FID"]) >= 0 and float(row["FID low"]) <= float(row["FID"]) for row in rows)
     assert {row["pictures"] for row in rows[1:]} == {"20"}
-    assert "24 pictures of" in page.read_text()
+    assert f"by the features of {model}" in page.read_text()
     monkeypatch.setattr(made, "painted", None)
     runner.run(name, model=str(model), out=tmp_path, settings=settings, progress=False)
 

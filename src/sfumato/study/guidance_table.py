@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from sfumato.evaluate.measures import MEASURES
 from sfumato.recipe.checks import Listed, Real, Whole, element
 from sfumato.study.made import (
     Way,
+    apart,
     ceiling,
     figures_of,
+    headings,
     parts,
     reference,
     spread,
@@ -128,12 +131,12 @@ def _said(s: Settings, rows: Mapping[str, Result]) -> list[str]:
     for known in ("unconditional", "conditional"):
         plain, strong = rows[f"{known}, plain"], rows[f"{known}, classifier {s.scales[-1]:g}"]
         changes = ", ".join(
-            f"{name} from {value(plain, name):.2f} to {value(strong, name):.2f}"
+            f"{MEASURES[name].title} from {value(plain, name):.2f} to {value(strong, name):.2f}"
             for name in ("fid", "is", "precision", "recall")
-            if name in plain
-            and abs(value(plain, name) - value(strong, name)) > spread(plain, name) + spread(strong, name)
+            if name in plain and apart(plain, strong, name)
         )
-        said.append(f"{known.capitalize()}: guidance of scale {s.scales[-1]:g} moves {changes or 'nothing surely'}.")
+        moved = changes or "no figure for sure"
+        said.append(f"{known.capitalize()}: guidance of scale {s.scales[-1]:g} moves {moved}.")
     return said
 
 
@@ -180,6 +183,9 @@ def _free(s: Settings, rows: Mapping[str, Result]) -> Any:
             x, y = ([value(found, name) for found in line] for name in ("is", "fid"))
             curve.plot(x, y, "o-", color=colour, ms=3.5, lw=1.6, label=f"{n} steps")
             curve.scatter(x[:1], y[:1], facecolor="white", edgecolor=colour, s=30, zorder=4, lw=1.4)
+            for i in {0, int(np.argmin(y)), len(y) - 1} if n == s.counts[-1] else ():
+                curve.annotate(f"w = {s.ws[i]:g}", (x[i], y[i]), xytext=(5, 6), textcoords="offset points",
+                               color=colour, fontsize=8)  # fmt: skip
         _trade(trade, line, colour, f"{n} steps")
     last = s.counts[-1]
     for name, style in (("precision", "-"), ("recall", "--")):
@@ -198,8 +204,12 @@ def _free(s: Settings, rows: Mapping[str, Result]) -> Any:
 def _pictures(s: Settings, results: Mapping[str, Result], classes: bool) -> Any:
     last, ws = s.counts[-1], (s.ws[0], s.ws[len(s.ws) // 2], s.ws[-1])
     names = [*(adm(s) if classes else {}), *dict.fromkeys(f"w = {w:g}, {last} steps" for w in ws)]
-    shown = [results[f"{name}, 0"]["pictures"][:10] for name in names]
-    return strips(np.stack(shown), names, [""] * len(shown[0]), left=2.1, smooth=False)
+    return strips(
+        np.stack([results[f"{name}, 0"]["pictures"][:10] for name in names]),
+        names,
+        headings(results[f"{names[-1]}, 0"]),
+        left=2.1,
+    )
 
 
 STUDY = Study(
@@ -210,14 +220,15 @@ STUDY = Study(
     "praise that; recall counts what is lost; FID, which wants the whole distribution, falls at first and then rises. "
     "Distances are taken on the features named below: they compare rows of this table, not with papers' numbers.",
     see=(
-        "Fidelity (precision, Inception Score) rises with the strength of guidance, diversity (recall) falls.",
-        "FID has its minimum at a small strength, and rises beyond it: the same U-shape for both kinds of guidance.",
-        "A classifier makes an unconditional model nearly as sure of its classes as a conditional one.",
-        "Fewer steps cost FID at every strength, and move the minimum little.",
+        "The Inception Score rises with the strength of guidance and recall falls: pictures get surer and more alike.",
+        "FID of classifier-free guidance has its minimum at a small w, and rises beyond it.",
+        "A classifier makes an unconditional model surer of its classes, though less than telling it does; pushed hard "
+        "it leaves marks that no true picture has.",
+        "Fewer steps cost FID, most where guidance is weak.",
     ),
     full=Settings(),
     quick=Settings(
-        count=150, true=1000, scales=(1.0, 10.0), steps=10, ws=(0.0, 1.0, 2.0, 4.0), counts=(4, 8, 16), resamples=50
+        count=150, true=1000, scales=(1.0, 10.0), steps=20, ws=(0.0, 1.0, 2.0, 4.0), counts=(4, 8, 16), resamples=50
     ),
     cells=cells,
     draw=draw,

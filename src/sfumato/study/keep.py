@@ -34,10 +34,11 @@ class Keep:
 
     def path(self, cell: Cell) -> Path:
         """Where the result of `cell` stands; the cells that it needs must have been asked for before."""
-        parents = [self.keys[name] for name in cell.needs]
-        work = f"{cell.work.__module__}.{cell.work.__qualname__}"
-        whole = [__version__, self.study, cell.name, work, getsource(cell.work), cell.given, parents]
-        self.keys[cell.name] = blake2b(json.dumps(whole, default=_plain).encode(), digest_size=8).hexdigest()
+        if cell.name not in self.keys:
+            work = f"{cell.work.__module__}.{cell.work.__qualname__}"
+            parents = [self.keys[name] for name in cell.needs]
+            whole = [__version__, self.study, cell.name, work, getsource(cell.work), cell.given, parents]
+            self.keys[cell.name] = blake2b(json.dumps(whole, default=_plain).encode(), digest_size=8).hexdigest()
         return self.folder / f"{re.sub(r'[^a-z0-9.]+', '-', cell.name.lower())}-{self.keys[cell.name]}.npz"
 
     def get(self, cell: Cell) -> Result | None:

@@ -30,7 +30,7 @@ from sfumato.picture import BadInput
 from sfumato.sample import sampler as sampler_named
 from sfumato.sample import trajectory
 from sfumato.schedule import Schedule
-from sfumato.study.pictures import WORLD, asked, decoded, subject
+from sfumato.study.pictures import WORLD, asked, decoded, named, subject
 from sfumato.study.study import Cell, Model, Result, Tick, stamp
 from sfumato.times import grid
 from sfumato.zoo.find import find
@@ -130,7 +130,8 @@ def make(tick: Tick, model: Model, read: Source, way: Way, first: int, count: in
         tick(numbers[-1] + 1 - first, count)
     keep = np.concatenate(shown)[:20] if first == 0 else np.concatenate(shown)[:0]
     rows = {f"f.{kind}": np.concatenate(values) for kind, values in found.items()}
-    return {**rows, "pictures": keep, "each": seconds / count, "rows": counted.rows / count}
+    names = [named(subject(pipe, asked(pipe, 1.0), n)) for n in range(len(keep))]
+    return {**rows, "pictures": keep, "named": names, "each": seconds / count, "rows": counted.rows / count}
 
 
 def painted(pipe: Pipe, way: Way, numbers: Sequence[int], denoiser: Denoiser) -> np.ndarray:
@@ -190,8 +191,9 @@ def true(tick: Tick, against: Source, read: Source, model: Model, count: int, ba
         for kind, values in extract(found.batch(range(start, min(start + batch, len(found))))).items():
             rows.setdefault(kind, []).append(values.numpy())
         tick(min(start + batch, len(found)), len(found))
-    whole = {f"f.{kind}": np.concatenate(values) for kind, values in rows.items()}
-    return {**whole, "said": f"{len(found)} pictures of {found.name}, by the features of {extract.name}"}
+    own = extract.name == str(find(model.name) / "features")
+    said = f"{len(found)} pictures of {found.name}, by {f'the features of {model.name}' if own else extract.name}"
+    return {**{f"f.{kind}": np.concatenate(values) for kind, values in rows.items()}, "said": said}
 
 
 def measured(tick: Tick, true: Result, *made: Result, resamples: int) -> Result:
@@ -237,6 +239,12 @@ def told(found: Result) -> dict[str, Any]:
             value, low, high = (float(v) for v in found[name])
             row |= {title: value, f"{title} low": low, f"{title} high": high}
     return row | {"pictures": int(found["count"])}
+
+
+def headings(part: Result) -> list[str]:
+    """What the shown pictures were asked to be, where that is short enough to stand over them."""
+    names = [str(name) for name in part["named"][:10]]
+    return names if max(map(len, names)) <= 12 else [""] * len(names)
 
 
 def value(found: Mapping[str, Any], name: str) -> float:

@@ -97,7 +97,7 @@ def strips(
     """
     count, across, high, wide = pictures.shape[:4]
     side = (WIDTH - left) / across
-    tall, top = side * high / wide, 0.3
+    tall, top = side * high / wide, 0.3 if any(columns) else 0.04
     height = top + count * tall
     figure = Figure(figsize=(WIDTH, height))
     figure.set_layout_engine("none")

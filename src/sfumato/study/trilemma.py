@@ -11,7 +11,7 @@ from pydantic import Field
 from sfumato.picture import BadInput
 from sfumato.recipe.checks import Listed, Real, Whole, element, nearest
 from sfumato.sample import SAMPLERS
-from sfumato.study.made import Way, ceiling, figures_of, parts, reference, spread, told, usual, value
+from sfumato.study.made import Way, ceiling, figures_of, headings, parts, reference, spread, told, usual, value
 from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study
 from sfumato.study.style import COLOURS, SOFT, panels, plain, strips
 
@@ -89,7 +89,7 @@ def draw(s: Settings, results: Mapping[str, Result]) -> Report:
                 strips(
                     np.stack([results[f"{name}, {s.counts[0]} steps, 0"]["pictures"][:10] for name in s.samplers]),
                     list(s.samplers),
-                    [""] * min(10, s.count),
+                    headings(results[f"{s.samplers[0]}, {s.counts[0]} steps, 0"]),
                     left=1.6,
                 ),
                 f"The same seeds and classes at {s.counts[0]} steps: where samplers differ most.",
