@@ -57,6 +57,16 @@ def test_a_cell_is_done_again_when_anything_that_it_depends_on_differs(tmp_path,
     assert float(results["second"]["value"]) == (2 * cells[0].given["value"]) ** cells[1].given["power"]
 
 
+def test_a_cell_is_done_again_when_its_own_words_differ(tmp_path):
+    def changed(tick, value):
+        return {"value": np.float64(value + 1)}
+
+    changed.__qualname__ = found.__qualname__
+    runner.work("a", [Cell("first", found, {"value": 3.0})], tmp_path, progress=False)
+    results = runner.work("a", [Cell("first", changed, {"value": 3.0})], tmp_path, progress=False)
+    assert float(results["first"]["value"]) == 4.0
+
+
 def test_a_damaged_cell_is_done_again_and_remains_of_a_killed_process_go(tmp_path):
     runner.work("a", chain(3.0), tmp_path, progress=False)
     damaged = next((tmp_path / "cells").glob("first-*"))

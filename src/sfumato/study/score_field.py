@@ -66,16 +66,16 @@ def train(tick: Tick, steps: int, batch: int, width: int) -> Result:
 def fields(tick: Tick, network: Result, count: int) -> Result:
     """sigma times the true and the learned score on a lattice, and how far they are apart there and on the data."""
     learned, exact = points.network(network), mixture()
-    coarse, fine = points.lattice(REACH, SIDE), points.lattice(REACH, 60)
+    coarse, fine = points.lattice(REACH, SIDE), points.lattice(REACH, 120)
     found: dict[str, list[Any]] = {"true": [], "learned": [], "density": [], "off": [], "error": []}
     for i, sigma in enumerate(SIGMAS):
         t = exact.schedule.time(sigma)
         found["true"].append(-exact(coarse, t).eps.numpy())
         found["learned"].append(-points.alone(learned, len(coarse))(coarse.float(), t).eps.numpy())
-        found["density"].append(exact.log_density(fine, t).exp().reshape(60, 60).numpy())
+        found["density"].append(exact.log_density(fine, t).exp().reshape(120, 120).numpy())
         true = exact(fine, t).eps
         off = (points.alone(learned, len(fine))(fine.float(), t).eps - true).norm(dim=1)
-        found["off"].append((off / true.norm(dim=1).clamp(min=LEAST)).reshape(60, 60).numpy())
+        found["off"].append((off / true.norm(dim=1).clamp(min=LEAST)).reshape(120, 120).numpy())
         x = exact.draw(count, 10**6 + i) + sigma * points.CloudNoise.of(i)(torch.zeros(count, 2), "perturbed")
         eps = points.alone(learned, count)(x.float(), t).eps
         found["error"].append(points.score_error(eps, exact(x, t).eps))
@@ -203,7 +203,7 @@ def _langevin(found: Mapping[str, Result]) -> Any:
 
 STUDY = Study(
     title="Perturbed scores",
-    source="Song & Ermon 2019, figures 2 and 3 and algorithm 1 (seed 004, figure 2.1 and equations 2.3 to 2.8)",
+    source="Song & Ermon 2019, figures 2 and 3 and algorithm 1 (document 004, figure 2.1 and equations 2.3 to 2.8)",
     about="A score points uphill in log density. Where there are no data it cannot be learned, and Langevin dynamics "
     "that follow it forget how much weight each hill has. Noise cures both: blurred by enough of it, the data fill the "
     "plane and the hills become one. Here the mixture's true scores at every noise level are known in closed form.",
