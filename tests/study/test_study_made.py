@@ -12,7 +12,7 @@ from sfumato.evaluate.metrics import Moments, frechet, recall
 from sfumato.nn.classifier import Classifier
 from sfumato.picture import BadInput
 from sfumato.recipe import ClassifierFree, ClassifierGuidance, StaticThreshold
-from sfumato.study import guidance_table, made, runner
+from sfumato.study import guidance_table, made, runner, trilemma
 from sfumato.study.made import Source, Way
 from sfumato.study.pictures import asked
 from sfumato.study.study import Model
@@ -138,3 +138,10 @@ def test_the_tables_have_the_rows_of_the_papers():
     strengths = guidance_table.cfg(guidance_table.Settings())
     assert len(strengths) == 14 * 3
     assert strengths["w = 0.3, 8 steps"] == Way(free=1.3, sampler="ddim", steps=8)
+
+
+def test_a_sampler_that_fails_is_not_drawn():
+    lines = {"a": [{"fid": np.array([f, f, f])} for f in (9.0, 1.0)], "b": [{"fid": np.array([11.0, 11.0, 11.0])}]}
+    assert list(trilemma.working(lines)) == ["a"]
+    lines["b"][0]["fid"][:] = 10.0
+    assert list(trilemma.working(lines)) == ["a", "b"]

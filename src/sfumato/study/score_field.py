@@ -34,7 +34,7 @@ class Settings:
     """training: steps of training; batch and width of the network; levels of noise from the largest to the smallest;
     repeats: Langevin moves a level; count: how many points are moved."""
 
-    training: Whole = Field(default=10_000, ge=1, le=10**7, description="a whole number of at least 1")
+    training: Whole = Field(default=6000, ge=1, le=10**7, description="a whole number of at least 1")
     batch: Whole = Field(default=1024, ge=1, le=10**6, description="a whole number of at least 1")
     width: Whole = Field(default=128, ge=4, le=4096, description="a whole number from 4 to 4096")
     levels: Whole = Field(default=16, ge=2, le=1000, description="a whole number from 2 to 1000")

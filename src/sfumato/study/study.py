@@ -46,8 +46,9 @@ def _load(model: Model) -> Any:
 
 
 def stamp(folder: Path) -> str:
-    """A hash of the names, sizes and times of a folder's files, or of one file's."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else [folder]
+    """A hash of the names, sizes and times of a folder's files, or of one file's; words about a model don't count."""
+    inside = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md")
+    files = inside if folder.is_dir() else [folder]
     stats = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return blake2b(repr(stats).encode(), digest_size=8).hexdigest()
 

@@ -34,7 +34,7 @@ class Settings:
     """training: steps of training; batch and width of the network; steps of sampling; count: points in a cloud;
     paths: how many of them are followed."""
 
-    training: Whole = Field(default=12_000, ge=1, le=10**7, description="a whole number of at least 1")
+    training: Whole = Field(default=6000, ge=1, le=10**7, description="a whole number of at least 1")
     batch: Whole = Field(default=1024, ge=1, le=10**6, description="a whole number of at least 1")
     width: Whole = Field(default=128, ge=4, le=4096, description="a whole number from 4 to 4096")
     steps: Whole = Field(default=200, ge=5, le=10_000, description="a whole number from 5 to 10,000")
