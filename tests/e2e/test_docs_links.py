@@ -57,7 +57,7 @@ def test_a_dead_link_is_seen(tmp_path):
     page.write_text(
         "# A title\n[1](code.py#there) [2](code.py#A.b) [3](#a-title) [4](code.py#gone) [5](gone.py) [6](#no)"
     )
-    assert dead(page) == ["code.py#gone", "gone.py", "#n"]
+    assert dead(page) == ["code.py#gone", "gone.py", "#no"]
 
 
 def test_the_field_guide_names_a_proof_for_all_that_is_built():
