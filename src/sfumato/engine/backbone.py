@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sfumato.condition import Attention, Condition, Part, Text
 from sfumato.engine.attention import directed
+from sfumato.engine.memory import TextMemory
 from sfumato.engine.run import Engine, engine
 from sfumato.picture import BadInput
 
@@ -26,17 +27,19 @@ class UNetBackbone:
     def __init__(self, network: torch.nn.Module, execute: Engine | None = None):
         self.network = network
         self.execute = execute or engine("eager")
+        self.memory = TextMemory(network)
         width: int = network.config["cross_attention_dim"]  # pyright: ignore[reportIndexIssue, reportAssignmentType, reportArgumentType]
         self.accepts: Mapping[type[Part], int] = {Text: int(width), Attention: 0}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         text = self._text(condition)
         dtype = next(self.network.parameters()).dtype
-        with self.execute(), directed(self.network, condition):
+        embeds = text.embeds.to(dtype)
+        with self.execute(), directed(self.network, condition), self.memory.of(embeds):
             out = self.network(
                 x.to(dtype),
                 t,
-                encoder_hidden_states=text.embeds.to(dtype),
+                encoder_hidden_states=embeds,
                 encoder_attention_mask=text.mask,
                 return_dict=False,
             )[0]
