@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import sfumato
 from sfumato.engine import RowByRow
-from sfumato.model.bind import _cells
+from sfumato.model.scene import Scene
 from sfumato.picture import BadInput, pixels_hash, read_metadata
 from sfumato.recipe import ClassifierFree, Outside, Recipe, SDEdit
 
@@ -119,10 +119,13 @@ def test_a_soft_mask_blends(pipe, picture):
     assert change.max() > 0
 
 
-def test_a_cell_is_repainted_if_any_of_its_pixels_is():
-    mask = torch.zeros(1, 1, 8, 8)
-    mask[0, 0, 1, 5] = 1
-    assert _cells(mask, 4).tolist() == [[[[0, 1], [0, 0]]]]
+def test_a_cell_is_repainted_if_any_of_its_pixels_is(pipe):
+    mask = Image.new("L", (8, 8))
+    mask.putpixel((5, 1), 255)
+    side, where = 8 // pipe.stages[0].space.factor, 5 // pipe.stages[0].space.factor
+    wanted = torch.zeros(1, 1, side, side)
+    wanted[0, 0, 0, where] = 1
+    assert torch.equal(Scene(pipe.stages[0], [pipe.resolve(Recipe())], (8, 8)).cells(mask), wanted)
 
 
 def test_guidance_one_is_the_unguided_picture_and_costs_one_row(pipe):

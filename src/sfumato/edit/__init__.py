@@ -2,6 +2,6 @@
 
 from sfumato.edit.composite import paste
 from sfumato.edit.hold import Hold, Outside
-from sfumato.edit.start import NoiseStart, SDEdit, Start
+from sfumato.edit.start import NoiseStart, Preparing, SDEdit, Start
 
-__all__ = ["Hold", "NoiseStart", "Outside", "SDEdit", "Start", "paste"]
+__all__ = ["Hold", "NoiseStart", "Outside", "Preparing", "SDEdit", "Start", "paste"]

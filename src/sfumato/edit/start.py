@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -26,6 +26,18 @@ class Start(Protocol):
     """Returns x (B, ...) and the grid that begins where x is."""
 
     def __call__(self, denoise: Denoise, times: Times, noise: NoiseSource) -> tuple[Tensor, Tensor]: ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A start or a hold that calls the network before the first step: such as an inversion.
+
+    `prepare` does it, and yields once a call, `calls` times: progress and interruption belong to whoever iterates.
+    """
+
+    calls: int
+
+    def prepare(self) -> Iterator[None]: ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from sfumato.condition import Condition, Part
 from sfumato.denoise import Denoiser
 from sfumato.model.bind import bind
+from sfumato.model.given import Given
 from sfumato.model.result import Result, made
 from sfumato.model.space import Space
 from sfumato.noise import NoiseSource
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 ROWS = 8  # pictures in one batch
 
 
+class Encode(Protocol):
+    """What recipes of one batch say, as the network's condition; `given` are the pictures that they name."""
+
+    def __call__(self, recipes: Sequence[Recipe], given: Given = ...) -> Condition: ...
+
+
 @dataclass(frozen=True)
 class Stage:
     """One diffusion: a space, a denoiser, and how a recipe becomes its condition.
@@ -38,7 +45,7 @@ class Stage:
     name: str
     space: Space
     denoiser: Denoiser
-    encode: Callable[[Sequence[Recipe]], Condition]
+    encode: Encode
     vocabulary: Vocabulary = WORDS
     link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
 
@@ -134,15 +141,14 @@ class Pipe:
         finished: list[Recipe] = []
         for batch, run in zip(batches, runs, strict=True):
             began = time.perf_counter()
-            for step in run.trajectory():
+            for preview in run.walk():
                 done += 1
-                yield Progress(done, total, run.preview(step))
-            pictures = run.finish()
+                yield Progress(done, total, preview)
             seconds = (time.perf_counter() - began) / len(batch)
-            images += pictures
+            images += run.pictures
             finished += [
                 replace(recipe, made=made(recipe, picture, seconds))
-                for recipe, picture in zip(batch, pictures, strict=True)
+                for recipe, picture in zip(batch, run.pictures, strict=True)
             ]
         if images:
             yield Progress(done, total, lambda: images, Result(images, finished))

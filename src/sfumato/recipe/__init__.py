@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from sfumato.names import SAMPLERS, TIMES
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.checks import Class, Listed, Real, Whole, element, one_of, sentence
-from sfumato.recipe.edits import Noise, Outside, SDEdit, Start
+from sfumato.recipe.edits import Hold, Noise, Outside, SDEdit, Start
 from sfumato.recipe.guidances import (
     AutoGuidance,
     CFGPlusPlus,
@@ -123,7 +123,7 @@ class Recipe:
     width: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     height: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     start: Start = Field(default=Noise(), description="Noise() or SDEdit(picture, strength)")
-    hold: Outside | None = Field(default=None, description="Outside(mask, picture), or nothing")
+    hold: Hold | None = Field(default=None, description="Outside(mask, picture), or nothing")
     guidance: Listed[Guidance] = Field(
         default=(ClassifierFree(),),
         max_length=16,
@@ -141,11 +141,11 @@ class Recipe:
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
         if self.hold is not None:
-            mask: Ref = self.hold.mask
+            mask: Ref | None = getattr(self.hold, "mask", None)
             picture: Ref | None = self.hold.picture or getattr(self.start, "picture", None)
             if picture is None:
-                raise ValueError("hold needs a picture: start from SDEdit(picture), or give Outside(mask, picture)")
-            if mask.size != picture.size:
+                raise ValueError("hold needs a picture: start from SDEdit(picture), or give the hold its own")
+            if mask is not None and mask.size != picture.size:
                 raise ValueError(
                     f"the mask is {mask.width} x {mask.height}, but the picture is {picture.width} x {picture.height}: "
                     "a mask must have the size of its picture"

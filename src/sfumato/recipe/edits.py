@@ -50,3 +50,4 @@ class Outside:
 
 
 Start = Annotated[Noise | SDEdit, Field(discriminator="kind")]
+Hold = Outside  # Annotated[Outside | ..., Field(discriminator="kind")] as soon as there is another

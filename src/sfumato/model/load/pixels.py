@@ -18,6 +18,7 @@ from torch import Tensor
 from sfumato.condition import Condition, Label
 from sfumato.denoise import Preconditioned
 from sfumato.engine import Engine, UNet2DBackbone
+from sfumato.model.given import NOTHING, Given
 from sfumato.model.load.parts import Parts
 from sfumato.model.pipe import Stage
 from sfumato.model.space import Pixel
@@ -47,7 +48,7 @@ def pixels(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
         raise BadInput(f"The network in {parts.folder} embeds {rows} classes, and label/config.json names {wanted}.")
     denoiser = _denoiser(parts, backbone, learned)
 
-    def encode(recipes: Sequence[Recipe]) -> Condition:
+    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
         if not words.classes:
             return Condition.empty(len(recipes))
         ids = torch.tensor([words.index(recipe.label) for recipe in recipes])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sfumato.condition import Condition
 from sfumato.denoise import Preconditioned
 from sfumato.engine import Engine, UNetBackbone
+from sfumato.model.given import NOTHING, Given
 from sfumato.model.load.parts import Parts
 from sfumato.model.pipe import Stage
 from sfumato.model.space import Latent
@@ -22,7 +23,7 @@ def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, i
     text = ClipText(parts.load("text_encoder", "CLIPTextModel"), tokenizer, execute)
     denoiser = Preconditioned(UNetBackbone(unet, execute), *parts.schedule())
 
-    def encode(recipes: Sequence[Recipe]) -> Condition:
+    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
         return Condition((text([r.prompt for r in recipes], [r.negative for r in recipes]),))
 
     side = int(unet.config["sample_size"]) * space.factor

@@ -1,0 +1,88 @@
+"""What the live parts of a run are made from: a stage, a batch of recipes, and their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from sfumato.denoise import Bound, bind
+from sfumato.guide import Gradient, Guidance, Guided
+from sfumato.model.given import Given
+from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
+from sfumato.noise import KeyedNoise
+from sfumato.recipe import Recipe
+from sfumato.schedule import Schedule
+from sfumato.times import grid
+
+if TYPE_CHECKING:
+    from sfumato.model.pipe import Stage
+    from sfumato.model.space import Space
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One batch of resolved recipes that differ in seed and words alone; `size` is (width, height) of the run."""
+
+    stage: Stage
+    recipes: Sequence[Recipe]
+    size: tuple[int, int]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The first, which stands for all where they are alike."""
+        return self.recipes[0]
+
+    @property
+    def rows(self) -> int:
+        return len(self.recipes)
+
+    @property
+    def space(self) -> Space:
+        return self.stage.space
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.stage.denoiser.schedule
+
+    @cached_property
+    def given(self) -> Given:
+        return Given.of(self.recipe, self.size)
+
+    @cached_property
+    def noise(self) -> KeyedNoise:
+        return KeyedNoise([recipe.seed for recipe in self.recipes])
+
+    @property
+    def like(self) -> Tensor:
+        """Zeros in the shape of x: (rows, C, h, w)."""
+        width, height = self.size
+        return torch.zeros(self.rows, self.space.channels, height // self.space.factor, width // self.space.factor)
+
+    def times(self, start: float = 1.0) -> Tensor:
+        """The grid of the recipe over [start, 0]."""
+        return grid(self.recipe.times, self.recipe.steps, self.schedule, start)
+
+    def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **words: str) -> Bound:
+        """The denoiser told what the recipes say, or other `words` (prompt=..., negative=..., label=...)."""
+        told = [replace(recipe, **words) for recipe in self.recipes] if words else self.recipes
+        return bind(Guided(self.stage.denoiser, guidances), self.stage.encode(told, self.given))
+
+    def encoded(self, image: Image.Image) -> Tensor:
+        """A picture in the stage's space, for every row: (rows, C, h, w)."""
+        return self.space.encode(to_tensor([image])).expand(self.rows, -1, -1, -1)
+
+    def cells(self, mask: Image.Image) -> Tensor:
+        """A mask of pixels as a mask of cells (1, 1, h, w): a cell is repainted as far as any of its pixels is."""
+        pixels, factor = mask_to_tensor(mask), self.space.factor
+        return functional.max_pool2d(pixels, factor) if factor > 1 else pixels
+
+    def pictures(self, x: Tensor) -> list[Image.Image]:
+        """x decoded."""
+        return to_images(self.space.decode(x.float()))
