@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.condition import Attention, Condition, Part, Text
+from sfumato.condition import Attention, Concat, Condition, Part, Text
 from sfumato.engine.attention import directed
 from sfumato.engine.memory import TextMemory
 from sfumato.engine.run import Engine, engine
@@ -17,6 +18,8 @@ from sfumato.picture import BadInput
 class UNetBackbone:
     """`UNet2DConditionModel` conditioned on text by cross-attention.
 
+    A network with more input channels than the `channels` of x (as many as come out, unless said) takes a `Concat` of
+    as many planes, and sees [x, planes].
     `accepts` names the parts of a Condition that the network takes and their widths; any other part is refused
     by name. The network's time `t` is its own (an index 0 to N - 1): `Preconditioned` maps ours to it.
     The output is float32 whatever the precision of the weights.
@@ -24,17 +27,20 @@ class UNetBackbone:
 
     differentiable = True
 
-    def __init__(self, network: torch.nn.Module, execute: Engine | None = None):
+    def __init__(self, network: torch.nn.Module, execute: Engine | None = None, channels: int | None = None):
         self.network = network
         self.execute = execute or engine("eager")
         self.memory = TextMemory(network)
-        width: int = network.config["cross_attention_dim"]  # pyright: ignore[reportIndexIssue, reportAssignmentType, reportArgumentType]
-        self.accepts: Mapping[type[Part], int] = {Text: int(width), Attention: 0}
+        config: Any = network.config
+        planes = int(config["in_channels"]) - (channels or int(config["out_channels"]))
+        concat: dict[type[Part], int] = {Concat: planes} if planes > 0 else {}
+        self.accepts: Mapping[type[Part], int] = {Text: int(config["cross_attention_dim"]), Attention: 0, **concat}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         text = self._text(condition)
         dtype = next(self.network.parameters()).dtype
         embeds = text.embeds.to(dtype)
+        x = beside(x, condition, self.accepts.get(Concat, 0))
         with self.execute(), directed(self.network, condition), self.memory.of(embeds):
             out = self.network(
                 x.to(dtype),
@@ -64,3 +70,22 @@ def refuse_others(condition: Condition, accepts: Mapping[type[Part], int]) -> No
         if type(part) not in accepts:
             names = ", ".join(kind.__name__ for kind in accepts) or "none"
             raise BadInput(f"This network takes no {type(part).__name__} condition; it accepts {names}.")
+
+
+def beside(x: Tensor, condition: Condition, planes: int) -> Tensor:
+    """[x, planes of the condition's Concat] for a network that takes so many of them; x for one that takes none.
+
+    Raises BadInput when they are missing, too many or too few, or of another size than x.
+    """
+    if not planes:
+        return x
+    concat = condition.get(Concat)
+    if concat is None:
+        raise BadInput(f"This network sees {planes} planes beside the picture; give it a Concat condition.")
+    given = concat.planes
+    if given.shape[1:] != (planes, *x.shape[2:]):
+        raise BadInput(
+            f"The planes beside the picture are {' x '.join(map(str, given.shape[1:]))} and this network takes "
+            f"{planes} of the picture's own size, {x.shape[2]} x {x.shape[3]}."
+        )
+    return torch.cat([x, given.to(x)], dim=1)

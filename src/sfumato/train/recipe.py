@@ -29,6 +29,7 @@ from .sections import (
     JudgeTask,
     KLLoss,
     KLNetwork,
+    LatentDiffusion,
     Optimizer,
     Preview,
     Tars,
@@ -37,6 +38,7 @@ from .sections import (
     Vignettes,
 )
 from .sections_clip import NoisedClip
+from .sections_inpaint import Filled, Inpaint, Masks
 from .sections_objective import (
     EDMWeight,
     FreeObjective,
@@ -88,16 +90,20 @@ __all__ = [
     "EDMWeight",
     "Ema",
     "Every",
+    "Filled",
     "Folder",
     "FreeObjective",
     "Hybrid",
     "Importance",
+    "Inpaint",
     "JudgeTask",
     "KLLoss",
     "KLNetwork",
+    "LatentDiffusion",
     "LogNormal",
     "LogitNormal",
     "MLPNetwork",
+    "Masks",
     "MinSNR",
     "Ncsn",
     "NoisedClip",
@@ -136,7 +142,7 @@ __all__ = [
     "validate",
 ]
 
-AnyTask = Autoencoder | Clip | Diffusion | JudgeTask | Pixels | ClassifierTask | Ncsn | NoisedClip | Points
+AnyTask = Autoencoder | Clip | Diffusion | Inpaint | JudgeTask | Pixels | ClassifierTask | Ncsn | NoisedClip | Points
 Recipe = Annotated[AnyTask, Field(discriminator="task")]
 _ADAPTER: TypeAdapter[AnyTask] = TypeAdapter(Recipe)
 _HARMLESS = {"steps", "minutes", "every", "keep", "workers", "preview", "export", "name"}
@@ -232,7 +238,9 @@ def _sentence(error: ValidationError) -> str:
     return f"{where}: {message}{given}" if where else f"{message}{given}"
 
 
-_TASKS = "'autoencoder', 'clip', 'diffusion', 'judge', 'pixels', 'classifier', 'ncsn', 'clip-noised', 'points'"
+_TASKS = (
+    "'autoencoder', 'clip', 'diffusion', 'inpaint', 'judge', 'pixels', 'classifier', 'ncsn', 'clip-noised', 'points'"
+)
 _TAGS = {
     "data": "'vignettes', 'folder', 'tars', 'arrays'",
     "label": "'time', 'channels', 'none'",

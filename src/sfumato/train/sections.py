@@ -237,10 +237,9 @@ class Preview(Section):
     seed: Count = 0
 
 
-class Diffusion(Common):
-    """`begin` goes on from the trained U-Net of a folder or of a built-in model."""
+class LatentDiffusion(Common):
+    """Text-conditional diffusion of latents; `begin` goes on from the trained U-Net of a folder or a built-in model."""
 
-    task: Literal["diffusion"]
     begin: Path | None = None
     autoencoder: Path = Path("runs/mini-autoencoder/export/vae")
     text_encoder: Path = Path("runs/mini-clip/export")
@@ -248,8 +247,12 @@ class Diffusion(Common):
     objective: Objective = Objective()
     dropout: Fraction = 0.1
     paraphrases: Positive = 3
-    preview: Preview = Preview()
     export: Literal["float32", "bfloat16", "float16"] = "float16"
+
+
+class Diffusion(LatentDiffusion):
+    task: Literal["diffusion"]
+    preview: Preview = Preview()
 
 
 class JudgeTask(Common):

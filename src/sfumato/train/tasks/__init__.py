@@ -84,6 +84,10 @@ def build(recipe: r.Common, place: Place) -> Task:
             from .diffusion import DiffusionTask
 
             return DiffusionTask(recipe, place)
+        case r.Inpaint():
+            from .inpaint import InpaintTask
+
+            return InpaintTask(recipe, place)
         case r.JudgeTask():
             from .judge import JudgeTask
 

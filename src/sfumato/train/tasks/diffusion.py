@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.condition import Condition, Text
+from sfumato.condition import Condition, Part, Text
 from sfumato.denoise import Preconditioned, bind
 from sfumato.engine import UNetBackbone
 from sfumato.guide import ClassifierFree, Guided
@@ -29,9 +30,13 @@ from ..objective import Objective
 from ..source import open_sources, order
 from . import DTYPES, SHARD, Place, Task, hush, to_pixels
 
+Answer = Callable[[Tensor, Tensor], Tensor]
+"""The network told all but (x, t)."""
 
-def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int) -> Any:
-    """diffusers' UNet2DConditionModel of that shape; its `attention_head_dim` means the *number* of heads."""
+
+def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int, beside: int = 0) -> Any:
+    """diffusers' UNet2DConditionModel of that shape, with `beside` more input channels for planes beside the latents;
+    its `attention_head_dim` means the *number* of heads."""
     from diffusers import UNet2DConditionModel
 
     down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in shape.attention]
@@ -39,7 +44,7 @@ def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int) -> Any
     up = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(shape.attention)]
     return UNet2DConditionModel(
         sample_size=size,
-        in_channels=latent_channels,
+        in_channels=latent_channels + beside,
         out_channels=latent_channels,
         block_out_channels=shape.channels,
         down_block_types=tuple(down),
@@ -69,12 +74,12 @@ def scheduler_config(objective: r.Objective) -> dict[str, object]:
     }
 
 
-def model_index() -> dict[str, object]:
-    """model_index.json of a StableDiffusionPipeline made of these parts."""
+def model_index(pipeline: str = "StableDiffusionPipeline") -> dict[str, object]:
+    """model_index.json of a Stable Diffusion pipeline made of these parts."""
     import diffusers
 
     return {
-        "_class_name": "StableDiffusionPipeline",
+        "_class_name": pipeline,
         "_diffusers_version": diffusers.__version__,
         "feature_extractor": [None, None],
         "image_encoder": [None, None],
@@ -89,7 +94,10 @@ def model_index() -> dict[str, object]:
 
 
 class DiffusionTask(Task):
-    def __init__(self, recipe: r.Diffusion, place: Place):
+    recipe: Any  # a LatentDiffusion with the preview of its task
+    pipeline = "StableDiffusionPipeline"
+
+    def __init__(self, recipe: r.LatentDiffusion, place: Place):
         from diffusers import AutoencoderKL
         from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -107,15 +115,15 @@ class DiffusionTask(Task):
             network.to(place.device).eval().requires_grad_(False)
         self.parts = {"vae": vae}  # in a dictionary, so that it is no submodule: neither trained nor saved
         self.scale = float(vae.config.scaling_factor)
-        source, _ = open_sources(recipe.data, 1, place.cache, recipe.workers)
-        self.latents = latents(source, vae, self.folders["vae"], place)
-        self.order = order(recipe.data, len(source))
+        self.source, self.others = open_sources(recipe.data, self.held_back(), place.cache, recipe.workers)
+        self.latents = latents(self.source, vae, self.folders["vae"], place)
+        self.order = order(recipe.data, len(self.source))
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
-        self.key = r.digest(source.key, key, fingerprint(self.folders["vae"]))
-        self.captions = Captions(source.captions, recipe.paraphrases, encoder, tokenizer, key, place)
+        self.key = r.digest(self.source.key, key, fingerprint(self.folders["vae"]))
+        self.captions = Captions(self.source.captions, recipe.paraphrases, encoder, tokenizer, key, place)
         channels, size = self.latents.shape[1:3]
-        self.network = unet(recipe.network, size, channels, encoder.config.hidden_size)
+        self.network = unet(recipe.network, size, channels, encoder.config.hidden_size, self.beside(channels))
         if recipe.begin is not None:
             self._begin(part(recipe.begin, "unet", "mini-unet"))
         table = scheduler_config(recipe.objective)
@@ -127,9 +135,21 @@ class DiffusionTask(Task):
 
         trained: Any = UNet2DConditionModel.from_pretrained(folder, torch_dtype=torch.float32)
         try:
-            self.network.load_state_dict(trained.state_dict())
+            self.network.load_state_dict(self.beginning(trained.state_dict()))
         except RuntimeError as error:
             raise BadInput(f"begin: the U-Net in {folder} has another shape than 'network' says") from error
+
+    def held_back(self) -> int:
+        """How many pictures are kept from training."""
+        return 1
+
+    def beside(self, channels: int) -> int:
+        """How many channels the network sees beside the latents' own."""
+        return 0
+
+    def beginning(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The weights of `begin` as this network's."""
+        return weights
 
     def __len__(self) -> int:
         return len(self.order)
@@ -144,19 +164,20 @@ class DiffusionTask(Task):
         x0 = torch.from_numpy(self.latents[indices]).float().to(device) * self.scale
         which = [keyed.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
         dropped = torch.rand(len(indices), generator=generator) < recipe.dropout
-        text = self.captions.batch(indices, which, dropped).to(device)
-        losses, t = self.objective(lambda x, t: self.answer(x, t, text), x0, generator)
+        losses, t = self.objective(self.told(indices, which, dropped, generator), x0, generator)
         late = (t > 0.5).to(device)
         parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
         return losses.mean(), {k: v.detach().mean() for k, v in parts.items() if len(v)}
 
-    def answer(self, x: Tensor, t: Tensor, text: Tensor) -> Tensor:
-        return self.network(x, self.schedule.index(t).float(), text, return_dict=False)[0]
+    def told(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Answer:
+        """The network told paraphrase `which[i]` of picture `rows[i]`, the empty prompt where dropped."""
+        text = self.captions.batch(rows, which, dropped).to(self.place.device)
+        return lambda x, t: self.network(x, self.schedule.index(t).float(), text, return_dict=False)[0]
 
     @torch.no_grad()
-    def draw(self, prompts: list[str], each: int, steps: int, guidance: float, seed: int) -> Tensor:
+    def draw(self, prompts: list[str], each: int, steps: int, guidance: float, seed: int, *parts: Part) -> Tensor:
         """Pictures of the prompts, (len(prompts) * each, 3, H, W): DDIM on a trailing grid with classifier-free
-        guidance; picture k of every prompt begins from the same noise."""
+        guidance; picture k of every prompt begins from the same noise. `parts` are told beside the prompts."""
         device = self.place.device
         shape = (1, *self.latents.shape[1:])
         noise = [torch.randn(shape, generator=keyed.generator(seed, "preview", k)) for k in range(each)]
@@ -164,7 +185,7 @@ class DiffusionTask(Task):
         rows = [prompt for prompt in prompts for _ in range(each)]
         text = Text(self.captions.encode(rows), negative=Text(self.captions.encode([""])))
         denoiser = Preconditioned(UNetBackbone(self.network), self.schedule, self.recipe.objective.parameterization)
-        denoise = bind(Guided(denoiser, [ClassifierFree(guidance)]), Condition((text,)))
+        denoise = bind(Guided(denoiser, [ClassifierFree(guidance)]), Condition((text, *parts)))
         for step in trajectory(denoise, DDIM(), x, trailing(steps, self.schedule), KeyedNoise([seed] * len(x))):
             x = step.x
         return self.parts["vae"].decode(x / self.scale).sample
@@ -184,7 +205,7 @@ class DiffusionTask(Task):
         (export / "scheduler").mkdir(exist_ok=True)
         texts = {
             "scheduler/scheduler_config.json": scheduler_config(self.recipe.objective),
-            "model_index.json": model_index(),
+            "model_index.json": model_index(self.pipeline),
         }
         for name, value in texts.items():
             (export / name).write_text(json.dumps(value, indent=2) + "\n")
@@ -199,9 +220,10 @@ class DiffusionTask(Task):
             for start in range(0, len(indices), 64):
                 batch = indices[start : start + 64]
                 x0 = torch.from_numpy(self.latents[batch]).float().to(self.place.device) * self.scale
-                text = self.captions.batch(batch, [0] * len(batch), torch.zeros(len(batch), dtype=torch.bool))
+                shown = torch.zeros(len(batch), dtype=torch.bool)
+                answer = self.told(batch, [0] * len(batch), shown, generator)
                 t = (quarter + torch.rand(len(batch), generator=generator, dtype=torch.float64)) / 4
-                losses = self.objective.at(lambda x, t, c=text: self.answer(x, t, c.to(x.device)), x0, t, generator)
+                losses = self.objective.at(answer, x0, t, generator)
                 total += float(losses.sum())
             figures[f"loss_t{quarter}"] = total / len(indices)
         return figures

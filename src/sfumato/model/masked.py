@@ -1,0 +1,19 @@
+"""What a network trained to inpaint sees beside the noisy latents: the mask, and the picture without what it hides."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sfumato.model.space import Space
+
+
+def masked_planes(space: Space, pictures: Tensor, masks: Tensor) -> Tensor:
+    """[mask in cells, encode(picture (1 - mask))], (B, 1 + C, h, w) (Rombach et al. 2022, section 4.5).
+
+    pictures (B, 3, H, W) in [-1, 1]; masks (B, 1, H, W) in [0, 1], 1 = repaint: half and more counts as all, as stock
+    diffusers has it. A cell is what its top left pixel is (nearest neighbour), what is hidden is grey.
+    """
+    hidden = (masks >= 0.5).to(pictures)
+    cells = hidden[..., :: space.factor, :: space.factor]
+    return torch.cat([cells, space.encode(pictures * (1 - hidden))], dim=1)

@@ -1,0 +1,22 @@
+"""A network's first convolution, widened for more input channels without a change in what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def widened(weights: Mapping[str, Tensor], channels: int, name: str = "conv_in.weight") -> dict[str, Tensor]:
+    """The weights with zeros for the input channels that the convolution `name` (O, I, k, k) lacks up to `channels`.
+
+    Zeros times the new planes add nothing: the widened network answers as the old one, whatever stands there, and
+    learns from there (as Stable Diffusion's inpainting model did: Rombach et al. 2022, section 4.5).
+    """
+    kernel = weights[name]
+    missing = channels - kernel.shape[1]
+    if missing <= 0:
+        return dict(weights)
+    wide = kernel.new_zeros(kernel.shape[0], channels, *kernel.shape[2:])
+    wide[:, : kernel.shape[1]] = kernel
+    return {**weights, name: wide}
