@@ -26,15 +26,17 @@ from sfumato.data.vignettes.draw import paint
 from sfumato.data.vignettes.truth import boxes
 
 Mask = NDArray[np.bool_]
+Things = Callable[[], Sequence[Mask]]
 
 SHARE = (0.01, 0.85)  # of the picture that a mask may cover
 WEIGHTS = {"strokes": 0.3, "boxes": 0.2, "ellipses": 0.1, "thing": 0.4}
 
 
-def draw(seed: int, index: int, size: int, things: Sequence[Mask] = ()) -> Mask:
-    """Mask number `index`, (size, size); one of `things` only where there are any."""
+def draw(seed: int, index: int, size: int, things: Things | None = None) -> Mask:
+    """Mask number `index`, (size, size). What the picture shows is asked for when a mask has the shape of it."""
     dice = Dice(seed, index, "mask")
     kinds = tuple(kind for kind in WEIGHTS if things or kind != "thing")
+    things = things or list
     while True:
         kind = dice.weighted(kinds, [WEIGHTS[kind] for kind in kinds])
         mask = KINDS[kind](dice, size, things)
@@ -64,7 +66,7 @@ def box_around(mask: Mask, pixels: float = 0) -> Mask:
     return around
 
 
-def _strokes(dice: Dice, size: int, _: Sequence[Mask]) -> Mask:
+def _strokes(dice: Dice, size: int, _: Things) -> Mask:
     image = Image.new("1", (size, size))
     pen = ImageDraw.Draw(image)
     for _stroke in range(1 + int(3 * dice.random())):
@@ -82,7 +84,7 @@ def _strokes(dice: Dice, size: int, _: Sequence[Mask]) -> Mask:
     return np.array(image)
 
 
-def _boxes(dice: Dice, size: int, _: Sequence[Mask]) -> Mask:
+def _boxes(dice: Dice, size: int, _: Things) -> Mask:
     mask = np.zeros((size, size), bool)
     for _box in range(1 + int(3 * dice.random())):
         height, width = (round(dice.between(0.15, 0.75) * size) for _side in range(2))
@@ -91,7 +93,7 @@ def _boxes(dice: Dice, size: int, _: Sequence[Mask]) -> Mask:
     return mask
 
 
-def _ellipses(dice: Dice, size: int, _: Sequence[Mask]) -> Mask:
+def _ellipses(dice: Dice, size: int, _: Things) -> Mask:
     y, x = np.mgrid[:size, :size] + 0.5
     mask = np.zeros((size, size), bool)
     for _ellipse in range(1 + int(2 * dice.random())):
@@ -103,12 +105,12 @@ def _ellipses(dice: Dice, size: int, _: Sequence[Mask]) -> Mask:
     return mask
 
 
-def _thing(dice: Dice, size: int, things: Sequence[Mask]) -> Mask:
-    thing, by = dice.choose(things), dice.between(0, 0.08) * size
+def _thing(dice: Dice, size: int, things: Things) -> Mask:
+    thing, by = dice.choose(things()), dice.between(0, 0.08) * size
     return grown(thing, by) if dice.chance(0.6) else box_around(thing, by)
 
 
-KINDS: dict[str, Callable[[Dice, int, Sequence[Mask]], Mask]] = {
+KINDS: dict[str, Callable[[Dice, int, Things], Mask]] = {
     "strokes": _strokes,
     "boxes": _boxes,
     "ellipses": _ellipses,

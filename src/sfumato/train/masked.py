@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +26,16 @@ def masks(data: object, size: int, seed: int, each: int, rows: range) -> Tensor:
 
     Of vignettes some are shaped by the things in the picture.
     """
-    found = [_things(data, row, size) for row in rows]
-    many = [drawn.draw(seed, row * each + k, size, found[i]) for i, row in enumerate(rows) for k in range(each)]
+    many = [drawn.draw(seed, row * each + k, size, _things(data, row, size)) for row in rows for k in range(each)]
     return torch.from_numpy(np.stack(many)[:, None]).float()
 
 
-def _things(data: object, row: int, size: int) -> list[drawn.Mask]:
+def _things(data: object, row: int, size: int) -> drawn.Things | None:
     if not isinstance(data, r.Vignettes):
-        return []
+        return None
     from sfumato.data import vignettes
 
-    return drawn.things(vignettes.scene(data.seed, data.first + row, data.split), size)
+    return partial(drawn.things, vignettes.scene(data.seed, data.first + row, data.split), size)
 
 
 def planes(source: Source, recipe: r.Inpaint, space: Latent, folder: Path, place: Place) -> np.ndarray:
