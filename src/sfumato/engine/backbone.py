@@ -40,7 +40,7 @@ class UNetBackbone:
         text = self._text(condition)
         dtype = next(self.network.parameters()).dtype
         embeds = text.embeds.to(dtype)
-        x = beside(x, condition, self.accepts.get(Concat, 0))
+        x = with_planes(x, condition, self.accepts.get(Concat, 0))
         with self.execute(), directed(self.network, condition), self.memory.of(embeds):
             out = self.network(
                 x.to(dtype),
@@ -72,7 +72,7 @@ def refuse_others(condition: Condition, accepts: Mapping[type[Part], int]) -> No
             raise BadInput(f"This network takes no {type(part).__name__} condition; it accepts {names}.")
 
 
-def beside(x: Tensor, condition: Condition, planes: int) -> Tensor:
+def with_planes(x: Tensor, condition: Condition, planes: int) -> Tensor:
     """[x, planes of the condition's Concat] for a network that takes so many of them; x for one that takes none.
 
     Raises BadInput when they are missing, too many or too few, or of another size than x.

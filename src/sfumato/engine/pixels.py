@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.condition import Attention, Condition, Label, Part
+from sfumato.condition import Attention, Concat, Condition, Label, Part
 from sfumato.engine.attention import directed
-from sfumato.engine.backbone import refuse_others
+from sfumato.engine.backbone import refuse_others, with_planes
 from sfumato.engine.run import Engine, engine
 from sfumato.picture import BadInput
 
@@ -22,22 +23,34 @@ class UNet2DBackbone:
     - by channels: a row of `embedding` (K, w), one for each class, stands beside the picture as w constant planes, so
       that the network has C + w input channels.
 
-    `accepts` has Label: K, where K counts the null too, unless the network is unconditional; any other part but
-    `Attention` is refused by name. Like `UNetBackbone` it takes the network's own time and answers in float32.
+    `accepts` has Label: K, where K counts the null too, unless the network is unconditional, and Concat: as many planes
+    as the network has input channels beyond the `channels` of x and w; any other part but `Attention` is refused by
+    name. The network sees [x, planes, class]. Like `UNetBackbone` it takes the network's own time and answers in
+    float32.
     """
 
     differentiable = True
 
-    def __init__(self, network: torch.nn.Module, execute: Engine | None = None, embedding: Tensor | None = None):
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        execute: Engine | None = None,
+        embedding: Tensor | None = None,
+        channels: int | None = None,
+    ):
         self.network = network
         self.execute = execute or engine("eager")
         self.embedding = embedding
-        count = network.config["num_class_embeds"] if embedding is None else len(embedding)  # pyright: ignore[reportIndexIssue, reportArgumentType]
-        self.accepts: Mapping[type[Part], int] = {Attention: 0, **({Label: int(count)} if count else {})}
+        config: Any = network.config
+        count = config["num_class_embeds"] if embedding is None else len(embedding)
+        rest = int(config["in_channels"]) - (0 if embedding is None else embedding.shape[1])
+        planes = 0 if channels is None else rest - channels
+        widths = {Label: int(count or 0), Concat: planes}
+        self.accepts: Mapping[type[Part], int] = {Attention: 0, **{part: n for part, n in widths.items() if n > 0}}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         ids = self._ids(condition, x.device)
-        x = x.to(next(self.network.parameters()).dtype)
+        x = with_planes(x.to(next(self.network.parameters()).dtype), condition, self.accepts.get(Concat, 0))
         if self.embedding is not None:
             planes = self.embedding[ids][:, :, None, None].expand(-1, -1, *x.shape[2:])
             x, ids = torch.cat([x, planes.to(x)], dim=1), None

@@ -24,7 +24,7 @@ def sdedit(element: spec.SDEdit, scene: Scene) -> Start:
 
 def outside(element: spec.Outside, scene: Scene, start: Start) -> Held | None:
     given = scene.given
-    if given.mask is None or given.held is None:
+    if given.mask is None or given.held is None or scene.stage.inpaints:
         return None
     return Outside(scene.cells(given.mask)).bind(scene.encoded(given.held), scene.schedule)
 

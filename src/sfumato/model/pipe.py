@@ -39,7 +39,8 @@ class Stage:
     """One diffusion: a space, a denoiser, and how a recipe becomes its condition.
 
     `vocabulary` says what a recipe may tell it. `link` turns this stage's result into parts of the next stage's
-    condition; the last stage has none.
+    condition; the last stage has none. `inpaints`: the network is shown the mask and what is held outside it, so that
+    nothing need be put back after its moves.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Stage:
     encode: Encode
     vocabulary: Vocabulary = WORDS
     link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
+    inpaints: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Stable Diffusion 1 and 2: `model_index.json` with unet, vae, text_encoder, tokenizer and scheduler."""
+"""Stable Diffusion 1 and 2: `model_index.json` with unet, vae, text_encoder, tokenizer and scheduler.
+
+A U-Net of 2C + 1 input channels (9) was trained to inpaint and is shown what is held: see `sfumato.model.masked`.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,42 @@ from sfumato.denoise import Preconditioned
 from sfumato.engine import Engine, UNetBackbone
 from sfumato.model.given import NOTHING, Given
 from sfumato.model.load.parts import Parts
+from sfumato.model.masked import shown
 from sfumato.model.pipe import Stage
 from sfumato.model.space import Latent
 from sfumato.model.text import ClipText
+from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 
 
 def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
-    """A latent U-Net conditioned on words (Rombach et al. 2022)."""
+    """A latent U-Net conditioned on words, and on what is held if it inpaints (Rombach et al. 2022, section 4.5)."""
     unet = parts.load("unet", "UNet2DConditionModel")
     space = Latent(parts.load("vae", "AutoencoderKL"), execute)
     tokenizer = parts.load("tokenizer", "CLIPTokenizer", "CLIPTokenizerFast")
     text = ClipText(parts.load("text_encoder", "CLIPTextModel"), tokenizer, execute)
-    denoiser = Preconditioned(UNetBackbone(unet, execute), *parts.schedule())
-
-    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
-        return Condition((text([r.prompt for r in recipes], [r.negative for r in recipes]),))
+    denoiser = Preconditioned(UNetBackbone(unet, execute, space.channels), *parts.schedule())
 
     side = int(unet.config["sample_size"]) * space.factor
+    inpaints = _inpaints(parts, unet.config["in_channels"], space.channels)
+
+    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
+        words = text([r.prompt for r in recipes], [r.negative for r in recipes])
+        if not inpaints:
+            return Condition((words,))
+        size = (recipes[0].width or side, recipes[0].height or side)
+        return Condition((words, shown(space, given, size, len(recipes))))
+
     multiple = space.factor * 2 ** (len(unet.config["block_out_channels"]) - 1)
-    return Stage("picture", space, denoiser, encode), (side, side), multiple
+    return Stage("picture", space, denoiser, encode, inpaints=inpaints), (side, side), multiple
+
+
+def _inpaints(parts: Parts, takes: int, channels: int) -> bool:
+    """Whether the network sees the mask and the masked picture beside the latents."""
+    accepted = {channels: False, 2 * channels + 1: True}
+    if takes not in accepted:
+        raise BadInput(
+            f"The network in {parts.folder} takes {takes} channels; accepted are {channels} (text to image) and "
+            f"{2 * channels + 1} (inpainting: latents, mask, latents of the masked picture)."
+        )
+    return accepted[takes]
