@@ -12,6 +12,7 @@ from sfumato.evaluate.pictures import Pictures, digest
 from sfumato.picture import BadInput, save_picture
 from sfumato.picture.files import write_atomically
 from sfumato.recipe import ClassifierFree, Recipe, parameters
+from sfumato.recipe import prompt as grammar
 
 if TYPE_CHECKING:
     from sfumato.model import Pipe
@@ -57,7 +58,7 @@ def told(pipe: Pipe, asking: Asking, reference: Pictures) -> tuple[Callable[[int
     if classes:
         return lambda i: {"label": i % len(classes)}, CLASSES
     if vocabulary.text and reference.words(0):
-        return lambda i: {"prompt": reference.words(i % len(reference))}, WORDS
+        return lambda i: {"prompt": grammar.literal(reference.words(i % len(reference)))}, WORDS
     return lambda i: {}, NOTHING
 
 
@@ -81,7 +82,7 @@ def paint(
             for i, image, recipe in zip(rows, result.images, result.recipes, strict=True):
                 save_picture(image, place(home, i), recipe_json=recipe.to_json(), parameters=parameters(recipe))
             advance(len(rows))
-    return conditions, lambda i: recipes[i].prompt
+    return conditions, lambda i: grammar.plain(recipes[i].prompt)
 
 
 def place(home: Path, index: int) -> Path:

@@ -1,0 +1,97 @@
+"""The grammar of prompts: which words count for more. It is that of A1111's web page, in which prompts are shared."""
+
+from __future__ import annotations
+
+import re
+
+from sfumato.picture.errors import BadInput, printable
+
+Weighted = tuple[str, float]
+
+STEP = 1.1  # what a pair of brackets multiplies or divides by
+LARGEST = 100.0
+DEEPEST = 100
+
+_OPENED_BY = {")": "(", "]": "["}
+_FACTOR = {")": STEP, "]": 1 / STEP}
+_TOKEN = re.compile(
+    r"""\\ (?P<escaped> [()\[\]\\] )
+      | \\
+      | (?P<open> [(\[] )
+      | : \s* (?P<weight> [+-]? (?: \d+ \.? \d* | \. \d+ ) ) \s* \)
+      | (?P<close> [)\]] )
+      | (?P<text> [^\\()\[\]:]+ | : )""",
+    re.VERBOSE,
+)
+_BREAK = re.compile(r"\s*\bBREAK\b\s*")
+
+
+def parse(prompt: str) -> list[list[Weighted]]:
+    r"""The parts between BREAKs, each as (text, weight) in order; neighbours of one weight are one text.
+
+    `(word)` counts 1.1 times, `(word:1.3)` 1.3 times, `[word]` 1/1.1 times; nested brackets multiply, and one that is
+    never closed reaches to the end. `\(`, `\)`, `\[`, `\]` and `\\` are the characters themselves; a backslash before
+    anything else is left out. BREAK, in capitals, begins a new part, inside of brackets too. Everything else is text:
+    "a (((house:1.3)) [on]" is "a ", "house" at 1.573, " " at 1.1 and "on" at 1.
+
+    Prompts that change over the steps, as A1111's [from:to:when] and [a|b], are no part of this grammar.
+
+    Raises `BadInput` for a weight beyond 100 and for more than 100 brackets open at once.
+    """
+    texts: list[str | None] = []  # None is a BREAK
+    weights: list[float] = []
+    opened: dict[str, list[int]] = {"(": [], "[": []}
+
+    def say(*more: str | None) -> None:
+        texts.extend(more)
+        weights.extend([1.0] * len(more))
+
+    def multiply(first: int, factor: float) -> None:
+        weights[first:] = [weight * factor for weight in weights[first:]]
+
+    for token in _TOKEN.finditer(prompt):
+        kind, said = token.lastgroup, token[token.lastgroup or 0]
+        bracket = "(" if kind == "weight" else _OPENED_BY.get(said, "")
+        if kind == "open":
+            opened[said].append(len(texts))
+            if sum(map(len, opened.values())) > DEEPEST:
+                raise BadInput(f"The prompt opens more than {DEEPEST} brackets at once: close some, or write \\{said}.")
+        elif kind in ("weight", "close") and opened[bracket]:
+            multiply(opened[bracket].pop(), float(said) if kind == "weight" else _FACTOR[said])
+        elif kind == "escaped":
+            say(said)
+        elif kind is not None:
+            first, *others = _BREAK.split(token[0])
+            say(first, *(each for text in others for each in (None, text)))
+    for closing, bracket in _OPENED_BY.items():
+        for first in opened[bracket]:
+            multiply(first, _FACTOR[closing])
+    return _parts(texts, weights)
+
+
+def plain(prompt: str) -> str:
+    """The prompt's words without their weights, for readers that know none."""
+    return " ".join("".join(text for text, _ in part) for part in parse(prompt))
+
+
+def literal(text: str) -> str:
+    """The prompt that says `text` as it stands: brackets, backslashes and BREAK are escaped."""
+    escaped = re.sub(r"[()\[\]\\]", r"\\\g<0>", text)
+    return re.sub(r"\bBREAK\b", r"BRE\\AK", escaped)
+
+
+def _parts(texts: list[str | None], weights: list[float]) -> list[list[Weighted]]:
+    parts: list[list[Weighted]] = [[]]
+    for text, weight in zip(texts, weights, strict=True):
+        if text and not abs(weight) <= LARGEST:
+            raise BadInput(
+                f"The prompt gives {printable(repr(text), 60)} the weight {weight:g}: "
+                f"give weights from {-LARGEST:g} to {LARGEST:g}, and escape brackets that are meant as such: \\( \\)."
+            )
+        if text is None:
+            parts.append([])
+        elif parts[-1] and parts[-1][-1][1] == weight:
+            parts[-1][-1] = (parts[-1][-1][0] + text, weight)
+        elif text:
+            parts[-1].append((text, weight))
+    return parts
