@@ -7,7 +7,7 @@ unconditional: text, label and image do, planes put beside the picture do not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -199,6 +199,71 @@ class Attention(Part):
         return super().cat(parts)
 
 
+@dataclass(frozen=True, eq=False)
+class Injection(Part):
+    """Rows in pairs, with attention maps that go from one to the other: Prompt-to-Prompt (Hertz et al. 2022).
+
+    Two rows of one picture and one branch are a pair: the companion (`source`), told the source's words and left alone,
+    and the edited row, whose cross-attention map M* and self-attention map S* (places x tokens, places x places; M and
+    S are the companion's) become
+
+        weight_j (sum_i M_i mapping_ij  if column j of mapping is not empty, else M*_j)        while t > 1 - cross
+        weight_j M*_j                                                                          afterwards
+        S                              in layers of at most within x within places             while t > 1 - alone
+
+    source (B,), bool. mapping (B, L, L): where the companion's tokens i go (see `edit.align`). weight (B, L), 1 = as it
+    is. cross, alone (B,): fractions of the time, from t = 1 on: 0 never, 1 always. `at(t)` leaves 1 or 0 of them;
+    a fraction that was never asked for its time counts as 1.
+
+    Unconditional rows hold the same words: their null maps every token to itself.
+    """
+
+    drops: ClassVar[bool] = True
+    source: Tensor
+    mapping: Tensor
+    weight: Tensor
+    cross: Tensor
+    alone: Tensor
+    within: int = 16
+    _known: dict[tuple[bool, ...], Injection] = field(init=False, repr=False, default_factory=dict)
+
+    def null(self) -> Injection:
+        same = torch.eye(self.mapping.shape[-1]).to(self.mapping).expand_as(self.mapping)
+        return replace(self, mapping=same, weight=torch.ones_like(self.weight))
+
+    def neutral(self, rows: int) -> Injection:
+        tokens = self.mapping.shape[-1]
+        off = self.cross.new_zeros(rows)
+        mapping, weight = self.mapping.new_zeros(rows, tokens, tokens), self.weight.new_ones(rows, tokens)
+        return replace(self, source=self.source.new_zeros(rows), mapping=mapping, weight=weight, cross=off, alone=off)
+
+    def at(self, t: Tensor | float) -> Injection:
+        """One and the same part for all times at which the same maps are injected, so that nothing is built anew."""
+        t = torch.as_tensor(t).to(self.cross)
+        cross, alone = ((t > 1 - fraction + 1e-6).to(fraction) for fraction in (self.cross, self.alone))
+        if torch.equal(cross, self.cross) and torch.equal(alone, self.alone):
+            return self
+        key = (*cross.bool().tolist(), *alone.bool().tolist())
+        if key not in self._known:
+            self._known[key] = replace(self, cross=cross, alone=alone)
+        return self._known[key]
+
+
+@dataclass(frozen=True, eq=False)
+class Watched(Part):
+    """Rows whose cross-attention maps are shown while the network works: eye(slots (R,), maps (R, places, L)).
+
+    Once a call and layer, as the layer uses them, averaged over its heads. slot (B,), LongTensor: a number of the row's
+    own, -1 for rows that are not watched. Only the first branch is: what others attend to is not what is painted.
+    """
+
+    slot: Tensor
+    eye: Callable[[Tensor, Tensor], None]
+
+    def neutral(self, rows: int) -> Watched:
+        return replace(self, slot=self.slot.new_full((rows,), -1))
+
+
 P = TypeVar("P", bound=Part)
 
 
@@ -262,6 +327,11 @@ class Condition:
         """The condition at time t, for parts that change with it; itself if none does."""
         parts = tuple(part.at(t) for part in self.parts)
         return self if all(a is b for a, b in zip(parts, self.parts, strict=True)) else replace(self, parts=parts)
+
+    def same(self, other: Condition) -> bool:
+        """Whether both are made of the very same parts, not of equal ones."""
+        ours, theirs = (*self.parts, self.branch, self.picture), (*other.parts, other.branch, other.picture)
+        return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
 
     def select(self, index: Tensor | Sequence[int]) -> Condition:
         """The rows at `index`, in that order."""

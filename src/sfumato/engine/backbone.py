@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfumato.condition import Attention, Concat, Condition, Part, Text
+from sfumato.condition import Attention, Concat, Condition, Injection, Part, Text, Watched
 from sfumato.engine.attention import directed
 from sfumato.engine.memory import TextMemory
 from sfumato.engine.run import Engine, engine
@@ -34,7 +34,8 @@ class UNetBackbone:
         config: Any = network.config
         planes = int(config["in_channels"]) - (channels or int(config["out_channels"]))
         concat: dict[type[Part], int] = {Concat: planes} if planes > 0 else {}
-        self.accepts: Mapping[type[Part], int] = {Text: int(config["cross_attention_dim"]), Attention: 0, **concat}
+        directives = dict.fromkeys((Attention, Injection, Watched), 0)
+        self.accepts: Mapping[type[Part], int] = {Text: int(config["cross_attention_dim"]), **directives, **concat}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         text = self._text(condition)

@@ -138,7 +138,7 @@ class Guided:
     def _joined(self, now: Condition, branches: dict[str, Condition]) -> Condition:
         names = tuple(branches)
         kept = self._union
-        if kept is None or kept[0] is not now or kept[1] != names:
+        if kept is None or not kept[0].same(now) or kept[1] != names:
             kept = self._union = (now, names, Condition.cat(tuple(branches.values())))
         return kept[2]
 
