@@ -2,6 +2,7 @@
 
 from sfumato.edit.composite import paste
 from sfumato.edit.hold import Hold, Outside
+from sfumato.edit.invert import Inverted
 from sfumato.edit.start import NoiseStart, Preparing, SDEdit, Start
 
-__all__ = ["Hold", "NoiseStart", "Outside", "Preparing", "SDEdit", "Start", "paste"]
+__all__ = ["Hold", "Inverted", "NoiseStart", "Outside", "Preparing", "SDEdit", "Start", "paste"]

@@ -22,6 +22,15 @@ A bare grid is rebuilt for a strength by stretching it in t; the function rebuil
 """
 
 
+def rebuilt(times: Times, strength: float) -> Tensor:
+    """The grid over [strength, 0]; the single knot [0] at strength 0. Raises BadInput unless 0 <= strength <= 1."""
+    if not 0 <= strength <= 1:
+        raise BadInput(f"A strength lies between 0 (unchanged) and 1 (all noise), not {strength}.")
+    if strength == 0:
+        return torch.zeros(1, dtype=torch.float64)
+    return from_strength(times, strength) if isinstance(times, Tensor) else times(strength)
+
+
 class Start(Protocol):
     """Returns x (B, ...) and the grid that begins where x is."""
 
@@ -90,6 +99,4 @@ class SDEdit:
             grid = times if isinstance(times, Tensor) else times(1.0)
             total = len(grid) - 1
             return grid[total - int(self.strength * total) :]
-        if self.strength == 0:
-            return torch.zeros(1, dtype=torch.float64)
-        return from_strength(times, self.strength) if isinstance(times, Tensor) else times(self.strength)
+        return rebuilt(times, self.strength)
