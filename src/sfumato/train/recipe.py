@@ -58,6 +58,7 @@ from .sections_objective import (
     Vlb,
     Weighting,
 )
+from .sections_palette import Mended, Palette
 from .sections_pixels import (
     Annealed,
     ByChannels,
@@ -104,11 +105,13 @@ __all__ = [
     "LogitNormal",
     "MLPNetwork",
     "Masks",
+    "Mended",
     "MinSNR",
     "Ncsn",
     "NoisedClip",
     "Objective",
     "Optimizer",
+    "Palette",
     "PixelUNet",
     "Pixels",
     "PlaneData",
@@ -142,7 +145,19 @@ __all__ = [
     "validate",
 ]
 
-AnyTask = Autoencoder | Clip | Diffusion | Inpaint | JudgeTask | Pixels | ClassifierTask | Ncsn | NoisedClip | Points
+AnyTask = (
+    Autoencoder
+    | Clip
+    | Diffusion
+    | Inpaint
+    | JudgeTask
+    | Pixels
+    | ClassifierTask
+    | Ncsn
+    | NoisedClip
+    | Palette
+    | Points
+)
 Recipe = Annotated[AnyTask, Field(discriminator="task")]
 _ADAPTER: TypeAdapter[AnyTask] = TypeAdapter(Recipe)
 _HARMLESS = {"steps", "minutes", "every", "keep", "workers", "preview", "export", "name"}
@@ -239,7 +254,8 @@ def _sentence(error: ValidationError) -> str:
 
 
 _TASKS = (
-    "'autoencoder', 'clip', 'diffusion', 'inpaint', 'judge', 'pixels', 'classifier', 'ncsn', 'clip-noised', 'points'"
+    "'autoencoder', 'clip', 'diffusion', 'inpaint', 'judge', 'pixels', 'classifier', 'ncsn', 'clip-noised', 'palette', "
+    "'points'"
 )
 _TAGS = {
     "data": "'vignettes', 'folder', 'tars', 'arrays'",

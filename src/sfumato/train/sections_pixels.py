@@ -44,7 +44,8 @@ class PixelUNet(Section):
         return self
 
 
-def _halves(data: object, channels: tuple[int, ...]) -> None:
+def halves(data: object, channels: tuple[int, ...]) -> None:
+    """Raises ValueError unless pictures of that size can be halved at every level but the last."""
     size, times = int(getattr(data, "size")), len(channels) - 1  # noqa: B009
     if size % 2**times:
         raise ValueError(f"data.size {size} can't be halved {times} times: choose a multiple of {2**times}")
@@ -104,7 +105,7 @@ class Pixels(Common):
 
     @model_validator(mode="after")
     def _can_be_halved(self) -> Pixels:
-        _halves(self.data, self.network.channels)
+        halves(self.data, self.network.channels)
         return self
 
 
@@ -143,7 +144,7 @@ class Ncsn(Common):
 
     @model_validator(mode="after")
     def _can_be_halved(self) -> Ncsn:
-        _halves(self.data, self.network.channels)
+        halves(self.data, self.network.channels)
         return self
 
 

@@ -104,6 +104,10 @@ def build(recipe: r.Common, place: Place) -> Task:
             from .ncsn import NcsnTask
 
             return NcsnTask(recipe, place)
+        case r.Palette():
+            from .palette import PaletteTask
+
+            return PaletteTask(recipe, place)
         case r.Points():
             from .points import PointsTask
 

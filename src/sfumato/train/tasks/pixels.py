@@ -139,7 +139,7 @@ class PixelsTask(Task):
     recipe: Any  # r.Pixels, or that of a task that differs in a few methods
     schedule: Any
 
-    def __init__(self, recipe: r.Pixels | r.Ncsn, place: Place):
+    def __init__(self, recipe: r.Pixels | r.Ncsn | r.Palette, place: Place):
         super().__init__()
         hush("diffusers")
         self.recipe, self.place = recipe, place

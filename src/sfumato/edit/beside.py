@@ -1,0 +1,52 @@
+"""What stands beside the noise in a model of pictures to pictures: the picture to be mended, as its task shows it.
+
+Saharia et al. 2022, "Palette", section 4. One network is told its task by what it sees:
+
+| task | the picture beside the noise |
+|---|---|
+| colourise | its luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), in all channels |
+| inpaint | itself, and in the hole noise |
+| uncrop | the same: the hole is what lies beyond the border |
+| restore | itself, as JPEG left it |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sfumato.picture import BadInput
+
+
+def luma(picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+    """A grey picture in all three channels: (B, 3, H, W)."""
+    weights = picture.new_tensor([0.299, 0.587, 0.114]).reshape(3, 1, 1)
+    return (picture * weights).sum(1, keepdim=True).expand_as(picture)
+
+
+def hidden(picture: Tensor, mask: Tensor | None, noise: Tensor | None) -> Tensor:
+    """The picture, and noise where the mask (B, 1, H, W) is not 0."""
+    if mask is None or noise is None:
+        raise BadInput("This task fills a hole: give a mask, white where the picture is to be painted.")
+    return torch.where(mask > 0, noise, picture)
+
+
+def itself(picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+    return picture
+
+
+SEEN: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]] = {
+    "colourise": luma,
+    "inpaint": hidden,
+    "uncrop": hidden,
+    "restore": itself,
+}
+
+
+def seen(task: str, picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+    """The planes (B, 3, H, W) that show a picture in [-1, 1] for a task. Raises BadInput for an unknown one."""
+    if task not in SEEN:
+        raise BadInput(f"There is no task called {task!r}: choose one of {', '.join(SEEN)}.")
+    return SEEN[task](picture, mask, noise)

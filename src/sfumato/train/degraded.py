@@ -1,0 +1,63 @@
+"""Pictures made worse, to learn to mend them: what the network sees, and where it must paint."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfumato.data import masks
+from sfumato.edit.beside import seen
+
+from . import keyed
+
+BORDER = (0.1, 0.45)  # of the picture's side that uncropping must paint
+
+
+def degraded(pictures: Tensor, tasks: list[str], quality: tuple[int, int], *key: object) -> Tensor:
+    """The planes beside the noise for each picture (B, 3, H, W) in [-1, 1] and its task: a function of `key`."""
+    rows = enumerate(zip(pictures, tasks, strict=True))
+    return torch.cat([_one(picture[None], task, quality, *key, row) for row, (picture, task) in rows])
+
+
+def _one(picture: Tensor, task: str, quality: tuple[int, int], *key: object) -> Tensor:
+    size = picture.shape[-1]
+    if task == "restore":
+        picture = jpeg(picture[0], quality[0] + keyed.choice(quality[1] - quality[0] + 1, *key, "quality"))[None]
+    mask = HOLES[task](keyed.key(*key, "hole"), size) if task in HOLES else np.zeros((size, size), bool)
+    noise = torch.randn(picture.shape, generator=keyed.generator(*key, "noise"))
+    return seen(task, picture, torch.from_numpy(mask)[None, None].float(), noise.to(picture))
+
+
+def jpeg(picture: Tensor, quality: int) -> Tensor:
+    """A picture (3, H, W) in [-1, 1] as JPEG of that quality gives it back."""
+    pixels = (picture.permute(1, 2, 0).cpu().numpy().clip(-1, 1) + 1) * 127.5
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.round().astype(np.uint8)).save(buffer, "JPEG", quality=quality)
+    back = np.asarray(Image.open(buffer).convert("RGB"))
+    return torch.from_numpy(back.copy()).permute(2, 0, 1).to(picture) / 127.5 - 1
+
+
+def border(seed: int, size: int) -> np.ndarray:
+    """A hole along one, two or all four sides (Palette, section 5.3)."""
+    draw = np.random.default_rng(seed)
+    sides = [("left",), ("right",), ("top",), ("bottom",), ("left", "right"), ("top", "bottom")]
+    sides.append(("left", "right", "top", "bottom"))
+    chosen, width = sides[draw.integers(len(sides))], draw.uniform(*BORDER) * size
+    if len(chosen) > 1:
+        width /= 2
+    cells, mask = max(round(width), 1), np.zeros((size, size), bool)
+    for side, edge in {
+        "left": np.s_[:, :cells],
+        "right": np.s_[:, -cells:],
+        "top": np.s_[:cells],
+        "bottom": np.s_[-cells:],
+    }.items():
+        mask[edge] |= side in chosen
+    return mask
+
+
+HOLES = {"inpaint": lambda seed, size: masks.draw(seed, 0, size), "uncrop": border}

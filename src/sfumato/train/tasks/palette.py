@@ -1,0 +1,100 @@
+"""Pictures to pictures (Saharia et al. 2022, "Palette"): one network, several tasks, told by what it sees beside x.
+
+    E |F([x_t, y], t) - F*|^p,      y the picture made worse, p in {1, 2}          (eq. 1)
+
+The loss is taken over the whole picture: what is not hidden is there to be copied. The export is that of `pixels`, its
+network having 2C input channels, and beside it beside/config.json: {"kind": "sfumato-beside", "tasks": [...]}.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.condition import Concat, Condition
+from sfumato.denoise import Preconditioned, bind
+from sfumato.edit.start import NoiseStart
+from sfumato.noise import KeyedNoise
+from sfumato.sample import trajectory
+
+from .. import keyed, report
+from ..degraded import degraded
+from . import DTYPES, to_pixels
+from .pixels import Labelled, PixelsTask, rgb, save, unet2d
+
+
+class PaletteTask(PixelsTask):
+    def build(self, **options: Any) -> Labelled:
+        recipe, out = self.recipe, self.channels * (2 if self.recipe.objective.learned_variance else 1)
+        return Labelled(unet2d(recipe.network, recipe.data.size, 2 * self.channels, out, **options))
+
+    def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        recipe = self.recipe
+        x0 = self.source.batch(indices)
+        if recipe.mirror:
+            flipped = torch.rand(len(x0), generator=generator) < 0.5
+            x0 = torch.where(flipped[:, None, None, None], x0.flip(3), x0)
+        tasks = [recipe.tasks[i] for i in torch.randint(len(recipe.tasks), (len(x0),), generator=generator).tolist()]
+        y = degraded(x0, tasks, recipe.quality, int(torch.randint(2**62, (1,), generator=generator)))
+        y = y.to(self.place.device)
+        losses, _ = self.objective(lambda x, t: self.answer(x, t, y), x0.to(self.place.device), generator)
+        parts = {f"loss_{task}": losses[[task == other for other in tasks]] for task in recipe.tasks}
+        return losses.mean(), {name: part.detach().mean() for name, part in parts.items() if len(part)}
+
+    def answer(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        assert y is not None
+        return self.network(torch.cat([x, y], 1), self.time(t).float(), None)
+
+    def denoiser(self) -> Preconditioned:
+        def backbone(x: Tensor, time: Tensor, condition: Condition) -> Tensor:
+            concat = condition.get(Concat)
+            assert concat is not None
+            return self.network(torch.cat([x, concat.planes], 1), time, None).float()
+
+        objective = self.recipe.objective
+        learned = objective.learned_variance
+        return Preconditioned(backbone, self.schedule, objective.parameterization, self.time, learned_variance=learned)
+
+    def mended(self, y: Tensor) -> Tensor:
+        """Pictures that the network makes of what it sees."""
+        noise = KeyedNoise([keyed.key(self.recipe.preview.seed, "preview", row) for row in range(len(y))])
+        sampler, times = self.walk()
+        denoise = bind(self.denoiser(), Condition((Concat(y),)))
+        x, times = NoiseStart(torch.zeros_like(y))(denoise, times, noise)
+        for step in trajectory(denoise, sampler, x, times, noise):
+            x = step.x
+        return x
+
+    def grids(self) -> dict[str, np.ndarray]:
+        """Three rows a task: as it is seen, as it is mended, as it is."""
+        recipe, count = self.recipe, min(self.recipe.preview.count, len(self.test))
+        true = self.test.batch(np.arange(count))
+        seen = {task: degraded(true, [task] * count, recipe.quality, "preview", task) for task in recipe.tasks}
+        with self.place.autocast():
+            mended = self.mended(torch.cat(list(seen.values())).to(self.place.device)).float().cpu()
+        rows = [part for y, x in zip(seen.values(), mended.split(count), strict=True) for part in (y, x, true)]
+        return {"samples": report.grid(rgb(to_pixels(torch.cat(rows))), count, zoom=2)}
+
+    def finish(self, export: Path) -> dict[str, float]:
+        """Saves the folder; the loss of each task on pictures held back, with fixed noise and times."""
+        recipe = self.recipe
+        save(self.network, export, self.pipeline, self.scheduler(), (), DTYPES[recipe.export])
+        (export / "beside").mkdir(exist_ok=True)
+        beside = {"kind": "sfumato-beside", "tasks": recipe.tasks}
+        (export / "beside" / "config.json").write_text(json.dumps(beside, indent=2) + "\n", encoding="utf-8")
+        return {f"loss_{task}": self._loss(task) for task in recipe.tasks}
+
+    def _loss(self, task: str) -> float:
+        total, generator = 0.0, keyed.generator("measure", task)
+        for start in range(0, len(self.test), 64):
+            x0 = self.test.batch(np.arange(start, min(start + 64, len(self.test))))
+            y = degraded(x0, [task] * len(x0), self.recipe.quality, "measure", task, start).to(self.place.device)
+            t = torch.rand(len(x0), generator=generator, dtype=torch.float64)
+            x0 = x0.to(self.place.device)
+            total += float(self.measure(lambda x, t, y=y: self.answer(x, t, y), x0, t, generator).sum())
+        return total / len(self.test)
