@@ -31,3 +31,14 @@ TIMES = {
     "karras": "Karras",
     "log-snr": "Exponential",
 }
+GUIDANCES = {  # the short name of each kind of guidance, for command lines
+    "cfg": "classifier-free",
+    "cfg++": "cfg++",
+    "apg": "projected",
+    "pag": "perturbed-attention",
+    "auto": "auto",
+    "classifier": "classifier",
+    "clip": "clip",
+    "static": "static-threshold",
+    "dynamic": "dynamic-threshold",
+}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
 MOST = 1000  # pictures in one command
-AS_THEY_ARE = ("negative", "label", "model", "sampler", "times", "steps", "composite", "engine", "precision")
+AS_THEY_ARE = ("negative", "label", "model", "times", "steps", "composite", "engine", "precision")
 
 
 def size_of(text: str | None) -> tuple[int | None, int | None]:
@@ -36,7 +36,8 @@ def size_of(text: str | None) -> tuple[int | None, int | None]:
 def recipe_of(options: Mapping[str, Any]) -> Recipe:
     """The recipe that the options of generate or edit describe; refused if it says nothing to a model of words."""
     from sfumato.picture import BadInput
-    from sfumato.recipe import ClassifierFree, Recipe
+    from sfumato.recipe import Recipe
+    from sfumato.recipe.written import guidances, sampler
     from sfumato.zoo.find import find
     from sfumato.zoo.folder import vocabulary
 
@@ -45,7 +46,8 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
         prompt=options["prompt"] or "",
         width=width,
         height=height,
-        guidance=(ClassifierFree(options["guidance"]),),
+        guidance=guidances(options["guide"] or [], options["guidance"]),
+        sampler=sampler(options["sampler"]),
         seed=random_seed() if options["seed"] is None else options["seed"],
         **{name: options[name] for name in AS_THEY_ARE if name in options},
     )

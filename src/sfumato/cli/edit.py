@@ -21,17 +21,29 @@ def edit(
         Path | None,
         typer.Option(help="Repaint only where this picture is white; it has the size of PICTURE.", show_default=False),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="For a model that mends the picture it is shown: colourise, restore, or with a mask inpaint, uncrop.",
+            show_default=False,
+        ),
+    ] = None,
     composite: Annotated[
-        str, typer.Option(help="paste: outside the mask every pixel stays as it is; none: as the model gives it.")
+        str,
+        typer.Option(
+            help="How the result joins what lies outside the mask, where every pixel stays as it is: paste; poisson, "
+            "with its colours at the edge; latent or decoder, optimised for each picture. none: as the model gives it."
+        ),
     ] = "paste",
     label: options.Label = None,
     negative: options.Negative = "",
-    guidance: options.Guidance = 5.0,
+    guidance: options.Guided = None,
+    guide: options.Guide = None,
     seed: options.Seed = None,
     count: options.Count = 1,
     size: options.Size = None,
     model: options.Model = "mini",
-    sampler: options.Sampler = "dpmpp-2m",
+    sampler: options.Sampled = "dpmpp-2m",
     times: options.Times = "uniform",
     steps: options.Steps = 20,
     engine: options.Engine = "eager",

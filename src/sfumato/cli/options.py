@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.names import SAMPLERS, TIMES
+from sfumato.names import GUIDANCES, SAMPLERS, TIMES
 
 WRITABLE = ".png, .jpg, .jpeg or .webp"
 
@@ -30,7 +30,34 @@ Negative = Annotated[str, typer.Option(help="What it is not to show.", show_defa
 Guidance = Annotated[
     float, typer.Option(help="Classifier-free guidance: how closely to follow words or class; 1 is off.")
 ]
+Guided = Annotated[
+    float | None,
+    typer.Option(
+        "--guidance",
+        help="Classifier-free guidance: how closely to follow words or class; 1 is off. By default 5, or what --guide "
+        "says of cfg, cfg++ or apg.",
+        show_default=False,
+    ),
+]
+Guide = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[:KEY=VALUE,...]",
+        help=f"A further guidance, as pag:scale=3,layers=mid+up,interval=0.2-0.8; repeatable. One of "
+        f"{', '.join(GUIDANCES)}.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Sampler = Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.", rich_help_panel=_SAMPLING)]
+Sampled = Annotated[
+    str,
+    typer.Option(
+        "--sampler",
+        help=f"One of {', '.join(SAMPLERS)}. With options: ddim:eta=1.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Times = Annotated[str, typer.Option(help=f"Time grid: one of {', '.join(TIMES)}.", rich_help_panel=_SAMPLING)]
 Steps = Annotated[int, typer.Option(help="Steps, 1 to 1000.", rich_help_panel=_SAMPLING)]
 Seed = Annotated[

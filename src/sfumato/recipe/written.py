@@ -1,0 +1,112 @@
+"""Elements of a recipe as they are written on a command line: NAME, or NAME:key=value,key=value."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from sfumato.names import GUIDANCES, SAMPLERS
+from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.checks import nearest
+from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
+from sfumato.recipe.samplers import Elements
+
+KINDS: dict[str, type] = {part.kind: part for part in get_args(get_args(Guidance)[0])}
+SAMPLERS_WITH_OPTIONS: dict[str, type] = {part.kind: part for part in get_args(Elements)}
+INSTEAD = (ClassifierFree, CFGPlusPlus, ProjectedGuidance)
+
+
+def guidances(written: list[str], scale: float | None) -> tuple[Any, ...]:
+    """The guidances of `--guide` in their order, behind a classifier-free one of `scale`.
+
+    `scale` None is the default one, unless another that moves away from no prompt is written in its place.
+    """
+    given = tuple(guidance(text) for text in written)
+    if scale is None:
+        return given if any(isinstance(part, INSTEAD) for part in given) else (ClassifierFree(), *given)
+    return (ClassifierFree(scale), *given)
+
+
+def guidance(text: str) -> Any:
+    """`pag:scale=3,layers=mid+up`: the element of a name of `GUIDANCES` or of its kind.
+
+    Raises `BadInput` for an unknown name, key or value.
+    """
+    name, options = _split(text)
+    kind = GUIDANCES.get(name, name)
+    if kind not in KINDS:
+        raise _unknown("--guide", name, list(GUIDANCES))
+    return _made(f"--guide {name}", KINDS[kind], options)
+
+
+def sampler(text: str) -> Any:
+    """`ddim:eta=1`: the element of that kind; a name alone is itself. Raises `BadInput` as `guidance` does."""
+    name, options = _split(text)
+    if not options:
+        return name
+    if name not in SAMPLERS:
+        raise _unknown("--sampler", name, list(SAMPLERS))
+    if name not in SAMPLERS_WITH_OPTIONS:
+        raise BadInput(f"--sampler {name} has no options; those that have are {', '.join(SAMPLERS_WITH_OPTIONS)}")
+    return _made(f"--sampler {name}", SAMPLERS_WITH_OPTIONS[name], options)
+
+
+def _split(text: str) -> tuple[str, dict[str, str]]:
+    name, colon, rest = text.strip().partition(":")
+    pairs = re.split(r",(?=\s*[\w]+\s*=)", rest) if colon else []
+    options: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not key or not value:
+            raise BadInput(f"{_shown(text)} is not NAME:key=value,key=value: as pag:scale=3 or ddim:eta=1")
+        if key in options:
+            raise BadInput(f"{_shown(text)} gives {key} twice: once is enough")
+        options[key] = value
+    return name.lower(), options
+
+
+def _made(what: str, element: Any, options: dict[str, str]) -> Any:
+    known = {name: field for name, field in element.__pydantic_fields__.items() if name != "kind"}
+    for key in options:
+        if key not in known:
+            raise _unknown(f"{what}:", key, list(known))
+    try:
+        return element(**{key: _value(key, text, known[key]) for key, text in options.items()})
+    except BadInput as error:
+        raise BadInput(f"{what}: {error}") from None
+
+
+def _value(key: str, text: str, field: FieldInfo) -> Any:
+    """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element by its first field."""
+    default = field.default
+    if isinstance(default, str) or field.is_required():
+        return text
+    if isinstance(default, tuple) and isinstance(default[0], str):
+        return tuple(text.split("+"))
+    if isinstance(default, tuple):
+        numbers = re.fullmatch(r"([\d.]+)\s*-\s*([\d.]+)", text)
+        if not numbers:
+            raise BadInput(f"{key} is {_shown(text)}: give two times from 0 (clean) to 1 (noise), as 0.2-0.8")
+        return tuple(map(_number, numbers.groups()))
+    if hasattr(default, "__dataclass_fields__"):
+        return type(default)(_number(text))
+    return _number(text)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _unknown(what: str, name: str, names: list[str]) -> BadInput:
+    return BadInput(f"{what} {_shown(name)} is unknown{nearest(name, names)}: accepted are {', '.join(names)}")
+
+
+def _shown(text: str) -> str:
+    return printable(repr(text), 60)

@@ -1,0 +1,114 @@
+"""Guidances and samplers as they are written on a command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from sfumato import recipe as spec
+from sfumato.names import GUIDANCES, SAMPLERS
+from sfumato.picture import BadInput
+from sfumato.recipe.written import KINDS, SAMPLERS_WITH_OPTIONS, guidance, guidances, sampler
+
+
+@pytest.mark.parametrize(
+    ("text", "element"),
+    [
+        ("cfg:scale=3,interval=0.2-0.8,rescale=0.7", spec.ClassifierFree(3, (0.2, 0.8), 0.7)),
+        ("cfg++", spec.CFGPlusPlus()),
+        ("CFG++:scale=0.5", spec.CFGPlusPlus(0.5)),
+        ("apg:eta=0.5,momentum=-0.5,threshold=5", spec.ProjectedGuidance(eta=0.5, momentum=-0.5, threshold=5)),
+        ("pag:scale=3,layers=mid+up_blocks.1", spec.PerturbedAttention(3, ("mid", "up_blocks.1"))),
+        ("auto:model=folder/7,scale=2", spec.AutoGuidance("folder/7", 2)),
+        ("auto:model=7", spec.AutoGuidance("7")),
+        ("classifier:label=3", spec.ClassifierGuidance(label=3)),
+        ("classifier: label = ankle boot , scale=2", spec.ClassifierGuidance(2, label="ankle boot")),
+        (
+            "clip:eye=x0,prompt=a red, round hat,cutouts=4",
+            spec.ClipGuidance(eye="x0", prompt="a red, round hat", cutouts=4),
+        ),
+        ("static:limit=1.5", spec.StaticThreshold(1.5)),
+        ("dynamic:percentile=0.99", spec.DynamicThreshold(0.99)),
+        ("perturbed-attention", spec.PerturbedAttention()),
+    ],
+)
+def test_a_guidance_is_a_name_and_its_options(text, element):
+    assert guidance(text) == element
+
+
+@pytest.mark.parametrize(
+    ("text", "element"),
+    [
+        ("ddim", "ddim"),
+        ("ddim:eta=1", spec.DDIM(1)),
+        ("ddpm:variance=large", spec.DDPM("large")),
+        ("heun:form=kappa,churn=30", spec.Heun("kappa", spec.Churn(30))),
+        ("unipc:order=3", spec.UniPC(3)),
+        ("rk45:rtol=1e-5", spec.RK45(1e-5)),
+    ],
+)
+def test_a_sampler_is_a_name_or_a_name_and_its_options(text, element):
+    assert sampler(text) == element
+
+
+@pytest.mark.parametrize(
+    ("written", "scale", "kinds"),
+    [
+        ([], None, ["classifier-free"]),
+        (["pag"], None, ["classifier-free", "perturbed-attention"]),
+        (["apg"], None, ["projected"]),
+        (["pag", "cfg++"], None, ["perturbed-attention", "cfg++"]),
+        (["cfg:scale=2"], None, ["classifier-free"]),
+        (["apg"], 3.0, ["classifier-free", "projected"]),
+    ],
+)
+def test_the_default_guidance_stands_unless_another_is_in_its_place(written, scale, kinds):
+    assert [part.kind for part in guidances(written, scale)] == kinds
+    assert guidances([], 3.0) == (spec.ClassifierFree(3.0),)
+
+
+def test_every_element_has_a_name_and_every_name_an_element():
+    assert set(GUIDANCES.values()) == set(KINDS)
+    assert set(SAMPLERS_WITH_OPTIONS) <= set(SAMPLERS)
+    assert {type(guidance(f"{name}:model=x" if name == "auto" else name)) for name in GUIDANCES} == set(KINDS.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("pga", "--guide 'pga' is unknown (did you mean 'pag'?): accepted are cfg, cfg++, apg, pag"),
+        ("", "--guide '' is unknown"),
+        ("auto", "--guide auto: model is missing: give the name or folder of a worse version"),
+        ("cfg:scal=3", "--guide cfg: 'scal' is unknown (did you mean 'scale'?): accepted are scale, interval, rescale"),
+        ("cfg:kind=clip", "'kind' is unknown"),
+        ("cfg:scale=many", "--guide cfg: scale is 'many': give a number from 0 to 1000"),
+        ("cfg:scale=nan", "scale is nan"),
+        ("cfg:interval=0.8-0.2", "interval is (0.8, 0.2)"),
+        ("cfg:interval=3", "--guide cfg: interval is '3': give two times from 0 (clean) to 1 (noise), as 0.2-0.8"),
+        ("clip:eye=both", "eye: 'both' is unknown: accepted are noised, x0, network"),
+        ("pag:3", "'pag:3' is not NAME:key=value,key=value"),
+        ("pag:scale=", "is not NAME:key=value"),
+        ("pag:scale=1,scale=2", "gives scale twice"),
+    ],
+)
+def test_a_wrong_guidance_is_one_sentence(text, said):
+    with pytest.raises(BadInput) as refused:
+        guidance(text)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ddmi:eta=1", "--sampler 'ddmi' is unknown (did you mean"),
+        ("dpmpp-2m:eta=1", "--sampler dpmpp-2m has no options; those that have are ddpm, ddim"),
+        ("ddim:eat=1", "--sampler ddim: 'eat' is unknown (did you mean 'eta'?): accepted are eta"),
+        ("euler:churn=a", "--sampler euler: amount is 'a': give a number from 0 (off)"),
+        ("unipc:order=2.5", "order is 2.5: give 1, 2 or 3"),
+        ("ddim:", "is not NAME:key=value"),
+    ],
+)
+def test_a_wrong_sampler_is_one_sentence(text, said):
+    with pytest.raises(BadInput) as refused:
+        sampler(text)
+    assert said in str(refused.value)
