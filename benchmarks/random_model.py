@@ -37,11 +37,14 @@ class Shape:
 TINY = Shape((32, 64), (2, 4), (16, 32), text=64, layers=2, vocabulary=700, groups=8, size=32)
 
 
-def build(folder: Path, parameterization: str = "v", shape: Shape | None = None, seed: int = 0) -> Path:
-    """Write the model into `folder`.
+def build(
+    folder: Path, parameterization: str = "v", shape: Shape | None = None, seed: int = 0, beside: int = 0
+) -> Path:
+    """Write the model into `folder`; with `beside` = 5 further input channels one that inpaints.
 
     Random layers answer faintly: the decoder and the cross-attention are made stronger, so that a picture fills its
-    range and words matter, and a wrong picture is far from the right one.
+    range and words matter, and a wrong picture is far from the right one. The encoder is sure of its latents, as a
+    trained one nearly is: stock pipelines draw them from its posterior.
     """
     torch.manual_seed(seed)
     shape = shape or Shape()
@@ -49,11 +52,13 @@ def build(folder: Path, parameterization: str = "v", shape: Shape | None = None,
     tokenizer = train_tokenizer(captions, shape.vocabulary, shape.window)
     vae, encoder = autoencoder(shape), text_encoder(shape, tokenizer)
     cells = shape.size // 2 ** (len(shape.autoencoder) - 1)
-    network = unet(shape, cells)
+    network = unet(shape, cells, beside)
     with torch.no_grad():
         for name, weight in network.named_parameters():
             if "attn2.to_out.0.weight" in name:
                 weight.mul_(8)
+        vae.quant_conv.weight[4:] = 0
+        vae.quant_conv.bias[4:] = -30
         vae.decoder.conv_out.weight.mul_(0.5 / vae.decode(torch.randn(4, 4, cells, cells)).sample.std())
     vae.register_to_config(scaling_factor=1.0)
 
@@ -62,17 +67,19 @@ def build(folder: Path, parameterization: str = "v", shape: Shape | None = None,
     save_tokenizer(tokenizer, folder / "tokenizer")
     (folder / "scheduler").mkdir(exist_ok=True)
     scheduler = scheduler_config(r.Objective.model_validate({"parameterization": parameterization}))
-    for name, value in {"scheduler/scheduler_config.json": scheduler, "model_index.json": model_index()}.items():
+    index = model_index("StableDiffusionInpaintPipeline" if beside else "StableDiffusionPipeline")
+    for name, value in {"scheduler/scheduler_config.json": scheduler, "model_index.json": index}.items():
         (folder / name).write_text(json.dumps(value, indent=2), encoding="utf-8")
     return folder
 
 
-def unet(shape: Shape, cells: int) -> Any:
+def unet(shape: Shape, cells: int, beside: int = 0) -> Any:
     from diffusers import UNet2DConditionModel
 
     rest = len(shape.unet) - 1
     return UNet2DConditionModel(
         sample_size=cells,
+        in_channels=4 + beside,
         block_out_channels=shape.unet,
         down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * rest),
         up_block_types=(*("CrossAttnUpBlock2D",) * rest, "UpBlock2D"),
