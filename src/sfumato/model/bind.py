@@ -22,7 +22,8 @@ from sfumato.guide import (
     PerturbedAttention,
     StaticThreshold,
 )
-from sfumato.model.edits import COMPOSITES, HOLDS, STARTS
+from sfumato.model.composites import Composite, composite
+from sfumato.model.edits import HOLDS, STARTS
 from sfumato.model.guides import auto_guidance, classifier_guidance, clip_guidance, projected_guidance
 from sfumato.model.scene import Scene
 from sfumato.recipe import Recipe
@@ -55,14 +56,13 @@ class Run:
     denoise: Bound
     start: Start
     hold: Held | None
+    composite: Composite
     pictures: Sequence[Image.Image] = ()
 
     @property
     def steps(self) -> int:
         """How many steps there are, those of preparing and of the composite among them."""
-        recipe = self.scene.recipe
-        moves = len(self.scene.times(getattr(recipe.start, "strength", 1.0))) - 1
-        return sum(part.calls for part in self._preparing()) + moves + COMPOSITES[recipe.composite].steps
+        return sum(part.calls for part in self._preparing()) + self._steps + self._optimising
 
     def walk(self) -> Iterator[Preview]:
         """What the pictures look like so far, once a step: decoded when asked for."""
@@ -74,10 +74,9 @@ class Run:
             x = step.x
             yield partial(self.scene.pictures, x if step.prediction is None else step.prediction.x0)
         decoded = self._given() if x is None else self.scene.pictures(x)
-        composite = COMPOSITES[self.scene.recipe.composite]
-        for index, pictures in enumerate(composite.apply(self.scene, x, decoded)):
+        for index, pictures in enumerate(self.composite.apply(self.scene, x, decoded)):
             self.pictures = pictures
-            if index < composite.steps:
+            if index < self._optimising:
                 yield partial(list, pictures)
 
     def _moves(self) -> Iterator[Step]:
@@ -94,6 +93,15 @@ class Run:
             raise ValueError("A run that starts from noise has no picture before its first step.")
         return [start] * self.scene.rows
 
+    @property
+    def _steps(self) -> int:
+        return len(self.scene.times(getattr(self.scene.recipe.start, "strength", 1.0))) - 1
+
+    @property
+    def _optimising(self) -> int:
+        held = self._steps > 0 and self.scene.given.mask is not None
+        return self.composite.steps * self.scene.rows if held else 0
+
     def _preparing(self) -> list[Preparing]:
         return [part for part in (self.start, self.hold) if isinstance(part, Preparing)]
 
@@ -105,7 +113,7 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     start = STARTS[type(recipe.start)](recipe.start, scene)
     hold = None if recipe.hold is None else HOLDS[type(recipe.hold)](recipe.hold, scene, start)
     guidances = [GUIDANCES[type(g)](g, stage, recipes) for g in recipe.guidance]
-    return Run(scene, scene.denoise(guidances), start, hold)
+    return Run(scene, scene.denoise(guidances), start, hold, composite(scene))
 
 
 def _sampler(element: Any) -> Sampler:

@@ -76,7 +76,8 @@ __all__ = [
     "parameters",
 ]
 
-COMPOSITES = ("paste", "none")
+COMPOSITES = ("paste", "poisson", "latent", "decoder", "none")
+_COMPOSITE = "a name: " + ", ".join(COMPOSITES)
 ENGINES = ("eager", "exact")
 PRECISIONS = ("float32", "bfloat16")
 MAX_JSON = 1 << 20
@@ -112,8 +113,9 @@ class Recipe:
     `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler` is
     a name of `SAMPLERS` or an element with options, as `DDIM(eta)`, `times` a name of `TIMES`. The parts say in their
     classes what they do.
-    `composite` "paste" puts the held picture's own pixels back outside the mask. `made` stands in recipes of pictures
-    that have been made.
+    `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
+    the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
+    stands in recipes of pictures that have been made.
     """
 
     prompt: str = Field(default="", max_length=20_000, description=_PROMPT)
@@ -132,7 +134,7 @@ class Recipe:
     sampler: Sampler = Field(default="dpmpp-2m", description="a sampler's name, or one with options, as DDIM(eta)")
     times: Annotated[str, one_of(tuple(TIMES))] = Field(default="uniform", description="a name: " + ", ".join(TIMES))
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
-    composite: Annotated[str, one_of(COMPOSITES)] = Field(default="paste", description="paste or none")
+    composite: Annotated[str, one_of(COMPOSITES)] = Field(default="paste", description=_COMPOSITE)
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
     engine: Annotated[str, one_of(ENGINES)] = Field(default="eager", description=" or ".join(ENGINES))
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))

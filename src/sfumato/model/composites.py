@@ -1,0 +1,107 @@
+"""How results are put into the picture that was held: the composites by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from sfumato.edit import optimise_latent, paste, poisson, tune_decoder
+from sfumato.edit.reconstruct import STEPS
+from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
+from sfumato.model.scene import Scene
+from sfumato.model.space import Latent
+from sfumato.picture import BadInput
+
+Apply = Callable[[Scene, Tensor | None, list[Image.Image]], Iterator[list[Image.Image]]]
+
+
+@dataclass(frozen=True)
+class Composite:
+    """How the result is put into the held picture.
+
+    `apply` gets the scene, x at its end (None where nothing was sampled) and the pictures decoded from it, and yields
+    pictures as they become: `steps` a picture that are not yet done (optimisation shows its progress), then the last.
+    `latent`: only where the model diffuses an autoencoder's latents.
+    """
+
+    apply: Apply
+    steps: int = 0
+    latent: bool = False
+
+
+def composite(scene: Scene) -> Composite:
+    """The composite that the scene's recipe names. Raises BadInput where its model can't have it."""
+    recipe = scene.recipe
+    found = COMPOSITES[recipe.composite]
+    if found.latent and not isinstance(scene.space, Latent):
+        raise BadInput(
+            f"The composite {recipe.composite} moves an autoencoder's latents or weights, and {recipe.model} paints "
+            "pixels without one: choose paste or poisson."
+        )
+    return found
+
+
+def untouched(scene: Scene, x: Tensor | None, pictures: list[Image.Image]) -> Iterator[list[Image.Image]]:
+    yield pictures
+
+
+def pasted(scene: Scene, x: Tensor | None, pictures: list[Image.Image]) -> Iterator[list[Image.Image]]:
+    """Outside the mask, the held picture's own bytes."""
+    yield _within(scene, pictures, paste)
+
+
+def cloned(scene: Scene, x: Tensor | None, pictures: list[Image.Image]) -> Iterator[list[Image.Image]]:
+    """The same, with the held picture's colours at the mask's edge."""
+    yield _within(scene, pictures, poisson)
+
+
+Ways = Callable[[Scene, Tensor, Tensor, Tensor], Iterator[Tensor]]
+
+
+def reconstructed(
+    ways: Ways, scene: Scene, x: Tensor | None, pictures: list[Image.Image]
+) -> Iterator[list[Image.Image]]:
+    """Pasted after latents or weights were moved, one picture after the other."""
+    given = scene.given
+    if x is not None and given.mask is not None and given.held is not None:
+        original, mask = to_tensor([given.held]).to(x.device), mask_to_tensor(given.mask).to(x.device)
+        pictures = list(pictures)
+        for row, z in enumerate(x.float().split(1)):
+            for index, drawn in enumerate(ways(scene, z, original, mask)):
+                pictures[row] = to_images(drawn)[0]
+                if index < STEPS:
+                    yield pictures
+    yield from pasted(scene, x, pictures)
+
+
+def latents_moved(scene: Scene, z: Tensor, original: Tensor, mask: Tensor) -> Iterator[Tensor]:
+    return optimise_latent(scene.space.decode, z, original, mask)
+
+
+def decoder_tuned(scene: Scene, z: Tensor, original: Tensor, mask: Tensor) -> Iterator[Tensor]:
+    decoder = cast(Latent, scene.space).autoencoder.decoder
+    return tune_decoder(scene.space.decode, decoder, z, original, mask)
+
+
+COMPOSITES: dict[str, Composite] = {
+    "paste": Composite(pasted),
+    "poisson": Composite(cloned),
+    "latent": Composite(partial(reconstructed, latents_moved), STEPS, latent=True),
+    "decoder": Composite(partial(reconstructed, decoder_tuned), STEPS, latent=True),
+    "none": Composite(untouched),
+}
+
+
+def _within(scene: Scene, pictures: list[Image.Image], put: Callable) -> list[Image.Image]:
+    """Each picture put into the held one by `put`; as it is where nothing is held by a mask."""
+    given = scene.given
+    if given.mask is None or given.held is None:
+        return pictures
+    original, mask = np.asarray(given.held), np.asarray(given.mask)
+    return [Image.fromarray(put(original, np.asarray(picture), mask)) for picture in pictures]
