@@ -9,16 +9,19 @@ from sfumato.evaluate.metrics.frechet import Moments, frechet
 from sfumato.evaluate.metrics.inception_score import inception_score
 from sfumato.evaluate.metrics.kernel import cmmd, kid, mmd
 from sfumato.evaluate.metrics.manifold import coverage, density, precision, recall
-from sfumato.evaluate.metrics.pixel import psnr, ssim
+from sfumato.evaluate.metrics.pixel import Difference, difference, psnr, ssim
 from sfumato.evaluate.metrics.resample import resamplings
+from sfumato.evaluate.metrics.seam import seam
 
 __all__ = [
+    "Difference",
     "Moments",
     "clip_score",
     "cmmd",
     "cosines",
     "coverage",
     "density",
+    "difference",
     "frechet",
     "inception_score",
     "kid",
@@ -27,5 +30,6 @@ __all__ = [
     "psnr",
     "recall",
     "resamplings",
+    "seam",
     "ssim",
 ]

@@ -1,9 +1,10 @@
-"""How near two pictures are, pixel by pixel: PSNR and SSIM, of pictures (B, C, H, W) in [-1, 1]."""
+"""How near two pictures (B, C, H, W) in [-1, 1] are, pixel by pixel: PSNR, largest and mean difference, SSIM."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as nf
@@ -12,10 +13,38 @@ from torch import Tensor
 Local = Callable[[Tensor], Tensor]
 
 
-def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture in dB, (B,): -10 log10 mean(((x - y)/2)^2); 120 for equal ones."""
-    error = ((x - y) / 2).square().flatten(1).mean(1)
-    return -10 * torch.log10(error.clamp(min=1e-12))
+def psnr(x: Tensor, y: Tensor, where: Tensor | None = None) -> Tensor:
+    """Peak signal-to-noise ratio of each picture in dB, (B,): -10 log10 mean(((x - y)/2)^2); 120 for equal ones.
+
+    where (1 or B, 1, H, W) in [0, 1], or bool, weighs the pixels: of the background alone, or of the edited part.
+    """
+    error = ((x - y) / 2).square()
+    return -10 * torch.log10(_mean(error, where).clamp(min=1e-12))
+
+
+class Difference(NamedTuple):
+    """How far pictures are apart, each (B,): the largest and the mean difference in levels of 255, and the PSNR."""
+
+    max: Tensor
+    mean: Tensor
+    psnr: Tensor
+
+
+def difference(x: Tensor, y: Tensor, where: Tensor | None = None) -> Difference:
+    """The background error where `where` is what an edit must keep: max and mean of 127.5 |x - y|, and the PSNR.
+
+    `where` as in `psnr`; pixels where it is 0 don't count towards the largest difference.
+    """
+    levels = 127.5 * (x - y).abs()
+    counted = levels if where is None else levels * (where > 0)
+    return Difference(counted.flatten(1).amax(1), _mean(levels, where), psnr(x, y, where))
+
+
+def _mean(values: Tensor, where: Tensor | None) -> Tensor:
+    if where is None:
+        return values.flatten(1).mean(1)
+    weights = where.to(values).expand_as(values)
+    return (weights * values).flatten(1).sum(1) / weights.flatten(1).sum(1).clamp(min=1e-12)
 
 
 def box(z: Tensor, side: int = 7) -> Tensor:
