@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from sfumato.study import interpolate, progressive, runner
 
@@ -49,23 +48,6 @@ def test_a_start_is_left_at_the_times_that_are_asked_for(tiny_model):
     first, second = (found[f"x at {t:g}"] for t in (1.0, 0.8))
     assert first.std() == pytest.approx(1, abs=0.1)
     assert not np.allclose(first, second)
-
-
-@pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 1.0])
-def test_the_sphere_keeps_the_length_and_the_line_does_not(place):
-    a, b = (torch.randn(4096, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
-    b = b * a.norm() / b.norm()
-    assert float(interpolate.slerp(a, b, place).norm()) == pytest.approx(float(a.norm()), rel=1e-5)
-    shrunk = (1 - place) ** 2 + place**2
-    assert float(interpolate.lerp(a, b, place).norm() / a.norm()) == pytest.approx(shrunk**0.5, rel=0.02)
-    assert torch.allclose(interpolate.slerp(a, a, place), a, atol=1e-5)
-
-
-def test_places_at_the_ends_are_the_ends():
-    a, b = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
-    for mix in (interpolate.lerp, interpolate.slerp):
-        assert torch.allclose(mix(a, b, 0.0), a, atol=1e-6)
-        assert torch.allclose(mix(a, b, 1.0), b, atol=1e-6)
 
 
 def test_contrast_is_the_length_of_the_gradient():

@@ -44,10 +44,15 @@ class Outside(Hold):
         keep = picture if self.keep is None else self.keep
 
         def hold(x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:
-            mask = self.mask.to(device=x.device, dtype=x.dtype)
             kept = keep.to(device=x.device, dtype=x.dtype).expand_as(x)
             if s > 0:
                 kept = noised(schedule, kept, s, noise(x))
-            return torch.where(mask == 1, x, torch.where(mask == 0, kept, mask * x + (1 - mask) * kept))
+            return blend(self.mask, x, kept)
 
         return hold
+
+
+def blend(mask: Tensor, x: Tensor, kept: Tensor) -> Tensor:
+    """mask x + (1 - mask) kept: x to the bit where the mask is 1, `kept` to the bit where it is 0."""
+    mask = mask.to(device=x.device, dtype=x.dtype)
+    return torch.where(mask == 1, x, torch.where(mask == 0, kept, mask * x + (1 - mask) * kept))

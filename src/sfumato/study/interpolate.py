@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,8 @@ from torch import Tensor
 from sfumato.condition import Condition, Text
 from sfumato.data import vignettes
 from sfumato.denoise import Bound, bind
+from sfumato.edit import lerp, slerp
+from sfumato.edit.mix import Mix
 from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
@@ -42,26 +44,6 @@ class Settings:
     guidance: Real = Field(default=1.5, ge=0, le=1000, description="a number from 0, where 1 is off")
 
 
-def lerp(a: Tensor, b: Tensor, place: float) -> Tensor:
-    """(1 - place) a + place b. Of two independent noises it has (1 - place)^2 + place^2 of their variance: half of it
-    midway."""
-    return torch.lerp(a, b, place)
-
-
-def slerp(a: Tensor, b: Tensor, place: float) -> Tensor:
-    """sin((1 - place) angle)/sin(angle) a + sin(place angle)/sin(angle) b, of the angle between a and b as vectors.
-
-    Shoemake 1985; Song, Meng & Ermon 2021, eq. 67. It keeps the length where both have the same; nearly parallel
-    vectors are interpolated straight.
-    """
-    angle = torch.arccos((a * b).sum().div(a.norm() * b.norm()).clamp(-1, 1)).double()
-    if angle < 1e-4:
-        return lerp(a, b, place)
-    weights = [torch.sin((1 - place) * angle), torch.sin(place * angle)]
-    return (weights[0] / torch.sin(angle)).to(a) * a + (weights[1] / torch.sin(angle)).to(a) * b
-
-
-Mix = Callable[[Tensor, Tensor, float], Tensor]
 WAYS: dict[str, tuple[str, Mix]] = {
     "one noise, straight": ("shared", lerp),
     "own noises, straight": ("own", lerp),

@@ -1,0 +1,95 @@
+"""Masks inferred from words: where two texts disagree about a picture (DiffEdit, Couairon et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from sfumato.edit.hold import blend
+from sfumato.edit.invert import Inverted
+from sfumato.noise import NoiseSource
+from sfumato.picture import BadInput
+from sfumato.sample.step import Denoise
+from sfumato.schedule import noised
+
+OUTLIERS = 0.02
+
+
+def disagreement(source: Denoise, target: Denoise, x0: Tensor, t: Tensor | float, noise: NoiseSource) -> Tensor:
+    """|eps_source - eps_target| of the picture x0 (B, C, H, W) noised to t, averaged over channels: (B, 1, H, W).
+
+    Section 3.2 of the paper, its first step. Guidance would multiply it by its scale, and so is left out.
+    """
+    t = torch.as_tensor(t, dtype=torch.float64)
+    x = noised(source.schedule, x0, t, noise(x0))
+    with torch.no_grad():
+        return (source(x, t).eps - target(x, t).eps).abs().mean(1, keepdim=True)
+
+
+def binarized(apart: Tensor, threshold: float = 0.4) -> Tensor:
+    """1 where a map (B, 1, H, W), scaled to [0, 1], exceeds `threshold`, else 0; each picture by itself.
+
+    The highest 2 % of its values are clipped before the map is scaled. A map that is constant (two texts that say the
+    same) gives no mask: 0 everywhere.
+    """
+    values = apart.flatten(1)
+    low, high = values.amin(1), values.quantile(1 - OUTLIERS, dim=1)
+    return (apart > (low + threshold * (high - low)).reshape(-1, 1, 1, 1)).to(apart)
+
+
+class Inferred:
+    """A hold: outside the mask that two texts infer, the picture on its inverted way; inside, what the sampler paints.
+
+    Couairon et al. 2023, section 3.2: x <- M x + (1 - M) way(s), and at s = 0 the picture itself. Unlike noise, the
+    inverted way is one that the sampler could have walked, so that both sides of the mask's edge fit each other.
+
+    source, target: the denoiser told what the picture shows, and what it is to show; without guidance.
+    way: the picture's inversion, on the grid that is walked. It may be the start too (`shared`): it then is prepared
+        there; with another start this hold prepares it.
+    draws, level: the maps of so many noises of time `level` are averaged. The paper's 50 % of Stable Diffusion's steps
+        are 0.65 of a cosine schedule; on the built-in model masks are best at 0.8 (benchmarks/diffedit.py).
+    threshold: the share of the map's range that is no change.
+
+    After `prepare`, `mask` (B, 1, H, W) says what was inferred. Each picture has its own, from its own seed.
+    """
+
+    def __init__(
+        self,
+        source: Denoise,
+        target: Denoise,
+        way: Inverted,
+        noise: NoiseSource,
+        draws: int = 10,
+        level: float = 0.8,
+        threshold: float = 0.4,
+        shared: bool = False,
+    ) -> None:
+        if draws < 1:
+            raise BadInput(f"A mask is inferred from at least 1 draw of noise, not {draws}.")
+        if not 0 < level <= 1:
+            raise BadInput(f"A mask is inferred at a time above 0 and up to 1, not {level}.")
+        if not 0 <= threshold < 1:
+            raise BadInput(f"The threshold of an inferred mask lies between 0 and 1, not {threshold}.")
+        self.source, self.target, self.way, self.noise = source, target, way, noise
+        self.draws, self.level, self.threshold, self.shared = draws, level, threshold, shared
+        self.calls = draws + (0 if shared else way.calls)
+        self.mask: Tensor | None = None
+
+    def prepare(self) -> Iterator[None]:
+        """Infers the mask; yields after each draw, for which the network is called twice."""
+        if not self.shared:
+            yield from self.way.prepare()
+        total = torch.zeros_like(self.way.x0[:, :1])
+        for i in range(self.draws):
+            total += disagreement(self.source, self.target, self.way.x0, self.level, self.noise.at("mask", i))
+            yield
+        self.mask = binarized(total / self.draws, self.threshold)
+
+    def __call__(self, x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:
+        if self.mask is None:
+            for _ in self.prepare():
+                pass
+        assert self.mask is not None
+        return blend(self.mask, x, self.way.at(s))
