@@ -1,0 +1,184 @@
+"""Inpainting: what is outside the mask stays to the byte, and what is asked for stands inside it.
+
+Each case is a vignette that nothing was trained on and the same scene with one garment or colour changed, so that the
+true answer is known. The mask is the box around what differs, grown by two pixels; the prompt says the changed scene.
+Three ways fill it: mini-inpaint, mini held outside the mask (RePaint's imputation, no training), and stock diffusers'
+StableDiffusionInpaintPipeline with mini-inpaint's weights. Pictures are saved as PNG and read again.
+
+    python benchmarks/inpainting.py [--count 200] [--steps 20] [--guidance 4] [--sheet FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+import sfumato
+from sfumato.data import vignettes
+from sfumato.data.masks import box_around, grown
+from sfumato.data.vignettes import COLOURS, Scene
+from sfumato.data.vignettes.dice import Dice
+from sfumato.data.vignettes.draw import paint
+from sfumato.data.vignettes.vocabulary import FIGURES, GARMENTS, NONE
+from sfumato.evaluate.judge import Judge
+from sfumato.evaluate.questions import ask
+from sfumato.evaluate.statistics import mean, share
+from sfumato.model.pixels import to_tensor
+from sfumato.recipe import ClassifierFree, Outside
+from sfumato.zoo.find import find
+
+SIZE, SEED = 64, 1_000_003
+
+
+@dataclass(frozen=True)
+class Case:
+    """A picture, the hole (white), what the filled picture shall show, and the attribute that changes."""
+
+    index: int
+    before: Image.Image
+    after: Image.Image
+    mask: Image.Image
+    prompt: str
+    scene: Scene
+    attribute: str
+
+
+def cases(seed: int = SEED) -> Iterator[Case]:
+    """Endless: a garment that is worn, or seldom one that is not, or a thing takes another colour."""
+    index = 0
+    while True:
+        index += 1
+        before, dice = vignettes.scene(seed, index, "seen"), Dice(seed, index, "inpainting")
+        worn = [name for name in GARMENTS if before[name] != NONE]
+        if before["subject"] in FIGURES:
+            attribute = dice.choose(GARMENTS if not worn or dice.chance(0.25) else worn)
+        elif before["color"] != NONE:
+            attribute = "color"
+        else:
+            continue
+        after = before.with_attributes(
+            **{attribute: dice.choose([colour for colour in COLOURS if colour != before[attribute]])}
+        )
+        differs = (paint(before, SIZE).pixels != paint(after, SIZE).pixels).any(-1)
+        if vignettes.held_out(after) or differs.mean() < 0.01:
+            continue
+        mask = box_around(grown(differs, 2))
+        pictures = [Image.fromarray(vignettes.draw(scene, SIZE, truth=False).image) for scene in (before, after)]
+        hole = Image.fromarray(mask.astype(np.uint8) * 255)
+        yield Case(index, pictures[0], pictures[1], hole, ask(after).caption, after, attribute)
+
+
+def ours(model: str, steps: int, guidance: float) -> Callable[[Case], Image.Image]:
+    pipe = sfumato.load(model)
+
+    def fill(case: Case) -> Image.Image:
+        hold = Outside(case.mask, case.before)
+        return pipe(case.prompt, hold=hold, guidance=[ClassifierFree(guidance)], steps=steps, seed=case.index).image
+
+    return fill
+
+
+def stock(model: str, steps: int, guidance: float) -> Callable[[Case], Image.Image]:
+    from diffusers import StableDiffusionInpaintPipeline
+
+    pipe: Any = StableDiffusionInpaintPipeline.from_pretrained(find(model), dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+
+    def fill(case: Case) -> Image.Image:
+        return pipe(
+            case.prompt, image=case.before, mask_image=case.mask, width=SIZE, height=SIZE, num_inference_steps=steps,
+            guidance_scale=guidance, generator=torch.Generator().manual_seed(case.index),
+        ).images[0]  # fmt: skip
+
+    return fill
+
+
+def saved(image: Image.Image) -> Image.Image:
+    """The picture as whoever opens its PNG sees it."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return Image.open(file).convert("RGB")
+
+
+def measured(judge: Judge, asked: list[Case], pictures: list[Image.Image], seconds: float) -> dict[str, Any]:
+    """Differences outside the mask in 255ths; shares of pictures in which the judge reads the new attribute, and all
+    other attributes as they were."""
+    verdicts = judge.predict(to_tensor(pictures))
+    errors, right, others = [], [], []
+    for case, picture, verdict in zip(asked, pictures, verdicts, strict=True):
+        difference = np.abs(np.asarray(picture, int) - np.asarray(case.before, int))
+        errors.append(difference[np.asarray(case.mask) == 0])
+        wanted = case.scene.attributes
+        right.append(verdict[case.attribute] == wanted[case.attribute])
+        others.append(all(verdict[name] == value for name, value in wanted.items() if name != case.attribute))
+    return {
+        "largest": max(int(error.max()) for error in errors),
+        "mean": mean([float(error.mean()) for error in errors]),
+        "asked": share(right),
+        "others": share(others),
+        "seconds": seconds / len(asked),
+    }
+
+
+def main() -> None:
+    options = _options()
+    judge, asked = Judge.load(), list(islice(cases(), options.count))
+    fill: dict[str, Callable[[Case], Image.Image]] = {
+        "nothing done": lambda case: case.before,
+        "the true picture": lambda case: case.after,
+        "mini-inpaint": ours(options.model, options.steps, options.guidance),
+        "mini, held outside": ours("mini", options.steps, options.guidance),
+        "stock diffusers, mini-inpaint": stock(options.model, options.steps, options.guidance),
+    }
+    rows, made = {}, {}
+    for name, way in fill.items():
+        began = time.perf_counter()
+        pictures = [saved(way(case)) for case in asked]
+        made[name] = pictures
+        rows[name] = measured(judge, asked, pictures, time.perf_counter() - began)
+    tell(rows, options)
+    if options.sheet:
+        hidden = [Image.composite(Image.new("RGB", (SIZE, SIZE), "grey"), case.before, case.mask) for case in asked]
+        sheet(options.sheet, [made["nothing done"], hidden, *list(made.values())[2:], made["the true picture"]])
+
+
+def tell(rows: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:
+    print(f"{options.count} pictures, {options.steps} steps, guidance {options.guidance:g}; differences in 255ths\n")
+    print("| | largest difference outside | mean | what was asked, % | all else as it was, % | seconds a picture |")
+    print("|---|---|---|---|---|---|")
+    for name, row in rows.items():
+        asked, others = (row[key].percent() for key in ("asked", "others"))
+        figures = f"{row['largest']} | {row['mean'].value:.2f} | {asked} | {others} | {row['seconds']:.2f}"
+        print(f"| {name} | {figures} |")
+
+
+def sheet(path: Path, rows: list[list[Image.Image]], most: int = 12, zoom: int = 2) -> None:
+    """The first cases side by side, one way a row."""
+    from sfumato.train.report import grid
+
+    shown = np.stack([np.asarray(picture) for row in rows for picture in row[:most]])
+    Image.fromarray(grid(shown, min(most, len(rows[0])), zoom)).save(path)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--model", default="mini-inpaint", help="a model that inpaints")
+    parser.add_argument("--sheet", type=Path, help="also draw the first cases side by side")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
