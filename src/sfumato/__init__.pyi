@@ -47,5 +47,6 @@ from .recipe import PredictorCorrector as PredictorCorrector
 from .recipe import ProjectedGuidance as ProjectedGuidance
 from .recipe import Recipe as Recipe
 from .recipe import SDEdit as SDEdit
+from .recipe import Source as Source
 from .recipe import StaticThreshold as StaticThreshold
 from .recipe import UniPC as UniPC

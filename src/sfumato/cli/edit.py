@@ -60,11 +60,14 @@ def edit(
 
     from sfumato.cli.common import hushed, make, recipe_of, recipes_of
     from sfumato.picture import open_mask, open_picture
-    from sfumato.recipe import Outside, SDEdit
+    from sfumato.recipe import Noise, Outside, SDEdit, Source
 
     recipe = recipe_of(context.params)
     with hushed():
         start = open_picture(picture)
         held = None if mask is None else Outside(open_mask(mask, start.size))
-    recipe = replace(recipe, start=SDEdit(start, strength), hold=held)
+    if task is None:
+        recipe = replace(recipe, start=SDEdit(start, strength), hold=held)
+    else:
+        recipe = replace(recipe, start=Noise(), source=Source(start, task), hold=held)
     make(recipes_of(recipe, count), output, json)

@@ -15,22 +15,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """What is started from, what is held, and the mask (mode L, white = repaint); None where the recipe names none."""
+    """What is started from, what is held, the mask (mode L, white = repaint) and what is mended; None where the recipe
+    names none."""
 
     start: Image.Image | None = None
     held: Image.Image | None = None
     mask: Image.Image | None = None
+    source: Image.Image | None = None
 
     @classmethod
     def of(cls, recipe: Recipe, size: tuple[int, int]) -> Given:
         """The pictures of a recipe, scaled to `size` (width, height)."""
         picture = getattr(recipe.start, "picture", None)
         start = None if picture is None else sized(fetch(picture), size)
+        source = None if recipe.source is None else sized(fetch(recipe.source.picture), size)
         if recipe.hold is None:
-            return cls(start)
-        held = start if recipe.hold.picture is None else sized(fetch(recipe.hold.picture), size)
+            return cls(start, source=source)
+        held = (start or source) if recipe.hold.picture is None else sized(fetch(recipe.hold.picture), size)
         mask = getattr(recipe.hold, "mask", None)
-        return cls(start, held, None if mask is None else sized(fetch(mask).convert("L"), size))
+        return cls(start, held, None if mask is None else sized(fetch(mask).convert("L"), size), source)
 
 
 NOTHING = Given()

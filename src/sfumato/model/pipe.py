@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition, Part
 from sfumato.denoise import Denoiser
+from sfumato.edit import Words
 from sfumato.model.bind import bind
 from sfumato.model.given import Given
 from sfumato.model.result import Result, made
@@ -23,7 +24,8 @@ from sfumato.recipe import ClassifierFree, Noise, Recipe, SDEdit
 from sfumato.recipe.vocabulary import WORDS, Vocabulary
 
 if TYPE_CHECKING:
-    from sfumato.recipe import Outside
+    from sfumato.recipe import PromptToPrompt, Source
+    from sfumato.recipe.edits import Hold
 
 ROWS = 8  # pictures in one batch
 
@@ -39,8 +41,10 @@ class Stage:
     """One diffusion: a space, a denoiser, and how a recipe becomes its condition.
 
     `vocabulary` says what a recipe may tell it. `link` turns this stage's result into parts of the next stage's
-    condition; the last stage has none. `inpaints`: the network is shown the mask and what is held outside it, so that
-    nothing need be put back after its moves.
+    condition; the last stage has none. `chunks` counts those that a recipe's words take: only what takes as many shares
+    a batch, for to others the padding would be something to attend to. `inpaints`: the network is shown the mask and
+    what is held outside it, so that nothing need be put back after its moves. `words` says where in the encoded text a
+    prompt's words stand; None for models that read none.
     """
 
     name: str
@@ -49,7 +53,9 @@ class Stage:
     encode: Encode
     vocabulary: Vocabulary = WORDS
     link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
+    chunks: Callable[[Recipe], int] = lambda recipe: 1
     inpaints: bool = False
+    words: Callable[[str], Words] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,9 @@ class Pipe:
         negative: str = "",
         label: str | int | None = None,
         start: Noise | SDEdit | None = None,
-        hold: Outside | None = None,
+        hold: Hold | None = None,
+        source: Source | None = None,
+        attention: PromptToPrompt | None = None,
         guidance: Sequence[Any] = (ClassifierFree(),),
         sampler: Any = "dpmpp-2m",
         times: str = "uniform",
@@ -106,6 +114,8 @@ class Pipe:
             height=height,
             start=start or Noise(),
             hold=hold,
+            source=source,
+            attention=attention,
             guidance=tuple(guidance),
             sampler=sampler,
             times=times,  # pyright: ignore[reportArgumentType]
@@ -132,11 +142,11 @@ class Pipe:
     def steps(self, recipes: Recipe | Sequence[Recipe]) -> Iterator[Progress]:
         """One `Progress` a step, and a last one with the result. Stop asking to cancel; nothing is left behind.
 
-        Recipes that differ in seed and words alone run as one batch (of at most 8), which changes no picture:
-        to the bit with the exact engine, by at most 1/255 otherwise.
+        Recipes that differ in seed and words alone run as one batch (of at most 8, with words of as many chunks), which
+        changes no picture: to the bit with the exact engine, by at most 1/255 otherwise.
         """
         todo = [self.resolve(recipe) for recipe in ([recipes] if isinstance(recipes, Recipe) else recipes)]
-        batches = _batches(todo)
+        batches = _batches(todo, self.stages[0].chunks)
         runs = [bind(self, batch) for batch in batches]
         total, done = sum(run.steps for run in runs), 0
         images: list[Image.Image] = []
@@ -178,7 +188,9 @@ class Pipe:
             return recipe.width, recipe.height
         if recipe.width or recipe.height:
             raise BadInput("A recipe gives both width and height, or neither.")
-        picture = recipe.start.picture if isinstance(recipe.start, SDEdit) else None
+        picture = getattr(recipe.start, "picture", None)
+        if picture is None and recipe.source is not None:
+            picture = recipe.source.picture
         if picture is None and recipe.hold is not None:
             picture = recipe.hold.picture
         return self.size if picture is None else self.fit(picture.width, picture.height)
@@ -194,9 +206,11 @@ class Pipe:
         return rounded(width), rounded(height)
 
 
-def _batches(recipes: list[Recipe]) -> list[list[Recipe]]:
-    def but_for_words_and_seed(recipe: Recipe) -> Recipe:
-        return replace(recipe, prompt="", negative="", label=None, seed=0, made=None)
+def _batches(recipes: list[Recipe], chunks: Callable[[Recipe], int]) -> list[list[Recipe]]:
+    def but_for_words_and_seed(recipe: Recipe) -> tuple[Recipe, int]:
+        attention = recipe.attention and recipe.attention.wordless
+        wordless = replace(recipe, prompt="", negative="", label=None, attention=attention, seed=0, made=None)
+        return wordless, chunks(recipe)
 
     groups = (list(group) for _, group in groupby(recipes, key=but_for_words_and_seed))
     return [group[i : i + ROWS] for group in groups for i in range(0, len(group), ROWS)]

@@ -12,8 +12,9 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.names import SAMPLERS, TIMES
 from sfumato.picture import BadInput, Ref
+from sfumato.recipe.attention import PromptToPrompt
 from sfumato.recipe.checks import Class, Listed, Real, Whole, element, one_of, sentence
-from sfumato.recipe.edits import Hold, Noise, Outside, SDEdit, Start
+from sfumato.recipe.edits import TASKS, Hold, Noise, Outside, SDEdit, Source, Start
 from sfumato.recipe.guidances import (
     AutoGuidance,
     CFGPlusPlus,
@@ -26,6 +27,7 @@ from sfumato.recipe.guidances import (
     ProjectedGuidance,
     StaticThreshold,
 )
+from sfumato.recipe.inversions import WAYS, Between, Inferred, Inverted, LowPass
 from sfumato.recipe.samplers import (
     DDIM,
     DDPM,
@@ -50,9 +52,12 @@ __all__ = [
     "PRECISIONS",
     "RK45",
     "SAMPLERS",
+    "TASKS",
     "TIMES",
+    "WAYS",
     "AdamsBashforth",
     "AutoGuidance",
+    "Between",
     "CFGPlusPlus",
     "Churn",
     "ClassifierFree",
@@ -61,16 +66,21 @@ __all__ = [
     "DynamicThreshold",
     "Euler",
     "Heun",
+    "Inferred",
+    "Inverted",
     "Langevin",
+    "LowPass",
     "Made",
     "Noise",
     "Outside",
     "PerturbedAttention",
     "PredictorCorrector",
     "ProjectedGuidance",
+    "PromptToPrompt",
     "Recipe",
     "Ref",
     "SDEdit",
+    "Source",
     "StaticThreshold",
     "UniPC",
     "parameters",
@@ -124,8 +134,12 @@ class Recipe:
     model: str = Field(default="mini", min_length=1, max_length=4096, description="a model's name, folder or Hub id")
     width: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     height: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
-    start: Start = Field(default=Noise(), description="Noise() or SDEdit(picture, strength)")
-    hold: Hold | None = Field(default=None, description="Outside(mask, picture), or nothing")
+    start: Start = Field(
+        default=Noise(), description="Noise(), SDEdit(picture), Inverted(picture) or Between(picture, other)"
+    )
+    hold: Hold | None = Field(default=None, description="Outside(mask), Inferred(shows) or LowPass(factor), or nothing")
+    source: Source | None = Field(default=None, description="Source(picture, task), or nothing")
+    attention: PromptToPrompt | None = Field(default=None, description="PromptToPrompt(source), or nothing")
     guidance: Listed[Guidance] = Field(
         default=(ClassifierFree(),),
         max_length=16,
@@ -145,6 +159,7 @@ class Recipe:
         if self.hold is not None:
             mask: Ref | None = getattr(self.hold, "mask", None)
             picture: Ref | None = self.hold.picture or getattr(self.start, "picture", None)
+            picture = picture or (self.source and self.source.picture)
             if picture is None:
                 raise ValueError("hold needs a picture: start from SDEdit(picture), or give the hold its own")
             if mask is not None and mask.size != picture.size:

@@ -6,7 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sfumato.recipe.checks import Kept, KeptMask, Real, element, refuse_paths
+from sfumato.recipe.checks import Kept, KeptMask, Real, element, one_of, refuse_paths
+from sfumato.recipe.inversions import Between, Inferred, Inverted, LowPass
+
+TASKS = ("colourise", "inpaint", "uncrop", "restore")
 
 _PICTURE = "a picture: a path, bytes, a PIL image, an array or a Ref"
 
@@ -49,5 +52,19 @@ class Outside:
     _no_paths = model_validator(mode="before")(refuse_paths)
 
 
-Start = Annotated[Noise | SDEdit, Field(discriminator="kind")]
-Hold = Outside  # Annotated[Outside | ..., Field(discriminator="kind")] as soon as there is another
+@element
+class Source:
+    """The picture that a model of pictures to pictures is shown beside the noise (Saharia et al. 2022), and its task.
+
+    "colourise" shows its luma alone, "restore" all of it, "inpaint" and "uncrop" what the hold's mask leaves.
+    """
+
+    picture: Kept = Field(description=_PICTURE)
+    task: Annotated[str, one_of(TASKS)] = Field(default="restore", description="a name: " + ", ".join(TASKS))
+    kind: Literal["source"] = "source"
+
+    _no_paths = model_validator(mode="before")(refuse_paths)
+
+
+Start = Annotated[Noise | SDEdit | Inverted | Between, Field(discriminator="kind")]
+Hold = Annotated[Outside | Inferred | LowPass, Field(discriminator="kind")]

@@ -19,11 +19,13 @@ SHOWN = 20  # names of classes in one sentence
 class Vocabulary:
     """`text`: the model reads prompts. `classes`: the names of its classes, by index ("0", "1", ... where they have
     none). `none`: the index that means "no class"; None where the model was trained without one.
+    `tasks`: what a model of pictures to pictures does with the picture that it is shown.
     """
 
     text: bool = True
     classes: tuple[str, ...] = ()
     none: int | None = None
+    tasks: tuple[str, ...] = ()
 
     def fitted(self, recipe: Recipe) -> Recipe:
         """The recipe as this model takes it: its label by name; without the default guidance where there is nothing
@@ -35,11 +37,14 @@ class Vocabulary:
         if not self.text and (recipe.prompt or recipe.negative):
             instead = f"give a label instead, {self._some('')}" if self.classes else "leave the prompt out"
             raise BadInput(f"The model {recipe.model} reads no text: {instead}.")
+        if not self.text and recipe.attention is not None:
+            raise BadInput(f"The model {recipe.model} reads no text, which {recipe.attention.kind} needs: leave it out.")
         if recipe.label is not None and not self.classes:
             instead = "give a prompt instead" if self.text else "leave the label out"
             raise BadInput(f"The model {recipe.model} knows no classes: {instead}.")
         if recipe.label is None and self.classes and self.none is None:
             raise BadInput(f"The model {recipe.model} needs a label, {self._some('')}.")
+        self._check_source(recipe)
         return replace(recipe, label=self._named(recipe.label), guidance=self._guidance(recipe))
 
     def index(self, label: str | int | None) -> int | None:
@@ -58,7 +63,11 @@ class Vocabulary:
 
     def told(self) -> str:
         """In a few words, for lists: "words", "10 classes" or "nothing"."""
-        kinds = {"words": self.text, f"{len(self.classes)} classes": bool(self.classes)}
+        kinds = {
+            "words": self.text,
+            f"{len(self.classes)} classes": bool(self.classes),
+            f"a picture to {' or '.join(self.tasks)}": bool(self.tasks),
+        }
         return " and ".join(kind for kind, there in kinds.items() if there) or "nothing"
 
     def _named(self, label: str | int | None) -> str | int | None:
@@ -68,6 +77,14 @@ class Vocabulary:
         assert index is not None
         name = self.classes[index]
         return name if self.classes.count(name) == 1 else index
+
+    def _check_source(self, recipe: Recipe) -> None:
+        source = recipe.source
+        if source is None and self.tasks:
+            raise BadInput(f"The model {recipe.model} mends a picture: say which and how, {' or '.join(self.tasks)}.")
+        if source is not None and source.task not in self.tasks:
+            does = f"it can {' or '.join(self.tasks)}" if self.tasks else "it is shown none: start from it instead"
+            raise BadInput(f"The model {recipe.model} can't {source.task} a picture: {does}.")
 
     def _guidance(self, recipe: Recipe) -> tuple:
         if self.text or (recipe.label is not None and self.none is not None):

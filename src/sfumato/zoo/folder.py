@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.recipe.edits import TASKS
 from sfumato.recipe.vocabulary import Vocabulary
 from sfumato.zoo import INDEX
 
@@ -37,19 +38,30 @@ def parts_of(folder: Path) -> dict[str, str]:
 def vocabulary(folder: Path) -> Vocabulary:
     """What the model in a folder can be told.
 
-    Words, if it has a text encoder. Classes by the names in label/config.json (see `sfumato.train.tasks.pixels`);
+    Words, if it has a text encoder. A picture to mend, if beside/config.json names tasks (see
+    `sfumato.train.tasks.palette`). Classes by the names in label/config.json (see `sfumato.train.tasks.pixels`);
     without that file by their indices, where the network embeds classes.
     """
     parts = parts_of(folder)
-    text = "text_encoder" in parts
+    text, tasks = "text_encoder" in parts, _tasks(folder)
     label = folder / "label" / "config.json"
     if label.is_file():
         found = read_json(label)
         names, none = found.get("classes"), found.get("null")
         if not isinstance(names, list) or not names or none not in (None, len(names)):
             raise BadInput(f"{name_of(label)} holds no list of classes followed by their null: write the folder again.")
-        return Vocabulary(text, tuple(printable(name, 200) for name in names), none)
+        return Vocabulary(text, tuple(printable(name, 200) for name in names), none, tasks)
     if parts.get("unet") == "UNet2DModel":
         count = read_json(folder / "unet" / "config.json").get("num_class_embeds")
-        return Vocabulary(text, tuple(str(index) for index in range(count or 0)))
-    return Vocabulary(text)
+        return Vocabulary(text, tuple(str(index) for index in range(count or 0)), tasks=tasks)
+    return Vocabulary(text, tasks=tasks)
+
+
+def _tasks(folder: Path) -> tuple[str, ...]:
+    beside = folder / "beside" / "config.json"
+    if not beside.is_file():
+        return ()
+    named = read_json(beside).get("tasks")
+    if not isinstance(named, list) or not named or not set(named) <= set(TASKS):
+        raise BadInput(f"{name_of(beside)} must list tasks, some of {', '.join(TASKS)}: write the folder again.")
+    return tuple(named)

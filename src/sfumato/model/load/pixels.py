@@ -5,6 +5,7 @@ answer is the score (Song et al. 2021).
 
 A class is told by the network's own `num_class_embeds`, or, as `sfumato.train.tasks.pixels` writes it, by label/:
 config.json with the names of the classes, their null and how they are told, and for "channels" their embeddings.
+A network of twice the channels is shown a picture to mend, for the tasks that beside/config.json names.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfumato.condition import Condition, Label
+from sfumato.condition import Concat, Condition, Label, Part
 from sfumato.denoise import Preconditioned
+from sfumato.edit.beside import seen
 from sfumato.engine import Engine, UNet2DBackbone
 from sfumato.model.given import NOTHING, Given
 from sfumato.model.load.parts import Parts
 from sfumato.model.pipe import Stage
+from sfumato.model.pixels import mask_to_tensor, to_tensor
 from sfumato.model.space import Pixel
+from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.vocabulary import Vocabulary
@@ -41,18 +45,20 @@ def pixels(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
         )
     unet, words = parts.load("unet", "UNet2DModel"), vocabulary(parts.folder)
     embedding = _embedding(parts, words)
-    backbone = UNet2DBackbone(unet, execute, embedding)
-    channels, learned = _channels(parts, unet.config, 0 if embedding is None else embedding.shape[1])
+    channels, learned = _channels(parts, unet.config, 0 if embedding is None else embedding.shape[1], words)
+    backbone = UNet2DBackbone(unet, execute, embedding, channels)
     rows, wanted = backbone.accepts.get(Label, 0), len(words.classes) + (words.none is not None)
     if rows != wanted:
         raise BadInput(f"The network in {parts.folder} embeds {rows} classes, and label/config.json names {wanted}.")
     denoiser = _denoiser(parts, backbone, learned)
 
     def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
-        if not words.classes:
-            return Condition.empty(len(recipes))
-        ids = torch.tensor([words.index(recipe.label) for recipe in recipes])
-        return Condition((Label(ids, words.none),))
+        told: list[Part] = []
+        if words.classes:
+            told.append(Label(torch.tensor([words.index(recipe.label) for recipe in recipes]), words.none))
+        if words.tasks:
+            told.append(Concat(_seen(recipes, given)))
+        return Condition(tuple(told)) if told else Condition.empty(len(recipes))
 
     size = unet.config["sample_size"]
     height, width = (size, size) if isinstance(size, int) else size
@@ -86,9 +92,21 @@ def _embedding(parts: Parts, words: Vocabulary) -> Tensor | None:
         return load_file(label / "model.safetensors")["embedding.weight"].to(parts.device, torch.float32)
 
 
-def _channels(parts: Parts, config: Any, planes: int) -> tuple[int, bool]:
+def _seen(recipes: Sequence[Recipe], given: Given) -> Tensor:
+    """What the network sees of the picture to mend, (B, 3, H, W); a hole is full of each seed's own noise."""
+    source = recipes[0].source
+    if source is None or given.source is None:
+        raise BadInput("This model mends a picture: give the recipe a source.")
+    picture = to_tensor([given.source]).expand(len(recipes), -1, -1, -1)
+    mask = None if given.mask is None else mask_to_tensor(given.mask)
+    return seen(source.task, picture, mask, KeyedNoise([recipe.seed for recipe in recipes])(picture, "beside"))
+
+
+def _channels(parts: Parts, config: Any, planes: int, words: Vocabulary) -> tuple[int, bool]:
     """Channels of a picture, and whether the network answers with twice as many: a learned variance."""
     channels, out = config["in_channels"] - planes, config["out_channels"]
+    if words.tasks:
+        channels //= 2
     if channels not in (1, 3) or out not in (channels, 2 * channels):
         raise BadInput(
             f"The network in {parts.folder} turns {config['in_channels']} channels into {out}; a model of pixels turns "
