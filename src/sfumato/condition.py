@@ -207,13 +207,13 @@ class Injection(Part):
     and the edited row, whose cross-attention map M* and self-attention map S* (places x tokens, places x places; M and
     S are the companion's) become
 
-        weight_j (sum_i M_i mapping_ij  if column j of mapping is not empty, else M*_j)        while t > 1 - cross
+        weight_j (sum_i M_i mapping_ij  if column j of mapping is not empty, else M*_j)        while t > 1 - cross_maps
         weight_j M*_j                                                                          afterwards
-        S                              in layers of at most within x within places             while t > 1 - alone
+        S                              in layers of at most within x within places             while t > 1 - self_maps
 
     source (B,), bool. mapping (B, L, L): where the companion's tokens i go (see `edit.align`). weight (B, L), 1 = as it
-    is. cross, alone (B,): fractions of the time, from t = 1 on: 0 never, 1 always. `at(t)` leaves 1 or 0 of them;
-    a fraction that was never asked for its time counts as 1.
+    is. cross_maps, self_maps (B,): fractions of the time, from t = 1 on: 0 never, 1 always. `at(t)` leaves 1 or 0 of
+    them; a fraction that was never asked for its time counts as 1.
 
     Unconditional rows hold the same words: their null maps every token to itself.
     """
@@ -222,8 +222,8 @@ class Injection(Part):
     source: Tensor
     mapping: Tensor
     weight: Tensor
-    cross: Tensor
-    alone: Tensor
+    cross_maps: Tensor
+    self_maps: Tensor
     within: int = 16
     _known: dict[tuple[bool, ...], Injection] = field(init=False, repr=False, default_factory=dict)
 
@@ -233,19 +233,21 @@ class Injection(Part):
 
     def neutral(self, rows: int) -> Injection:
         tokens = self.mapping.shape[-1]
-        off = self.cross.new_zeros(rows)
+        off = self.cross_maps.new_zeros(rows)
         mapping, weight = self.mapping.new_zeros(rows, tokens, tokens), self.weight.new_ones(rows, tokens)
-        return replace(self, source=self.source.new_zeros(rows), mapping=mapping, weight=weight, cross=off, alone=off)
+        source = self.source.new_zeros(rows)
+        return replace(self, source=source, mapping=mapping, weight=weight, cross_maps=off, self_maps=off)
 
     def at(self, t: Tensor | float) -> Injection:
         """One and the same part for all times at which the same maps are injected, so that nothing is built anew."""
-        t = torch.as_tensor(t).to(self.cross)
-        cross, alone = ((t > 1 - fraction + 1e-6).to(fraction) for fraction in (self.cross, self.alone))
-        if torch.equal(cross, self.cross) and torch.equal(alone, self.alone):
+        t = torch.as_tensor(t).to(self.cross_maps)
+        fractions = self.cross_maps, self.self_maps
+        cross, own = ((t > 1 - fraction + 1e-6).to(fraction) for fraction in fractions)
+        if torch.equal(cross, self.cross_maps) and torch.equal(own, self.self_maps):
             return self
-        key = (*cross.bool().tolist(), *alone.bool().tolist())
+        key = (*cross.bool().tolist(), *own.bool().tolist())
         if key not in self._known:
-            self._known[key] = replace(self, cross=cross, alone=alone)
+            self._known[key] = replace(self, cross_maps=cross, self_maps=own)
         return self._known[key]
 
 

@@ -38,7 +38,7 @@ SWAP = torch.eye(TOKENS)[[0, 2, 1, 4, 3]].repeat(4, 1, 1)
 
 def part(cross: float = 1.0, alone: float = 1.0, **fields: Any) -> Injection:
     full: dict[str, Any] = {"source": SOURCE, "mapping": SWAP, "weight": torch.ones(4, TOKENS)} | fields
-    return Injection(cross=torch.full((4,), cross), alone=torch.full((4,), alone), **full)
+    return Injection(cross_maps=torch.full((4,), cross), self_maps=torch.full((4,), alone), **full)
 
 
 def condition(*parts: Any) -> Condition:
@@ -121,7 +121,11 @@ def test_a_neutral_directive_is_none_to_the_bit():
 
 def test_fractions_are_of_the_time_from_1_on_and_one_part_serves_all_times_of_a_kind():
     steered = part(0.8, 0.4)
-    kinds = {t: (bool(p.cross[0]), bool(p.alone[0])) for t in (1.0, 0.61, 0.6, 0.21, 0.2, 0.05) if (p := steered.at(t))}
+    kinds = {
+        t: (bool(p.cross_maps[0]), bool(p.self_maps[0]))
+        for t in (1.0, 0.61, 0.6, 0.21, 0.2, 0.05)
+        if (p := steered.at(t))
+    }
     assert kinds == {
         1.0: (True, True),
         0.61: (True, True),
@@ -134,8 +138,8 @@ def test_fractions_are_of_the_time_from_1_on_and_one_part_serves_all_times_of_a_
     always = part(1.0, 1.0)
     assert always.at(0.001) is always
     rows = steered.at(torch.tensor([1.0, 0.5, 0.1, 0.1]))
-    assert rows.cross.tolist() == [1, 1, 0, 0]
-    assert rows.alone.tolist() == [1, 0, 0, 0]
+    assert rows.cross_maps.tolist() == [1, 1, 0, 0]
+    assert rows.self_maps.tolist() == [1, 0, 0, 0]
 
 
 @torch.no_grad()

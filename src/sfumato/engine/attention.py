@@ -88,7 +88,7 @@ def _crossings(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Mo
     part, watched = condition.get(Injection), condition.get(Watched)
     edited = source = seen = torch.empty(0, dtype=torch.long)
     if part is not None:
-        edited, source = pairs(condition, (part.cross > 0) | (part.weight != 1).any(1))
+        edited, source = pairs(condition, (part.cross_maps > 0) | (part.weight != 1).any(1))
     if watched is not None:
         seen = ((watched.slot >= 0) & (condition.branch == 0)).nonzero()[:, 0]
 
@@ -96,7 +96,7 @@ def _crossings(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Mo
         maps, values = maps_and_values(module, hidden, **named)
         if part is not None and len(edited):
             here, there = edited.to(output.device), source.to(output.device)
-            told = (a[edited].to(output.device) for a in (part.mapping, part.weight, part.cross))
+            told = (a[edited].to(output.device) for a in (part.mapping, part.weight, part.cross_maps))
             new = injected(maps[here], maps[there], *told)
             maps = maps.index_copy(0, here, new)
             output = _put(output, here, left(module, attended(new, values[here]), hidden[here]))
@@ -111,9 +111,9 @@ def _crossings(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Mo
 def _copies(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Module, Change]]:
     """Self-attention: the companions' maps for the rows that are edited."""
     part = condition.get(Injection)
-    if part is None or not bool((part.alone > 0).any()):
+    if part is None or not bool((part.self_maps > 0).any()):
         return
-    edited, source = pairs(condition, part.alone > 0)
+    edited, source = pairs(condition, part.self_maps > 0)
 
     def change(module: Any, hidden: Tensor, named: dict[str, Any], output: Tensor) -> Tensor | None:
         if hidden.shape[1] > part.within**2:

@@ -22,6 +22,7 @@ from sfumato.guide import (
     PerturbedAttention,
     StaticThreshold,
 )
+from sfumato.model.attention import Loop, companions, paired
 from sfumato.model.composites import Composite, composite
 from sfumato.model.edits import HOLDS, STARTS
 from sfumato.model.guides import auto_guidance, classifier_guidance, clip_guidance, projected_guidance
@@ -57,6 +58,7 @@ class Run:
     start: Start
     hold: Held | None
     composite: Composite
+    loop: Loop = trajectory
     pictures: Sequence[Image.Image] = ()
 
     @property
@@ -84,7 +86,7 @@ class Run:
         scene = self.scene
         x, times = self.start(self.denoise, scene.times, scene.noise)
         if len(times) > 1:
-            yield from trajectory(self.denoise, _sampler(scene.recipe.sampler), x, times, scene.noise, self.hold)
+            yield from self.loop(self.denoise, _sampler(scene.recipe.sampler), x, times, scene.noise, self.hold)
 
     def _given(self) -> list[Image.Image]:
         """The picture that was started from."""
@@ -112,8 +114,10 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     scene = Scene(stage, recipes, (recipe.width or pipe.size[0], recipe.height or pipe.size[1]))
     start = STARTS[type(recipe.start)](recipe.start, scene)
     hold = None if recipe.hold is None else HOLDS[type(recipe.hold)](recipe.hold, scene, start)
-    guidances = [GUIDANCES[type(g)](g, stage, recipes) for g in recipe.guidance]
-    return Run(scene, scene.denoise(guidances), start, hold, composite(scene))
+    beside = companions(recipes)
+    guidances = [GUIDANCES[type(g)](g, stage, [*recipes, *beside]) for g in recipe.guidance]
+    denoise, loop = paired(scene, guidances) if beside else (scene.denoise(guidances), trajectory)
+    return Run(scene, denoise, start, hold, composite(scene), loop)
 
 
 def _sampler(element: Any) -> Sampler:

@@ -6,6 +6,7 @@ A U-Net of 2C + 1 input channels (9) was trained to inpaint and is shown what is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from sfumato.condition import Condition
 from sfumato.denoise import Preconditioned
@@ -16,6 +17,7 @@ from sfumato.model.masked import shown
 from sfumato.model.pipe import Stage
 from sfumato.model.space import Latent
 from sfumato.model.text import ClipText
+from sfumato.model.words import words_of
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 
@@ -38,8 +40,14 @@ def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, i
         size = (recipes[0].width or side, recipes[0].height or side)
         return Condition((words, shown(space, given, size, len(recipes))))
 
+    def chunks(recipe: Recipe) -> int:
+        source = recipe.attention.source if recipe.attention else ""
+        return max(len(text.chunks(words)) for words in (recipe.prompt, recipe.negative, source))
+
     multiple = space.factor * 2 ** (len(unet.config["block_out_channels"]) - 1)
-    return Stage("picture", space, denoiser, encode, inpaints=inpaints), (side, side), multiple
+    words = partial(words_of, text)
+    stage = Stage("picture", space, denoiser, encode, chunks=chunks, inpaints=inpaints, words=words)
+    return stage, (side, side), multiple
 
 
 def _inpaints(parts: Parts, takes: int, channels: int) -> bool:

@@ -1,0 +1,170 @@
+"""Prompt-to-Prompt as a recipe asks for it: by real tokens, in whole runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sfumato
+from sfumato.condition import Injection
+from sfumato.model.attention import companions, paired, unweighted
+from sfumato.model.bind import GUIDANCES
+from sfumato.model.scene import Scene
+from sfumato.noise import KeyedNoise
+from sfumato.picture import BadInput
+from sfumato.recipe import (
+    ClassifierFree,
+    Outside,
+    PerturbedAttention,
+    PromptToPrompt,
+    Recipe,
+    SDEdit,
+)
+from sfumato.sample import sampler, trajectory
+
+SOURCE, TARGET = "a woman in a red hat", "a woman in a blue hat by the sea"
+
+
+@pytest.fixture(scope="module")
+def pipe(tiny_model):
+    return sfumato.load(str(tiny_model), engine="exact")
+
+
+@pytest.fixture
+def recipe(pipe):
+    edit = PromptToPrompt(SOURCE, 0.8, 0.5)
+    return Recipe(TARGET, model=pipe.name, engine="exact", steps=4, seed=5, attention=edit)
+
+
+def bytes_of(result) -> list[bytes]:
+    return [image.tobytes() for image in result.images]
+
+
+def walked(pipe, recipe: Recipe) -> torch.Tensor:
+    """x of the edited rows and then of their companions at the end."""
+    scene = Scene(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+    guidances = [GUIDANCES[type(g)](g, pipe.stages[0], scene.recipes) for g in recipe.guidance]
+    denoise, _ = paired(scene, guidances)
+    x = scene.noise(scene.like, "start").repeat(2, 1, 1, 1)
+    *_, last = trajectory(denoise, sampler("dpmpp-2m"), x, scene.times(), KeyedNoise(scene.noise.seeds * 2))
+    return last.x
+
+
+def test_the_companion_is_the_picture_that_the_source_makes(pipe, recipe):
+    both = walked(pipe, recipe)
+    scene = Scene(pipe.stages[0], companions([pipe.resolve(recipe)]), pipe.size)
+    plain = scene.denoise([GUIDANCES[type(g)](g, pipe.stages[0], scene.recipes) for g in recipe.guidance])
+    x = scene.noise(scene.like, "start")
+    *_, last = trajectory(plain, sampler("dpmpp-2m"), x, scene.times(), scene.noise)
+    assert torch.equal(both[1:], last.x)
+    assert (both[:1] - last.x).abs().max() > 1e-3
+
+
+def test_a_neutral_edit_is_none_to_the_byte(pipe, recipe):
+    neutral = replace(recipe, attention=PromptToPrompt(SOURCE, 0.0, 0.0))
+    assert bytes_of(pipe.run(neutral)) == bytes_of(pipe.run(replace(recipe, attention=None)))
+    assert bytes_of(pipe.run(recipe)) != bytes_of(pipe.run(neutral))
+
+
+def test_nothing_to_change_changes_nothing(pipe, recipe):
+    same = replace(recipe, prompt=SOURCE, attention=PromptToPrompt(SOURCE, 1.0, 1.0))
+    plain = np.asarray(pipe.run(replace(same, attention=None)).image, int)
+    assert np.abs(np.asarray(pipe.run(same).image, int) - plain).max() <= 1
+
+
+def test_a_batch_of_pairs_is_each_pair_alone(pipe, recipe):
+    others = [
+        replace(recipe, prompt="a red boat", seed=9, attention=replace(recipe.attention, source="a boat")),
+        replace(recipe, prompt="three cats", seed=9, attention=replace(recipe.attention, source="two dogs")),
+    ]
+    together = bytes_of(pipe.run([recipe, *others]))
+    assert together == [bytes_of(pipe.run(each))[0] for each in (recipe, *others)]
+
+
+@pytest.mark.parametrize("name", ["ddpm", "heun", "dpmpp-2m-sde", "predictor-corrector"])
+def test_every_kind_of_sampler_takes_it(pipe, recipe, name):
+    made = pipe.run(replace(recipe, sampler=name, steps=3)).image
+    assert made.size == pipe.size
+    assert np.asarray(made).std() > 0
+
+
+def test_it_composes_with_start_hold_guidance_and_composite(pipe, recipe):
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8))
+    mask = Image.new("L", (32, 32))
+    mask.paste(255, (0, 0, 16, 32))
+    guidance = (ClassifierFree(4.0, (0.0, 0.7)), PerturbedAttention(2.0))
+    whole = replace(recipe, start=SDEdit(picture, 0.7), hold=Outside(mask), guidance=guidance)
+    made, source = np.asarray(pipe.run(whole).image), np.asarray(picture)
+    assert np.array_equal(made[:, 16:], source[:, 16:])
+    assert not np.array_equal(made[:, :16], np.asarray(pipe.run(replace(whole, attention=None)).image)[:, :16])
+
+
+def test_weights_scale_the_maps_of_their_words_and_not_their_embeddings(pipe, recipe):
+    assert unweighted(r"a (red:1.6) hat BREAK [a \(b\)]") == r"a  red  hat BREAK a \(b\)"
+    plain = bytes_of(pipe.run(recipe))
+    one = replace(recipe, prompt="a woman in a (blue:1) hat by the sea")
+    more = replace(recipe, prompt="a woman in a (blue:3) hat by the sea")
+    assert bytes_of(pipe.run(one)) == plain
+    assert bytes_of(pipe.run(more)) != plain
+    scene = Scene(pipe.stages[0], [pipe.resolve(more)], pipe.size)
+    denoise, _ = paired(scene, [])
+    part = denoise.condition.get(Injection)
+    assert part is not None
+    assert (part.weight[0] == 3).nonzero().tolist() == [[5]]
+    assert bool((part.weight[1] == 1).all())
+
+
+def test_blending_leaves_the_source_where_no_word_looks(pipe, recipe):
+    """The whole picture is the source's but for the mask, which holds neither nothing nor all."""
+    blended = replace(recipe, attention=replace(recipe.attention, blend=("hat", "sea"), threshold=0.9))
+    made = pipe.run(blended).image
+    assert made.tobytes() != pipe.run(recipe).image.tobytes()
+    scene = Scene(pipe.stages[0], [pipe.resolve(blended)], pipe.size)
+    denoise, loop = paired(scene, [])
+    x = scene.noise(scene.like, "start")
+    blend = loop.keywords["blend"]
+    *_, last = loop(denoise, sampler("dpmpp-2m"), x, scene.times(), scene.noise)
+    mask = blend.mask(x.shape[-2:])
+    source = Scene(pipe.stages[0], companions(scene.recipes), pipe.size)
+    *_, plain = trajectory(source.denoise(), sampler("dpmpp-2m"), x, source.times(), source.noise)
+    outside = ~mask.expand_as(x)
+    assert 0 < outside.float().mean() < 1
+    assert torch.equal(last.x[outside], plain.x[outside])
+    assert not torch.equal(last.x, plain.x)
+
+
+def test_long_prompts_are_aligned_chunk_by_chunk(pipe, recipe):
+    long = ", ".join(["a big old house by the sea"] * 9)
+    edit = replace(recipe, prompt=f"{long}, a blue hat", attention=PromptToPrompt(f"{long}, a red hat"), steps=2)
+    assert pipe.stages[0].chunks(edit) > 1
+    assert pipe.run(edit).image.size == pipe.size
+
+
+def test_it_is_kept_in_the_recipe(recipe):
+    edit = replace(recipe, attention=PromptToPrompt(SOURCE, blend=("hat",)))
+    assert Recipe.from_json(edit.to_json()) == edit
+
+
+@pytest.mark.parametrize(
+    ("prompt", "attention", "said"),
+    [
+        (TARGET, PromptToPrompt(SOURCE, blend=("horse",)), "'horse' to blend by occurs in neither prompt"),
+        ("three ships", PromptToPrompt("a red hat"), "have no word in common and differ in length"),
+    ],
+)
+def test_words_that_do_not_match_are_said(pipe, recipe, prompt, attention, said):
+    with pytest.raises(BadInput, match=said):
+        pipe.run(replace(recipe, prompt=prompt, attention=attention))
+
+
+def test_fractions_beyond_the_time_and_models_without_words_are_refused(pixel_model):
+    with pytest.raises(BadInput, match=r"cross_maps is 1\.5: give a fraction"):
+        PromptToPrompt("a", 1.5)
+    pixels = sfumato.load(str(pixel_model(how="time")))
+    with pytest.raises(BadInput, match="reads no text, which prompt-to-prompt needs"):
+        pixels.run(Recipe(model=pixels.name, label="boat", attention=PromptToPrompt("a boat")))
