@@ -31,6 +31,7 @@ from .recipe import DEIS as DEIS
 from .recipe import RK45 as RK45
 from .recipe import AdamsBashforth as AdamsBashforth
 from .recipe import AutoGuidance as AutoGuidance
+from .recipe import Between as Between
 from .recipe import CFGPlusPlus as CFGPlusPlus
 from .recipe import Churn as Churn
 from .recipe import ClassifierFree as ClassifierFree
@@ -39,7 +40,10 @@ from .recipe import ClipGuidance as ClipGuidance
 from .recipe import DynamicThreshold as DynamicThreshold
 from .recipe import Euler as Euler
 from .recipe import Heun as Heun
+from .recipe import Inferred as Inferred
+from .recipe import Inverted as Inverted
 from .recipe import Langevin as Langevin
+from .recipe import LowPass as LowPass
 from .recipe import Noise as Noise
 from .recipe import Outside as Outside
 from .recipe import PerturbedAttention as PerturbedAttention

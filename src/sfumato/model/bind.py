@@ -11,7 +11,7 @@ from PIL import Image
 
 from sfumato import recipe as spec
 from sfumato.denoise import Bound
-from sfumato.edit import Preparing, Start
+from sfumato.edit import Inferred, Preparing, Start
 from sfumato.edit.hold import Held
 from sfumato.guide import (
     CFGPlusPlus,
@@ -71,6 +71,8 @@ class Run:
         for part in self._preparing():
             for _ in part.prepare():
                 yield self._given
+        if isinstance(self.hold, Inferred) and self.hold.mask is not None:
+            self.scene.inferred[:] = self.scene.pixels(self.hold.mask)
         x = None
         for step in self._moves():
             x = step.x
@@ -89,8 +91,8 @@ class Run:
             yield from self.loop(self.denoise, _sampler(scene.recipe.sampler), x, times, scene.noise, self.hold)
 
     def _given(self) -> list[Image.Image]:
-        """The picture that was started from."""
-        start = self.scene.given.start
+        """The picture that was started from, or is held."""
+        start = self.scene.given.start or self.scene.given.held
         if start is None:
             raise ValueError("A run that starts from noise has no picture before its first step.")
         return [start] * self.scene.rows
@@ -101,7 +103,7 @@ class Run:
 
     @property
     def _optimising(self) -> int:
-        held = self._steps > 0 and self.scene.given.mask is not None
+        held = self._steps > 0 and (self.scene.given.mask is not None or isinstance(self.hold, Inferred))
         return self.composite.steps * self.scene.rows if held else 0
 
     def _preparing(self) -> list[Preparing]:

@@ -68,12 +68,11 @@ def reconstructed(
     ways: Ways, scene: Scene, x: Tensor | None, pictures: list[Image.Image]
 ) -> Iterator[list[Image.Image]]:
     """Pasted after latents or weights were moved, one picture after the other."""
-    given = scene.given
-    if x is not None and given.mask is not None and given.held is not None:
-        original, mask = to_tensor([given.held]).to(x.device), mask_to_tensor(given.mask).to(x.device)
-        pictures = list(pictures)
-        for row, z in enumerate(x.float().split(1)):
-            for index, drawn in enumerate(ways(scene, z, original, mask)):
+    held = scene.given.held
+    if x is not None and scene.masks and held is not None:
+        original, pictures = to_tensor([held]).to(x.device), list(pictures)
+        for row, (z, mask) in enumerate(zip(x.float().split(1), scene.masks, strict=True)):
+            for index, drawn in enumerate(ways(scene, z, original, mask_to_tensor(mask).to(x.device))):
                 pictures[row] = to_images(drawn)[0]
                 if index < STEPS:
                     yield pictures
@@ -100,8 +99,8 @@ COMPOSITES: dict[str, Composite] = {
 
 def _within(scene: Scene, pictures: list[Image.Image], put: Callable) -> list[Image.Image]:
     """Each picture put into the held one by `put`; as it is where nothing is held by a mask."""
-    given = scene.given
-    if given.mask is None or given.held is None:
+    if not scene.masks or scene.given.held is None:
         return pictures
-    original, mask = np.asarray(given.held), np.asarray(given.mask)
-    return [Image.fromarray(put(original, np.asarray(picture), mask)) for picture in pictures]
+    original = np.asarray(scene.given.held)
+    pairs = zip(pictures, scene.masks, strict=True)
+    return [Image.fromarray(put(original, np.asarray(picture), np.asarray(mask))) for picture, mask in pairs]

@@ -8,6 +8,7 @@ from typing import Any
 from sfumato import recipe as spec
 from sfumato.edit import NoiseStart, Outside, SDEdit, Start
 from sfumato.edit.hold import Held
+from sfumato.model.inversions import between, inferred, inverted, low_pass
 from sfumato.model.scene import Scene
 
 
@@ -27,9 +28,13 @@ def outside(element: spec.Outside, scene: Scene, start: Start) -> Held | None:
 STARTS: dict[type, Callable[[Any, Scene], Start]] = {
     spec.Noise: lambda element, scene: NoiseStart(scene.like),
     spec.SDEdit: sdedit,
+    spec.Inverted: inverted,
+    spec.Between: between,
 }
 
 HOLDS: dict[type, Callable[[Any, Scene, Start], Held | None]] = {
     spec.Outside: outside,
+    spec.Inferred: inferred,
+    spec.LowPass: low_pass,
 }
 """A hold also sees the live start: what that knows of the picture's way through time may be held to."""

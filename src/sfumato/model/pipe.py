@@ -20,12 +20,12 @@ from sfumato.model.result import Result, made
 from sfumato.model.space import Space
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-from sfumato.recipe import ClassifierFree, Noise, Recipe, SDEdit
+from sfumato.recipe import ClassifierFree, Noise, Recipe
 from sfumato.recipe.vocabulary import WORDS, Vocabulary
 
 if TYPE_CHECKING:
     from sfumato.recipe import PromptToPrompt, Source
-    from sfumato.recipe.edits import Hold
+    from sfumato.recipe.edits import Hold, Start
 
 ROWS = 8  # pictures in one batch
 
@@ -90,7 +90,7 @@ class Pipe:
         *,
         negative: str = "",
         label: str | int | None = None,
-        start: Noise | SDEdit | None = None,
+        start: Start | None = None,
         hold: Hold | None = None,
         source: Source | None = None,
         attention: PromptToPrompt | None = None,
@@ -150,6 +150,7 @@ class Pipe:
         runs = [bind(self, batch) for batch in batches]
         total, done = sum(run.steps for run in runs), 0
         images: list[Image.Image] = []
+        masks: list[Image.Image | None] = []
         finished: list[Recipe] = []
         for batch, run in zip(batches, runs, strict=True):
             began = time.perf_counter()
@@ -158,12 +159,13 @@ class Pipe:
                 yield Progress(done, total, preview)
             seconds = (time.perf_counter() - began) / len(batch)
             images += run.pictures
+            masks += run.scene.inferred or [None] * len(batch)
             finished += [
                 replace(recipe, made=made(recipe, picture, seconds))
                 for recipe, picture in zip(batch, run.pictures, strict=True)
             ]
         if images:
-            yield Progress(done, total, lambda: images, Result(images, finished))
+            yield Progress(done, total, lambda: images, Result(images, finished, masks))
 
     def resolve(self, recipe: Recipe) -> Recipe:
         """The recipe with its open fields filled in: the picture's size, the name of its class, and no guidance by

@@ -17,10 +17,14 @@ from sfumato.recipe import Made, Recipe, parameters
 
 @dataclass(frozen=True)
 class Result:
-    """Pictures and their resolved recipes, in the order of the recipes asked for."""
+    """Pictures and their resolved recipes, in the order of the recipes asked for.
+
+    `masks` are those that a hold inferred, as large as the pictures; None for a picture where none did.
+    """
 
     images: list[Image.Image]
     recipes: list[Recipe]
+    masks: list[Image.Image | None]
 
     @property
     def image(self) -> Image.Image:

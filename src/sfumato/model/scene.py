@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scene:
-    """One batch of resolved recipes that differ in seed and words alone; `size` is (width, height) of the run."""
+    """One batch of resolved recipes that differ in seed and words alone; `size` is (width, height) of the run.
+
+    `inferred`: the masks, one a row, that a hold found while it prepared.
+    """
 
     stage: Stage
     recipes: Sequence[Recipe]
     size: tuple[int, int]
+    inferred: list[Image.Image] = field(default_factory=list)
 
     @property
     def recipe(self) -> Recipe:
@@ -82,6 +86,16 @@ class Scene:
         """A mask of pixels as a mask of cells (1, 1, h, w): a cell is repainted as far as any of its pixels is."""
         pixels, factor = mask_to_tensor(mask), self.space.factor
         return functional.max_pool2d(pixels, factor) if factor > 1 else pixels
+
+    @property
+    def masks(self) -> list[Image.Image]:
+        """The mask of every row, given or inferred; none where the recipe has none."""
+        return self.inferred or ([] if self.given.mask is None else [self.given.mask] * self.rows)
+
+    def pixels(self, cells: Tensor) -> list[Image.Image]:
+        """Masks of cells (rows, 1, h, w) as masks of pixels."""
+        grown = functional.interpolate(cells, scale_factor=self.space.factor, mode="nearest")
+        return [Image.fromarray(mask) for mask in (grown[:, 0] * 255).round().to(torch.uint8).cpu().numpy()]
 
     def pictures(self, x: Tensor) -> list[Image.Image]:
         """x decoded."""

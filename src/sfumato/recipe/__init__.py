@@ -135,7 +135,7 @@ class Recipe:
     width: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     height: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     start: Start = Field(
-        default=Noise(), description="Noise(), SDEdit(picture), Inverted(picture) or Between(picture, other)"
+        default=Noise(), description="Noise(), SDEdit(picture), Inverted(picture), Between(picture, other)"
     )
     hold: Hold | None = Field(default=None, description="Outside(mask), Inferred(shows) or LowPass(factor), or nothing")
     source: Source | None = Field(default=None, description="Source(picture, task), or nothing")

@@ -115,7 +115,7 @@ def one_of(names: tuple[str, ...]) -> BeforeValidator:
 def refuse_paths(data: Any) -> Any:
     """A dict is what JSON gives: a path in it may be a stranger's, and would be read from this machine."""
     if isinstance(data, dict):
-        for key in ("picture", "mask"):
+        for key in ("picture", "mask", "other"):
             if data.get(key) is not None and not isinstance(data[key], dict | Ref):
                 raise ValueError(f"{key} must be a kept picture here ({{sha256, width, height}}), never a path")
     return data

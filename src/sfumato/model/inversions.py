@@ -1,0 +1,73 @@
+"""Starts and holds that ask the network before the first step: what a picture's inversion needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from sfumato import recipe as spec
+from sfumato.denoise import Bound
+from sfumato.edit import Between, Inferred, Inverted, LowPass, SDEdit, Start, lerp, slerp
+from sfumato.edit.hold import Held
+from sfumato.edit.mix import Mix
+from sfumato.model.given import sized
+from sfumato.model.scene import Scene
+from sfumato.picture import fetch
+
+
+def inverted(element: spec.Inverted, scene: Scene) -> Inverted:
+    return _inverted(scene, scene.given.start, element.strength, element.shows, element.refine)
+
+
+def between(element: spec.Between, scene: Scene) -> Between:
+    begin, mix = WAYS[element.way]
+    first, second = (begin(element, scene, image) for image in (scene.given.start, _sized(element.other, scene)))
+    return Between(first, second, element.weight, mix)
+
+
+WAYS: dict[str, tuple[Callable[[spec.Between, Scene, Any], Start], Mix]] = {
+    "inverted": (lambda e, scene, image: _inverted(scene, image, e.strength, "", e.refine), slerp),
+    "noised": (lambda e, scene, image: SDEdit(scene.encoded(image), e.strength), lerp),
+}
+
+
+def inferred(element: spec.Inferred, scene: Scene, start: Start) -> Held | None:
+    strength = getattr(scene.recipe.start, "strength", 1.0)
+    if strength == 0:
+        return None
+    own = start if isinstance(start, Inverted) and element.picture is None else None
+    return Inferred(
+        source=shown(scene, element.shows),
+        target=scene.denoise(),
+        way=own or _inverted(scene, scene.given.held, strength, element.shows, element.refine),
+        noise=scene.noise,
+        draws=element.draws,
+        level=element.level,
+        threshold=element.threshold,
+        shared=own is not None,
+    )
+
+
+def low_pass(element: spec.LowPass, scene: Scene, start: Start) -> Held:
+    held = scene.given.held
+    assert held is not None
+    return LowPass(element.factor, element.until).bind(scene.encoded(held), scene.schedule)
+
+
+def shown(scene: Scene, shows: str) -> Bound:
+    """The denoiser, unguided, told that the picture shows this: words, or a class, or what the recipe says."""
+    vocabulary = scene.stage.vocabulary
+    if vocabulary.text:
+        return scene.denoise(prompt=shows, negative="")
+    return scene.denoise(label=shows) if shows else scene.denoise()
+
+
+def _inverted(scene: Scene, image: Image.Image | None, strength: float, shows: str, refine: int) -> Inverted:
+    assert image is not None
+    return Inverted(shown(scene, shows), scene.encoded(image), scene.times, strength, refine)
+
+
+def _sized(picture: Any, scene: Scene) -> Image.Image:
+    return sized(fetch(picture), scene.size)
