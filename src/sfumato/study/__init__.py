@@ -18,6 +18,8 @@ STUDIES = {
     "schedules": "linear against cosine and others: how much of the picture is left, and which steps are wasted",
     "progressive": "what a model believes the picture to be, from the first step to the last",
     "interpolate": "from one picture to another through the noise of a chosen time",
+    "composites": "four ways to keep the rest of an edited picture: the seam, the background, the foreground",
+    "inpainting": "a mask off, a headset off, a scarf on: four architectures of inpainting, measured",
     "guidance-table": "guidance trades diversity for fidelity: FID, sFID, IS, precision and recall by strength",
     "trilemma": "seconds against FID against recall, for every sampler and number of steps",
 }
@@ -48,4 +50,4 @@ def run(
         raise BadInput("studies draw with matplotlib, which is not installed: pip install 'sfumato[study]'") from None
     from sfumato.study.runner import run as run_study
 
-    return run_study(name, model=model, out=out, quick=quick, settings=settings, progress=progress)
+    return run_study(name, model, out, quick, settings, progress)
