@@ -7,6 +7,7 @@ from sfumato.edit.hold import Hold, Outside
 from sfumato.edit.invert import Inverted
 from sfumato.edit.low_pass import LowPass, low_pass
 from sfumato.edit.mask import Inferred, binarized, disagreement
+from sfumato.edit.mask_shape import feather, grow, shrinking
 from sfumato.edit.mix import Between, lerp, slerp
 from sfumato.edit.poisson import poisson
 from sfumato.edit.prompt_to_prompt import LocalBlend, coupled, injection, side_by_side
@@ -31,12 +32,15 @@ __all__ = [
     "binarized",
     "coupled",
     "disagreement",
+    "feather",
+    "grow",
     "injection",
     "lerp",
     "low_pass",
     "optimise_latent",
     "paste",
     "poisson",
+    "shrinking",
     "side_by_side",
     "slerp",
     "tune_decoder",
