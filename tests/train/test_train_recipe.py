@@ -45,7 +45,7 @@ def test_a_shipped_recipe_is_found_by_name_and_a_near_name_is_offered():
         ("task: clip\nnetwork: {text: {widht: 3}}", "network.text: unknown key 'widht': did you mean 'width'?"),
         ("task: autoencoder\ndata: {kind: vignettes, sise: 64}", "data: unknown key 'sise': did you mean 'size'?"),
         ("task: judge\nzzz: 1", "unknown key 'zzz': accepted are name, data"),
-        ("task: painter", "task must be one of 'autoencoder', 'clip', 'diffusion', 'judge'"),
+        ("task: painter", "task must be one of 'autoencoder', 'clip', 'diffusion', 'inpaint', 'judge'"),
         ("steps: 3", "task must be one of"),
         ("task: judge\ndata: {kind: web}", "data.kind must be one of 'vignettes', 'folder'"),
         ("task: judge\nsteps: 0", "steps: input should be greater than 0 (given: 0)"),
