@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 
 import torch
+from orders import Counted
 from torch import Tensor
 
 from sfumato.condition import Condition
-from sfumato.denoise import Gaussian, GaussianMixture, Prediction, bind
+from sfumato.denoise import Gaussian, GaussianMixture, bind
 from sfumato.evaluate.likelihood import (
     conditional_entropy,
     conditional_entropy_bounds,
@@ -40,17 +41,6 @@ SCHEDULES: dict[str, Schedule] = {
 }
 STEPS = (10, 30, 100, 300, 1000)
 POINTS = 8
-
-
-class Counted:
-    """An oracle that counts its calls."""
-
-    def __init__(self, oracle: GaussianMixture) -> None:
-        self.oracle, self.schedule, self.calls = oracle, oracle.schedule, 0
-
-    def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Prediction:
-        self.calls += 1
-        return self.oracle(x, t, condition)
 
 
 class Matched:

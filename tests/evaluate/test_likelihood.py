@@ -1,10 +1,9 @@
 """Bounds and densities against the closed forms of the exact oracles."""
 
-import importlib.util
 import itertools
 import math
-from pathlib import Path
 
+import likelihood
 import pytest
 import torch
 from torch import Tensor
@@ -356,18 +355,12 @@ def test_the_upper_bound_needs_data_that_noise_makes_less_certain():
 
 def test_the_benchmark_prints_what_holds():
     """Within 1 % of the closed form; above it, and lower with more steps."""
-    path = Path(__file__).parents[2] / "benchmarks" / "likelihood.py"
-    specification = importlib.util.spec_from_file_location("sfumato_likelihood", path)
-    assert specification is not None
-    assert specification.loader is not None
-    table = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(table)
-    schedule = table.SCHEDULES["flow"]
-    true, found, estimate, calls = table.flow_row(schedule)
+    schedule = likelihood.SCHEDULES["flow"]
+    true, found, estimate, calls = likelihood.flow_row(schedule)
     assert found == pytest.approx(true, rel=0.01)
     assert estimate == pytest.approx(true, rel=0.1)
     assert 20 < calls < 300
-    gaps = [table.bound_gap(schedule, steps, 500) for steps in (5, 20, 80)]
+    gaps = [likelihood.bound_gap(schedule, steps, 500) for steps in (5, 20, 80)]
     assert gaps[0] > gaps[1] > gaps[2] > 0
-    low, true, high = table.entropies(schedule, *schedule.time(torch.tensor([2.0, 4.0], dtype=double)))
+    low, true, high = likelihood.entropies(schedule, *schedule.time(torch.tensor([2.0, 4.0], dtype=double)))
     assert low < true < high

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ import sfumato
 from sfumato.model.chunks import chunks
 from sfumato.model.text import ClipText, weighed
 from sfumato.picture import BadInput
+from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import plain
 
 COMMA, ROOM = 7, 10
@@ -136,3 +139,12 @@ def test_more_weight_on_red_makes_a_redder_picture():
 
     assert (redness("(red:1.6)") > redness("red") + 2).all()
     assert (redness("(red:1.0)") == redness("red")).all()
+
+
+def test_a_longer_prompt_beside_it_changes_no_picture(tiny_model):
+    pipe = sfumato.load(tiny_model, engine="exact")
+    long = Recipe("a boat BREAK a dog", model=str(tiny_model), engine="exact", steps=2)
+    short, other = (replace(long, prompt="a boat", seed=seed) for seed in (1, 2))
+    together = pipe.run([short, long, other]).images
+    for recipe, image in zip((short, long, other), together, strict=True):
+        assert np.array_equal(np.asarray(image), np.asarray(pipe.run(recipe).image))

@@ -1,9 +1,6 @@
 """Every sampler converges at the order it promises, measured by the same code as `benchmarks/orders.py`."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import orders
 import pytest
 import torch
 from one_seed import OneSeed
@@ -11,14 +8,6 @@ from one_seed import OneSeed
 from sfumato.denoise import Gaussian
 from sfumato.sample import SAMPLERS, sampler
 from sfumato.schedule import Cosine, Flow, VPLinear
-
-path = Path(__file__).parents[2] / "benchmarks" / "orders.py"
-specification = importlib.util.spec_from_file_location("sfumato_orders", path)
-assert specification is not None
-assert specification.loader is not None
-orders = importlib.util.module_from_spec(specification)
-sys.modules["sfumato_orders"] = orders
-specification.loader.exec_module(orders)
 
 
 @pytest.mark.parametrize("promise", orders.PROMISES, ids=lambda promise: promise.name)

@@ -1,21 +1,11 @@
 """Our samplers give what diffusers' schedulers give, by the same code as `benchmarks/parity.py`."""
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
+import parity
 import pytest
 
 from sfumato.times import grid, leading
-
-path = Path(__file__).parents[2] / "benchmarks" / "parity.py"
-specification = importlib.util.spec_from_file_location("sfumato_parity", path)
-assert specification is not None
-assert specification.loader is not None
-parity = importlib.util.module_from_spec(specification)
-sys.modules["sfumato_parity"] = parity
-specification.loader.exec_module(parity)
 
 
 @pytest.mark.parametrize("case", parity.CASES, ids=str)

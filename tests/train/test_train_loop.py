@@ -112,17 +112,34 @@ def test_accumulating_is_the_mean_of_the_batches_gradients(tmp_path):
         torch.testing.assert_close(a.grad, b.grad)
 
 
+def two_processes(script: str, *arguments: object) -> list[str]:
+    """What both print, line by line."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, str(Path(__file__).with_name(script)), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=_environment())
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path):
-    script = str(Path(__file__).with_name("toy_training.py"))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script]
-    done = subprocess.run([*launch, str(tmp_path), "0"], capture_output=True, text=True, env=_environment())
-    assert done.returncode == 0, done.stderr
-    hashes = [line for line in done.stdout.splitlines() if line.startswith("weights")]
+    hashes = [line for line in two_processes("toy_training.py", tmp_path, 0) if line.startswith("weights")]
     assert len(hashes) == 2
     assert len(set(hashes)) == 1
     assert last(tmp_path).step == 60
     assert len((tmp_path / "scalars.jsonl").read_text().splitlines()) == 12
+
+
+@pytest.mark.slow
+def test_two_processes_draw_steps_by_the_losses_of_the_first(tmp_path):
+    said = [line.split()[1:] for line in two_processes("toy_history.py", tmp_path) if line.startswith("chances")]
+    rows: dict[int, set[tuple[str, ...]]] = {}
+    for number, *chances in said:
+        rows.setdefault(int(number), set()).add(tuple(chances))
+    assert len(said) == 24
+    assert [len(rows[i]) for i in range(12)] == [1] * 12
+    [end] = rows[11]
+    assert [float(p) for p in end] == pytest.approx([0.999 * i / 10 + 0.00025 for i in (1, 2, 3, 4)], abs=1e-5)
 
 
 def test_a_loss_that_is_no_number_stops_with_everything_one_needs(tmp_path):

@@ -128,7 +128,7 @@ class Discrete(Section):
 
 
 class VPLinear(Section):
-    kind: Literal["vp-linear"]
+    kind: Literal["vp-linear", "sub-vp"]
     beta_min: Rate = 0.1
     beta_max: Rate = 20.0
 
@@ -137,12 +137,6 @@ class VPScaledLinear(Section):
     kind: Literal["vp-scaled-linear"]
     beta_min: Rate = 0.85
     beta_max: Rate = 12.0
-
-
-class SubVP(Section):
-    kind: Literal["sub-vp"]
-    beta_min: Rate = 0.1
-    beta_max: Rate = 20.0
 
 
 class Cosine(Section):
@@ -168,9 +162,7 @@ class Flow(Section):
     shift: Rate = 1.0
 
 
-AnySchedule = Annotated[
-    Discrete | VPLinear | VPScaledLinear | SubVP | Cosine | VE | EDM | Flow, Field(discriminator="kind")
-]
+AnySchedule = Annotated[Discrete | VPLinear | VPScaledLinear | Cosine | VE | EDM | Flow, Field(discriminator="kind")]
 
 
 class FreeObjective(Objective):

@@ -26,9 +26,6 @@ FOURIER = 1 / 16  # diffusers draws the frequencies 16 wide, for thousands of le
 class NcsnTask(PixelsTask):
     pipeline = "ScoreSdeVePipeline"
 
-    def noise(self) -> dict[str, Any]:
-        return self.recipe.objective.schedule.model_dump()
-
     def build(self, **options: Any) -> Labelled:
         network = super().build(time_embedding_type="fourier", **options)
         with torch.no_grad():

@@ -146,14 +146,9 @@ class PixelsTask(Task):
         self.source, self.test = open_sources(recipe.data, 512, place.cache, recipe.workers, grey=True)
         self.classes = () if isinstance(recipe.label, r.ByNothing) else classes_of(self.source, recipe)
         self.channels = self.source.pictures.shape[3]
-        self.schedule = named(**self.noise())
+        self.schedule = named(**recipe.objective.noise)
         self.objective = Objective(recipe.objective, self.schedule, levels=256)
         self.network = self.build()
-
-    def noise(self) -> dict[str, Any]:
-        """The schedule's name and options."""
-        objective = self.recipe.objective
-        return {**objective.schedule.model_dump(exclude_none=True), "count": objective.table}
 
     def build(self, **options: Any) -> Labelled:
         """The network; `options` are UNet2DModel's own."""
