@@ -50,4 +50,4 @@ def run(
         raise BadInput("studies draw with matplotlib, which is not installed: pip install 'sfumato[study]'") from None
     from sfumato.study.runner import run as run_study
 
-    return run_study(name, model, out, quick, settings, progress)
+    return run_study(name, model=model, out=out, quick=quick, settings=settings, progress=progress)
