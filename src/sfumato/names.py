@@ -42,3 +42,4 @@ GUIDANCES = {  # the short name of each kind of guidance, for command lines
     "static": "static-threshold",
     "dynamic": "dynamic-threshold",
 }
+HOLDS = ("inferred", "low-pass")  # the holds that need no mask

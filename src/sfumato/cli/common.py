@@ -125,8 +125,11 @@ def progress(what: str) -> Iterator[Any]:
         yield update
 
 
-def make(recipes: list[Recipe], output: Path | None, json: bool) -> None:
-    """Run `recipes`, write their pictures and, of several, a contact sheet; print the paths or one JSON object."""
+def make(recipes: list[Recipe], output: Path | None, json: bool, mask: Path | None = None) -> None:
+    """Run `recipes`, write their pictures and, of several, a contact sheet; print the paths or one JSON object.
+
+    `mask`: where to write the masks that were inferred.
+    """
     from sfumato.picture import check_writable, numbered, save_picture
     from sfumato.zoo.find import find, here
     from sfumato.zoo.folder import vocabulary
@@ -134,12 +137,15 @@ def make(recipes: list[Recipe], output: Path | None, json: bool) -> None:
     output = output or default_output(recipes[0])
     paths = [check_writable(path) for path in numbered(output, len(recipes))]
     page = check_writable(output.with_name(f"{output.stem}-sheet{output.suffix}")) if len(recipes) > 1 else None
+    masks = [] if mask is None else [check_writable(path) for path in numbered(mask, len(recipes))]
     if here(recipes[0].model) is not None:
         vocabulary(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
     began = time.perf_counter()
     with progress(f"loading {recipes[0].model}") as update:
         result = _run(recipes, update)
     result.save(output)
+    found = zip(result.masks, masks, strict=False)
+    masks = [save_picture(each, path) for each, path in found if each is not None]
     if page is not None:
         from sfumato.model.result import sheet
 
@@ -148,12 +154,13 @@ def make(recipes: list[Recipe], output: Path | None, json: bool) -> None:
         print_json(
             {
                 "pictures": [_described(*each) for each in zip(paths, result.recipes, strict=True)],
+                "masks": [str(path) for path in masks],
                 "sheet": str(page) if page else None,
                 "seconds": round(time.perf_counter() - began, 3),
             }
         )
     else:
-        print(*paths, *([page] if page else []), sep="\n")
+        print(*paths, *masks, *([page] if page else []), sep="\n")
 
 
 def _run(recipes: list[Recipe], update: Any) -> Any:

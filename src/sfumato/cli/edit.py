@@ -15,8 +15,49 @@ def edit(
     picture: Annotated[Path, typer.Argument(help="The picture to start from.", show_default=False)],
     prompt: options.Prompt = "",
     strength: Annotated[
-        float, typer.Option(help="How far to go: 0 leaves the picture as it is, 1 starts from pure noise.")
-    ] = 0.6,
+        float | None,
+        typer.Option(
+            help="How far to go: 0 leaves the picture as it is, 1 is pure noise. By default 0.6, with --from 0.8.",
+            show_default=False,
+        ),
+    ] = None,
+    shows: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="What the picture shows. It is inverted, not noised, and without a mask only where the prompt says "
+            "something else of it may it change (DiffEdit).",
+            show_default=False,
+        ),
+    ] = None,
+    to: Annotated[str | None, typer.Option(help="The same as PROMPT.", show_default=False)] = None,
+    save_mask: Annotated[
+        Path | None, typer.Option(help="Where to write the mask that --from infers.", show_default=False)
+    ] = None,
+    other: Annotated[
+        Path | None,
+        typer.Option("--with", help="Start between PICTURE and this one, at --weight.", show_default=False),
+    ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(help="With --with: 0 is PICTURE, 1 the other; by default 0.5.", show_default=False),
+    ] = None,
+    refine: Annotated[
+        int | None,
+        typer.Option(
+            help="With --from or --with: iterations a step that make the inversion exact; by default 2.",
+            show_default=False,
+        ),
+    ] = None,
+    hold: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="What to keep without a mask: low-pass:factor=4, the picture's coarse shapes and colours; "
+            "inferred:threshold=0.4,draws=10, what --from has in common with the prompt; or none.",
+            show_default=False,
+        ),
+    ] = None,
     mask: Annotated[
         Path | None,
         typer.Option(help="Repaint only where this picture is white; it has the size of PICTURE.", show_default=False),
@@ -54,20 +95,13 @@ def edit(
     """Turn a picture into another: a sketch into a painting, or a part of a photograph into something else.
 
     A picture is scaled so that its longer side has the model's size, unless --size is given.
-    With a mask, what lies outside equals the picture at that size, to the byte.
+    With a mask, given or inferred, what lies outside equals the picture at that size, to the byte.
     """
     from dataclasses import replace
 
-    from sfumato.cli.common import hushed, make, recipe_of, recipes_of
-    from sfumato.picture import open_mask, open_picture
-    from sfumato.recipe import Noise, Outside, SDEdit, Source
+    from sfumato.cli.common import make, recipe_of, recipes_of
+    from sfumato.cli.edits import prompt_of, start_and_hold
 
-    recipe = recipe_of(context.params)
-    with hushed():
-        start = open_picture(picture)
-        held = None if mask is None else Outside(open_mask(mask, start.size))
-    if task is None:
-        recipe = replace(recipe, start=SDEdit(start, strength), hold=held)
-    else:
-        recipe = replace(recipe, start=Noise(), source=Source(start, task), hold=held)
-    make(recipes_of(recipe, count), output, json)
+    recipe = recipe_of({**context.params, "prompt": prompt_of(prompt, to)})
+    recipe = replace(recipe, **start_and_hold(context.params))
+    make(recipes_of(recipe, count), output, json, save_mask)

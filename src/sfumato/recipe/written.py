@@ -7,14 +7,16 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from sfumato.names import GUIDANCES, SAMPLERS
+from sfumato.names import GUIDANCES, HOLDS, SAMPLERS
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.checks import nearest
+from sfumato.recipe.edits import Hold
 from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
 from sfumato.recipe.samplers import Elements
 
 KINDS: dict[str, type] = {part.kind: part for part in get_args(get_args(Guidance)[0])}
 SAMPLERS_WITH_OPTIONS: dict[str, type] = {part.kind: part for part in get_args(Elements)}
+KINDS_OF_HOLD: dict[str, type] = {part.kind: part for part in get_args(get_args(Hold)[0]) if part.kind in HOLDS}
 INSTEAD = (ClassifierFree, CFGPlusPlus, ProjectedGuidance)
 
 
@@ -53,6 +55,14 @@ def sampler(text: str) -> Any:
     return _made(f"--sampler {name}", SAMPLERS_WITH_OPTIONS[name], options)
 
 
+def hold(text: str) -> Any:
+    """`low-pass:factor=8`: the element of a name of `HOLDS`. Raises `BadInput` as `guidance` does."""
+    name, options = _split(text)
+    if name not in KINDS_OF_HOLD:
+        raise _unknown("--hold", name, list(HOLDS))
+    return _made(f"--hold {name}", KINDS_OF_HOLD[name], options)
+
+
 def _split(text: str) -> tuple[str, dict[str, str]]:
     name, colon, rest = text.strip().partition(":")
     pairs = re.split(r",(?=\s*[\w]+\s*=)", rest) if colon else []
@@ -68,7 +78,7 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
 
 
 def _made(what: str, element: Any, options: dict[str, str]) -> Any:
-    known = {name: field for name, field in element.__pydantic_fields__.items() if name != "kind"}
+    known = {name: field for name, field in element.__pydantic_fields__.items() if name not in ("kind", "picture")}
     for key in options:
         if key not in known:
             raise _unknown(f"{what}:", key, list(known))

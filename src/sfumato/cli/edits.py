@@ -1,0 +1,79 @@
+"""From the options of `sfumato edit` to a recipe's start and hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ASKED_BY = {"task": "source", "other": "between", "shows": "inverted"}
+"""The option that asks for each kind of start; without any it is sdedit."""
+TAKES: dict[str, tuple[str, ...]] = {
+    "sdedit": ("strength",),
+    "inverted": ("strength", "shows", "refine"),
+    "between": ("strength", "weight", "other", "refine"),
+    "source": ("task",),
+}
+NEEDS = {"weight": "--with", "refine": "--from or --with"}
+WRITTEN = {"other": "--with", "shows": "--from"}
+
+
+def prompt_of(prompt: str, to: str | None) -> str:
+    """The prompt, which may be given by name."""
+    from sfumato.picture import BadInput
+
+    if prompt and to is not None:
+        raise BadInput("the prompt is given twice, as PROMPT and as --to: give one of them")
+    return prompt if to is None else to
+
+
+def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's fields `start`, `hold` and `source`. Raises BadInput for an option that would say nothing."""
+    from sfumato.cli.common import hushed
+    from sfumato.picture import BadInput, open_picture
+    from sfumato.recipe import Between, Inverted, Noise, SDEdit, Source
+
+    given = {name: options[name] for names in TAKES.values() for name in names if options[name] is not None}
+    asked = next((name for name in ASKED_BY if name in given), "")
+    kind = ASKED_BY.get(asked, "sdedit")
+    for name in given:
+        if name not in TAKES[kind]:
+            without = f"needs {NEEDS[name]}" if name in NEEDS else f"does not go with {_flag(asked)}"
+            raise BadInput(f"{_flag(name)} {without}")
+    with hushed():
+        picture = open_picture(options["picture"])
+        if "other" in given:
+            given["other"] = open_picture(given["other"])
+        hold = _hold(options, picture)
+    if kind == "source":
+        return {"start": Noise(), "source": Source(picture, **given), "hold": hold}
+    return {"start": {"sdedit": SDEdit, "inverted": Inverted, "between": Between}[kind](picture, **given), "hold": hold}
+
+
+def _hold(options: Mapping[str, Any], picture: Any) -> Any:
+    """The mask's, the written one, or with --from the one that is inferred."""
+    from dataclasses import replace
+
+    from sfumato.picture import BadInput, open_mask
+    from sfumato.recipe import Inferred, Outside
+    from sfumato.recipe.written import hold
+
+    written, shows = options["hold"], options["shows"]
+    if options["mask"] is not None:
+        if written not in (None, "none"):
+            raise BadInput("--mask holds what lies outside it and --hold something else: give one of them")
+        found = Outside(open_mask(options["mask"], picture.size))
+    elif written == "none" or (written is None and shows is None):
+        found = None
+    else:
+        found = hold(written or "inferred")
+    if isinstance(found, Inferred) and shows is not None:
+        found = replace(found, shows=shows)
+    if options["save_mask"] is not None and not isinstance(found, Inferred):
+        raise BadInput(
+            "--save-mask writes an inferred mask: say what the picture shows with --from, and give no --mask"
+        )
+    return found
+
+
+def _flag(name: str) -> str:
+    return WRITTEN.get(name, f"--{name}")
