@@ -137,3 +137,21 @@ def test_one_knot_makes_no_move():
     (step,) = side_by_side(denoiser(torch.cat([TARGET, SOURCE])), Heun(), x, torch.zeros(1), KeyedNoise([1, 2]))
     assert torch.equal(step.x, x)
     assert step.prediction is None
+
+
+def test_companions_on_a_way_of_their_own_do_not_move_the_edited_rows():
+    x, way = torch.randn(2, 3), torch.randn(2, 3)
+    seen: list[float] = []
+
+    def at(s):
+        seen.append(float(s))
+        return way * s
+
+    both = bind(denoiser(torch.cat([TARGET, SOURCE])).denoiser, Condition((Label(torch.cat([TARGET, SOURCE]), None),)))
+    blend = LocalBlend(torch.zeros(4, 1, 2), maps=gathered(torch.rand(4, 16, 2)))  # no word: all is the source's
+    *_, alone = side_by_side(both, sampler("ddim"), x, TIMES, KeyedNoise([1, 2]), way=at)
+    *_, plain = trajectory(denoiser(TARGET), sampler("ddim"), x, TIMES, KeyedNoise([1, 2]))
+    assert seen == TIMES[1:].tolist()
+    torch.testing.assert_close(alone.x, plain.x)
+    spread = x.reshape(2, 3, 1, 1).expand(2, 3, 4, 4)
+    assert blend(torch.cat([spread, spread + 1]), torch.tensor(0.5))[:2].equal(spread + 1)

@@ -11,6 +11,7 @@ from PIL import Image
 
 import sfumato
 from sfumato.condition import Injection
+from sfumato.edit import NoiseStart
 from sfumato.model.attention import companions, paired, unweighted
 from sfumato.model.bind import GUIDANCES
 from sfumato.model.scene import Scene
@@ -48,7 +49,7 @@ def walked(pipe, recipe: Recipe) -> torch.Tensor:
     """x of the edited rows and then of their companions at the end."""
     scene = Scene(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
     guidances = [GUIDANCES[type(g)](g, pipe.stages[0], scene.recipes) for g in recipe.guidance]
-    denoise, _ = paired(scene, guidances)
+    denoise, _ = paired(scene, guidances, NoiseStart(scene.like))
     x = scene.noise(scene.like, "start").repeat(2, 1, 1, 1)
     *_, last = trajectory(denoise, sampler("dpmpp-2m"), x, scene.times(), KeyedNoise(scene.noise.seeds * 2))
     return last.x
@@ -112,7 +113,7 @@ def test_weights_scale_the_maps_of_their_words_and_not_their_embeddings(pipe, re
     assert bytes_of(pipe.run(one)) == plain
     assert bytes_of(pipe.run(more)) != plain
     scene = Scene(pipe.stages[0], [pipe.resolve(more)], pipe.size)
-    denoise, _ = paired(scene, [])
+    denoise, _ = paired(scene, [], NoiseStart(scene.like))
     part = denoise.condition.get(Injection)
     assert part is not None
     assert (part.weight[0] == 3).nonzero().tolist() == [[5]]
@@ -125,7 +126,7 @@ def test_blending_leaves_the_source_where_no_word_looks(pipe, recipe):
     made = pipe.run(blended).image
     assert made.tobytes() != pipe.run(recipe).image.tobytes()
     scene = Scene(pipe.stages[0], [pipe.resolve(blended)], pipe.size)
-    denoise, loop = paired(scene, [])
+    denoise, loop = paired(scene, [], NoiseStart(scene.like))
     x = scene.noise(scene.like, "start")
     blend = loop.keywords["blend"]
     *_, last = loop(denoise, sampler("dpmpp-2m"), x, scene.times(), scene.noise)

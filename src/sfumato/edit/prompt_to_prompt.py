@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -94,12 +94,16 @@ def side_by_side(
     noise: NoiseSource,
     hold: Held | None = None,
     blend: LocalBlend | None = None,
+    way: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Step]:
     """The `trajectory` of x (B, ...) twice in one batch, with the same noise; the steps of the edited rows alone.
 
     denoise: bound to a `coupled` condition of 2B rows. The companions run as the source's words alone would, with the
     same start, hold and noise, and are dropped. hold: bound for B rows; it acts on each half. Where nothing is injected
     both halves are what `trajectory` gives.
+
+    way: what the companions are at time s, (B, ...). An inverted picture's own way keeps them at the picture itself,
+    from which guidance would lead them off (Ju et al. 2023, "Direct inversion").
     """
     rows = len(x)
 
@@ -107,6 +111,8 @@ def side_by_side(
         assert isinstance(noise, Twice)
         if hold is not None:
             both = torch.cat([hold(half, s, noise.source) for half in both.chunk(2)])
+        if way is not None:
+            both = torch.cat([both[:rows], way(s).to(both)])
         return both if blend is None else blend(both, s)
 
     for step in trajectory(denoise, sampler, torch.cat([x, x]), times, Twice(noise), held):

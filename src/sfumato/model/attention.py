@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sfumato.condition import Text
 from sfumato.denoise import Bound, bind
-from sfumato.edit import LocalBlend, Words, coupled, injection, side_by_side
+from sfumato.edit import Inverted, LocalBlend, Start, Words, coupled, injection, side_by_side
 from sfumato.guide import Gradient, Guidance, Guided
 from sfumato.model.scene import Scene
 from sfumato.picture import BadInput
@@ -32,10 +32,10 @@ def companions(recipes: Sequence[Recipe]) -> list[Recipe]:
     ]
 
 
-def paired(scene: Scene, guidances: Sequence[Guidance | Gradient]) -> tuple[Bound, Loop]:
+def paired(scene: Scene, guidances: Sequence[Guidance | Gradient], start: Start) -> tuple[Bound, Loop]:
     """The denoiser of the scene's pictures and then of their companions, and the loop that walks them side by side.
 
-    The guidances are of both, in that order.
+    The guidances are of both, in that order. Companions of an inverted picture are that picture.
     """
     element, words_of = scene.recipe.attention, scene.stage.words
     assert element is not None
@@ -51,8 +51,9 @@ def paired(scene: Scene, guidances: Sequence[Guidance | Gradient]) -> tuple[Boun
     source = [words_of(recipe.prompt) for recipe in companions(scene.recipes)]
     options = {"cross_maps": element.cross_maps, "self_maps": element.self_maps, "within": element.within}
     blend = _blend([r.attention for r in scene.recipes if r.attention], [*target, *source], length, words_of)
+    way = start.at if isinstance(start, Inverted) else None
     condition = coupled(condition, injection(source, target, length, **options), blend)
-    return bind(Guided(scene.stage.denoiser, guidances), condition), partial(side_by_side, blend=blend)
+    return bind(Guided(scene.stage.denoiser, guidances), condition), partial(side_by_side, blend=blend, way=way)
 
 
 def unweighted(prompt: str) -> str:

@@ -118,7 +118,7 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     hold = None if recipe.hold is None else HOLDS[type(recipe.hold)](recipe.hold, scene, start)
     beside = companions(recipes)
     guidances = [GUIDANCES[type(g)](g, stage, [*recipes, *beside]) for g in recipe.guidance]
-    denoise, loop = paired(scene, guidances) if beside else (scene.denoise(guidances), trajectory)
+    denoise, loop = paired(scene, guidances, start) if beside else (scene.denoise(guidances), trajectory)
     return Run(scene, denoise, start, hold, composite(scene), loop)
 
 
