@@ -120,6 +120,18 @@ def test_a_picture_of_a_batch_equals_it_alone():
     torch.testing.assert_close(together[1:], alone.x, rtol=0, atol=1e-5)
 
 
+def test_a_dilated_mask_shrinks_to_itself_as_the_noise_falls():
+    schedule, thin = VPLinear(), torch.zeros(1, 1, 6, 6)
+    thin[..., 3] = 1
+    hold = Outside(thin, dilation=2).bind(PICTURE, schedule)
+    for t, columns in ((1.0, [1, 2, 3, 4, 5]), (0.5, [2, 3, 4]), (0.4, [3]), (0.0, [3])):
+        x = torch.full(SHAPE, 7.0)
+        held = hold(x, torch.tensor(t, dtype=torch.float64), NOISE)
+        assert (held == 7).all(dim=(0, 1, 2)).nonzero().flatten().tolist() == columns
+    end = run("ddim", schedule, thin)[-1]
+    assert torch.equal(end[..., [0, 1, 2, 4, 5]], PICTURE[..., [0, 1, 2, 4, 5]])
+
+
 def test_masks_out_of_range_are_refused():
     for wrong in (torch.full((1, 1, 2, 2), 255.0), torch.full((1, 1, 2, 2), float("nan"))):
         with pytest.raises(BadInput, match="between 0"):

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sfumato.edit.mask_shape import shrinking
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
 from sfumato.schedule import Schedule, noised
@@ -29,12 +30,14 @@ class Outside(Hold):
     Song et al. 2021, appendix I.2 (imputation); with `times.jumps` it is RePaint (Lugmayr et al. 2022, eq. 8), on
     latents Blended Latent Diffusion (Avrahami et al. 2023). mask (1 or B, 1, H, W), or any shape that broadcasts to x,
     in [0, 1], 1 = repaint; soft masks blend. keep (1 or B, ...) is the picture to hold, the start's own if None.
+    dilation: by how many cells the mask is dilated at s = 1, to shrink to itself as s falls (`shrinking`).
 
     Where the mask is 1, x is left to the bit; where it is 0, the result at s = 0 is `keep` to the bit.
     """
 
     mask: Tensor
     keep: Tensor | None = None
+    dilation: float = 0.0
 
     def __post_init__(self) -> None:
         if not bool(((self.mask >= 0) & (self.mask <= 1)).all()):
@@ -47,7 +50,7 @@ class Outside(Hold):
             kept = keep.to(device=x.device, dtype=x.dtype).expand_as(x)
             if s > 0:
                 kept = noised(schedule, kept, s, noise(x))
-            return blend(self.mask, x, kept)
+            return blend(shrinking(self.mask, self.dilation, float(s)), x, kept)
 
         return hold
 

@@ -82,12 +82,16 @@ class Run:
             self.pictures = pictures
             if index < self._optimising:
                 yield partial(list, pictures)
+        whole = self.scene.given.whole
+        if whole is not None:
+            self.pictures = [whole.around(None if x is None else picture) for picture in self.pictures]
 
     def _moves(self) -> Iterator[Step]:
         """The sampler's steps; none at strength 0."""
         scene = self.scene
         x, times = self.start(self.denoise, scene.times, scene.noise)
         if len(times) > 1:
+            times = scene.resampled(times)
             yield from self.loop(self.denoise, _sampler(scene.recipe.sampler), x, times, scene.noise, self.hold)
 
     def _given(self) -> list[Image.Image]:
@@ -99,7 +103,8 @@ class Run:
 
     @property
     def _steps(self) -> int:
-        return len(self.scene.times(getattr(self.scene.recipe.start, "strength", 1.0))) - 1
+        times = self.scene.times(getattr(self.scene.recipe.start, "strength", 1.0))
+        return len(self.scene.resampled(times)) - 1
 
     @property
     def _optimising(self) -> int:

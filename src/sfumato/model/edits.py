@@ -22,7 +22,8 @@ def outside(element: spec.Outside, scene: Scene, start: Start) -> Held | None:
     given = scene.given
     if given.mask is None or given.held is None or scene.stage.inpaints:
         return None
-    return Outside(scene.cells(given.mask)).bind(scene.encoded(given.held), scene.schedule)
+    hold = Outside(scene.cells(given.mask), dilation=scene.in_cells(element.dilation))
+    return hold.bind(scene.encoded(given.held), scene.schedule)
 
 
 STARTS: dict[type, Callable[[Any, Scene], Start]] = {

@@ -12,7 +12,7 @@ from sfumato.denoise import Bound
 from sfumato.edit import Between, Inferred, Inverted, LowPass, SDEdit, Start, lerp, slerp
 from sfumato.edit.hold import Held
 from sfumato.edit.mix import Mix
-from sfumato.model.given import sized
+from sfumato.model.given import View
 from sfumato.model.scene import Scene
 from sfumato.picture import fetch
 
@@ -70,4 +70,4 @@ def _inverted(scene: Scene, image: Image.Image | None, strength: float, shows: s
 
 
 def _sized(picture: Any, scene: Scene) -> Image.Image:
-    return sized(fetch(picture), scene.size)
+    return View.of(scene.recipe, scene.size)(fetch(picture))

@@ -15,16 +15,16 @@ from sfumato.condition import Condition, Part
 from sfumato.denoise import Denoiser
 from sfumato.edit import Words
 from sfumato.model.bind import bind
-from sfumato.model.given import Given
+from sfumato.model.given import Given, shaped
 from sfumato.model.result import Result, made
 from sfumato.model.space import Space
 from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
-from sfumato.recipe import ClassifierFree, Noise, Recipe
+from sfumato.picture import BadInput, around
+from sfumato.recipe import ClassifierFree, Noise, Outside, Recipe
 from sfumato.recipe.vocabulary import WORDS, Vocabulary
 
 if TYPE_CHECKING:
-    from sfumato.recipe import PromptToPrompt, Source
+    from sfumato.recipe import Crop, PromptToPrompt, Source
     from sfumato.recipe.edits import Hold, Start
 
 ROWS = 8  # pictures in one batch
@@ -93,6 +93,7 @@ class Pipe:
         start: Start | None = None,
         hold: Hold | None = None,
         source: Source | None = None,
+        area: Crop | None = None,
         attention: PromptToPrompt | None = None,
         guidance: Sequence[Any] = (ClassifierFree(),),
         sampler: Any = "dpmpp-2m",
@@ -115,6 +116,7 @@ class Pipe:
             start=start or Noise(),
             hold=hold,
             source=source,
+            area=area,
             attention=attention,
             guidance=tuple(guidance),
             sampler=sampler,
@@ -176,6 +178,7 @@ class Pipe:
                 f"{self.engine} in {self.precision}; "
                 f"load it with engine={recipe.engine!r}, precision={recipe.precision!r}."
             )
+        recipe = self._boxed(recipe)
         width, height = self._size(recipe)
         for side in (width, height):
             if side % self.multiple:
@@ -190,12 +193,19 @@ class Pipe:
             return recipe.width, recipe.height
         if recipe.width or recipe.height:
             raise BadInput("A recipe gives both width and height, or neither.")
-        picture = getattr(recipe.start, "picture", None)
-        if picture is None and recipe.source is not None:
-            picture = recipe.source.picture
-        if picture is None and recipe.hold is not None:
-            picture = recipe.hold.picture
+        if recipe.area is not None and recipe.area.box is not None:
+            left, top, right, bottom = recipe.area.box
+            return self.fit(right - left, bottom - top)
+        picture = getattr(recipe.start, "picture", None) or recipe.held
         return self.size if picture is None else self.fit(picture.width, picture.height)
+
+    def _boxed(self, recipe: Recipe) -> Recipe:
+        """The recipe with the box of the part that it edits, if it edits a part."""
+        area, hold = recipe.area, recipe.hold
+        if area is None or area.box is not None or not isinstance(hold, Outside):
+            return recipe
+        size = (recipe.width or self.size[0], recipe.height or self.size[1])
+        return replace(recipe, area=replace(area, box=around(shaped(hold), area.margin, size)))
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
         """The size at which a picture of width x height is edited: scaled so that its longer side is the model's own

@@ -19,7 +19,7 @@ from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
 from sfumato.schedule import Schedule
-from sfumato.times import grid
+from sfumato.times import grid, jumps
 
 if TYPE_CHECKING:
     from sfumato.model.pipe import Stage
@@ -73,6 +73,11 @@ class Scene:
         """The grid of the recipe over [start, 0]."""
         return grid(self.recipe.times, self.recipe.steps, self.schedule, start)
 
+    def resampled(self, times: Tensor) -> Tensor:
+        """A grid with the jumps of the hold's resampling, if it has any."""
+        element = getattr(self.recipe.hold, "resample", None)
+        return times if element is None else jumps(times, element.length, element.repeats)
+
     def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **words: str) -> Bound:
         """The denoiser told what the recipes say, or other `words` (prompt=..., negative=..., label=...)."""
         told = [replace(recipe, **words) for recipe in self.recipes] if words else self.recipes
@@ -86,6 +91,14 @@ class Scene:
         """A mask of pixels as a mask of cells (1, 1, h, w): a cell is repainted as far as any of its pixels is."""
         pixels, factor = mask_to_tensor(mask), self.space.factor
         return functional.max_pool2d(pixels, factor) if factor > 1 else pixels
+
+    def in_cells(self, pixels: float) -> float:
+        """A length in pixels of the held picture, in cells of the run."""
+        held, area = self.recipe.held, self.recipe.area
+        if held is None:
+            return pixels / self.space.factor
+        left, _, right, _ = (area.box if area else None) or (0, 0, held.width, held.height)
+        return pixels * self.size[0] / (right - left) / self.space.factor
 
     @property
     def masks(self) -> list[Image.Image]:

@@ -5,6 +5,7 @@ leave. Everything a user can do wrong raises `BadInput` with one sentence; what 
 (transparency laid on white, the first frame of an animation) is said by a `PictureWarning`.
 """
 
+from sfumato.picture.area import around, extended
 from sfumato.picture.door import ACCEPTED, MAX_PIXELS, open_mask, open_picture
 from sfumato.picture.errors import BadInput, PictureWarning
 from sfumato.picture.files import WRITABLE, check_writable, numbered, save_picture, write_atomically
@@ -18,7 +19,9 @@ __all__ = [
     "BadInput",
     "PictureWarning",
     "Ref",
+    "around",
     "check_writable",
+    "extended",
     "fetch",
     "home",
     "keep",

@@ -14,7 +14,7 @@ from sfumato.names import SAMPLERS, TIMES
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.attention import PromptToPrompt
 from sfumato.recipe.checks import Class, Listed, Real, Whole, element, one_of, sentence
-from sfumato.recipe.edits import TASKS, Hold, Noise, Outside, SDEdit, Source, Start
+from sfumato.recipe.edits import TASKS, Crop, Hold, Noise, Outside, Resample, SDEdit, Source, Start
 from sfumato.recipe.guidances import (
     AutoGuidance,
     CFGPlusPlus,
@@ -63,6 +63,7 @@ __all__ = [
     "ClassifierFree",
     "ClassifierGuidance",
     "ClipGuidance",
+    "Crop",
     "DynamicThreshold",
     "Euler",
     "Heun",
@@ -79,6 +80,7 @@ __all__ = [
     "PromptToPrompt",
     "Recipe",
     "Ref",
+    "Resample",
     "SDEdit",
     "Source",
     "StaticThreshold",
@@ -139,6 +141,7 @@ class Recipe:
     )
     hold: Hold | None = Field(default=None, description="Outside(mask), Inferred(shows) or LowPass(factor), or nothing")
     source: Source | None = Field(default=None, description="Source(picture, task), or nothing")
+    area: Crop | None = Field(default=None, description="Crop(margin), or nothing for the whole picture")
     attention: PromptToPrompt | None = Field(default=None, description="PromptToPrompt(source), or nothing")
     guidance: Listed[Guidance] = Field(
         default=(ClassifierFree(),),
@@ -154,20 +157,39 @@ class Recipe:
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))
     made: Made | None = Field(default=None, description="what the pipe fills in")
 
+    @property
+    def held(self) -> Ref | None:
+        """The picture that is held: the hold's own, else what is started from or mended."""
+        pictures = (self.hold, self.start, self.source)
+        return next((own for part in pictures if (own := getattr(part, "picture", None)) is not None), None)
+
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
-        if self.hold is not None:
-            mask: Ref | None = getattr(self.hold, "mask", None)
-            picture: Ref | None = self.hold.picture or getattr(self.start, "picture", None)
-            picture = picture or (self.source and self.source.picture)
-            if picture is None:
-                raise ValueError("hold needs a picture: start from SDEdit(picture), or give the hold its own")
-            if mask is not None and mask.size != picture.size:
-                raise ValueError(
-                    f"the mask is {mask.width} x {mask.height}, but the picture is {picture.width} x {picture.height}: "
-                    "a mask must have the size of its picture"
-                )
+        mask: Ref | None = getattr(self.hold, "mask", None)
+        picture = self.held
+        if self.hold is not None and picture is None:
+            raise ValueError("hold needs a picture: start from SDEdit(picture), or give the hold its own")
+        if mask is not None and picture is not None and mask.size != picture.size:
+            raise ValueError(
+                f"the mask is {mask.width} x {mask.height}, but the picture is {picture.width} x {picture.height}: "
+                "a mask must have the size of its picture"
+            )
+        if self.area is not None:
+            self._check_area(self.area, mask)
         return self
+
+    def _check_area(self, area: Crop, mask: Ref | None) -> None:
+        if mask is None:
+            raise ValueError("area is a crop around the mask: give one, hold=Outside(mask)")
+        others = (getattr(self.start, "picture", None), getattr(self.start, "other", None))
+        others = (*others, self.source and self.source.picture)
+        for picture in others:
+            if picture is not None and picture.size != mask.size:
+                raise ValueError("area crops all pictures alike: give pictures of the mask's size")
+        if area.box is not None:
+            left, top, right, bottom = area.box
+            if not (0 <= left < right <= mask.width and 0 <= top < bottom <= mask.height):
+                raise ValueError(f"area's box {area.box} does not lie within {mask.width} x {mask.height} pixels")
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The recipe as JSON with every field written out; `Recipe.from_json` gives an equal value back."""

@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     Real = float
     Listed = tuple[T, ...]
     Pair = tuple[float, float]
+    Box = tuple[int, int, int, int]
     Kept = Any  # in: a path, bytes, a PIL image, an array or a Ref; afterwards always a Ref
     KeptMask = Any
 else:
@@ -155,6 +156,7 @@ else:
     Real = Annotated[float, BeforeValidator(_real)]
     Listed = Annotated[tuple[T, ...], BeforeValidator(_tuple)]
     Pair = Annotated[tuple[Real, Real], BeforeValidator(_tuple)]
+    Box = Annotated[tuple[Whole, Whole, Whole, Whole], BeforeValidator(_tuple)]
     Kept = Annotated[Ref, _kept(open_picture)]
     KeptMask = Annotated[Ref, _kept(open_mask)]
     Class = Annotated[str, Field(min_length=1, max_length=200)] | Annotated[Whole, Field(ge=0, lt=1_000_000)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sfumato.recipe.checks import Kept, KeptMask, Real, element, one_of, refuse_paths
+from sfumato.recipe.checks import Box, Kept, KeptMask, Real, Whole, element, one_of, refuse_paths
 from sfumato.recipe.inversions import Between, Inferred, Inverted, LowPass
 
 TASKS = ("colourise", "inpaint", "uncrop", "restore")
@@ -39,17 +39,47 @@ class SDEdit:
 
 
 @element
+class Resample:
+    """RePaint's resampling (Lugmayr et al. 2022): every stretch of `length` steps is walked `repeats` times, with noise
+    added in between, so that what is repainted and what is held come to agree."""
+
+    length: Whole = Field(default=10, ge=1, le=1000, description="a whole number of steps from 1 to 1000")
+    repeats: Whole = Field(default=10, ge=1, le=100, description="a whole number from 1 (once, which is off) to 100")
+    kind: Literal["resample"] = "resample"
+
+
+@element
 class Outside:
     """Hold what lies outside the mask to `picture`, noised to the same time (white = repaint, black = hold).
 
-    `picture` None means the start's picture. The mask must have the picture's size; greys are soft edges.
+    `picture` None means the start's picture. The mask must have the picture's size; greys are soft edges. The mask is
+    grown by `grow` pixels of the picture (shrunk where that is negative), then given a Gaussian edge that ends
+    `feather` pixels farther out. `dilation`: by how many pixels it is dilated where all is noise, to shrink to itself
+    as the noise falls, which gives thin masks room (Avrahami et al. 2023).
     """
 
     mask: KeptMask = Field(description=_PICTURE)
     picture: Kept | None = Field(default=None, description=_PICTURE)
+    grow: Real = Field(default=0.0, ge=-4096, le=4096, description="a number of pixels, negative to shrink the mask")
+    feather: Real = Field(default=0.0, ge=0, le=1024, description="a number of pixels from 0 (a hard edge) to 1024")
+    dilation: Real = Field(default=0.0, ge=0, le=1024, description="a number of pixels from 0 to 1024")
+    resample: Resample | None = Field(default=None, description="Resample(length, repeats), or nothing")
     kind: Literal["outside"] = "outside"
 
     _no_paths = model_validator(mode="before")(refuse_paths)
+
+
+@element
+class Crop:
+    """Edit only what lies around the mask, at the model's size, and put it back into the picture at its own resolution.
+
+    The box has the model's aspect and at least its size, where the picture is large enough, and leaves `margin` pixels
+    around the mask. `box` (left, top, right, bottom) is filled in by the pipe, or given.
+    """
+
+    margin: Whole = Field(default=32, ge=0, le=4096, description="a whole number of pixels from 0 to 4096")
+    box: Box | None = Field(default=None, description="(left, top, right, bottom) in pixels, or nothing")
+    kind: Literal["crop"] = "crop"
 
 
 @element
