@@ -124,6 +124,15 @@ def test_the_network_alone_keeps_what_is_held_and_the_composite_keeps_its_bytes(
     assert np.array_equal(pasted[hole], loose[hole])
 
 
+def test_a_grown_mask_is_what_the_network_sees_and_dilation_on_the_way_is_refused(tiny: Path):
+    pipe, (picture, mask) = sfumato.load(str(tiny)), scene(32)
+    _, plain = watched(pipe, hold=Outside(mask, picture), steps=2)
+    _, grown = watched(pipe, hold=Outside(mask, picture, grow=4), steps=2)
+    assert grown[0][0, 4].sum() > plain[0][0, 4].sum()
+    with pytest.raises(BadInput, match="dilation says nothing"):
+        pipe(PROMPT, hold=Outside(mask, picture, dilation=4), steps=2)
+
+
 @pytest.mark.parametrize("sampler", ["dpmpp-2m", "heun", "dpmpp-2m-sde"])
 def test_it_goes_with_every_sampler_and_start_and_a_batch_changes_no_picture(tiny: Path, sampler: str):
     pipe, (picture, mask) = sfumato.load(str(tiny), engine="exact"), scene(32)

@@ -10,6 +10,7 @@ from sfumato.edit import NoiseStart, Outside, SDEdit, Start
 from sfumato.edit.hold import Held
 from sfumato.model.inversions import between, inferred, inverted, low_pass
 from sfumato.model.scene import Scene
+from sfumato.picture import BadInput
 
 
 def sdedit(element: spec.SDEdit, scene: Scene) -> Start:
@@ -20,7 +21,14 @@ def sdedit(element: spec.SDEdit, scene: Scene) -> Start:
 
 def outside(element: spec.Outside, scene: Scene, start: Start) -> Held | None:
     given = scene.given
-    if given.mask is None or given.held is None or scene.stage.inpaints:
+    if given.mask is None or given.held is None:
+        return None
+    if scene.stage.inpaints:
+        if element.dilation:
+            raise BadInput(
+                "This model is shown the mask and nothing is held to it on the way, so that dilation says nothing; "
+                "leave it out, or grow the mask."
+            )
         return None
     hold = Outside(scene.cells(given.mask), dilation=scene.in_cells(element.dilation))
     return hold.bind(scene.encoded(given.held), scene.schedule)
