@@ -17,6 +17,7 @@ from sfumato.cli.edit import edit
 from sfumato.cli.evaluate import evaluate
 from sfumato.cli.generate import generate
 from sfumato.cli.inspect import inspect
+from sfumato.cli.look_attention import look_attention
 from sfumato.cli.models import models
 from sfumato.cli.redo import redo
 from sfumato.cli.study import study
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, edit, redo, inspect, models, train, vignettes, evaluate, study):
+for command in (generate, edit, redo, inspect, look_attention, models, train, vignettes, evaluate, study):
     app.command()(command)
 
 

@@ -24,16 +24,25 @@ class AttentionMaps:
         self._sums[places] = self._sums.get(places, 0) + maps
         self._counts[places] = self._counts.get(places, 0) + 1
 
+    @property
+    def tokens(self) -> int:
+        """L, the number of places of the text."""
+        return self._finest().shape[-1]
+
     def of(self, words: Tensor, size: tuple[int, int]) -> Tensor:
         """The maps (R, W, h, w) of words, each the sum of its tokens' maps; words (R, W, L) marks them with 1.
 
         `size` is the height and width of what the network sees (latents, say), which a map has a fraction of.
         """
+        mean = self._finest()
+        factor = round((size[0] * size[1] / mean.shape[1]) ** 0.5)
+        height = -(-size[0] // factor)
+        return (words.to(mean) @ mean.transpose(1, 2)).unflatten(-1, (height, -1))
+
+    def _finest(self) -> Tensor:
+        """(R, places, L)"""
         if not self._sums:
             raise BadInput("No attention map has been seen: the network has no cross-attention, or was not called.")
         fitting = [places for places in self._sums if places <= self.within**2]
         places = max(fitting) if fitting else min(self._sums)
-        mean = self._sums[places] / self._counts[places]
-        factor = round((size[0] * size[1] / places) ** 0.5)
-        height = -(-size[0] // factor)
-        return (words.to(mean) @ mean.transpose(1, 2)).unflatten(-1, (height, -1))
+        return self._sums[places] / self._counts[places]

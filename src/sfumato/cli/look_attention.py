@@ -1,0 +1,55 @@
+"""sfumato look-attention"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.cli import options
+
+
+def look_attention(
+    context: typer.Context,
+    prompt: options.Prompt,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Look at this picture; without it at the one that the prompt makes.", show_default=False),
+    ] = None,
+    at: Annotated[
+        float, typer.Option(help="With --picture: the time of the noise that is added to it, above 0 and up to 1.")
+    ] = 0.5,
+    guidance: options.Guided = None,
+    guide: options.Guide = None,
+    seed: options.Seed = None,
+    size: options.Size = None,
+    model: options.Model = "mini",
+    sampler: options.Sampled = "dpmpp-2m",
+    times: options.Times = "uniform",
+    steps: options.Steps = 20,
+    engine: options.Engine = "eager",
+    precision: options.Precision = "float32",
+    output: options.Output = None,
+    json: options.Json = False,
+) -> None:
+    """Show where each word of a prompt looks: the network's cross-attention, as one picture with a tile a word."""
+    import sfumato
+    from sfumato.cli.common import default_output, hushed, print_json, progress, recipe_of
+    from sfumato.model.look import look_attention as look
+    from sfumato.picture import check_writable, open_picture, save_picture
+
+    recipe = recipe_of(context.params)
+    default = default_output(recipe)
+    path = check_writable(output or default.with_name(f"look-{default.name}"))
+    with hushed():
+        shown = None if picture is None else open_picture(picture)
+    with progress(f"loading {model}") as update:
+        pipe = sfumato.load(model, engine=engine, precision=precision)
+        update(0, 1, "looking")
+        looked = look(pipe, recipe, shown, at)
+    save_picture(looked.sheet(), path)
+    if json:
+        print_json({"path": str(path), "seed": recipe.seed, "words": looked.words})
+    else:
+        print(path)

@@ -1,0 +1,105 @@
+"""Where each word of a prompt is painted: the cross-attention maps of a run, or of one look at a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torch.nn import functional
+
+from sfumato.condition import Condition, Watched
+from sfumato.edit import AttentionMaps
+from sfumato.model.given import NOTHING, Given, sized
+from sfumato.model.pixels import to_images, to_tensor
+from sfumato.model.scene import Scene
+from sfumato.picture import BadInput
+from sfumato.recipe import Recipe
+from sfumato.schedule import noised
+
+if TYPE_CHECKING:
+    from sfumato.model.pipe import Pipe
+
+SIDE = 128  # of a tile, at least
+LABEL = 16
+DARK = 0.12  # what is left of a picture where a word does not look
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A picture, the words of its prompt and their maps (W, h, w): the shares of attention, averaged over heads, layers
+    and calls. A word of several tokens has the sum of their maps; one that is said twice has two."""
+
+    image: Image.Image
+    words: tuple[str, ...]
+    maps: Tensor
+
+    def lit(self) -> list[Image.Image]:
+        """The picture once for each word, lit where its map is high: the map over its own maximum."""
+        size = (self.image.height, self.image.width)
+        light = self.maps / self.maps.amax((1, 2), keepdim=True).clamp(min=1e-12)
+        light = functional.interpolate(light[:, None], size, mode="bicubic").clamp(0, 1)
+        return to_images((to_tensor([self.image]) + 1) * (DARK + (1 - DARK) * light) - 1)
+
+    def sheet(self, columns: int = 6) -> Image.Image:
+        """The picture and, word by word, what of it is lit, in rows of `columns`."""
+        tiles = [("", self.image), *zip(self.words, self.lit(), strict=True)]
+        zoom = -(-SIDE // max(self.image.size))
+        width, height = self.image.width * zoom, self.image.height * zoom
+        columns = min(columns, len(tiles))
+        rows = -(-len(tiles) // columns)
+        page = Image.new("RGB", (columns * width, rows * (height + LABEL)), "white")
+        draw, font = ImageDraw.Draw(page), ImageFont.load_default(LABEL - 5)
+        for n, (word, tile) in enumerate(tiles):
+            x, y = n % columns * width, n // columns * (height + LABEL)
+            page.paste(tile.resize((width, height), Image.Resampling.BICUBIC), (x, y))
+            draw.text((x + width / 2, y + height + 1), word, "black", font, anchor="ma")
+        return page
+
+
+def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = None, t: float = 0.5) -> Looked:
+    """Where the words of the recipe's prompt look: while its picture is made, or in `picture`, noised to time t.
+
+    Maps are softmax(Q K^T / sqrt(d)) of the conditional branch (Hertz et al. 2022, section 3.1). Raises BadInput for
+    a model that reads no words, a prompt without any, and a t that is not in (0, 1].
+    """
+    if (words_of := pipe.stages[0].words) is None:
+        raise BadInput(f"The model {pipe.name} reads no words that could look anywhere.")
+    words = words_of(recipe.prompt)
+    said = [n for n, word in enumerate(words.words) if any(map(str.isalnum, word))]
+    if not said:
+        raise BadInput("The prompt has no words that could look anywhere: give one.")
+    if recipe.attention is not None:
+        raise BadInput("A picture that takes its maps from another has none of its own: leave the attention out.")
+    if not 0 < t <= 1:
+        raise BadInput(f"A picture is looked at with noise of a time above 0 and up to 1, not {t}.")
+    maps = AttentionMaps()
+    pipe, recipe = _watched(pipe, recipe.prompt, maps), pipe.resolve(recipe)
+    scene = Scene(pipe.stages[0], [recipe], (recipe.width or pipe.size[0], recipe.height or pipe.size[1]))
+    if picture is None:
+        picture = pipe.run(recipe).image
+    else:
+        picture = sized(picture.convert("RGB"), scene.size)
+        at, x0 = torch.tensor(t, dtype=torch.float64), scene.encoded(picture)
+        with torch.no_grad():
+            scene.denoise()(noised(scene.schedule, x0, at, scene.noise(x0, "start")), at)
+    marks = torch.zeros(1, len(said), maps.tokens)
+    for mark, n in zip(marks[0], said, strict=True):
+        mark[list(words.places[n])] = 1
+    height, width = scene.like.shape[-2:]
+    return Looked(picture, tuple(words.words[n] for n in said), maps.of(marks, (height, width))[0])
+
+
+def _watched(pipe: Pipe, prompt: str, maps: AttentionMaps) -> Pipe:
+    """The pipe, whose maps are seen whenever its network is told the prompt alone."""
+    stage = pipe.stages[0]
+
+    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
+        condition = stage.encode(recipes, given)
+        alone = [recipe.prompt for recipe in recipes] == [prompt]
+        return condition.adding(Watched(torch.arange(1), maps)) if alone else condition
+
+    return replace(pipe, stages=(replace(stage, encode=encode), *pipe.stages[1:]))
