@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,9 @@ def test_test_arrays_are_what_is_held_back(tmp_path: Path):
         ({"y": np.full(100, -1)}, {}, "has the class -1"),
         ({}, {"rows": [90, 101]}, r"\[90, 101\) does not fit the 100 pictures"),
         ({}, {"classes": ["a", "b"]}, "names 2 classes, but .* has the class 9"),
+        ({"x": np.zeros((100, 0, 14), np.uint8)}, {}, r"'x' is uint8 \(100, 0, 14\)"),
+        ({"y": np.full(100, 2**40)}, {}, "has the class 1099511627776; classes are whole numbers from 0 to 999,999"),
+        ({"y": np.array([{}] * 100)}, {}, "Object arrays cannot be loaded"),
     ],
 )
 def test_a_wrong_array_is_said_in_one_sentence(tmp_path: Path, changes: dict, data: dict, sentence: str):
@@ -172,6 +176,78 @@ def test_damaged_files_are_named(tmp_path: Path):
         read({"kind": "tars", "path": tar(tmp_path / "c.tar", {**files, "1.json": b"{"})}, tmp_path)
     with pytest.raises(BadInput, match=r"d\.tar holds no pictures"):
         read({"kind": "tars", "path": tar(tmp_path / "d.tar", {"1.json": b"{}"})}, tmp_path)
+
+
+def damaged_npz(path: Path, how: str) -> None:
+    """A .npz whose bytes are no arrays any more."""
+    if how == "one array":
+        np.save(path.with_suffix(".npy"), np.zeros((4, 14, 14), np.uint8))
+        path.with_suffix(".npy").rename(path)
+    elif how == "compressed and damaged":
+        x = np.random.default_rng(0).integers(0, 255, (100, 14, 14)).astype(np.uint8)
+        np.savez_compressed(path, x=x, y=np.arange(100) % 10)
+        data = path.read_bytes()
+        path.write_bytes(data[:300] + bytes(100) + data[400:])
+    elif how == "no arrays inside":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", b"x")
+            archive.writestr("y.npy", b"y")
+    else:
+        path.write_text("words")
+
+
+@pytest.mark.parametrize("how", ["one array", "compressed and damaged", "no arrays inside", "words"])
+def test_a_file_that_is_no_npz_is_said_in_one_sentence(tmp_path: Path, how: str):
+    damaged_npz(tmp_path / "a.npz", how)
+    with pytest.raises(BadInput, match=r"a\.npz can't be read as \.npz \(.*\): name a file of arrays$"):
+        read({"kind": "arrays", "path": tmp_path / "a.npz"}, tmp_path)
+
+
+def imagefolder(folder: Path, **said: Any) -> dict[str, Any]:
+    rows = [{"file_name": f"{i}.png", **said} for i in range(4)]
+    for row in rows:
+        (folder / row["file_name"]).write_bytes(picture(9))
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return {"kind": "folder", "path": folder, "size": 16}
+
+
+@pytest.mark.parametrize(
+    ("text", "captions"), [("a", ["a"]), (["a", "b"], ["a", "b"]), (None, [""]), ([], [""]), (5, ["5"]), ("", [""])]
+)
+def test_captions_are_a_string_several_or_none(tmp_path: Path, text: object, captions: list[str]):
+    train, test = read(imagefolder(tmp_path, text=text), tmp_path / "cache", 1)
+    assert (train.captions, test.captions) == ([captions] * 3, [captions])
+
+
+def test_damaged_folders_are_named(tmp_path: Path):
+    data, table = imagefolder(tmp_path), tmp_path / "metadata.jsonl"
+    lines = table.read_bytes().splitlines()
+    for line, said in {
+        b'{"file_name": 5}': "line 5 is no JSON object with the key 'file_name'",
+        b'["0.png"]': "line 5 is no JSON object",
+        b"{": "line 5 is no JSON object",
+        b'{"file_name": "none.png"}': "line 5 names none.png, which isn't there",
+        b'{"file_name": "0.png", "text": "\xff"}': r"metadata\.jsonl can't be read as text in UTF-8",
+    }.items():
+        table.write_bytes(b"\n".join([*lines, line]))
+        with pytest.raises(BadInput, match=said):
+            read(data, tmp_path / "cache")
+    table.unlink()
+    (tmp_path / "2.txt").write_bytes(b"\xff")
+    with pytest.raises(BadInput, match=r"2\.txt can't be read as text in UTF-8"):
+        read(data, tmp_path / "cache")
+    (tmp_path / "2.txt").unlink()
+    (tmp_path / "2.png").write_bytes(picture(9)[:40])
+    with pytest.raises(BadInput, match=r"2\.png is not a picture"):
+        read(data, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("kept", [540, 700, 512 * 7 + 20], ids=["in a picture", "in a header", "in the last picture"])
+def test_a_tar_that_was_cut_short_is_named(tmp_path: Path, kept: int):
+    path = tar(tmp_path / "a.tar", {f"{i}.png": picture(3) for i in range(4)})
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(BadInput, match=r"a\.tar can't be read as an uncompressed tar \(unexpected end of data\)"):
+        read({"kind": "tars", "path": path}, tmp_path)
 
 
 def test_digits_stand_in_for_an_absent_file_or_it_is_said_what_to_do(tmp_path: Path, monkeypatch, capsys):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,6 +16,7 @@ from . import keyed, report
 from . import recipe as r
 
 Pairs = tuple[np.ndarray, np.ndarray]
+CLASSES = 1_000_000  # more are a mistake
 
 
 def load(data: r.Arrays) -> tuple[Pairs, Pairs | None, tuple[str, ...]]:
@@ -41,25 +44,37 @@ def load(data: r.Arrays) -> tuple[Pairs, Pairs | None, tuple[str, ...]]:
 
 
 def _pair(path: Path, x: str, y: str) -> Pairs:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in (x, y) if name not in file.files]
-            if missing:
-                raise BadInput(f"{path} has no array '{missing[0]}': it holds {', '.join(file.files)}")
-            pictures, classes = file[x], file[y]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path} can't be read as .npz ({str(error) or 'damaged'}): name a file of arrays") from error
-    if pictures.dtype != np.uint8 or not (pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[3] in (1, 3))):
+    pictures, classes = _read(path, x), _read(path, y)
+    fits = pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[3] in (1, 3))
+    if pictures.dtype != np.uint8 or not fits or not pictures.size:
         raise BadInput(
             f"{path}: '{x}' is {pictures.dtype} {pictures.shape}; accepted are uint8 (n, H, W), (n, H, W, 1) "
             "and (n, H, W, 3)"
         )
-    if not (np.issubdtype(classes.dtype, np.integer) and classes.shape == pictures.shape[:1] and len(classes)):
+    if not (np.issubdtype(classes.dtype, np.integer) and classes.shape == pictures.shape[:1]):
         raise BadInput(f"{path}: '{y}' is {classes.dtype} {classes.shape}; it must be a whole number for each picture")
-    if classes.min() < 0:
-        raise BadInput(f"{path}: '{y}' has the class {classes.min()}; classes are whole numbers from 0")
+    for end in (classes.min(), classes.max()):
+        if not 0 <= end < CLASSES:
+            raise BadInput(f"{path}: '{y}' has the class {end}; classes are whole numbers from 0 to {CLASSES - 1:,}")
     order = keyed.permutation(0, 0, len(classes))
     return (pictures if pictures.ndim == 4 else pictures[..., None])[order], classes.astype(np.int64)[order]
+
+
+def _read(path: Path, name: str) -> np.ndarray:
+    try:
+        file: Any = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("it is one array without a name")
+        with file:
+            if name not in file.files:
+                raise BadInput(f"{path} has no array '{name}': it holds {', '.join(file.files)}")
+            found = file[name]
+        if not isinstance(found, np.ndarray):
+            raise ValueError(f"{name} is no array")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).split(". ")[0] or "damaged"
+        raise BadInput(f"{path} can't be read as .npz ({reason}): name a file of arrays") from error
+    return found
 
 
 def _fitted(pictures: np.ndarray, size: int) -> np.ndarray:

@@ -158,7 +158,7 @@ def _classes(data: r.Folder, files: list[Path]) -> list[object]:
     table = data.path / "metadata.jsonl"
     if not table.is_file():
         raise BadInput(f"data.label: there is no {table} with the key '{data.label}'; say 'folder' for subfolders")
-    rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [json.loads(line) for line in _lines(table) if line.strip()]
     return [row.get(data.label) for row in rows]
 
 
@@ -224,25 +224,32 @@ def listing(folder: Path, text: str = "text") -> tuple[list[Path], list[list[str
     table = folder / "metadata.jsonl"
     if table.is_file():
         files, captions = [], []
-        for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(_lines(table), 1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-                path, said = folder / row["file_name"], row.get(text, "")
+                path, said = folder / row["file_name"], row.get(text)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise BadInput(f"{table} line {number} is no JSON object with the key 'file_name'") from error
             if not path.is_file():
                 raise BadInput(f"{table} line {number} names {row['file_name']}, which isn't there")
             files.append(path)
-            captions.append([said] if isinstance(said, str) else [str(s) for s in said] or [""])
+            captions.append(_captions(said))
     else:
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
         captions = []
         for path in files:
             beside = path.with_suffix(".txt")
-            lines = beside.read_text(encoding="utf-8").splitlines() if beside.is_file() else []
+            lines = _lines(beside) if beside.is_file() else []
             captions.append([line.strip() for line in lines if line.strip()] or [""])
     if not files:
         raise BadInput(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))} or a metadata.jsonl)")
     return files, captions
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} can't be read as text in UTF-8: save it so") from error
