@@ -89,7 +89,7 @@ class Bound:
         return self.denoiser.schedule
 
     def __call__(self, x: Tensor, t: Tensor) -> Prediction:
-        return self.denoiser(x, t, self.condition)
+        return self.denoiser(x, t, self.condition.at(t))
 
 
 def bind(denoiser: Denoiser, condition: Condition) -> Bound:

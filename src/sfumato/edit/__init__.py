@@ -3,12 +3,14 @@
 from sfumato.edit.alignment import Words, align
 from sfumato.edit.attention import AttentionMaps
 from sfumato.edit.composite import paste
+from sfumato.edit.edit_friendly import EditFriendly, Replayed
 from sfumato.edit.hold import Hold, Outside
 from sfumato.edit.invert import Inverted
 from sfumato.edit.low_pass import LowPass, low_pass
 from sfumato.edit.mask import Inferred, binarized, disagreement
 from sfumato.edit.mask_shape import feather, grow, shrinking
 from sfumato.edit.mix import Between, lerp, slerp
+from sfumato.edit.null_text import NullText, null_text
 from sfumato.edit.poisson import poisson
 from sfumato.edit.prompt_to_prompt import LocalBlend, coupled, injection, side_by_side
 from sfumato.edit.reconstruct import optimise_latent, tune_decoder
@@ -17,14 +19,17 @@ from sfumato.edit.start import NoiseStart, Preparing, SDEdit, Start
 __all__ = [
     "AttentionMaps",
     "Between",
+    "EditFriendly",
     "Hold",
     "Inferred",
     "Inverted",
     "LocalBlend",
     "LowPass",
     "NoiseStart",
+    "NullText",
     "Outside",
     "Preparing",
+    "Replayed",
     "SDEdit",
     "Start",
     "Words",
@@ -37,6 +42,7 @@ __all__ = [
     "injection",
     "lerp",
     "low_pass",
+    "null_text",
     "optimise_latent",
     "paste",
     "poisson",

@@ -1,0 +1,119 @@
+"""Null-text optimisation: an unconditional branch of each step's own, by which *guided* DDIM walks an inverted way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from sfumato.condition import Condition, Text
+from sfumato.denoise import Denoiser, Prediction
+from sfumato.edit.invert import Inverted
+from sfumato.picture import BadInput
+from sfumato.sample.step import Knots, ddim
+
+RATE = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class NullText(Text):
+    """A text whose unconditional branch changes with time: at t it is `nulls[:, k]`, k the nearest of `times`.
+
+    nulls (B, K, L, D), embeddings; times (B, K), float64. `at` gives the plain `Text` of a time; without it the null
+    is `negative`, as in every text.
+    """
+
+    nulls: Tensor | None = None
+    times: Tensor | None = None
+
+    def at(self, t: Tensor | float) -> Text:  # type: ignore[override]
+        assert self.nulls is not None
+        assert self.times is not None
+        t = torch.as_tensor(t, dtype=torch.float64, device=self.times.device)
+        nearest = (self.times - t.reshape(-1, 1)).abs().argmin(1)
+        null = self.nulls[torch.arange(self.rows, device=nearest.device), nearest]
+        return Text(self.embeds, self.mask, self.pooled, replace(self.null(), embeds=null, negative=None))
+
+    @classmethod
+    def cat(cls, parts: Sequence[NullText]) -> NullText:  # type: ignore[override]
+        nulls, times = ([getattr(part, name) for part in parts] for name in ("nulls", "times"))
+        return cls(**vars(Text.cat(parts)), nulls=torch.cat(nulls), times=torch.cat(times))
+
+
+def null_text(
+    denoiser: Denoiser, condition: Condition, way: Inverted, scale: float, iterations: int = 10
+) -> Iterator[Condition]:
+    """The condition with `NullText`: classifier-free guidance of `scale` by it leads DDIM back down `way`.
+
+    Mokady et al. 2023, algorithm 1. From the way's top, at each step t -> s, the null embedding is moved by
+    `iterations` steps of Adam towards the one for which guided DDIM from where it is comes to way(s):
+    |way(s) - ddim(u + scale (c - u))|^2, u with the null and c with the text; the best one found is kept, and is the
+    next step's first. `condition` (B rows) says what the picture shows, with a `Text`. The network itself does not
+    change, and must be differentiable. Each row is optimised by itself, so that its neighbours do not matter.
+
+    Yields once a step of the way, last with the whole condition (before with what is found so far).
+    """
+    text = condition.get(Text)
+    if text is None:
+        raise BadInput("Null-text optimisation needs a condition with words.")
+    null, x, nulls, asked = text.null(), way.at(way.knots[-1]), [], []
+    for t, s in pairwise(way.knots.flip(0)):
+        with torch.no_grad():
+            c = denoiser(x, t, condition)
+        guided = partial(_guided, denoiser, condition.null(), scale, c, Knots.of(denoiser.schedule, t, s), x, t, null)
+        apart = partial(_apart, way.at(s))
+        embeds, x = _descended(null.embeds, guided, apart, iterations)
+        null = replace(null, embeds=embeds)
+        nulls.append(embeds)
+        asked.append(t)
+        times = torch.stack(asked).double().to(embeds.device).expand(len(x), -1)
+        found = NullText(text.embeds, text.mask, text.pooled, text.negative, torch.stack(nulls, 1), times)
+        yield replace(condition, parts=tuple(found if part is text else part for part in condition.parts))
+
+
+def _guided(
+    denoiser: Denoiser,
+    others: Condition,
+    scale: float,
+    c: Prediction,
+    step: Knots,
+    x: Tensor,
+    t: Tensor,
+    null: Text,
+    embeds: Tensor,
+) -> Tensor:
+    """Where guided DDIM goes with these embeddings for the null."""
+    u = denoiser(x, t, others.adding(replace(null, embeds=embeds)))
+    return ddim(c.moved(x0=u.x0 + scale * (c.x0 - u.x0), eps=u.eps + scale * (c.eps - u.eps)), step)
+
+
+def _apart(goal: Tensor, there: Tensor) -> Tensor:
+    return (there - goal).square().flatten(1).mean(1)
+
+
+def _descended(
+    embeds: Tensor, guided: Callable[[Tensor], Tensor], apart: Callable[[Tensor], Tensor], iterations: int
+) -> tuple[Tensor, Tensor]:
+    """The embeddings of each row's least distance among those that Adam passes, and where they lead."""
+    moving = embeds.clone().requires_grad_()
+    adam = torch.optim.Adam([moving], RATE)
+    kept, there, best = embeds, embeds, None
+    for i in range(iterations + 1):
+        with torch.enable_grad():
+            now = guided(moving)
+            distance = apart(now)
+        if best is None:
+            kept, there, best = moving.detach().clone(), now.detach(), distance.detach()
+        nearer = distance.detach() < best
+        kept, there, best = (
+            torch.where(nearer.reshape(-1, *[1] * (old.ndim - 1)), new.detach(), old)
+            for new, old in ((moving, kept), (now, there), (distance, best))
+        )
+        if i < iterations:
+            (moving.grad,) = torch.autograd.grad(distance.sum(), [moving])
+            adam.step()
+    return kept, there
