@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from sfumato.recipe import Recipe
 
 MOST = 1000  # pictures in one command
@@ -153,7 +155,7 @@ def make(recipes: list[Recipe], output: Path | None, json: bool, mask: Path | No
     if json:
         print_json(
             {
-                "pictures": [_described(*each) for each in zip(paths, result.recipes, strict=True)],
+                "pictures": [_described(*each) for each in zip(paths, result.images, result.recipes, strict=True)],
                 "masks": [str(path) for path in masks],
                 "sheet": str(page) if page else None,
                 "seconds": round(time.perf_counter() - began, 3),
@@ -169,12 +171,7 @@ def _run(recipes: list[Recipe], update: Any) -> Any:
     first = recipes[0]
     pipe = sfumato.load(first.model, engine=first.engine, precision=first.precision)
     resolved = pipe.resolve(first)
-    source = getattr(first.start, "picture", None)
-    if source is not None and source.size != (resolved.width, resolved.height):
-        note(
-            f"the picture is {source.width} x {source.height} and is edited at {resolved.width} x {resolved.height}, "
-            "which suits the model; --size chooses another"
-        )
+    _note(resolved)
     result = None
     for step in pipe.steps(recipes):
         update(step.index, step.total, "painting")
@@ -182,11 +179,30 @@ def _run(recipes: list[Recipe], update: Any) -> Any:
     return result
 
 
-def _described(path: Path, recipe: Recipe) -> dict[str, Any]:
+def _note(recipe: Recipe) -> None:
+    """Remarks on a resolved recipe: a size that is not its picture's, a mask that leaves nothing to paint."""
+    from sfumato.model.given import shaped
+    from sfumato.recipe import Outside
+
+    if isinstance(recipe.hold, Outside) and shaped(recipe.hold).getbbox() is None:
+        note("the mask is black everywhere, so nothing is repainted; what is to change must be white")
+        return
+    source = getattr(recipe.start, "picture", None)
+    box = recipe.area and recipe.area.box
+    size = source and (source.size if box is None else (box[2] - box[0], box[3] - box[1]))
+    if size is not None and size != (recipe.width, recipe.height):
+        what = "picture" if box is None else "part around the mask"
+        note(
+            f"the {what} is {size[0]} x {size[1]} and is edited at {recipe.width} x {recipe.height}, "
+            "which suits the model; --size chooses another"
+        )
+
+
+def _described(path: Path, image: Image.Image, recipe: Recipe) -> dict[str, Any]:
     return {
         "path": str(path),
         "seed": recipe.seed,
-        "width": recipe.width,
-        "height": recipe.height,
+        "width": image.width,
+        "height": image.height,
         "recipe": json_format.loads(recipe.to_json()),
     }

@@ -9,6 +9,8 @@ import typer
 
 from sfumato.cli import options
 
+_MASK = "Mask"
+
 
 def edit(
     context: typer.Context,
@@ -62,6 +64,53 @@ def edit(
         Path | None,
         typer.Option(help="Repaint only where this picture is white; it has the size of PICTURE.", show_default=False),
     ] = None,
+    grow: Annotated[
+        float, typer.Option(help="Grow the mask by so many pixels, or shrink it if negative.", rich_help_panel=_MASK)
+    ] = 0.0,
+    feather: Annotated[
+        float, typer.Option(help="Pixels over which the mask fades out around its edge.", rich_help_panel=_MASK)
+    ] = 0.0,
+    dilate: Annotated[
+        float,
+        typer.Option(
+            help="For thin masks: grown by so many pixels where all is noise, the mask shrinks to itself on the way.",
+            rich_help_panel=_MASK,
+        ),
+    ] = 0.0,
+    resample: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEPSxTIMES",
+            help="RePaint: walk every stretch of so many steps so many times, as 10x5.",
+            show_default=False,
+            rich_help_panel=_MASK,
+        ),
+    ] = None,
+    only_masked: Annotated[
+        bool,
+        typer.Option(
+            "--only-masked",
+            help="Edit only the part around the mask, at the model's size; all the rest keeps its own resolution.",
+            rich_help_panel=_MASK,
+        ),
+    ] = False,
+    margin: Annotated[
+        int | None,
+        typer.Option(
+            help="Pixels around the mask that --only-masked shows the model; by default 32.",
+            show_default=False,
+            rich_help_panel=_MASK,
+        ),
+    ] = None,
+    extend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L,T,R,B|N",
+            help="Widen the picture by so many pixels on its left, top, right and bottom and paint what is new there.",
+            show_default=False,
+            rich_help_panel=_MASK,
+        ),
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +144,8 @@ def edit(
     """Turn a picture into another: a sketch into a painting, or a part of a photograph into something else.
 
     A picture is scaled so that its longer side has the model's size, unless --size is given.
-    With a mask, given or inferred, what lies outside equals the picture at that size, to the byte.
+    With a mask, given or inferred, what lies outside equals the picture at that size, to the byte; with --only-masked
+    at its own size.
     """
     from dataclasses import replace
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sfumato.cli.masks import area, canvas, outside
+
 ASKED_BY = {"task": "source", "other": "between", "shows": "inverted"}
 """The option that asks for each kind of start; without any it is sdedit."""
 TAKES: dict[str, tuple[str, ...]] = {
@@ -13,6 +15,7 @@ TAKES: dict[str, tuple[str, ...]] = {
     "between": ("strength", "weight", "other", "refine"),
     "source": ("task",),
 }
+EXTENDED = 0.9  # how far the new part of an extended picture is from the stretched edge that it starts from
 NEEDS = {"weight": "--with", "refine": "--from or --with"}
 WRITTEN = {"other": "--with", "shows": "--from"}
 
@@ -27,7 +30,7 @@ def prompt_of(prompt: str, to: str | None) -> str:
 
 
 def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's fields `start`, `hold` and `source`. Raises BadInput for an option that would say nothing."""
+    """The recipe's fields `start`, `hold`, `source`, `area`. Raises BadInput for an option without use."""
     from sfumato.cli.common import hushed
     from sfumato.picture import BadInput, open_picture
     from sfumato.recipe import Between, Inverted, Noise, SDEdit, Source
@@ -43,25 +46,30 @@ def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
         picture = open_picture(options["picture"])
         if "other" in given:
             given["other"] = open_picture(given["other"])
-        hold = _hold(options, picture)
+        picture, mask = canvas(options, picture)
+    hold = _hold(options, mask)
+    part = area(options, mask)
+    if options["extend"] is not None and "strength" in TAKES[kind]:
+        given.setdefault("strength", EXTENDED)
     if kind == "source":
-        return {"start": Noise(), "source": Source(picture, **given), "hold": hold}
-    return {"start": {"sdedit": SDEdit, "inverted": Inverted, "between": Between}[kind](picture, **given), "hold": hold}
+        return {"start": Noise(), "source": Source(picture, **given), "hold": hold, "area": part}
+    start = {"sdedit": SDEdit, "inverted": Inverted, "between": Between}[kind](picture, **given)
+    return {"start": start, "hold": hold, "area": part}
 
 
-def _hold(options: Mapping[str, Any], picture: Any) -> Any:
+def _hold(options: Mapping[str, Any], mask: Any) -> Any:
     """The mask's, the written one, or with --from the one that is inferred."""
     from dataclasses import replace
 
-    from sfumato.picture import BadInput, open_mask
-    from sfumato.recipe import Inferred, Outside
+    from sfumato.picture import BadInput
+    from sfumato.recipe import Inferred
     from sfumato.recipe.written import hold
 
     written, shows = options["hold"], options["shows"]
-    if options["mask"] is not None:
+    if mask is not None:
         if written not in (None, "none"):
             raise BadInput("--mask holds what lies outside it and --hold something else: give one of them")
-        found = Outside(open_mask(options["mask"], picture.size))
+        found = outside(options, mask)
     elif written == "none" or (written is None and shows is None):
         found = None
     else:

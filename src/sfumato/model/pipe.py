@@ -209,11 +209,11 @@ class Pipe:
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
         """The size at which a picture of width x height is edited: scaled so that its longer side is the model's own
-        size, each side rounded to the multiple that the model needs."""
-        scale = max(self.size) / max(width, height)
+        size, each side rounded to the multiple that the model needs, and at least the 8 pixels of a recipe."""
+        scale, least = max(self.size) / max(width, height), -(-8 // self.multiple) * self.multiple
 
         def rounded(side: int) -> int:
-            return max(self.multiple, round(side * scale / self.multiple) * self.multiple)
+            return max(least, round(side * scale / self.multiple) * self.multiple)
 
         return rounded(width), rounded(height)
 
