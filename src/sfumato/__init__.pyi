@@ -49,6 +49,7 @@ from .recipe import Outside as Outside
 from .recipe import PerturbedAttention as PerturbedAttention
 from .recipe import PredictorCorrector as PredictorCorrector
 from .recipe import ProjectedGuidance as ProjectedGuidance
+from .recipe import PromptToPrompt as PromptToPrompt
 from .recipe import Recipe as Recipe
 from .recipe import SDEdit as SDEdit
 from .recipe import Source as Source

@@ -42,4 +42,5 @@ GUIDANCES = {  # the short name of each kind of guidance, for command lines
     "static": "static-threshold",
     "dynamic": "dynamic-threshold",
 }
+METHODS = ("diffedit", "prompt-to-prompt")  # what to do with the words of what is there already
 HOLDS = ("inferred", "low-pass")  # the holds that need no mask

@@ -19,7 +19,8 @@ def edit(
     strength: Annotated[
         float | None,
         typer.Option(
-            help="How far to go: 0 leaves the picture as it is, 1 is pure noise. By default 0.6, with --from 0.8.",
+            help="How far to go: 0 leaves the picture as it is, 1 is pure noise. By default 0.6, with --from 0.8, "
+            "with --method prompt-to-prompt 1.",
             show_default=False,
         ),
     ] = None,
@@ -32,6 +33,7 @@ def edit(
             show_default=False,
         ),
     ] = None,
+    method: options.Method = None,
     to: Annotated[str | None, typer.Option(help="The same as PROMPT.", show_default=False)] = None,
     save_mask: Annotated[
         Path | None, typer.Option(help="Where to write the mask that --from infers.", show_default=False)

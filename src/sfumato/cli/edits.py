@@ -29,12 +29,26 @@ def prompt_of(prompt: str, to: str | None) -> str:
     return prompt if to is None else to
 
 
+def words_edited(source: str | None, method: str | None) -> Any:
+    """The recipe's field `attention`, of --from and --method: by default Prompt-to-Prompt, where there is a source."""
+    from sfumato.picture import BadInput
+    from sfumato.recipe.written import attention
+
+    if source is None and method is not None:
+        raise BadInput("--method needs --from: say what is there to begin with")
+    return None if source is None else attention(method or "prompt-to-prompt", source)
+
+
 def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's fields `start`, `hold`, `source`, `area`. Raises BadInput for an option without use."""
+    """The recipe's fields `start`, `hold`, `source`, `area`, `attention`. Raises BadInput for an option without use."""
     from sfumato.cli.common import hushed
     from sfumato.picture import BadInput, open_picture
     from sfumato.recipe import Between, Inverted, Noise, SDEdit, Source
 
+    attention = words_edited(options["shows"], options["method"]) if options["method"] else None
+    if attention is not None:
+        whole = 1.0 if options["strength"] is None else options["strength"]
+        options = {**options, "strength": whole, "hold": options["hold"] or "none"}
     given = {name: options[name] for names in TAKES.values() for name in names if options[name] is not None}
     asked = next((name for name in ASKED_BY if name in given), "")
     kind = ASKED_BY.get(asked, "sdedit")
@@ -54,7 +68,7 @@ def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "source":
         return {"start": Noise(), "source": Source(picture, **given), "hold": hold, "area": part}
     start = {"sdedit": SDEdit, "inverted": Inverted, "between": Between}[kind](picture, **given)
-    return {"start": start, "hold": hold, "area": part}
+    return {"start": start, "hold": hold, "area": part, "attention": attention}
 
 
 def _hold(options: Mapping[str, Any], mask: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from sfumato.cli import options
@@ -10,6 +12,16 @@ from sfumato.cli import options
 def generate(
     context: typer.Context,
     prompt: options.PromptOrLabel = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Edit the picture that these words make (Prompt-to-Prompt): PROMPT has some of them changed, more of "
+            "them, or weighs them as in (red:1.6).",
+            show_default=False,
+        ),
+    ] = None,
+    method: options.Method = None,
     label: options.Label = None,
     negative: options.Negative = "",
     guidance: options.Guided = None,
@@ -27,6 +39,14 @@ def generate(
     json: options.Json = False,
 ) -> None:
     """Make pictures from words, or of a class."""
-    from sfumato.cli.common import make, recipe_of, recipes_of
+    from dataclasses import replace
 
-    make(recipes_of(recipe_of(context.params), count), output, json)
+    from sfumato.cli.common import make, recipe_of, recipes_of
+    from sfumato.cli.edits import words_edited
+    from sfumato.picture import BadInput
+
+    attention = words_edited(source, method)
+    if source is not None and attention is None:
+        raise BadInput("--method diffedit edits a picture that is there already: `sfumato edit` takes one")
+    recipe = replace(recipe_of(context.params), attention=attention)
+    make(recipes_of(recipe, count), output, json)

@@ -19,6 +19,15 @@ PromptOrLabel = Annotated[
     str | None,
     typer.Argument(help="What the picture is to show; models that read no text take --label.", show_default=False),
 ]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[:KEY=VALUE,...]",
+        help="With --from: diffedit, or prompt-to-prompt, which paints the words that stay where they were; as "
+        "prompt-to-prompt:cross_maps=0.8,self_maps=0.4,blend=hat+scarf. blend: all but these words stays as it is.",
+        show_default=False,
+    ),
+]
 Label = Annotated[
     str | None,
     typer.Option(

@@ -7,8 +7,9 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from sfumato.names import GUIDANCES, HOLDS, SAMPLERS
+from sfumato.names import GUIDANCES, HOLDS, METHODS, SAMPLERS
 from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.attention import PromptToPrompt
 from sfumato.recipe.checks import nearest
 from sfumato.recipe.edits import Hold
 from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
@@ -63,6 +64,19 @@ def hold(text: str) -> Any:
     return _made(f"--hold {name}", KINDS_OF_HOLD[name], options)
 
 
+def attention(text: str, source: str) -> PromptToPrompt | None:
+    """`prompt-to-prompt:self_maps=0.2,blend=hat`: how the picture of `source` is edited; None for diffedit, which does
+    nothing to attention. Raises `BadInput` as `guidance` does."""
+    name, options = _split(text)
+    if name not in METHODS:
+        raise _unknown("--method", name, list(METHODS))
+    if name == PromptToPrompt.kind:
+        return _made(f"--method {name}", PromptToPrompt, options, source=source)
+    if options:
+        raise BadInput(f"--method {name} has no options: --hold inferred has, as inferred:threshold=0.4")
+    return None
+
+
 def _split(text: str) -> tuple[str, dict[str, str]]:
     name, colon, rest = text.strip().partition(":")
     pairs = re.split(r",(?=\s*[\w]+\s*=)", rest) if colon else []
@@ -77,13 +91,14 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
     return name.lower(), options
 
 
-def _made(what: str, element: Any, options: dict[str, str]) -> Any:
-    known = {name: field for name, field in element.__pydantic_fields__.items() if name not in ("kind", "picture")}
+def _made(what: str, element: Any, options: dict[str, str], **given: Any) -> Any:
+    elsewhere = {"kind", "picture", *given}
+    known = {name: field for name, field in element.__pydantic_fields__.items() if name not in elsewhere}
     for key in options:
         if key not in known:
             raise _unknown(f"{what}:", key, list(known))
     try:
-        return element(**{key: _value(key, text, known[key]) for key, text in options.items()})
+        return element(**given, **{key: _value(key, text, known[key]) for key, text in options.items()})
     except BadInput as error:
         raise BadInput(f"{what}: {error}") from None
 
@@ -93,7 +108,7 @@ def _value(key: str, text: str, field: FieldInfo) -> Any:
     default = field.default
     if isinstance(default, str) or field.is_required():
         return text
-    if isinstance(default, tuple) and isinstance(default[0], str):
+    if isinstance(default, tuple) and isinstance(next(iter(default), ""), str):
         return tuple(text.split("+"))
     if isinstance(default, tuple):
         numbers = re.fullmatch(r"([\d.]+)\s*-\s*([\d.]+)", text)
