@@ -26,14 +26,15 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
  body {{ font: 16px/1.5 Georgia, "Times New Roman", serif; color: #23272e; background: #fff;
-        max-width: 62rem; margin: 2.4rem auto; padding: 0 1.2rem }}
+        max-width: 62rem; margin: 2.4rem auto; padding: 0 1.2rem; overflow-wrap: anywhere }}
  h1 {{ font-size: 1.8rem; font-weight: normal; margin: 0 0 .2rem }} h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem }}
  .quiet, figcaption, footer {{ color: #717883; font-size: .9rem }}
  .row {{ display: flex; flex-wrap: wrap; gap: 1.6rem }} figure {{ margin: 0; flex: 1 1 22rem }}
  img {{ max-width: 100%; height: auto; image-rendering: auto }} .wide {{ overflow-x: auto }}
  table {{ border-collapse: collapse; font: 14px/1.4 system-ui, sans-serif; font-variant-numeric: tabular-nums }}
  th {{ text-align: left; border-bottom: 1px solid #23272e }} td {{ border-bottom: 1px solid #e4e5e8 }}
- th, td {{ padding: .26rem 1rem .26rem 0; white-space: nowrap }} td.n {{ text-align: right }}
+ th, td {{ padding: .26rem 1rem .26rem 0; white-space: nowrap }}
+ th:first-child, td:first-child {{ position: sticky; left: 0; background: #fff }}
 </style></head><body>
 <h1>{title}</h1>
 <p class="quiet">{counts}</p>
@@ -145,8 +146,9 @@ def _bars(comparison: Comparison) -> str:
             f'<text x="{left + width + 8}" y="{y + 17}" font-size="13">{shown(figure.value)}</text>',
         ]
     view = f"0 0 {left + width + 60} {len(rows) * height}"
-    drawing = f'<svg viewBox="{view}" role="img" style="max-width:48rem;font-family:system-ui">{"".join(parts)}</svg>'
-    return f"<h2>Where the sets overlap</h2>{drawing}"
+    style = "min-width:30rem;max-width:48rem;font-family:system-ui"
+    drawing = f'<svg viewBox="{view}" role="img" style="{style}">{"".join(parts)}</svg>'
+    return f'<h2>Where the sets overlap</h2><div class="wide">{drawing}</div>'
 
 
 def _whisker(figure: Figure, left: float, scale: float, y: float) -> str:
