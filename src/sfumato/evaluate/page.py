@@ -134,7 +134,7 @@ def _bars(comparison: Comparison) -> str:
     if not rows:
         return ""
     width, height, left = 520, 26, 190
-    top = max(1.0, *(each.figure.value for each in rows))
+    top = max(1.0, *(end for each in rows for end in (each.figure.value, each.figure.high) if not math.isnan(end)))
     parts = []
     for i, each in enumerate(rows):
         y, figure = i * height, each.figure
