@@ -11,16 +11,17 @@ from PIL import Image
 
 from sfumato.data.vignettes import held_out
 from sfumato.evaluate.judge import Judge
+from sfumato.evaluate.pairs import Pair
 
 
 @pytest.fixture(scope="module")
-def asked() -> list[inpainting.Case]:
+def asked() -> list[Pair]:
     return list(islice(inpainting.cases(), 16))
 
 
 def test_the_hole_covers_what_differs_and_the_prompt_names_it(asked):
     for case in asked:
-        value, outside = case.scene[case.attribute], np.asarray(case.mask) == 0
+        value, outside = case.scene[case.attribute], np.asarray(case.hole) == 0
         assert value in case.prompt
         assert not held_out(case.scene)
         change = np.abs(np.asarray(case.before, int) - np.asarray(case.after, int))
@@ -42,9 +43,9 @@ def test_true_pictures_answer_and_pictures_left_alone_do_not(asked):
 def test_one_pixel_outside_is_found_and_all_that_is_inside_is_not(asked):
     pictures = [np.array(case.before) for case in asked]
     for case, picture in zip(asked, pictures, strict=True):
-        picture[np.asarray(case.mask) > 0] = 0
+        picture[np.asarray(case.hole) > 0] = 0
     judge = Judge.load()
     assert inpainting.measured(judge, asked, [Image.fromarray(p) for p in pictures], 1.0)["largest"] == 0
-    row, column = np.argwhere(np.asarray(asked[3].mask) == 0)[0]
+    row, column = np.argwhere(np.asarray(asked[3].hole) == 0)[0]
     pictures[3][row, column, 1] ^= 4
     assert inpainting.measured(judge, asked, [Image.fromarray(p) for p in pictures], 1.0)["largest"] == 4
