@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sfumato.picture import open_picture, read_metadata
-from sfumato.recipe import Recipe
+from sfumato.recipe import DDIM, PerturbedAttention, ProjectedGuidance, Recipe
 
 
 def pixels(path) -> np.ndarray:
@@ -45,6 +45,16 @@ def test_default_names_tell_words_and_seed(make):
     assert make("generate", "", "--seed", 4).out == "out/picture-4.png\n"
     one, two = (make("generate", "x").out for _ in range(2))
     assert one != two
+
+
+def test_guidances_stack_and_samplers_have_options(make, home):
+    guides = ["--guide", "apg:eta=0.5", "--guide", "pag:scale=2,interval=0.2-0.8"]
+    make("generate", "a (red:1.3) boat", *guides, "--sampler", "ddim:eta=1", "--seed", 3, "-o", "a.png")
+    recipe = Recipe.from_json(read_metadata(home / "a.png")["recipe"])
+    assert recipe.guidance == (ProjectedGuidance(eta=0.5), PerturbedAttention(2, interval=(0.2, 0.8)))
+    assert recipe.sampler == DDIM(1)
+    make("generate", "a red boat", *guides, "--sampler", "ddim:eta=1", "--seed", 3, "-o", "b.png")
+    assert (pixels(home / "a.png") != pixels(home / "b.png")).any()
 
 
 def test_several_pictures_have_seeds_in_a_row_and_a_sheet(make, home):

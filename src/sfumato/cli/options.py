@@ -14,10 +14,10 @@ WRITABLE = ".png, .jpg, .jpeg or .webp"
 _SAMPLING = "Sampling"
 _OUTPUT = "Output"
 
-Prompt = Annotated[str, typer.Argument(help="What the picture is to show.", show_default=False)]
+_PROMPT = r"What the picture is to show. (word:1.3) or (word) counts more, \[word] less; \( is a bracket itself"
+Prompt = Annotated[str, typer.Argument(help=f"{_PROMPT}.", show_default=False)]
 PromptOrLabel = Annotated[
-    str | None,
-    typer.Argument(help="What the picture is to show; models that read no text take --label.", show_default=False),
+    str | None, typer.Argument(help=f"{_PROMPT}. Models that read no text take --label.", show_default=False)
 ]
 Method = Annotated[
     str | None,
