@@ -38,6 +38,7 @@ from .recipe import ClassifierFree as ClassifierFree
 from .recipe import ClassifierGuidance as ClassifierGuidance
 from .recipe import ClipGuidance as ClipGuidance
 from .recipe import DynamicThreshold as DynamicThreshold
+from .recipe import EditFriendly as EditFriendly
 from .recipe import Euler as Euler
 from .recipe import Heun as Heun
 from .recipe import Inferred as Inferred

@@ -8,10 +8,23 @@ import torch
 from PIL import Image, ImageDraw
 
 import sfumato
-from sfumato import DDIM, Between, ClassifierFree, Inferred, Inverted, LowPass, Noise, Outside, Recipe, SDEdit
+from sfumato import (
+    DDIM,
+    Between,
+    ClassifierFree,
+    EditFriendly,
+    Inferred,
+    Inverted,
+    LowPass,
+    Noise,
+    Outside,
+    Recipe,
+    SDEdit,
+)
 from sfumato.edit import low_pass
 from sfumato.model.pixels import to_tensor
 from sfumato.picture import BadInput
+from sfumato.recipe import Resample
 
 SIZE = 32
 UNGUIDED = {"guidance": [], "sampler": "ddim", "steps": 8}
@@ -49,10 +62,32 @@ def test_an_inverted_picture_comes_back_unguided(pipe, picture):
     assert back[1] <= 1 < back[0]
 
 
+@pytest.mark.parametrize("sampler", ["ddpm", DDIM(1.0), DDIM(0.3)])
+def test_edit_friendly_noise_paints_the_picture_again_and_others_do_not(pipe, picture, sampler):
+    parts = {"start": EditFriendly(picture, 0.8, "a boat"), "sampler": sampler, "steps": 5}
+    back, other = (array(pipe(words, guidance=[], seed=3, **parts).image) for words in ("a boat", "rain"))
+    assert np.abs(back - reconstruction(pipe, picture)).max() <= 1
+    assert np.abs(other - back).max() > 5
+    held = pipe("rain", hold=Outside(Image.new("L", picture.size, 0)), **parts).image
+    assert array(held).tolist() == array(picture).tolist()
+
+
+def test_edit_friendly_noise_is_for_ancestral_sampling_step_by_step(pipe, picture):
+    for message, parts in {
+        "choose the sampler ddpm": {"sampler": "dpmpp-2m"},
+        "ddpm or DDIM": {"sampler": "ddim"},
+        "leave one out": {"sampler": "ddpm", "hold": Outside(Image.new("L", picture.size, 9), resample=Resample(1, 2))},
+    }.items():
+        with pytest.raises(BadInput, match=message):
+            pipe("a boat", start=EditFriendly(picture), steps=2, **parts)
+
+
 def test_strength_zero_is_the_identity(pipe, picture):
     for hold in (None, Inferred("a boat"), LowPass(4)):
         image = pipe("anything", start=Inverted(picture, 0.0), hold=hold, steps=3).image
         assert array(image).tolist() == array(picture).tolist()
+    friendly = pipe("anything", start=EditFriendly(picture, 0.0), sampler="ddpm", steps=3).image
+    assert array(friendly).tolist() == array(picture).tolist()
 
 
 def test_progress_counts_the_network_calls_before_the_first_step(pipe, picture):

@@ -59,3 +59,8 @@ def blend(mask: Tensor, x: Tensor, kept: Tensor) -> Tensor:
     """mask x + (1 - mask) kept: x to the bit where the mask is 1, `kept` to the bit where it is 0."""
     mask = mask.to(device=x.device, dtype=x.dtype)
     return torch.where(mask == 1, x, torch.where(mask == 0, kept, mask * x + (1 - mask) * kept))
+
+
+def one_after_another(first: Held, then: Held | None) -> Held:
+    """Both, in that order; of the same noise."""
+    return first if then is None else lambda x, s, noise: then(first(x, s, noise), s, noise)

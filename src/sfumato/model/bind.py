@@ -11,8 +11,8 @@ from PIL import Image
 
 from sfumato import recipe as spec
 from sfumato.denoise import Bound
-from sfumato.edit import Inferred, Preparing, Start
-from sfumato.edit.hold import Held
+from sfumato.edit import EditFriendly, Inferred, Preparing, Start
+from sfumato.edit.hold import Held, one_after_another
 from sfumato.guide import (
     CFGPlusPlus,
     ClassifierFree,
@@ -91,8 +91,10 @@ class Run:
         scene = self.scene
         x, times = self.start(self.denoise, scene.times, scene.noise)
         if len(times) > 1:
-            times = scene.resampled(times)
-            yield from self.loop(self.denoise, _sampler(scene.recipe.sampler), x, times, scene.noise, self.hold)
+            times, noise, hold = scene.resampled(times), scene.noise, self.hold
+            if isinstance(self.start, EditFriendly):
+                noise, hold = self.start.noise, one_after_another(self.start.hold, hold)
+            yield from self.loop(self.denoise, _sampler(scene.recipe.sampler), x, times, noise, hold)
 
     def _given(self) -> list[Image.Image]:
         """The picture that was started from, or is held."""

@@ -8,7 +8,7 @@ from typing import Any
 from sfumato import recipe as spec
 from sfumato.edit import NoiseStart, Outside, SDEdit, Start
 from sfumato.edit.hold import Held
-from sfumato.model.inversions import between, inferred, inverted, low_pass
+from sfumato.model.inversions import between, edit_friendly, inferred, inverted, low_pass
 from sfumato.model.scene import Scene
 from sfumato.picture import BadInput
 
@@ -38,6 +38,7 @@ STARTS: dict[type, Callable[[Any, Scene], Start]] = {
     spec.Noise: lambda element, scene: NoiseStart(scene.like),
     spec.SDEdit: sdedit,
     spec.Inverted: inverted,
+    spec.EditFriendly: edit_friendly,
     spec.Between: between,
 }
 

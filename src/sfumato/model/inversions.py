@@ -9,16 +9,36 @@ from PIL import Image
 
 from sfumato import recipe as spec
 from sfumato.denoise import Bound
-from sfumato.edit import Between, Inferred, Inverted, LowPass, SDEdit, Start, lerp, slerp
+from sfumato.edit import Between, EditFriendly, Inferred, Inverted, LowPass, SDEdit, Start, lerp, slerp
 from sfumato.edit.hold import Held
 from sfumato.edit.mix import Mix
 from sfumato.model.given import View
 from sfumato.model.scene import Scene
-from sfumato.picture import fetch
+from sfumato.picture import BadInput, fetch
 
 
 def inverted(element: spec.Inverted, scene: Scene) -> Inverted:
     return _inverted(scene, scene.given.start, element.strength, element.shows, element.refine)
+
+
+def edit_friendly(element: spec.EditFriendly, scene: Scene) -> EditFriendly:
+    image = scene.given.start
+    assert image is not None
+    if getattr(scene.recipe.hold, "resample", None) is not None:
+        raise BadInput(
+            "An edit-friendly start replays noise step by step, and resampling walks steps anew: leave one out."
+        )
+    source, eta = shown(scene, element.shows), _eta(scene.recipe.sampler)
+    return EditFriendly(source, scene.encoded(image), scene.times, scene.noise, element.strength, eta)
+
+
+def _eta(sampler: Any) -> float:
+    """Of the DDIM that a recipe's sampler is: 1 for DDPM with small variance, 0 where it adds no noise of its own."""
+    if sampler == "ddpm" or sampler == spec.DDPM():
+        return 1.0
+    if isinstance(sampler, spec.DDIM) and sampler.eta > 0:
+        return sampler.eta
+    raise BadInput("An edit-friendly start gives ancestral sampling its noise: choose the sampler ddpm or DDIM(eta=1).")
 
 
 def between(element: spec.Between, scene: Scene) -> Between:

@@ -27,7 +27,7 @@ from sfumato.recipe.guidances import (
     ProjectedGuidance,
     StaticThreshold,
 )
-from sfumato.recipe.inversions import WAYS, Between, Inferred, Inverted, LowPass
+from sfumato.recipe.inversions import WAYS, Between, EditFriendly, Inferred, Inverted, LowPass
 from sfumato.recipe.samplers import (
     DDIM,
     DDPM,
@@ -65,6 +65,7 @@ __all__ = [
     "ClipGuidance",
     "Crop",
     "DynamicThreshold",
+    "EditFriendly",
     "Euler",
     "Heun",
     "Inferred",
@@ -120,8 +121,8 @@ class Made:
 class Recipe:
     """Everything one picture depends on. One picture, one seed: four pictures are four recipes.
 
-    `prompt` and `negative` are for models that read text, `label` (a class's name or index, None for no class) for
-    those that know classes.
+    `prompt` and `negative` are for models that read text, in the grammar of `sfumato.recipe.prompt`; `label` (a
+    class's name or index, None for no class) is for those that know classes.
     `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler` is
     a name of `SAMPLERS` or an element with options, as `DDIM(eta)`, `times` a name of `TIMES`. The parts say in their
     classes what they do.

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sfumato.recipe.checks import Box, Kept, KeptMask, Real, Whole, element, one_of, refuse_paths
-from sfumato.recipe.inversions import Between, Inferred, Inverted, LowPass
+from sfumato.recipe.inversions import Between, EditFriendly, Inferred, Inverted, LowPass
 
 TASKS = ("colourise", "inpaint", "uncrop", "restore")
 
@@ -96,5 +96,5 @@ class Source:
     _no_paths = model_validator(mode="before")(refuse_paths)
 
 
-Start = Annotated[Noise | SDEdit | Inverted | Between, Field(discriminator="kind")]
+Start = Annotated[Noise | SDEdit | Inverted | EditFriendly | Between, Field(discriminator="kind")]
 Hold = Annotated[Outside | Inferred | LowPass, Field(discriminator="kind")]

@@ -34,6 +34,21 @@ class Inverted:
 
 
 @element
+class EditFriendly:
+    """Start from `picture`, with the very noise from which ancestral sampling ("ddpm" or DDIM(eta)) paints it
+    (Huberman-Spiegelglas et al. 2024): with the words of `shows`, guided or not, it comes back to rounding, and with
+    others the noise carries over what they say nothing of.
+    """
+
+    picture: Kept = Field(description=_PICTURE)
+    strength: Real = Field(default=0.7, ge=0, le=1, description=_STRENGTH)
+    shows: str = Field(default="", max_length=20_000, description=_SHOWS)
+    kind: Literal["edit-friendly"] = "edit-friendly"
+
+    _no_paths = model_validator(mode="before")(refuse_paths)
+
+
+@element
 class Between:
     """Start between `picture` (`weight` 0) and `other` (1), both brought to t0 = `strength` and mixed there.
 
