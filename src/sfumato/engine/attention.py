@@ -72,7 +72,8 @@ def pairs(condition: Condition, active: Tensor) -> tuple[Tensor, Tensor]:
     edited = (active & ~part.source).nonzero()[:, 0].tolist()
     if alone := [names[row][1] for row in edited if names[row] not in companion]:
         raise ValueError(f"Rows of the pictures {alone} are to be edited and have no companion.")
-    return torch.tensor(edited, dtype=torch.long), torch.tensor([companion[names[row]] for row in edited])
+    companions = [companion[names[row]] for row in edited]
+    return torch.tensor(edited, dtype=torch.long), torch.tensor(companions, dtype=torch.long)
 
 
 def each_itself(module: Any, hidden: Tensor) -> Tensor:
@@ -111,9 +112,11 @@ def _crossings(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Mo
 def _copies(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Module, Change]]:
     """Self-attention: the companions' maps for the rows that are edited."""
     part = condition.get(Injection)
-    if part is None or not bool((part.self_maps > 0).any()):
+    if part is None:
         return
     edited, source = pairs(condition, part.self_maps > 0)
+    if not len(edited):
+        return
 
     def change(module: Any, hidden: Tensor, named: dict[str, Any], output: Tensor) -> Tensor | None:
         if hidden.shape[1] > part.within**2:

@@ -13,7 +13,7 @@ from torch import Tensor
 def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     """RGB pictures of one size -> (B, 3, H, W) in [-1, 1]."""
     arrays = np.stack([np.asarray(image.convert("RGB"), dtype=np.uint8) for image in images])
-    return torch.from_numpy(arrays).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
 
 
 def to_images(pictures: Tensor) -> list[Image.Image]:

@@ -1,0 +1,213 @@
+"""Every start x hold x guidance x sampler x attention x area x composite x model, in pairs: each keeps its promise.
+
+Combinations are drawn until every valid pair of values was in one (a greedy covering array). Each runs, on models of
+random weights and some on mini, and keeps what its parts promise: outside a mask the picture is its own to the byte, an
+empty mask and strength 0 are the identity, a full mask is no mask, and what can't be asked for is said in a sentence.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from random_model import TINY, build
+
+import sfumato
+from sfumato import recipe as r
+from sfumato.data import vignettes
+from sfumato.names import SAMPLERS
+from sfumato.recipe import Recipe
+
+SIZE, STEPS, WORDS, SHOWS = 32, 2, "a red boat on the sea", "a blue boat on the sea"
+
+
+@cache
+def picture(index: int = 5) -> Image.Image:
+    return Image.fromarray(vignettes.draw(vignettes.scene(3, index), SIZE, truth=False).image)
+
+
+def mask(fill: int | None = None) -> Image.Image:
+    drawn = Image.new("L", (SIZE, SIZE), fill or 0)
+    if fill is None:
+        ImageDraw.Draw(drawn).ellipse((10, 9, 21, 20), fill=255)
+    return drawn
+
+
+STARTS = {
+    "noise": lambda: r.Noise(),
+    "sdedit": lambda: r.SDEdit(picture(), 0.7),
+    "inverted": lambda: r.Inverted(picture(), 0.6, refine=1),
+    "between": lambda: r.Between(picture(), picture(6), 0.4, 0.6, refine=0),
+}
+HOLDS = {
+    "nothing": lambda: None,
+    "outside": lambda: r.Outside(mask(), picture()),
+    "soft": lambda: r.Outside(mask(), picture(), grow=1, feather=2),
+    "dilated": lambda: r.Outside(mask(), picture(), dilation=5),
+    "resampled": lambda: r.Outside(mask(), picture(), resample=r.Resample(1, 2)),
+    "inferred": lambda: r.Inferred(picture=picture(), draws=2, refine=0),
+    "low-pass": lambda: r.LowPass(4, 0.2, picture()),
+}
+AXES: dict[str, dict[str, Any]] = {
+    "start": STARTS,
+    "hold": HOLDS,
+    "guidance": {
+        "none": (),
+        "classifier-free": (r.ClassifierFree(4.0),),
+        "interval, rescaled": (r.ClassifierFree(4.0, (0.2, 0.8), 0.7),),
+        "cfg++": (r.CFGPlusPlus(0.6),),
+        "projected": (r.ProjectedGuidance(4.0, momentum=-0.5),),
+        "perturbed and free": (r.ClassifierFree(3.0), r.PerturbedAttention(2.0)),
+        "dynamic threshold": (r.ClassifierFree(6.0), r.DynamicThreshold(0.9, 2.0)),
+    },
+    "sampler": {
+        **{name: name for name in SAMPLERS},
+        "ddim, eta 0.5": r.DDIM(0.5),
+        "heun, churned": r.Heun("kappa", r.Churn(5)),
+    },
+    "attention": {"its own": None, "prompt-to-prompt": r.PromptToPrompt(SHOWS, blend=("boat",))},
+    "area": {"all": None, "cropped": r.Crop(2)},
+    "composite": {name: name for name in r.COMPOSITES},
+    "model": {"words": None, "nine channels": None, "pixels": None},
+}
+MASKED = ("outside", "soft", "dilated", "resampled")
+OPTIMISED = ("latent", "decoder")  # 75 steps of Adam: tried with one sampler and one guidance
+Drawn = dict[str, str]
+
+
+def valid(c: Drawn) -> bool:
+    """Whether a combination, or a part of one, can be asked for."""
+    hold, composite, model = (c.get(axis) for axis in ("hold", "composite", "model"))
+    if c.get("area") == "cropped" and hold not in (None, *MASKED):
+        return False
+    if composite in OPTIMISED and (
+        model == "pixels" or hold not in (None, "outside") or c.get("sampler", "ddim") != "ddim"
+        or c.get("guidance", "none") != "none"
+    ):  # fmt: skip
+        return False
+    if model == "nine channels" and hold == "dilated":
+        return False
+    return not (model == "pixels" and c.get("attention") == "prompt-to-prompt")
+
+
+def covering(seed: int = 0) -> Iterator[Drawn]:
+    """Combinations such that every valid pair of values of two axes is in one of them."""
+    dice = random.Random(seed)
+    missing = {
+        frozenset({(a, x), (b, y)})
+        for a, b in combinations(AXES, 2)
+        for x, y in product(AXES[a], AXES[b])
+        if valid({a: x, b: y})
+    }
+
+    def gained(c: Drawn, axis: str, value: str) -> int:
+        return sum(frozenset({other, (axis, value)}) in missing for other in c.items())
+
+    def drawn() -> Drawn | None:
+        c = dict(dice.choice(sorted(map(sorted, missing))))
+        for axis in dice.sample(list(AXES), len(AXES)):
+            if axis not in c:
+                values = [value for value in AXES[axis] if valid({**c, axis: value})]
+                if not values:
+                    return None
+                c[axis] = max(values, key=lambda value: (gained(c, axis, value), dice.random()))
+        return c if valid(c) else None
+
+    while missing:
+        tried = [c for c in (drawn() for _ in range(4)) if c is not None] or [{}]
+        best = max(tried, key=lambda c: sum(pair <= c.items() for pair in missing))
+        missing = {pair for pair in missing if not pair <= best.items()}
+        if best:
+            yield best
+
+
+DRAWN = list(covering())
+
+
+@pytest.fixture(scope="module")
+def pipes(tiny_model, pixel_model, tmp_path_factory):
+    nine = build(tmp_path_factory.mktemp("nine"), "v", TINY, beside=5)
+    return {
+        "words": sfumato.load(tiny_model),
+        "nine channels": sfumato.load(nine),
+        "pixels": sfumato.load(pixel_model(channels=3)),
+    }
+
+
+def recipe(c: Drawn, pipe: sfumato.Pipe) -> Recipe:
+    """The recipe of a combination; a model of pixels is told a class."""
+    parts = {axis: AXES[axis][c[axis]] for axis in AXES if axis != "model"}
+    parts |= {axis: parts[axis]() for axis in ("start", "hold")}  # pictures go into the store that a test has
+    told: dict[str, Any] = {"prompt": WORDS} if pipe.stages[0].vocabulary.text else {"label": "cat"}
+    shows = SHOWS if pipe.stages[0].vocabulary.text else "boat"
+    for axis in ("start", "hold"):
+        if hasattr(parts[axis], "shows"):
+            parts[axis] = replace(parts[axis], shows=shows)
+    return Recipe(model=pipe.name, steps=STEPS, width=SIZE, height=SIZE, seed=3, **told, **parts)
+
+
+def array(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
+
+
+def kept(pipe: sfumato.Pipe, asked: Recipe) -> None:
+    """Runs a recipe and holds it to its promises."""
+    out = pipe.run(asked).images[0]
+    assert out.size == (SIZE, SIZE)
+    assert np.isfinite(array(out)).all()
+    hold = asked.hold
+    if not isinstance(hold, r.Outside):
+        return
+    if asked.composite != "none" and not (hold.grow or hold.feather):
+        assert array(out)[array(mask()) == 0].tolist() == array(picture())[array(mask()) == 0].tolist()
+    if asked.composite not in OPTIMISED:
+        plain = replace(asked, composite="paste")
+        empty = pipe.run(replace(plain, hold=replace(hold, mask=mask(0), grow=0))).images[0]
+        assert array(empty).tolist() == array(picture()).tolist()
+
+
+@pytest.mark.parametrize("c", DRAWN, ids=lambda c: " + ".join(c.values()))
+def test_a_combination_keeps_its_promises(pipes, c: Drawn):
+    kept(pipes[c["model"]], recipe(c, pipes[c["model"]]))
+
+
+@pytest.mark.parametrize("c", DRAWN[::6], ids=lambda c: " + ".join(c.values()))
+def test_strength_zero_is_the_identity_whatever_else_is_asked(pipes, c: Drawn):
+    pipe = pipes[c["model"]]
+    still = {"start": "sdedit" if c["start"] in ("noise", "sdedit") else "inverted", "composite": "none", "area": "all"}
+    asked = recipe({**c, **still}, pipe)
+    out = pipe.run(replace(asked, start=replace(asked.start, strength=0.0))).images[0]
+    assert array(out).tolist() == array(picture()).tolist()
+
+
+@pytest.mark.parametrize("c", DRAWN[::6], ids=lambda c: " + ".join(c.values()))
+def test_a_full_mask_is_no_mask_whatever_else_is_asked(pipes, c: Drawn):
+    pipe = pipes[c["model"]]
+    asked = recipe({**c, "hold": "outside", "area": "all", "composite": "paste"}, pipe)
+    full = pipe.run(replace(asked, hold=replace(asked.hold, mask=mask(255)))).images[0]
+    free = pipe.run(replace(asked, hold=None)).images[0]
+    assert np.abs(array(full) - array(free)).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return sfumato.load("mini")
+
+
+@pytest.mark.parametrize("c", [c for c in DRAWN if c["model"] == "words"][::4], ids=lambda c: " + ".join(c.values()))
+def test_a_trained_model_keeps_them_too(mini, c: Drawn):
+    kept(mini, recipe(c, mini))
+
+
+def test_every_valid_pair_was_drawn():
+    for a, b in combinations(AXES, 2):
+        for x, y in product(AXES[a], AXES[b]):
+            if valid({a: x, b: y}):
+                assert any(c[a] == x and c[b] == y for c in DRAWN), (a, x, b, y)
