@@ -15,20 +15,22 @@ import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from inpainting import SEED, cases, sheet
+from inpainting import SEED, SIZE, sheet
 from PIL import Image
 
 import sfumato
 from sfumato.data import vignettes
 from sfumato.data.masks import grown
 from sfumato.data.vignettes import COLOURS
-from sfumato.data.vignettes.vocabulary import NONE
+from sfumato.data.vignettes.dice import Dice
+from sfumato.data.vignettes.vocabulary import GARMENTS, NONE
 from sfumato.evaluate.judge import Judge
+from sfumato.evaluate.pairs import pair
 from sfumato.evaluate.questions import ask
 from sfumato.evaluate.statistics import mean, share
 from sfumato.model.pixels import to_tensor
@@ -55,14 +57,19 @@ class Swap:
 
 def drawn() -> Iterator[Swap]:
     """Endless: vignettes in which something has another colour."""
-    for case in cases():
-        before = vignettes.scene(SEED, case.index, "seen")
-        if before[case.attribute] == NONE:
+    for index in count(1):
+        before, dice = vignettes.scene(SEED, index, "seen"), Dice(SEED, index, "prompt-to-prompt")
+        coloured = [name for name in (*GARMENTS, "color") if before[name] != NONE]
+        if not coloured:
             continue
-        word = before["subject"] if case.attribute == "color" else case.attribute
-        wanted, old = case.scene.attributes, before[case.attribute]
+        name = dice.choose(coloured)
+        old, new = before[name], dice.choose([colour for colour in COLOURS if colour != before[name]])
+        case = pair(before, name, new, SIZE)
+        if case is None or vignettes.held_out(case.scene):
+            continue
+        word = before["subject"] if name == "color" else name
         texts = ask(before).caption, case.prompt
-        yield Swap(case.index, *texts, word, case.attribute, wanted, old, case.before, np.asarray(case.mask) > 0)
+        yield Swap(index, *texts, word, name, case.scene.attributes, old, case.before, np.asarray(case.hole) > 0)
 
 
 def made(swaps: Sequence[Swap], pictures: Sequence[Image.Image]) -> list[Swap]:

@@ -80,7 +80,9 @@ def test_nothing_to_change_changes_nothing(pipe, recipe):
 def test_a_batch_of_pairs_is_each_pair_alone(pipe, recipe):
     others = [
         replace(recipe, prompt="a red boat", seed=9, attention=replace(recipe.attention, source="a boat")),
-        replace(recipe, prompt="three cats", seed=9, attention=replace(recipe.attention, source="two dogs")),
+        replace(recipe, prompt="three cats", seed=9, attention=PromptToPrompt("two dogs", blend=("cats",))),
+        replace(recipe, prompt="two cats", seed=2, attention=PromptToPrompt("two dogs", blend=("two", "dogs"))),
+        replace(recipe, prompt="a hat", seed=2, attention=PromptToPrompt("a boat", blend=("a", "hat"))),
     ]
     together = bytes_of(pipe.run([recipe, *others]))
     assert together == [bytes_of(pipe.run(each))[0] for each in (recipe, *others)]

@@ -90,6 +90,8 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
     lines.append(f"start: {_part(recipe.start)}")
     if recipe.hold is not None:
         lines.append(f"hold: {_part(recipe.hold)}, composite {recipe.composite}")
+    if recipe.attention is not None:
+        lines.append(f"attention: {_part(recipe.attention)}")
     lines.append(f"guidance: {', '.join(map(_part, recipe.guidance)) or 'none'}")
     sampler = recipe.sampler if isinstance(recipe.sampler, str) else _part(recipe.sampler)
     lines.append(f"sampler: {sampler}, {recipe.steps} steps, times {recipe.times}")

@@ -41,5 +41,5 @@ class PromptToPrompt:
 
     @property
     def wordless(self) -> PromptToPrompt:
-        """The same for any prompts."""
-        return replace(self, source="", blend=("",) if self.blend else ())
+        """The same for any words: what the pictures of one batch have in common."""
+        return replace(self, source="", blend=("",) * len(self.blend))
