@@ -21,9 +21,11 @@ from sfumato.evaluate.features import features
 from sfumato.evaluate.likelihood import variational_bound
 from sfumato.evaluate.measures import MEASURES, Sets
 from sfumato.evaluate.metrics import Moments, frechet
+from sfumato.evaluate.pictures import Pictures
 from sfumato.model.pixels import to_images
 from sfumato.model.space import Pixel
 from sfumato.picture import BadInput, read_metadata
+from sfumato.recipe.prompt import parse
 from sfumato.recipe.vocabulary import Vocabulary
 from sfumato.schedule import VPLinear
 from sfumato.times import grid
@@ -88,6 +90,14 @@ def test_the_page_needs_nothing_else(folder: Path, home: Path):
     assert "http" not in text.split("<body>")[1]
     assert "vignettes-features" in text
     assert "FID is far too high" in text, "24 pictures and 160 features"
+
+
+def test_captions_are_asked_for_as_they_stand():
+    stage = SimpleNamespace(vocabulary=Vocabulary())
+    reference = Pictures("flags", 1, (8, 8), "0" * 16, lambda i: Image.new("RGB", (8, 8)), lambda i: "flag (red) [old]")
+    asking = painted.Asking(2, "ddim", 1.0, 0)
+    say, _ = painted.told(SimpleNamespace(stages=[stage]), asking, reference)
+    assert parse(say(3)["prompt"]) == [[("flag (red) [old]", 1.0)]]
 
 
 def test_nearest_neighbours_of_a_set_in_itself_are_its_own(folder: Path):

@@ -14,7 +14,7 @@ import sfumato
 from sfumato.model.chunks import chunks
 from sfumato.model.text import ClipText, weighed
 from sfumato.picture import BadInput
-from sfumato.recipe import Recipe
+from sfumato.recipe import ClipGuidance, Recipe
 from sfumato.recipe.prompt import plain
 
 COMMA, ROOM = 7, 10
@@ -139,6 +139,14 @@ def test_more_weight_on_red_makes_a_redder_picture():
 
     assert (redness("(red:1.6)") > redness("red") + 2).all()
     assert (redness("(red:1.0)") == redness("red")).all()
+
+
+def test_clip_guidance_reads_the_words_without_their_weights():
+    pipe = sfumato.load("mini")
+    images = [
+        pipe(prompt, guidance=[ClipGuidance(3.0)], steps=2, seed=1).image for prompt in ("a red hat", "a (red:1.0) hat")
+    ]
+    assert np.array_equal(*map(np.asarray, images))
 
 
 def test_a_longer_prompt_beside_it_changes_no_picture(tiny_model):
