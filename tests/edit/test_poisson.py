@@ -84,6 +84,13 @@ def test_the_same_picture_cloned_is_itself(mask):
     assert (poisson(HILLS, HILLS, mask) == HILLS).all()
 
 
+def test_parts_do_not_know_of_each_other():
+    first, second = ((Y - y) ** 2 + (X - y) ** 2 < 49 for y in (12, 36))
+    both = poisson(HILLS, WAVES, first | second)
+    assert (both[first] == poisson(HILLS, WAVES, first)[first]).all()
+    assert (both[second] == poisson(HILLS, WAVES, second)[second]).all()
+
+
 def test_a_black_mask_is_the_original_and_a_white_one_the_result():
     assert (poisson(HILLS, WAVES, np.zeros((SIDE, SIDE), np.uint8)) == HILLS).all()
     assert (poisson(HILLS, WAVES, np.full((SIDE, SIDE), 255, np.uint8)) == WAVES).all()

@@ -33,12 +33,17 @@ def poisson(original: NDArray[np.uint8], result: NDArray[np.uint8], mask: NDArra
         return original.copy()
     cloned = result.copy()
     labelled: Any = ndimage.label(mask.reshape(original.shape[:2]) > 0, np.ones((3, 3)))
-    parts, count = labelled
-    for number in range(1, count + 1):
-        part = parts == number
+    parts: Any = labelled[0]
+    for number, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):
+        window = _wider(rows), _wider(columns)
+        part = parts[window] == number
         if not part.all():
-            cloned[part] = _cloned(original, result, part)[part]
+            cloned[window][part] = _cloned(original[window], result[window], part)[part]
     return paste(original, cloned, mask)
+
+
+def _wider(span: slice) -> slice:
+    return slice(max(span.start - RING, 0), span.stop + RING)
 
 
 def _cloned(original: NDArray[np.uint8], result: NDArray[np.uint8], part: NDArray[np.bool_]) -> NDArray[np.uint8]:
