@@ -24,7 +24,7 @@ from sfumato import (
 from sfumato.edit import low_pass
 from sfumato.model.pixels import to_tensor
 from sfumato.picture import BadInput
-from sfumato.recipe import Resample
+from sfumato.recipe import PromptToPrompt, Resample
 
 SIZE = 32
 UNGUIDED = {"guidance": [], "sampler": "ddim", "steps": 8}
@@ -60,6 +60,30 @@ def test_an_inverted_picture_comes_back_unguided(pipe, picture):
         for refine in (0, 20)
     ]
     assert back[1] <= 1 < back[0]
+
+
+def test_null_text_brings_a_guided_picture_back(pipe, picture):
+    guided = {"guidance": [ClassifierFree(4.0)], "sampler": "ddim", "steps": 4}
+    apart = [
+        np.abs(array(pipe("a boat", start=Inverted(picture, 0.8, "a boat", 8, null), **guided).image) - truth).mean()
+        for truth in [reconstruction(pipe, picture)]
+        for null in (0, 1, 12)
+    ]
+    assert apart[2] < apart[1] < apart[0]
+
+
+def test_null_texts_are_each_rows_own_and_go_with_other_words_and_holds(pipe, picture):
+    parts = {"start": Inverted(picture, 0.6, "a boat", 1, 2), "steps": 2}
+    both, alone = pipe("rain", seed=4, count=2, **parts), pipe("rain", seed=5, **parts)
+    assert np.abs(array(both.images[1]) - array(alone.image)).max() <= 1
+    pipe("a house", hold=Inferred("a boat", draws=1), attention=PromptToPrompt("a boat"), **parts)
+    recipe = Recipe("rain", model=pipe.name, **parts)
+    assert [step.index for step in pipe.steps(recipe)][-2:] == [2 * 2 + 2 + 2] * 2
+
+
+def test_null_text_needs_guidance_by_words(pipe, picture):
+    with pytest.raises(BadInput, match="words and classifier-free guidance"):
+        pipe("rain", start=Inverted(picture, null=2), guidance=[], steps=2)
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", DDIM(1.0), DDIM(0.3)])

@@ -10,7 +10,7 @@ from sfumato.edit.low_pass import LowPass, low_pass
 from sfumato.edit.mask import Inferred, binarized, disagreement
 from sfumato.edit.mask_shape import feather, grow, shrinking
 from sfumato.edit.mix import Between, lerp, slerp
-from sfumato.edit.null_text import NullText, null_text
+from sfumato.edit.null_text import NullInverted, NullText, null_text
 from sfumato.edit.poisson import poisson
 from sfumato.edit.prompt_to_prompt import LocalBlend, coupled, injection, side_by_side
 from sfumato.edit.reconstruct import optimise_latent, tune_decoder
@@ -26,6 +26,7 @@ __all__ = [
     "LocalBlend",
     "LowPass",
     "NoiseStart",
+    "NullInverted",
     "NullText",
     "Outside",
     "Preparing",

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from sfumato.condition import Condition, Text
-from sfumato.denoise import Denoiser, Prediction
+from sfumato.denoise import Denoiser, Prediction, bind
 from sfumato.edit.invert import Inverted
+from sfumato.edit.start import Times
 from sfumato.picture import BadInput
 from sfumato.sample.step import Knots, ddim
 
@@ -117,3 +118,43 @@ def _descended(
             (moving.grad,) = torch.autograd.grad(distance.sum(), [moving])
             adam.step()
     return kept, there
+
+
+class NullInverted(Inverted):
+    """`Inverted`, and the null texts by which guidance of `scale` comes back down: Mokady et al. 2023, algorithm 1.
+
+    denoiser and condition: what the picture shows, with a `Text` and without guidance. `told` gives the nulls to the
+    condition that is sampled with.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        condition: Condition,
+        x0: Tensor,
+        times: Times,
+        strength: float = 0.8,
+        refine: int = 0,
+        scale: float = 5.0,
+        iterations: int = 10,
+    ) -> None:
+        super().__init__(bind(denoiser, condition), x0, times, strength, refine)
+        self.denoiser, self.condition, self.scale, self.iterations = denoiser, condition, scale, iterations
+        self.calls += len(self.knots) - 1
+        self._found: NullText | None = None
+
+    def prepare(self) -> Iterator[None]:
+        """Walks upwards and then optimises; yields after each network call of the one and each step of the other."""
+        yield from super().prepare()
+        for condition in null_text(self.denoiser, self.condition, self, self.scale, self.iterations):
+            self._found = next(part for part in condition.parts if isinstance(part, NullText))
+            yield
+
+    def told(self, condition: Condition) -> Condition:
+        """The condition (B or a multiple of B rows) with its own words, and the nulls in the place of its own."""
+        text, found = condition.get(Text), self._found
+        if text is None or found is None or found.nulls is None or found.times is None:
+            return condition
+        rows = torch.arange(text.rows) % found.rows
+        words = NullText(text.embeds, text.mask, text.pooled, text.negative, found.nulls[rows], found.times[rows])
+        return replace(condition, parts=tuple(words if part is text else part for part in condition.parts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from sfumato import recipe as spec
 from sfumato.denoise import Bound
-from sfumato.edit import EditFriendly, Inferred, Preparing, Start
+from sfumato.edit import EditFriendly, Inferred, NullInverted, Preparing, Start
 from sfumato.edit.hold import Held, one_after_another
 from sfumato.guide import (
     CFGPlusPlus,
@@ -91,10 +91,12 @@ class Run:
         scene = self.scene
         x, times = self.start(self.denoise, scene.times, scene.noise)
         if len(times) > 1:
-            times, noise, hold = scene.resampled(times), scene.noise, self.hold
+            times, denoise, noise, hold = scene.resampled(times), self.denoise, scene.noise, self.hold
+            if isinstance(self.start, NullInverted):
+                denoise = replace(denoise, condition=self.start.told(denoise.condition))
             if isinstance(self.start, EditFriendly):
                 noise, hold = self.start.noise, one_after_another(self.start.hold, hold)
-            yield from self.loop(self.denoise, _sampler(scene.recipe.sampler), x, times, noise, hold)
+            yield from self.loop(denoise, _sampler(scene.recipe.sampler), x, times, noise, hold)
 
     def _given(self) -> list[Image.Image]:
         """The picture that was started from, or is held."""

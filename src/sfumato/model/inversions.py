@@ -9,7 +9,7 @@ from PIL import Image
 
 from sfumato import recipe as spec
 from sfumato.denoise import Bound
-from sfumato.edit import Between, EditFriendly, Inferred, Inverted, LowPass, SDEdit, Start, lerp, slerp
+from sfumato.edit import Between, EditFriendly, Inferred, Inverted, LowPass, NullInverted, SDEdit, Start, lerp, slerp
 from sfumato.edit.hold import Held
 from sfumato.edit.mix import Mix
 from sfumato.model.given import View
@@ -18,7 +18,26 @@ from sfumato.picture import BadInput, fetch
 
 
 def inverted(element: spec.Inverted, scene: Scene) -> Inverted:
-    return _inverted(scene, scene.given.start, element.strength, element.shows, element.refine)
+    if element.null == 0:
+        return _inverted(scene, scene.given.start, element.strength, element.shows, element.refine)
+    image = scene.given.start
+    assert image is not None
+    scale = next((g.scale for g in scene.recipe.guidance if isinstance(g, spec.ClassifierFree)), None)
+    if scale is None or not scene.stage.vocabulary.text:
+        raise BadInput(
+            "Null-text optimisation is for words and classifier-free guidance: leave null out, or give both."
+        )
+    told = scene.denoise(prompt=element.shows)
+    return NullInverted(
+        scene.stage.denoiser,
+        told.condition,
+        scene.encoded(image),
+        scene.times,
+        element.strength,
+        element.refine,
+        scale,
+        element.null,
+    )
 
 
 def edit_friendly(element: spec.EditFriendly, scene: Scene) -> EditFriendly:

@@ -21,13 +21,15 @@ class Inverted:
     """Start from `picture`, inverted by DDIM to t0 = `strength`, where it is the noise that DDIM turns into it.
 
     `shows` says what the picture shows (a class's name, for models of classes); "" will do. `refine` fixed-point
-    iterations a step bring DDIM back to the picture itself.
+    iterations a step bring DDIM back to the picture itself, unguided; `null` iterations of null-text optimisation a
+    step (Mokady et al. 2023; 10 in the paper) bring it back under the recipe's classifier-free guidance.
     """
 
     picture: Kept = Field(description=_PICTURE)
     strength: Real = Field(default=0.8, ge=0, le=1, description=_STRENGTH)
     shows: str = Field(default="", max_length=20_000, description=_SHOWS)
     refine: Whole = Field(default=2, ge=0, le=100, description=_REFINE)
+    null: Whole = Field(default=0, ge=0, le=1000, description="a whole number from 0 (off) to 1000")
     kind: Literal["inverted"] = "inverted"
 
     _no_paths = model_validator(mode="before")(refuse_paths)
