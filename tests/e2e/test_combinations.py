@@ -69,6 +69,7 @@ AXES: dict[str, dict[str, Any]] = {
     },
     "sampler": {
         **{name: name for name in SAMPLERS},
+        "rk45": r.RK45(0.1, 0.1),
         "ddim, eta 0.5": r.DDIM(0.5),
         "heun, churned": r.Heun("kappa", r.Churn(5)),
     },
