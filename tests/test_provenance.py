@@ -11,7 +11,7 @@ from PIL import Image
 import sfumato.model
 from sfumato.picture import BadInput, pixels_hash, save_picture
 from sfumato.provenance import inspect, inspect_model, redo
-from sfumato.recipe import DDIM, ClassifierFree, Made, Recipe, SDEdit
+from sfumato.recipe import DDIM, ClassifierFree, Crop, Made, Outside, Recipe, Resample, SDEdit
 
 PIXELS = np.random.default_rng(3).integers(20, 230, (16, 24, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)
@@ -69,6 +69,17 @@ def test_the_text_tells_everything_that_was_asked_for(tmp_path, monkeypatch):
                  "eta 0.5", "20 steps", "seed 3", "torch 2.13", "1.5 s"):  # fmt: skip
         assert said in text
     assert json.loads(json.dumps(inspect(tmp_path / "a.png").as_dict()))["recipe"]["seed"] == 3
+
+
+def test_the_text_tells_of_the_mask_and_the_part(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
+    mask = Image.new("L", PICTURE.size, 255)
+    hold = Outside(mask, grow=4, feather=2.5, resample=Resample(10, 5))
+    whole = recipe(start=SDEdit(PICTURE, 0.25), hold=hold, area=Crop(8, (0, 0, 12, 16)), composite="poisson")
+    text = inspect(saved(tmp_path / "a.png", made=whole)).text()
+    for said in ("grow 4", "feather 2.5", "resample (length 10, repeats 5)", "composite poisson",
+                 "area: crop (margin 8, box (0, 0, 12, 16))"):  # fmt: skip
+        assert said in text
 
 
 def test_a_stranger_s_texts_can_t_take_over_the_terminal(tmp_path):

@@ -90,8 +90,8 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
     lines.append(f"start: {_part(recipe.start)}")
     if recipe.hold is not None:
         lines.append(f"hold: {_part(recipe.hold)}, composite {recipe.composite}")
-    if recipe.attention is not None:
-        lines.append(f"attention: {_part(recipe.attention)}")
+    others = {"source": recipe.source, "area": recipe.area, "attention": recipe.attention}
+    lines += [f"{name}: {_part(part)}" for name, part in others.items() if part is not None]
     lines.append(f"guidance: {', '.join(map(_part, recipe.guidance)) or 'none'}")
     sampler = recipe.sampler if isinstance(recipe.sampler, str) else _part(recipe.sampler)
     lines.append(f"sampler: {sampler}, {recipe.steps} steps, times {recipe.times}")
@@ -116,6 +116,9 @@ def _part(part: Any) -> str:
         value = getattr(part, name)
         if name == "kind" or value is None:
             continue
-        shown = f"{value.sha256[:12]} {value.width} x {value.height}" if hasattr(value, "sha256") else f"{value}"
-        values.append(f"{name} {shown}")
+        values.append(_part(value) if hasattr(value, "kind") else f"{name} {_shown(value)}")
     return part.kind + (f" ({', '.join(values)})" if values else "")
+
+
+def _shown(value: Any) -> str:
+    return f"{value.sha256[:12]} {value.width} x {value.height}" if hasattr(value, "sha256") else f"{value}"
