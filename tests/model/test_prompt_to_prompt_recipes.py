@@ -19,6 +19,7 @@ from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.recipe import (
     ClassifierFree,
+    Inverted,
     Outside,
     PerturbedAttention,
     PromptToPrompt,
@@ -139,6 +140,23 @@ def test_blending_leaves_the_source_where_no_word_looks(pipe, recipe):
     assert 0 < outside.float().mean() < 1
     assert torch.equal(last.x[outside], plain.x[outside])
     assert not torch.equal(last.x, plain.x)
+
+
+def test_outside_the_blended_words_an_inverted_picture_keeps_its_bytes(pipe, recipe):
+    rng = np.random.default_rng(0)
+    pictures = [Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)) for _ in range(2)]
+    edit = PromptToPrompt(SOURCE, blend=("hat",), threshold=0.95)
+    for picture in pictures:
+        whole = replace(recipe, start=Inverted(picture, 1.0, SOURCE, 0), attention=edit, steps=3)
+        result = pipe.run(whole)
+        (mask,) = result.masks
+        assert mask is not None
+        outside = np.asarray(mask) == 0
+        assert 0 < outside.mean() < 1
+        assert np.array_equal(np.asarray(result.image)[outside], np.asarray(picture)[outside])
+        bare = np.asarray(pipe.run(replace(whole, composite="none")).image)
+        assert not np.array_equal(bare[outside], np.asarray(picture)[outside])
+        assert np.array_equal(bare[~outside], np.asarray(result.image)[~outside])
 
 
 def test_long_prompts_are_aligned_chunk_by_chunk(pipe, recipe):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,7 +54,18 @@ def paired(scene: Scene, guidances: Sequence[Guidance | Gradient], start: Start)
     blend = _blend([r.attention for r in scene.recipes if r.attention], [*target, *source], length, words_of)
     way = start.at if isinstance(start, Inverted) else None
     condition = coupled(condition, injection(source, target, length, **options), blend)
-    return bind(Guided(scene.stage.denoiser, guidances), condition), partial(side_by_side, blend=blend, way=way)
+    loop = partial(side_by_side, blend=blend, way=way)
+    if blend is not None and way is not None:
+        loop = partial(_masked, scene, blend, loop)
+    return bind(Guided(scene.stage.denoiser, guidances), condition), loop
+
+
+def _masked(scene: Scene, blend: LocalBlend, loop: Loop, *arguments: Any) -> Iterator[Step]:
+    """The loop, after which the scene knows where the picture is not its own: what is left may keep its bytes."""
+    yield from loop(*arguments)
+    if not scene.masks:
+        height, width = scene.like.shape[-2:]
+        scene.inferred[:] = scene.pixels(blend.mask((height, width)).float())
 
 
 def unweighted(prompt: str) -> str:

@@ -68,7 +68,7 @@ def reconstructed(
     ways: Ways, scene: Scene, x: Tensor | None, pictures: list[Image.Image]
 ) -> Iterator[list[Image.Image]]:
     """Pasted after latents or weights were moved, one picture after the other."""
-    held = scene.given.held
+    held = scene.given.held or scene.given.start
     if x is not None and scene.masks and held is not None:
         original, pictures = to_tensor([held]).to(x.device), list(pictures)
         for row, (z, mask) in enumerate(zip(x.float().split(1), scene.masks, strict=True)):
@@ -99,8 +99,9 @@ COMPOSITES: dict[str, Composite] = {
 
 def _within(scene: Scene, pictures: list[Image.Image], put: Callable) -> list[Image.Image]:
     """Each picture put into the held one by `put`; as it is where nothing is held by a mask."""
-    if not scene.masks or scene.given.held is None:
+    held = scene.given.held or scene.given.start
+    if not scene.masks or held is None:
         return pictures
-    original = np.asarray(scene.given.held)
+    original = np.asarray(held)
     pairs = zip(pictures, scene.masks, strict=True)
     return [Image.fromarray(put(original, np.asarray(picture), np.asarray(mask))) for picture, mask in pairs]

@@ -23,7 +23,8 @@ class PromptToPrompt:
     The weights of the recipe's prompt, as in "a (red:1.6) hat", scale its words' maps and not their embeddings.
 
     `blend` names words of either prompt: outside the places where their maps exceed `threshold` of their maximum, the
-    picture is the source's own. With both fractions 0 and no `blend` nothing is edited: the prompt is painted as it is.
+    picture is the source's own: of an inverted one its very bytes, unless `composite` is "none". With both fractions 0
+    and no `blend` nothing is edited: the prompt is painted as it is.
     """
 
     source: str = Field(max_length=20_000, description="the prompt of the picture to edit")
