@@ -73,42 +73,39 @@ def test_every_element_has_a_name_and_every_name_an_element():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("way", "text", "said"),
     [
-        ("pga", "--guide 'pga' is unknown (did you mean 'pag'?): accepted are cfg, cfg++, apg, pag"),
-        ("", "--guide '' is unknown"),
-        ("auto", "--guide auto: model is missing: give the name or folder of a worse version"),
-        ("cfg:scal=3", "--guide cfg: 'scal' is unknown (did you mean 'scale'?): accepted are scale, interval, rescale"),
-        ("cfg:kind=clip", "'kind' is unknown"),
-        ("cfg:scale=many", "--guide cfg: scale is 'many': give a number from 0 to 1000"),
-        ("cfg:scale=nan", "scale is nan"),
-        ("cfg:interval=0.8-0.2", "interval is (0.8, 0.2)"),
-        ("cfg:interval=3", "--guide cfg: interval is '3': give two times from 0 (clean) to 1 (noise), as 0.2-0.8"),
-        ("clip:eye=both", "eye: 'both' is unknown: accepted are noised, x0, network"),
-        ("pag:3", "'pag:3' is not NAME:key=value,key=value"),
-        ("pag:scale=", "is not NAME:key=value"),
-        ("pag:scale=1,scale=2", "gives scale twice"),
+        (guidance, "pga", "--guide 'pga' is unknown (did you mean 'pag'?): accepted are cfg, cfg++, apg, pag"),
+        (guidance, "", "--guide '' is unknown"),
+        (guidance, "auto", "--guide auto: model is missing: give the name or folder of a worse version"),
+        (
+            guidance,
+            "cfg:scal=3",
+            "--guide cfg: 'scal' is unknown (did you mean 'scale'?): accepted are scale, interval, rescale",
+        ),
+        (guidance, "cfg:kind=clip", "'kind' is unknown"),
+        (guidance, "cfg:scale=many", "--guide cfg: scale is 'many': give a number from 0 to 1000"),
+        (guidance, "cfg:scale=nan", "scale is nan"),
+        (guidance, "cfg:interval=0.8-0.2", "interval is (0.8, 0.2)"),
+        (
+            guidance,
+            "cfg:interval=3",
+            "--guide cfg: interval is '3': give two times from 0 (clean) to 1 (noise), as 0.2-0.8",
+        ),
+        (guidance, "clip:eye=both", "eye: 'both' is unknown: accepted are noised, x0, network"),
+        (guidance, "pag:3", "'pag:3' is not NAME:key=value,key=value"),
+        (guidance, "pag:scale=", "is not NAME:key=value"),
+        (guidance, "pag:scale=1,scale=2", "gives scale twice"),
+        (sampler, "ddmi:eta=1", "--sampler 'ddmi' is unknown (did you mean"),
+        (sampler, "dpmpp-2m:eta=1", "--sampler dpmpp-2m has no options; those that have are ddpm, ddim"),
+        (sampler, "ddim:eat=1", "--sampler ddim: 'eat' is unknown (did you mean 'eta'?): accepted are eta"),
+        (sampler, "euler:churn=a", "--sampler euler: amount is 'a': give a number from 0 (off)"),
+        (sampler, "unipc:order=2.5", "order is 2.5: give 1, 2 or 3"),
+        (sampler, "ddim:", "is not NAME:key=value"),
     ],
 )
-def test_a_wrong_guidance_is_one_sentence(text, said):
+def test_what_is_wrong_is_one_sentence(way, text, said):
     with pytest.raises(BadInput) as refused:
-        guidance(text)
+        way(text)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("ddmi:eta=1", "--sampler 'ddmi' is unknown (did you mean"),
-        ("dpmpp-2m:eta=1", "--sampler dpmpp-2m has no options; those that have are ddpm, ddim"),
-        ("ddim:eat=1", "--sampler ddim: 'eat' is unknown (did you mean 'eta'?): accepted are eta"),
-        ("euler:churn=a", "--sampler euler: amount is 'a': give a number from 0 (off)"),
-        ("unipc:order=2.5", "order is 2.5: give 1, 2 or 3"),
-        ("ddim:", "is not NAME:key=value"),
-    ],
-)
-def test_a_wrong_sampler_is_one_sentence(text, said):
-    with pytest.raises(BadInput) as refused:
-        sampler(text)
-    assert said in str(refused.value)

@@ -34,6 +34,8 @@ WRONG = [
     ("generate x --engine fast", "accepted are eager, exact"),
     ("generate x --precision float16", "accepted are float32, bfloat16"),
     ("generate x --guidance nan", "scale is nan"),
+    ("generate (red:1000)", "gives 'red' the weight 1000: give weights from -100 to 100"),
+    ("generate x --negative ((((red:50):50))", "gives 'red' the weight"),
     ("generate x --guide pga", "--guide 'pga' is unknown (did you mean 'pag'?)"),
     ("generate x --guide pag:scale=3 --guide apg:eat=1", "--guide apg: 'eat' is unknown (did you mean 'eta'?)"),
     ("edit sketch.png x --guide cfg:scale=many", "--guide cfg: scale is 'many': give a number"),

@@ -7,8 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import grids
+import numpy as np
 from random_model import TINY, build
+
+import sfumato
+from sfumato.evaluate.questions import questions
+from sfumato.model.pixels import to_images
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -26,3 +31,14 @@ def test_against_diffusers_compares_the_same_work(tmp_path: Path):
             assert contender["unet_calls"] == 3
             assert 0 < contender["network_seconds_per_picture"] < contender["seconds_per_picture"]
             assert 100 < contender["peak_mib"] < 4000
+
+
+def test_grids_paints_what_the_pipe_paints(tiny_model):
+    pipe, asked = sfumato.load(tiny_model), questions(2, 1, "any")
+    latents = grids.latents(pipe, ("unipc", "log-snr", 3), asked, 5.0)
+    for i, image in enumerate(to_images(pipe.stages[-1].space.decode(latents))):
+        theirs = pipe(asked[i].caption, sampler="unipc", times="log-snr", steps=3, seed=i).image
+        assert np.abs(np.asarray(image).astype(int) - np.asarray(theirs)).max() <= 1
+    assert list(grids.cases(["ddim"], ["uniform", "karras"], 20, 100)) == [
+        ("ddim", "uniform", 20), ("ddim", "karras", 20), ("ddim", "uniform", 100)
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
+from sfumato.recipe.prompt import parse
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
@@ -31,14 +32,18 @@ class Vocabulary:
         """The recipe as this model takes it: its label by name; without the default guidance where there is nothing
         to guide towards.
 
-        Raises BadInput where the recipe says what the model can't be told, leaves out the label that it needs, or
-        asks by name for a guidance that has nothing to guide towards.
+        Raises BadInput where the recipe says what the model can't be told, weighs words beyond measure, leaves out the
+        label that it needs, or asks by name for a guidance that has nothing to guide towards.
         """
+        for words in (recipe.prompt, recipe.negative):
+            parse(words)
         if not self.text and (recipe.prompt or recipe.negative):
             instead = f"give a label instead, {self._some('')}" if self.classes else "leave the prompt out"
             raise BadInput(f"The model {recipe.model} reads no text: {instead}.")
         if not self.text and recipe.attention is not None:
-            raise BadInput(f"The model {recipe.model} reads no text, which {recipe.attention.kind} needs: leave it out.")
+            raise BadInput(
+                f"The model {recipe.model} reads no text, which {recipe.attention.kind} needs: leave it out."
+            )
         if recipe.label is not None and not self.classes:
             instead = "give a prompt instead" if self.text else "leave the label out"
             raise BadInput(f"The model {recipe.model} knows no classes: {instead}.")
