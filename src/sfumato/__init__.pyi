@@ -37,6 +37,7 @@ from .recipe import Churn as Churn
 from .recipe import ClassifierFree as ClassifierFree
 from .recipe import ClassifierGuidance as ClassifierGuidance
 from .recipe import ClipGuidance as ClipGuidance
+from .recipe import Crop as Crop
 from .recipe import DynamicThreshold as DynamicThreshold
 from .recipe import EditFriendly as EditFriendly
 from .recipe import Euler as Euler
@@ -52,6 +53,7 @@ from .recipe import PredictorCorrector as PredictorCorrector
 from .recipe import ProjectedGuidance as ProjectedGuidance
 from .recipe import PromptToPrompt as PromptToPrompt
 from .recipe import Recipe as Recipe
+from .recipe import Resample as Resample
 from .recipe import SDEdit as SDEdit
 from .recipe import Source as Source
 from .recipe import StaticThreshold as StaticThreshold
