@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sfumato.picture import open_picture, read_metadata
-from sfumato.recipe import Between, Inferred, Inverted, LowPass, Outside, Recipe, SDEdit
+from sfumato.recipe import Between, EditFriendly, Inferred, Inverted, LowPass, Outside, Recipe, SDEdit
 
 
 def pixels(path) -> np.ndarray:
@@ -51,6 +51,13 @@ def test_a_mask_or_none_replaces_the_inferred_one(edit, sketch, home):
     assert (type(recipe.start), recipe.hold) == (Inverted, None)
 
 
+def test_the_way_of_inverting_is_chosen_by_name(edit):
+    recipe = edit("a zebra", "--from", "a horse", "--inversion", "ddim:null=1", "--refine", 0, "--hold", "none")
+    assert recipe.start == Inverted(recipe.start.picture, 0.8, "a horse", 0, 1)
+    recipe = edit("a zebra", "--from", "a horse", "--inversion", "edit-friendly", "--sampler", "ddpm", "--hold", "none")
+    assert recipe.start == EditFriendly(recipe.start.picture, 0.7, "a horse")
+
+
 def test_what_is_coarse_may_be_held(edit):
     recipe = edit("a boat", "--strength", 1, "--hold", "low-pass:factor=2,until=0.1")
     assert isinstance(recipe.start, SDEdit)
@@ -90,6 +97,10 @@ def test_each_of_several_pictures_has_its_mask(cli, model, sketch):
         ("x --save-mask m.png", "--save-mask writes an inferred mask"),
         ("x --from y --save-mask m.gif", ".png, .jpg"),
         ("x --from y --refine -1", "refine is -1"),
+        ("x --inversion ddim", "--inversion needs --from"),
+        ("x --from y --inversion dim", "did you mean 'ddim'"),
+        ("x --from y --inversion ddim:shows=z", "'shows' is unknown"),
+        ("x --from y --inversion edit-friendly --refine 3", "takes no --refine"),
         ("x --with none.png", "none.png does not exist"),
         ("x --mask sketch.png --hold low-pass", "give one of them"),
     ],

@@ -53,6 +53,15 @@ def edit(
             show_default=False,
         ),
     ] = None,
+    inversion: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="How --from inverts: ddim; ddim:null=10, with null texts that keep the picture under guidance; or "
+            "edit-friendly, with noise for --sampler ddpm.",
+            show_default=False,
+        ),
+    ] = None,
     hold: Annotated[
         str | None,
         typer.Option(

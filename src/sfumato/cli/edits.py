@@ -11,12 +11,12 @@ ASKED_BY = {"task": "source", "other": "between", "shows": "inverted"}
 """The option that asks for each kind of start; without any it is sdedit."""
 TAKES: dict[str, tuple[str, ...]] = {
     "sdedit": ("strength",),
-    "inverted": ("strength", "shows", "refine"),
+    "inverted": ("strength", "shows", "refine", "inversion"),
     "between": ("strength", "weight", "other", "refine"),
     "source": ("task",),
 }
 EXTENDED = 0.9  # how far the new part of an extended picture is from the stretched edge that it starts from
-NEEDS = {"weight": "--with", "refine": "--from or --with"}
+NEEDS = {"weight": "--with", "refine": "--from or --with", "inversion": "--from"}
 WRITTEN = {"other": "--with", "shows": "--from"}
 
 
@@ -43,7 +43,8 @@ def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's fields `start`, `hold`, `source`, `area`, `attention`. Raises BadInput for an option without use."""
     from sfumato.cli.common import hushed
     from sfumato.picture import BadInput, open_picture
-    from sfumato.recipe import Between, Inverted, Noise, SDEdit, Source
+    from sfumato.recipe import Between, Noise, SDEdit, Source
+    from sfumato.recipe.written import inversion
 
     attention = words_edited(options["shows"], options["method"]) if options["method"] else None
     if attention is not None:
@@ -67,7 +68,10 @@ def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
         given.setdefault("strength", EXTENDED)
     if kind == "source":
         return {"start": Noise(), "source": Source(picture, **given), "hold": hold, "area": part}
-    start = {"sdedit": SDEdit, "inverted": Inverted, "between": Between}[kind](picture, **given)
+    if kind == "inverted":
+        start = inversion(given.pop("inversion", "ddim"), picture=picture, **given)
+    else:
+        start = {"sdedit": SDEdit, "between": Between}[kind](picture, **given)
     return {"start": start, "hold": hold, "area": part, "attention": attention}
 
 

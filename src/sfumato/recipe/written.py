@@ -13,10 +13,12 @@ from sfumato.recipe.attention import PromptToPrompt
 from sfumato.recipe.checks import nearest
 from sfumato.recipe.edits import Hold
 from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
+from sfumato.recipe.inversions import EditFriendly, Inverted
 from sfumato.recipe.samplers import Elements
 
 KINDS: dict[str, type] = {part.kind: part for part in get_args(get_args(Guidance)[0])}
 SAMPLERS_WITH_OPTIONS: dict[str, type] = {part.kind: part for part in get_args(Elements)}
+INVERSIONS: dict[str, Any] = {"ddim": Inverted, "edit-friendly": EditFriendly}
 KINDS_OF_HOLD: dict[str, type] = {part.kind: part for part in get_args(get_args(Hold)[0]) if part.kind in HOLDS}
 INSTEAD = (ClassifierFree, CFGPlusPlus, ProjectedGuidance)
 
@@ -62,6 +64,20 @@ def hold(text: str) -> Any:
     if name not in KINDS_OF_HOLD:
         raise _unknown("--hold", name, list(HOLDS))
     return _made(f"--hold {name}", KINDS_OF_HOLD[name], options)
+
+
+def inversion(text: str, **given: Any) -> Any:
+    """`ddim:null=10`: the start of that inversion, with the fields `given` otherwise.
+
+    Raises `BadInput` as `guidance` does, and for a field that it has not.
+    """
+    name, options = _split(text)
+    if name not in INVERSIONS:
+        raise _unknown("--inversion", name, list(INVERSIONS))
+    for key in given:
+        if key not in INVERSIONS[name].__pydantic_fields__:
+            raise BadInput(f"--inversion {name} takes no --{key}: leave it out")
+    return _made(f"--inversion {name}", INVERSIONS[name], options, **given)
 
 
 def attention(text: str, source: str) -> PromptToPrompt | None:
