@@ -70,6 +70,14 @@ def test_a_broken_inside_does_not_leak():
     assert held[..., :3].isnan().all()
 
 
+def test_a_mask_may_have_any_shape_that_fits():
+    x, zero = torch.randn(SHAPE), torch.tensor(0.0, dtype=torch.float64)
+    mask = torch.tensor([1.0, 1, 1, 0, 0, 0])
+    for shape in ((6,), (1, 6), (1, 1, 1, 6)):
+        held = Outside(mask.reshape(shape)).bind(PICTURE, VPLinear())(x, zero, NOISE)
+        assert torch.equal(held, torch.where(mask == 1, x, PICTURE))
+
+
 def test_it_may_hold_another_picture_and_a_mask_a_row():
     other = torch.full((1, 3, 6, 6), 0.25)
     masks = torch.stack([torch.zeros(1, 6, 6), torch.ones(1, 6, 6)])

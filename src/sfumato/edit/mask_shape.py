@@ -22,6 +22,8 @@ def grow(mask: Tensor, pixels: float) -> Tensor:
     """
     if pixels < 0:
         return -grow(-mask, -pixels)
+    if pixels < 1:
+        return mask
     rows = range(-math.floor(pixels), math.floor(pixels) + 1)
     return _largest([_shifted(_widened(mask, math.floor(math.sqrt(pixels**2 - dy**2))), dy) for dy in rows])
 
