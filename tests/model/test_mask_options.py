@@ -86,12 +86,13 @@ def test_a_part_is_edited_at_the_models_size_and_the_rest_stays_at_its_own(pipe,
     assert result.recipe.area.box == around(MASK, 6, (32, 32))
 
 
-def test_at_the_models_own_resolution_a_part_is_the_crop_edited_alone(pipe):
-    box = around(MASK, 6, pipe.size)
+@pytest.mark.parametrize("feather", [0, 5])
+def test_at_the_models_own_resolution_a_part_is_the_crop_edited_alone(pipe, feather):
+    mask = shaped(recipe(feather=feather).hold)
+    box = around(mask, 2, pipe.size)
     assert (box[2] - box[0], box[3] - box[1]) == pipe.size
-    part, mask = WIDE.crop(box), MASK.crop(box)
-    alone = pipe.run(Recipe(start=SDEdit(part, 0.7), hold=Outside(mask), steps=2))
-    whole = pipe.run(recipe(area=Crop(6)))
+    alone = pipe.run(Recipe(start=SDEdit(WIDE.crop(box), 0.7), hold=Outside(mask.crop(box)), steps=2))
+    whole = pipe.run(recipe(area=Crop(2), feather=feather))
     assert whole.image.crop(box).tobytes() == alone.image.tobytes()
 
 

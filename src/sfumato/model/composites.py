@@ -71,7 +71,7 @@ def reconstructed(
     held = scene.given.held or scene.given.start
     if x is not None and scene.masks and held is not None:
         original, pictures = to_tensor([held]).to(x.device), list(pictures)
-        for row, (z, mask) in enumerate(zip(x.float().split(1), scene.masks, strict=True)):
+        for row, (z, mask) in enumerate(zip(x.float().split(1), _masks(scene), strict=True)):
             for index, drawn in enumerate(ways(scene, z, original, mask_to_tensor(mask).to(x.device))):
                 pictures[row] = to_images(drawn)[0]
                 if index < STEPS:
@@ -103,5 +103,12 @@ def _within(scene: Scene, pictures: list[Image.Image], put: Callable) -> list[Im
     if not scene.masks or held is None:
         return pictures
     original = np.asarray(held)
-    pairs = zip(pictures, scene.masks, strict=True)
+    pairs = zip(pictures, _masks(scene), strict=True)
     return [Image.fromarray(put(original, np.asarray(picture), np.asarray(mask))) for picture, mask in pairs]
+
+
+def _masks(scene: Scene) -> list[Image.Image]:
+    """The mask of every row; without its soft edge where the whole picture's own mask blends it in afterwards."""
+    if scene.given.whole is None:
+        return scene.masks
+    return [mask.point(lambda value: 255 if value else 0) for mask in scene.masks]
