@@ -4,24 +4,28 @@ Masks: a garment or a thing of a vignette is to have another colour, the two cap
 the mask that they infer is compared with the thing's own, by intersection over union; in cells of the latents (a cell
 belongs to the thing if half of its pixels do) and in pixels.
 Round trips: DDIM inversion to all noise and back, then decoded: PSNR against the picture, beside the autoencoder's own,
-and against what the autoencoder makes of the picture.
+and against what the autoencoder makes of the picture. Guided ones: the same with guidance on the way down.
 
-Run: python benchmarks/diffedit.py [--count 24] [--model mini] [--draws 10] [--steps 20 50 100] [--only masks|trips]
+Run: python benchmarks/diffedit.py [--count 24] [--model mini] [--steps 20 50 100] [--only masks|trips|guided]
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 import sfumato
+from sfumato import recipe as spec
 from sfumato.data import vignettes
 from sfumato.data.vignettes.vocabulary import COLOURS, GARMENTS, HELD_OUT_COLOURS, NONE, SEMANTIC
 from sfumato.denoise import Bound, bind
@@ -163,6 +167,38 @@ def trips(pipe: Pipe, found: Sequence[Change], steps: Sequence[int], refine: int
         print(f"| {count} | {iterations} | {count * (2 + iterations)} | {whole:.2f} dB | {own:.2f} dB |")
 
 
+WAYS: dict[str, tuple[str, Callable[[Image.Image, str], Any]]] = {
+    "DDIM": ("ddim", lambda picture, words: spec.Inverted(picture, 1.0, words, 2)),
+    "DDIM, null text": ("ddim", lambda picture, words: spec.Inverted(picture, 1.0, words, 2, 10)),
+    "edit-friendly": ("ddpm", lambda picture, words: spec.EditFriendly(picture, 1.0, words)),
+}
+
+
+def guided(pipe: Pipe, found: Sequence[Change], scale: float) -> None:
+    """Sampling with guidance, from what was inverted without: with the same words, and with those of the change."""
+    space = pipe.stages[0].space
+    print(f"\n{len(found)} pictures, inverted unguided and sampled in 20 steps with guidance {scale:g}.\n")
+    print("| inversion | PSNR to the autoencoder's | other words: outside the thing | inside | seconds a picture |")
+    print("|---" * 5 + "|")
+    for name, (sampler, start) in WAYS.items():
+        rows, began = [], time.perf_counter()
+        for change in found:
+            picture = Image.fromarray(change.picture)
+            given = {
+                "start": start(picture, change.before),
+                "sampler": sampler,
+                "guidance": [spec.ClassifierFree(scale)],
+            }
+            same, other = (tensors([np.asarray(pipe(w, **given).image)]) for w in (change.before, change.after))
+            with torch.no_grad():
+                best = space.decode(space.encode(tensors([change.picture]))).clamp(-1, 1)
+            inside = torch.from_numpy(change.mask).expand_as(best)
+            parts = (((other - best)[part] / 2).square().mean() for part in (~inside, inside))
+            rows.append([float(psnr(same, best)), *(float(-10 * part.log10()) for part in parts)])
+        seconds = (time.perf_counter() - began) / len(found) / 2
+        print(f"| {name} | " + " | ".join(f"{each:.2f} dB" for each in np.mean(rows, 0)) + f" | {seconds:.0f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mini")
@@ -171,14 +207,17 @@ def main() -> None:
     parser.add_argument("--levels", type=float, nargs="+", default=LEVELS)
     parser.add_argument("--steps", type=int, nargs="+", default=(20, 50, 100))
     parser.add_argument("--refine", type=int, default=2)
-    parser.add_argument("--only", choices=("masks", "trips"))
+    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--only", choices=("masks", "trips", "guided"))
     options = parser.parse_args()
     pipe = sfumato.load(options.model)
     found = list(changes(options.count, max(pipe.size)))
-    if options.only != "trips":
+    if options.only in (None, "masks"):
         masks(pipe, found, options.draws, options.levels)
-    if options.only != "masks":
+    if options.only in (None, "trips"):
         trips(pipe, found, options.steps, options.refine)
+    if options.only in (None, "guided"):
+        guided(pipe, found, options.guidance)
 
 
 if __name__ == "__main__":

@@ -123,6 +123,13 @@ def test_a_higher_threshold_changes_less():
     assert len(set(areas)) == 4
 
 
+def test_it_may_be_grown():
+    hold = inferred(grow=1)
+    edited(hold)
+    assert hold.mask.sum() > CHANGED.expand_as(hold.mask).sum()
+    assert (hold.mask >= CHANGED).all()
+
+
 def test_impossible_options_are_refused():
     for message, options in {
         "at least 1 draw": {"draws": 0},

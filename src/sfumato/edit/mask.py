@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sfumato.edit.hold import blend
 from sfumato.edit.invert import Inverted
+from sfumato.edit.mask_shape import grow
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
 from sfumato.sample.step import Denoise
@@ -51,6 +52,7 @@ class Inferred:
     draws, level: the maps of so many noises of time `level` are averaged. The paper's 50 % of Stable Diffusion's steps
         are 0.65 of a cosine schedule; on the built-in model masks are best at 0.8 (benchmarks/diffedit.py).
     threshold: the share of the map's range that is no change.
+    grow: the mask is grown by so many cells, so that an edge that it cut short does not keep what was there.
 
     After `prepare`, `mask` (B, 1, H, W) says what was inferred. Each picture has its own, from its own seed.
     """
@@ -64,6 +66,7 @@ class Inferred:
         draws: int = 10,
         level: float = 0.8,
         threshold: float = 0.4,
+        grow: float = 0.0,
         shared: bool = False,
     ) -> None:
         if draws < 1:
@@ -73,7 +76,7 @@ class Inferred:
         if not 0 <= threshold < 1:
             raise BadInput(f"The threshold of an inferred mask lies between 0 and 1, not {threshold}.")
         self.source, self.target, self.way, self.noise = source, target, way, noise
-        self.draws, self.level, self.threshold, self.shared = draws, level, threshold, shared
+        self.draws, self.level, self.threshold, self.grow, self.shared = draws, level, threshold, grow, shared
         self.calls = draws + (0 if shared else way.calls)
         self.mask: Tensor | None = None
 
@@ -85,7 +88,7 @@ class Inferred:
         for i in range(self.draws):
             total += disagreement(self.source, self.target, self.way.x0, self.level, self.noise.at("mask", i))
             yield
-        self.mask = binarized(total / self.draws, self.threshold)
+        self.mask = grow(binarized(total / self.draws, self.threshold), self.grow)
 
     def __call__(self, x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:
         if self.mask is None:

@@ -85,6 +85,7 @@ def inferred(element: spec.Inferred, scene: Scene, start: Start) -> Held | None:
         draws=element.draws,
         level=element.level,
         threshold=element.threshold,
+        grow=element.grow / scene.space.factor,
         shared=own is not None,
     )
 

@@ -74,8 +74,8 @@ class Inferred:
     """Hold what lies outside the mask that two texts infer (DiffEdit): where the recipe's words and `shows` disagree
     about `picture` (None: the start's), it may change; elsewhere it is its own inversion, and in the end itself.
 
-    `draws` noises of time `level` are averaged, and what exceeds `threshold` of the range is the mask. `refine` as in
-    `Inverted`, where the start is not one.
+    `draws` noises of time `level` are averaged, and what exceeds `threshold` of the range is the mask, grown by `grow`
+    pixels. `refine` as in `Inverted`, where the start is not one.
     """
 
     shows: str = Field(default="", max_length=20_000, description=_SHOWS)
@@ -83,6 +83,7 @@ class Inferred:
     draws: Whole = Field(default=10, ge=1, le=1000, description="a whole number from 1 to 1000")
     level: Real = Field(default=0.8, gt=0, le=1, description="a time above 0 and up to 1")
     threshold: Real = Field(default=0.4, ge=0, lt=1, description="a number from 0 and below 1")
+    grow: Real = Field(default=0.0, ge=-4096, le=4096, description="a number of pixels, negative to shrink the mask")
     refine: Whole = Field(default=2, ge=0, le=100, description=_REFINE)
     kind: Literal["inferred"] = "inferred"
 
