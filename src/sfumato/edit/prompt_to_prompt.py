@@ -100,7 +100,8 @@ def side_by_side(
 
     denoise: bound to a `coupled` condition of 2B rows. The companions run as the source's words alone would, with the
     same start, hold and noise, and are dropped. hold: bound for B rows; it acts on each half. Where nothing is injected
-    both halves are what `trajectory` gives.
+    both halves are what `trajectory` gives. A sampler that chooses each row's steps by itself (rk45) asks for both rows
+    of a pair at once, but between knots not always at the same time.
 
     way: what the companions are at time s, (B, ...). An inverted picture's own way keeps them at the picture itself,
     from which guidance would lead them off (Ju et al. 2023, "Direct inversion").
