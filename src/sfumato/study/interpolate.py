@@ -16,7 +16,7 @@ from torch import Tensor
 from sfumato.condition import Condition, Text
 from sfumato.data import vignettes
 from sfumato.denoise import Bound, bind
-from sfumato.edit import lerp, slerp
+from sfumato.edit import Inverted, lerp, slerp
 from sfumato.edit.mix import Mix
 from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
@@ -85,7 +85,7 @@ def between(
 
     kind, mix = WAYS[way]
     times = grid("uniform", steps, schedule, t)
-    ends = _at(kind, x0, times, Bound(pipe.stages[0].denoiser, condition), tick)
+    ends = _at(kind, x0, times, Bound(pipe.stages[0].denoiser, condition))
     shown, sizes = [], []
     for i, place in enumerate(np.linspace(0, 1, places)):
         x = mix(ends[:1], ends[1:], float(place))
@@ -113,13 +113,10 @@ def _sources(pipe: Pipe, recipes: Sequence[Recipe], numbers: Sequence[int]) -> n
     return np.stack([np.asarray(Image.fromarray(picture).resize(pipe.size)) for picture in drawn])
 
 
-def _at(kind: str, x0: Tensor, times: Tensor, denoise: Denoise, tick: Tick) -> Tensor:
-    """Both pictures at times[0]: noised with one noise, each with its own, or inverted by DDIM walking upwards."""
+def _at(kind: str, x0: Tensor, times: Tensor, denoise: Denoise) -> Tensor:
+    """Both pictures at times[0]: noised with one noise, each with its own, or inverted."""
     if kind == "inverted":
-        x = x0
-        for step in trajectory(denoise, DDIM(), x0, times.flip(0), KeyedNoise([0, 0]), up=None):
-            x = step.x
-        return x
+        return Inverted(denoise, x0, times, float(times[0])).at(times[0])
     noise = KeyedNoise([0, 0] if kind == "shared" else [0, 1])
     return noised(denoise.schedule, x0, times[0], noise(x0, "between"))
 
