@@ -132,8 +132,11 @@ def test_sizes(make):
     assert pixels("a.png").shape == (16, 16, 3)
 
 
-def test_a_prompt_beyond_the_model_s_window_is_refused(cli, model, home):
-    done = cli("generate", "boat " * 100, "--model", model, "-o", "a.png")
+def test_a_prompt_longer_than_the_window_is_read_and_one_beyond_measure_refused(cli, model, home):
+    done = cli("generate", "boat " * 100, "--model", model, "--steps", "1", "-o", "a.png")
+    assert (done.status, done.out) == (0, "a.png\n")
+    (home / "a.png").unlink()
+    done = cli("generate", "boat " * 10_000, "--model", model, "-o", "a.png")
     assert (done.status, done.out) == (2, "")
     assert "prompt" in done.err
     assert done.err.count("\n") == 1

@@ -19,8 +19,8 @@ def edit(
     strength: Annotated[
         float | None,
         typer.Option(
-            help="How far to go: 0 leaves the picture as it is, 1 is pure noise. By default 0.6, with --from 0.8, "
-            "with --method prompt-to-prompt 1.",
+            help="How far to go: 0 leaves the picture as it is, 1 is pure noise. By default 0.6, with --mask 1, "
+            "with --from 0.8, with --method prompt-to-prompt 1.",
             show_default=False,
         ),
     ] = None,

@@ -15,6 +15,7 @@ TAKES: dict[str, tuple[str, ...]] = {
     "between": ("strength", "weight", "other", "refine"),
     "source": ("task",),
 }
+MASKED = 1.0  # a mask says what to repaint: all of it
 EXTENDED = 0.9  # how far the new part of an extended picture is from the stretched edge that it starts from
 NEEDS = {"weight": "--with", "refine": "--from or --with", "inversion": "--from"}
 WRITTEN = {"other": "--with", "shows": "--from"}
@@ -66,6 +67,8 @@ def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
     part = area(options, mask)
     if options["extend"] is not None and "strength" in TAKES[kind]:
         given.setdefault("strength", EXTENDED)
+    elif mask is not None and kind == "sdedit":
+        given.setdefault("strength", MASKED)
     if kind == "source":
         return {"start": Noise(), "source": Source(picture, **given), "hold": hold, "area": part}
     if kind == "inverted":
