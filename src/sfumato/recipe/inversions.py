@@ -38,8 +38,8 @@ class Inverted:
 @element
 class EditFriendly:
     """Start from `picture`, with the very noise from which ancestral sampling ("ddpm" or DDIM(eta)) paints it
-    (Huberman-Spiegelglas et al. 2024): with the words of `shows`, guided or not, it comes back to rounding, and with
-    others the noise carries over what they say nothing of.
+    (Huberman-Spiegelglas et al. 2024): with the words of `shows`, unguided, it comes back to rounding, and with others
+    the noise carries over what they say nothing of.
     """
 
     picture: Kept = Field(description=_PICTURE)
