@@ -91,13 +91,14 @@ def test_several_pictures_have_seeds_in_order_and_each_is_the_picture_of_its_see
     assert (place / "g-sheet.png").is_file()
 
 
-def test_the_demo_draws_its_plate(place: Path):
+@pytest.mark.parametrize("name", ["demo", "edits"])
+def test_an_example_draws_its_plate(place: Path, name: str):
     done = subprocess.run(
-        [sys.executable, "examples/demo.py"], cwd=place, capture_output=True, text=True, timeout=280, env=os.environ
+        [sys.executable, f"examples/{name}.py"], cwd=place, capture_output=True, text=True, timeout=280, env=os.environ
     )
     assert done.returncode == 0, done.stderr
-    plate = Image.open(place / "out" / "demo.png")
-    assert plate.width > 1200
+    plate = Image.open(place / "out" / f"{name}.png")
+    assert plate.width > 1000
     assert plate.height > 400
     assert np.asarray(plate).std() > 20
 
