@@ -18,6 +18,7 @@ from sfumato.picture.door import MAX_PIXELS, opened
 from sfumato.picture.errors import BadInput, name_of
 
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
+SHORT = 3  # letters too few to tell a byte order by
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:sfumato="https://github.com/sfumato-diffusion/sfumato/ns/1.0/">'
@@ -77,6 +78,11 @@ def _as_text(value: Any) -> str | None:
     return str(value) if isinstance(value, str) else None
 
 
+def _latin(text: str) -> int:
+    """How many characters are printable ASCII."""
+    return sum(" " <= character <= "~" for character in text)
+
+
 def _comment(value: Any) -> str | None:
     """An EXIF UserComment: eight bytes name its encoding. UNICODE is UTF-16, of either byte order in the wild."""
     if isinstance(value, str):
@@ -85,6 +91,6 @@ def _comment(value: Any) -> str | None:
         return None
     code, body = value[:8], value[8:]
     if code == b"UNICODE\0":
-        little = body[1::2].count(0) > body[0::2].count(0)
-        return body.decode("utf-16-le" if little else "utf-16-be", "replace")
+        little, big = (body.decode(order, "replace") for order in ("utf-16-le", "utf-16-be"))
+        return little if _latin(little) > _latin(big) + SHORT else big
     return (body if code in (b"ASCII\0\0\0", b"\0" * 8) else value).decode("utf-8", "replace")
