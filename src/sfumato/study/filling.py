@@ -47,7 +47,7 @@ TASKS = (
 
 
 def known(task: Task, number: int, side: int = SIDE) -> Pair:
-    """Picture `number` of a task, drawn at `side`: the scenes of the built-in world that wear the thing, or, to add it, do not."""
+    """Picture `number` of a task, drawn at `side`: of the scenes that wear the thing or, to add it, do not."""
     found = -1
     for index in range(100_000):
         before = vignettes.scene(WORLD, index, "any")
