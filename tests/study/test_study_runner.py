@@ -86,7 +86,13 @@ def test_an_interrupt_says_what_is_kept(tmp_path, capsys):
 
 def toy(folder, seconds):
     command = [sys.executable, str(Path(__file__).with_name("toy_study.py")), str(folder), str(seconds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
 
 
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT])

@@ -73,7 +73,7 @@ def test_each_picture_is_kept_with_masks_of_its_own(task: InpaintTask):
     hidden = masked.masks(data, 32, 0, 2, range(5, 7))
     pictures = task.source.batch(np.array([5, 5, 6, 6]))
     expected = masked_planes(task.space, pictures, hidden)
-    torch.testing.assert_close(torch.from_numpy(task.planes[10:14]).float(), expected, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(torch.from_numpy(np.array(task.planes[10:14])).float(), expected, rtol=2e-3, atol=2e-3)
     assert len({mask.numpy().tobytes() for mask in hidden}) == 4
     assert torch.equal(masked.masks(data, 32, 0, 2, range(6, 7)), hidden[2:])
 
