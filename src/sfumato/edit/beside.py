@@ -20,10 +20,15 @@ from torch import Tensor
 from sfumato.picture import BadInput
 
 
-def luma(picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-    """A grey picture in all three channels: (B, 3, H, W)."""
+def luma(picture: Tensor) -> Tensor:
+    """0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), (B, 1, H, W), as Pillow has it."""
     weights = picture.new_tensor([0.299, 0.587, 0.114]).reshape(3, 1, 1)
-    return (picture * weights).sum(1, keepdim=True).expand_as(picture)
+    return (picture * weights).sum(1, keepdim=True)
+
+
+def grey(picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+    """A grey picture in all three channels: (B, 3, H, W)."""
+    return luma(picture).expand_as(picture)
 
 
 def hidden(picture: Tensor, mask: Tensor | None, noise: Tensor | None) -> Tensor:
@@ -38,7 +43,7 @@ def itself(picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = N
 
 
 SEEN: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]] = {
-    "colourise": luma,
+    "colourise": grey,
     "inpaint": hidden,
     "uncrop": hidden,
     "restore": itself,

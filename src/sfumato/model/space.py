@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from sfumato.edit.beside import luma
 from sfumato.engine import Engine, engine
 
 
@@ -35,8 +36,7 @@ class Pixel:
     def encode(self, pictures: Tensor) -> Tensor:
         if self.channels == 3:
             return pictures
-        luma = pictures.new_tensor([0.299, 0.587, 0.114]).reshape(3, 1, 1)
-        return (pictures * luma).sum(1, keepdim=True)
+        return luma(pictures)
 
     def decode(self, x: Tensor) -> Tensor:
         return x.expand(-1, 3, -1, -1)

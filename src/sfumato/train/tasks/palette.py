@@ -17,10 +17,7 @@ import torch
 from torch import Tensor
 
 from sfumato.condition import Concat, Condition
-from sfumato.denoise import Preconditioned, bind
-from sfumato.edit.start import NoiseStart
-from sfumato.noise import KeyedNoise
-from sfumato.sample import trajectory
+from sfumato.denoise import bind
 
 from .. import keyed, report
 from ..degraded import degraded
@@ -50,25 +47,14 @@ class PaletteTask(PixelsTask):
         assert y is not None
         return self.network(torch.cat([x, y], 1), self.time(t).float(), None)
 
-    def denoiser(self) -> Preconditioned:
-        def backbone(x: Tensor, time: Tensor, condition: Condition) -> Tensor:
-            concat = condition.get(Concat)
-            assert concat is not None
-            return self.network(torch.cat([x, concat.planes], 1), time, None).float()
-
-        objective = self.recipe.objective
-        learned = objective.learned_variance
-        return Preconditioned(backbone, self.schedule, objective.parameterization, self.time, learned_variance=learned)
+    def backbone(self, x: Tensor, time: Tensor, condition: Condition) -> Tensor:
+        concat = condition.get(Concat)
+        assert concat is not None
+        return self.network(torch.cat([x, concat.planes], 1), time, None).float()
 
     def mended(self, y: Tensor) -> Tensor:
         """Pictures that the network makes of what it sees."""
-        noise = KeyedNoise([keyed.key(self.recipe.preview.seed, "preview", row) for row in range(len(y))])
-        sampler, times = self.walk()
-        denoise = bind(self.denoiser(), Condition((Concat(y),)))
-        x, times = NoiseStart(torch.zeros_like(y))(denoise, times, noise)
-        for step in trajectory(denoise, sampler, x, times, noise):
-            x = step.x
-        return x
+        return self.painted(bind(self.denoiser(), Condition((Concat(y),))), len(y))
 
     def grids(self) -> dict[str, np.ndarray]:
         """Three rows a task: as it is seen, as it is mended, as it is."""

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.condition import Condition, Label
-from sfumato.denoise import Preconditioned, bind
+from sfumato.denoise import Bound, Preconditioned, bind
 from sfumato.edit.start import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
@@ -187,25 +187,29 @@ class PixelsTask(Task):
         """What the network is told: its index in the table."""
         return self.schedule.index(t)
 
-    def denoiser(self) -> Preconditioned:
-        def backbone(x: Tensor, time: Tensor, condition: Condition) -> Tensor:
-            label = condition.get(Label)
-            return self.network(x, time, None if label is None else label.ids).float()
+    def backbone(self, x: Tensor, time: Tensor, condition: Condition) -> Tensor:
+        """The network as a denoiser calls it."""
+        label = condition.get(Label)
+        return self.network(x, time, None if label is None else label.ids).float()
 
+    def denoiser(self) -> Preconditioned:
         objective = self.recipe.objective
-        learned = objective.learned_variance
-        return Preconditioned(backbone, self.schedule, objective.parameterization, self.time, learned_variance=learned)
+        name, learned = objective.parameterization, objective.learned_variance
+        return Preconditioned(self.backbone, self.schedule, name, self.time, learned_variance=learned)
 
     def draw(self, ids: Tensor | None, rows: int) -> Tensor:
         """Pictures (rows, C, H, W) of the classes `ids` (rows,), or of none, as `preview` says."""
-        p, size = self.recipe.preview, self.recipe.data.size
         denoiser: Any = self.denoiser()
         condition = Condition.empty(rows)
         if ids is not None:
             condition = Condition((Label(ids, len(self.classes)),))
-            denoiser = Guided(denoiser, [ClassifierFree(p.guidance)])
-        denoise = bind(denoiser, condition.to(self.place.device))
-        noise = KeyedNoise([keyed.key(p.seed, "preview", row) for row in range(rows)])
+            denoiser = Guided(denoiser, [ClassifierFree(self.recipe.preview.guidance)])
+        return self.painted(bind(denoiser, condition.to(self.place.device)), rows)
+
+    def painted(self, denoise: Bound, rows: int) -> Tensor:
+        """Pictures (rows, C, H, W), from the preview's own noise."""
+        size = self.recipe.data.size
+        noise = KeyedNoise([keyed.key(self.recipe.preview.seed, "preview", row) for row in range(rows)])
         sampler, times = self.walk()
         x, times = NoiseStart(torch.zeros(rows, self.channels, size, size, device=self.place.device))(
             denoise, times, noise
