@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 
 import sfumato
 from sfumato import (
@@ -28,18 +28,6 @@ from sfumato.recipe import PromptToPrompt, Resample
 
 SIZE = 32
 UNGUIDED = {"guidance": [], "sampler": "ddim", "steps": 8}
-
-
-@pytest.fixture(scope="module")
-def pipe(tiny_model) -> sfumato.Pipe:
-    return sfumato.load(tiny_model)
-
-
-@pytest.fixture(scope="module")
-def picture() -> Image.Image:
-    image = Image.new("RGB", (SIZE, SIZE), (40, 90, 160))
-    ImageDraw.Draw(image).ellipse((8, 8, 26, 26), fill=(230, 180, 40))
-    return image
 
 
 def array(image: Image.Image) -> np.ndarray:

@@ -19,18 +19,6 @@ from sfumato.recipe import ClassifierFree, Outside, Recipe, SDEdit
 SIZE = 32
 
 
-@pytest.fixture(scope="module")
-def pipe(tiny_model) -> sfumato.Pipe:
-    return sfumato.load(tiny_model)
-
-
-@pytest.fixture(scope="module")
-def picture() -> Image.Image:
-    image = Image.new("RGB", (SIZE, SIZE), (40, 90, 160))
-    ImageDraw.Draw(image).ellipse((8, 8, 26, 26), fill=(230, 180, 40))
-    return image
-
-
 def array(image: Image.Image) -> np.ndarray:
     return np.asarray(image).astype(int)
 
