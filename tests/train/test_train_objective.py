@@ -200,6 +200,24 @@ def test_a_perfect_network_has_no_loss_and_a_silent_one_the_power_of_the_target(
     assert float(silent.mean()) == pytest.approx(float(expected), rel=0.05)
 
 
+def test_where_takes_the_mean_over_its_elements_alone():
+    recipe = r.Objective(parameterization="v", weighting=r.Uniform(kind="uniform"))
+    objective, dice = o.Objective(recipe, TABLE), torch.Generator().manual_seed(1)
+    x0, where = torch.randn(3, 2, 4, 4, generator=dice), (torch.rand(3, 1, 4, 4, generator=dice) < 0.4).float()
+    where[2] = 1
+
+    def losses(stray, where):
+        silent = lambda x, t: stray.expand_as(x)  # noqa: E731
+        return objective(silent, x0, torch.Generator().manual_seed(2), where)[0]
+
+    nothing = torch.zeros(1)
+    elsewhere = 100 * (1 - where)
+    torch.testing.assert_close(losses(elsewhere, where), losses(nothing, where))
+    assert losses(elsewhere, None)[0] > 1000 * losses(nothing, None)[0]
+    torch.testing.assert_close(losses(nothing, where)[2], losses(nothing, None)[2])
+    torch.testing.assert_close(losses(nothing, torch.ones_like(where)), losses(nothing, None))
+
+
 def test_the_loss_is_a_function_of_the_generator():
     x0 = torch.ones(8, 1, 2, 2)
     objective = o.Objective(r.Objective(), TABLE)

@@ -111,12 +111,14 @@ def test_what_it_can_t_do_is_said(mender: sfumato.Pipe, drawn: np.ndarray, tiny_
 def test_a_picture_is_made_worse_in_one_way_for_one_key():
     pictures = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(3)) * 2 - 1
     tasks = ["colourise", "inpaint", "uncrop", "restore"]
-    once, twice, other = (degraded(pictures, tasks, (5, 30), key) for key in ("a", "a", "b"))
+    (once, where), (twice, _), (other, _) = (degraded(pictures, tasks, (5, 30), key) for key in ("a", "a", "b"))
     assert torch.equal(once, twice)
     assert not torch.equal(once[1:], other[1:])
     assert torch.equal(once[0], other[0])
-    kept = (once[1] == pictures[1]).all(0)
-    assert 0.1 < kept.float().mean() < 1
+    kept = (once == pictures).all(1, keepdim=True)
+    assert 0.1 < kept[1].float().mean() < 1
+    assert torch.equal(kept[1:3], where[1:3] == 0)
+    assert where[[0, 3]].eq(1).all()
 
 
 def test_jpeg_is_pillows():

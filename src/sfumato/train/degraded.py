@@ -17,19 +17,24 @@ from . import keyed
 BORDER = (0.1, 0.45)  # of the picture's side that uncropping must paint
 
 
-def degraded(pictures: Tensor, tasks: list[str], quality: tuple[int, int], *key: object) -> Tensor:
-    """The planes beside the noise for each picture (B, 3, H, W) in [-1, 1] and its task: a function of `key`."""
+def degraded(pictures: Tensor, tasks: list[str], quality: tuple[int, int], *key: object) -> tuple[Tensor, Tensor]:
+    """For each picture (B, 3, H, W) in [-1, 1] and its task the planes beside the noise; and where to paint.
+
+    Where to paint is 1 in the hole, or all over a picture that has none. Both are functions of `key`.
+    """
     rows = enumerate(zip(pictures, tasks, strict=True))
-    return torch.cat([_one(picture[None], task, quality, *key, row) for row, (picture, task) in rows])
+    worse = [_one(picture[None], task, quality, *key, row) for row, (picture, task) in rows]
+    return torch.cat([y for y, _ in worse]), torch.cat([where for _, where in worse])
 
 
-def _one(picture: Tensor, task: str, quality: tuple[int, int], *key: object) -> Tensor:
+def _one(picture: Tensor, task: str, quality: tuple[int, int], *key: object) -> tuple[Tensor, Tensor]:
     size = picture.shape[-1]
     if task == "restore":
         picture = jpeg(picture[0], quality[0] + keyed.choice(quality[1] - quality[0] + 1, *key, "quality"))[None]
-    mask = HOLES[task](keyed.key(*key, "hole"), size) if task in HOLES else np.zeros((size, size), bool)
+    mask = HOLES[task](keyed.key(*key, "hole"), size) if task in HOLES else np.ones((size, size), bool)
+    where = torch.from_numpy(mask)[None, None].to(picture)
     noise = torch.randn(picture.shape, generator=keyed.generator(*key, "noise"))
-    return seen(task, picture, torch.from_numpy(mask)[None, None].float(), noise.to(picture))
+    return seen(task, picture, where, noise.to(picture)), where
 
 
 def jpeg(picture: Tensor, quality: int) -> Tensor:

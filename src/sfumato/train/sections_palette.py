@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from .section import Count, Positive, Section
 from .sections import Common
+from .sections_objective import Regression
 from .sections_pixels import ByNothing, PixelUNet, Stored, TableObjective, halves
 
 Doing = Literal["colourise", "inpaint", "uncrop", "restore"]
@@ -41,6 +42,8 @@ class Palette(Common):
     @model_validator(mode="after")
     def _fits(self) -> Palette:
         halves(self.data, self.network.channels)
+        if not isinstance(self.objective.loss, Regression):
+            raise ValueError(f"palette learns by the loss regression (norm 1 or 2), not {self.objective.loss.kind}")
         if self.quality[0] > self.quality[1]:
             raise ValueError(f"quality goes from low to high, not from {self.quality[0]} to {self.quality[1]}")
         return self

@@ -59,25 +59,40 @@ class Objective(nn.Module):
                 f"alpha = 0, and the loss {recipe.loss.kind} asks for it: choose v, or another schedule."
             )
 
-    def forward(self, network: Network, x0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The weighted loss of each row and the times drawn. All that is random is drawn on the CPU."""
+    def forward(
+        self, network: Network, x0: Tensor, generator: torch.Generator, where: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The weighted loss of each row and the times drawn. All that is random is drawn on the CPU.
+
+        where (B, 1, ...), 1 or 0: a regression's loss is the mean over the elements where it is 1.
+        """
         t, share = self._times(len(x0), generator)
         eps = torch.randn(x0.shape, generator=generator).to(x0)
-        losses = self.losses(network, x0, eps, t, generator)
+        losses = self.losses(network, x0, eps, t, generator, where)
         if self.history is not None:
             self.history.note(t, losses)
         return expand(share, losses) * losses, t
 
-    def at(self, network: Network, x0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+    def at(
+        self, network: Network, x0: Tensor, t: Tensor, generator: torch.Generator, where: Tensor | None = None
+    ) -> Tensor:
         """The unweighted |F - F*|^2 of each row at the times t (B,): what a run measures itself by."""
         eps = torch.randn(x0.shape, generator=generator).to(x0)
-        return self._errors(self._answer(network, x0, eps, t)[0], x0, eps, t).square().flatten(1).mean(1)
+        return _mean(self._errors(self._answer(network, x0, eps, t)[0], x0, eps, t).square(), where)
 
-    def losses(self, network: Network, x0: Tensor, eps: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+    def losses(
+        self,
+        network: Network,
+        x0: Tensor,
+        eps: Tensor,
+        t: Tensor,
+        generator: torch.Generator,
+        where: Tensor | None = None,
+    ) -> Tensor:
         """The weighted loss of each row, the mean over its elements, at x_t = alpha x0 + sigma eps; t (B,)."""
         match self.recipe.loss:
             case r.Regression(norm=norm):
-                return self._regression(self._answer(network, x0, eps, t)[0], x0, eps, t, norm)
+                return self._regression(self._answer(network, x0, eps, t)[0], x0, eps, t, norm, where)
             case r.Vlb(variance=variance):
                 F, v = self._answer(network, x0, eps, t)
                 return self._bound(F, FIXED[variance] if v is None else v, x0, eps, t)
@@ -113,10 +128,12 @@ class Objective(nn.Module):
         alpha, sigma = self.schedule(t)
         return weight(self.recipe.parameterization, self.recipe.weighting, alpha, sigma, self.recipe.sigma_data)
 
-    def _regression(self, F: Tensor, x0: Tensor, eps: Tensor, t: Tensor, norm: int = 2) -> Tensor:
+    def _regression(
+        self, F: Tensor, x0: Tensor, eps: Tensor, t: Tensor, norm: int = 2, where: Tensor | None = None
+    ) -> Tensor:
         """|sqrt(w) (F - F*)|^norm."""
         rooted = expand(self._weight(t).sqrt(), F) * self._errors(F, x0, eps, t)
-        return rooted.abs().pow(norm).flatten(1).mean(1)
+        return _mean(rooted.abs().pow(norm), where)
 
     def _bound(self, F: Tensor, fraction: Tensor | float | None, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """N L_i, whose mean over the N steps is L_vlb less its constant L_T, in bits/dim."""
@@ -135,3 +152,11 @@ class Objective(nn.Module):
         alpha, sigma = self.schedule(t)
         x0, eps = split(self.recipe.parameterization, F, x, alpha, sigma, sigma_data=self.recipe.sigma_data)
         return Prediction(x, x0, eps, alpha, sigma)
+
+
+def _mean(errors: Tensor, where: Tensor | None) -> Tensor:
+    """The mean of each row over the elements where `where` is 1, which is once at least."""
+    if where is None:
+        return errors.flatten(1).mean(1)
+    where = where.to(errors).expand_as(errors)
+    return (errors * where).flatten(1).sum(1) / where.flatten(1).sum(1)

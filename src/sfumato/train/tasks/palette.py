@@ -2,8 +2,9 @@
 
     E |F([x_t, y], t) - F*|^p,      y the picture made worse, p in {1, 2}          (eq. 1)
 
-The loss is taken over the whole picture: what is not hidden is there to be copied. The export is that of `pixels`, its
-network having 2C input channels, and beside it beside/config.json: {"kind": "sfumato-beside", "tasks": [...]}.
+Where a task fills a hole the loss is taken in it alone (section 4), for what is not hidden is put back by a hold. The
+export is that of `pixels`, its network having 2C input channels, and beside it beside/config.json:
+{"kind": "sfumato-beside", "tasks": [...]}.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from sfumato.condition import Concat, Condition
 from sfumato.denoise import bind
+from sfumato.edit.hold import Outside
 
 from .. import keyed, report
 from ..degraded import degraded
@@ -37,9 +39,9 @@ class PaletteTask(PixelsTask):
             flipped = torch.rand(len(x0), generator=generator) < 0.5
             x0 = torch.where(flipped[:, None, None, None], x0.flip(3), x0)
         tasks = [recipe.tasks[i] for i in torch.randint(len(recipe.tasks), (len(x0),), generator=generator).tolist()]
-        y = degraded(x0, tasks, recipe.quality, int(torch.randint(2**62, (1,), generator=generator)))
+        y, where = degraded(x0, tasks, recipe.quality, int(torch.randint(2**62, (1,), generator=generator)))
         y = y.to(self.place.device)
-        losses, _ = self.objective(lambda x, t: self.answer(x, t, y), x0.to(self.place.device), generator)
+        losses, _ = self.objective(lambda x, t: self.answer(x, t, y), x0.to(self.place.device), generator, where)
         parts = {f"loss_{task}": losses[[task == other for other in tasks]] for task in recipe.tasks}
         return losses.mean(), {name: part.detach().mean() for name, part in parts.items() if len(part)}
 
@@ -52,18 +54,21 @@ class PaletteTask(PixelsTask):
         assert concat is not None
         return self.network(torch.cat([x, concat.planes], 1), time, None).float()
 
-    def mended(self, y: Tensor) -> Tensor:
-        """Pictures that the network makes of what it sees."""
-        return self.painted(bind(self.denoiser(), Condition((Concat(y),))), len(y))
+    def mended(self, true: Tensor, y: Tensor, where: Tensor) -> Tensor:
+        """Pictures that the network makes of what it sees, held to the true ones but where it paints."""
+        hold = Outside(where).bind(true, self.schedule)
+        return self.painted(bind(self.denoiser(), Condition((Concat(y),))), len(y), hold)
 
     def grids(self) -> dict[str, np.ndarray]:
         """Three rows a task: as it is seen, as it is mended, as it is."""
         recipe, count = self.recipe, min(self.recipe.preview.count, len(self.test))
         true = self.test.batch(np.arange(count))
-        seen = {task: degraded(true, [task] * count, recipe.quality, "preview", task) for task in recipe.tasks}
+        worse = [degraded(true, [task] * count, recipe.quality, "preview", task) for task in recipe.tasks]
+        rows = []
         with self.place.autocast():
-            mended = self.mended(torch.cat(list(seen.values())).to(self.place.device)).float().cpu()
-        rows = [part for y, x in zip(seen.values(), mended.split(count), strict=True) for part in (y, x, true)]
+            for y, where in worse:
+                mended = self.mended(*(part.to(self.place.device) for part in (true, y, where)))
+                rows += [y, mended.float().cpu(), true]
         return {"samples": report.grid(rgb(to_pixels(torch.cat(rows))), count, zoom=2)}
 
     def finish(self, export: Path) -> dict[str, float]:
@@ -79,8 +84,8 @@ class PaletteTask(PixelsTask):
         total, generator = 0.0, keyed.generator("measure", task)
         for start in range(0, len(self.test), 64):
             x0 = self.test.batch(np.arange(start, min(start + 64, len(self.test))))
-            y = degraded(x0, [task] * len(x0), self.recipe.quality, "measure", task, start).to(self.place.device)
+            y, where = degraded(x0, [task] * len(x0), self.recipe.quality, "measure", task, start)
+            y, x0 = y.to(self.place.device), x0.to(self.place.device)
             t = torch.rand(len(x0), generator=generator, dtype=torch.float64)
-            x0 = x0.to(self.place.device)
-            total += float(self.measure(lambda x, t, y=y: self.answer(x, t, y), x0, t, generator).sum())
+            total += float(self.objective.at(lambda x, t, y=y: self.answer(x, t, y), x0, t, generator, where).sum())
         return total / len(self.test)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from sfumato.condition import Condition, Label
 from sfumato.denoise import Bound, Preconditioned, bind
+from sfumato.edit.hold import Held
 from sfumato.edit.start import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
@@ -206,7 +207,7 @@ class PixelsTask(Task):
             denoiser = Guided(denoiser, [ClassifierFree(self.recipe.preview.guidance)])
         return self.painted(bind(denoiser, condition.to(self.place.device)), rows)
 
-    def painted(self, denoise: Bound, rows: int) -> Tensor:
+    def painted(self, denoise: Bound, rows: int, hold: Held | None = None) -> Tensor:
         """Pictures (rows, C, H, W), from the preview's own noise."""
         size = self.recipe.data.size
         noise = KeyedNoise([keyed.key(self.recipe.preview.seed, "preview", row) for row in range(rows)])
@@ -214,7 +215,7 @@ class PixelsTask(Task):
         x, times = NoiseStart(torch.zeros(rows, self.channels, size, size, device=self.place.device))(
             denoise, times, noise
         )
-        for step in trajectory(denoise, sampler, x, times, noise):
+        for step in trajectory(denoise, sampler, x, times, noise, hold):
             x = step.x
         return x
 
