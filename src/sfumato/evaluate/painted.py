@@ -13,6 +13,7 @@ from sfumato.picture import BadInput, save_picture
 from sfumato.picture.files import write_atomically
 from sfumato.recipe import ClassifierFree, Recipe, parameters
 from sfumato.recipe import prompt as grammar
+from sfumato.recipe.prompt_schedule import last
 
 if TYPE_CHECKING:
     from sfumato.model import Pipe
@@ -82,7 +83,7 @@ def paint(
             for i, image, recipe in zip(rows, result.images, result.recipes, strict=True):
                 save_picture(image, place(home, i), recipe_json=recipe.to_json(), parameters=parameters(recipe))
             advance(len(rows))
-    return conditions, lambda i: grammar.plain(recipes[i].prompt)
+    return conditions, lambda i: grammar.plain(last(recipes[i].prompt, recipes[i].steps))
 
 
 def place(home: Path, index: int) -> Path:

@@ -15,6 +15,7 @@ from sfumato.model.clip import Clip, load_clip
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import plain
+from sfumato.recipe.prompt_schedule import last
 from sfumato.recipe.vocabulary import Vocabulary
 from sfumato.zoo import ZOO
 from sfumato.zoo.find import find
@@ -45,7 +46,7 @@ def classifier_guidance(g: spec.ClassifierGuidance, stage: Stage, recipes: Seque
 
 def clip_guidance(g: spec.ClipGuidance, stage: Stage, recipes: Sequence[Recipe]) -> ClipGuidance:
     """Raises `BadInput` where there is no caption, or the CLIP can't see what this model draws."""
-    prompts = [plain(g.prompt or recipe.prompt) for recipe in recipes]
+    prompts = [plain(last(g.prompt or recipe.prompt, recipe.steps)) for recipe in recipes]
     if not all(prompts):
         raise BadInput("CLIP guidance needs a caption: give the recipe a prompt, or the guidance its own.")
     clip = load_clip(folder_of(g.clip, recipes[0], "clip_noised" if g.eye == "noised" else "clip"))

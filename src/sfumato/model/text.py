@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.condition import Text
+from sfumato.condition import ScheduledText, Text
 from sfumato.engine import Engine, engine
 from sfumato.model.chunks import Token, chunks
 from sfumato.picture import BadInput
+from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import parse
+from sfumato.recipe.prompt_schedule import periods
 
 MOST = 32  # chunks of one prompt
 
@@ -81,8 +84,28 @@ class ClipText:
         negative = Text(torch.stack([embedded[text] for text in negatives]))
         return Text(torch.stack([embedded[text] for text in prompts]), negative=negative)
 
+    def scheduled(self, recipes: Sequence[Recipe], times: Tensor) -> Text:
+        """The words of recipes that differ in seed and words alone, over the knots of their grid.
+
+        They may change from step to step (see `sfumato.recipe.prompt_schedule`); step n begins at knot n.
+        """
+        said = [
+            periods(words, recipes[0].steps) for words in [r.prompt for r in recipes] + [r.negative for r in recipes]
+        ]
+        firsts = sorted({first for each in said for first, _ in each})
+        rows = len(recipes)
+        prompts, negatives = ([_at(each, n) for n in firsts for each in part] for part in (said[:rows], said[rows:]))
+        whole = self(prompts, negatives)
+        texts = [whole.select(torch.arange(i * rows, (i + 1) * rows)) for i in range(len(firsts))]
+        knots = [float(times[min(n, len(times) - 1)]) for n in firsts[1:]]
+        return ScheduledText.of(texts, [math.inf, *knots]) if knots else whole
+
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+
+
+def _at(said: list[tuple[int, str]], step: int) -> str:
+    return next(words for first, words in reversed(said) if first <= step)
 
 
 def weighed(embeds: Tensor, weights: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def parse(prompt: str) -> list[list[Weighted]]:
     anything else is left out. BREAK, in capitals, begins a new part, inside of brackets too. Everything else is text:
     "a (((house:1.3)) [on]" is "a ", "house" at 1.573, " " at 1.1 and "on" at 1.
 
-    Prompts that change over the steps, as A1111's [from:to:when] and [a|b], are no part of this grammar.
+    Prompts that change over the steps are resolved before, by `sfumato.recipe.prompt_schedule`.
 
     Raises `BadInput` for a weight beyond 100 and for more than 100 brackets open at once.
     """

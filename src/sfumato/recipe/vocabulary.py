@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
 from sfumato.recipe.prompt import parse
+from sfumato.recipe.prompt_schedule import periods
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
@@ -35,8 +36,9 @@ class Vocabulary:
         Raises BadInput where the recipe says what the model can't be told, weighs words beyond measure, leaves out the
         label that it needs, or asks by name for a guidance that has nothing to guide towards.
         """
-        for words in (recipe.prompt, recipe.negative):
-            parse(words)
+        for prompt in (recipe.prompt, recipe.negative):
+            for _, words in periods(prompt, recipe.steps):
+                parse(words)
         if not self.text and (recipe.prompt or recipe.negative):
             instead = f"give a label instead, {self._some('')}" if self.classes else "leave the prompt out"
             raise BadInput(f"The model {recipe.model} reads no text: {instead}.")

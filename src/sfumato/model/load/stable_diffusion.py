@@ -20,6 +20,8 @@ from sfumato.model.text import ClipText
 from sfumato.model.words import words_of
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
+from sfumato.recipe.prompt_schedule import periods
+from sfumato.times import grid
 
 
 def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
@@ -34,15 +36,16 @@ def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, i
     inpaints = _inpaints(parts, unet.config["in_channels"], space.channels)
 
     def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
-        words = text([r.prompt for r in recipes], [r.negative for r in recipes])
+        first, strength = recipes[0], getattr(recipes[0].start, "strength", 1.0)
+        words = text.scheduled(recipes, grid(first.times, first.steps, denoiser.schedule, strength))
         if not inpaints:
             return Condition((words,))
-        size = (recipes[0].width or side, recipes[0].height or side)
+        size = (first.width or side, first.height or side)
         return Condition((words, shown(space, given, size, len(recipes))))
 
     def chunks(recipe: Recipe) -> int:
-        source = recipe.attention.source if recipe.attention else ""
-        return max(len(text.chunks(words)) for words in (recipe.prompt, recipe.negative, source))
+        asked = (recipe.prompt, recipe.negative, recipe.attention.source if recipe.attention else "")
+        return max(len(text.chunks(words)) for prompt in asked for _, words in periods(prompt, recipe.steps))
 
     multiple = space.factor * 2 ** (len(unet.config["block_out_channels"]) - 1)
     words = partial(words_of, text)

@@ -1,0 +1,64 @@
+"""What a network is told besides words: a class, a picture, planes beside its own, levels and sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sfumato.condition.part import Part
+from sfumato.picture import BadInput
+
+
+@dataclass(frozen=True, eq=False)
+class Label(Part):
+    """A class index a row: ids (B,), LongTensor; `none` is the index that means "no class", None if there is none."""
+
+    drops: ClassVar[bool] = True
+    ids: Tensor
+    none: int | None
+
+    def null(self) -> Label:
+        if self.none is None:
+            raise BadInput("This network was trained without an index for no class: it has no unconditional branch.")
+        return replace(self, ids=torch.full_like(self.ids, self.none))
+
+
+@dataclass(frozen=True, eq=False)
+class Image(Part):
+    """An encoded picture as tokens: embeds (B, L, D). Its null is `empty` (1 or B rows), or zeros."""
+
+    drops: ClassVar[bool] = True
+    embeds: Tensor
+    empty: Tensor | None = None
+
+    def null(self) -> Image:
+        null = torch.zeros_like(self.embeds) if self.empty is None else self.empty.expand_as(self.embeds)
+        return replace(self, embeds=null)
+
+    def __post_init__(self) -> None:
+        if self.empty is not None and len(self.empty) == 1 != len(self.embeds):
+            object.__setattr__(self, "empty", self.empty.expand_as(self.embeds))
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Part):
+    """Planes put beside the noisy picture as further channels: planes (B, C, H, W). They do not drop."""
+
+    planes: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Level(Part):
+    """How much noise was added to a Concat's planes, as a time: value (B,). It does not drop."""
+
+    value: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes(Part):
+    """SDXL's sizes: values (B, 6) = original height, width, crop top, left, target height, width. They do not drop."""
+
+    values: Tensor
