@@ -82,9 +82,21 @@ def test_each_of_several_pictures_has_its_mask(cli, model, sketch):
     assert np.array_equal(pixels("same.png"), pixels(sketch))
 
 
+def test_the_mask_of_a_local_blend_is_saved_and_outside_it_the_picture_stays(cli, model, sketch):
+    done = cli("edit", sketch, "a red boat", "--from", "a boat", "--method", "prompt-to-prompt:blend=boat,threshold=0.95",
+               "--save-mask", "m.png", "--steps", 2, "--model", model, "-o", "b.png")  # fmt: skip
+    assert done.out.split() == ["b.png", "m.png"]
+    kept = np.asarray(Image.open("m.png").convert("L")) == 0
+    assert kept.shape == pixels("b.png").shape[:2]
+    resized = np.asarray(Image.open(sketch).convert("RGB").resize(kept.shape[::-1], Image.Resampling.BICUBIC))
+    assert 0 < kept.mean() < 1
+    assert np.abs(pixels("b.png").astype(int) - resized)[kept].max() <= 1
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ("x --from y --method prompt-to-prompt --save-mask m.png", "--method prompt-to-prompt:blend=WORD"),
         ("x --to y", "given twice"),
         ("x --weight 0.5", "--weight needs --with"),
         ("x --refine 2", "--refine needs --from or --with"),
@@ -94,7 +106,7 @@ def test_each_of_several_pictures_has_its_mask(cli, model, sketch):
         ("x --hold low-pass:size=3", "'size' is unknown"),
         ("x --hold low-pass:factor=0", "factor is 0.0: give a number from 1"),
         ("x --hold inferred:picture=sketch.png", "'picture' is unknown"),
-        ("x --save-mask m.png", "--save-mask writes an inferred mask"),
+        ("x --save-mask m.png", "--save-mask writes a mask that is found"),
         ("x --from y --save-mask m.gif", ".png, .jpg"),
         ("x --from y --refine -1", "refine is -1"),
         ("x --inversion ddim", "--inversion needs --from"),

@@ -36,7 +36,11 @@ def edit(
     method: options.Method = None,
     to: Annotated[str | None, typer.Option(help="The same as PROMPT.", show_default=False)] = None,
     save_mask: Annotated[
-        Path | None, typer.Option(help="Where to write the mask that --from infers.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Where to write the mask that is found: by --from, or by the word that --method blends by.",
+            show_default=False,
+        ),
     ] = None,
     other: Annotated[
         Path | None,

@@ -64,6 +64,7 @@ def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
             given["other"] = open_picture(given["other"])
         picture, mask = canvas(options, picture)
     hold = _hold(options, mask)
+    _check_found(options, hold, attention)
     part = area(options, mask)
     if options["extend"] is not None and "strength" in TAKES[kind]:
         given.setdefault("strength", EXTENDED)
@@ -97,11 +98,20 @@ def _hold(options: Mapping[str, Any], mask: Any) -> Any:
         found = hold(written or "inferred")
     if isinstance(found, Inferred) and shows is not None:
         found = replace(found, shows=shows)
-    if options["save_mask"] is not None and not isinstance(found, Inferred):
-        raise BadInput(
-            "--save-mask writes an inferred mask: say what the picture shows with --from, and give no --mask"
-        )
     return found
+
+
+def _check_found(options: Mapping[str, Any], hold: Any, attention: Any) -> None:
+    """Raises BadInput where a mask is to be saved and none is found: by DiffEdit, or by a local blend."""
+    from sfumato.picture import BadInput
+    from sfumato.recipe import Inferred
+
+    blends = attention is not None and attention.blend and options["mask"] is None
+    if options["save_mask"] is not None and not isinstance(hold, Inferred) and not blends:
+        raise BadInput(
+            "--save-mask writes a mask that is found: say what the picture shows with --from and give no --mask, "
+            "or blend by a word, --method prompt-to-prompt:blend=WORD"
+        )
 
 
 def _flag(name: str) -> str:
