@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from sfumato.recipe.checks import Box, Kept, KeptMask, Real, Whole, element, one_of, refuse_paths
 from sfumato.recipe.inversions import Between, EditFriendly, Inferred, Inverted, LowPass
 
-TASKS = ("colourise", "inpaint", "uncrop", "restore")
+Task = Literal["colourise", "inpaint", "uncrop", "restore"]
+TASKS: tuple[str, ...] = get_args(Task)
 
 _PICTURE = "a picture: a path, bytes, a PIL image, an array or a Ref"
 

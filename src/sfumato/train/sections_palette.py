@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from sfumato.recipe.edits import Task
+
 from .section import Count, Positive, Section
 from .sections import Common
 from .sections_objective import Regression
 from .sections_pixels import ByNothing, PixelUNet, Stored, TableObjective, halves
 
-Doing = Literal["colourise", "inpaint", "uncrop", "restore"]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -30,7 +31,7 @@ class Palette(Common):
     """
 
     task: Literal["palette"]
-    tasks: Annotated[tuple[Doing, ...], Field(min_length=1)] = ("colourise", "inpaint", "uncrop", "restore")
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = ("colourise", "inpaint", "uncrop", "restore")
     quality: tuple[Quality, Quality] = (5, 30)
     mirror: bool = True
     network: PixelUNet = PixelUNet()
