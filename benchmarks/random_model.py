@@ -38,9 +38,15 @@ TINY = Shape((32, 64), (2, 4), (16, 32), text=64, layers=2, vocabulary=700, grou
 
 
 def build(
-    folder: Path, parameterization: str = "v", shape: Shape | None = None, seed: int = 0, beside: int = 0
+    folder: Path,
+    parameterization: str = "v",
+    shape: Shape | None = None,
+    seed: int = 0,
+    beside: int = 0,
+    patch: int = 0,
 ) -> Path:
-    """Write the model into `folder`; with `beside` = 5 further input channels one that inpaints.
+    """Write the model into `folder`; with `beside` = 5 further input channels one that inpaints, with `patch` one of
+    pixels, which it sees in patches of that side.
 
     Random layers answer faintly: the decoder and the cross-attention are made stronger, so that a picture fills its
     range and words matter, and a wrong picture is far from the right one. The encoder is sure of its latents, as a
@@ -52,7 +58,7 @@ def build(
     tokenizer = train_tokenizer(captions, shape.vocabulary, shape.window)
     vae, encoder = autoencoder(shape), text_encoder(shape, tokenizer)
     cells = shape.size // 2 ** (len(shape.autoencoder) - 1)
-    network = unet(shape, cells, beside)
+    network = unet(shape, shape.size // patch, beside, 3 * patch**2) if patch else unet(shape, cells, beside)
     with torch.no_grad():
         for name, weight in network.named_parameters():
             if "attn2.to_out.0.weight" in name:
@@ -63,23 +69,30 @@ def build(
     vae.register_to_config(scaling_factor=1.0)
 
     for name, part in {"unet": network, "vae": vae, "text_encoder": encoder}.items():
-        part.save_pretrained(folder / name)
+        if not (patch and part is vae):
+            part.save_pretrained(folder / name)
     save_tokenizer(tokenizer, folder / "tokenizer")
     (folder / "scheduler").mkdir(exist_ok=True)
     scheduler = scheduler_config(r.Objective.model_validate({"parameterization": parameterization}))
     index = model_index("StableDiffusionInpaintPipeline" if beside else "StableDiffusionPipeline")
-    for name, value in {"scheduler/scheduler_config.json": scheduler, "model_index.json": index}.items():
+    texts: dict[str, dict[str, Any]] = {"scheduler/scheduler_config.json": scheduler, "model_index.json": index}
+    if patch:
+        del index["vae"]
+        texts["patches/config.json"] = {"kind": "sfumato-patches", "side": patch}
+        (folder / "patches").mkdir()
+    for name, value in texts.items():
         (folder / name).write_text(json.dumps(value, indent=2), encoding="utf-8")
     return folder
 
 
-def unet(shape: Shape, cells: int, beside: int = 0) -> Any:
+def unet(shape: Shape, cells: int, beside: int = 0, channels: int = 4) -> Any:
     from diffusers import UNet2DConditionModel
 
     rest = len(shape.unet) - 1
     return UNet2DConditionModel(
         sample_size=cells,
-        in_channels=4 + beside,
+        in_channels=channels + beside,
+        out_channels=channels,
         block_out_channels=shape.unet,
         down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * rest),
         up_block_types=(*("CrossAttnUpBlock2D",) * rest, "UpBlock2D"),

@@ -83,8 +83,9 @@ def test_each_of_several_pictures_has_its_mask(cli, model, sketch):
 
 
 def test_the_mask_of_a_local_blend_is_saved_and_outside_it_the_picture_stays(cli, model, sketch):
-    done = cli("edit", sketch, "a red boat", "--from", "a boat", "--method", "prompt-to-prompt:blend=boat,threshold=0.95",
-               "--save-mask", "m.png", "--steps", 2, "--model", model, "-o", "b.png")  # fmt: skip
+    method = "prompt-to-prompt:blend=boat,threshold=0.95"
+    done = cli("edit", sketch, "a red boat", "--from", "a boat", "--method", method, "--save-mask", "m.png",
+               "--steps", 2, "--model", model, "-o", "b.png")  # fmt: skip
     assert done.out.split() == ["b.png", "m.png"]
     kept = np.asarray(Image.open("m.png").convert("L")) == 0
     assert kept.shape == pixels("b.png").shape[:2]

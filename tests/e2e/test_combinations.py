@@ -76,7 +76,7 @@ AXES: dict[str, dict[str, Any]] = {
     "attention": {"its own": None, "prompt-to-prompt": r.PromptToPrompt(SHOWS, blend=("boat",))},
     "area": {"all": None, "cropped": r.Crop(2)},
     "composite": {name: name for name in r.COMPOSITES},
-    "model": {"words": None, "nine channels": None, "pixels": None},
+    "model": {"words": None, "nine channels": None, "pixels": None, "words to pixels": None},
 }
 MASKED = ("outside", "soft", "dilated", "resampled")
 OPTIMISED = ("latent", "decoder")  # 75 steps of Adam: tried with one sampler and one guidance
@@ -89,7 +89,7 @@ def valid(c: Drawn) -> bool:
     if c.get("area") == "cropped" and hold not in (None, *MASKED):
         return False
     if composite in OPTIMISED and (
-        model == "pixels" or hold not in (None, "outside") or c.get("sampler", "ddim") != "ddim"
+        model in ("pixels", "words to pixels") or hold not in (None, "outside") or c.get("sampler", "ddim") != "ddim"
         or c.get("guidance", "none") != "none"
     ):  # fmt: skip
         return False
@@ -139,6 +139,7 @@ def pipes(tiny_model, pixel_model, tmp_path_factory):
         "words": sfumato.load(tiny_model),
         "nine channels": sfumato.load(nine),
         "pixels": sfumato.load(pixel_model(channels=3)),
+        "words to pixels": sfumato.load(build(tmp_path_factory.mktemp("patches"), "x0", TINY, patch=4)),
     }
 
 

@@ -33,6 +33,8 @@ from .sections import (
     Optimizer,
     Preview,
     Tars,
+    TextDiffusion,
+    TextPixels,
     Tower,
     UNet,
     Vignettes,
@@ -129,6 +131,8 @@ __all__ = [
     "Table",
     "TableObjective",
     "Tars",
+    "TextDiffusion",
+    "TextPixels",
     "Times",
     "Tower",
     "UNet",
@@ -157,6 +161,7 @@ AnyTask = (
     | NoisedClip
     | Palette
     | Points
+    | TextPixels
 )
 Recipe = Annotated[AnyTask, Field(discriminator="task")]
 _ADAPTER: TypeAdapter[AnyTask] = TypeAdapter(Recipe)
@@ -255,7 +260,7 @@ def _sentence(error: ValidationError) -> str:
 
 _TASKS = (
     "'autoencoder', 'clip', 'diffusion', 'inpaint', 'judge', 'pixels', 'classifier', 'ncsn', 'clip-noised', 'palette', "
-    "'points'"
+    "'points', 'text-pixels'"
 )
 _TAGS = {
     "data": "'vignettes', 'folder', 'tars', 'arrays'",

@@ -237,11 +237,10 @@ class Preview(Section):
     seed: Count = 0
 
 
-class LatentDiffusion(Common):
-    """Text-conditional diffusion of latents; `begin` goes on from the trained U-Net of a folder or a built-in model."""
+class TextDiffusion(Common):
+    """Text-conditional diffusion; `begin` goes on from the trained U-Net of a folder or a built-in model."""
 
     begin: Path | None = None
-    autoencoder: Path = Path("runs/mini-autoencoder/export/vae")
     text_encoder: Path = Path("runs/mini-clip/export")
     network: UNet = UNet()
     objective: Objective = Objective()
@@ -250,9 +249,30 @@ class LatentDiffusion(Common):
     export: Literal["float32", "bfloat16", "float16"] = "float16"
 
 
+class LatentDiffusion(TextDiffusion):
+    """Of an autoencoder's latents."""
+
+    autoencoder: Path = Path("runs/mini-autoencoder/export/vae")
+
+
 class Diffusion(LatentDiffusion):
     task: Literal["diffusion"]
     preview: Preview = Preview()
+
+
+class TextPixels(TextDiffusion):
+    """Of pixels, in patches of `patch` by `patch`. Of a `begin` that saw latents, all but its two ends are taken."""
+
+    task: Literal["text-pixels"]
+    patch: Annotated[int, Field(ge=1, le=16)] = 4
+    preview: Preview = Preview()
+
+    @model_validator(mode="after")
+    def _fits(self) -> TextPixels:
+        size, multiple = self.data.size, self.patch * 2 ** (len(self.network.channels) - 1)
+        if size % multiple:
+            raise ValueError(f"data.size {size} does not suit these patches: choose a multiple of {multiple}")
+        return self
 
 
 class JudgeTask(Common):

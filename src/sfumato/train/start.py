@@ -107,9 +107,7 @@ def estimate(recipe: r.Common, steps: int = 4) -> None:
 
 def _with_parts(recipe: r.Common) -> r.Common:
     """For an estimate, the built-in miniature's autoencoder and text encoder stand in for those not trained yet."""
-    if not isinstance(recipe, r.LatentDiffusion):
-        return recipe
-    parts = {"autoencoder": recipe.autoencoder, "text_encoder": recipe.text_encoder}
+    parts = {name: path for name in ("autoencoder", "text_encoder") if (path := getattr(recipe, name, None))}
     missing = [name for name, path in parts.items() if not (path.exists() or (ZOO / path).is_dir())]
     return recipe.model_copy(update=dict.fromkeys(missing, Path("mini"))) if missing else recipe
 

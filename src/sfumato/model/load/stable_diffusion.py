@@ -1,6 +1,7 @@
 """Stable Diffusion 1 and 2: `model_index.json` with unet, vae, text_encoder, tokenizer and scheduler.
 
 A U-Net of 2C + 1 input channels (9) was trained to inpaint and is shown what is held: see `sfumato.model.masked`.
+Without a vae, and with patches/config.json, it is one of pixels, as `sfumato.train.tasks.text_pixels` writes it.
 """
 
 from __future__ import annotations
@@ -15,25 +16,30 @@ from sfumato.model.given import NOTHING, Given
 from sfumato.model.load.parts import Parts
 from sfumato.model.masked import shown
 from sfumato.model.pipe import Stage
-from sfumato.model.space import Latent
+from sfumato.model.space import Latent, Pixel, Space
 from sfumato.model.text import ClipText
 from sfumato.model.words import words_of
 from sfumato.picture import BadInput
+from sfumato.picture.errors import name_of
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt_schedule import periods
 from sfumato.times import grid
+from sfumato.zoo.folder import parts_of, read_json
+
+MOST = 64  # pixels along the side of a patch
 
 
 def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
-    """A latent U-Net conditioned on words, and on what is held if it inpaints (Rombach et al. 2022, section 4.5)."""
+    """A U-Net conditioned on words, and on what is held if it inpaints (Rombach et al. 2022, section 4.5)."""
     unet = parts.load("unet", "UNet2DConditionModel")
-    space = Latent(parts.load("vae", "AutoencoderKL"), execute)
+    space, patch = _space(parts, execute)
     tokenizer = parts.load("tokenizer", "CLIPTokenizer", "CLIPTokenizerFast")
     text = ClipText(parts.load("text_encoder", "CLIPTextModel"), tokenizer, execute)
-    denoiser = Preconditioned(UNetBackbone(unet, execute, space.channels), *parts.schedule())
+    denoiser = Preconditioned(UNetBackbone(unet, execute, space.channels, patch), *parts.schedule())
 
-    side = int(unet.config["sample_size"]) * space.factor
-    inpaints = _inpaints(parts, unet.config["in_channels"], space.channels)
+    cell = space.factor * patch
+    side = int(unet.config["sample_size"]) * cell
+    inpaints = _inpaints(parts, unet.config["in_channels"] / patch**2, space.channels)
 
     def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
         first, strength = recipes[0], getattr(recipes[0].start, "strength", 1.0)
@@ -47,18 +53,29 @@ def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, i
         asked = (recipe.prompt, recipe.negative, recipe.attention.source if recipe.attention else "")
         return max(len(text.chunks(words)) for prompt in asked for _, words in periods(prompt, recipe.steps))
 
-    multiple = space.factor * 2 ** (len(unet.config["block_out_channels"]) - 1)
+    multiple = cell * 2 ** (len(unet.config["block_out_channels"]) - 1)
     words = partial(words_of, text)
     stage = Stage("picture", space, denoiser, encode, chunks=chunks, inpaints=inpaints, words=words)
     return stage, (side, side), multiple
 
 
-def _inpaints(parts: Parts, takes: int, channels: int) -> bool:
-    """Whether the network sees the mask and the masked picture beside the latents."""
+def _space(parts: Parts, execute: Engine) -> tuple[Space, int]:
+    """Where the network diffuses, and the side of the patches that it sees there."""
+    said = parts.folder / "patches" / "config.json"
+    if "vae" in parts_of(parts.folder) or not said.is_file():
+        return Latent(parts.load("vae", "AutoencoderKL"), execute), 1
+    side = read_json(said).get("side")
+    if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= MOST:
+        raise BadInput(f"{name_of(said)} must say the side of a patch, from 1 to {MOST}: write the folder again.")
+    return Pixel(), side
+
+
+def _inpaints(parts: Parts, takes: float, channels: int) -> bool:
+    """Whether the network sees the mask and the masked picture beside x; `takes` counts the channels of a cell."""
     accepted = {channels: False, 2 * channels + 1: True}
     if takes not in accepted:
         raise BadInput(
-            f"The network in {parts.folder} takes {takes} channels; accepted are {channels} (text to image) and "
+            f"The network in {parts.folder} takes {takes:g} channels; accepted are {channels} (text to image) and "
             f"{2 * channels + 1} (inpainting: latents, mask, latents of the masked picture)."
         )
     return accepted[takes]

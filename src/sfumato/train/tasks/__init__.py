@@ -112,6 +112,10 @@ def build(recipe: r.Common, place: Place) -> Task:
             from .points import PointsTask
 
             return PointsTask(recipe, place)
+        case r.TextPixels():
+            from .text_pixels import TextPixelsTask
+
+            return TextPixelsTask(recipe, place)
     raise TypeError(f"no task for {type(recipe).__name__}")
 
 

@@ -1,4 +1,4 @@
-"""A text-conditional latent U-Net (Rombach et al. 2022) with caption dropout for classifier-free guidance."""
+"""A text-conditional U-Net of latents (Rombach et al. 2022) with caption dropout for classifier-free guidance."""
 
 from __future__ import annotations
 
@@ -94,41 +94,58 @@ def model_index(pipeline: str = "StableDiffusionPipeline") -> dict[str, object]:
 
 
 class DiffusionTask(Task):
-    recipe: Any  # a LatentDiffusion with the preview of its task
+    recipe: Any  # a TextDiffusion with the preview of its task
     pipeline = "StableDiffusionPipeline"
+    patch = 1
 
-    def __init__(self, recipe: r.LatentDiffusion, place: Place):
-        from diffusers import AutoencoderKL
+    def __init__(self, recipe: r.TextDiffusion, place: Place):
         from transformers import CLIPTextModel, CLIPTokenizer
 
         super().__init__()
         hush("diffusers", "transformers")
         self.recipe, self.place = recipe, place
         self.folders = {
-            "vae": part(recipe.autoencoder, "vae", "mini-autoencoder"),
             "text_encoder": part(recipe.text_encoder, "text_encoder", "mini-clip"),
             "tokenizer": part(recipe.text_encoder, "tokenizer", "mini-clip"),
         }
-        vae: Any = AutoencoderKL.from_pretrained(self.folders["vae"], torch_dtype=torch.float32)
         encoder: Any = CLIPTextModel.from_pretrained(self.folders["text_encoder"], dtype=torch.float32)
-        for network in (vae, encoder):
-            network.to(place.device).eval().requires_grad_(False)
-        self.parts = {"vae": vae}  # in a dictionary, so that it is no submodule: neither trained nor saved
-        self.scale = float(vae.config.scaling_factor)
+        encoder.to(place.device).eval().requires_grad_(False)
         self.source, self.others = open_sources(recipe.data, self.held_back(), place.cache, recipe.workers)
-        self.latents = latents(self.source, vae, self.folders["vae"], place)
         self.order = order(recipe.data, len(self.source))
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
-        self.key = r.digest(self.source.key, key, fingerprint(self.folders["vae"]))
         self.captions = Captions(self.source.captions, recipe.paraphrases, encoder, tokenizer, key, place)
-        channels, size = self.latents.shape[1:3]
-        self.network = unet(recipe.network, size, channels, encoder.config.hidden_size, self.beside(channels))
+        self.shape = self.open_space()
+        self.key = r.digest(self.source.key, key, *(fingerprint(self.folders[name]) for name in self.spaces))
+        channels, side = self.shape[0] * self.patch**2, self.shape[1] // self.patch
+        self.network = unet(recipe.network, side, channels, encoder.config.hidden_size, self.beside(channels))
         if recipe.begin is not None:
             self._begin(part(recipe.begin, "unet", "mini-unet"))
         table = scheduler_config(recipe.objective)
         self.schedule = Discrete.from_config(table)
         self.objective = Objective(recipe.objective, self.schedule)
+
+    spaces: tuple[str, ...] = ("vae",)
+
+    def open_space(self) -> tuple[int, int, int]:
+        """Reads what turns pictures into x and back, and answers the shape of x, (C, h, w)."""
+        from diffusers import AutoencoderKL
+
+        folder = self.folders["vae"] = part(self.recipe.autoencoder, "vae", "mini-autoencoder")
+        vae: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+        vae.to(self.place.device).eval().requires_grad_(False)
+        self.parts = {"vae": vae}  # in a dictionary, so that it is no submodule: neither trained nor saved
+        self.scale = float(vae.config.scaling_factor)
+        self.latents = latents(self.source, vae, folder, self.place)
+        return self.latents.shape[1:]
+
+    def clean(self, rows: np.ndarray) -> Tensor:
+        """x0 of training pictures."""
+        return torch.from_numpy(self.latents[rows]).float() * self.scale
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Pictures in [-1, 1]."""
+        return self.parts["vae"].decode(x / self.scale).sample
 
     def _begin(self, folder: Path) -> None:
         from diffusers import UNet2DConditionModel
@@ -161,7 +178,7 @@ class DiffusionTask(Task):
         """E |F - F*|^2, each caption replaced by the empty one with probability `dropout` (Ho and Salimans 2022)."""
         recipe, device = self.recipe, self.place.device
         indices = self.order[indices]
-        x0 = torch.from_numpy(self.latents[indices]).float().to(device) * self.scale
+        x0 = self.clean(indices).to(device)
         which = [keyed.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
         dropped = torch.rand(len(indices), generator=generator) < recipe.dropout
         losses, t = self.objective(self.told(indices, which, dropped, generator), x0, generator)
@@ -179,16 +196,16 @@ class DiffusionTask(Task):
         """Pictures of the prompts, (len(prompts) * each, 3, H, W): DDIM on a trailing grid with classifier-free
         guidance; picture k of every prompt begins from the same noise. `parts` are told beside the prompts."""
         device = self.place.device
-        shape = (1, *self.latents.shape[1:])
-        noise = [torch.randn(shape, generator=keyed.generator(seed, "preview", k)) for k in range(each)]
+        noise = [torch.randn((1, *self.shape), generator=keyed.generator(seed, "preview", k)) for k in range(each)]
         x = torch.cat(noise * len(prompts)).to(device)
         rows = [prompt for prompt in prompts for _ in range(each)]
         text = Text(self.captions.encode(rows), negative=Text(self.captions.encode([""])))
-        denoiser = Preconditioned(UNetBackbone(self.network), self.schedule, self.recipe.objective.parameterization)
+        backbone = UNetBackbone(self.network, patch=self.patch)
+        denoiser = Preconditioned(backbone, self.schedule, self.recipe.objective.parameterization)
         denoise = bind(Guided(denoiser, [ClassifierFree(guidance)]), Condition((text, *parts)))
         for step in trajectory(denoise, DDIM(), x, trailing(steps, self.schedule), KeyedNoise([seed] * len(x))):
             x = step.x
-        return self.parts["vae"].decode(x / self.scale).sample
+        return self.decode(x)
 
     def grids(self) -> dict[str, np.ndarray]:
         p = self.recipe.preview
@@ -205,7 +222,11 @@ class DiffusionTask(Task):
         (export / "scheduler").mkdir(exist_ok=True)
         texts = {
             "scheduler/scheduler_config.json": scheduler_config(self.recipe.objective),
-            "model_index.json": model_index(self.pipeline),
+            "model_index.json": {
+                name: value
+                for name, value in model_index(self.pipeline).items()
+                if name != "vae" or name in self.spaces
+            },
         }
         for name, value in texts.items():
             (export / name).write_text(json.dumps(value, indent=2) + "\n")
@@ -214,12 +235,12 @@ class DiffusionTask(Task):
     def _losses(self, rows: int = 512) -> dict[str, float]:
         """The unweighted loss in quarters of time on training pictures, with fixed noise."""
         figures = {}
-        indices = np.arange(min(rows, len(self.latents)))
+        indices = np.arange(min(rows, len(self.source)))
         for quarter in range(4):
             total, generator = 0.0, keyed.generator("measure", quarter)
             for start in range(0, len(indices), 64):
                 batch = indices[start : start + 64]
-                x0 = torch.from_numpy(self.latents[batch]).float().to(self.place.device) * self.scale
+                x0 = self.clean(batch).to(self.place.device)
                 shown = torch.zeros(len(batch), dtype=torch.bool)
                 answer = self.told(batch, [0] * len(batch), shown, generator)
                 t = (quarter + torch.rand(len(batch), generator=generator, dtype=torch.float64)) / 4

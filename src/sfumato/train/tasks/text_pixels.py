@@ -1,0 +1,57 @@
+"""A text-conditional U-Net of pixels, which it sees in patches (Luhman & Luhman 2022).
+
+The export is that of `diffusion` without vae/, its network having P^2 C channels, and beside it patches/config.json:
+{"kind": "sfumato-patches", "side": P}.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from .. import recipe as r
+from . import Place
+from .diffusion import Answer, DiffusionTask
+
+ENDS = ("conv_in.", "conv_out.")
+
+
+class TextPixelsTask(DiffusionTask):
+    pipeline = "DiffusionPipeline"
+    spaces = ()
+
+    def __init__(self, recipe: r.TextPixels, place: Place):
+        self.patch = recipe.patch
+        super().__init__(recipe, place)
+
+    def open_space(self) -> tuple[int, int, int]:
+        side = self.recipe.data.size
+        return 3, side, side
+
+    def clean(self, rows: np.ndarray) -> Tensor:
+        return self.source.batch(rows)
+
+    def decode(self, x: Tensor) -> Tensor:
+        return x
+
+    def beginning(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The weights, and where the shapes of its ends differ this network's own."""
+        own = self.network.state_dict()
+        ends = {name for name in own if name.startswith(ENDS) and own[name].shape != weights[name].shape}
+        return {**weights, **{name: own[name] for name in ends}}
+
+    def told(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Answer:
+        answer = super().told(rows, which, dropped, generator)
+        return lambda x, t: pixel_shuffle(answer(pixel_unshuffle(x, self.patch), t), self.patch)
+
+    def finish(self, export: Path) -> dict[str, float]:
+        (export / "patches").mkdir(parents=True, exist_ok=True)
+        said = {"kind": "sfumato-patches", "side": self.patch}
+        (export / "patches" / "config.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        return super().finish(export)
