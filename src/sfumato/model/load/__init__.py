@@ -2,7 +2,7 @@
 
 | network | format | file |
 |---|---|---|
-| `UNet2DConditionModel` | Stable Diffusion 1 and 2, conditioned on words: latents, or pixels in patches | `stable_diffusion` |
+| `UNet2DConditionModel` | Stable Diffusion 1 and 2: words; latents, or pixels in patches | `stable_diffusion` |
 | `UNet2DModel` | DDPM: pixels, unconditional or conditioned on a class | `pixels` |
 """
 
