@@ -44,6 +44,8 @@ STARTS = {
     "noise": lambda: r.Noise(),
     "sdedit": lambda: r.SDEdit(picture(), 0.7),
     "inverted": lambda: r.Inverted(picture(), 0.6, refine=1),
+    "null text": lambda: r.Inverted(picture(), 0.6, refine=0, null=1),
+    "edit-friendly": lambda: r.EditFriendly(picture(), 0.6),
     "between": lambda: r.Between(picture(), picture(6), 0.4, 0.6, refine=0),
 }
 HOLDS = {
@@ -80,6 +82,7 @@ AXES: dict[str, dict[str, Any]] = {
 }
 MASKED = ("outside", "soft", "dilated", "resampled")
 OPTIMISED = ("latent", "decoder")  # 75 steps of Adam: tried with one sampler and one guidance
+GUIDED = ("classifier-free", "interval, rescaled", "perturbed and free", "dynamic threshold")
 Drawn = dict[str, str]
 
 
@@ -94,6 +97,14 @@ def valid(c: Drawn) -> bool:
     ):  # fmt: skip
         return False
     if model == "nine channels" and hold == "dilated":
+        return False
+    if c.get("start") == "edit-friendly" and (
+        hold == "resampled" or composite in OPTIMISED or c.get("sampler", "ddpm") not in ("ddpm", "ddim, eta 0.5")
+    ):
+        return False
+    if c.get("start") == "null text" and (
+        model == "pixels" or c.get("guidance", GUIDED[0]) not in GUIDED or composite in OPTIMISED
+    ):
         return False
     return not (model == "pixels" and c.get("attention") == "prompt-to-prompt")
 
