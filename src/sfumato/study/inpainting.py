@@ -25,16 +25,16 @@ _NAME = "a model's name or folder, or nothing to leave it out"
 @element
 class Settings:
     """count: pictures of each task; steps and guidance of each fill; nine: a model of nine channels; latent: one of
-    latents that knows no masks; pixel: one of pixels, as `sfumato train palette` exports; hosted: a model of the
-    OpenAI images API. pictures, masks and prompts: files of one's own and what they shall show, instead of the
-    built-in world's."""
+    latents that knows no masks; pixel: one of pixels that knows none, or one of pictures to pictures, as `sfumato train
+    palette` exports; hosted: a model of the OpenAI images API. pictures, masks and prompts: files of one's own and what
+    they shall show, instead of the built-in world's."""
 
     count: Whole = Field(default=24, ge=1, le=10_000, description="a whole number from 1")
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
     guidance: Real = Field(default=4.0, ge=0, le=1000, description="a number from 0, where 1 is off")
     nine: str | None = Field(default="mini-inpaint", max_length=WORDS, description=_NAME)
     latent: str | None = Field(default="mini", max_length=WORDS, description=_NAME)
-    pixel: str | None = Field(default=None, max_length=WORDS, description=_NAME)
+    pixel: str | None = Field(default="mini-pixel", max_length=WORDS, description=_NAME)
     hosted: str | None = Field(default="gpt-image-1", max_length=WORDS, description=_NAME)
     pictures: Listed[str] = Field(default=(), max_length=100, description="a list of files")
     masks: Listed[str] = Field(default=(), max_length=100, description="a list of files, white = repaint")
@@ -178,10 +178,10 @@ _CODED = "Encoded and decoded without any painting: what an autoencoder loses ou
 STUDY = Study(
     title="Inpainting by four architectures",
     source="Document 004, experiment 2 (section 4.3, figures 4.6 to 4.16)",
-    about="Three tasks: take a mask off, take a headset off, put a scarf on. A latent model of nine channels, "
-    "trained to inpaint; a latent model that never saw a mask and is held outside it; a model of pixels where "
-    "one is named; and, where there is a key, a hosted model through its own API. The pictures are the built- "
-    "in world's, of which the true answer is known; pictures, masks and prompts take one's own.",
+    about="Three tasks: take a mask off, take a headset off, put a scarf on. A latent model of nine channels, trained "
+    "to inpaint; two that never saw a mask and are held outside it, one of latents and one of pixels; and, where there "
+    "is a key, a hosted model through its own API. The pictures are the built-in world's, of which the true answer is "
+    "known; pictures, masks and prompts take one's own.",
     see=(
         "The judge reads whether the thing is gone or there. Distance is that of features to the true picture's, as a "
         "share of the distance before anything was done: below 1 the fill brought the picture nearer.",
