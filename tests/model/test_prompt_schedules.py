@@ -11,7 +11,7 @@ import torch
 
 import sfumato
 from sfumato.condition import Condition, ScheduledText, Text
-from sfumato.denoise import bind
+from sfumato.denoise import Prediction, bind
 from sfumato.edit import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.model.look import look_attention
@@ -88,14 +88,47 @@ def test_alone_or_in_a_batch_and_of_however_many_chunks(pipe, recipe):
 def test_what_needs_words_that_stand_still_says_so(pipe, recipe):
     picture = pipe.run(replace(recipe, prompt="a boat")).image
     asked = replace(recipe, prompt="a [boat:cat:2]")
-    with pytest.raises(BadInput, match="changes over the steps, and Prompt-to-Prompt's words stand still"):
+    with pytest.raises(BadInput, match="changes over the steps, and Prompt-to-Prompt needs words that stand still"):
         pipe.run(replace(asked, attention=PromptToPrompt("a boat")))
-    with pytest.raises(BadInput, match="null-text optimisation is of words that stand still"):
+    with pytest.raises(BadInput, match="null-text optimisation needs words that stand still"):
         pipe.run(replace(asked, start=Inverted(picture, null=1)))
+    with pytest.raises(BadInput, match="joins prompts by AND, and Prompt-to-Prompt"):
+        pipe.run(replace(recipe, prompt="a boat AND a cat", attention=PromptToPrompt("a boat")))
     with pytest.raises(BadInput, match="each word has one map"):
         look_attention(pipe, asked)
     with pytest.raises(BadInput, match="the weight 101"):
         pipe.run(replace(recipe, prompt="a [boat:(cat:101):2]"))
+
+
+def test_prompts_joined_by_and_are_drawn_as_their_weights_say(pipe, recipe):
+    """Against guidance put together by hand; a second prompt of no weight changes nothing but the last bit."""
+    both = drawn(pipe, recipe, "a boat :0.7 AND a red cat :0.5")
+    scene = Scene(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+    told = [scene.denoise(prompt=prompt) for prompt in ("a boat", "a red cat", "")]
+    x, times = NoiseStart(scene.like)(told[0], scene.times, scene.noise)
+
+    def by_hand(x: torch.Tensor, t: torch.Tensor) -> Prediction:
+        with torch.no_grad():
+            boat, cat, none = (denoise(x, t) for denoise in told)
+        x0, eps = (
+            getattr(none, name)
+            + 5 * sum(w * (getattr(c, name) - getattr(none, name)) for w, c in ((0.7, boat), (0.5, cat)))
+            for name in ("x0", "eps")
+        )
+        return none.moved(x0=x0, eps=eps)
+
+    by_hand.schedule = scene.schedule  # type: ignore[attr-defined]
+    for step in trajectory(by_hand, sampler("ddim"), x, times, scene.noise):
+        x = step.x
+    assert np.abs(np.asarray(both) - np.asarray(scene.pictures(x)[0]).astype(int)).max() <= 1
+    alone = np.asarray(drawn(pipe, recipe, "a boat"))
+    assert np.abs(np.asarray(drawn(pipe, recipe, "a boat AND a cat :0")) - alone).max() <= 1
+    assert np.abs(both - alone).max() > 5
+    changing = drawn(pipe, recipe, "a [boat:hat:3] AND a red cat :0.5")
+    assert changing not in (
+        drawn(pipe, recipe, "a boat AND a red cat :0.5"),
+        drawn(pipe, recipe, "a hat AND a red cat :0.5"),
+    )
 
 
 def test_a_scheduled_text_in_rows_and_at_times_of_their_own():

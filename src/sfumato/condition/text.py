@@ -18,7 +18,8 @@ class Text(Part):
     """An encoded prompt: embeds (B, L, D); mask (B, L), True where a token counts; pooled (B, P).
 
     `negative` is the text that the unconditional branch sees: the encoded negative prompt, or the empty one, with one
-    row or B rows.
+    row or B rows. `others` are K texts of B rows that ask for something too, each with its share of the whole: shares
+    (B, 1 + K), the first of them this text's own (see `guide.conjunction`). A network is told one text at a time.
     """
 
     drops: ClassVar[bool] = True
@@ -26,6 +27,8 @@ class Text(Part):
     mask: Tensor | None = None
     pooled: Tensor | None = None
     negative: Text | None = None
+    others: tuple[Text, ...] = ()
+    shares: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.embeds.ndim != 3:
@@ -45,15 +48,19 @@ class Text(Part):
         negative = self.negative
         if negative is not None and negative.rows == self.rows and self.rows != 1:
             negative = negative.select(index)
-        return replace(self._map(lambda a: a[index]), negative=negative)
+        others = tuple(text.select(index) for text in self.others)
+        return replace(self._map(lambda a: a[index]), negative=negative, others=others)
 
     def to(self, *args: Any, **kwargs: Any) -> Text:
         negative = None if self.negative is None else self.negative.to(*args, **kwargs)
-        return replace(super().to(*args, **kwargs), negative=negative)
+        others = tuple(text.to(*args, **kwargs) for text in self.others)
+        return replace(super().to(*args, **kwargs), negative=negative, others=others)
 
     @classmethod
     def cat(cls, parts: Sequence[Text]) -> Text:
         """The rows of all texts. Shorter ones are padded with zeros and masked; pooled must be there in all or none."""
+        if any(part.others for part in parts):
+            raise ValueError("Texts that are joined of several can't share a batch: take them apart first.")
         length = max(part.embeds.shape[1] for part in parts)
         masked = any(part.mask is not None or part.embeds.shape[1] < length for part in parts)
         if len({part.pooled is None for part in parts}) > 1:

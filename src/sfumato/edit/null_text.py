@@ -72,7 +72,7 @@ def null_text(
         nulls.append(embeds)
         asked.append(t)
         times = torch.stack(asked).double().to(embeds.device).expand(len(x), -1)
-        found = NullText(text.embeds, text.mask, text.pooled, text.negative, torch.stack(nulls, 1), times)
+        found = NullText(**vars(text), nulls=torch.stack(nulls, 1), times=times)
         yield replace(condition, parts=tuple(found if part is text else part for part in condition.parts))
 
 
@@ -156,5 +156,5 @@ class NullInverted(Inverted):
         if text is None or found is None or found.nulls is None or found.times is None:
             return condition
         rows = torch.arange(text.rows) % found.rows
-        words = NullText(text.embeds, text.mask, text.pooled, text.negative, found.nulls[rows], found.times[rows])
+        words = NullText(**vars(text), nulls=found.nulls[rows], times=found.times[rows])
         return replace(condition, parts=tuple(words if part is text else part for part in condition.parts))

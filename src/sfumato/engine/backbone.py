@@ -61,6 +61,10 @@ class UNetBackbone:
         text, width = condition.get(Text), self.accepts[Text]
         if text is None:
             raise BadInput("This network needs exactly one Text condition; give it a prompt (an empty one will do).")
+        if text.others:
+            raise BadInput(
+                "A network is told one text at a time, and this one is joined of several: call it by Guided."
+            )
         if text.embeds.shape[-1] != width:
             raise BadInput(
                 f"The text embedding is {text.embeds.shape[-1]} wide and this network takes {width}; "

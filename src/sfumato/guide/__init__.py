@@ -17,6 +17,7 @@ the rows of all of them, and lets the guidances combine the answers in the order
 | ... of a clean one, `through="x0"` | the same of f(x0) | 0 | + 0 | decoder and image tower, forward and back |
 | ... of a clean one, `through="network"` | the same of f(x0(x_t)) | 0 | + 0 | and the network's own backward pass |
 
+A text that is joined of several (see `conjunction`) costs a row for each of them, and the unconditional one.
 Outside its interval a guidance costs nothing. Branches of one name are shared, so rows add up only for different ones.
 """
 
@@ -29,13 +30,14 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from sfumato.condition import Condition
+from sfumato.condition import Condition, Text
 from sfumato.denoise import Denoiser, Prediction
 from sfumato.guide.auto import AutoGuidance
 from sfumato.guide.cfgpp import CFGPlusPlus
 from sfumato.guide.classifier import Classifier, ClassifierGuidance, MixtureClassifier
 from sfumato.guide.classifier_free import ClassifierFree
 from sfumato.guide.clip import CleanClip, ClipGuidance, NoisedClip
+from sfumato.guide.conjunction import conjuncts, joined
 from sfumato.guide.gradient import Gradient
 from sfumato.guide.perturbed import PerturbedAttention
 from sfumato.guide.projected import ProjectedGuidance
@@ -127,15 +129,30 @@ class Guided:
                 continue
             for name, branch in guidance.branches(now, t).items():
                 branches.setdefault(name, branch)
+        text = now.get(Text)
+        if text is None or text.shares is None:
+            return self._asked(x, t, now, branches)
+        apart = {name: conjuncts(branch) for name, branch in {"unconditional": now.null(), **branches}.items()}
+        flat = {f"{name}, {k}": each for name, several in apart.items() for k, each in enumerate(several)}
+        said = self._asked(x, t, now, flat)
+        nothing = said["unconditional, 0"]
+        outs = {name: [said[f"{name}, {k}"] for k in range(len(several))] for name, several in apart.items()}
+        return {
+            name: several[0] if len(several) == 1 else joined(several, nothing, text.shares)
+            for name, several in outs.items()
+        }
+
+    def _asked(self, x: Tensor, t: Tensor, now: Condition, branches: Mapping[str, Condition]) -> dict[str, Prediction]:
+        """The network's answers to all branches in one call."""
         if len(branches) == 1:
             return {"conditional": self.denoiser(x, t, now)}
         rows, count = len(x), len(branches)
         repeated = x.repeat(count, *[1] * (x.ndim - 1))
         times = t.repeat(count) if t.ndim else t
-        together = self.denoiser(repeated, times, self._joined(now, branches))
+        together = self.denoiser(repeated, times, self._union_of(now, branches))
         return {name: together.select(slice(i * rows, (i + 1) * rows)) for i, name in enumerate(branches)}
 
-    def _joined(self, now: Condition, branches: dict[str, Condition]) -> Condition:
+    def _union_of(self, now: Condition, branches: Mapping[str, Condition]) -> Condition:
         names = tuple(branches)
         kept = self._union
         if kept is None or not kept[0].same(now) or kept[1] != names:

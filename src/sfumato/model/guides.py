@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sfumato import recipe as spec
-from sfumato.guide import AutoGuidance, ClassifierGuidance, CleanClip, ClipGuidance, NoisedClip, ProjectedGuidance
+from sfumato.guide import (
+    AutoGuidance,
+    ClassifierGuidance,
+    CleanClip,
+    ClipGuidance,
+    Guided,
+    NoisedClip,
+    ProjectedGuidance,
+)
 from sfumato.guide.clip import Eye
 from sfumato.model.clip import Clip, load_clip
 from sfumato.picture import BadInput
@@ -59,7 +67,7 @@ def auto_guidance(g: spec.AutoGuidance, stage: Stage, recipes: Sequence[Recipe])
     bad = _worse(g.model, recipes[0].engine, recipes[0].precision)
     if (bad.space.channels, bad.space.factor) != (stage.space.channels, stage.space.factor):
         raise BadInput(f"The model {g.model} draws other pictures than this one: autoguidance needs a worse version.")
-    return AutoGuidance(bad.denoiser, g.scale, g.interval)
+    return AutoGuidance(Guided(bad.denoiser, ()), g.scale, g.interval)
 
 
 def projected_guidance(g: spec.ProjectedGuidance, *_: object) -> ProjectedGuidance:

@@ -15,7 +15,7 @@ from sfumato.edit.mix import Mix
 from sfumato.model.given import View
 from sfumato.model.scene import Scene
 from sfumato.picture import BadInput, fetch
-from sfumato.recipe.prompt_schedule import check_steady
+from sfumato.recipe.conjunction import check_single
 
 
 def inverted(element: spec.Inverted, scene: Scene) -> Inverted:
@@ -29,7 +29,7 @@ def inverted(element: spec.Inverted, scene: Scene) -> Inverted:
             "Null-text optimisation is for words and classifier-free guidance: leave null out, or give both."
         )
     said = (words for recipe in scene.recipes for words in (recipe.prompt, recipe.negative, element.shows))
-    check_steady(said, "null-text optimisation is of words that stand still")
+    check_single(said, "null-text optimisation needs words that stand still")
     told = scene.denoise(prompt=element.shows)
     return NullInverted(
         scene.stage.denoiser,

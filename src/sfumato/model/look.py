@@ -18,7 +18,7 @@ from sfumato.model.pixels import to_images, to_tensor
 from sfumato.model.scene import Scene
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
-from sfumato.recipe.prompt_schedule import check_steady
+from sfumato.recipe.conjunction import check_single
 from sfumato.schedule import noised
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     """
     if (words_of := pipe.stages[0].words) is None:
         raise BadInput(f"The model {pipe.name} reads no words that could look anywhere.")
-    check_steady([recipe.prompt], "each word has one map")
+    check_single([recipe.prompt], "each word has one map")
     words = words_of(recipe.prompt)
     said = [n for n, word in enumerate(words.words) if any(map(str.isalnum, word))]
     if not said:

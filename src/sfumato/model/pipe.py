@@ -21,6 +21,7 @@ from sfumato.model.space import Space
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput, around
 from sfumato.recipe import ClassifierFree, Noise, Outside, Recipe
+from sfumato.recipe.conjunction import conjuncts
 from sfumato.recipe.vocabulary import WORDS, Vocabulary
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Pipe:
     def steps(self, recipes: Recipe | Sequence[Recipe]) -> Iterator[Progress]:
         """One `Progress` a step, and a last one with the result. Stop asking to cancel; nothing is left behind.
 
-        Recipes that differ in seed and words alone run as one batch (of at most 8, with words of as many chunks), which
+        Recipes that differ in seed and words alone run as one batch (at most 8, of as many prompts and chunks), which
         changes no picture: to the bit with the exact engine, by at most 1/255 otherwise.
         """
         todo = [self.resolve(recipe) for recipe in ([recipes] if isinstance(recipes, Recipe) else recipes)]
@@ -219,10 +220,10 @@ class Pipe:
 
 
 def _batches(recipes: list[Recipe], chunks: Callable[[Recipe], int]) -> list[list[Recipe]]:
-    def but_for_words_and_seed(recipe: Recipe) -> tuple[Recipe, int]:
+    def but_for_words_and_seed(recipe: Recipe) -> tuple[Recipe, int, int]:
         attention = recipe.attention and recipe.attention.wordless
         wordless = replace(recipe, prompt="", negative="", label=None, attention=attention, seed=0, made=None)
-        return wordless, chunks(recipe)
+        return wordless, chunks(recipe), len(conjuncts(recipe.prompt))
 
     groups = (list(group) for _, group in groupby(recipes, key=but_for_words_and_seed))
     return [group[i : i + ROWS] for group in groups for i in range(0, len(group), ROWS)]

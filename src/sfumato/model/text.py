@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from sfumato.engine import Engine, engine
 from sfumato.model.chunks import Token, chunks
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
+from sfumato.recipe.conjunction import conjuncts
 from sfumato.recipe.prompt import parse
 from sfumato.recipe.prompt_schedule import periods
 
@@ -87,18 +90,28 @@ class ClipText:
     def scheduled(self, recipes: Sequence[Recipe], times: Tensor) -> Text:
         """The words of recipes that differ in seed and words alone, over the knots of their grid.
 
-        They may change from step to step (see `sfumato.recipe.prompt_schedule`); step n begins at knot n.
+        A prompt may be joined of several (see `sfumato.recipe.conjunction`), and they may change from step to step (see
+        `sfumato.recipe.prompt_schedule`); step n begins at knot n.
         """
-        said = [
-            periods(words, recipes[0].steps) for words in [r.prompt for r in recipes] + [r.negative for r in recipes]
-        ]
-        firsts = sorted({first for each in said for first, _ in each})
-        rows = len(recipes)
-        prompts, negatives = ([_at(each, n) for n in firsts for each in part] for part in (said[:rows], said[rows:]))
-        whole = self(prompts, negatives)
-        texts = [whole.select(torch.arange(i * rows, (i + 1) * rows)) for i in range(len(firsts))]
+        steps, rows = recipes[0].steps, range(len(recipes))
+        asked = [conjuncts(recipe.prompt) for recipe in recipes]
+        most = max(map(len, asked))
+        several = [[*each, *[("", 0.0)] * (most - len(each))] for each in asked]
+        said = [[periods(words, steps) for words, _ in each] for each in several]
+        negatives = [periods(recipe.negative, steps) for recipe in recipes]
+        firsts = sorted({first for each in [*negatives, *chain.from_iterable(said)] for first, _ in each})
+        whole = self(
+            [_at(said[row][k], n) for n in firsts for k in range(most) for row in rows],
+            [_at(negatives[row], n) for n in firsts for _ in range(most) for row in rows],
+        )
+        parts = [whole.select(torch.tensor(rows) + i * len(rows)) for i in range(len(firsts) * most)]
+        texts = parts[::most]
+        if most > 1:
+            shares = torch.tensor([[share for _, share in each] for each in several])
+            groups = zip(texts, (parts[i + 1 : i + most] for i in range(0, len(parts), most)), strict=True)
+            texts = [replace(text, others=tuple(others), shares=shares) for text, others in groups]
         knots = [float(times[min(n, len(times) - 1)]) for n in firsts[1:]]
-        return ScheduledText.of(texts, [math.inf, *knots]) if knots else whole
+        return ScheduledText.of(texts, [math.inf, *knots])
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids

@@ -75,9 +75,9 @@ def plain(prompt: str) -> str:
 
 
 def literal(text: str) -> str:
-    """The prompt that says `text` as it stands: brackets, backslashes and BREAK are escaped."""
+    """The prompt that says `text` as it stands: brackets, backslashes, BREAK and AND are escaped."""
     escaped = re.sub(r"[()\[\]\\]", r"\\\g<0>", text)
-    return re.sub(r"\bBREAK\b", r"BRE\\AK", escaped)
+    return re.sub(r"\b(BREA|AN)(K|D)\b", r"\1\\\2", escaped)
 
 
 def _parts(texts: list[str | None], weights: list[float]) -> list[list[Weighted]]:

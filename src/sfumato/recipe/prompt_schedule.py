@@ -14,11 +14,11 @@ is none of these, as `[word]` and `[a:b]`, and brackets that are never closed ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from sfumato.picture.errors import BadInput, printable
+from sfumato.picture.errors import BadInput
 from sfumato.recipe.prompt import DEEPEST
 
 TEXTS = 100  # different ones that a prompt may come to
@@ -74,16 +74,6 @@ def periods(prompt: str, steps: int) -> list[tuple[int, str]]:
 def changes(prompt: str) -> bool:
     """Whether there is anything in the prompt that may change."""
     return _changes(_read(prompt))
-
-
-def check_steady(prompts: Iterable[str], what: str) -> None:
-    """Raises BadInput, which says `what` can't follow, where one of them changes."""
-    for prompt in prompts:
-        if changes(prompt):
-            raise BadInput(
-                f"{printable(repr(prompt), 60)} changes over the steps, and {what}: write it without "
-                "[from:to:when] and [one|other], or escape brackets that are meant as such: \\[ \\]."
-            )
 
 
 def last(prompt: str, steps: int) -> str:

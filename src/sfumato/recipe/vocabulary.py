@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.conjunction import conjuncts
 from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
 from sfumato.recipe.prompt import parse
 from sfumato.recipe.prompt_schedule import periods
@@ -36,7 +37,7 @@ class Vocabulary:
         Raises BadInput where the recipe says what the model can't be told, weighs words beyond measure, leaves out the
         label that it needs, or asks by name for a guidance that has nothing to guide towards.
         """
-        for prompt in (recipe.prompt, recipe.negative):
+        for prompt in (*(prompt for prompt, _ in conjuncts(recipe.prompt)), recipe.negative):
             for _, words in periods(prompt, recipe.steps):
                 parse(words)
         if not self.text and (recipe.prompt or recipe.negative):

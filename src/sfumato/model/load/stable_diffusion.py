@@ -22,6 +22,7 @@ from sfumato.model.words import words_of
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
 from sfumato.recipe import Recipe
+from sfumato.recipe.conjunction import conjuncts
 from sfumato.recipe.prompt_schedule import periods
 from sfumato.times import grid
 from sfumato.zoo.folder import parts_of, read_json
@@ -50,7 +51,8 @@ def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, i
         return Condition((words, shown(space, given, size, len(recipes))))
 
     def chunks(recipe: Recipe) -> int:
-        asked = (recipe.prompt, recipe.negative, recipe.attention.source if recipe.attention else "")
+        others = (recipe.negative, recipe.attention.source if recipe.attention else "")
+        asked = [*(prompt for prompt, _ in conjuncts(recipe.prompt)), *others]
         return max(len(text.chunks(words)) for prompt in asked for _, words in periods(prompt, recipe.steps))
 
     multiple = cell * 2 ** (len(unet.config["block_out_channels"]) - 1)
@@ -72,7 +74,7 @@ def _space(parts: Parts, execute: Engine) -> tuple[Space, int]:
 
 def _inpaints(parts: Parts, takes: float, channels: int) -> bool:
     """Whether the network sees the mask and the masked picture beside x; `takes` counts the channels of a cell."""
-    accepted = {channels: False, 2 * channels + 1: True}
+    accepted: dict[float, bool] = {channels: False, 2 * channels + 1: True}
     if takes not in accepted:
         raise BadInput(
             f"The network in {parts.folder} takes {takes:g} channels; accepted are {channels} (text to image) and "

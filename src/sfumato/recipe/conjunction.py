@@ -1,0 +1,59 @@
+"""Several prompts for one picture: composable diffusion (Liu et al. 2022), as A1111's AND writes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.prompt import LARGEST
+from sfumato.recipe.prompt_schedule import changes
+
+MOST = 16
+
+_AND = re.compile(r"\bAND\b")
+_WEIGHT = re.compile(r"(?P<text>.*?)(?:\s*:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?\s*", re.DOTALL)
+
+
+def conjuncts(prompt: str) -> list[tuple[str, float]]:
+    """The prompts that AND, in capitals, joins, and the weights that they end with: "a cat :1.2 AND a dog".
+
+    A weight that is not given is 1. A prompt without AND is itself at 1, whatever it ends with.
+
+    Raises BadInput for more than 16 prompts and for a weight beyond 100.
+    """
+    parts = _AND.split(prompt)
+    if len(parts) == 1:
+        return [(prompt, 1.0)]
+    if len(parts) > MOST:
+        raise BadInput(
+            f"The prompt joins {len(parts)} prompts by AND: join at most {MOST}, or write A\\ND for the word."
+        )
+    return [_weighted(part) for part in parts]
+
+
+def check_single(prompts: Iterable[str], what: str) -> None:
+    """Raises BadInput, which says `what` can't follow, where one changes over the steps or is several."""
+    for prompt in prompts:
+        if len(conjuncts(prompt)) > 1:
+            found, instead = "joins prompts by AND", "give one prompt, or write A\\ND for the word"
+        elif changes(prompt):
+            found = "changes over the steps"
+            instead = (
+                "write it without [from:to:when] and [one|other], or escape brackets that are meant as such: \\[ \\]"
+            )
+        else:
+            continue
+        raise BadInput(f"{printable(repr(prompt), 60)} {found}, and {what}: {instead}.")
+
+
+def _weighted(part: str) -> tuple[str, float]:
+    found = _WEIGHT.fullmatch(part.strip())
+    assert found is not None
+    weight = float(found["weight"] or 1)
+    if abs(weight) > LARGEST:
+        raise BadInput(
+            f"The prompt gives {printable(repr(found['text']), 60)} the weight {weight:g}: "
+            f"give weights from {-LARGEST:g} to {LARGEST:g}."
+        )
+    return found["text"], weight
