@@ -101,6 +101,7 @@ def test_every_text_is_read_and_periods_differ_from_their_neighbours(prompt, ste
 
 def test_long_and_deep_prompts_are_read_at_once_or_refused():
     assert periods("[a:b:2] " * 2500, 1000)[1][0] == 2
+    assert periods(f"[a:b:{'9' * 5000}]", 10) == [(0, f"[a:b:{'9' * 5000}]")]
     assert periods("[a|b" * 50 + "]" * 50 + "x" * 20_000, 10)
     with pytest.raises(BadInput, match="more than 100 brackets at once"):
         periods("[" * (DEEPEST + 1), 10)

@@ -12,7 +12,7 @@ from sfumato.recipe.prompt_schedule import changes
 MOST = 16
 
 _AND = re.compile(r"\bAND\b")
-_WEIGHT = re.compile(r"(?P<text>.*?)(?:\s*:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?\s*", re.DOTALL)
+_WEIGHT = re.compile(r":\s*([+-]?(?:\d+\.?\d*|\.\d+))$")
 
 
 def conjuncts(prompt: str) -> list[tuple[str, float]]:
@@ -48,12 +48,14 @@ def check_single(prompts: Iterable[str], what: str) -> None:
 
 
 def _weighted(part: str) -> tuple[str, float]:
-    found = _WEIGHT.fullmatch(part.strip())
-    assert found is not None
-    weight = float(found["weight"] or 1)
+    part = part.strip()
+    found = _WEIGHT.search(part)
+    if found is None:
+        return part, 1.0
+    text, weight = part[: found.start()].rstrip(), float(found[1])
     if abs(weight) > LARGEST:
         raise BadInput(
-            f"The prompt gives {printable(repr(found['text']), 60)} the weight {weight:g}: "
+            f"The prompt gives {printable(repr(text), 60)} the weight {weight:g}: "
             f"give weights from {-LARGEST:g} to {LARGEST:g}."
         )
-    return found["text"], weight
+    return text, weight

@@ -23,7 +23,7 @@ _TOKEN = re.compile(
       | (?P<text> [^\\()\[\]:]+ | : )""",
     re.VERBOSE,
 )
-_BREAK = re.compile(r"\s*\bBREAK\b\s*")
+_BREAK = re.compile(r"\bBREAK\b")
 
 
 def parse(prompt: str) -> list[list[Weighted]]:
@@ -62,7 +62,10 @@ def parse(prompt: str) -> list[list[Weighted]]:
             say(said)
         elif kind is not None:
             first, *others = _BREAK.split(token[0])
-            say(first, *(each for text in others for each in (None, text)))
+            for text in others:
+                say(first.rstrip(), None)
+                first = text.lstrip()
+            say(first)
     for closing, bracket in _OPENED_BY.items():
         for first in opened[bracket]:
             multiply(first, _FACTOR[closing])

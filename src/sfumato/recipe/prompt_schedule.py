@@ -25,7 +25,7 @@ TEXTS = 100  # different ones that a prompt may come to
 
 _MARK = re.compile(r"\\.|[(\[\])|:]", re.DOTALL)
 _CLOSES = {")": "(", "]": "["}
-_WHEN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+_WHEN = re.compile(r"[+-]?(\d{1,9}\.?\d{0,9}|\.\d{1,9})")
 
 _Text = Sequence["str | _Group | _Edit | _Turns"]
 
