@@ -18,19 +18,21 @@ SUMMARY = {
     "absent": "nothing added",
 }
 
+LOSSLESS = 100.0  # dB
+
 
 def table(evaluation: Evaluation) -> Table:
     """Attribute accuracy in %, with 95 % intervals, beside what the judge makes of the true pictures."""
     from rich.table import Table
 
-    s = evaluation.settings
+    s, lost = evaluation.settings, evaluation.autoencoder.value
+    coded = f"Autoencoder on unseen vignettes: {lost:.1f} dB PSNR. " if lost < LOSSLESS else "Nothing is encoded. "
     view = Table(
         title=f"{s['model']}: attribute accuracy in %, {s['count']} pictures of each kind",
         caption=(
             f"{s['sampler']}, {s['steps']} steps, guidance {s['guidance']:g}, seed {s['seed']}; 95 % intervals. "
             "Ceiling: what the judge reads in the true pictures, encoded and decoded.\n"
-            f"Autoencoder on unseen vignettes: {evaluation.autoencoder.value:.1f} dB PSNR. "
-            f"{evaluation.seconds / 60:.1f} minutes."
+            f"{coded}{evaluation.seconds / 60:.1f} minutes."
         ),
     )
     view.add_column("attribute", no_wrap=True)
