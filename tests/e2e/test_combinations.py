@@ -132,7 +132,10 @@ def covering(seed: int = 0) -> Iterator[Drawn]:
                 c[axis] = max(values, key=lambda value: (gained(c, axis, value), dice.random()))
         return c if valid(c) else None
 
+    tries = 0
     while missing:
+        tries += 1
+        assert tries < 5000, f"no whole combination has one of these pairs: {sorted(map(sorted, missing))}"
         tried = [c for c in (drawn() for _ in range(4)) if c is not None] or [{}]
         best = max(tried, key=lambda c: sum(pair <= c.items() for pair in missing))
         missing = {pair for pair in missing if not pair <= best.items()}
