@@ -104,7 +104,7 @@ class DiffusionTask(Task):
         super().__init__()
         hush("diffusers", "transformers")
         self.recipe, self.place = recipe, place
-        self.folders = {
+        self.folders = self.trained() | {
             "text_encoder": part(recipe.text_encoder, "text_encoder", "mini-clip"),
             "tokenizer": part(recipe.text_encoder, "tokenizer", "mini-clip"),
         }
@@ -116,7 +116,7 @@ class DiffusionTask(Task):
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
         self.captions = Captions(self.source.captions, recipe.paraphrases, encoder, tokenizer, key, place)
         self.shape = self.open_space()
-        self.key = r.digest(self.source.key, key, *(fingerprint(self.folders[name]) for name in self.spaces))
+        self.key = r.digest(self.source.key, key, *map(fingerprint, self.trained().values()))
         channels, side = self.shape[0] * self.patch**2, self.shape[1] // self.patch
         self.network = unet(recipe.network, side, channels, encoder.config.hidden_size, self.beside(channels))
         if recipe.begin is not None:
@@ -125,13 +125,15 @@ class DiffusionTask(Task):
         self.schedule = Discrete.from_config(table)
         self.objective = Objective(recipe.objective, self.schedule)
 
-    spaces: tuple[str, ...] = ("vae",)
+    def trained(self) -> dict[str, Path]:
+        """The folders of the parts besides the text's that must be there."""
+        return {"vae": part(self.recipe.autoencoder, "vae", "mini-autoencoder")}
 
     def open_space(self) -> tuple[int, int, int]:
         """Reads what turns pictures into x and back, and answers the shape of x, (C, h, w)."""
         from diffusers import AutoencoderKL
 
-        folder = self.folders["vae"] = part(self.recipe.autoencoder, "vae", "mini-autoencoder")
+        folder = self.folders["vae"]
         vae: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
         vae.to(self.place.device).eval().requires_grad_(False)
         self.parts = {"vae": vae}  # in a dictionary, so that it is no submodule: neither trained nor saved
@@ -225,7 +227,7 @@ class DiffusionTask(Task):
             "model_index.json": {
                 name: value
                 for name, value in model_index(self.pipeline).items()
-                if name != "vae" or name in self.spaces
+                if name != "vae" or name in self.folders
             },
         }
         for name, value in texts.items():

@@ -24,11 +24,13 @@ ENDS = ("conv_in.", "conv_out.")
 
 class TextPixelsTask(DiffusionTask):
     pipeline = "DiffusionPipeline"
-    spaces = ()
 
     def __init__(self, recipe: r.TextPixels, place: Place):
         self.patch = recipe.patch
         super().__init__(recipe, place)
+
+    def trained(self) -> dict[str, Path]:
+        return {}
 
     def open_space(self) -> tuple[int, int, int]:
         side = self.recipe.data.size
