@@ -133,7 +133,7 @@ def coded(pipe: Any, picture: Image.Image) -> Image.Image:
 
 
 def cost(tick: Tick, model: Model, steps: int, guidance: float) -> Result:
-    """Seconds of one fill, the better of two, and the peak memory of a process that does nothing else."""
+    """Seconds of one fill on one thread, the better of two, and the peak memory of a process that does nothing else."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
         seconds, peak = alone.submit(spent, model.name, steps, guidance).result()
     tick(1, 1)
@@ -141,11 +141,12 @@ def cost(tick: Tick, model: Model, steps: int, guidance: float) -> Result:
 
 
 def spent(name: str, steps: int, guidance: float) -> tuple[float, float]:
-    """Runs in a process of its own."""
+    """Runs in a process of its own, on one thread: two that wait for one another measure their neighbours."""
     import resource
 
     from sfumato.model import load
 
+    torch.set_num_threads(1)
     pipe: Any = load(name)
     picture = Image.new("RGB", pipe.size, "grey")
     hole = Image.new("L", pipe.size, 255)
