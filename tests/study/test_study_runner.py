@@ -67,6 +67,13 @@ def test_a_cell_is_done_again_when_its_own_words_differ(tmp_path):
     assert float(results["first"]["value"]) == 4.0
 
 
+def test_seconds_that_a_cell_measured_itself_are_its_own(tmp_path):
+    cells = [Cell("timed", lambda tick: {"seconds": 0.25}), Cell("untimed", lambda tick: {"value": 1.0})]
+    results = runner.work("a", cells, tmp_path, progress=False)
+    assert results["timed"]["seconds"] == 0.25
+    assert results["untimed"]["seconds"] >= 0
+
+
 def test_a_damaged_cell_is_done_again_and_remains_of_a_killed_process_go(tmp_path):
     runner.work("a", chain(3.0), tmp_path, progress=False)
     damaged = next((tmp_path / "cells").glob("first-*"))

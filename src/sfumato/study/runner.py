@@ -88,7 +88,7 @@ def work(name: str, cells: Sequence[Cell], folder: Path, progress: bool = True) 
                     begin(cell.name)
                     began = time.perf_counter()
                     found = cell.work(tick, *(results[need] for need in cell.needs), **cell.given)
-                    results.add(cell, {**found, "seconds": time.perf_counter() - began})
+                    results.add(cell, {"seconds": time.perf_counter() - began, **found})
                 advance()
         except KeyboardInterrupt:
             done = f"{len(results)} of {len(cells)} cells are kept in {results.keep.folder}"
