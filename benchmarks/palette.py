@@ -5,7 +5,7 @@ under several seeds. Nearness is PSNR over what had to be painted; diversity the
 the seeds there. Two models side by side, one trained with p = 1 and one with p = 2, repeat Saharia et al. 2022, section
 4.1: L2 gives the more diverse samples.
 
-    python benchmarks/palette.py --data data/grocery/grocery-test.tar --models runs/palette/export [...] \\
+    python benchmarks/palette.py --data data/grocery/grocery-test.tar [--models palette runs/palette/export] \\
         [--count 24] [--seeds 4] [--steps 20] [--sheet FILE]
 """
 
@@ -104,7 +104,7 @@ def sheet(path: Path, rows: list[tuple[Tensor, ...]], zoom: int = 2) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="a webdataset tar of photographs, or a folder of them")
-    parser.add_argument("--models", nargs="+", required=True, help="what `sfumato train palette` exports")
+    parser.add_argument("--models", nargs="+", default=["palette"], help="what `sfumato train palette` exports")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=20)

@@ -68,9 +68,9 @@ def build(
         vae.decoder.conv_out.weight.mul_(0.5 / vae.decode(torch.randn(4, 4, cells, cells)).sample.std())
     vae.register_to_config(scaling_factor=1.0)
 
-    for name, part in {"unet": network, "vae": vae, "text_encoder": encoder}.items():
-        if not (patch and part is vae):
-            part.save_pretrained(folder / name)
+    parts = {"unet": network, "text_encoder": encoder} | ({} if patch else {"vae": vae})
+    for name, part in parts.items():
+        part.save_pretrained(folder / name)
     save_tokenizer(tokenizer, folder / "tokenizer")
     (folder / "scheduler").mkdir(exist_ok=True)
     scheduler = scheduler_config(r.Objective.model_validate({"parameterization": parameterization}))
