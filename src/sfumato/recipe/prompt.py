@@ -80,7 +80,7 @@ def plain(prompt: str) -> str:
 def literal(text: str) -> str:
     """The prompt that says `text` as it stands: brackets, backslashes, BREAK and AND are escaped."""
     escaped = re.sub(r"[()\[\]\\]", r"\\\g<0>", text)
-    return re.sub(r"\b(BREA|AN)(K|D)\b", r"\1\\\2", escaped)
+    return re.sub(r"\b(BREA(?=K\b)|AN(?=D\b))", r"\1\\", escaped)
 
 
 def _parts(texts: list[str | None], weights: list[float]) -> list[list[Weighted]]:
