@@ -1,0 +1,147 @@
+"""How a class becomes an element: a frozen value, checked whenever it is made, found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import wraps
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import core_schema
+from typing_extensions import dataclass_transform
+
+from sfumato.element.registry import Registry
+from sfumato.element.sentence import sentence
+from sfumato.picture.errors import BadInput
+
+T = TypeVar("T")
+_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Elements(Registry["Element"]):
+    """The elements of one kind by name. A name stands for a class with some of its options given, as "dpmpp-2m-sde".
+
+    classes: the classes by their kind, which is what JSON says. labels: what A1111's web page calls a name.
+    """
+
+    def __init__(self, what: str, package: str | None = None) -> None:
+        super().__init__(what, package)
+        self.classes: dict[str, type] = {}
+        self.labels: dict[str, str] = {}
+        self.options: dict[str, tuple[type, Mapping[str, Any]]] = {}
+
+    def define(self, kind: str, made: type, short: str | None, label: Any, presets: Mapping[str, Any]) -> None:
+        self.classes[kind] = made
+        for name, options in {kind: {}, **presets}.items():
+            self.options[name] = (made, options)
+            text = label.get(name, "") if isinstance(label, Mapping) else label if name == kind else ""
+            if text:
+                self.labels[name] = text
+            self.add(name, made, short=short if name == kind else None)  # type: ignore[arg-type]
+
+    def remove(self, name: str) -> None:
+        made = self.classes.pop(name, None)
+        for other in [n for n, (cls, _) in self.options.items() if n == name or cls is made]:
+            del self.options[other]
+            self.labels.pop(other, None)
+            super().remove(other)
+
+    def named(self, name: str) -> Any:
+        """The element that a name stands for, its other options at their defaults."""
+        self[name]  # refuses by name
+        made, options = self.options[self.full(name)]
+        return made(**options)
+
+
+class Element:
+    """The base of a kind's base. `class Hold(Element, kinds="hold", package="sfumato.edit")` begins a kind: its
+    subclasses, made elements by `element`, are found in `Hold.registry`, and a field of type `Hold` takes any of them,
+    the name of one, or the JSON of one.
+    """
+
+    registry: ClassVar[Elements]
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, kinds: str = "", package: str | None = None, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if kinds:
+            cls.registry = Elements(kinds, package)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        if "registry" not in vars(cls):
+            return handler(source)
+        choices = {kind: handler.generate_schema(made) for kind, made in cls.registry.classes.items()}
+        union = core_schema.tagged_union_schema(choices, discriminator=_kind_of)
+        return core_schema.with_info_wrap_validator_function(
+            cls._chosen, union, serialization=core_schema.plain_serializer_function_ser_schema(_written)
+        )
+
+    @classmethod
+    def _chosen(cls, value: Any, handler: Any, info: Any) -> Any:
+        """An element as it is, or that of a name."""
+        if isinstance(value, str):
+            try:
+                return cls.registry.named(value)
+            except BadInput as error:
+                raise ValueError(str(error)) from None
+        return handler(value)
+
+
+def _kind_of(value: Any) -> Any:
+    return value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+
+
+def _written(value: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(Field,))
+def element(
+    kind: str = "",
+    *,
+    short: str | None = None,
+    label: str | Mapping[str, str] = "",
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Callable[[type[T]], type[T]]:
+    """Makes a class an element: a frozen pydantic dataclass whose errors are one `BadInput` sentence.
+
+    kind: its name, in JSON and everywhere; without one it is a part of other elements. short: a shorter one, for
+    command lines. presets: further names, each for some of its options. label: what A1111's web page calls it.
+    """
+
+    def make(cls: type[T]) -> type[T]:
+        if kind:
+            cls.__annotations__ = {**vars(cls).get("__annotations__", {}), "kind": Literal[kind]}
+            cls.kind = kind  # type: ignore[attr-defined]
+        made: Any = dataclass(frozen=True, config=_CONFIG)(cls)
+        check = made.__init__
+
+        @wraps(check)
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+            try:
+                check(self, *args, **kwargs)
+            except ValidationError as error:
+                raise BadInput(sentence(error, made)) from None
+
+        made.__init__ = __init__
+        registry = getattr(made, "registry", None)
+        if kind and registry is not None:
+            registry.define(kind, made, short, label, presets or {})
+        return made
+
+    return make
+
+
+def options_of(value: Any) -> dict[str, Any]:
+    """The fields of an element by name, but for its kind."""
+    return {field.name: getattr(value, field.name) for field in fields(value) if field.name != "kind"}
+
+
+def required(made: Any) -> list[str]:
+    """The fields of an element's class that have no default."""
+    return [f.name for f in fields(made) if f.default is MISSING and f.default_factory is MISSING]
