@@ -1,9 +1,9 @@
 """torch, loaded when it is first used, so that methods are named, chosen and written down without it.
 
-    from sfumato.lazy import torch
+from sfumato.lazy import torch
 
-    if TYPE_CHECKING:
-        from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 """
 
 from __future__ import annotations
