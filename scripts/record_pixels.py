@@ -23,8 +23,6 @@ BOAT = "a watercolour of a blue boat on the sea at sunset"
 
 def recipes() -> dict[str, Any]:
     """The recipes by what they show, all of 5 steps."""
-    import numpy as np
-    from PIL import Image
     from pictures import hole, photograph, soft
 
     import sfumato as s
@@ -79,8 +77,6 @@ def recipes() -> dict[str, Any]:
     for number, (name, values) in enumerate(said.items()):
         values = {"prompt": WOMAN, "steps": 5, "seed": number, "engine": "exact", **values}
         made[name] = s.Recipe(**values)
-    assert isinstance(np.asarray(photo), np.ndarray)
-    assert isinstance(photo, Image.Image)
     return made
 
 
