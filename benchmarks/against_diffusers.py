@@ -157,7 +157,7 @@ class Worker:
 
     def _ours(self):
         import sfumato
-        from sfumato.recipe import ClassifierFree
+        from sfumato.guide import ClassifierFree
 
         o = self.options
         pipe = sfumato.load(o.model, precision=o.precision)

@@ -26,7 +26,7 @@ from sfumato.edit.start import NoiseStart
 from sfumato.evaluate.metrics import Moments, frechet, inception_score, precision, recall
 from sfumato.evaluate.statistics import Figure, share
 from sfumato.guide import ClassifierFree, Guided
-from sfumato.guide.classifier import ClassifierGuidance
+from sfumato.guide.classifier_guidance import ClassifierGradient
 from sfumato.nn.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
@@ -105,7 +105,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         rows[f"classifier-free, scale {scale:g}"] = figures(read(judge, made), told.numpy(), true)
     noisy = Classifier.load(options.noisy) if options.classifier else None
     for scale in options.classifier:
-        towards = [ClassifierGuidance(noisy, scale, label=k) for k in range(judge.classes)]
+        towards = [ClassifierGradient(noisy, scale, label=k) for k in range(judge.classes)]
         unknown = torch.full((each,), none)
         parts = [drawn(model, unknown, g, options.steps, options.seed + k * each) for k, g in enumerate(towards)]
         rows[f"classifier, scale {scale:g}"] = figures(read(judge, torch.cat(parts)), told.numpy(), true)

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import sfumato
-from sfumato import recipe as spec
+import sfumato as spec
 from sfumato.data import vignettes
 from sfumato.data.vignettes.vocabulary import COLOURS, GARMENTS, HELD_OUT_COLOURS, NONE, SEMANTIC
 from sfumato.denoise import Bound, bind

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sfumato.condition import Condition, Text
 from sfumato.denoise import Gaussian, Prediction
-from sfumato.guide import AutoGuidance, ClassifierFree, Guided, PerturbedAttention
+from sfumato.guide import AutoGuided, ClassifierFree, Guided, PerturbedAttention
 from sfumato.picture import BadInput
 from sfumato.recipe.conjunction import check_single, conjuncts
 from sfumato.recipe.prompt import literal, parse
@@ -114,7 +114,7 @@ def test_every_guidance_sees_what_is_joined(condition):
     perturbed = Guided(network, [PerturbedAttention(2.0)])(X, T, condition)
     torch.testing.assert_close(perturbed.x0, plain.x0)  # the oracle has no attention: perturbed, it answers the same
     assert network.rows == [14]
-    bad = Guided(network, [AutoGuidance(Guided(worse, ()), 2.0)])(X, T, condition)
+    bad = Guided(network, [AutoGuided(Guided(worse, ()), 2.0)])(X, T, condition)
     torch.testing.assert_close(bad.x0, plain.x0)
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sfumato.guide import ClassifierFree, ClassifierGuidance, ClipGuidance, DynamicThreshold, StaticThreshold
 from sfumato.picture import BadInput, Ref, fetch
 from sfumato.recipe import (
     DDIM,
@@ -18,10 +19,6 @@ from sfumato.recipe import (
     SAMPLERS,
     TIMES,
     Churn,
-    ClassifierFree,
-    ClassifierGuidance,
-    ClipGuidance,
-    DynamicThreshold,
     Heun,
     Langevin,
     Made,
@@ -30,10 +27,9 @@ from sfumato.recipe import (
     PredictorCorrector,
     Recipe,
     SDEdit,
-    StaticThreshold,
     UniPC,
     parameters,
-)  # fmt: skip
+)
 
 PICTURE = np.random.default_rng(2).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from sfumato.guide import CFGPlusPlus, ClassifierFree, PerturbedAttention, ProjectedGuidance, StaticThreshold
 from sfumato.picture import BadInput
-from sfumato.recipe import CFGPlusPlus, ClassifierFree, PerturbedAttention, ProjectedGuidance, Recipe, StaticThreshold
+from sfumato.recipe import Recipe
 from sfumato.recipe.vocabulary import WORDS, Vocabulary
 
 DIGITS = Vocabulary(False, ("1", "2", "0"), 3)

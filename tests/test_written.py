@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sfumato import recipe as spec
-from sfumato.names import GUIDANCES, SAMPLERS
+import sfumato as spec
+from sfumato.guide import Guidance
+from sfumato.names import SAMPLERS
 from sfumato.picture import BadInput
-from sfumato.recipe.written import KINDS, SAMPLERS_WITH_OPTIONS, guidance, guidances, sampler
+from sfumato.recipe.written import SAMPLERS_WITH_OPTIONS, guidance, guidances, sampler
 
 
 @pytest.mark.parametrize(
@@ -23,8 +24,8 @@ from sfumato.recipe.written import KINDS, SAMPLERS_WITH_OPTIONS, guidance, guida
         ("classifier:label=3", spec.ClassifierGuidance(label=3)),
         ("classifier: label = ankle boot , scale=2", spec.ClassifierGuidance(2, label="ankle boot")),
         (
-            "clip:eye=x0,prompt=a red, round hat,cutouts=4",
-            spec.ClipGuidance(eye="x0", prompt="a red, round hat", cutouts=4),
+            "clip:through=x0,prompt=a red, round hat,cutouts=4",
+            spec.ClipGuidance(through="x0", prompt="a red, round hat", cutouts=4),
         ),
         ("static:limit=1.5", spec.StaticThreshold(1.5)),
         ("dynamic:percentile=0.99", spec.DynamicThreshold(0.99)),
@@ -67,9 +68,10 @@ def test_the_default_guidance_stands_unless_another_is_in_its_place(written, sca
 
 
 def test_every_element_has_a_name_and_every_name_an_element():
-    assert set(GUIDANCES.values()) == set(KINDS)
+    registry = Guidance.registry
     assert set(SAMPLERS_WITH_OPTIONS) <= set(SAMPLERS)
-    assert {type(guidance(f"{name}:model=x" if name == "auto" else name)) for name in GUIDANCES} == set(KINDS.values())
+    for name in [*registry, *map(registry.short, registry)]:
+        assert type(guidance(f"{name}:model=x" if name == "auto" else name)) is registry[name]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_every_element_has_a_name_and_every_name_an_element():
             "cfg:interval=3",
             "--guide cfg: interval is '3': give two times from 0 (clean) to 1 (noise), as 0.2-0.8",
         ),
-        (guidance, "clip:eye=both", "eye: 'both' is unknown: accepted are noised, x0, network"),
+        (guidance, "clip:through=both", "through: 'both' is unknown: accepted are noised, x0, network"),
         (guidance, "pag:3", "'pag:3' is not NAME:key=value,key=value"),
         (guidance, "pag:scale=", "is not NAME:key=value"),
         (guidance, "pag:scale=1,scale=2", "gives scale twice"),

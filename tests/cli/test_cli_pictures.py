@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato.guide import PerturbedAttention, ProjectedGuidance
 from sfumato.picture import open_picture, read_metadata
-from sfumato.recipe import DDIM, PerturbedAttention, ProjectedGuidance, Recipe
+from sfumato.recipe import DDIM, Recipe
 
 
 def pixels(path) -> np.ndarray:

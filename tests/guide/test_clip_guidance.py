@@ -5,8 +5,8 @@ import torch
 
 from sfumato.condition import Condition
 from sfumato.denoise import Gaussian, GaussianMixture, bind
-from sfumato.guide import ClassifierFree, CleanClip, ClipGuidance, Guided, NoisedClip, StaticThreshold
-from sfumato.guide.clip import halton
+from sfumato.guide import ClassifierFree, CleanClip, ClipGradient, Guided, NoisedClip, StaticThreshold
+from sfumato.guide.clip_guidance import halton
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import sampler, trajectory
@@ -60,7 +60,7 @@ class Mixture(GaussianMixture):
 def test_a_noised_clip_moves_eps_by_the_gradient_of_its_likeness_to_the_text(network):
     x = pictures()
     with torch.no_grad():
-        guidance = ClipGuidance(NoisedClip(tower, network.schedule), G, 0.7, logit_scale=20.0)
+        guidance = ClipGradient(NoisedClip(tower, network.schedule), G, 0.7, logit_scale=20.0)
         p = Guided(network, [guidance])(x, T, Condition.empty(3))
     plain = network(x, T)
     g = 0.7 * 20 * differences(lambda x: likeness(tower(x, T.expand(3))), x)
@@ -77,7 +77,7 @@ def test_a_noised_clip_of_another_schedule_is_shown_its_own_scale_and_time():
         return tower(x, t)
 
     x = pictures() * 5
-    Guided(network, [ClipGuidance(NoisedClip(watching, SCHEDULE), G)])(x, T, Condition.empty(3))
+    Guided(network, [ClipGradient(NoisedClip(watching, SCHEDULE), G)])(x, T, Condition.empty(3))
     ((shown, t),) = seen
     alpha, sigma = SCHEDULE(t)
     own = network.schedule(T)
@@ -89,7 +89,7 @@ def test_through_the_network_the_gradient_is_that_of_the_whole():
     network, x = Mixture(), pictures()
     eye = CleanClip(tower, lambda x0: 0.5 * x0, size=4)
     with torch.no_grad():
-        p = Guided(network, [ClipGuidance(eye, G, logit_scale=10.0)])(x, T, Condition.empty(3))
+        p = Guided(network, [ClipGradient(eye, G, logit_scale=10.0)])(x, T, Condition.empty(3))
         assert not torch.is_grad_enabled()
     assert network.calls == [(3, True)]
     g = 10 * differences(lambda x: likeness(tower(0.5 * network(x, T).x0)), x)
@@ -102,7 +102,7 @@ def test_stopped_at_x0_it_is_exact_for_data_of_unit_variance(schedule):
     network, x = Gaussian(schedule, torch.ones(SHAPE), 1.0), pictures()
     ends = []
     for mode in ("network", "x0"):
-        guidance = ClipGuidance(CleanClip(tower, lambda x0: x0, 4, mode), G, 2.0)
+        guidance = ClipGradient(CleanClip(tower, lambda x0: x0, 4, mode), G, 2.0)
         ends.append(Guided(network, [guidance])(x, T, Condition.empty(3)))
     torch.testing.assert_close(ends[0].x0, ends[1].x0)
     assert not torch.allclose(ends[0].x0, network(x, T).x0)
@@ -111,7 +111,7 @@ def test_stopped_at_x0_it_is_exact_for_data_of_unit_variance(schedule):
 def test_stopped_at_x0_it_never_differentiates_the_network():
     network = Mixture()
     eye = CleanClip(tower, lambda x0: x0, 4, "x0")
-    p = Guided(network, [ClipGuidance(eye, G)])(pictures(), T, Condition.empty(3))
+    p = Guided(network, [ClipGradient(eye, G)])(pictures(), T, Condition.empty(3))
     assert network.calls == [(3, False)]
     x0, slope = network(pictures(), T).x0, p.alpha / (p.alpha**2 + p.sigma**2)
     g = slope * 100 * differences(lambda x: likeness(tower(x)), x0)
@@ -130,7 +130,7 @@ def test_it_sees_what_the_guidances_before_it_left_in_the_same_call():
     network, x, condition = Labelled(), pictures(), Condition((Label(torch.tensor([0, 1, 0]), 9),))
     free = ClassifierFree(3.0)
     eye = CleanClip(tower, lambda x0: x0, 4)
-    p = Guided(network, [free, ClipGuidance(eye, G)])(x, T, condition)
+    p = Guided(network, [free, ClipGradient(eye, G)])(x, T, condition)
     assert network.calls == [(6, True)]
     g = 100 * differences(lambda x: likeness(tower(Guided(network, [free])(x, T, condition).x0)), x)
     torch.testing.assert_close(p.shift, g, rtol=1e-5, atol=1e-5)
@@ -140,9 +140,9 @@ def test_it_sees_what_the_guidances_before_it_left_in_the_same_call():
 
 def test_gradients_of_several_kinds_add_up_in_one_call():
     network, x, nothing = Mixture(), pictures(), Condition.empty(3)
-    noised = ClipGuidance(NoisedClip(tower, SCHEDULE), G, 0.3)
-    cheap = ClipGuidance(CleanClip(tower, lambda x0: x0, 4, "x0"), G.flip(0), 0.2)
-    whole = ClipGuidance(CleanClip(tower, lambda x0: x0, 4), G.roll(1, 0), 0.1)
+    noised = ClipGradient(NoisedClip(tower, SCHEDULE), G, 0.3)
+    cheap = ClipGradient(CleanClip(tower, lambda x0: x0, 4, "x0"), G.flip(0), 0.2)
+    whole = ClipGradient(CleanClip(tower, lambda x0: x0, 4), G.roll(1, 0), 0.1)
     apart = [Guided(Mixture(), [g])(x, T, nothing).shift for g in (whole, noised)]
     p = Guided(network, [whole, noised])(x, T, nothing)
     assert network.calls == [(3, True)]
@@ -157,12 +157,12 @@ def test_gradients_of_several_kinds_add_up_in_one_call():
 
 def test_the_text_is_that_of_the_rows_picture():
     network, x = Mixture(), pictures()
-    guidance = ClipGuidance(NoisedClip(tower, SCHEDULE), G)
+    guidance = ClipGradient(NoisedClip(tower, SCHEDULE), G)
     together = Guided(network, [guidance])(x, T, Condition.empty(3))
     index = torch.tensor([2, 0])
     some = Guided(network, [guidance])(x[index], T, Condition.empty(3).select(index))
     torch.testing.assert_close(some.x0, together.x0[index])
-    one = ClipGuidance(NoisedClip(tower, SCHEDULE), G[1:2])
+    one = ClipGradient(NoisedClip(tower, SCHEDULE), G[1:2])
     torch.testing.assert_close(Guided(network, [one])(x, T, Condition.empty(3)).x0[1], together.x0[1])
 
 
@@ -184,12 +184,12 @@ def test_cutouts_are_the_whole_and_windows_of_it():
     assert [len(view) for view in seen] == [8] * 5
     spans = [round(float(31 * 8 / 7 * (view[-1] - view[0]))) for view in seen]  # columns, from the slope inside
     assert spans[0] == pytest.approx(32, abs=2)
-    for i, (view, span) in enumerate(zip(seen[1:], spans[1:], strict=True), 1):
-        side = round(24 * (1 + halton(i, 2)) / 2)
+    for view, span, (wide, _, across) in zip(seen[1:], spans[1:], halton(4), strict=True):
+        side = round(24 * (1 + wide) / 2)
         assert span == pytest.approx(side, abs=2)
-        left = round((32 - side) * halton(i, 5))
+        left = round((32 - side) * across)
         assert float(view.mean()) * 31 == pytest.approx(left + (side - 1) / 2, abs=0.2)
-    assert [halton(i, 2) for i in (1, 2, 3, 4)] == [0.5, 0.25, 0.75, 0.125]
+    assert halton(4)[:, 0].tolist() == [0.5, 0.25, 0.75, 0.125]
 
 
 def test_the_likeness_is_the_mean_over_cutouts():
@@ -201,9 +201,9 @@ def test_the_likeness_is_the_mean_over_cutouts():
 
     for count in (1, 2):
         eye = CleanClip(tower, views, 4, "x0", count)
-        shifts.append(Guided(network, [ClipGuidance(eye, G)])(x, T, nothing).shift)
+        shifts.append(Guided(network, [ClipGradient(eye, G)])(x, T, nothing).shift)
     eye = CleanClip(tower, lambda x0: views(x0)[..., 1:10, 1:10], 4, "x0")  # Halton's first window: side 9, at (1, 1)
-    window = Guided(network, [ClipGuidance(eye, G)])(x, T, nothing).shift
+    window = Guided(network, [ClipGradient(eye, G)])(x, T, nothing).shift
     torch.testing.assert_close(shifts[1], (shifts[0] + window) / 2)
 
 
@@ -222,14 +222,14 @@ def test_guided_pictures_are_more_like_their_text():
         CleanClip(tower, lambda x0: x0, 4, "x0"),
         CleanClip(tower, lambda x0: x0, 4, "network"),
     ):
-        assert drawn(ClipGuidance(eye, G, 0.1)) > alone + 0.1
-        assert drawn(StaticThreshold(3.0), ClipGuidance(eye, G, 0.1)) > alone + 0.1
+        assert drawn(ClipGradient(eye, G, 0.1)) > alone + 0.1
+        assert drawn(StaticThreshold(3.0), ClipGradient(eye, G, 0.1)) > alone + 0.1
 
 
 def test_off_means_off_and_asks_for_no_graph():
     network, x = Mixture(), pictures()
     eye = CleanClip(tower, lambda x0: x0, 4)
-    for off in (ClipGuidance(eye, G, 0.0), ClipGuidance(eye, G, 1.0, interval=(0.5, 1.0))):
+    for off in (ClipGradient(eye, G, 0.0), ClipGradient(eye, G, 1.0, interval=(0.5, 1.0))):
         p = Guided(network, [off])(x, T, Condition.empty(3))
         assert network.calls.pop() == (3, False)
         assert torch.equal(p.eps, network(x, T).eps)
@@ -242,11 +242,11 @@ def test_what_is_wrong_is_said():
     with pytest.raises(BadInput, match="one cutout or more"):
         CleanClip(tower, lambda x0: x0, 4, cutouts=0)
     with pytest.raises(BadInput, match="low <= high"):
-        ClipGuidance(NoisedClip(tower, SCHEDULE), G, interval=(1.0, 0.5))
+        ClipGradient(NoisedClip(tower, SCHEDULE), G, interval=(1.0, 0.5))
 
     class Opaque(Mixture):
         def __call__(self, x, t, condition=None):
             return super().__call__(x.detach(), t, condition)
 
     with pytest.raises(BadInput, match="no gradient through"):
-        Guided(Opaque(), [ClipGuidance(CleanClip(tower, lambda x0: x0, 4), G)])(pictures(), T, Condition.empty(3))
+        Guided(Opaque(), [ClipGradient(CleanClip(tower, lambda x0: x0, 4), G)])(pictures(), T, Condition.empty(3))

@@ -8,9 +8,9 @@ from sfumato.condition import Condition, Label
 from sfumato.denoise import GaussianMixture
 from sfumato.guide import (
     ClassifierFree,
-    ClassifierGuidance,
+    ClassifierGradient,
     CleanClip,
-    ClipGuidance,
+    ClipGradient,
     DynamicThreshold,
     Gradient,
     Guided,
@@ -50,14 +50,14 @@ def tower(x, t=None):
 
 CLASSIFIER = MixtureClassifier(Counting())
 TEXT = torch.ones(1, 4)
-NOISED = ClipGuidance(NoisedClip(tower, SCHEDULE), TEXT)
-CHEAP = ClipGuidance(CleanClip(tower, lambda x0: x0, 2, "x0"), TEXT)
-WHOLE = ClipGuidance(CleanClip(tower, lambda x0: x0, 2), TEXT)
+NOISED = ClipGradient(NoisedClip(tower, SCHEDULE), TEXT)
+CHEAP = ClipGradient(CleanClip(tower, lambda x0: x0, 2, "x0"), TEXT)
+WHOLE = ClipGradient(CleanClip(tower, lambda x0: x0, 2), TEXT)
 COSTS = [  # guidance, rows beside the conditional one, passes back through the network
     (ClassifierFree(3.0), 1, 0),
     (StaticThreshold(), 0, 0),
     (DynamicThreshold(), 0, 0),
-    (ClassifierGuidance(CLASSIFIER), 0, 0),
+    (ClassifierGradient(CLASSIFIER), 0, 0),
     (NOISED, 0, 0),
     (CHEAP, 0, 0),
     (WHOLE, 0, 1),
@@ -88,20 +88,20 @@ def test_every_guidance_stands_in_the_table():
 
 def test_all_of_them_stack_in_one_call_and_the_order_of_gradients_does_not_matter():
     network = Counting()
-    stack = [ClassifierFree(3.0), StaticThreshold(4.0), ClassifierGuidance(CLASSIFIER, 2.0), NOISED, CHEAP, WHOLE]
+    stack = [ClassifierFree(3.0), StaticThreshold(4.0), ClassifierGradient(CLASSIFIER, 2.0), NOISED, CHEAP, WHOLE]
     p = Guided(network, stack)(X, T, CONDITION)
     assert network.rows == [6]
     assert network.back == 1
     assert p.x0.isfinite().all()
     guided = [Guided(Counting(), [ClassifierFree(3.0), a, b])(X.double(), T, CONDITION) for a, b in (
-        (ClassifierGuidance(CLASSIFIER, 2.0), NOISED), (NOISED, ClassifierGuidance(CLASSIFIER, 2.0))
+        (ClassifierGradient(CLASSIFIER, 2.0), NOISED), (NOISED, ClassifierGradient(CLASSIFIER, 2.0))
     )]  # fmt: skip
     torch.testing.assert_close(guided[0].x0, guided[1].x0)
 
 
 def test_classifier_and_classifier_free_guidance_add_up():
     """u + s (c - u), then -sigma w g: with an exact classifier that is the scale s + w."""
-    both = Guided(Counting(), [ClassifierFree(3.0), ClassifierGuidance(CLASSIFIER, 1.5)])
+    both = Guided(Counting(), [ClassifierFree(3.0), ClassifierGradient(CLASSIFIER, 1.5)])
     alone = Guided(Counting(), [ClassifierFree(4.5)])
     p, q = both(X.double(), T, CONDITION), alone(X.double(), T, CONDITION)
     torch.testing.assert_close(p.x0, q.x0)

@@ -12,7 +12,7 @@ from torch import Tensor
 from sfumato.condition import Attention, Condition, Label
 from sfumato.denoise import Gaussian, GaussianMixture, Prediction, bind
 from sfumato.guide import (
-    AutoGuidance,
+    AutoGuided,
     CFGPlusPlus,
     ClassifierFree,
     Guided,
@@ -90,12 +90,12 @@ def consistent(p: Prediction) -> None:
 
 class TestAutoGuidance:
     def test_by_the_unconditional_denoiser_it_is_classifier_free(self):
-        auto = Guided(mixture(), [AutoGuidance(Unconditional(mixture()), 3.0)])
+        auto = Guided(mixture(), [AutoGuided(Unconditional(mixture()), 3.0)])
         same(auto(X, T, labelled()), Guided(mixture(), [ClassifierFree(3.0)])(X, T, labelled()))
 
     def test_of_gaussians_it_sharpens_as_the_closed_form_says(self):
         good, bad = (Gaussian(SCHEDULE, torch.zeros(2), v) for v in (0.25, 1.0))
-        p = Guided(good, [AutoGuidance(bad, 2.0)])(X, T, Condition.empty(3))
+        p = Guided(good, [AutoGuided(bad, 2.0)])(X, T, Condition.empty(3))
         alpha, sigma = SCHEDULE(T)
         gains = [alpha * v / (alpha**2 * v + sigma**2) for v in (0.25, 1.0)]
         torch.testing.assert_close(p.x0, (2 * gains[0] - gains[1]) * X)
@@ -103,10 +103,10 @@ class TestAutoGuidance:
 
     def test_costs_a_call_of_the_bad_one_and_nothing_when_off(self):
         good, bad = Counting(mixture()), Counting(mixture())
-        Guided(good, [AutoGuidance(bad, 2.0), AutoGuidance(bad, 1.5)])(X, T, labelled())
+        Guided(good, [AutoGuided(bad, 2.0), AutoGuided(bad, 1.5)])(X, T, labelled())
         assert (good.calls, good.rows, bad.calls, bad.rows) == (1, 3, 1, 3)
-        same(Guided(good, [AutoGuidance(bad, 1.0)])(X, T, labelled()), mixture()(X, T, labelled()), 0)
-        Guided(good, [AutoGuidance(bad, 2.0, (0.6, 1.0))])(X, T, labelled())
+        same(Guided(good, [AutoGuided(bad, 1.0)])(X, T, labelled()), mixture()(X, T, labelled()), 0)
+        Guided(good, [AutoGuided(bad, 2.0, (0.6, 1.0))])(X, T, labelled())
         assert bad.calls == 1
 
 
@@ -129,7 +129,7 @@ class TestCFGPlusPlus:
 
     @pytest.mark.parametrize("scale", [-0.1, 1.1, math.nan])
     def test_refuses_a_scale_outside(self, scale):
-        with pytest.raises(BadInput, match="between 0"):
+        with pytest.raises(BadInput, match="from 0"):
             CFGPlusPlus(scale)
 
 
@@ -204,7 +204,7 @@ def test_every_sampler_walks_guided(name, scale):
     guidances = [
         ProjectedGuidance(scale, momentum=-0.3),
         PerturbedAttention(0.1),
-        AutoGuidance(Gaussian(SCHEDULE, torch.zeros(2), 1.0), 1.2),
+        AutoGuided(Gaussian(SCHEDULE, torch.zeros(2), 1.0), 1.2),
     ]
     denoise = bind(Guided(Blurred(mixture()), guidances), labelled(8))
     noise = KeyedNoise(range(8))

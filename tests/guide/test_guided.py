@@ -5,7 +5,7 @@ import torch
 
 from sfumato.condition import Condition, Label, Text
 from sfumato.denoise import GaussianMixture, Prediction, bind
-from sfumato.guide import ClassifierFree, DynamicThreshold, Guided, StaticThreshold
+from sfumato.guide import ClassifierFree, DynamicThreshold, Guidance, Guided, StaticThreshold
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import sampler, trajectory
@@ -127,7 +127,7 @@ def test_scale_1_and_unguided_make_the_same_picture_to_the_bit():
     assert torch.equal(ends[0], ends[2])
 
 
-class Nudge:
+class Nudge(Guidance):
     """A guidance with a branch of its own, and the shared unconditional one."""
 
     def branches(self, condition, t):

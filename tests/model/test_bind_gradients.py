@@ -57,11 +57,11 @@ def likeness(painter: Path, image) -> float:
     return float(torch.cosine_similarity(clip.image(picture), clip.text(["a red boat"])))
 
 
-@pytest.mark.parametrize("eye", ["x0", "network"])
-def test_a_clean_clip_finds_the_guided_picture_more_like_its_caption(pipe, painter, eye):
+@pytest.mark.parametrize("through", ["x0", "network"])
+def test_a_clean_clip_finds_the_guided_picture_more_like_its_caption(pipe, painter, through):
     plain = drawn(pipe, ClassifierFree(2.0))
     for cutouts in (1, 3):
-        guided = drawn(pipe, ClassifierFree(2.0), ClipGuidance(3.0, eye, interval=(0.0, 0.9), cutouts=cutouts))
+        guided = drawn(pipe, ClassifierFree(2.0), ClipGuidance(3.0, through, interval=(0.0, 0.9), cutouts=cutouts))
         assert likeness(painter, guided.image) > likeness(painter, plain.image) + 0.01
 
 
@@ -97,7 +97,7 @@ def test_what_clip_guidance_can_not_do_is_said(pipe, painter, tiny_model, tmp_pa
     with pytest.raises(BadInput, match="cutouts are windows of a clean picture"):
         ClipGuidance(cutouts=4)
     with pytest.raises(BadInput, match="'clean' is unknown"):
-        ClipGuidance(eye="clean")
+        ClipGuidance(through="clean")
     with pytest.raises(BadInput, match="low <= high"):
         ClipGuidance(interval=(0.9, 0.1))
     (tmp_path / "config.json").write_text("{}")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 import sfumato
 from sfumato import AutoGuidance, CFGPlusPlus, ClassifierFree, PerturbedAttention, ProjectedGuidance
-from sfumato.guide import ProjectedGuidance as Projected
-from sfumato.model.guides import projected_guidance
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 
@@ -61,11 +57,9 @@ def test_the_pictures_recipe_makes_it_again(pipe, tmp_path):
 
 
 def test_momentum_belongs_to_one_run():
-    element = ProjectedGuidance(momentum=-0.5)
-    one, two = projected_guidance(element), projected_guidance(element)
-    assert one._memory is not two._memory
-    assert (one.scale, one.threshold) == (5.0, math.inf)
-    assert isinstance(two, Projected)
+    guidance = ProjectedGuidance(momentum=-0.5)
+    assert guidance.fresh() is not guidance.fresh()
+    assert guidance == ProjectedGuidance(momentum=-0.5)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from sfumato import names, recipe, sample, times
 from sfumato.model.bind import _sampler
-from sfumato.recipe.samplers import Elements
+from sfumato.recipe import Elements
 
 ELEMENTS = get_args(Elements)
 

@@ -12,9 +12,10 @@ from torch.nn import functional
 
 import sfumato
 from sfumato.engine import RowByRow
+from sfumato.guide import ClassifierFree
 from sfumato.model.scene import Scene
 from sfumato.picture import BadInput, pixels_hash, read_metadata
-from sfumato.recipe import ClassifierFree, Outside, Recipe, SDEdit
+from sfumato.recipe import Outside, Recipe, SDEdit
 
 SIZE = 32
 

@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 
 import sfumato
 from sfumato.condition import Condition, Label, Text
+from sfumato.guide import ClassifierFree, StaticThreshold
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.recipe import DDPM, ClassifierFree, Outside, Recipe, SDEdit, StaticThreshold
+from sfumato.recipe import DDPM, Outside, Recipe, SDEdit
 
 SIZE = 16
 VE = {"_class_name": "ScoreSdeVeScheduler", "sigma_min": 0.01, "sigma_max": 20.0, "num_train_timesteps": 40}

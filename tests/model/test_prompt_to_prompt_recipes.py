@@ -12,20 +12,12 @@ from PIL import Image
 import sfumato
 from sfumato.condition import Injection
 from sfumato.edit import NoiseStart
+from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.model.attention import companions, paired, unweighted
-from sfumato.model.bind import GUIDANCES
 from sfumato.model.scene import Scene
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.recipe import (
-    ClassifierFree,
-    Inverted,
-    Outside,
-    PerturbedAttention,
-    PromptToPrompt,
-    Recipe,
-    SDEdit,
-)
+from sfumato.recipe import Inverted, Outside, PromptToPrompt, Recipe, SDEdit
 from sfumato.sample import sampler, trajectory
 
 SOURCE, TARGET = "a woman in a red hat", "a woman in a blue hat by the sea"
@@ -49,7 +41,7 @@ def bytes_of(result) -> list[bytes]:
 def walked(pipe, recipe: Recipe) -> torch.Tensor:
     """x of the edited rows and then of their companions at the end."""
     scene = Scene(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
-    guidances = [GUIDANCES[type(g)](g, pipe.stages[0], scene.recipes) for g in recipe.guidance]
+    guidances = [guidance.bind(scene) for guidance in recipe.guidance]
     denoise, _ = paired(scene, guidances, NoiseStart(scene.like))
     x = scene.noise(scene.like, "start").repeat(2, 1, 1, 1)
     *_, last = trajectory(denoise, sampler("dpmpp-2m"), x, scene.times(), KeyedNoise(scene.noise.seeds * 2))
@@ -59,7 +51,7 @@ def walked(pipe, recipe: Recipe) -> torch.Tensor:
 def test_the_companion_is_the_picture_that_the_source_makes(pipe, recipe):
     both = walked(pipe, recipe)
     scene = Scene(pipe.stages[0], companions([pipe.resolve(recipe)]), pipe.size)
-    plain = scene.denoise([GUIDANCES[type(g)](g, pipe.stages[0], scene.recipes) for g in recipe.guidance])
+    plain = scene.denoise([guidance.bind(scene) for guidance in recipe.guidance])
     x = scene.noise(scene.like, "start")
     *_, last = trajectory(plain, sampler("dpmpp-2m"), x, scene.times(), scene.noise)
     assert torch.equal(both[1:], last.x)

@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 
 import sfumato
+from sfumato.guide import ClassifierFree
 from sfumato.picture import BadInput
-from sfumato.recipe import ClassifierFree, Recipe
+from sfumato.recipe import Recipe
 from sfumato.zoo import ZOO
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sfumato
+from sfumato.guide import ClipGuidance
 from sfumato.model.chunks import chunks
 from sfumato.model.text import ClipText, weighed
 from sfumato.picture import BadInput
-from sfumato.recipe import ClipGuidance, Recipe
+from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import plain
 
 COMMA, ROOM = 7, 10

@@ -10,7 +10,7 @@ from sfumato.condition import Condition, Label
 from sfumato.denoise import bind
 from sfumato.edit.start import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
-from sfumato.guide.classifier import ClassifierGuidance
+from sfumato.guide.classifier_guidance import ClassifierGradient
 from sfumato.nn.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.sample import DPMpp2M, trajectory
@@ -44,7 +44,7 @@ def test_a_classifier_turns_the_unconditional_network_towards_a_class():
     classifier = Classifier.load(FASHION / "classifier")
     guided = np.mean(
         [
-            share_right([ClassifierGuidance(classifier, 5.0, label=k)], none[:4], torch.full((4,), k))
+            share_right([ClassifierGradient(classifier, 5.0, label=k)], none[:4], torch.full((4,), k))
             for k in (1, 5, 8)  # trousers, sandals and bags, which look like nothing else
         ]
     )

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from sfumato.evaluate.metrics import Moments, frechet, recall
+from sfumato.guide import ClassifierFree, ClassifierGuidance, StaticThreshold
 from sfumato.nn.classifier import Classifier
 from sfumato.picture import BadInput
-from sfumato.recipe import ClassifierFree, ClassifierGuidance, StaticThreshold
 from sfumato.study import guidance_table, made, runner, trilemma
 from sfumato.study.made import Source, Way
 from sfumato.study.pictures import asked

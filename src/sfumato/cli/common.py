@@ -181,10 +181,8 @@ def _run(recipes: list[Recipe], update: Any) -> Any:
 
 def _note(recipe: Recipe) -> None:
     """Remarks on a resolved recipe: a size that is not its picture's, a mask that leaves nothing to paint."""
-    from sfumato.model.given import shaped
-    from sfumato.recipe import Outside
-
-    if isinstance(recipe.hold, Outside) and shaped(recipe.hold).getbbox() is None:
+    mask = None if recipe.hold is None else recipe.hold.shaped()
+    if mask is not None and mask.getbbox() is None:
         note("the mask is black everywhere, so nothing is repainted; what is to change must be white")
         return
     source = getattr(recipe.start, "picture", None)

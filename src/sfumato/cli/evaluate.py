@@ -98,8 +98,9 @@ def evaluate(
     With --against: how near are its pictures to a reference, by FID and its kin, with intervals? A run that was
     stopped goes on where it was; pictures and features are kept.
     """
+    from sfumato.guide import ClassifierFree
     from sfumato.picture import BadInput
-    from sfumato.recipe import ClassifierFree, Recipe
+    from sfumato.recipe import Recipe
 
     # refuse before torch is loaded
     Recipe(steps=steps, seed=seed, model=model, sampler=sampler, guidance=(ClassifierFree(guidance),))

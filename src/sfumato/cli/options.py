@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sfumato.names import GUIDANCES, SAMPLERS, TIMES
+from sfumato.guide import Guidance as _Guidance
+from sfumato.names import SAMPLERS, TIMES
 
 WRITABLE = ".png, .jpg, .jpeg or .webp"
 
@@ -53,7 +54,7 @@ Guide = Annotated[
     typer.Option(
         metavar="NAME[:KEY=VALUE,...]",
         help=f"A further guidance, as pag:scale=3,layers=mid+up,interval=0.2-0.8; repeatable. One of "
-        f"{', '.join(GUIDANCES)}.",
+        f"{', '.join(map(_Guidance.registry.short, _Guidance.registry))}.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),

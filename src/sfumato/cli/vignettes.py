@@ -33,8 +33,8 @@ def vignettes(
     What is there already is kept, so a run that was broken off goes on where it stopped.
     """
     from sfumato.cli.common import print_json, progress
+    from sfumato.element import nearest
     from sfumato.picture import BadInput, check_writable, save_picture
-    from sfumato.recipe.checks import nearest
 
     if split not in SPLITS:
         raise BadInput(f"--split {split!r} is unknown{nearest(split, SPLITS)}: accepted are {', '.join(SPLITS)}")

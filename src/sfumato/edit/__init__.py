@@ -1,38 +1,65 @@
-"""Edits: starts, holds and the composite. An edit is a start, a hold and a condition."""
+"""Edits: an edit is a start, a hold and a condition; and a composite puts the result into the picture.
+
+One file a method. A start, a hold, a composite is a value that a recipe holds; its `bind` makes the part that acts.
+"""
 
 from sfumato.edit.alignment import Words, align
-from sfumato.edit.attention import AttentionMaps
-from sfumato.edit.composite import paste
-from sfumato.edit.edit_friendly import EditFriendly, Replayed
-from sfumato.edit.hold import Hold, Outside
-from sfumato.edit.invert import Inverted
-from sfumato.edit.low_pass import LowPass, low_pass
-from sfumato.edit.mask import Inferred, binarized, disagreement
+from sfumato.edit.attention_maps import AttentionMaps
+from sfumato.edit.composite import Composite, Uncomposited
+from sfumato.edit.crop import Crop
+from sfumato.edit.ddim_inversion import Inversion, Inverted
+from sfumato.edit.decoder_tuning import DecoderTuning, tune_decoder
+from sfumato.edit.diffedit import DiffEdit, Inferred, binarized, disagreement
+from sfumato.edit.edit_friendly import EditFriendly, EditFriendlyInversion, Replayed
+from sfumato.edit.hold import BoundHold, Hold
+from sfumato.edit.ilvr import ILVR, LowPass, low_pass
+from sfumato.edit.interpolate import Between, MixedStart, lerp, slerp
+from sfumato.edit.latent_optimisation import LatentOptimisation, optimise_latent
 from sfumato.edit.mask_shape import feather, grow, shrinking
-from sfumato.edit.mix import Between, lerp, slerp
-from sfumato.edit.null_text import NullInverted, NullText, null_text
-from sfumato.edit.poisson import poisson
-from sfumato.edit.prompt_to_prompt import LocalBlend, coupled, injection, side_by_side
-from sfumato.edit.reconstruct import optimise_latent, tune_decoder
-from sfumato.edit.start import NoiseStart, Preparing, SDEdit, Start
+from sfumato.edit.noise_start import Noise, NoiseStart
+from sfumato.edit.outside import Imputation, Outside
+from sfumato.edit.palette import Source
+from sfumato.edit.paste import Paste, paste
+from sfumato.edit.poisson import Poisson, poisson
+from sfumato.edit.prompt_to_prompt import LocalBlend, PromptToPrompt, coupled, injection, side_by_side
+from sfumato.edit.repaint import Resample
+from sfumato.edit.sdedit import NoisedStart, SDEdit
+from sfumato.edit.start import BoundStart, Start
 
 __all__ = [
+    "ILVR",
     "AttentionMaps",
     "Between",
+    "BoundHold",
+    "BoundStart",
+    "Composite",
+    "Crop",
+    "DecoderTuning",
+    "DiffEdit",
     "EditFriendly",
+    "EditFriendlyInversion",
     "Hold",
+    "Imputation",
     "Inferred",
+    "Inversion",
     "Inverted",
+    "LatentOptimisation",
     "LocalBlend",
     "LowPass",
+    "MixedStart",
+    "Noise",
     "NoiseStart",
-    "NullInverted",
-    "NullText",
+    "NoisedStart",
     "Outside",
-    "Preparing",
+    "Paste",
+    "Poisson",
+    "PromptToPrompt",
     "Replayed",
+    "Resample",
     "SDEdit",
+    "Source",
     "Start",
+    "Uncomposited",
     "Words",
     "align",
     "binarized",
@@ -43,7 +70,6 @@ __all__ = [
     "injection",
     "lerp",
     "low_pass",
-    "null_text",
     "optimise_latent",
     "paste",
     "poisson",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from sfumato.lazy import torch
 from sfumato.picture import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Places = tuple[int, ...]
 

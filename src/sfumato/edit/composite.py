@@ -1,36 +1,64 @@
-"""The composite: outside the mask, the saved picture equals the input to the byte."""
+"""Composites: how a result is put into the picture that was held."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+from PIL import Image
+
+from sfumato.element import Element, element
 from sfumato.picture import BadInput
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def paste(original: NDArray[np.uint8], result: NDArray[np.uint8], mask: NDArray) -> NDArray[np.uint8]:
-    """m result + (1 - m) original, rounded once to the nearest value (halves up).
+Pictures = list[Image.Image]
 
-    original, result: (..., H, W, C) uint8. mask: (..., H, W), or with a last axis of 1: uint8 (255 = result), bool, or
-    float in [0, 1]. Where the mask is 0 the original's bytes are returned, where it is full the result's.
 
-    Raises BadInput for other dtypes or shapes that do not fit.
-    """
-    if original.dtype != np.uint8 or result.dtype != np.uint8:
-        raise BadInput(f"A composite needs uint8 pictures, not {original.dtype} and {result.dtype}.")
-    if original.shape != result.shape:
-        raise BadInput(f"A composite needs pictures of one size, not {original.shape} and {result.shape}.")
-    if mask.shape == original.shape[:-1]:
-        mask = mask[..., None]
-    if mask.shape != (*original.shape[:-1], 1):
-        raise BadInput(f"A mask of shape {mask.shape} does not fit a picture of shape {original.shape}.")
-    if mask.dtype == bool:
-        return np.where(mask, result, original)
-    if mask.dtype == np.uint8:
-        m = mask.astype(np.uint32)
-        blend = (2 * (m * result + (255 - m) * original) + 255) // 510
-        return blend.astype(np.uint8)
-    if not np.issubdtype(mask.dtype, np.floating) or not ((mask >= 0) & (mask <= 1)).all():
-        raise BadInput("A mask is uint8, bool, or float between 0 (kept) and 1 (the result).")
-    m = mask.astype(np.float64)
-    return np.floor(m * result + (1 - m) * original + 0.5).astype(np.uint8)
+class Composite(Element, kinds="composite", package="sfumato.edit"):
+    """How results are put into the picture that was held, as a recipe says it."""
+
+    steps: int | ClassVar[int] = 0
+    """How many steps a picture takes that optimise something: each shows what it has so far."""
+
+    needs_latents: ClassVar[bool] = False
+    """Whether there has to be an autoencoder, whose latents or weights are moved."""
+
+    pastes: ClassVar[bool] = True
+    """Whether the picture that was held has its own bytes outside the mask."""
+
+    def check(self, batch: Any) -> None:
+        """Raises BadInput where the batch's model can't have it."""
+        if self.needs_latents and not hasattr(batch.stage.space, "autoencoder"):
+            raise BadInput(
+                f"The composite {self.kind} moves an autoencoder's latents or weights, and {batch.recipe.model} paints "
+                "pixels without one: choose paste or poisson."
+            )
+
+    def apply(self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures) -> Iterator[Pictures]:
+        """The pictures put into the held one: `steps` for each that are not yet done, then the last.
+
+        masks: one for each picture (mode L, white = the result), none where nothing is held by a mask. x: the result in
+        the model's space, None where nothing was sampled. pictures: the same decoded.
+        """
+        yield pictures
+
+
+@element("none")
+class Uncomposited(Composite):
+    """The pictures as the model gives them."""
+
+    pastes = False
+
+
+def each_within(
+    original: Image.Image | None, masks: Sequence[Image.Image], pictures: Pictures, put: Callable[..., Any]
+) -> Pictures:
+    """Each picture put into the original by put(original, picture, mask); as they are where there is no mask."""
+    if not masks or original is None:
+        return pictures
+    own = np.asarray(original)
+    pairs = zip(pictures, masks, strict=True)
+    return [Image.fromarray(put(own, np.asarray(picture), np.asarray(mask))) for picture, mask in pairs]

@@ -6,15 +6,50 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.edit.start import Times, rebuilt
-from sfumato.noise import Key, NoiseSource
+from sfumato.edit.start import BoundStart, Start, rebuilt
+from sfumato.element import Kept, Real, element
+from sfumato.lazy import torch
+from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-from sfumato.sample.step import Denoise, Knots
-from sfumato.schedule import noised
+from sfumato.sample.step import Knots
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.edit.start import Times
+    from sfumato.noise import Key
+    from sfumato.sample.step import Denoise
+
+
+@element("edit-friendly")
+class EditFriendly(Start):
+    """Start from `picture`, with the very noise from which ancestral sampling ("ddpm" or DDIM(eta)) paints it
+    (Huberman-Spiegelglas et al. 2024): with the words of `shows`, unguided, it comes back to rounding, and with others
+    the noise carries over what they say nothing of.
+    """
+
+    picture: Kept = Field(description="a picture: a path, bytes, a PIL image, an array or a Ref")
+    strength: Real = Field(
+        default=0.7, ge=0, le=1, description="a number from 0 (the picture as it is) to 1 (where it is all noise)"
+    )
+    shows: str = Field(default="", max_length=20_000, description="text of at most 20,000 characters")
+
+    def bind(self, batch: Any) -> EditFriendlyInversion:
+        if batch.resamples:
+            raise BadInput(
+                "An edit-friendly start replays noise step by step, and resampling walks steps anew: leave one out."
+            )
+        eta = batch.ancestral_eta
+        if not eta:
+            raise BadInput(
+                "An edit-friendly start gives ancestral sampling its noise: choose the sampler ddpm or DDIM(eta=1)."
+            )
+        x0 = batch.encoded(batch.images["start"])
+        return EditFriendlyInversion(batch.shown(self.shows), x0, batch.times, batch.noise, self.strength, eta)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +71,14 @@ class Replayed(NoiseSource):
         return Replayed(self.maps, self.others, (*self.key, *key))
 
 
-class EditFriendly:
+class EditFriendlyInversion(BoundStart):
     """A start, the noise and the last touch of a picture x0 (B, ...): DDPM painting from them paints that picture.
 
     Huberman-Spiegelglas et al. 2024, section 3.1 and algorithm 1. Unlike a trajectory, x_t is drawn for each knot with
     noise of its own, x_t = alpha_t x0 + sigma_t z_t; then the maps are what the sampler needs to go from one to the
     next, (x_s - mean(x_t))/std. They are larger than noise and alike from step to step, so that they carry the picture
     through another prompt. The sampler is `DDIM(eta)`; eta = 1 is `DDPM("small")`. Its last step adds no noise: what
-    it leaves of the picture is `rest`, which `hold` adds at s = 0.
+    it leaves of the picture is added `after` the move to s = 0.
 
     source: the denoiser told what the picture shows, with or without guidance.
     """
@@ -63,6 +98,8 @@ class EditFriendly:
 
     def prepare(self) -> Iterator[None]:
         """Extracts the maps; yields after each of `calls` network calls."""
+        from sfumato.schedule import noised
+
         schedule, maps = self.source.schedule, []
         drawn = [noised(schedule, self.x0, t, self._others(self.x0, "drawn", i)) for i, t in enumerate(self.times)]
         self._top = x = drawn[0]
@@ -81,17 +118,16 @@ class EditFriendly:
         self._maps = maps
         self._done = True
 
-    @property
-    def noise(self) -> NoiseSource:
-        """What the sampler is to be given."""
+    def noise(self, noise: NoiseSource) -> NoiseSource:
+        """The maps in the place of the steps' noise."""
         self._prepared()
-        return Replayed(torch.stack(self._maps), self._others) if self._maps else self._others
+        return Replayed(torch.stack(self._maps), noise) if self._maps else noise
 
     def __call__(self, denoise: Denoise, times: Times, noise: NoiseSource) -> tuple[Tensor, Tensor]:
         self._prepared()
         return self._top, self.times
 
-    def hold(self, x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:
+    def after(self, x: Tensor, s: Tensor) -> Tensor:
         """Acts at s = 0 alone."""
         self._prepared()
         return x if s > 0 else x + self._rest

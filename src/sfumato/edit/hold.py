@@ -2,65 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
+from sfumato.element import Element
+from sfumato.lazy import torch
 
-from sfumato.edit.mask_shape import shrinking
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
-from sfumato.schedule import Schedule, noised
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
 
-Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
+    from sfumato.edit.start import BoundStart
+    from sfumato.noise import NoiseSource
+    from sfumato.picture import Ref
 
-
-class Hold(Protocol):
-    """Bound to the picture and the schedule, it acts on x at time s after every move."""
-
-    def bind(self, picture: Tensor, schedule: Schedule) -> Held: ...
+    Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
-class Outside(Hold):
-    """Outside the mask, the picture noised to s: x <- m x + (1 - m) (alpha_s keep + sigma_s z).
+class Hold(Element, kinds="hold", package="sfumato.edit"):
+    """What is held, as a recipe says it. `bind` makes the part that acts."""
 
-    Song et al. 2021, appendix I.2 (imputation); with `times.jumps` it is RePaint (Lugmayr et al. 2022, eq. 8), on
-    latents Blended Latent Diffusion (Avrahami et al. 2023). mask (1 or B, 1, H, W), or any shape that broadcasts to x,
-    in [0, 1], 1 = repaint; soft masks blend. keep (1 or B, ...) is the picture to hold, the start's own if None.
-    dilation: by how many cells the mask is dilated at s = 1, to shrink to itself as s falls (`shrinking`).
+    picture: Ref | None | ClassVar[None] = None
+    """The picture that is held; None means the one that is started from, or mended."""
 
-    Where the mask is 1, x is left to the bit; where it is 0, the result at s = 0 is `keep` to the bit.
+    mask: Ref | ClassVar[None] = None
+    """The mask that a hold was given, white where the picture is repainted; None for holds without one."""
+
+    resample: Any | ClassVar[None] = None
+    """How the steps are walked again under this hold; None for once."""
+
+    def shaped(self) -> Image.Image | None:
+        """The mask that a hold was given, at its own size, as it acts; None where it was given none."""
+        return None
+
+    def bind(self, batch: Any, start: BoundStart) -> BoundHold | None:
+        """The hold of a run of `batch` (a `sfumato.model.Batch`) that begins at `start`; None if nothing acts."""
+        raise NotImplementedError
+
+
+class BoundHold:
+    """A hold in a run: called with x after a move to time s, it puts back what is held.
+
+    act: the function (x, s, noise) -> x. One that has to call the network before the first step (to infer a mask) does
+    it in `prepare`, which yields once a call, `calls` times.
     """
 
-    mask: Tensor
-    keep: Tensor | None = None
-    dilation: float = 0.0
+    calls: int = 0
+    infers: bool = False
+    """Whether it finds masks of its own."""
 
-    def __post_init__(self) -> None:
-        if not bool(((self.mask >= 0) & (self.mask <= 1)).all()):
-            raise BadInput("A mask lies between 0 (kept) and 1 (repainted).")
+    def __init__(self, act: Held | None = None) -> None:
+        self._act = act
 
-    def bind(self, picture: Tensor, schedule: Schedule) -> Held:
-        keep = picture if self.keep is None else self.keep
+    def __call__(self, x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:
+        return x if self._act is None else self._act(x, s, noise)
 
-        def hold(x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:
-            kept = keep.to(device=x.device, dtype=x.dtype).expand_as(x)
-            if s > 0:
-                kept = noised(schedule, kept, s, noise(x))
-            return blend(shrinking(self.mask, self.dilation, float(s)), x, kept)
+    def prepare(self) -> Iterator[None]:
+        """What has to be done before; yields after each network call."""
+        yield from ()
 
-        return hold
+    def masks(self) -> Tensor | None:
+        """The masks (B, 1, h, w) that were inferred, 1 = repainted; None where none were."""
+        return None
 
 
 def blend(mask: Tensor, x: Tensor, kept: Tensor) -> Tensor:
     """mask x + (1 - mask) kept: x to the bit where the mask is 1, `kept` to the bit where it is 0."""
     mask = mask.to(device=x.device, dtype=x.dtype)
     return torch.where(mask == 1, x, torch.where(mask == 0, kept, mask * x + (1 - mask) * kept))
-
-
-def one_after_another(first: Held, then: Held | None) -> Held:
-    """Both, in that order; of the same noise."""
-    return first if then is None else lambda x, s, noise: then(first(x, s, noise), s, noise)

@@ -7,12 +7,13 @@ picture's border nothing pulls: an empty mask stays empty and a full one full.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
+from sfumato.lazy import torch
 from sfumato.picture import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def grow(mask: Tensor, pixels: float) -> Tensor:
@@ -69,7 +70,7 @@ def _largest(masks: list[Tensor]) -> Tensor:
 def _widened(mask: Tensor, reach: int) -> Tensor:
     """The largest of the 2 reach + 1 values around each pixel of a row."""
     flat = mask.reshape(-1, 1, mask.shape[-1])
-    return functional.max_pool1d(flat, 2 * reach + 1, 1, reach).reshape(mask.shape) if reach else mask
+    return torch.nn.functional.max_pool1d(flat, 2 * reach + 1, 1, reach).reshape(mask.shape) if reach else mask
 
 
 def _shifted(mask: Tensor, rows: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Null-text optimisation: an unconditional branch of each step's own, by which *guided* DDIM walks an inverted way."""
+"""Null-text optimisation: an unconditional branch of each step's own, by which *guided* DDIM walks an inverted path."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from sfumato.condition import Condition, Text
 from sfumato.denoise import Denoiser, Prediction, bind
-from sfumato.edit.invert import Inverted
-from sfumato.edit.start import Times
+from sfumato.edit.ddim_inversion import Inversion
 from sfumato.picture import BadInput
 from sfumato.sample.step import Knots, ddim
+
+if TYPE_CHECKING:
+    from sfumato.edit.start import Times
 
 RATE = 1e-2
 
@@ -46,27 +49,27 @@ class NullText(Text):
 
 
 def null_text(
-    denoiser: Denoiser, condition: Condition, way: Inverted, scale: float, iterations: int = 10
+    denoiser: Denoiser, condition: Condition, path: Inversion, scale: float, iterations: int = 10
 ) -> Iterator[Condition]:
-    """The condition with `NullText`: classifier-free guidance of `scale` by it leads DDIM back down `way`.
+    """The condition with `NullText`: classifier-free guidance of `scale` by it leads DDIM back down `path`.
 
-    Mokady et al. 2023, algorithm 1. From the way's top, at each step t -> s, the null embedding is moved by
-    `iterations` steps of Adam towards the one for which guided DDIM from where it is comes to way(s):
-    |way(s) - ddim(u + scale (c - u))|^2, u with the null and c with the text; the best one found is kept, and is the
+    Mokady et al. 2023, algorithm 1. From the path's top, at each step t -> s, the null embedding is moved by
+    `iterations` steps of Adam towards the one for which guided DDIM from where it is comes to path(s):
+    |path(s) - ddim(u + scale (c - u))|^2, u with the null and c with the text; the best one found is kept, and is the
     next step's first. `condition` (B rows) says what the picture shows, with a `Text`. The network itself does not
     change, and must be differentiable. Each row is optimised by itself, so that its neighbours do not matter.
 
-    Yields once a step of the way, last with the whole condition (before with what is found so far).
+    Yields once a step of the path, last with the whole condition (before with what is found so far).
     """
     text = condition.get(Text)
     if text is None:
         raise BadInput("Null-text optimisation needs a condition with words.")
-    null, x, nulls, asked = text.null(), way.at(way.knots[-1]), [], []
-    for t, s in pairwise(way.knots.flip(0)):
+    null, x, nulls, asked = text.null(), path.at(path.knots[-1]), [], []
+    for t, s in pairwise(path.knots.flip(0)):
         with torch.no_grad():
             c = denoiser(x, t, condition)
         guided = partial(_guided, denoiser, condition.null(), scale, c, Knots.of(denoiser.schedule, t, s), x, t, null)
-        apart = partial(_apart, way.at(s))
+        apart = partial(_apart, path.at(s))
         embeds, x = _descended(null.embeds, guided, apart, iterations)
         null = replace(null, embeds=embeds)
         nulls.append(embeds)
@@ -120,17 +123,17 @@ def _descended(
     return kept, there
 
 
-class NullInverted(Inverted):
-    """`Inverted`, and the null texts by which guidance of `scale` comes back down: Mokady et al. 2023, algorithm 1.
+class NullTextInversion(Inversion):
+    """`Inversion`, and the null texts by which guidance of `scale` comes back down: Mokady et al. 2023, algorithm 1.
 
-    denoiser and condition: what the picture shows, with a `Text` and without guidance. `told` gives the nulls to the
-    condition that is sampled with.
+    denoiser and shown: what the picture shows, with a `Text` and without guidance. `condition` gives the nulls to the
+    one that is sampled with.
     """
 
     def __init__(
         self,
         denoiser: Denoiser,
-        condition: Condition,
+        shown: Condition,
         x0: Tensor,
         times: Times,
         strength: float = 0.8,
@@ -138,19 +141,19 @@ class NullInverted(Inverted):
         scale: float = 5.0,
         iterations: int = 10,
     ) -> None:
-        super().__init__(bind(denoiser, condition), x0, times, strength, refine)
-        self.denoiser, self.condition, self.scale, self.iterations = denoiser, condition, scale, iterations
+        super().__init__(bind(denoiser, shown), x0, times, strength, refine)
+        self.denoiser, self.shown, self.scale, self.iterations = denoiser, shown, scale, iterations
         self.calls += len(self.knots) - 1
         self._found: NullText | None = None
 
     def prepare(self) -> Iterator[None]:
         """Walks upwards and then optimises; yields after each network call of the one and each step of the other."""
         yield from super().prepare()
-        for condition in null_text(self.denoiser, self.condition, self, self.scale, self.iterations):
+        for condition in null_text(self.denoiser, self.shown, self, self.scale, self.iterations):
             self._found = next(part for part in condition.parts if isinstance(part, NullText))
             yield
 
-    def told(self, condition: Condition) -> Condition:
+    def condition(self, condition: Condition) -> Condition:
         """The condition (B or a multiple of B rows) with its own words, and the nulls in the place of its own."""
         text, found = condition.get(Text), self._found
         if text is None or found is None or found.nulls is None or found.times is None:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from sfumato.edit.composite import paste
+from sfumato.edit.composite import Composite, Pictures, each_within
+from sfumato.edit.paste import paste
+from sfumato.element import element
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ERODED = 3  # pixels that OpenCV takes off a mask's edge before it reads gradients
 RING = 2 * ERODED + 2
+
+
+@element("poisson")
+class Poisson(Composite):
+    """Pasted, with the held picture's colours at the mask's edge: Perez, Gangnet & Blake 2003."""
+
+    def apply(self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures) -> Iterator[Pictures]:
+        yield each_within(batch.original, masks, pictures, poisson)
 
 
 def poisson(original: NDArray[np.uint8], result: NDArray[np.uint8], mask: NDArray) -> NDArray[np.uint8]:

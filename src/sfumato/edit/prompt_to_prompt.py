@@ -4,20 +4,99 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from pydantic import Field
 
-from sfumato.condition import Condition, Injection, Watched
 from sfumato.edit.alignment import Words, align
-from sfumato.edit.attention import AttentionMaps
-from sfumato.edit.hold import Held
-from sfumato.noise import Key, NoiseSource
-from sfumato.sample import Step, trajectory
-from sfumato.sample.step import Denoise, Sampler
+from sfumato.edit.attention_maps import AttentionMaps
+from sfumato.element import Listed, Real, Whole, element
+from sfumato.lazy import torch
+from sfumato.picture import BadInput
+from sfumato.picture.errors import printable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.condition import Condition, Injection
+    from sfumato.denoise import Bound
+    from sfumato.edit.hold import BoundHold
+    from sfumato.edit.start import BoundStart
+    from sfumato.noise import Key, NoiseSource
+    from sfumato.sample import Step
+    from sfumato.sample.step import Denoise, Sampler
 
 BEGIN = 0.8  # local blend waits until here: the first maps are those of noise
+
+
+@element("prompt-to-prompt")
+class PromptToPrompt:
+    """Prompt-to-Prompt (Hertz et al. 2022): the recipe's prompt edits the picture that `source` makes.
+
+    That picture is made in the same run, from the same start and noise, and its attention maps are injected: where a
+    word of `source` stays or is swapped for another, the new picture attends as the source did, while t > 1 -
+    `cross_maps`; where what is alike is looked for (self-attention, in layers of at most `within` x `within` places),
+    while t > 1 - `self_maps`. Words that are added keep maps of their own. Larger fractions keep more of the source.
+    The weights of the recipe's prompt, as in "a (red:1.6) hat", scale its words' maps and not their embeddings.
+
+    `blend` names words of either prompt: outside the places where their maps exceed `threshold` of their maximum, the
+    picture is the source's own: of an inverted one its very bytes, unless `composite` is "none". With both fractions 0
+    and no `blend` nothing is edited: the prompt is painted as it is.
+    """
+
+    source: str = Field(max_length=20_000, description="the prompt of the picture to edit")
+    cross_maps: Real = Field(default=0.8, ge=0, le=1, description="a fraction of the time from 0 (never) to 1 (always)")
+    self_maps: Real = Field(default=0.4, ge=0, le=1, description="a fraction of the time from 0 (never) to 1 (always)")
+    blend: Listed[str] = Field(default=(), max_length=64, description="a list of words, as ['hat']")
+    threshold: Real = Field(default=0.3, gt=0, lt=1, description="a number between 0 and 1")
+    within: Whole = Field(default=16, ge=1, le=4096, description="a whole number from 1 to 4096")
+
+    @property
+    def neutral(self) -> bool:
+        """Whether it changes nothing."""
+        return not (self.cross_maps or self.self_maps or self.blend)
+
+    @property
+    def wordless(self) -> PromptToPrompt:
+        """The same for any words: what the pictures of one batch have in common."""
+        return replace(self, source="", blend=("",) * len(self.blend))
+
+    def bind(self, batch: Any, guidances: Sequence[Any], start: BoundStart) -> Paired:
+        """The denoiser of the batch's pictures and then of their companions, and the loop that walks them side by side.
+
+        The guidances are of both, in that order. Companions of an inverted picture are that picture.
+        """
+        from sfumato.condition import Text
+        from sfumato.denoise import bind
+        from sfumato.guide import Guided
+
+        if batch.stage.words is None:
+            raise BadInput("This model reads no words, and Prompt-to-Prompt needs two prompts: leave the attention out.")
+        both = [*batch.recipes, *batch.companions]
+        batch.check_single((words for r in both for words in (r.prompt, r.negative)), "Prompt-to-Prompt needs words that stand still")
+        condition = batch.condition([*batch.unweighted, *batch.companions])
+        text = condition.get(Text)
+        assert text is not None
+        length = text.embeds.shape[1]
+        target = [batch.stage.words(recipe.prompt) for recipe in batch.recipes]
+        source = [batch.stage.words(recipe.prompt) for recipe in batch.companions]
+        blend = _blend([r.attention for r in batch.recipes], [*target, *source], length, batch.stage.words)
+        directive = injection(source, target, length, self.cross_maps, self.self_maps, self.within)
+        condition = coupled(condition, directive, blend)
+        loop = partial(side_by_side, blend=blend, path=start.path)
+        keeps = blend is not None and start.path is not None
+        return Paired(bind(Guided(batch.stage.denoiser, guidances), condition), loop, blend if keeps else None)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Prompt-to-Prompt in a run: the denoiser of both halves, the loop that walks them, and the blend whose mask says
+    afterwards where the picture is not its own (None where all of it may have changed)."""
+
+    denoise: Bound
+    loop: Callable[..., Iterator[Step]]
+    blend: LocalBlend | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +114,8 @@ class LocalBlend:
 
     def mask(self, size: tuple[int, int]) -> Tensor:
         """(B, 1, *size), True where the edited row is its own."""
-        maps = functional.max_pool2d(self.maps.of(self.words, size), 3, 1, 1)
-        maps = functional.interpolate(maps, size, mode="bilinear")
+        maps = torch.nn.functional.max_pool2d(self.maps.of(self.words, size), 3, 1, 1)
+        maps = torch.nn.functional.interpolate(maps, size, mode="bilinear")
         largest = maps.amax((2, 3), keepdim=True)
         edited, source = (maps > self.threshold * largest).any(1, keepdim=True).chunk(2)
         return edited | source
@@ -63,6 +142,8 @@ def injection(
     cross_maps, self_maps: the fractions of the time, from t = 1 on, in which the companions' cross-attention and
     self-attention maps are injected: while t > 1 - fraction. The weights of the target's words act at all times.
     """
+    from sfumato.condition import Injection
+
     rows = len(target)
     mapping = torch.stack([align(*pair, length) for pair in zip(source, target, strict=True)])
     weight = torch.stack([words.weight(length) for words in target])
@@ -79,6 +160,8 @@ def injection(
 
 def coupled(condition: Condition, injection: Injection, blend: LocalBlend | None = None) -> Condition:
     """The condition of B edited rows and then of their companions, made pairs: rows b and B + b are of one picture."""
+    from sfumato.condition import Watched
+
     rows = condition.rows // 2
     pairs = replace(condition, picture=torch.cat([condition.picture[:rows]] * 2)).adding(injection)
     if blend is None:
@@ -92,9 +175,9 @@ def side_by_side(
     x: Tensor,
     times: Tensor,
     noise: NoiseSource,
-    hold: Held | None = None,
+    hold: BoundHold | None = None,
     blend: LocalBlend | None = None,
-    way: Callable[[Tensor], Tensor] | None = None,
+    path: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Step]:
     """The `trajectory` of x (B, ...) twice in one batch, with the same noise; the steps of the edited rows alone.
 
@@ -103,17 +186,19 @@ def side_by_side(
     both halves are what `trajectory` gives. A sampler that chooses each row's steps by itself (rk45) asks for both rows
     of a pair at once, but between knots not always at the same time.
 
-    way: what the companions are at time s, (B, ...). An inverted picture's own way keeps them at the picture itself,
+    path: what the companions are at time s, (B, ...). An inverted picture's own path keeps them at the picture itself,
     from which guidance would lead them off (Ju et al. 2023, "Direct inversion").
     """
+    from sfumato.sample import trajectory
+
     rows = len(x)
 
     def held(both: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:
         assert isinstance(noise, Twice)
         if hold is not None:
             both = torch.cat([hold(half, s, noise.source) for half in both.chunk(2)])
-        if way is not None:
-            both = torch.cat([both[:rows], way(s).to(both)])
+        if path is not None:
+            both = torch.cat([both[:rows], path(s).to(both)])
         return both if blend is None else blend(both, s)
 
     for step in trajectory(denoise, sampler, torch.cat([x, x]), times, Twice(noise), held):
@@ -133,3 +218,29 @@ class Twice:
 
     def at(self, *key: Key) -> Twice:
         return Twice(self.source.at(*key))
+
+
+def marked(words: Words, phrases: Sequence[Words], length: int) -> Tensor:
+    """(number of phrases, length): 1 at the tokens of each phrase, wherever it occurs."""
+    marks = torch.zeros(len(phrases), length)
+    for row, phrase in zip(marks, phrases, strict=True):
+        row[list(words.find(phrase.words))] = 1
+    return marks
+
+
+def _blend(
+    elements: Sequence[PromptToPrompt], prompts: Sequence[Words], length: int, words_of: Callable[[str], Words]
+) -> LocalBlend | None:
+    if not elements[0].blend:
+        return None
+    rows = len(elements)
+    phrases = [[words_of(phrase) for phrase in each.blend] for each in elements]
+    marks = [marked(words, phrases[row % rows], length) for row, words in enumerate(prompts)]
+    for row, here in enumerate(phrases):
+        for phrase, found in zip(here, marks[row].any(1) | marks[row + rows].any(1), strict=True):
+            if not found:
+                raise BadInput(
+                    f"The word {printable(repr(str(phrase)), 60)} to blend by occurs in neither prompt: give one of "
+                    f"{printable(str(prompts[row]), 200)} or {printable(str(prompts[row + rows]), 200)}."
+                )
+    return LocalBlend(torch.stack(marks), elements[0].threshold)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import wraps
 from typing import Any, ClassVar, Literal, TypeVar
@@ -17,6 +17,7 @@ from sfumato.element.sentence import sentence
 from sfumato.picture.errors import BadInput
 
 T = TypeVar("T")
+OPAQUE = "opaque"  # the kind of what is somebody's own code, which a recipe can name but not hold
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -69,6 +70,10 @@ class Element:
         if kinds:
             cls.registry = Elements(kinds, package)
 
+    def a1111(self) -> dict[str, str]:
+        """What A1111's web page writes of it into a picture's text, as {"CFG scale": "5"}; by default nothing."""
+        return {}
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         if "registry" not in vars(cls):
@@ -81,7 +86,9 @@ class Element:
 
     @classmethod
     def _chosen(cls, value: Any, handler: Any, info: Any) -> Any:
-        """An element as it is, or that of a name."""
+        """An element as it is, or that of a name; one of one's own that has no name runs, and can't be read again."""
+        if isinstance(value, cls) and type(value) not in cls.registry.classes.values():
+            return value
         if isinstance(value, str):
             try:
                 return cls.registry.named(value)
@@ -95,19 +102,19 @@ def _kind_of(value: Any) -> Any:
 
 
 def _written(value: Any) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
+    if not hasattr(value, "__pydantic_serializer__"):
+        return {"kind": OPAQUE, "name": type(value).__name__}
+    return value.__pydantic_serializer__.to_python(value, mode="json")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
 def element(
-    kind: str = "",
+    kind: Any = "",
     *,
     short: str | None = None,
     label: str | Mapping[str, str] = "",
     presets: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Callable[[type[T]], type[T]]:
+) -> Any:
     """Makes a class an element: a frozen pydantic dataclass whose errors are one `BadInput` sentence.
 
     kind: its name, in JSON and everywhere; without one it is a part of other elements. short: a shorter one, for

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from PIL import Image
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 from sfumato.element.sentence import nearest
 from sfumato.picture import Ref, keep, open_mask, open_picture
@@ -47,7 +48,7 @@ def _tuple(value: Any) -> Any:
 def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
     low, high = interval
     if not 0 <= low <= high <= 1:
-        raise ValueError(f"({low:g}, {high:g}) is no interval: give {INTERVAL}")
+        raise PydanticCustomError("interval", "give {accepted}", {"accepted": INTERVAL})
     return interval
 
 
@@ -62,14 +63,14 @@ def _kept(door: Callable[[Any], Image.Image]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _no_hub(value: str, info: ValidationInfo) -> str:
+def _at_hand(value: str, info: ValidationInfo) -> str:
     if value and info.mode == "json":
-        from sfumato.zoo.find import here
+        from sfumato.zoo.find import would_be_fetched
 
-        if here(value) is None:
+        if would_be_fetched(value):
             raise ValueError(
-                f"{printable(value, 60)!r} is not here, and a recipe from outside fetches nothing: give a built-in "
-                "model or a folder of this machine"
+                f"{printable(value, 60)!r} is not on this machine, and a recipe from outside fetches nothing: fetch it "
+                "first, or give a folder or a built-in model"
             )
     return value
 
@@ -92,7 +93,7 @@ else:
     Pair = Annotated[tuple[Real, Real], BeforeValidator(_tuple)]
     Interval = Annotated[Pair, AfterValidator(_ordered), Field(description=INTERVAL)]
     Box = Annotated[tuple[Whole, Whole, Whole, Whole], BeforeValidator(_tuple)]
-    ModelName = Annotated[str, Field(max_length=4096), AfterValidator(_no_hub)]
+    ModelName = Annotated[str, Field(max_length=4096), AfterValidator(_at_hand)]
     Kept = Annotated[Ref, _kept(open_picture)]
     KeptMask = Annotated[Ref, _kept(open_mask)]
     Class = Annotated[str, Field(min_length=1, max_length=200)] | Annotated[Whole, Field(ge=0, lt=1_000_000)]

@@ -54,6 +54,8 @@ def _sentence(error: Any, owner: Any) -> str:
     if kind == "union_tag_invalid":
         names = [name.strip(" '") for name in error["ctx"]["expected_tags"].split(",")]
         tag = str(error["ctx"]["tag"])
+        if tag == "opaque":
+            return f"{where} was {_own(given)}, code of somebody's own, which a recipe can't hold: give it in Python"
         return f"{where} is of the unknown kind {tag!r}{nearest(tag, names)}: accepted are {', '.join(names)}"
     if kind == "json_invalid":
         return f"not JSON ({error['ctx']['error']})"
@@ -72,7 +74,13 @@ def _element(owner: Any, kind: object) -> Any:
     return next((found for part in get_args(owner) if (found := _element(part, kind)) is not None), None)
 
 
+def _own(given: Any) -> str:
+    return printable(str(given.get("name", "something")), 60) if isinstance(given, dict) else "something"
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, tuple | list) and len(value) <= 4 and all(type(each) in (int, float) for each in value):
+        return f"({', '.join(f'{each:g}' for each in value)})"
     if value is None or isinstance(value, bool | int | float | str):
         return printable(repr(value), 60)
     return f"a {type(value).__name__}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfumato.element import nearest
 from sfumato.evaluate import cached, likeness
 from sfumato.evaluate.features import Extractor, features
 from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL
@@ -24,7 +25,6 @@ from sfumato.evaluate.pictures import VIGNETTES, Pictures, digest, pictures
 from sfumato.evaluate.statistics import Figure
 from sfumato.picture import BadInput, open_picture
 from sfumato.picture.files import write_atomically
-from sfumato.recipe.checks import nearest
 
 if TYPE_CHECKING:
     from sfumato.model import Pipe

@@ -19,8 +19,9 @@ from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.metrics.pixel import psnr
 from sfumato.evaluate.questions import Question, questions
 from sfumato.evaluate.statistics import Figure, mean
+from sfumato.guide import ClassifierFree
 from sfumato.picture import BadInput
-from sfumato.recipe import ClassifierFree, Recipe
+from sfumato.recipe import Recipe
 
 if TYPE_CHECKING:
     from sfumato.model import Pipe

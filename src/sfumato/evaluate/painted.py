@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.evaluate.pictures import Pictures, digest
+from sfumato.guide import ClassifierFree
 from sfumato.picture import BadInput, save_picture
 from sfumato.picture.files import write_atomically
-from sfumato.recipe import ClassifierFree, Recipe, parameters
+from sfumato.recipe import Recipe, parameters
 from sfumato.recipe import prompt as grammar
 from sfumato.recipe.prompt_schedule import last
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.condition import Condition
-from sfumato.denoise import Prediction
-from sfumato.guide.interval import ALWAYS, Interval, check, inside, touches
-from sfumato.picture import BadInput
-from sfumato.predict import expand
+from sfumato.element import Interval, Real, element
+from sfumato.guide.guidance import Guidance
+from sfumato.guide.interval import touches, within
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.condition import Condition
+    from sfumato.denoise import Prediction
 
 
-@dataclass(frozen=True)
-class ClassifierFree:
+@element("classifier-free", short="cfg")
+class ClassifierFree(Guidance):
     """u + scale (c - u), for x0 and for eps; c is the conditional answer, u the unconditional one.
 
     scale: 1 is off (and costs no unconditional row), 0 is unconditional. Of the field's three ways to write it this
@@ -31,9 +34,9 @@ class ClassifierFree:
     A negative prompt is the condition's own null, not a matter of guidance.
     """
 
-    scale: float = 5.0
-    interval: Interval = ALWAYS
-    rescale: float = 0.0
+    scale: Real = Field(default=5.0, ge=0, le=1000, description="a number from 0 to 1000, where 1 means off")
+    interval: Interval = (0.0, 1.0)
+    rescale: Real = Field(default=0.0, ge=0, le=1, description="a number from 0 (off) to 1")
 
     @classmethod
     def from_w(cls, w: float, **options: Any) -> ClassifierFree:
@@ -45,10 +48,16 @@ class ClassifierFree:
         """(1 - gamma) u + gamma c: gamma = 1 is off, 0 unconditional (seed 004, eq. 3.8). scale = gamma."""
         return cls(gamma, **options)
 
-    def __post_init__(self) -> None:
-        check(self.interval)
-        if not 0 <= self.rescale <= 1:
-            raise BadInput(f"Guidance rescale lies between 0 (off) and 1, not {self.rescale}.")
+    @property
+    def needs_null(self) -> bool:  # type: ignore[override]
+        return self.scale != 1
+
+    @property
+    def null_scale(self) -> float:  # type: ignore[override]
+        return self.scale
+
+    def a1111(self) -> dict[str, str]:
+        return {"CFG scale": f"{self.scale:g}"}
 
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
         return {"unconditional": condition.null()} if self._acts(t) else {}
@@ -58,13 +67,17 @@ class ClassifierFree:
             return current
         u, c = outs["unconditional"], outs["conditional"]
         # c enters through `current`, so that what guidances before this one did is kept
-        more = expand(torch.where(inside(self.interval, t), self.scale - 1, 0.0), c.x0) if t.ndim else self.scale - 1
+        more = within(self.interval, t, self.scale - 1, c.x0)
         moved = current.moved(x0=current.x0 + more * (c.x0 - u.x0), eps=current.eps + more * (c.eps - u.eps))
         if self.rescale == 0:
             return moved
         axes = tuple(range(1, x.ndim))
         ratio = c.x0.std(axes, keepdim=True) / moved.x0.std(axes, keepdim=True)
-        return moved.moved(x0=moved.x0 * (1 + self.rescale * (ratio - 1)))
+        share = within(self.interval, t, self.rescale, c.x0)
+        rescaled = moved.x0 * (1 + share * (ratio - 1))
+        if t.ndim:  # a row outside the interval stays as it is, to the bit
+            rescaled = torch.where(share > 0, rescaled, moved.x0)  # type: ignore[operator, arg-type]
+        return moved.moved(x0=rescaled)
 
     def _acts(self, t: Tensor) -> bool:
         return self.scale != 1 and touches(self.interval, t)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
+from sfumato.lazy import torch
 from sfumato.picture import BadInput
 
-Interval = tuple[float, float]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.element import Interval
+
 ALWAYS: Interval = (0.0, 1.0)
 
 
@@ -28,3 +30,10 @@ def inside(interval: Interval, t: Any) -> Any:
 def touches(interval: Interval, t: Tensor) -> bool:
     """Whether any row's t lies in the interval."""
     return bool(torch.any(inside(interval, t)) if t.ndim else inside(interval, float(t)))
+
+
+def within(interval: Interval, t: Tensor, value: float, like: Tensor) -> Tensor | float:
+    """`value` in the rows whose t lies in the interval and 0 in the others, to multiply `like` (B, ...)."""
+    from sfumato.predict import expand
+
+    return expand(torch.where(inside(interval, t), value, 0.0), like) if t.ndim else value

@@ -3,55 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.condition import Condition
-from sfumato.denoise import Prediction
-from sfumato.picture import BadInput
+from sfumato.element import Real, element
+from sfumato.guide.guidance import Guidance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.denoise import Prediction
+
+_LIMIT = "a number from 0.001 to 1000 (1 for pictures in [-1, 1])"
 
 
-@dataclass(frozen=True)
-class StaticThreshold:
+@element("static-threshold", short="static")
+class StaticThreshold(Guidance):
     """x0 clipped to [-limit, limit]; eps follows from x. For pixels in [-1, 1], not for latents."""
 
-    limit: float = 1.0
-
-    def __post_init__(self) -> None:
-        _positive(self.limit)
-
-    def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
-        return {}
+    limit: Real = Field(default=1.0, ge=1e-3, le=1e3, description=_LIMIT)
 
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
         return current.moved(x0=current.x0.clamp(-self.limit, self.limit))
 
 
-@dataclass(frozen=True)
-class DynamicThreshold:
+@element("dynamic-threshold", short="dynamic")
+class DynamicThreshold(Guidance):
     """x0 clipped to [-s, s] and divided by s/limit, s the `percentile` of |x0| over each picture, at least `limit`.
 
     eps follows from x. A picture that stays within the limit is not changed.
     """
 
-    percentile: float = 0.995
-    limit: float = 1.0
-
-    def __post_init__(self) -> None:
-        _positive(self.limit)
-        if not 0 < self.percentile <= 1:
-            raise BadInput(f"A threshold's percentile is a share in (0, 1], such as 0.995, not {self.percentile}.")
-
-    def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
-        return {}
+    percentile: Real = Field(default=0.995, ge=1e-3, le=1, description="a fraction from 0.001 to 1")
+    limit: Real = Field(default=1.0, ge=1e-3, le=1e3, description=_LIMIT)
 
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
         s = current.x0.abs().flatten(1).quantile(self.percentile, dim=1).clamp(min=self.limit)
         s = s.reshape(-1, *[1] * (current.x0.ndim - 1))
         return current.moved(x0=current.x0.clamp(-s, s) * (self.limit / s))
-
-
-def _positive(limit: float) -> None:
-    if not limit > 0:
-        raise BadInput(f"A threshold's limit is above 0 (1 for pictures in [-1, 1]), not {limit}.")

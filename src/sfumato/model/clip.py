@@ -39,7 +39,7 @@ class Clip:
         """The noise that the image tower knows. BadInput if it sees clean pictures alone."""
         if self.noise is None:
             raise BadInput(
-                "This CLIP sees clean pictures alone: guide with eye='x0' or 'network', or train a noised one."
+                "This CLIP sees clean pictures alone: guide with through='x0' or 'network', or train a noised one."
             )
         return named(**self.noise["schedule"])
 
@@ -55,7 +55,7 @@ class Clip:
         OpenAI's towers want other values than these: what their preprocessor_config.json says is done here.
         """
         if self.noise is not None:
-            raise BadInput("This CLIP sees noisy pictures: guide with eye='noised', or name a CLIP of clean ones.")
+            raise BadInput("This CLIP sees noisy pictures: guide with through='noised', or name a CLIP of clean ones.")
         if self.mean[0]:
             pictures = ((pictures + 1) / 2 - pictures.new_tensor(self.mean)) / pictures.new_tensor(self.std)
         return self._seen(pictures)

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from sfumato.condition import Condition, Watched
 from sfumato.edit import AttentionMaps
-from sfumato.model.given import NOTHING, Given, sized
 from sfumato.model.pixels import to_images, to_tensor
-from sfumato.model.scene import Scene
+from sfumato.model.batch import Batch
+from sfumato.model.view import sized
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.conjunction import check_single
@@ -80,18 +80,18 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
         raise BadInput(f"A picture is looked at with noise of a time above 0 and up to 1, not {t}.")
     maps = AttentionMaps()
     pipe, recipe = _watched(pipe, recipe.prompt, maps), pipe.resolve(recipe)
-    scene = Scene(pipe.stages[0], [recipe], (recipe.width or pipe.size[0], recipe.height or pipe.size[1]))
+    batch = Batch(pipe.stages[0], [recipe], (recipe.width or pipe.size[0], recipe.height or pipe.size[1]))
     if picture is None:
         picture = pipe.run(recipe).image
     else:
-        picture = sized(picture.convert("RGB"), scene.size)
-        at, x0 = torch.tensor(t, dtype=torch.float64), scene.encoded(picture)
+        picture = sized(picture.convert("RGB"), batch.size)
+        at, x0 = torch.tensor(t, dtype=torch.float64), batch.encoded(picture)
         with torch.no_grad():
-            scene.denoise()(noised(scene.schedule, x0, at, scene.noise(x0, "start")), at)
+            batch.denoise()(noised(batch.schedule, x0, at, batch.noise(x0, "start")), at)
     marks = torch.zeros(1, len(said), maps.tokens)
     for mark, n in zip(marks[0], said, strict=True):
         mark[list(words.places[n])] = 1
-    height, width = scene.like.shape[-2:]
+    height, width = batch.like.shape[-2:]
     return Looked(picture, tuple(words.words[n] for n in said), maps.of(marks, (height, width))[0])
 
 
@@ -99,8 +99,8 @@ def _watched(pipe: Pipe, prompt: str, maps: AttentionMaps) -> Pipe:
     """The pipe, whose maps are seen whenever its network is told the prompt alone."""
     stage = pipe.stages[0]
 
-    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
-        condition = stage.encode(recipes, given)
+    def encode(recipes: Sequence[Recipe], batch: Batch | None = None) -> Condition:
+        condition = stage.encode(recipes, batch)
         alone = [recipe.prompt for recipe in recipes] == [prompt]
         return condition.adding(Watched(torch.arange(1), maps)) if alone else condition
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from sfumato.condition import Concat
-from sfumato.model.given import Given
 from sfumato.model.pixels import mask_to_tensor, to_tensor
 from sfumato.model.space import Space
 
@@ -22,12 +23,13 @@ def masked_planes(space: Space, pictures: Tensor, masks: Tensor) -> Tensor:
     return torch.cat([cells, space.encode(pictures * (1 - hidden))], dim=1)
 
 
-def shown(space: Space, given: Given, size: tuple[int, int], rows: int) -> Concat:
+def shown(space: Space, batch: Any, size: tuple[int, int], rows: int) -> Concat:
     """What the network sees of the held picture in each of `rows` rows; where nothing is held all is hidden, and the
     model makes pictures of `size` (width, height) from words alone."""
-    if given.held is None or given.mask is None:
+    held, hidden = (None, None) if batch is None else (batch.images.get("held"), batch.mask)
+    if held is None or hidden is None:
         width, height = size
         picture, mask = torch.zeros(1, 3, height, width), torch.ones(1, 1, height, width)
     else:
-        picture, mask = to_tensor([given.held]), mask_to_tensor(given.mask)
+        picture, mask = to_tensor([held]), mask_to_tensor(hidden)
     return Concat(masked_planes(space, picture, mask).expand(rows, -1, -1, -1))

@@ -13,28 +13,27 @@ from torch import Tensor
 
 from sfumato.condition import Condition, Part
 from sfumato.denoise import Denoiser
-from sfumato.edit import Words
-from sfumato.model.bind import bind
-from sfumato.model.given import Given, shaped
+from sfumato.edit import Noise, Words
+from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
+from sfumato.guide import ClassifierFree
 from sfumato.model.result import Result, made
+from sfumato.model.run import bind
 from sfumato.model.space import Space
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput, around
-from sfumato.recipe import ClassifierFree, Noise, Outside, Recipe
+from sfumato.recipe import Recipe
 from sfumato.recipe.conjunction import conjuncts
 from sfumato.recipe.vocabulary import WORDS, Vocabulary
 
 if TYPE_CHECKING:
-    from sfumato.recipe import Crop, PromptToPrompt, Source
-    from sfumato.recipe.edits import Hold, Start
-
+    
 ROWS = 8  # pictures in one batch
 
 
 class Encode(Protocol):
-    """What recipes of one batch say, as the network's condition; `given` are the pictures that they name."""
+    """What recipes of one batch say, as the network's condition; `batch` has the pictures that they name."""
 
-    def __call__(self, recipes: Sequence[Recipe], given: Given = ...) -> Condition: ...
+    def __call__(self, recipes: Sequence[Recipe], batch: Batch | None = ...) -> Condition: ...
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Pipe:
         source: Source | None = None,
         area: Crop | None = None,
         attention: PromptToPrompt | None = None,
-        guidance: Sequence[Any] = (ClassifierFree(),),
+        guidance: Sequence[Any] = DEFAULT_GUIDANCE,
         sampler: Any = "dpmpp-2m",
         times: str = "uniform",
         steps: int = 20,
@@ -104,7 +103,7 @@ class Pipe:
         count: int = 1,
         width: int | None = None,
         height: int | None = None,
-        composite: str = "paste",
+        composite: Composite | str = "paste",
     ) -> Result:
         """`count` pictures, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name."""
         recipe = Recipe(
@@ -162,7 +161,7 @@ class Pipe:
                 yield Progress(done, total, preview)
             seconds = (time.perf_counter() - began) / len(batch)
             images += run.pictures
-            masks += run.scene.inferred or [None] * len(batch)
+            masks += run.masks or [None] * len(batch)
             finished += [
                 replace(recipe, made=made(recipe, picture, seconds))
                 for recipe, picture in zip(batch, run.pictures, strict=True)
@@ -202,11 +201,11 @@ class Pipe:
 
     def _boxed(self, recipe: Recipe) -> Recipe:
         """The recipe with the box of the part that it edits, if it edits a part."""
-        area, hold = recipe.area, recipe.hold
-        if area is None or area.box is not None or not isinstance(hold, Outside):
+        area, mask = recipe.area, None if recipe.hold is None else recipe.hold.shaped()
+        if area is None or area.box is not None or mask is None:
             return recipe
         size = (recipe.width or self.size[0], recipe.height or self.size[1])
-        return replace(recipe, area=replace(area, box=around(shaped(hold), area.margin, size)))
+        return replace(recipe, area=replace(area, box=around(mask, area.margin, size)))
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
         """The size at which a picture of width x height is edited: scaled so that its longer side is the model's own

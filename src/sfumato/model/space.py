@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from sfumato.edit.beside import luma
+from sfumato.edit.palette import luma
 from sfumato.engine import Engine, engine
 
 

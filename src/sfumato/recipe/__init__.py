@@ -9,88 +9,19 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import rebuild_dataclass
 
+from sfumato.edit import Composite, Crop, Hold, Noise, Paste, PromptToPrompt, Source, Start
+from sfumato.element import Class, Listed, Real, Whole, element, load_plugins, one_of, sentence
+from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
+from sfumato.guide import Guidance
 from sfumato.names import SAMPLERS, TIMES
 from sfumato.picture import BadInput, Ref
-from sfumato.recipe.attention import PromptToPrompt
-from sfumato.recipe.checks import Class, Listed, Real, Whole, element, one_of, sentence
-from sfumato.recipe.edits import TASKS, Crop, Hold, Noise, Outside, Resample, SDEdit, Source, Start
-from sfumato.recipe.guidances import (
-    AutoGuidance,
-    CFGPlusPlus,
-    ClassifierFree,
-    ClassifierGuidance,
-    ClipGuidance,
-    DynamicThreshold,
-    Guidance,
-    PerturbedAttention,
-    ProjectedGuidance,
-    StaticThreshold,
-)
-from sfumato.recipe.inversions import WAYS, Between, EditFriendly, Inferred, Inverted, LowPass
-from sfumato.recipe.samplers import (
-    DDIM,
-    DDPM,
-    DEIS,
-    RK45,
-    AdamsBashforth,
-    Churn,
-    Euler,
-    Heun,
-    Langevin,
-    PredictorCorrector,
-    Sampler,
-    UniPC,
-)
+from sfumato.recipe.samplers import Sampler
 from sfumato.recipe.text import parameters
 
-__all__ = [
-    "DDIM",
-    "DDPM",
-    "DEIS",
-    "ENGINES",
-    "PRECISIONS",
-    "RK45",
-    "SAMPLERS",
-    "TASKS",
-    "TIMES",
-    "WAYS",
-    "AdamsBashforth",
-    "AutoGuidance",
-    "Between",
-    "CFGPlusPlus",
-    "Churn",
-    "ClassifierFree",
-    "ClassifierGuidance",
-    "ClipGuidance",
-    "Crop",
-    "DynamicThreshold",
-    "EditFriendly",
-    "Euler",
-    "Heun",
-    "Inferred",
-    "Inverted",
-    "Langevin",
-    "LowPass",
-    "Made",
-    "Noise",
-    "Outside",
-    "PerturbedAttention",
-    "PredictorCorrector",
-    "ProjectedGuidance",
-    "PromptToPrompt",
-    "Recipe",
-    "Ref",
-    "Resample",
-    "SDEdit",
-    "Source",
-    "StaticThreshold",
-    "UniPC",
-    "parameters",
-]
+__all__ = ["ENGINES", "PRECISIONS", "Made", "Recipe", "Ref", "parameters"]
 
-COMPOSITES = ("paste", "poisson", "latent", "decoder", "none")
-_COMPOSITE = "a name: " + ", ".join(COMPOSITES)
 ENGINES = ("eager", "exact")
 PRECISIONS = ("float32", "bfloat16")
 MAX_JSON = 1 << 20
@@ -145,14 +76,14 @@ class Recipe:
     area: Crop | None = Field(default=None, description="Crop(margin), or nothing for the whole picture")
     attention: PromptToPrompt | None = Field(default=None, description="PromptToPrompt(source), or nothing")
     guidance: Listed[Guidance] = Field(
-        default=(ClassifierFree(),),
+        default=DEFAULT_GUIDANCE,
         max_length=16,
         description="a list of at most 16 guidances, as [ClassifierFree(5.0)]",
     )
     sampler: Sampler = Field(default="dpmpp-2m", description="a sampler's name, or one with options, as DDIM(eta)")
     times: Annotated[str, one_of(tuple(TIMES))] = Field(default="uniform", description="a name: " + ", ".join(TIMES))
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
-    composite: Annotated[str, one_of(COMPOSITES)] = Field(default="paste", description=_COMPOSITE)
+    composite: Composite = Field(default=Paste(), description="a composite's name, or one with options, as Paste()")
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
     engine: Annotated[str, one_of(ENGINES)] = Field(default="eager", description=" or ".join(ENGINES))
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))
@@ -161,12 +92,12 @@ class Recipe:
     @property
     def held(self) -> Ref | None:
         """The picture that is held: the hold's own, else what is started from or mended."""
-        pictures = (self.hold, self.start, self.source)
-        return next((own for part in pictures if (own := getattr(part, "picture", None)) is not None), None)
+        parts = (self.hold, self.start, self.source)
+        return next((own for part in parts if (own := getattr(part, "picture", None)) is not None), None)
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
-        mask: Ref | None = getattr(self.hold, "mask", None)
+        mask = None if self.hold is None else self.hold.mask
         picture = self.held
         if self.hold is not None and picture is None:
             raise ValueError("hold needs a picture: start from SDEdit(picture), or give the hold its own")
@@ -208,3 +139,15 @@ class Recipe:
 
 
 _RECIPE = TypeAdapter(Recipe)
+
+
+def _renew() -> None:
+    """A recipe takes what is registered: its fields are built anew when a method is added or taken out."""
+    global _RECIPE
+    rebuild_dataclass(Recipe, force=True)  # type: ignore[arg-type]
+    _RECIPE = TypeAdapter(Recipe)
+
+
+for _base in (Start, Hold, Guidance, Composite):
+    _base.registry.watchers.append(_renew)
+load_plugins()

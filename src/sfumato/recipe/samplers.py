@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from sfumato.element import Pair, Real, Whole, element, one_of
 from sfumato.names import SAMPLERS
-from sfumato.recipe.checks import Pair, Real, Whole, element, one_of
 
 
 @element

@@ -18,11 +18,13 @@ def parameters(recipe: Recipe) -> str:
     and for people: it names only what they know; the whole recipe stands beside it as JSON.
     """
     sampler = recipe.sampler if isinstance(recipe.sampler, str) else recipe.sampler.kind
-    scale = next((part.scale for part in recipe.guidance if part.kind == "classifier-free"), 1.0)
     values: dict[str, object] = {"Steps": recipe.steps, "Sampler": SAMPLERS[sampler]}
     if TIMES[recipe.times]:
         values["Schedule type"] = TIMES[recipe.times]
-    values |= {"CFG scale": f"{scale:g}", "Seed": recipe.seed}
+    values["CFG scale"] = "1"
+    for guidance in recipe.guidance:
+        values |= guidance.a1111()
+    values["Seed"] = recipe.seed
     if recipe.width and recipe.height:
         values["Size"] = f"{recipe.width}x{recipe.height}"
     values["Model"] = recipe.model

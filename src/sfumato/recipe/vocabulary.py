@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.conjunction import conjuncts
-from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
 from sfumato.recipe.prompt import parse
 from sfumato.recipe.prompt_schedule import periods
 
@@ -97,8 +97,8 @@ class Vocabulary:
     def _guidance(self, recipe: Recipe) -> tuple:
         if self.text or (recipe.label is not None and self.none is not None):
             return recipe.guidance
-        kept = tuple(part for part in recipe.guidance if part != ClassifierFree())
-        for part in filter(_asks_for_none, kept):
+        kept = tuple(part for part in recipe.guidance if part not in DEFAULT_GUIDANCE)
+        for part in (part for part in kept if part.needs_null):
             given = "no label is given" if self.none is not None else "this model has no unconditional side"
             raise BadInput(f"The guidance {part.kind} has nothing to guide by, for {given}: leave it out.")
         return kept
@@ -115,11 +115,6 @@ class Vocabulary:
 
 
 WORDS = Vocabulary()
-
-
-def _asks_for_none(part: Guidance) -> bool:
-    """Whether a guidance moves away from the answer to no prompt and no label."""
-    return isinstance(part, CFGPlusPlus) or (isinstance(part, ClassifierFree | ProjectedGuidance) and part.scale != 1)
 
 
 def _shown(label: str | int) -> str:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from sfumato.names import GUIDANCES, HOLDS, METHODS, SAMPLERS
+from sfumato.element import nearest
+from sfumato.element.define import required
+from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
+from sfumato.guide import Guidance
+from sfumato.names import METHODS, SAMPLERS
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.attention import PromptToPrompt
-from sfumato.recipe.checks import nearest
-from sfumato.recipe.edits import Hold
-from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
-from sfumato.recipe.inversions import EditFriendly, Inverted
+from sfumato.edit import Hold, PromptToPrompt, Start
 from sfumato.recipe.samplers import Elements
 
-KINDS: dict[str, type] = {part.kind: part for part in get_args(get_args(Guidance)[0])}
 SAMPLERS_WITH_OPTIONS: dict[str, type] = {part.kind: part for part in get_args(Elements)}
-INVERSIONS: dict[str, Any] = {"ddim": Inverted, "edit-friendly": EditFriendly}
-KINDS_OF_HOLD: dict[str, type] = {part.kind: part for part in get_args(get_args(Hold)[0]) if part.kind in HOLDS}
-INSTEAD = (ClassifierFree, CFGPlusPlus, ProjectedGuidance)
 
 
 def guidances(written: list[str], scale: float | None) -> tuple[Any, ...]:
@@ -30,8 +27,8 @@ def guidances(written: list[str], scale: float | None) -> tuple[Any, ...]:
     """
     given = tuple(guidance(text) for text in written)
     if scale is None:
-        return given if any(isinstance(part, INSTEAD) for part in given) else (ClassifierFree(), *given)
-    return (ClassifierFree(scale), *given)
+        return given if any(part.needs_null for part in given) else (*DEFAULT_GUIDANCE, *given)
+    return (replace(DEFAULT_GUIDANCE[0], scale=scale), *given)
 
 
 def guidance(text: str) -> Any:
@@ -40,10 +37,9 @@ def guidance(text: str) -> Any:
     Raises `BadInput` for an unknown name, key or value.
     """
     name, options = _split(text)
-    kind = GUIDANCES.get(name, name)
-    if kind not in KINDS:
-        raise _unknown("--guide", name, list(GUIDANCES))
-    return _made(f"--guide {name}", KINDS[kind], options)
+    if name not in Guidance.registry:
+        raise _unknown("--guide", name, [Guidance.registry.short(each) for each in Guidance.registry])
+    return _made(f"--guide {name}", Guidance.registry[name], options)
 
 
 def sampler(text: str) -> Any:
@@ -59,25 +55,30 @@ def sampler(text: str) -> Any:
 
 
 def hold(text: str) -> Any:
-    """`low-pass:factor=8`: the element of a name of `HOLDS`. Raises `BadInput` as `guidance` does."""
+    """`low-pass:factor=8`: a hold that needs no mask. Raises `BadInput` as `guidance` does."""
     name, options = _split(text)
-    if name not in KINDS_OF_HOLD:
-        raise _unknown("--hold", name, list(HOLDS))
-    return _made(f"--hold {name}", KINDS_OF_HOLD[name], options)
+    registry = Hold.registry
+    holds = [each for each in registry if not required(registry[each])]
+    if registry.full(name) not in holds:
+        raise _unknown("--hold", name, holds)
+    return _made(f"--hold {name}", registry[name], options)
 
 
 def inversion(text: str, **given: Any) -> Any:
     """`ddim:null=10`: the start of that inversion, with the fields `given` otherwise.
 
-    Raises `BadInput` as `guidance` does, and for a field that it has not.
+    An inversion is a start that can be told what its picture shows. Raises `BadInput` as `guidance` does, and for a
+    field that it has not.
     """
     name, options = _split(text)
-    if name not in INVERSIONS:
-        raise _unknown("--inversion", name, list(INVERSIONS))
+    registry = Start.registry
+    inversions = [registry.short(each) for each in registry if "shows" in registry[each].__pydantic_fields__]
+    if registry.short(name) not in inversions:
+        raise _unknown("--inversion", name, inversions)
     for key in given:
-        if key not in INVERSIONS[name].__pydantic_fields__:
+        if key not in registry[name].__pydantic_fields__:
             raise BadInput(f"--inversion {name} takes no --{key}: leave it out")
-    return _made(f"--inversion {name}", INVERSIONS[name], options, **given)
+    return _made(f"--inversion {name}", registry[name], options, **given)
 
 
 def attention(text: str, source: str) -> PromptToPrompt | None:

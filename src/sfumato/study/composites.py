@@ -14,15 +14,15 @@ from torch import Tensor
 
 from sfumato.data import vignettes
 from sfumato.denoise import bind
-from sfumato.edit import NoiseStart, Outside, paste, poisson
+from sfumato.edit import DecoderTuning, Imputation, LatentOptimisation, NoiseStart, paste, poisson
+from sfumato.edit.reconstruction import Reconstruction
+from sfumato.element import Real, Whole, element
 from sfumato.evaluate.metrics import difference, psnr, seam
-from sfumato.model.composites import decoder_tuned, latents_moved
+from sfumato.model.batch import Batch
 from sfumato.model.pipe import Pipe
 from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
-from sfumato.model.scene import Scene
 from sfumato.model.space import Latent
 from sfumato.picture import BadInput
-from sfumato.recipe.checks import Real, Whole, element
 from sfumato.sample import DPMpp2M, trajectory
 from sfumato.study.pictures import WORLD, asked, guided, subject
 from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick
@@ -40,11 +40,11 @@ class Settings:
     guidance: Real = Field(default=5.0, ge=0, le=1000, description="a number from 0, where 1 is off")
 
 
-def optimised(ways: Callable[..., Any]) -> Callable[..., Image.Image]:
+def optimised(composite: Reconstruction) -> Callable[..., Image.Image]:
     """The last picture of an optimisation, before anything is pasted over it."""
 
-    def last(scene: Scene, z: Tensor, held: Image.Image, decoded: Image.Image, mask: Image.Image) -> Image.Image:
-        *_, drawn = ways(scene, z, to_tensor([held]), mask_to_tensor(mask))
+    def last(batch: Batch, z: Tensor, held: Image.Image, decoded: Image.Image, mask: Image.Image) -> Image.Image:
+        *_, drawn = composite.moved(batch.stage.space, z, to_tensor([held]), mask_to_tensor(mask))
         return to_images(drawn)[0]
 
     return last
@@ -52,18 +52,18 @@ def optimised(ways: Callable[..., Any]) -> Callable[..., Image.Image]:
 
 def put(join: Callable[..., np.ndarray]) -> Callable[..., Image.Image]:
     """A composite of pixels."""
-    return lambda scene, z, held, decoded, mask: Image.fromarray(
+    return lambda batch, z, held, decoded, mask: Image.fromarray(
         join(np.asarray(held), np.asarray(decoded), np.asarray(mask))
     )
 
 
 NONE = "none"
 WAYS: dict[str, Callable[..., Image.Image]] = {
-    NONE: lambda scene, z, held, decoded, mask: decoded,
+    NONE: lambda batch, z, held, decoded, mask: decoded,
     "paste": put(paste),
     "poisson": put(poisson),
-    "latent": optimised(latents_moved),
-    "decoder": optimised(decoder_tuned),
+    "latent": optimised(LatentOptimisation()),
+    "decoder": optimised(DecoderTuning()),
 }
 
 
@@ -80,24 +80,24 @@ def joined(tick: Tick, model: Model, number: int, steps: int, guidance: float) -
         raise BadInput(f"{model.name} paints pixels without an autoencoder, so there is nothing to join: choose a "
                        "model of latents.")  # fmt: skip
     recipe = subject(pipe, asked(pipe, guidance, number, steps), number)
-    scene = Scene(pipe.stages[0], [recipe], pipe.size)
+    batch = Batch(pipe.stages[0], [recipe], pipe.size)
     drawn = vignettes.draw(vignettes.scene(WORLD, number), max(pipe.size), truth=False).image
     held = Image.fromarray(drawn).resize(pipe.size)
     mask = middle(pipe.size)
 
-    hold = Outside(scene.cells(mask)).bind(scene.encoded(held), scene.schedule)
+    hold = Imputation(batch.cells(mask)).bind(batch.encoded(held), batch.schedule)
     denoise = bind(guided(pipe, [recipe]), pipe.stages[0].encode([recipe]))
-    x, times = NoiseStart(scene.like)(denoise, scene.times, scene.noise)
-    for step in trajectory(denoise, DPMpp2M(), x, times, scene.noise, hold):
+    x, times = NoiseStart(batch.like)(denoise, batch.times, batch.noise)
+    for step in trajectory(denoise, DPMpp2M(), x, times, batch.noise, hold):
         x = step.x
     with torch.no_grad():
-        decoded = scene.pictures(x)[0]
+        decoded = batch.pictures(x)[0]
 
     found: dict[str, Any] = {"words": recipe.prompt, "held": np.asarray(held), "mask": np.asarray(mask)}
     found["seam of the original"] = float(seam(to_tensor([held]), mask_to_tensor(mask)))
     for i, (name, way) in enumerate(WAYS.items()):
         began = time.perf_counter()
-        picture = way(scene, x, held, decoded, mask)
+        picture = way(batch, x, held, decoded, mask)
         seconds = time.perf_counter() - began
         found[name] = np.asarray(picture)
         found[f"{name} figures"] = np.array([*figures(picture, held, decoded, mask), seconds])

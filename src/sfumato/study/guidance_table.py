@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from sfumato.element import Listed, Real, Whole, element
 from sfumato.evaluate.measures import MEASURES
-from sfumato.recipe.checks import Listed, Real, Whole, element
 from sfumato.study.made import (
     Way,
     apart,

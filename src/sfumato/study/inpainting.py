@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from sfumato.element import Listed, Real, Whole, element
 from sfumato.picture import BadInput
-from sfumato.recipe.checks import Listed, Real, Whole, element
 from sfumato.study import hosted
 from sfumato.study.filling import SIDE, TASKS, cost, filled
 from sfumato.study.made import Source as Named

@@ -17,11 +17,10 @@ from sfumato.condition import Condition, Text
 from sfumato.data import vignettes
 from sfumato.denoise import Bound, bind
 from sfumato.edit import Inverted, lerp, slerp
-from sfumato.edit.mix import Mix
+from sfumato.element import Listed, Real, Whole, element
 from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
-from sfumato.recipe.checks import Listed, Real, Whole, element
 from sfumato.sample import DDIM, Denoise, trajectory
 from sfumato.schedule import noised
 from sfumato.study.pictures import WORLD, asked, decoded, guided, named, subject
@@ -44,7 +43,7 @@ class Settings:
     guidance: Real = Field(default=1.5, ge=0, le=1000, description="a number from 0, where 1 is off")
 
 
-WAYS: dict[str, tuple[str, Mix]] = {
+WAYS: dict[str, tuple[str, Callable[..., Tensor]] = {
     "one noise, straight": ("shared", lerp),
     "own noises, straight": ("own", lerp),
     "own noises, on the sphere": ("own", slerp),

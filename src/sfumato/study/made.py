@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato import recipe as spec
 from sfumato.condition import Condition
 from sfumato.denoise import Denoiser, Prediction, bind
 from sfumato.edit import NoiseStart
@@ -22,9 +21,9 @@ from sfumato.evaluate.features.extractor import POOL
 from sfumato.evaluate.measures import MEASURES, Sets
 from sfumato.evaluate.metrics import Moments, resamplings
 from sfumato.evaluate.pictures import VIGNETTES, Pictures, pictures
-from sfumato.guide import ClassifierFree, Guided, StaticThreshold
+from sfumato.guide import ClassifierFree, ClassifierGuidance, Guided, StaticThreshold
 from sfumato.model import Pipe
-from sfumato.model.guides import classifier_guidance
+from sfumato.model.batch import Batch
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import sampler as sampler_named
@@ -143,7 +142,9 @@ def painted(pipe: Pipe, way: Way, numbers: Sequence[int], denoiser: Denoiser) ->
         denoiser = Untold(denoiser)
     guidances: list[Any] = [ClassifierFree(way.free)] if way.free != 1 else []
     if way.classifier:
-        guidances.append(classifier_guidance(spec.ClassifierGuidance(way.classifier, interval=SEEING), stage, recipes))
+        guidances.append(
+            ClassifierGuidance(classifier=way.classifier, interval=SEEING).bind(Batch(stage, recipes, pipe.size))
+        )
     if stage.space.factor == 1:  # pixels stay in their range; at alpha near 0 a gradient would throw x0 far out of it
         guidances.append(StaticThreshold(1.0))
     denoise = bind(Guided(denoiser, guidances), condition)

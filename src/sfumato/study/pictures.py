@@ -10,11 +10,11 @@ from torch import Tensor
 
 from sfumato.data import vignettes
 from sfumato.denoise import bind
-from sfumato.guide import Guided
-from sfumato.model.bind import GUIDANCES
+from sfumato.guide import ClassifierFree, Guided
 from sfumato.model.pipe import Pipe
 from sfumato.model.pixels import to_images
-from sfumato.recipe import ClassifierFree, Recipe
+from sfumato.model.batch import Batch
+from sfumato.recipe import Recipe
 from sfumato.sample import Denoise
 
 WORLD = 1_000_003  # the world of scenes that nothing is trained on
@@ -50,7 +50,8 @@ def asked(pipe: Pipe, guidance: float, seed: int = 0, steps: int = 20) -> Recipe
 def guided(pipe: Pipe, recipes: Sequence[Recipe]) -> Guided:
     """The pipe's denoiser with the guidance of resolved recipes."""
     stage = pipe.stages[0]
-    return Guided(stage.denoiser, [GUIDANCES[type(g)](g, stage, recipes) for g in recipes[0].guidance])
+    batch = Batch(stage, recipes, pipe.size)
+    return Guided(stage.denoiser, [guidance.bind(batch) for guidance in recipes[0].guidance])
 
 
 def denoiser(pipe: Pipe, recipes: Sequence[Recipe]) -> Denoise:

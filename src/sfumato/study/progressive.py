@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import Tensor
 
 from sfumato.edit import NoiseStart
+from sfumato.element import Real, Whole, element
 from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
-from sfumato.recipe.checks import Real, Whole, element
 from sfumato.sample import DDIM, DDPM, Step, trajectory
 from sfumato.study.pictures import asked, decoded, denoiser, named, subject
 from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
+from sfumato.element import nearest
 from sfumato.picture import BadInput
-from sfumato.recipe.checks import nearest
 from sfumato.study import STUDIES, page
 from sfumato.study.keep import Keep, Results
 from sfumato.study.study import Cell, Model, Study, Tick

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from sfumato.denoise import Denoiser, GaussianMixture
-from sfumato.recipe.checks import Whole, element
+from sfumato.element import Whole, element
 from sfumato.sample import trajectory
 from sfumato.sample.langevin import Langevin
 from sfumato.schedule import VE

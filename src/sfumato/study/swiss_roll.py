@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from sfumato.data.points import KINDS
 from sfumato.data.points import draw as draw_points
 from sfumato.denoise import GaussianMixture
-from sfumato.recipe.checks import Whole, element
+from sfumato.element import Whole, element
 from sfumato.sample import DDIM, DDPM, trajectory
 from sfumato.schedule import Cosine, Schedule, noised
 from sfumato.study import points

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from sfumato.element import Listed, Real, Whole, element, nearest
 from sfumato.picture import BadInput
-from sfumato.recipe.checks import Listed, Real, Whole, element, nearest
 from sfumato.sample import SAMPLERS
 from sfumato.study.made import Way, ceiling, figures_of, headings, parts, reference, spread, told, usual, value
 from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study

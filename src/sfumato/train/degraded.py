@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfumato.data import masks
-from sfumato.edit.beside import seen
+from sfumato.edit.palette import seen
 
 from . import keyed
 

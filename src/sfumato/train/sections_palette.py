@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sfumato.recipe.edits import Task
 
 from .section import Count, Positive, Section
 from .sections import Common
 from .sections_objective import Regression
 from .sections_pixels import ByNothing, PixelUNet, Stored, TableObjective, halves
 
+Task = Literal["colourise", "inpaint", "uncrop", "restore"]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
 

@@ -18,6 +18,19 @@ def here(name: str | Path) -> Path | None:
     return Path(name) if Path(name).is_dir() else None
 
 
+def would_be_fetched(name: str) -> bool:
+    """Whether finding `name` would ask the Hub: it reads as a Hub id, and neither a folder nor the cache has it."""
+    if not _is_hub_id(name) or here(name) is not None:
+        return False
+    from huggingface_hub import try_to_load_from_cache
+
+    return not isinstance(try_to_load_from_cache(name, INDEX), str)
+
+
+def _is_hub_id(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
 def find(name: str | Path) -> Path:
     """The folder of a model; downloads it when `name` is a Hub id that is not in the cache yet."""
     folder = here(name)
@@ -30,7 +43,7 @@ def find(name: str | Path) -> Path:
         return folder
     if Path(name).is_file():
         raise BadInput(f"{name} is a file; a model is a folder with a model_index.json, or a Hub id (owner/name).")
-    if str(name).count("/") == 1 and not str(name).startswith((".", "/", "~")):
+    if _is_hub_id(str(name)):
         return _from_hub(str(name))
     raise BadInput(
         f"There is no model called {str(name)!r}: it is no built-in model ({', '.join(built_ins())}), no folder, "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.picture.errors import BadInput, name_of, printable
-from sfumato.recipe.edits import TASKS
+from sfumato.edit.palette import SEEN as TASKS
 from sfumato.recipe.vocabulary import Vocabulary
 from sfumato.zoo import INDEX
 

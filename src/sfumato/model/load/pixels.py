@@ -18,9 +18,8 @@ from torch import Tensor
 
 from sfumato.condition import Concat, Condition, Label, Part
 from sfumato.denoise import Preconditioned
-from sfumato.edit.beside import seen
+from sfumato.edit.palette import seen
 from sfumato.engine import Engine, UNet2DBackbone
-from sfumato.model.given import NOTHING, Given
 from sfumato.model.load.parts import Parts
 from sfumato.model.pipe import Stage
 from sfumato.model.pixels import mask_to_tensor, to_tensor
@@ -52,12 +51,12 @@ def pixels(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
         raise BadInput(f"The network in {parts.folder} embeds {rows} classes, and label/config.json names {wanted}.")
     denoiser = _denoiser(parts, backbone, learned)
 
-    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
+    def encode(recipes: Sequence[Recipe], batch: Any = None) -> Condition:
         told: list[Part] = []
         if words.classes:
             told.append(Label(torch.tensor([words.index(recipe.label) for recipe in recipes]), words.none))
         if words.tasks:
-            told.append(Concat(_seen(recipes, given)))
+            told.append(Concat(_seen(recipes, batch)))
         return Condition(tuple(told)) if told else Condition.empty(len(recipes))
 
     size = unet.config["sample_size"]
@@ -92,13 +91,13 @@ def _embedding(parts: Parts, words: Vocabulary) -> Tensor | None:
         return load_file(label / "model.safetensors")["embedding.weight"].to(parts.device, torch.float32)
 
 
-def _seen(recipes: Sequence[Recipe], given: Given) -> Tensor:
+def _seen(recipes: Sequence[Recipe], batch: Any) -> Tensor:
     """What the network sees of the picture to mend, (B, 3, H, W); a hole is full of each seed's own noise."""
     source = recipes[0].source
-    if source is None or given.source is None:
+    if source is None or batch is None:
         raise BadInput("This model mends a picture: give the recipe a source.")
-    picture = to_tensor([given.source]).expand(len(recipes), -1, -1, -1)
-    mask = None if given.mask is None else mask_to_tensor(given.mask)
+    picture = to_tensor([batch.images["source"]]).expand(len(recipes), -1, -1, -1)
+    mask = None if batch.mask is None else mask_to_tensor(batch.mask)
     return seen(source.task, picture, mask, KeyedNoise([recipe.seed for recipe in recipes])(picture, "beside"))
 
 

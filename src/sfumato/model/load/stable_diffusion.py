@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from sfumato.condition import Condition
 from sfumato.denoise import Preconditioned
 from sfumato.engine import Engine, UNetBackbone
-from sfumato.model.given import NOTHING, Given
 from sfumato.model.load.parts import Parts
 from sfumato.model.masked import shown
 from sfumato.model.pipe import Stage
@@ -42,13 +42,13 @@ def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, i
     side = int(unet.config["sample_size"]) * cell
     inpaints = _inpaints(parts, unet.config["in_channels"] / patch**2, space.channels)
 
-    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
-        first, strength = recipes[0], getattr(recipes[0].start, "strength", 1.0)
+    def encode(recipes: Sequence[Recipe], batch: Any = None) -> Condition:
+        first, strength = recipes[0], recipes[0].start.strength
         words = text.scheduled(recipes, grid(first.times, first.steps, denoiser.schedule, strength))
         if not inpaints:
             return Condition((words,))
         size = (first.width or side, first.height or side)
-        return Condition((words, shown(space, given, size, len(recipes))))
+        return Condition((words, shown(space, batch, size, len(recipes))))
 
     def chunks(recipe: Recipe) -> int:
         others = (recipe.negative, recipe.attention.source if recipe.attention else "")

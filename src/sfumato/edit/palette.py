@@ -13,11 +13,16 @@ Saharia et al. 2022, "Palette", section 4. One network is told its task by what 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
+from sfumato.element import Kept, element, one_of
+from sfumato.lazy import torch
 from sfumato.picture import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def luma(picture: Tensor) -> Tensor:
@@ -42,7 +47,7 @@ def itself(picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = N
     return picture
 
 
-SEEN: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]] = {
+SEEN: dict[str, Callable[..., Any]] = {
     "colourise": grey,
     "inpaint": hidden,
     "uncrop": hidden,
@@ -55,3 +60,14 @@ def seen(task: str, picture: Tensor, mask: Tensor | None = None, noise: Tensor |
     if task not in SEEN:
         raise BadInput(f"There is no task called {task!r}: choose one of {', '.join(SEEN)}.")
     return SEEN[task](picture, mask, noise)
+
+
+@element("source")
+class Source:
+    """The picture that a model of pictures to pictures is shown beside the noise (Saharia et al. 2022), and its task.
+
+    "colourise" shows its luma alone, "restore" all of it, "inpaint" and "uncrop" what the hold's mask leaves.
+    """
+
+    picture: Kept = Field(description="a picture: a path, bytes, a PIL image, an array or a Ref")
+    task: Annotated[str, one_of(tuple(SEEN))] = Field(default="restore", description="a name: " + ", ".join(SEEN))

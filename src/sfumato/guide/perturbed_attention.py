@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.condition import Attention, Condition
-from sfumato.denoise import Prediction
-from sfumato.guide.interval import ALWAYS, Interval, check, inside, touches
-from sfumato.predict import expand
+from sfumato.element import Interval, Listed, Real, element
+from sfumato.guide.guidance import Guidance
+from sfumato.guide.interval import touches, within
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.condition import Condition
+    from sfumato.denoise import Prediction
 
 
-@dataclass(frozen=True)
-class PerturbedAttention:
+@element("perturbed-attention", short="pag")
+class PerturbedAttention(Guidance):
     """c + scale (c - p), for x0 and for eps; p is the answer with self-attention made the identity in `layers`.
 
     Ahn et al. 2024, "Self-rectifying diffusion sampling with perturbed-attention guidance", eq. 15. In p every place
@@ -28,16 +33,15 @@ class PerturbedAttention:
     included. Costs one row.
     """
 
-    scale: float = 3.0
-    layers: tuple[str, ...] = ("mid",)
-    interval: Interval = ALWAYS
-
-    def __post_init__(self) -> None:
-        check(self.interval)
+    scale: Real = Field(default=3.0, ge=0, le=1000, description="a number from 0 (off) to 1000")
+    layers: Listed[str] = Field(default=("mid",), min_length=1, max_length=64, description="a list, as ['mid']")
+    interval: Interval = (0.0, 1.0)
 
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
         if not self._acts(t):
             return {}
+        from sfumato.condition import Attention
+
         identity = torch.ones(condition.rows, dtype=torch.bool, device=condition.branch.device)
         return {f"perturbed {self.layers}": condition.adding(Attention(identity, self.layers))}
 
@@ -45,7 +49,7 @@ class PerturbedAttention:
         if not self._acts(t):
             return current
         p, c = outs[f"perturbed {self.layers}"], outs["conditional"]
-        more = expand(torch.where(inside(self.interval, t), self.scale, 0.0), x) if t.ndim else self.scale
+        more = within(self.interval, t, self.scale, x)
         return current.moved(x0=current.x0 + more * (c.x0 - p.x0), eps=current.eps + more * (c.eps - p.eps))
 
     def _acts(self, t: Tensor) -> bool:

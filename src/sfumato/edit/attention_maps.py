@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sfumato.picture import BadInput
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class AttentionMaps:
-    """An eye for `condition.Watched`: the maps of every row, averaged over heads, layers and all calls so far.
+    """A watcher for `condition.Watched`: the maps of every row, averaged over heads, layers and all calls so far.
 
     Of the layers, those count that are finest among maps of at most within x within places: coarser ones blur them.
     """

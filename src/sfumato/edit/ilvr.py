@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.edit.hold import Held, Hold
-from sfumato.noise import NoiseSource
+from sfumato.edit.hold import BoundHold, Hold
+from sfumato.element import Kept, Real, element
+from sfumato.lazy import torch
 from sfumato.picture import BadInput
-from sfumato.schedule import Schedule, noised
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.edit.start import BoundStart
+    from sfumato.noise import NoiseSource
+    from sfumato.schedule import Schedule
+
+
+@element("low-pass")
+class LowPass(Hold):
+    """Hold the low frequencies of `picture` (None: the start's), those that survive scaling down by `factor` (ILVR,
+    Choi et al. 2021), down to the time `until`. What is finer is free."""
+
+    factor: Real = Field(default=4.0, ge=1, le=1024, description="a number from 1 (all of it) to 1024")
+    until: Real = Field(default=0.0, ge=0, le=1, description="a time from 0 (to the end) to 1")
+    picture: Kept | None = Field(default=None, description="a picture: a path, bytes, a PIL image, an array or a Ref")
+
+    def bind(self, batch: Any, start: BoundStart) -> BoundHold:
+        return ILVR(self.factor, self.until).bind(batch.encoded(batch.images["held"]), batch.schedule)
 
 
 @dataclass(frozen=True, eq=False)
-class LowPass(Hold):
+class ILVR:
     """x <- x - phi(x) + phi(y_s), with y_s the reference noised to s: Choi et al. 2021, eq. 8, in every space.
 
     phi is down- and upsampling by `factor` N (1 or more): the orthogonal projection on the cosines of the lowest H/N
@@ -35,7 +55,10 @@ class LowPass(Hold):
         if not 0 <= self.until <= 1:
             raise BadInput(f"A low-pass hold ends at a time between 0 and 1, not {self.until}.")
 
-    def bind(self, picture: Tensor, schedule: Schedule) -> Held:
+    def bind(self, picture: Tensor, schedule: Schedule) -> BoundHold:
+        """The hold to `picture` (1 or B, ...) under a schedule."""
+        from sfumato.schedule import noised
+
         keep = picture if self.keep is None else self.keep
 
         def hold(x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:
@@ -47,7 +70,7 @@ class LowPass(Hold):
             apart = x - y
             return y + (apart - low_pass(apart, self.factor))
 
-        return hold
+        return BoundHold(hold)
 
 
 def low_pass(x: Tensor, factor: float) -> Tensor:

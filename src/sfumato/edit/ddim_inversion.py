@@ -2,31 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.denoise import Prediction
-from sfumato.edit.start import Times, rebuilt
-from sfumato.noise import NoiseSource
+from sfumato.edit.start import BoundStart, Start, rebuilt
+from sfumato.element import Kept, Real, Whole, element
+from sfumato.lazy import torch
 from sfumato.picture import BadInput
-from sfumato.sample.step import Denoise, Knots, ddim
+from sfumato.sample.step import Knots, ddim
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.denoise import Prediction
+    from sfumato.edit.start import Times
+    from sfumato.noise import NoiseSource
+    from sfumato.sample.step import Denoise
 
 
-@torch.no_grad()
+@element("inverted", short="ddim")
+class Inverted(Start):
+    """Start from `picture`, inverted by DDIM to t0 = `strength`, where it is the noise that DDIM turns into it.
+
+    `shows` says what the picture shows (a class's name, for models of classes); "" will do. `refine` fixed-point
+    iterations a step bring DDIM back to the picture itself, unguided; `null` iterations of null-text optimisation a
+    step (Mokady et al. 2023; 10 in the paper) bring it back under the recipe's classifier-free guidance.
+    """
+
+    picture: Kept = Field(description="a picture: a path, bytes, a PIL image, an array or a Ref")
+    strength: Real = Field(
+        default=0.8, ge=0, le=1, description="a number from 0 (the picture as it is) to 1 (where it is all noise)"
+    )
+    shows: str = Field(default="", max_length=20_000, description="text of at most 20,000 characters")
+    refine: Whole = Field(default=2, ge=0, le=100, description="a whole number from 0 (plain DDIM inversion) to 100")
+    null: Whole = Field(default=0, ge=0, le=1000, description="a whole number from 0 (off) to 1000")
+
+    def bind(self, batch: Any) -> Inversion:
+        x0 = batch.encoded(batch.images["start"])
+        if self.null == 0:
+            return Inversion(batch.shown(self.shows), x0, batch.times, self.strength, self.refine)
+        from sfumato.edit.null_text import NullTextInversion
+
+        scale = batch.null_scale("null-text optimisation", "null", self.shows)
+        told = batch.denoise(prompt=self.shows).condition
+        return NullTextInversion(
+            batch.stage.denoiser, told, x0, batch.times, self.strength, self.refine, scale, self.null
+        )
+
+
 def rise(denoise: Denoise, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
     """DDIM's step the other way, from t up to s: alpha_s x0 + sigma_s eps, with x0 and eps of (x, t).
 
     Song et al. 2021, section 4.3; Couairon et al. 2023, section 3.1. What comes back down from x_s takes eps at
     (x_s, s): the two are alike where steps are short (order 1).
     """
-    return ddim(_estimate(denoise, x, t), Knots.of(denoise.schedule, t, s))
+    with torch.no_grad():
+        return ddim(_estimate(denoise, x, t), Knots.of(denoise.schedule, t, s))
 
 
-@torch.no_grad()
 def refined(denoise: Denoise, x: Tensor, t: Tensor, above: Tensor, s: Tensor) -> Tensor:
     """One fixed-point iteration for the x_s from which DDIM comes down to x at t exactly; `above` is the last guess.
 
@@ -37,7 +74,8 @@ def refined(denoise: Denoise, x: Tensor, t: Tensor, above: Tensor, s: Tensor) ->
     """
     down = Knots.of(denoise.schedule, s, t)
     c = (down.alpha_t + down.sigma_t) / (down.alpha_s + down.sigma_s)
-    return above + c * (x - ddim(denoise(above, s), down))
+    with torch.no_grad():
+        return above + c * (x - ddim(denoise(above, s), down))
 
 
 def _estimate(denoise: Denoise, x: Tensor, t: Tensor) -> Prediction:
@@ -48,15 +86,15 @@ def _estimate(denoise: Denoise, x: Tensor, t: Tensor) -> Prediction:
     return replace(p, x0=x.to(p.x0))
 
 
-class Inverted:
-    """A start: the picture x0 (B, ...), inverted to t0 = strength by `rise`, and by `refine` iterations of `refined`.
+class Inversion(BoundStart):
+    """The picture x0 (B, ...), inverted to t0 = strength by `rise`, and by `refine` iterations of `refined`.
 
     source: the denoiser told what the picture shows (or nothing, ""), without guidance: guided, inversion drifts off
         (Mokady et al. 2023, section 3.1).
     times: a grid from 1, or a function of the strength that builds one, as every start takes.
 
     DDIM from here, with the same source and grid, comes back to x0: for refine = 0 up to the steps' length, else up to
-    what the iterations leave. The way is kept: `at(s)` is the picture at knot s, to which a hold may return.
+    what the iterations leave. The path is kept: `at(s)` is the picture at knot s, to which a hold may return.
     strength 0 is the picture as it is.
     """
 
@@ -67,28 +105,32 @@ class Inverted:
         self.times = rebuilt(times, strength)
         self.knots = self.times.unique()
         self.calls = (len(self.knots) - 1) * (1 + refine)
-        self._way: dict[float, Tensor] = {}
+        self._path: dict[float, Tensor] = {}
 
     def prepare(self) -> Iterator[None]:
         """Walks upwards; yields after each of `calls` network calls."""
-        x, way = self.x0, {0.0: self.x0}
+        x, path = self.x0, {0.0: self.x0}
         for t, s in pairwise(self.knots):
             above = rise(self.source, x, t, s)
             yield
             for _ in range(self.refine):
                 above = refined(self.source, x, t, above, s)
                 yield
-            x = way[float(s)] = above
-        self._way = way
+            x = path[float(s)] = above
+        self._path = path
 
     def at(self, s: Tensor | float) -> Tensor:
-        """The picture on its way up, at knot s of `times`. Raises BadInput for a time between knots."""
-        if not self._way:
+        """The picture on its path up, at knot s of `times`. Raises BadInput for a time between knots."""
+        if not self._path:
             for _ in self.prepare():
                 pass
-        if float(s) not in self._way:
+        if float(s) not in self._path:
             raise BadInput(f"The inversion has no knot at t = {float(s):g}: walk the grid that it was made on.")
-        return self._way[float(s)]
+        return self._path[float(s)]
+
+    @property
+    def path(self) -> Callable[[Tensor], Tensor]:
+        return self.at
 
     def __call__(self, denoise: Denoise, times: Times, noise: NoiseSource) -> tuple[Tensor, Tensor]:
         return self.at(self.times[0]), self.times

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.condition import Condition, Label
-from sfumato.denoise import GaussianMixture, Prediction
+from sfumato.element import Class, Interval, ModelName, Real, element
 from sfumato.guide.gradient import Gradient, carried
-from sfumato.guide.interval import ALWAYS, Interval, check
+from sfumato.guide.guidance import Guidance
+from sfumato.guide.interval import ALWAYS, check
+from sfumato.lazy import torch
 from sfumato.picture import BadInput
-from sfumato.schedule import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.condition import Condition
+    from sfumato.denoise import GaussianMixture, Prediction
+    from sfumato.schedule import Schedule
 
 
 class Classifier(Protocol):
@@ -30,8 +36,44 @@ class Classifier(Protocol):
         ...
 
 
+@element("classifier")
+class ClassifierGuidance(Guidance):
+    """eps - sigma scale grad log p(label|x_t), for t in `interval` (Dhariwal & Nichol 2021): see `ClassifierGradient`.
+
+    scale: 0 means off, 1 is Bayes' rule, more is sharper. classifier: the folder (or built-in name) of a classifier of
+    noisy pictures, as `sfumato train fashion-classifier` exports it; "" is classifier/ in the model's own folder.
+    label: None is the recipe's own; another one guides a model that is told nothing, or another class.
+    Near t = 1 a trained network's gradient is noise, which sigma^2/alpha makes large in x0: `interval` ends before.
+    """
+
+    scale: Real = Field(default=1.0, ge=0, le=1000, description="a number from 0 (off) to 1000")
+    classifier: ModelName = Field(
+        default="", description="a folder's path or a built-in network's name, or '' for the one in the model's folder"
+    )
+    interval: Interval = (0.0, 0.9)
+    label: Class | None = Field(default=None, description="a class's name or its index, or nothing for the recipe's")
+
+    def bind(self, batch: Any) -> ClassifierGradient:
+        """Raises `BadInput` where the classifier reads other pictures, or knows other classes, than the model's."""
+        classifier, space = batch.network(self.classifier, "classifier"), batch.stage.space
+        channels, own = classifier.config["channels"], space.channels
+        if channels != own or space.factor != 1:
+            drawn = f"{own} channels" if space.factor == 1 else "latents"
+            raise BadInput(
+                f"The classifier reads pixels of {channels} channels and this model draws {drawn}: give another."
+            )
+        if self.label is not None:
+            return ClassifierGradient(classifier, self.scale, self.interval, batch.class_index(self.label, classifier))
+        if batch.stage.vocabulary.classes != classifier.names:
+            raise BadInput(
+                f"The classifier's classes ({', '.join(classifier.names)}) are not this model's: give the guidance a "
+                "label of its own, or a classifier of the same classes."
+            )
+        return ClassifierGradient(classifier, self.scale, self.interval)
+
+
 @dataclass(frozen=True, eq=False)
-class ClassifierGuidance(Gradient):
+class ClassifierGradient(Gradient):
     """eps - sigma scale grad log p(y|x_t); an ancestral sampler's mean moves by Sigma scale grad log p(y|x_t) instead.
 
     Dhariwal & Nichol 2021, algorithms 2 and 1; seed 000, algorithms 4 and 3; seed 004, eq. 3.4.
@@ -55,7 +97,7 @@ class ClassifierGuidance(Gradient):
 
     classifier: Classifier
     scale: float = 1.0
-    interval: Interval = ALWAYS
+    interval: tuple[float, float] = ALWAYS
     label: int | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +116,8 @@ class ClassifierGuidance(Gradient):
             ids = torch.full((condition.rows,), self.label)
             known = torch.ones_like(ids, dtype=torch.bool)
         else:
+            from sfumato.condition import Label
+
             part = condition.get(Label)
             if part is None:
                 raise BadInput("Classifier guidance needs a class: give the recipe a label, or the guidance its own.")
@@ -102,5 +146,7 @@ class MixtureClassifier:
     def _log_joint(self, x: Tensor, t: Tensor, y: int) -> Tensor:
         members = self.mixture.labels == y
         prior = torch.where(members, self.mixture.log_weights, -torch.inf).logsumexp(0)
+        from sfumato.condition import Condition, Label
+
         label = Label(torch.full((len(x),), y), none=-1)
         return prior + self.mixture.log_density(x, t, Condition((label,)))

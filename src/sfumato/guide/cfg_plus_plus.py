@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.condition import Condition
-from sfumato.denoise import Prediction
-from sfumato.picture import BadInput
+from sfumato.element import Real, element
+from sfumato.guide.guidance import Guidance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.condition import Condition
+    from sfumato.denoise import Prediction
 
 
-@dataclass(frozen=True)
-class CFGPlusPlus:
+@element("cfg++")
+class CFGPlusPlus(Guidance):
     """x0 = u + scale (c - u), but eps = eps_u: the guided picture, re-noised along the unconditional one's noise.
 
     Chung et al. 2024, "CFG++: manifold-constrained classifier free guidance", algorithm 2. A step then goes
@@ -25,11 +30,9 @@ class CFGPlusPlus:
     would be overwritten; thresholds come after it.
     """
 
-    scale: float = 0.6
+    scale: Real = Field(default=0.6, ge=0, le=1, description="a number from 0 (unconditional) to 1")
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.scale <= 1:
-            raise BadInput(f"The scale of CFG++ lies between 0 (unconditional) and 1, not {self.scale}.")
+    needs_null = True
 
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
         return {"unconditional": condition.null()}

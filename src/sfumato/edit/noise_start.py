@@ -1,0 +1,41 @@
+"""Pure noise: where text to image starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sfumato.edit.start import BoundStart, Start
+from sfumato.element import element
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.edit.start import Times
+    from sfumato.noise import NoiseSource
+    from sfumato.sample.step import Denoise
+
+
+@element("noise")
+class Noise(Start):
+    """Start from pure noise, drawn from the recipe's seed."""
+
+    def bind(self, batch: Any) -> NoiseStart:
+        return NoiseStart(batch.like)
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseStart(BoundStart):
+    """Pure noise in the shape, dtype and device of `like` (B, ...): x = sqrt(alpha^2 + sigma^2) z at the first knot.
+
+    That is z for a variance-preserving schedule, also where a leading grid begins below t = 1, as stock diffusers
+    has it.
+    """
+
+    like: Tensor
+
+    def __call__(self, denoise: Denoise, times: Times, noise: NoiseSource) -> tuple[Tensor, Tensor]:
+        grid = times(1.0) if callable(times) else times
+        alpha, sigma = denoise.schedule(grid[0])
+        return noise(self.like, "start") * float(torch.hypot(alpha, sigma)), grid

@@ -1,0 +1,45 @@
+"""What every guidance is: a value that moves a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sfumato.element import Element
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.condition import Condition
+    from sfumato.denoise import Prediction
+
+
+class Guidance(Element, kinds="guidance", package="sfumato.guide"):
+    """One way to move a denoiser's prediction towards what is asked for.
+
+    A subclass says which further conditions it needs answers for (`branches`), and what it makes of all answers
+    (`combine`). What it has to remember from step to step belongs to one run: `fresh` gives the run its own. What needs
+    a network or the run's prompts is made by `bind`.
+    """
+
+    needs_null: ClassVar[bool | property] = False
+    """Whether it moves away from the answer to nothing (no prompt, no label), so that there has to be one."""
+
+    null_scale: ClassVar[float | property | None] = None
+    """The s of u + s (c - u), for guidances that are that and nothing else: null-text optimisation undoes it."""
+
+    def bind(self, batch: Any) -> Guidance | Any:
+        """What acts in a run of `batch` (a `sfumato.model.Batch`): itself, unless it needs networks of its own."""
+        return self
+
+    def fresh(self) -> Any:
+        """The guidance for one run: itself, unless it remembers anything."""
+        return self
+
+    def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
+        """Further conditions it needs answers for at t; branches of one name are shared between guidances."""
+        return {}
+
+    def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
+        """The moved prediction. `current` is what the guidances before it left; outs["conditional"] the plain one."""
+        return current

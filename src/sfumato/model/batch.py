@@ -1,0 +1,266 @@
+"""What the acting parts of a run are made from: a stage, recipes that differ in seed and words alone, their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from sfumato.condition import Condition
+from sfumato.denoise import Bound, bind
+from sfumato.guide import Gradient, Guidance, Guided
+from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
+from sfumato.model.view import View, Whole
+from sfumato.noise import KeyedNoise
+from sfumato.picture import BadInput, Ref, fetch
+from sfumato.recipe import Recipe
+from sfumato.recipe.conjunction import check_single
+from sfumato.recipe.prompt import literal, parse, plain
+from sfumato.recipe.prompt_schedule import last
+from sfumato.recipe.vocabulary import Vocabulary
+from sfumato.schedule import Schedule
+from sfumato.times import grid
+
+if TYPE_CHECKING:
+    from sfumato.model.pipe import Stage
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of resolved recipes that differ in seed and words alone; `size` is (width, height) of the run.
+
+    It never changes: what a start, a hold or a guidance finds out on the way it keeps itself.
+    """
+
+    stage: Stage
+    recipes: Sequence[Recipe]
+    size: tuple[int, int]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The first, which stands for all where they are alike."""
+        return self.recipes[0]
+
+    @property
+    def rows(self) -> int:
+        return len(self.recipes)
+
+    @property
+    def device(self) -> torch.device:
+        """Where x, conditions and masks live."""
+        return getattr(self.stage, "device", None) or torch.device("cpu")
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.stage.denoiser.schedule
+
+    # pictures
+
+    @cached_property
+    def view(self) -> View:
+        return View(self.size, None if self.recipe.area is None else self.recipe.area.box)
+
+    @cached_property
+    def images(self) -> Mapping[str, Image.Image]:
+        """The pictures that the recipe names, as the run sees them: "start", "source" (to be mended), "held", and by
+        its field's name any other of the start's."""
+        recipe = self.recipe
+        refs = {name if name != "picture" else "start": ref for name, ref in _pictures(recipe.start).items()}
+        refs |= {"source": ref for ref in _pictures(recipe.source).values()}
+        if recipe.hold is not None and recipe.held is not None:
+            refs["held"] = recipe.held
+        return {name: self.view(fetch(ref)) for name, ref in refs.items()}
+
+    @cached_property
+    def shaped_mask(self) -> Image.Image | None:
+        """The mask that the hold was given, at its own size."""
+        return None if self.recipe.hold is None else self.recipe.hold.shaped()
+
+    @cached_property
+    def mask(self) -> Image.Image | None:
+        """The same as the run sees it (mode L, white = repaint); None where the recipe has none."""
+        return None if self.shaped_mask is None else self.view(self.shaped_mask)
+
+    @property
+    def original(self) -> Image.Image | None:
+        """The picture that is held, or that was started from, as the run sees it."""
+        return self.images.get("held") or self.images.get("start")
+
+    @cached_property
+    def whole(self) -> Whole | None:
+        """The way back to the held picture at its own resolution; None where the run sees all of it as it is."""
+        recipe = self.recipe
+        held = recipe.held
+        if held is None:
+            return None
+        start = _pictures(recipe.start).get("picture")
+        other = None if start is None or start == held else fetch(start)
+        whole = Whole(self.view, fetch(held), other, self.shaped_mask, recipe.composite.pastes)
+        return whole if whole.differs else None
+
+    # tensors
+
+    @property
+    def like(self) -> Tensor:
+        """Zeros in the shape of x: (rows, C, h, w)."""
+        width, height = self.size
+        space = self.stage.space
+        shape = (self.rows, space.channels, height // space.factor, width // space.factor)
+        return torch.zeros(shape, device=self.device)
+
+    @cached_property
+    def noise(self) -> KeyedNoise:
+        return KeyedNoise([recipe.seed for recipe in self.recipes])
+
+    def tensor(self, image: Image.Image) -> Tensor:
+        """A picture in [-1, 1], (1, 3, H, W)."""
+        return to_tensor([image]).to(self.device)
+
+    def mask_tensor(self, mask: Image.Image) -> Tensor:
+        """A mask in [0, 1], 1 = repaint, (1, 1, H, W)."""
+        return mask_to_tensor(mask).to(self.device)
+
+    def encoded(self, image: Image.Image) -> Tensor:
+        """A picture in the stage's space, for every row: (rows, C, h, w)."""
+        return self.stage.space.encode(self.tensor(image)).expand(self.rows, -1, -1, -1)
+
+    def cells(self, mask: Image.Image) -> Tensor:
+        """A mask of pixels as a mask of cells (1, 1, h, w): a cell is repainted as far as any of its pixels is."""
+        pixels, factor = self.mask_tensor(mask), self.stage.space.factor
+        return functional.max_pool2d(pixels, factor) if factor > 1 else pixels
+
+    def in_cells(self, pixels: float) -> float:
+        """A length in pixels of the held picture, in cells of the run."""
+        held, factor = self.recipe.held, self.stage.space.factor
+        if held is None:
+            return pixels / factor
+        left, _, right, _ = self.view.box or (0, 0, held.width, held.height)
+        return pixels * self.size[0] / (right - left) / factor
+
+    def masks_of(self, cells: Tensor) -> list[Image.Image]:
+        """Masks of cells (rows, 1, h, w) as masks of pixels."""
+        grown = functional.interpolate(cells.float(), scale_factor=self.stage.space.factor, mode="nearest")
+        return [Image.fromarray(mask) for mask in (grown[:, 0] * 255).round().to(torch.uint8).cpu().numpy()]
+
+    def pictures(self, x: Tensor) -> list[Image.Image]:
+        """x decoded."""
+        return to_images(self.stage.space.decode(x.float()))
+
+    def pictures_of(self, pictures: Tensor) -> list[Image.Image]:
+        """Pictures in [-1, 1] (B, 3, H, W)."""
+        return to_images(pictures)
+
+    # times
+
+    def times(self, start: float = 1.0) -> Tensor:
+        """The grid of the recipe over [start, 0]."""
+        return grid(self.recipe.times, self.recipe.steps, self.schedule, start)
+
+    @property
+    def resamples(self) -> bool:
+        """Whether the hold walks steps again."""
+        return self.recipe.hold is not None and self.recipe.hold.resample is not None
+
+    def resampled(self, times: Tensor) -> Tensor:
+        """A grid with the jumps of the hold's resampling, if it has any."""
+        return self.recipe.hold.resample(times) if self.resamples else times  # type: ignore[union-attr]
+
+    # conditions
+
+    def condition(self, recipes: Sequence[Recipe] | None = None) -> Condition:
+        """What the recipes say, or others in their place."""
+        batch = self if recipes is None else replace(self, recipes=recipes)
+        return self.stage.encode(batch.recipes, self)
+
+    def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **changes: str) -> Bound:
+        """The denoiser told what the recipes say, or with other words (prompt=..., negative=..., label=...)."""
+        told = [replace(recipe, **changes) for recipe in self.recipes] if changes else None
+        return bind(Guided(self.stage.denoiser, guidances), self.condition(told))
+
+    def shown(self, shows: str = "") -> Bound:
+        """The denoiser, unguided, told that the picture shows this: words, or a class, or what the recipes say."""
+        if self.stage.vocabulary.text:
+            return self.denoise(prompt=shows, negative="")
+        return self.denoise(label=shows) if shows else self.denoise()
+
+    def captions(self, prompt: str = "") -> list[str]:
+        """What each recipe says in the end, or `prompt`, in words without weights."""
+        return [plain(last(prompt or recipe.prompt, recipe.steps)) for recipe in self.recipes]
+
+    def check_single(self, prompts: Iterable[str], what: str) -> None:
+        """Raises BadInput, which says `what` can't follow, where a prompt changes over the steps or is several."""
+        check_single(prompts, what)
+
+    def null_scale(self, what: str, option: str, *prompts: str) -> float:
+        """The scale of the recipe's classifier-free guidance, for what undoes it; BadInput where there is none."""
+        scale = next((g.null_scale for g in self.recipe.guidance if g.null_scale is not None), None)
+        if scale is None or not self.stage.vocabulary.text:
+            raise BadInput(
+                f"{what[0].upper()}{what[1:]} is for words and classifier-free guidance: leave {option} out, or give "
+                "both."
+            )
+        said = (words for recipe in self.recipes for words in (recipe.prompt, recipe.negative, *prompts))
+        check_single(said, f"{what} needs words that stand still")
+        return float(scale)  # type: ignore[arg-type]
+
+    @property
+    def companions(self) -> list[Recipe]:
+        """The recipes of the pictures whose attention maps the recipes take; none where they take none."""
+        return [
+            replace(recipe, prompt=recipe.attention.source, attention=None)
+            for recipe in self.recipes
+            if recipe.attention is not None and not recipe.attention.neutral
+        ]
+
+    @property
+    def unweighted(self) -> list[Recipe]:
+        """The recipes with the same words, each of weight 1."""
+        return [replace(recipe, prompt=unweighted(recipe.prompt)) for recipe in self.recipes]
+
+    @property
+    def ancestral_eta(self) -> float:
+        """The eta of the DDIM that the sampler is: 1 for DDPM with small variance, 0 for what adds no such noise."""
+        from sfumato.recipe.samplers import DDIM, DDPM
+
+        sampler = self.recipe.sampler
+        if sampler in ("ddpm", DDPM()):
+            return 1.0
+        return sampler.eta if isinstance(sampler, DDIM) else 0.0
+
+    # other networks
+
+    def other_stage(self, name: str) -> Stage:
+        """The stage of another model, by its name or folder."""
+        from sfumato.model.networks import stage_of
+
+        return stage_of(name, self.recipe.engine, self.recipe.precision)
+
+    def network(self, name: str, part: str) -> Any:
+        """The network `part` ("classifier", "clip", ...) called `name`: a path, a built-in name, or "" for that in the
+        model's own folder."""
+        from sfumato.model.networks import network_of
+
+        return network_of(name, part, self.recipe.model)
+
+    def class_index(self, label: str | int, classifier: Any) -> int | None:
+        """The index of a class of a classifier, given by name or index."""
+        return Vocabulary(False, classifier.names).index(label)
+
+
+def unweighted(prompt: str) -> str:
+    """The prompt with the same words and parts, each of weight 1."""
+    return " BREAK ".join(literal(" ".join(text for text, _ in part)) for part in parse(prompt))
+
+
+def _pictures(element: Any) -> dict[str, Ref]:
+    """The kept pictures among an element's fields."""
+    if element is None:
+        return {}
+    values = {field.name: getattr(element, field.name) for field in fields(element)}
+    return {name: value for name, value in values.items() if isinstance(value, Ref) and name != "mask"}

@@ -1,0 +1,60 @@
+"""Networks beside a model's own that a recipe names: a classifier, a CLIP, another model's stage. Each is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.model.clip import load_clip
+from sfumato.picture import BadInput
+from sfumato.zoo import ZOO
+from sfumato.zoo.find import find
+
+if TYPE_CHECKING:
+    from sfumato.model.pipe import Stage
+
+
+def network_of(name: str, part: str, model: str) -> Any:
+    """The network `part` called `name`: a path, a built-in name, or "", that in the folder of `model`.
+
+    Raises BadInput where there is none.
+    """
+    return READERS[part](_folder(name, part, model))
+
+
+@lru_cache(maxsize=2)
+def stage_of(name: str, engine: str, precision: str) -> Stage:
+    """The stage of the model called `name`."""
+    from sfumato.model.load import load
+
+    return load(name, engine=engine, precision=precision).stages[0]
+
+
+def _folder(name: str, part: str, model: str) -> Path:
+    places = [Path(name), Path(name) / part, ZOO / name] if name else [find(model) / part]
+    for folder in places:
+        if (folder / "config.json").is_file():
+            return folder
+    if name:
+        raise BadInput(f"There is no {part} called {name!r}: give the path of a folder with a config.json.")
+    raise BadInput(f"The model {model} has no {part}/ of its own: name the folder of one in the guidance.")
+
+
+def _classifier(folder: Path) -> Any:
+    return _classifier_of(folder, (folder / "config.json").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _classifier_of(folder: Path, stamp: int) -> Any:
+    from sfumato.nn.classifier import Classifier
+
+    return Classifier.load(folder)
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "classifier": _classifier,
+    "clip": load_clip,
+    "clip_noised": load_clip,
+}

@@ -1,0 +1,137 @@
+"""One batch on its way: from a recipe's values to the parts that act, and step by step to pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PIL import Image
+from torch import Tensor
+
+from sfumato.denoise import Bound
+from sfumato.edit import BoundHold, BoundStart
+from sfumato.edit.prompt_to_prompt import LocalBlend
+from sfumato.model.batch import Batch
+from sfumato.noise import NoiseSource
+from sfumato.recipe import Recipe
+from sfumato.sample import Sampler, Step, trajectory
+
+if TYPE_CHECKING:
+    from sfumato.model.pipe import Pipe
+
+Preview = Callable[[], list[Image.Image]]
+Loop = Callable[..., Iterator[Step]]
+
+
+@dataclass
+class Run:
+    """`walk` it, then `pictures` are done, and `masks` (one a picture, mode L) say where something inferred them."""
+
+    batch: Batch
+    denoise: Bound
+    start: BoundStart
+    hold: BoundHold
+    sampler: Sampler
+    loop: Loop = trajectory
+    blend: LocalBlend | None = None
+    pictures: Sequence[Image.Image] = ()
+    masks: Sequence[Image.Image] = ()
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are, those of preparing and of the composite among them."""
+        return self.start.calls + self.hold.calls + self._moves + self._optimising
+
+    def walk(self) -> Iterator[Preview]:
+        """What the pictures look like so far, once a step: decoded when asked for."""
+        for part in (self.start, self.hold):
+            for _ in part.prepare():
+                yield self._before
+        if (cells := self.hold.masks()) is not None:
+            self.masks = self.batch.masks_of(cells)
+        x = None
+        for step in self._walked():
+            x = step.x
+            yield partial(self.batch.pictures, x if step.prediction is None else step.prediction.x0)
+        if self.blend is not None and self.batch.mask is None and x is not None:
+            height, width = x.shape[-2:]
+            self.masks = self.batch.masks_of(self.blend.mask((height, width)))
+        yield from self._composited(x)
+
+    def _walked(self) -> Iterator[Step]:
+        """The sampler's steps; none at strength 0."""
+        batch, start, hold = self.batch, self.start, self.hold
+        x, times = start(self.denoise, batch.times, batch.noise)
+        if len(times) > 1:
+            denoise = replace(self.denoise, condition=start.condition(self.denoise.condition))
+
+            def held(x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:
+                return hold(start.after(x, s), s, noise)
+
+            yield from self.loop(denoise, self.sampler, x, batch.resampled(times), start.noise(batch.noise), held)
+
+    def _composited(self, x: Tensor | None) -> Iterator[Preview]:
+        batch, composite = self.batch, self.batch.recipe.composite
+        given = [] if batch.mask is None else [batch.mask] * batch.rows
+        masks = list(self.masks or given)
+        whole = batch.whole if masks or batch.view.box is not None else None
+        within = masks if whole is None else [mask.point(lambda value: 255 if value else 0) for mask in masks]
+        decoded = self._before() if x is None else batch.pictures(x)
+        for index, pictures in enumerate(composite.apply(batch, within, x, decoded)):
+            self.pictures = pictures
+            if index < self._optimising:
+                yield partial(list, pictures)
+        if whole is not None:
+            inferred = self.masks or [None] * batch.rows
+            pictures = [None] * batch.rows if x is None else self.pictures
+            self.pictures = [whole.around(*pair) for pair in zip(pictures, inferred, strict=True)]
+
+    def _before(self) -> list[Image.Image]:
+        """The picture that was started from, or is held."""
+        picture = self.batch.images.get("start") or self.batch.images.get("held")
+        if picture is None:
+            raise ValueError("A run that starts from noise has no picture before its first step.")
+        return [picture] * self.batch.rows
+
+    @property
+    def _moves(self) -> int:
+        return len(self.batch.resampled(self.batch.times(self.batch.recipe.start.strength))) - 1
+
+    @property
+    def _optimising(self) -> int:
+        recipe = self.batch.recipe
+        held = self._moves > 0 and recipe.hold is not None and (recipe.hold.mask is not None or self.hold.infers)
+        return recipe.composite.steps * self.batch.rows if held else 0
+
+
+def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
+    """The run of a batch of resolved recipes that differ in seed and words alone."""
+    recipe = recipes[0]
+    batch = Batch(pipe.stages[0], recipes, (recipe.width or pipe.size[0], recipe.height or pipe.size[1]))
+    recipe.composite.check(batch)
+    start = recipe.start.bind(batch)
+    hold = (None if recipe.hold is None else recipe.hold.bind(batch, start)) or BoundHold()
+    companions = batch.companions
+    both = replace(batch, recipes=[*recipes, *companions]) if companions else batch
+    guidances = [guidance.bind(both) for guidance in recipe.guidance]
+    if not companions or recipe.attention is None:
+        return Run(batch, batch.denoise(guidances), start, hold, _sampler(recipe))
+    paired = recipe.attention.bind(batch, guidances, start)
+    return Run(batch, paired.denoise, start, hold, _sampler(recipe), paired.loop, paired.blend)
+
+
+def _sampler(recipe: Recipe) -> Sampler:
+    from dataclasses import fields
+
+    from sfumato import recipe as spec
+    from sfumato.sample import Churn, sampler
+
+    element = recipe.sampler
+    if isinstance(element, str):
+        return sampler(element)
+    values = {field.name: getattr(element, field.name) for field in fields(element) if field.name != "kind"}
+    churn = spec.samplers.Churn
+    options = {n: Churn(v.amount, v.interval, v.scale) if isinstance(v, churn) else v for n, v in values.items()}
+    return sampler(element.kind, **options)
