@@ -11,7 +11,8 @@ from PIL import Image
 import sfumato.model
 from sfumato.picture import BadInput, pixels_hash, save_picture
 from sfumato.provenance import inspect, inspect_model, redo
-from sfumato.recipe import DDIM, ClassifierFree, Crop, Made, Outside, Recipe, Resample, SDEdit
+from sfumato.recipe import ClassifierFree, Crop, Made, Outside, Recipe, Resample, SDEdit
+from sfumato.sample import DDIM
 
 PIXELS = np.random.default_rng(3).integers(20, 230, (16, 24, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)

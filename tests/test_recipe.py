@@ -12,28 +12,20 @@ from PIL import Image
 
 from sfumato.picture import BadInput, Ref, fetch
 from sfumato.recipe import (
-    DDIM,
-    DDPM,
-    RK45,
-    SAMPLERS,
-    TIMES,
-    Churn,
     ClassifierFree,
     ClassifierGuidance,
     ClipGuidance,
     DynamicThreshold,
-    Heun,
-    Langevin,
     Made,
     Noise,
     Outside,
-    PredictorCorrector,
     Recipe,
     SDEdit,
     StaticThreshold,
-    UniPC,
     parameters,
-)  # fmt: skip
+)
+from sfumato.sample import DDIM, DDPM, RK45, Churn, Heun, Langevin, PredictorCorrector, Sampler, UniPC
+from sfumato.times import KarrasGrid, TimeGrid
 
 PICTURE = np.random.default_rng(2).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 
@@ -89,8 +81,8 @@ RECIPES = st.builds(
     start=st.builds(SDEdit, REFS, UNIT),
     hold=st.none() | st.builds(Outside, REFS, st.none() | REFS),
     guidance=st.lists(GUIDANCE, max_size=4),
-    sampler=st.sampled_from(list(SAMPLERS)) | SAMPLER,
-    times=st.sampled_from(list(TIMES)),
+    sampler=st.sampled_from(list(Sampler.registry)) | SAMPLER,
+    times=st.sampled_from(list(TimeGrid.registry)) | st.builds(KarrasGrid, st.floats(0.1, 100)),
     steps=st.integers(1, 1000),
     composite=st.sampled_from(["paste", "none"]),
     seed=st.integers(0, 2**63 - 1),
@@ -290,7 +282,7 @@ def test_the_parameters_text_is_read_by_others():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("sampler", [*SAMPLERS, DDIM(0.5), Heun(churn=Churn(3.0))])
+@pytest.mark.parametrize("sampler", [*Sampler.registry, DDIM(0.5), Heun(churn=Churn(3.0))])
 def test_every_sampler_has_a_name_for_others(sampler):
     _, _, values = parsed(parameters(Recipe(sampler=sampler, guidance=[])))
     assert values["Sampler"]

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from sfumato.picture import open_picture, read_metadata
-from sfumato.recipe import DDIM, PerturbedAttention, ProjectedGuidance, Recipe
+from sfumato.recipe import PerturbedAttention, ProjectedGuidance, Recipe
+from sfumato.sample import DDIM
 
 
 def pixels(path) -> np.ndarray:

@@ -8,7 +8,7 @@ from sfumato.denoise import GaussianMixture, bind
 from sfumato.edit import EditFriendly, Replayed
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import DDIM, DDPM, sampler, trajectory
+from sfumato.sample import DDIM, DDPM, Sampler, trajectory
 from sfumato.schedule import EDM, VE, Discrete, Flow, VPLinear
 from sfumato.times import grid
 
@@ -104,7 +104,7 @@ def test_replayed_noise_answers_for_steps_alone():
 
 @pytest.mark.parametrize("name", ["dpmpp-2m-sde", "euler-maruyama", "heun"])
 def test_other_samplers_take_it_too(name):
-    assert painted(friendly(), sampler(name)).isfinite().all()
+    assert painted(friendly(), Sampler.registry.named(name)).isfinite().all()
 
 
 def test_strength_0_is_the_picture_to_the_bit():

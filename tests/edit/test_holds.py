@@ -6,7 +6,7 @@ from sfumato.denoise import GaussianMixture, bind
 from sfumato.edit import NoiseStart, Outside, SDEdit
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import SAMPLERS, sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import EDM, VE, Flow, VPLinear
 from sfumato.times import grid, jumps
 
@@ -16,7 +16,7 @@ PICTURE = torch.rand(SHAPE, generator=generator) * 2 - 1
 MASK = torch.zeros(1, 1, 6, 6)
 MASK[..., :3] = 1
 NOISE = KeyedNoise([1, 2])
-each_sampler = pytest.mark.parametrize("name", SAMPLERS)
+each_sampler = pytest.mark.parametrize("name", Sampler.registry)
 
 
 def run(name, schedule, mask, *, start=None, times=None, keep=None, steps=6):
@@ -25,7 +25,7 @@ def run(name, schedule, mask, *, start=None, times=None, keep=None, steps=6):
     times = grid("uniform", steps, schedule) if times is None else times
     x, knots = (start or NoiseStart(torch.zeros(SHAPE)))(denoise, times, NOISE)
     hold = None if mask is None else Outside(mask, keep).bind(PICTURE, schedule)
-    return [step.x for step in trajectory(denoise, sampler(name), x, knots, NOISE, hold)]
+    return [step.x for step in trajectory(denoise, Sampler.registry.named(name), x, knots, NOISE, hold)]
 
 
 @each_sampler
@@ -113,7 +113,7 @@ def test_the_inside_answers_to_the_outside(name):
     denoise = bind(GaussianMixture(schedule, means, 0.02), Condition.empty(rows))
     hold = Outside(torch.tensor([[0.0, 1.0]])).bind(keep, schedule)
     x, times = NoiseStart(keep)(denoise, jumps(grid("uniform", 40, schedule), 10, 5), noise)
-    *_, last = trajectory(denoise, sampler(name), x, times, noise, hold)
+    *_, last = trajectory(denoise, Sampler.registry.named(name), x, times, noise, hold)
     assert (last.x[:, 1].sign() == keep[:, 0]).float().mean() >= 0.9
 
 
@@ -124,7 +124,7 @@ def test_a_picture_of_a_batch_equals_it_alone():
     denoise, noise = bind(oracle, Condition.empty(1)), KeyedNoise([2])
     x, times = NoiseStart(torch.zeros(1, *SHAPE[1:]))(denoise, grid("uniform", 6, schedule), noise)
     hold = Outside(MASK).bind(PICTURE[1:], schedule)
-    *_, alone = trajectory(denoise, sampler("dpmpp-2m-sde"), x, times, noise, hold)
+    *_, alone = trajectory(denoise, Sampler.registry.named("dpmpp-2m-sde"), x, times, noise, hold)
     torch.testing.assert_close(together[1:], alone.x, rtol=0, atol=1e-5)
 
 

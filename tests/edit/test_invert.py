@@ -13,7 +13,7 @@ from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DDIM, trajectory
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, VPLinear
-from sfumato.times import GRIDS, grid
+from sfumato.times import TimeGrid, grid
 
 STABLE = Discrete.named("scaled_linear", 1000, 0.00085, 0.012)
 MINI = Discrete.named("squaredcos_cap_v2", 1000)
@@ -53,7 +53,7 @@ def test_it_follows_the_probability_flow_with_order_1(schedule):
 
 
 @each_schedule
-@pytest.mark.parametrize(("name", "strength"), [("uniform", 1.0), *((name, 0.5) for name in GRIDS)])
+@pytest.mark.parametrize(("name", "strength"), [("uniform", 1.0), *((name, 0.5) for name in TimeGrid.registry)])
 def test_refined_it_comes_back_to_the_picture(schedule, name, strength):
     plain, refined = (inverted(schedule, 12, strength, refine, name) for refine in (0, 40))
     assert float((back(refined) - X0).abs().max()) < 1e-9

@@ -8,7 +8,7 @@ from sfumato.denoise import GaussianMixture, bind
 from sfumato.edit import LowPass, NoiseStart, low_pass
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import SAMPLERS, sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import EDM, VE, Flow, VPLinear
 from sfumato.times import grid
 
@@ -24,11 +24,11 @@ def end(name, schedule, hold, steps=6):
     denoise = bind(GaussianMixture(schedule, means, 0.1), Condition.empty(2))
     x, times = NoiseStart(torch.zeros(SHAPE))(denoise, grid("uniform", steps, schedule), NOISE)
     held = None if hold is None else hold.bind(PICTURE, schedule)
-    *_, last = trajectory(denoise, sampler(name), x, times, NOISE, held)
+    *_, last = trajectory(denoise, Sampler.registry.named(name), x, times, NOISE, held)
     return last.x
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", Sampler.registry)
 @pytest.mark.parametrize("schedule", [VPLinear(), VE(), Flow(), EDM()], ids=repr)
 def test_the_low_frequencies_are_the_references_and_the_high_ones_free(name, schedule):
     held, free = end(name, schedule, LowPass(4)), end(name, schedule, None)

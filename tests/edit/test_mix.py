@@ -7,7 +7,7 @@ from sfumato.condition import Condition
 from sfumato.denoise import GaussianMixture, bind
 from sfumato.edit import Between, Inverted, SDEdit, lerp, slerp
 from sfumato.noise import KeyedNoise
-from sfumato.sample import sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import VPLinear
 from sfumato.times import grid
 
@@ -30,7 +30,7 @@ def inverted(weight, strength=0.7, refine=10):
 
 def end(start):
     x, times = start(DENOISE, TIMES, NOISE)
-    for step in trajectory(DENOISE, sampler("ddim"), x, times, NOISE):
+    for step in trajectory(DENOISE, Sampler.registry.named("ddim"), x, times, NOISE):
         x = step.x
     return x
 

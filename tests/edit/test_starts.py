@@ -10,9 +10,9 @@ from sfumato.denoise import GaussianMixture, bind
 from sfumato.edit import NoiseStart, SDEdit
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import EDM, VE, Discrete, Flow, VPLinear
-from sfumato.times import GRIDS, grid
+from sfumato.times import TimeGrid, grid
 
 STABLE = Discrete.named("scaled_linear", 1000, 0.00085, 0.012)
 SCHEDULES = [STABLE, VPLinear(), VE(), Flow(), EDM()]
@@ -27,13 +27,13 @@ def denoiser(schedule):
 def finish(start, schedule, times, name="dpmpp-2m"):
     denoise = denoiser(schedule)
     x, knots = start(denoise, times, NOISE)
-    for step in trajectory(denoise, sampler(name), x, knots, NOISE):
+    for step in trajectory(denoise, Sampler.registry.named(name), x, knots, NOISE):
         x = step.x
     return x
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", TimeGrid.registry)
 def test_noise_has_the_size_of_the_first_knot(schedule, name):
     times = grid(name, 20, schedule)
     x, knots = NoiseStart(PICTURE)(denoiser(schedule), times, NOISE)
@@ -73,7 +73,7 @@ def test_strength_0_is_the_picture_to_the_bit(schedule, steps):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", TimeGrid.registry)
 def test_strength_1_is_the_noise_start_to_the_bit(schedule, name):
     """alpha(1) x0 + sigma(1) z would leave 7 % of the picture in Stable Diffusion's schedule."""
     times = grid(name, 9, schedule)
@@ -84,7 +84,7 @@ def test_strength_1_is_the_noise_start_to_the_bit(schedule, name):
 @settings(max_examples=60, deadline=None)
 @given(
     schedule=st.sampled_from(SCHEDULES),
-    name=st.sampled_from(list(GRIDS)),
+    name=st.sampled_from(list(TimeGrid.registry)),
     strength=st.floats(1e-4, 1, exclude_max=True),
     build=st.booleans(),
 )
@@ -143,7 +143,7 @@ def test_a_strength_next_to_a_knot_does_not_blow_up():
     def furthest(knots=None):
         denoise = bind(Imprecise(STABLE), Condition.empty(2))
         x, grown = rebuilt(denoise, times, NOISE)
-        walk = trajectory(denoise, sampler("dpmpp-2m"), x, grown if knots is None else knots, NOISE)
+        walk = trajectory(denoise, Sampler.registry.named("dpmpp-2m"), x, grown if knots is None else knots, NOISE)
         return max(float(step.x.abs().max()) for step in walk)
 
     assert furthest() < 3

@@ -17,7 +17,8 @@ import sfumato
 from sfumato.condition import Condition, Label, Text
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.recipe import DDPM, ClassifierFree, Outside, Recipe, SDEdit, StaticThreshold
+from sfumato.recipe import ClassifierFree, Outside, Recipe, SDEdit, StaticThreshold
+from sfumato.sample import DDPM
 
 SIZE = 16
 VE = {"_class_name": "ScoreSdeVeScheduler", "sigma_min": 0.01, "sigma_max": 20.0, "num_train_timesteps": 40}

@@ -14,8 +14,8 @@ from sfumato.edit.alignment import Words, align
 from sfumato.edit.attention import AttentionMaps
 from sfumato.edit.hold import Held
 from sfumato.noise import Key, NoiseSource
-from sfumato.sample import Step, trajectory
-from sfumato.sample.step import Denoise, Sampler
+from sfumato.sample import Sampler, Step, trajectory
+from sfumato.sample.step import Denoise
 
 BEGIN = 0.8  # local blend waits until here: the first maps are those of noise
 

@@ -48,11 +48,25 @@ class Elements(Registry["Element"]):
             self.labels.pop(other, None)
             super().remove(other)
 
-    def named(self, name: str) -> Any:
-        """The element that a name stands for, its other options at their defaults."""
+    def named(self, name: str, **options: Any) -> Any:
+        """The element that a name stands for, with `options`; its other options at their defaults."""
         self[name]  # refuses by name
-        made, options = self.options[self.full(name)]
-        return made(**options)
+        made, preset = self.options[self.full(name)]
+        return made(**{**preset, **options})
+
+    def name(self, value: Any) -> str:
+        """The name that says the most of an element: of its kind, or of the preset whose options it has."""
+        self._look()
+        fitting = {
+            name: len(preset)
+            for name, (made, preset) in self.options.items()
+            if type(value) is made and all(getattr(value, key) == option for key, option in preset.items())
+        }
+        return max(fitting, key=fitting.__getitem__)
+
+    def label(self, value: Any) -> str:
+        """What A1111's web page calls an element; nothing where it has no word for it."""
+        return self.labels.get(self.name(value), "")
 
 
 class Element:

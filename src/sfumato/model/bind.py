@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from sfumato.model.edits import HOLDS, STARTS
 from sfumato.model.guides import auto_guidance, classifier_guidance, clip_guidance, projected_guidance
 from sfumato.model.scene import Scene
 from sfumato.recipe import Recipe
-from sfumato.sample import Churn, Sampler, Step, sampler, trajectory
+from sfumato.sample import Step, trajectory
 
 if TYPE_CHECKING:
     from sfumato.model.pipe import Pipe, Stage
@@ -96,7 +96,7 @@ class Run:
                 denoise = replace(denoise, condition=self.start.told(denoise.condition))
             if isinstance(self.start, EditFriendly):
                 noise, hold = self.start.noise, one_after_another(self.start.hold, hold)
-            yield from self.loop(denoise, _sampler(scene.recipe.sampler), x, times, noise, hold)
+            yield from self.loop(denoise, scene.recipe.sampler, x, times, noise, hold)
 
     def _given(self) -> list[Image.Image]:
         """The picture that was started from, or is held."""
@@ -129,15 +129,3 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     guidances = [GUIDANCES[type(g)](g, stage, [*recipes, *beside]) for g in recipe.guidance]
     denoise, loop = paired(scene, guidances, start) if beside else (scene.denoise(guidances), trajectory)
     return Run(scene, denoise, start, hold, composite(scene), loop)
-
-
-def _sampler(element: Any) -> Sampler:
-    """The sampler of a name, or of an element whose fields are its options."""
-    return sampler(element) if isinstance(element, str) else sampler(element.kind, **_options(element))
-
-
-def _options(element: Any) -> dict[str, Any]:
-    values = {field.name: getattr(element, field.name) for field in fields(element) if field.name != "kind"}
-    return {
-        name: Churn(**_options(value)) if isinstance(value, spec.Churn) else value for name, value in values.items()
-    }

@@ -16,6 +16,7 @@ from sfumato.model.given import View
 from sfumato.model.scene import Scene
 from sfumato.picture import BadInput, fetch
 from sfumato.recipe.conjunction import check_single
+from sfumato.sample import DDIM, DDPM
 
 
 def inverted(element: spec.Inverted, scene: Scene) -> Inverted:
@@ -56,9 +57,9 @@ def edit_friendly(element: spec.EditFriendly, scene: Scene) -> EditFriendly:
 
 def _eta(sampler: Any) -> float:
     """Of the DDIM that a recipe's sampler is: 1 for DDPM with small variance, 0 where it adds no noise of its own."""
-    if sampler == "ddpm" or sampler == spec.DDPM():
+    if sampler == DDPM():
         return 1.0
-    if isinstance(sampler, spec.DDIM) and sampler.eta > 0:
+    if isinstance(sampler, DDIM) and sampler.eta > 0:
         return sampler.eta
     raise BadInput("An edit-friendly start gives ancestral sampling its noise: choose the sampler ddpm or DDIM(eta=1).")
 

@@ -23,6 +23,8 @@ from sfumato.picture import BadInput, around
 from sfumato.recipe import ClassifierFree, Noise, Outside, Recipe
 from sfumato.recipe.conjunction import conjuncts
 from sfumato.recipe.vocabulary import WORDS, Vocabulary
+from sfumato.sample import DEFAULT_SAMPLER
+from sfumato.times import DEFAULT_GRID
 
 if TYPE_CHECKING:
     from sfumato.recipe import Crop, PromptToPrompt, Source
@@ -97,8 +99,8 @@ class Pipe:
         area: Crop | None = None,
         attention: PromptToPrompt | None = None,
         guidance: Sequence[Any] = (ClassifierFree(),),
-        sampler: Any = "dpmpp-2m",
-        times: str = "uniform",
+        sampler: Any = DEFAULT_SAMPLER,
+        times: Any = DEFAULT_GRID,
         steps: int = 20,
         seed: int = 0,
         count: int = 1,
@@ -121,7 +123,7 @@ class Pipe:
             attention=attention,
             guidance=tuple(guidance),
             sampler=sampler,
-            times=times,  # pyright: ignore[reportArgumentType]
+            times=times,
             steps=steps,
             composite=composite,  # pyright: ignore[reportArgumentType]
             seed=seed,

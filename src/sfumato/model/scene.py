@@ -19,7 +19,7 @@ from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
 from sfumato.schedule import Schedule
-from sfumato.times import grid, jumps
+from sfumato.times import jumps
 
 if TYPE_CHECKING:
     from sfumato.model.pipe import Stage
@@ -71,7 +71,7 @@ class Scene:
 
     def times(self, start: float = 1.0) -> Tensor:
         """The grid of the recipe over [start, 0]."""
-        return grid(self.recipe.times, self.recipe.steps, self.schedule, start)
+        return self.recipe.times(self.recipe.steps, self.schedule, start)
 
     def resampled(self, times: Tensor) -> Tensor:
         """A grid with the jumps of the hold's resampling, if it has any."""

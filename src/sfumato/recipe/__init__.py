@@ -10,7 +10,6 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from sfumato.names import SAMPLERS, TIMES
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.attention import PromptToPrompt
 from sfumato.recipe.checks import Class, Listed, Real, Whole, element, one_of, sentence
@@ -28,55 +27,31 @@ from sfumato.recipe.guidances import (
     StaticThreshold,
 )
 from sfumato.recipe.inversions import WAYS, Between, EditFriendly, Inferred, Inverted, LowPass
-from sfumato.recipe.samplers import (
-    DDIM,
-    DDPM,
-    DEIS,
-    RK45,
-    AdamsBashforth,
-    Churn,
-    Euler,
-    Heun,
-    Langevin,
-    PredictorCorrector,
-    Sampler,
-    UniPC,
-)
 from sfumato.recipe.text import parameters
+from sfumato.sample import DEFAULT_SAMPLER, Sampler
+from sfumato.times import DEFAULT_GRID, TimeGrid
 
 __all__ = [
-    "DDIM",
-    "DDPM",
-    "DEIS",
     "ENGINES",
     "PRECISIONS",
-    "RK45",
-    "SAMPLERS",
     "TASKS",
-    "TIMES",
     "WAYS",
-    "AdamsBashforth",
     "AutoGuidance",
     "Between",
     "CFGPlusPlus",
-    "Churn",
     "ClassifierFree",
     "ClassifierGuidance",
     "ClipGuidance",
     "Crop",
     "DynamicThreshold",
     "EditFriendly",
-    "Euler",
-    "Heun",
     "Inferred",
     "Inverted",
-    "Langevin",
     "LowPass",
     "Made",
     "Noise",
     "Outside",
     "PerturbedAttention",
-    "PredictorCorrector",
     "ProjectedGuidance",
     "PromptToPrompt",
     "Recipe",
@@ -85,7 +60,6 @@ __all__ = [
     "SDEdit",
     "Source",
     "StaticThreshold",
-    "UniPC",
     "parameters",
 ]
 
@@ -123,9 +97,9 @@ class Recipe:
 
     `prompt` and `negative` are for models that read text, in the grammar of `sfumato.recipe.prompt`; `label` (a
     class's name or index, None for no class) is for those that know classes.
-    `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler` is
-    a name of `SAMPLERS` or an element with options, as `DDIM(eta)`, `times` a name of `TIMES`. The parts say in their
-    classes what they do.
+    `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler`
+    and `times` are elements, as `DDIM(eta)` and `KarrasGrid(rho)`, or the names of some. The parts say in their classes
+    what they do.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
     the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
     stands in recipes of pictures that have been made.
@@ -149,8 +123,8 @@ class Recipe:
         max_length=16,
         description="a list of at most 16 guidances, as [ClassifierFree(5.0)]",
     )
-    sampler: Sampler = Field(default="dpmpp-2m", description="a sampler's name, or one with options, as DDIM(eta)")
-    times: Annotated[str, one_of(tuple(TIMES))] = Field(default="uniform", description="a name: " + ", ".join(TIMES))
+    sampler: Sampler = Field(default=DEFAULT_SAMPLER, description="a sampler's name, or a sampler, as DDIM(eta)")
+    times: TimeGrid = Field(default=DEFAULT_GRID, description="a time grid's name, or a grid, as KarrasGrid(rho)")
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
     composite: Annotated[str, one_of(COMPOSITES)] = Field(default="paste", description=_COMPOSITE)
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, Valida
 from pydantic.dataclasses import dataclass
 from typing_extensions import dataclass_transform
 
+from sfumato.element.sentence import _element
 from sfumato.picture import BadInput, Ref, keep, open_mask, open_picture
 from sfumato.picture.errors import printable
 
@@ -69,8 +70,8 @@ def _sentence(error: Any, owner: Any) -> str:
             field = owner.__pydantic_fields__[part]
             accepted = field.description or accepted
             owner = field.annotation
-        elif part in _KINDS:
-            owner = _KINDS[part]
+        elif (one := _element(owner, part) or _KINDS.get(part)) is not None:
+            owner = one
         elif part == loc[-1] and kind in ("unexpected_keyword_argument", "extra_forbidden", "no_such_attribute"):
             fields = getattr(owner, "__pydantic_fields__", {})
             inside = f" in {where}" if where else f" in {getattr(owner, '__name__', 'it')}"

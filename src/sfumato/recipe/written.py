@@ -7,17 +7,18 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from sfumato.names import GUIDANCES, HOLDS, METHODS, SAMPLERS
+from sfumato.element.define import Elements
+from sfumato.names import GUIDANCES, HOLDS, METHODS
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.attention import PromptToPrompt
 from sfumato.recipe.checks import nearest
 from sfumato.recipe.edits import Hold
 from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
 from sfumato.recipe.inversions import EditFriendly, Inverted
-from sfumato.recipe.samplers import Elements
+from sfumato.sample import Sampler
+from sfumato.times import TimeGrid
 
 KINDS: dict[str, type] = {part.kind: part for part in get_args(get_args(Guidance)[0])}
-SAMPLERS_WITH_OPTIONS: dict[str, type] = {part.kind: part for part in get_args(Elements)}
 INVERSIONS: dict[str, Any] = {"ddim": Inverted, "edit-friendly": EditFriendly}
 KINDS_OF_HOLD: dict[str, type] = {part.kind: part for part in get_args(get_args(Hold)[0]) if part.kind in HOLDS}
 INSTEAD = (ClassifierFree, CFGPlusPlus, ProjectedGuidance)
@@ -47,15 +48,13 @@ def guidance(text: str) -> Any:
 
 
 def sampler(text: str) -> Any:
-    """`ddim:eta=1`: the element of that kind; a name alone is itself. Raises `BadInput` as `guidance` does."""
-    name, options = _split(text)
-    if not options:
-        return name
-    if name not in SAMPLERS:
-        raise _unknown("--sampler", name, list(SAMPLERS))
-    if name not in SAMPLERS_WITH_OPTIONS:
-        raise BadInput(f"--sampler {name} has no options; those that have are {', '.join(SAMPLERS_WITH_OPTIONS)}")
-    return _made(f"--sampler {name}", SAMPLERS_WITH_OPTIONS[name], options)
+    """`ddim:eta=1`: the sampler of that name. Raises `BadInput` as `guidance` does."""
+    return _named("--sampler", Sampler.registry, text)
+
+
+def times(text: str) -> Any:
+    """`karras:rho=5`: the time grid of that name. Raises `BadInput` as `guidance` does."""
+    return _named("--times", TimeGrid.registry, text)
 
 
 def hold(text: str) -> Any:
@@ -107,6 +106,18 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
     return name.lower(), options
 
 
+def _named(what: str, registry: Elements, text: str) -> Any:
+    """The element of a name of `registry`, with the options that are written behind it."""
+    name, options = _split(text)
+    if name not in registry:
+        raise registry.unknown(name, what)
+    made, preset = registry.options[registry.full(name)]
+    some = [kind for kind, cls in registry.classes.items() if set(cls.__pydantic_fields__) - {"kind"}]
+    if options and made.kind not in some:
+        raise BadInput(f"{what} {name} has no options; those that have are {', '.join(some)}")
+    return _made(f"{what} {name}", made, options, **{key: preset[key] for key in preset if key not in options})
+
+
 def _made(what: str, element: Any, options: dict[str, str], **given: Any) -> Any:
     elsewhere = {"kind", "picture", *given}
     known = {name: field for name, field in element.__pydantic_fields__.items() if name not in elsewhere}
@@ -124,6 +135,8 @@ def _value(key: str, text: str, field: FieldInfo) -> Any:
     default = field.default
     if isinstance(default, str) or field.is_required():
         return text
+    if isinstance(default, bool):
+        return {"true": True, "false": False}.get(text.lower(), text)
     if isinstance(default, tuple) and isinstance(next(iter(default), ""), str):
         return tuple(text.split("+"))
     if isinstance(default, tuple):
