@@ -31,7 +31,7 @@ from sfumato.nn.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, trajectory
-from sfumato.times import trailing
+from sfumato.times import TrailingGrid
 from sfumato.zoo import ZOO
 
 
@@ -40,7 +40,7 @@ def drawn(model: Any, told: Tensor, guidance: Any, steps: int, seed: int, batch:
     """A picture of each class in `told`, (N, C, H, W) in [-1, 1] as 8 bits hold them."""
     stage, size, rows = model.stages[0], model.size, []
     denoiser = Guided(stage.denoiser, [guidance])
-    times = trailing(steps, denoiser.schedule)
+    times = TrailingGrid()(steps, denoiser.schedule)
     for start in range(0, len(told), batch):
         some = told[start : start + batch]
         noise = KeyedNoise([seed + start + i for i in range(len(some))])

@@ -29,17 +29,17 @@ import sfumato as spec
 from sfumato.data import vignettes
 from sfumato.data.vignettes.vocabulary import COLOURS, GARMENTS, HELD_OUT_COLOURS, NONE, SEMANTIC
 from sfumato.denoise import Bound, bind
-from sfumato.edit import Inverted, binarized, disagreement
+from sfumato.edit import Inversion, binarized, disagreement
 from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
-from sfumato.recipe import Inferred, Recipe
+from sfumato.recipe import DiffEdit, Recipe
 from sfumato.sample import DDIM, trajectory
 from sfumato.times import grid
 
 WORLD, ROWS, LEAST = 900_002, 8, 0.015  # level and threshold were chosen on world 900_001
 LEVELS = (0.5, 0.65, 0.8, 0.9)
 THRESHOLDS = (0.3, 0.4, 0.5)
-DEFAULT = Inferred()
+DEFAULT = DiffEdit()
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     return -10 * ((a.clamp(-1, 1) - b.clamp(-1, 1)) / 2).square().flatten(1).mean(1).log10()
 
 
-def there_and_back(start: Inverted) -> Tensor:
+def there_and_back(start: Inversion) -> Tensor:
     noise = KeyedNoise([0] * len(start.x0))
     x, times = start(start.source, start.times, noise)
     for step in trajectory(start.source, DDIM(), x, times, noise):
@@ -154,7 +154,7 @@ def trips(pipe: Pipe, found: Sequence[Change], steps: Sequence[int], refine: int
         ceiling.append(psnr(best, pictures))
         for count in steps:
             for iterations in (0, refine):
-                x = there_and_back(Inverted(source, x0, grid("uniform", count, schedule), 1.0, iterations))
+                x = there_and_back(Inversion(source, x0, grid("uniform", count, schedule), 1.0, iterations))
                 with torch.no_grad():
                     back = space.decode(x)
                 results.setdefault((count, iterations), []).append((psnr(back, pictures), psnr(back, best)))
@@ -168,9 +168,9 @@ def trips(pipe: Pipe, found: Sequence[Change], steps: Sequence[int], refine: int
 
 
 WAYS: dict[str, tuple[str, Callable[[Image.Image, str], Any]]] = {
-    "DDIM": ("ddim", lambda picture, words: spec.Inverted(picture, 1.0, words, 2)),
-    "DDIM, null text": ("ddim", lambda picture, words: spec.Inverted(picture, 1.0, words, 2, 10)),
-    "edit-friendly": ("ddpm", lambda picture, words: spec.EditFriendly(picture, 1.0, words)),
+    "DDIM": ("ddim", lambda picture, words: spec.Inversion(picture, 1.0, words, 2)),
+    "DDIM, null text": ("ddim", lambda picture, words: spec.Inversion(picture, 1.0, words, 2, 10)),
+    "edit-friendly": ("ddpm", lambda picture, words: spec.EditFriendlyInversion(picture, 1.0, words)),
 }
 
 

@@ -26,11 +26,10 @@ from sfumato.evaluate.questions import Question, questions
 from sfumato.evaluate.statistics import Figure
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.model.pixels import to_images, to_tensor
-from sfumato.names import TIMES
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
-from sfumato.sample import sampler, trajectory
-from sfumato.times import grid
+from sfumato.sample import Sampler, trajectory
+from sfumato.times import TimeGrid, grid
 
 SAMPLERS = ("dpmpp-2m", "dpmpp-2m-sde", "unipc")
 BATCH = 8
@@ -98,7 +97,7 @@ def latents(pipe: sfumato.Pipe, case: tuple[str, str, int], asked: Sequence[Ques
         like = torch.zeros(len(part), stage.space.channels, height // stage.space.factor, width // stage.space.factor)
         denoise = bind(denoiser, stage.encode([Recipe(prompt=question.caption) for question in part]))
         x, begun = NoiseStart(like)(denoise, lambda t0: knots, noise)
-        parts += [step.x for step in trajectory(denoise, sampler(name), x, begun, noise)][-1:]
+        parts += [step.x for step in trajectory(denoise, Sampler.registry.named(name), x, begun, noise)][-1:]
     return torch.cat(parts)
 
 
@@ -115,7 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--many", type=int, default=100, help="steps of the last row; 0 leaves it out")
     parser.add_argument("--guidance", type=float, default=5.0)
     parser.add_argument("--samplers", nargs="+", default=SAMPLERS)
-    parser.add_argument("--grids", nargs="+", default=list(TIMES))
+    parser.add_argument("--grids", nargs="+", default=list(TimeGrid.registry))
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

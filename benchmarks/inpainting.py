@@ -27,12 +27,12 @@ from sfumato.data import vignettes
 from sfumato.data.vignettes import COLOURS
 from sfumato.data.vignettes.dice import Dice
 from sfumato.data.vignettes.vocabulary import FIGURES, GARMENTS, NONE
+from sfumato.edit import Outside
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.pairs import Pair, pair
 from sfumato.evaluate.statistics import mean, share
 from sfumato.guide import ClassifierFree
 from sfumato.model.pixels import to_tensor
-from sfumato.recipe import Outside
 from sfumato.zoo.find import find
 
 SIZE, SEED = 64, 1_000_003

@@ -16,7 +16,7 @@ from sfumato.condition import Condition, Text
 from sfumato.denoise import Prediction, bind
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
-from sfumato.sample import SAMPLERS, sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import Discrete
 from sfumato.times import grid
 
@@ -43,7 +43,7 @@ def milliseconds(name: str, guided: bool, repeats: int = 7) -> float:
     best = float("inf")
     for _ in range(repeats):
         began = time.process_time()
-        for _ in trajectory(denoise, sampler(name), x, times, noise):
+        for _ in trajectory(denoise, Sampler.registry.named(name), x, times, noise):
             pass
         best = min(best, time.process_time() - began)
     return best / STEPS * 1e3
@@ -52,7 +52,7 @@ def milliseconds(name: str, guided: bool, repeats: int = 7) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     print(f"{'sampler':<16}{'plain':>10}{'guided':>10}   ms a step")
-    for name in SAMPLERS:
+    for name in Sampler.registry:
         print(f"{name:<16}{milliseconds(name, False):>10.3f}{milliseconds(name, True):>10.3f}")
 
 

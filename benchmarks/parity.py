@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.denoise import GaussianMixture, Prediction, bind
-from sfumato.sample import sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import Discrete, Flow, Schedule
 from sfumato.times import from_indices
 
@@ -141,7 +141,7 @@ class Oracle:
 def ours(case: Case, times: Tensor, schedule: Schedule = SCHEDULE) -> Tensor:
     """Where our sampler ends on that grid."""
     x, denoise = START, bind(Oracle(schedule), Condition.empty(len(START)))
-    for step in trajectory(denoise, sampler(case.name, **case.options), x, times, Replay(case.drawn)):
+    for step in trajectory(denoise, Sampler.registry.named(case.name, **case.options), x, times, Replay(case.drawn)):
         x = step.x
     return x
 

@@ -29,13 +29,14 @@ from sfumato.data.masks import grown
 from sfumato.data.vignettes import COLOURS
 from sfumato.data.vignettes.dice import Dice
 from sfumato.data.vignettes.vocabulary import GARMENTS, NONE
+from sfumato.edit import Inverted, Noise, PromptToPrompt, SDEdit
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.pairs import pair
 from sfumato.evaluate.questions import ask
 from sfumato.evaluate.statistics import mean, share
 from sfumato.guide import ClassifierFree
 from sfumato.model.pixels import to_tensor
-from sfumato.recipe import Inverted, Noise, PromptToPrompt, Recipe, SDEdit
+from sfumato.recipe import Recipe
 
 STRENGTHS = (0.5, 0.6, 0.7, 0.8, 0.9)
 NEAR = 100  # how far from a colour, in 255ths, a pixel still has it

@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 import sfumato.model
+from sfumato.edit import Crop, Outside, Resample, SDEdit
 from sfumato.guide import ClassifierFree
 from sfumato.picture import BadInput, pixels_hash, save_picture
 from sfumato.provenance import inspect, inspect_model, redo
-from sfumato.recipe import DDIM, Crop, Made, Outside, Recipe, Resample, SDEdit
+from sfumato.recipe import Made, Recipe
+from sfumato.sample import DDIM
 
 PIXELS = np.random.default_rng(3).integers(20, 230, (16, 24, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)

@@ -10,26 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sfumato.edit import Noise, Outside, SDEdit
 from sfumato.guide import ClassifierFree, ClassifierGuidance, ClipGuidance, DynamicThreshold, StaticThreshold
 from sfumato.picture import BadInput, Ref, fetch
-from sfumato.recipe import (
-    DDIM,
-    DDPM,
-    RK45,
-    SAMPLERS,
-    TIMES,
-    Churn,
-    Heun,
-    Langevin,
-    Made,
-    Noise,
-    Outside,
-    PredictorCorrector,
-    Recipe,
-    SDEdit,
-    UniPC,
-    parameters,
-)
+from sfumato.recipe import Made, Recipe, parameters
+from sfumato.sample import DDIM, DDPM, RK45, Churn, Heun, Langevin, PredictorCorrector, Sampler, UniPC
+from sfumato.times import KarrasGrid, TimeGrid
 
 PICTURE = np.random.default_rng(2).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 
@@ -85,8 +71,8 @@ RECIPES = st.builds(
     start=st.builds(SDEdit, REFS, UNIT),
     hold=st.none() | st.builds(Outside, REFS, st.none() | REFS),
     guidance=st.lists(GUIDANCE, max_size=4),
-    sampler=st.sampled_from(list(SAMPLERS)) | SAMPLER,
-    times=st.sampled_from(list(TIMES)),
+    sampler=st.sampled_from(list(Sampler.registry)) | SAMPLER,
+    times=st.sampled_from(list(TimeGrid.registry)) | st.builds(KarrasGrid, st.floats(0.1, 100)),
     steps=st.integers(1, 1000),
     composite=st.sampled_from(["paste", "none"]),
     seed=st.integers(0, 2**63 - 1),
@@ -286,7 +272,7 @@ def test_the_parameters_text_is_read_by_others():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("sampler", [*SAMPLERS, DDIM(0.5), Heun(churn=Churn(3.0))])
+@pytest.mark.parametrize("sampler", [*Sampler.registry, DDIM(0.5), Heun(churn=Churn(3.0))])
 def test_every_sampler_has_a_name_for_others(sampler):
     _, _, values = parsed(parameters(Recipe(sampler=sampler, guidance=[])))
     assert values["Sampler"]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sfumato.picture import BadInput
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, VPLinear
-from sfumato.times import GRIDS, from_indices, from_strength, grid, jumps, leading
+from sfumato.times import LeadingGrid, TimeGrid, from_indices, from_strength, grid, jumps
 
 STABLE = Discrete.named("scaled_linear", 1000, 0.00085, 0.012)
 SCHEDULES = [STABLE, Discrete.named(zero_terminal=True), VPLinear(), Cosine(), VE(), Flow(), EDM()]
@@ -15,7 +15,7 @@ SCHEDULES = [STABLE, Discrete.named(zero_terminal=True), VPLinear(), Cosine(), V
 @example(name="karras", schedule=Cosine(), steps=10, start=1 - 2**-53)
 @example(name="log-snr", schedule=Flow(), steps=10, start=1 - 2**-53)
 @given(
-    name=st.sampled_from(list(GRIDS)),
+    name=st.sampled_from(list(TimeGrid.registry)),
     schedule=st.sampled_from(SCHEDULES),
     steps=st.integers(1, 200),
     start=st.one_of(st.just(1.0), st.floats(1e-6, 1)),
@@ -43,7 +43,7 @@ def test_spacings_are_those_of_diffusers(spacing, steps):
 
 def test_leading_begins_below_1():
     assert float(grid("leading", 20, STABLE)[0]) == pytest.approx(0.952)
-    assert float(leading(20, STABLE, offset=0)[0]) == pytest.approx(0.951)
+    assert float(LeadingGrid(0)(20, STABLE)[0]) == pytest.approx(0.951)
 
 
 def test_karras_grid_is_that_of_diffusers():
@@ -75,7 +75,7 @@ def test_start_0_is_one_knot():
 
 
 @settings(max_examples=50, deadline=None)
-@given(strength=st.floats(1e-6, 1), name=st.sampled_from(list(GRIDS)))
+@given(strength=st.floats(1e-6, 1), name=st.sampled_from(list(TimeGrid.registry)))
 def test_strength_rebuilds_a_grid_of_as_many_steps(strength, name):
     times = grid(name, 13, STABLE)
     rebuilt = from_strength(times, strength)
@@ -101,7 +101,7 @@ def test_wrong_grids_are_refused_in_a_sentence():
     for steps in (0, -3, 2.5, True):
         with pytest.raises(BadInput, match="whole number of at least 1"):
             grid("uniform", steps, STABLE)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="choose one of uniform, leading, trailing, karras, log-snr"):
+    with pytest.raises(BadInput, match=f"accepted are {', '.join(TimeGrid.registry)}"):
         grid("linear", 10, STABLE)
     for start in (1.5, -0.1, float("nan")):
         with pytest.raises(BadInput, match="between 0"):

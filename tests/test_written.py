@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-import sfumato as spec
-from sfumato.guide import Guidance
-from sfumato.names import SAMPLERS
+from sfumato import recipe as spec
+from sfumato.names import GUIDANCES
 from sfumato.picture import BadInput
-from sfumato.recipe.written import SAMPLERS_WITH_OPTIONS, guidance, guidances, sampler
+from sfumato.recipe.written import KINDS, guidance, guidances, sampler, times
+from sfumato.sample import DDIM, DDPM, RK45, Churn, DPMpp2M, DPMpp3M, Heun, UniPC
+from sfumato.times import KarrasGrid, UniformGrid
 
 
 @pytest.mark.parametrize(
@@ -39,16 +40,24 @@ def test_a_guidance_is_a_name_and_its_options(text, element):
 @pytest.mark.parametrize(
     ("text", "element"),
     [
-        ("ddim", "ddim"),
-        ("ddim:eta=1", spec.DDIM(1)),
-        ("ddpm:variance=large", spec.DDPM("large")),
-        ("heun:form=kappa,churn=30", spec.Heun("kappa", spec.Churn(30))),
-        ("unipc:order=3", spec.UniPC(3)),
-        ("rk45:rtol=1e-5", spec.RK45(1e-5)),
+        ("ddim", DDIM()),
+        ("dpmpp-3m-exact", DPMpp3M(exact=True)),
+        ("dpmpp-2m:sde=true", DPMpp2M(sde=True)),
+        ("DPMPP-2M-SDE:sde=false", DPMpp2M()),
+        ("ddim:eta=1", DDIM(1)),
+        ("ddpm:variance=large", DDPM("large")),
+        ("heun:form=kappa,churn=30", Heun("kappa", Churn(30))),
+        ("unipc:order=3", UniPC(3)),
+        ("rk45:rtol=1e-5", RK45(1e-5)),
     ],
 )
 def test_a_sampler_is_a_name_or_a_name_and_its_options(text, element):
     assert sampler(text) == element
+
+
+@pytest.mark.parametrize(("text", "element"), [("uniform", UniformGrid()), ("karras:rho=5", KarrasGrid(5))])
+def test_a_time_grid_is_a_name_or_a_name_and_its_options(text, element):
+    assert times(text) == element
 
 
 @pytest.mark.parametrize(
@@ -68,10 +77,8 @@ def test_the_default_guidance_stands_unless_another_is_in_its_place(written, sca
 
 
 def test_every_element_has_a_name_and_every_name_an_element():
-    registry = Guidance.registry
-    assert set(SAMPLERS_WITH_OPTIONS) <= set(SAMPLERS)
-    for name in [*registry, *map(registry.short, registry)]:
-        assert type(guidance(f"{name}:model=x" if name == "auto" else name)) is registry[name]
+    assert set(GUIDANCES.values()) == set(KINDS)
+    assert {type(guidance(f"{name}:model=x" if name == "auto" else name)) for name in GUIDANCES} == set(KINDS.values())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +106,16 @@ def test_every_element_has_a_name_and_every_name_an_element():
         (guidance, "pag:scale=", "is not NAME:key=value"),
         (guidance, "pag:scale=1,scale=2", "gives scale twice"),
         (sampler, "ddmi:eta=1", "--sampler 'ddmi' is unknown (did you mean"),
-        (sampler, "dpmpp-2m:eta=1", "--sampler dpmpp-2m has no options; those that have are ddpm, ddim"),
+        (
+            sampler,
+            "consistency:eta=1",
+            "--sampler consistency has no options; those that have are euler, heun, adams-bashforth, ddim",
+        ),
+        (sampler, "dpmpp-2m:eta=1", "--sampler dpmpp-2m: 'eta' is unknown: accepted are sde"),
+        (sampler, "dpmpp-2m:sde=1", "sde is 1: give true for the reverse SDE"),
+        (sampler, "dpmpp-3m-exact:sde=true", "choose sde or exact"),
+        (times, "karas", "--times 'karas' is unknown (did you mean 'karras'?): accepted are"),
+        (times, "karras:rho=0", "--times karras: rho is 0: give a number above 0"),
         (sampler, "ddim:eat=1", "--sampler ddim: 'eat' is unknown (did you mean 'eta'?): accepted are eta"),
         (sampler, "euler:churn=a", "--sampler euler: amount is 'a': give a number from 0 (off)"),
         (sampler, "unipc:order=2.5", "order is 2.5: give 1, 2 or 3"),

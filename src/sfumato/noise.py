@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
+
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Key = str | int
 

@@ -22,8 +22,13 @@ both x0 and eps, and `split` refuses by name.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 NAMES = ("eps", "x0", "v", "flow", "score", "edm")
 SIGMA_DATA = 0.5
@@ -34,7 +39,7 @@ def expand(a: Tensor | float, x: Tensor) -> Tensor:
 
     A (B,) float64 tensor times a float32 picture would silently become float64; this is the one place that casts.
     """
-    a = a if isinstance(a, Tensor) else torch.tensor(a, dtype=torch.float64)
+    a = a if isinstance(a, torch.Tensor) else torch.tensor(a, dtype=torch.float64)
     if a.ndim == 1:
         a = a.reshape(-1, *[1] * (x.ndim - 1))
     elif a.ndim > 1:
@@ -128,5 +133,5 @@ def _float(x: Tensor) -> Tensor:
 
 
 def _pair(alpha: Tensor | float, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
-    a, s = (_float(n) if isinstance(n, Tensor) else torch.tensor(n, dtype=torch.float64) for n in (alpha, sigma))
+    a, s = (_float(n) if isinstance(n, torch.Tensor) else torch.tensor(n, dtype=torch.float64) for n in (alpha, sigma))
     return (a, s) if a.shape == s.shape else (a.expand_as(a * s), s.expand_as(a * s))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato.edit import Between, EditFriendly, Inferred, Inverted, LowPass, Outside, SDEdit
 from sfumato.picture import open_picture, read_metadata
-from sfumato.recipe import Between, EditFriendly, Inferred, Inverted, LowPass, Outside, Recipe, SDEdit
+from sfumato.recipe import Recipe
 
 
 def pixels(path) -> np.ndarray:

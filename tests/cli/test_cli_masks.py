@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from sfumato.edit import Resample
 from sfumato.provenance import recipe_in
-from sfumato.recipe import Resample
 
 
 def opened(path) -> np.ndarray:

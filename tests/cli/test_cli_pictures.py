@@ -12,7 +12,8 @@ from PIL import Image
 
 from sfumato.guide import PerturbedAttention, ProjectedGuidance
 from sfumato.picture import open_picture, read_metadata
-from sfumato.recipe import DDIM, Recipe
+from sfumato.recipe import Recipe
+from sfumato.sample import DDIM
 
 
 def pixels(path) -> np.ndarray:

@@ -137,11 +137,12 @@ def test_help_of_every_command_loads_nothing_heavy():
 def test_help_names_what_the_recipe_accepts(cli):
     from sfumato.cli import options
     from sfumato.picture import WRITABLE
-    from sfumato.recipe import SAMPLERS, TIMES
+    from sfumato.sample import Sampler
+    from sfumato.times import TimeGrid
 
     shown = "".join(filter(lambda c: c not in " \n│", cli("generate", "--help").out))
-    assert f"Oneof{','.join(SAMPLERS)}." in shown
-    assert f"oneof{','.join(TIMES)}." in shown
+    assert f"Oneof{','.join(Sampler.registry)}." in shown
+    assert f"oneof{','.join(TimeGrid.registry)}." in shown
     assert f"{', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}" == options.WRITABLE
     assert cli().status == 0
     assert "sfumato 0." in cli("--version").out

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from sfumato.edit import Inferred, Inverted, PromptToPrompt
 from sfumato.provenance import inspect
-from sfumato.recipe import Inferred, Inverted, PromptToPrompt
 
 
 def recipe_in(path):

@@ -22,8 +22,8 @@ from random_model import TINY, build
 import sfumato
 from sfumato import recipe as r
 from sfumato.data import vignettes
-from sfumato.names import SAMPLERS
 from sfumato.recipe import Recipe
+from sfumato.sample import Sampler
 
 SIZE, STEPS, WORDS, SHOWS = 32, 2, "a red boat on the sea", "a blue boat on the sea"
 
@@ -70,7 +70,7 @@ AXES: dict[str, dict[str, Any]] = {
         "dynamic threshold": (r.ClassifierFree(6.0), r.DynamicThreshold(0.9, 2.0)),
     },
     "sampler": {
-        **{name: name for name in SAMPLERS},
+        **{name: name for name in Sampler.registry},
         "rk45": r.RK45(0.1, 0.1),
         "ddim, eta 0.5": r.DDIM(0.5),
         "heun, churned": r.Heun("kappa", r.Churn(5)),

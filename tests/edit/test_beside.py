@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sfumato.edit.beside import SEEN, seen
+from sfumato.edit.palette import SEEN, seen
 from sfumato.picture import BadInput
 from sfumato.recipe import TASKS
 

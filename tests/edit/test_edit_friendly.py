@@ -5,10 +5,10 @@ import torch
 
 from sfumato.condition import Condition, Label
 from sfumato.denoise import GaussianMixture, bind
-from sfumato.edit import EditFriendly, Replayed
+from sfumato.edit import EditFriendlyInversion, Replayed
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import DDIM, DDPM, sampler, trajectory
+from sfumato.sample import DDIM, DDPM, Sampler, trajectory
 from sfumato.schedule import EDM, VE, Discrete, Flow, VPLinear
 from sfumato.times import grid
 
@@ -26,7 +26,9 @@ def told(schedule, label, rows=2):
 
 
 def friendly(schedule=STABLE, strength=1.0, eta=1.0, x0=PICTURE, noise=NOISE, steps=12):
-    return EditFriendly(told(schedule, 0, len(x0)), x0, partial(grid, "uniform", steps, schedule), noise, strength, eta)
+    return EditFriendlyInversion(
+        told(schedule, 0, len(x0)), x0, partial(grid, "uniform", steps, schedule), noise, strength, eta
+    )
 
 
 def painted(start, name, denoise=None, hold=True):
@@ -104,7 +106,7 @@ def test_replayed_noise_answers_for_steps_alone():
 
 @pytest.mark.parametrize("name", ["dpmpp-2m-sde", "euler-maruyama", "heun"])
 def test_other_samplers_take_it_too(name):
-    assert painted(friendly(), sampler(name)).isfinite().all()
+    assert painted(friendly(), Sampler.registry.named(name)).isfinite().all()
 
 
 def test_strength_0_is_the_picture_to_the_bit():

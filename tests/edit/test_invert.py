@@ -8,12 +8,12 @@ import torch
 
 from sfumato.condition import Condition
 from sfumato.denoise import Gaussian, Preconditioned, bind
-from sfumato.edit import Inverted, SDEdit
+from sfumato.edit import Inversion, NoisedStart
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DDIM, trajectory
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, VPLinear
-from sfumato.times import GRIDS, grid
+from sfumato.times import TimeGrid, grid
 
 STABLE = Discrete.named("scaled_linear", 1000, 0.00085, 0.012)
 MINI = Discrete.named("squaredcos_cap_v2", 1000)
@@ -33,7 +33,7 @@ def gaussian(schedule):
 
 def inverted(schedule, steps=12, strength=0.6, refine=0, name="uniform", x0=X0):
     source = bind(gaussian(schedule), Condition.empty(len(x0)))
-    return Inverted(source, x0, partial(grid, name, steps, schedule), strength, refine)
+    return Inversion(source, x0, partial(grid, name, steps, schedule), strength, refine)
 
 
 def back(start):
@@ -53,7 +53,7 @@ def test_it_follows_the_probability_flow_with_order_1(schedule):
 
 
 @each_schedule
-@pytest.mark.parametrize(("name", "strength"), [("uniform", 1.0), *((name, 0.5) for name in GRIDS)])
+@pytest.mark.parametrize(("name", "strength"), [("uniform", 1.0), *((name, 0.5) for name in TimeGrid.registry)])
 def test_refined_it_comes_back_to_the_picture(schedule, name, strength):
     plain, refined = (inverted(schedule, 12, strength, refine, name) for refine in (0, 40))
     assert float((back(refined) - X0).abs().max()) < 1e-9
@@ -79,7 +79,7 @@ def test_the_way_is_kept_knot_by_knot():
 
 def test_a_grid_that_rises_again_is_inverted_once():
     schedule = VPLinear()
-    start = Inverted(bind(gaussian(schedule), Condition.empty(2)), X0, torch.tensor([1.0, 0.5, 0.75, 0.5, 0.0]), 0.8)
+    start = Inversion(bind(gaussian(schedule), Condition.empty(2)), X0, torch.tensor([1.0, 0.5, 0.75, 0.5, 0.0]), 0.8)
     assert start.calls == 3
     assert all(start.at(t).isfinite().all() for t in start.times)
 
@@ -93,7 +93,7 @@ def test_preparing_yields_once_a_call(refine):
         return torch.zeros_like(x)
 
     source = bind(Preconditioned(network, MINI, "v"), Condition.empty(2))
-    start = Inverted(source, X0, grid("uniform", 5, MINI), 0.5, refine)
+    start = Inversion(source, X0, grid("uniform", 5, MINI), 0.5, refine)
     for count, _ in enumerate(start.prepare(), 1):
         assert len(asked) == count
     assert len(asked) == start.calls == 5 * (1 + refine)
@@ -110,7 +110,7 @@ def test_no_network_is_asked_at_the_clean_end(kind, time):
         return 0.1 * x
 
     source = bind(Preconditioned(network, EDM(), kind, time), Condition.empty(2))
-    assert Inverted(source, X0, grid("uniform", 5, EDM()), 0.5, 2).at(0.5).isfinite().all()
+    assert Inversion(source, X0, grid("uniform", 5, EDM()), 0.5, 2).at(0.5).isfinite().all()
 
 
 def test_strength_0_is_the_picture_to_the_bit():
@@ -129,7 +129,7 @@ def test_a_picture_of_a_batch_equals_it_alone():
 def test_it_begins_where_sdedit_begins():
     times = partial(grid, "karras", 6, STABLE)
     source = bind(gaussian(STABLE), Condition.empty(2))
-    assert torch.equal(Inverted(source, X0, times, 0.5).times, SDEdit(X0, 0.5)(source, times, NOISE)[1])
+    assert torch.equal(Inversion(source, X0, times, 0.5).times, NoisedStart(X0, 0.5)(source, times, NOISE)[1])
 
 
 def test_impossible_options_are_refused():

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from sfumato.condition import Condition
 from sfumato.denoise import GaussianMixture, bind
-from sfumato.edit import LowPass, NoiseStart, low_pass
+from sfumato.edit import ILVR, NoiseStart, low_pass
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import SAMPLERS, sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import EDM, VE, Flow, VPLinear
 from sfumato.times import grid
 
@@ -24,14 +24,14 @@ def end(name, schedule, hold, steps=6):
     denoise = bind(GaussianMixture(schedule, means, 0.1), Condition.empty(2))
     x, times = NoiseStart(torch.zeros(SHAPE))(denoise, grid("uniform", steps, schedule), NOISE)
     held = None if hold is None else hold.bind(PICTURE, schedule)
-    *_, last = trajectory(denoise, sampler(name), x, times, NOISE, held)
+    *_, last = trajectory(denoise, Sampler.registry.named(name), x, times, NOISE, held)
     return last.x
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", Sampler.registry)
 @pytest.mark.parametrize("schedule", [VPLinear(), VE(), Flow(), EDM()], ids=repr)
 def test_the_low_frequencies_are_the_references_and_the_high_ones_free(name, schedule):
-    held, free = end(name, schedule, LowPass(4)), end(name, schedule, None)
+    held, free = end(name, schedule, ILVR(4)), end(name, schedule, None)
     rounding = 2e-6 * max(1.0, float(held.abs().max()))
     torch.testing.assert_close(low_pass(held, 4), low_pass(PICTURE, 4), rtol=0, atol=rounding)
     assert float((low_pass(free, 4) - low_pass(PICTURE, 4)).abs().mean()) > 0.05
@@ -39,19 +39,19 @@ def test_the_low_frequencies_are_the_references_and_the_high_ones_free(name, sch
 
 
 def test_factor_1_is_the_reference_to_the_bit():
-    assert torch.equal(end("ddim", VPLinear(), LowPass(1)), PICTURE)
+    assert torch.equal(end("ddim", VPLinear(), ILVR(1)), PICTURE)
 
 
 def test_a_large_factor_holds_the_mean_alone():
     x = torch.randn(SHAPE)
-    held = LowPass(100).bind(PICTURE, VPLinear())(x, ZERO, NOISE)
+    held = ILVR(100).bind(PICTURE, VPLinear())(x, ZERO, NOISE)
     means = PICTURE.mean((2, 3), keepdim=True) - x.mean((2, 3), keepdim=True)
     torch.testing.assert_close(held, x + means)
 
 
 def test_below_its_last_time_nothing_is_held():
     x = torch.randn(SHAPE)
-    hold = LowPass(2, until=0.3).bind(PICTURE, VPLinear())
+    hold = ILVR(2, until=0.3).bind(PICTURE, VPLinear())
     assert hold(x, torch.tensor(0.29), NOISE) is x
     assert not torch.equal(hold(x, torch.tensor(0.3), NOISE), x)
 
@@ -60,7 +60,7 @@ def test_on_the_way_the_reference_is_noised_as_the_picture_is():
     x, s, schedule = torch.randn(SHAPE), torch.tensor(0.5, dtype=torch.float64), VPLinear()
     alpha, sigma = (float(a) for a in schedule(s))
     reference = alpha * PICTURE + sigma * NOISE(x)
-    held = LowPass(2).bind(PICTURE, schedule)(x, s, NOISE)
+    held = ILVR(2).bind(PICTURE, schedule)(x, s, NOISE)
     torch.testing.assert_close(held, x - low_pass(x, 2) + low_pass(reference, 2))
 
 
@@ -83,6 +83,6 @@ def test_it_keeps_slow_waves_and_drops_fast_ones():
 
 def test_impossible_options_are_refused():
     with pytest.raises(BadInput, match="1 or more"):
-        LowPass(0.5)
+        ILVR(0.5)
     with pytest.raises(BadInput, match="between 0 and 1"):
-        LowPass(2, until=2)
+        ILVR(2, until=2)

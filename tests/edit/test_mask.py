@@ -1,4 +1,4 @@
-"""Inferred masks, on mixtures of which two classes differ in a known place."""
+"""DiffEdit masks, on mixtures of which two classes differ in a known place."""
 
 from functools import partial
 
@@ -7,10 +7,10 @@ import torch
 
 from sfumato.condition import Condition, Label
 from sfumato.denoise import GaussianMixture, bind
-from sfumato.edit import Inferred, Inverted, NoiseStart, SDEdit, binarized, disagreement
+from sfumato.edit import DiffEdit, Inversion, NoisedStart, NoiseStart, binarized, disagreement
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import SAMPLERS, sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import EDM, VE, Flow, VPLinear
 from sfumato.times import grid
 
@@ -30,14 +30,14 @@ def told(schedule, label, rows=2):
 def inferred(schedule=None, picture=PICTURE, seeds=(1, 2), strength=0.8, steps=8, **options):
     schedule = schedule or VPLinear()
     source, target = (told(schedule, label, len(picture)) for label in (0, 1))
-    way = Inverted(source, picture, partial(grid, "uniform", steps, schedule), strength, 20)
-    return Inferred(source, target, way, KeyedNoise(seeds), **options)
+    way = Inversion(source, picture, partial(grid, "uniform", steps, schedule), strength, 20)
+    return DiffEdit(source, target, way, KeyedNoise(seeds), **options)
 
 
 def edited(hold, name="ddim", start=None, seeds=(1, 2)):
     noise = KeyedNoise(seeds)
     x, times = (start or hold.way)(hold.target, hold.way.times, noise)
-    for step in trajectory(hold.target, sampler(name), x, times, noise, hold):
+    for step in trajectory(hold.target, Sampler.registry.named(name), x, times, noise, hold):
         x = step.x
     return x
 
@@ -51,7 +51,7 @@ def test_the_mask_is_where_the_two_classes_differ(schedule):
     assert torch.equal(hold.mask, CHANGED.expand(2, 1, 6, 6))
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", Sampler.registry)
 def test_outside_it_the_picture_stays_to_the_bit_and_inside_it_changes_class(name):
     hold = inferred()
     end = edited(hold, name)
@@ -65,7 +65,7 @@ def test_on_the_way_the_outside_is_the_inverted_picture_and_not_noise():
     hold = inferred()
     x, times = hold.way(hold.target, None, hold.noise)
     outside = CHANGED.expand_as(x) == 0
-    for step in trajectory(hold.target, sampler("ddim"), x, times, hold.noise, hold):
+    for step in trajectory(hold.target, Sampler.registry.named("ddim"), x, times, hold.noise, hold):
         assert torch.equal(step.x[outside], hold.way.at(step.t)[outside])
 
 
@@ -76,7 +76,7 @@ def test_texts_that_say_the_same_change_nothing():
     assert hold.mask.sum() == 0
 
 
-@pytest.mark.parametrize("start", [NoiseStart(PICTURE), SDEdit(PICTURE, 0.8)], ids=["noise", "sdedit"])
+@pytest.mark.parametrize("start", [NoiseStart(PICTURE), NoisedStart(PICTURE, 0.8)], ids=["noise", "sdedit"])
 def test_it_holds_whatever_the_start(start):
     hold = inferred(strength=1.0 if isinstance(start, NoiseStart) else 0.8)
     end = edited(hold, "dpmpp-2m", start)

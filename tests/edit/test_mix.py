@@ -5,9 +5,9 @@ import torch
 
 from sfumato.condition import Condition
 from sfumato.denoise import GaussianMixture, bind
-from sfumato.edit import Between, Inverted, SDEdit, lerp, slerp
+from sfumato.edit import Inversion, MixedStart, NoisedStart, lerp, slerp
 from sfumato.noise import KeyedNoise
-from sfumato.sample import sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import VPLinear
 from sfumato.times import grid
 
@@ -21,16 +21,16 @@ DENOISE = bind(GaussianMixture(SCHEDULE, MEANS, 0.05), Condition.empty(2))
 
 
 def noised(weight, strength=0.5):
-    return Between(SDEdit(A, strength), SDEdit(B, strength), weight, lerp)
+    return MixedStart(NoisedStart(A, strength), NoisedStart(B, strength), weight, lerp)
 
 
 def inverted(weight, strength=0.7, refine=10):
-    return Between(*(Inverted(DENOISE, x0, TIMES, strength, refine) for x0 in (A, B)), weight)
+    return MixedStart(*(Inversion(DENOISE, x0, TIMES, strength, refine) for x0 in (A, B)), weight)
 
 
 def end(start):
     x, times = start(DENOISE, TIMES, NOISE)
-    for step in trajectory(DENOISE, sampler("ddim"), x, times, NOISE):
+    for step in trajectory(DENOISE, Sampler.registry.named("ddim"), x, times, NOISE):
         x = step.x
     return x
 
@@ -57,7 +57,7 @@ def test_the_ends_are_themselves_to_the_bit(mix):
 def test_with_shared_noise_the_mix_is_the_mixed_picture_noised():
     """Ho et al. 2020: the noise is the same in both, so that a straight line keeps its size."""
     x, times = noised(0.25)(DENOISE, TIMES, NOISE)
-    expected, _ = SDEdit(torch.lerp(A, B, 0.25), 0.5)(DENOISE, TIMES, NOISE)
+    expected, _ = NoisedStart(torch.lerp(A, B, 0.25), 0.5)(DENOISE, TIMES, NOISE)
     torch.testing.assert_close(x, expected)
     assert times[0] == 0.5
 

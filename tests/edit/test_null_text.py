@@ -8,7 +8,7 @@ import torch
 
 from sfumato.condition import Condition, Text
 from sfumato.denoise import Prediction, bind
-from sfumato.edit import Inverted, NullText, null_text
+from sfumato.edit import Inversion, NullText, null_text
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
@@ -43,7 +43,7 @@ def condition(rows=slice(None)):
 
 def way(told=None, x0=X0, steps=10):
     source = bind(Told(), condition() if told is None else told)
-    return Inverted(source, x0, partial(grid, "uniform", steps, SCHEDULE), 0.9, 20)
+    return Inversion(source, x0, partial(grid, "uniform", steps, SCHEDULE), 0.9, 20)
 
 
 def back(told, start):
@@ -127,7 +127,7 @@ def test_a_real_network_is_differentiated(tiny_model):
     stage = sfumato.load(tiny_model).stages[0]
     told = stage.encode([Recipe(prompt="a boat")])
     x0 = torch.randn(1, stage.space.channels, 8, 8, generator=torch.Generator().manual_seed(1))
-    start = Inverted(bind(stage.denoiser, told), x0, grid("uniform", 3, stage.denoiser.schedule), 0.8, 4)
+    start = Inversion(bind(stage.denoiser, told), x0, grid("uniform", 3, stage.denoiser.schedule), 0.8, 4)
     errors = []
     for iterations in (0, 6):
         *_, found = null_text(stage.denoiser, told, start, 6.0, iterations)

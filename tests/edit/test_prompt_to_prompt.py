@@ -9,13 +9,13 @@ import torch
 
 from sfumato.condition import Condition, Label
 from sfumato.denoise import GaussianMixture, bind
-from sfumato.edit import AttentionMaps, LocalBlend, Outside, coupled, injection, side_by_side
+from sfumato.edit import AttentionMaps, Imputation, LocalBlend, coupled, injection, side_by_side
 from sfumato.edit.alignment import Words
 from sfumato.edit.prompt_to_prompt import Twice
 from sfumato.guide import Guided
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import DDPM, Heun, sampler, trajectory
+from sfumato.sample import DDPM, Heun, Sampler, trajectory
 from sfumato.schedule import VPLinear
 
 SCHEDULE = VPLinear()
@@ -34,9 +34,9 @@ def denoiser(ids: torch.Tensor):
 )
 def test_both_halves_are_their_own_trajectories_with_the_same_noise(name):
     noise, x = KeyedNoise([3, 4]), KeyedNoise([3, 4])(torch.zeros(2, 3, dtype=torch.float64), "start")
-    hold = Outside(torch.tensor([[1.0, 1.0, 0.0]])).bind(torch.ones(2, 3), SCHEDULE)
-    *_, pair = side_by_side(denoiser(torch.cat([TARGET, SOURCE])), sampler(name), x, TIMES, noise, hold)
-    *_, alone = trajectory(denoiser(TARGET), sampler(name), x, TIMES, noise, hold)
+    hold = Imputation(torch.tensor([[1.0, 1.0, 0.0]])).bind(torch.ones(2, 3), SCHEDULE)
+    *_, pair = side_by_side(denoiser(torch.cat([TARGET, SOURCE])), Sampler.registry.named(name), x, TIMES, noise, hold)
+    *_, alone = trajectory(denoiser(TARGET), Sampler.registry.named(name), x, TIMES, noise, hold)
     torch.testing.assert_close(pair.x, alone.x, atol=1e-9, rtol=1e-9)
     assert pair.prediction is not None
     assert pair.prediction.x0.shape == (2, 3)
@@ -149,8 +149,8 @@ def test_companions_on_a_way_of_their_own_do_not_move_the_edited_rows():
 
     both = bind(denoiser(torch.cat([TARGET, SOURCE])).denoiser, Condition((Label(torch.cat([TARGET, SOURCE]), None),)))
     blend = LocalBlend(torch.zeros(4, 1, 2), maps=gathered(torch.rand(4, 16, 2)))  # no word: all is the source's
-    *_, alone = side_by_side(both, sampler("ddim"), x, TIMES, KeyedNoise([1, 2]), way=at)
-    *_, plain = trajectory(denoiser(TARGET), sampler("ddim"), x, TIMES, KeyedNoise([1, 2]))
+    *_, alone = side_by_side(both, Sampler.registry.named("ddim"), x, TIMES, KeyedNoise([1, 2]), way=at)
+    *_, plain = trajectory(denoiser(TARGET), Sampler.registry.named("ddim"), x, TIMES, KeyedNoise([1, 2]))
     assert seen == TIMES[1:].tolist()
     torch.testing.assert_close(alone.x, plain.x)
     spread = x.reshape(2, 3, 1, 1).expand(2, 3, 4, 4)

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from sfumato.condition import Condition
 from sfumato.denoise import GaussianMixture, bind
-from sfumato.edit import NoiseStart, SDEdit
+from sfumato.edit import NoisedStart, NoiseStart
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import EDM, VE, Discrete, Flow, VPLinear
-from sfumato.times import GRIDS, grid
+from sfumato.times import TimeGrid, grid
 
 STABLE = Discrete.named("scaled_linear", 1000, 0.00085, 0.012)
 SCHEDULES = [STABLE, VPLinear(), VE(), Flow(), EDM()]
@@ -27,13 +27,13 @@ def denoiser(schedule):
 def finish(start, schedule, times, name="dpmpp-2m"):
     denoise = denoiser(schedule)
     x, knots = start(denoise, times, NOISE)
-    for step in trajectory(denoise, sampler(name), x, knots, NOISE):
+    for step in trajectory(denoise, Sampler.registry.named(name), x, knots, NOISE):
         x = step.x
     return x
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", TimeGrid.registry)
 def test_noise_has_the_size_of_the_first_knot(schedule, name):
     times = grid(name, 20, schedule)
     x, knots = NoiseStart(PICTURE)(denoiser(schedule), times, NOISE)
@@ -65,7 +65,7 @@ def test_a_leading_grid_starts_as_in_diffusers():
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 @pytest.mark.parametrize("steps", ["all", "fraction"])
 def test_strength_0_is_the_picture_to_the_bit(schedule, steps):
-    start = SDEdit(PICTURE, 0.0, steps)
+    start = NoisedStart(PICTURE, 0.0, steps)
     x, knots = start(denoiser(schedule), grid("uniform", 20, schedule), NOISE)
     assert knots.tolist() == [0]
     assert torch.equal(x, PICTURE)
@@ -73,24 +73,24 @@ def test_strength_0_is_the_picture_to_the_bit(schedule, steps):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", TimeGrid.registry)
 def test_strength_1_is_the_noise_start_to_the_bit(schedule, name):
     """alpha(1) x0 + sigma(1) z would leave 7 % of the picture in Stable Diffusion's schedule."""
     times = grid(name, 9, schedule)
-    edited, noised = finish(SDEdit(PICTURE, 1.0), schedule, times), finish(NoiseStart(PICTURE), schedule, times)
+    edited, noised = finish(NoisedStart(PICTURE, 1.0), schedule, times), finish(NoiseStart(PICTURE), schedule, times)
     assert torch.equal(edited, noised)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     schedule=st.sampled_from(SCHEDULES),
-    name=st.sampled_from(list(GRIDS)),
+    name=st.sampled_from(list(TimeGrid.registry)),
     strength=st.floats(1e-4, 1, exclude_max=True),
     build=st.booleans(),
 )
 def test_the_grid_begins_where_x_is(schedule, name, strength, build):
     times = partial(grid, name, 7, schedule) if build else grid(name, 7, schedule)
-    x, knots = SDEdit(PICTURE.double(), strength)(denoiser(schedule), times, NOISE)
+    x, knots = NoisedStart(PICTURE.double(), strength)(denoiser(schedule), times, NOISE)
     assert len(knots) == 8
     assert knots[0] == strength
     assert knots[-1] == 0
@@ -99,9 +99,9 @@ def test_the_grid_begins_where_x_is(schedule, name, strength, build):
 
 
 def test_a_function_rebuilds_by_its_own_rule_and_a_bare_grid_is_stretched():
-    built = SDEdit(PICTURE, 0.5)(denoiser(STABLE), partial(grid, "karras", 6, STABLE), NOISE)[1]
+    built = NoisedStart(PICTURE, 0.5)(denoiser(STABLE), partial(grid, "karras", 6, STABLE), NOISE)[1]
     assert torch.equal(built, grid("karras", 6, STABLE, 0.5))
-    stretched = SDEdit(PICTURE, 0.5)(denoiser(STABLE), grid("karras", 6, STABLE), NOISE)[1]
+    stretched = NoisedStart(PICTURE, 0.5)(denoiser(STABLE), grid("karras", 6, STABLE), NOISE)[1]
     torch.testing.assert_close(stretched, grid("karras", 6, STABLE) / 2)
 
 
@@ -109,14 +109,16 @@ def test_a_function_rebuilds_by_its_own_rule_and_a_bare_grid_is_stretched():
 def test_a_fraction_of_the_steps_is_that_of_diffusers(strength):
     """get_timesteps of the img2img pipelines: t_start = steps - min(int(steps * strength), steps)."""
     times = grid("leading", 20, STABLE)
-    _, knots = SDEdit(PICTURE, strength, "fraction")(denoiser(STABLE), times, NOISE)
+    _, knots = NoisedStart(PICTURE, strength, "fraction")(denoiser(STABLE), times, NOISE)
     kept = min(int(20 * strength), 20)
     assert torch.equal(knots, times[20 - kept :])
 
 
 def test_more_strength_moves_further():
     times = grid("uniform", 20, STABLE)
-    moves = [float((finish(SDEdit(PICTURE, s), STABLE, times) - PICTURE).abs().mean()) for s in (0.0, 0.05, 0.3, 1.0)]
+    moves = [
+        float((finish(NoisedStart(PICTURE, s), STABLE, times) - PICTURE).abs().mean()) for s in (0.0, 0.05, 0.3, 1.0)
+    ]
     assert moves[0] == 0
     assert moves == sorted(moves)
 
@@ -137,13 +139,13 @@ def test_a_strength_next_to_a_knot_does_not_blow_up():
     """Cutting the grid and beginning at t0 leaves a step of a hair's width, by which 2M then divides."""
     times = grid("uniform", 20, STABLE)
     beside = float(times[8]) + 1e-12
-    rebuilt = SDEdit(PICTURE.double(), beside)
+    rebuilt = NoisedStart(PICTURE.double(), beside)
     cut = torch.cat([torch.tensor([beside], dtype=torch.float64), times[8:]])
 
     def furthest(knots=None):
         denoise = bind(Imprecise(STABLE), Condition.empty(2))
         x, grown = rebuilt(denoise, times, NOISE)
-        walk = trajectory(denoise, sampler("dpmpp-2m"), x, grown if knots is None else knots, NOISE)
+        walk = trajectory(denoise, Sampler.registry.named("dpmpp-2m"), x, grown if knots is None else knots, NOISE)
         return max(float(step.x.abs().max()) for step in walk)
 
     assert furthest() < 3
@@ -153,6 +155,6 @@ def test_a_strength_next_to_a_knot_does_not_blow_up():
 def test_impossible_strengths_are_refused():
     for strength in (1.5, -0.1, float("nan")):
         with pytest.raises(BadInput, match="between 0"):
-            SDEdit(PICTURE, strength)
+            NoisedStart(PICTURE, strength)
     with pytest.raises(BadInput, match='"all" or "fraction"'):
-        SDEdit(PICTURE, 0.5, "some")  # type: ignore[arg-type]
+        NoisedStart(PICTURE, 0.5, "some")  # type: ignore[arg-type]

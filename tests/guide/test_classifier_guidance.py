@@ -10,7 +10,7 @@ from sfumato.denoise import GaussianMixture, bind
 from sfumato.guide import ClassifierFree, ClassifierGradient, Guided, MixtureClassifier
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import DDPM, SAMPLERS, sampler, trajectory
+from sfumato.sample import DDPM, Sampler, trajectory
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, VPLinear
 from sfumato.times import grid
 
@@ -99,11 +99,13 @@ def test_single_precision_stays_near_at_the_noisy_end():
         torch.testing.assert_close(p.x0.double(), c.x0, rtol=2e-3, atol=2e-3)
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLERS.keys() - {"ddpm", "predictor-corrector"}))  # both ancestral
+@pytest.mark.parametrize("name", sorted(Sampler.registry.keys() - {"ddpm", "predictor-corrector"}))  # both ancestral
 def test_every_sampler_draws_what_it_draws_from_the_conditional_model(name):
     world, condition = World(), asking(0, 1, 0, 1, 1, 0)
-    guided = walk(Guided(world.plain, [ClassifierGradient(world)]), condition, sampler(name))
-    torch.testing.assert_close(guided, walk(world.labelled, condition, sampler(name)), rtol=1e-8, atol=1e-8)
+    guided = walk(Guided(world.plain, [ClassifierGradient(world)]), condition, Sampler.registry.named(name))
+    torch.testing.assert_close(
+        guided, walk(world.labelled, condition, Sampler.registry.named(name)), rtol=1e-8, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("variance", ["small", "large"])
@@ -144,8 +146,8 @@ def test_beta_tilde_at_few_steps_shifts_too_little():
     """The paper's Sigma is Bayes' only in the limit: over 20 steps the smaller variance misses the class."""
     world, condition = World(), asking(*[0] * 120)
     guided = Guided(world.plain, [ClassifierGradient(world)])
-    assert world.accuracy(walk(world.labelled, condition, sampler("ddim"), 20)) > 0.9
-    assert world.accuracy(walk(guided, condition, sampler("ddim"), 20)) > 0.9
+    assert world.accuracy(walk(world.labelled, condition, Sampler.registry.named("ddim"), 20)) > 0.9
+    assert world.accuracy(walk(guided, condition, Sampler.registry.named("ddim"), 20)) > 0.9
     assert world.accuracy(walk(guided, condition, DDPM("large"), 20)) > 0.85
     assert world.accuracy(walk(guided, condition, DDPM("small"), 20)) < 0.8
 
@@ -155,7 +157,13 @@ def test_a_larger_scale_buys_accuracy_with_diversity():
     world, condition = World(), asking(*[0] * 200)
     found = []
     for scale in (0.0, 1.0, 3.0, 9.0):
-        x = walk(Guided(world.plain, [ClassifierGradient(world, scale)]), condition, sampler("heun"), 12, "log-snr")
+        x = walk(
+            Guided(world.plain, [ClassifierGradient(world, scale)]),
+            condition,
+            Sampler.registry.named("heun"),
+            12,
+            "log-snr",
+        )
         found.append((world.accuracy(x), float(x.std(0).norm())))
     accuracy, spread = zip(*found, strict=True)
     assert accuracy[0] == pytest.approx(0.25, abs=0.1)

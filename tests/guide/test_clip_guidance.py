@@ -9,7 +9,7 @@ from sfumato.guide import ClassifierFree, CleanClip, ClipGradient, Guided, Noise
 from sfumato.guide.clip_guidance import halton
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import EDM, Flow, VPLinear
 from sfumato.times import grid
 
@@ -213,7 +213,7 @@ def test_guided_pictures_are_more_like_their_text():
 
     def drawn(*guidance):
         denoise = bind(Guided(network, guidance), Condition.empty(3))
-        *_, last = trajectory(denoise, sampler("dpmpp-2m"), x, grid("log-snr", 12, SCHEDULE), noise)
+        *_, last = trajectory(denoise, Sampler.registry.named("dpmpp-2m"), x, grid("log-snr", 12, SCHEDULE), noise)
         return float(likeness(tower(last.x)).mean())
 
     alone = drawn()

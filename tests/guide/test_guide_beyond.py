@@ -21,9 +21,9 @@ from sfumato.guide import (
 )
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import DDIM, SAMPLERS, sampler, trajectory
+from sfumato.sample import DDIM, Sampler, trajectory
 from sfumato.schedule import Cosine
-from sfumato.times import log_snr, uniform
+from sfumato.times import LogSNRGrid, UniformGrid
 
 SCHEDULE = Cosine()
 NONE = 2
@@ -197,7 +197,7 @@ class TestPerturbedAttention:
             Guided(Blurred(mixture()), [PerturbedAttention(1.0), PerturbedAttention(1.0, ("up",))])(X, T, labelled())
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "lcm"])
+@pytest.mark.parametrize("name", [name for name in Sampler.registry if name != "lcm"])
 @pytest.mark.parametrize("scale", [2.0, 5.0])
 def test_every_sampler_walks_guided(name, scale):
     """All four at once, each sampler: finite, and on the side of the class that was asked for."""
@@ -209,7 +209,9 @@ def test_every_sampler_walks_guided(name, scale):
     denoise = bind(Guided(Blurred(mixture()), guidances), labelled(8))
     noise = KeyedNoise(range(8))
     x = noise(torch.empty(8, 2, dtype=torch.float64), "start")
-    for step in trajectory(denoise, sampler(name), x, (log_snr if "pp" in name else uniform)(12, SCHEDULE), noise):
+    for step in trajectory(
+        denoise, Sampler.registry.named(name), x, (LogSNRGrid() if "pp" in name else UniformGrid())(12, SCHEDULE), noise
+    ):
         x = step.x
     assert bool(x.isfinite().all())
     assert (x[:, 0] > 0).float().mean() > 0.7

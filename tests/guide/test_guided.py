@@ -8,7 +8,7 @@ from sfumato.denoise import GaussianMixture, Prediction, bind
 from sfumato.guide import ClassifierFree, DynamicThreshold, Guidance, Guided, StaticThreshold
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import Flow, VPLinear
 from sfumato.times import grid
 
@@ -67,7 +67,7 @@ def test_outside_its_interval_only_the_conditional_branch_is_called():
     noise = KeyedNoise(range(3))
     x = noise(torch.zeros(3, 2), "start")
     times = grid("uniform", 10, SCHEDULE)
-    for _ in trajectory(bind(guided, CONDITION), sampler("ddim"), x, times, noise):
+    for _ in trajectory(bind(guided, CONDITION), Sampler.registry.named("ddim"), x, times, noise):
         pass
     assert network.rows == [6 if 0.2 <= t <= 0.6 else 3 for t in times[:-1].tolist()]
     plain = Counting()(points(), time(0.7), CONDITION)
@@ -106,7 +106,7 @@ def test_guided_samples_lie_where_the_sharpened_class_does():
 
     def mean(scale):
         denoise = bind(Guided(Counting(), [ClassifierFree(scale)]), condition)
-        *_, last = trajectory(denoise, sampler("heun"), x, grid("log-snr", 30, SCHEDULE), noise)
+        *_, last = trajectory(denoise, Sampler.registry.named("heun"), x, grid("log-snr", 30, SCHEDULE), noise)
         return float(last.x[:, 0].mean())
 
     # the classes' midpoint, the class's mean, and further out
@@ -121,7 +121,7 @@ def test_scale_1_and_unguided_make_the_same_picture_to_the_bit():
     ends = []
     for denoiser in (Counting(), Guided(Counting(), []), Guided(Counting(), [ClassifierFree(1.0)])):
         denoise = bind(denoiser, CONDITION)
-        *_, last = trajectory(denoise, sampler("dpmpp-2m-sde"), x, grid("uniform", 8, SCHEDULE), noise)
+        *_, last = trajectory(denoise, Sampler.registry.named("dpmpp-2m-sde"), x, grid("uniform", 8, SCHEDULE), noise)
         ends.append(last.x)
     assert torch.equal(ends[0], ends[1])
     assert torch.equal(ends[0], ends[2])
@@ -264,7 +264,7 @@ def test_thresholding_keeps_strong_guidance_inside():
 
     def furthest(*guidances):
         denoise = bind(Guided(Counting(Flow()), guidances), CONDITION)
-        *_, last = trajectory(denoise, sampler("ddim"), x, grid("uniform", 30, Flow()), noise)
+        *_, last = trajectory(denoise, Sampler.registry.named("ddim"), x, grid("uniform", 30, Flow()), noise)
         return float(last.x.abs().max())
 
     wild, tamed = furthest(ClassifierFree(20.0)), furthest(ClassifierFree(20.0), StaticThreshold(1.0))

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from sfumato.model.composites import COMPOSITES
 
 import sfumato
-from sfumato.model.composites import COMPOSITES
+from sfumato.edit import Outside, SDEdit
 from sfumato.picture import BadInput
 from sfumato.recipe import COMPOSITES as NAMES
-from sfumato.recipe import Outside, Recipe, SDEdit
+from sfumato.recipe import Recipe
 
 SIZE = 16
 PICTURE = Image.fromarray((np.mgrid[:SIZE, :SIZE].sum(0)[..., None] * np.array([4, 6, 8])).astype(np.uint8))

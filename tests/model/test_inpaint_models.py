@@ -14,11 +14,11 @@ from random_model import TINY, build
 
 import sfumato
 from sfumato.condition import Concat, Condition, Text
+from sfumato.edit import Outside, SDEdit
 from sfumato.engine import UNet2DBackbone, UNetBackbone
 from sfumato.guide import ClassifierFree
 from sfumato.model.masked import masked_planes
 from sfumato.picture import BadInput
-from sfumato.recipe import Outside, SDEdit
 from sfumato.zoo import ZOO
 
 PROMPT, NEGATIVE = "a red boat on the sea", "a cat"

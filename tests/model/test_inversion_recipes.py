@@ -21,10 +21,9 @@ from sfumato import (
     Recipe,
     SDEdit,
 )
-from sfumato.edit import low_pass
+from sfumato.edit import PromptToPrompt, Resample, low_pass
 from sfumato.model.pixels import to_tensor
 from sfumato.picture import BadInput
-from sfumato.recipe import PromptToPrompt, Resample
 
 SIZE = 32
 UNGUIDED = {"guidance": [], "sampler": "ddim", "steps": 8}

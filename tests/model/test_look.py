@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 import sfumato
+from sfumato.edit import PromptToPrompt
 from sfumato.model.look import look_attention
 from sfumato.picture import BadInput
-from sfumato.recipe import PromptToPrompt, Recipe
+from sfumato.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-
-import sfumato
-from sfumato.edit import NoiseStart
 from sfumato.model.bind import bind
 from sfumato.model.given import Given, shaped
+
+import sfumato
+from sfumato.edit import Crop, Noise, NoiseStart, Outside, Resample, SDEdit
 from sfumato.picture import BadInput, around
 from sfumato.provenance import redo
-from sfumato.recipe import Crop, Noise, Outside, Recipe, Resample, SDEdit
+from sfumato.recipe import Recipe
 from sfumato.times import jumps
 
 WIDE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 110, 3), dtype=np.uint8))

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from sfumato.model.scene import Scene
 from torch.nn import functional
 
 import sfumato
+from sfumato.edit import Outside, SDEdit
 from sfumato.engine import RowByRow
 from sfumato.guide import ClassifierFree
-from sfumato.model.scene import Scene
 from sfumato.picture import BadInput, pixels_hash, read_metadata
-from sfumato.recipe import Outside, Recipe, SDEdit
+from sfumato.recipe import Recipe
 
 SIZE = 32
 

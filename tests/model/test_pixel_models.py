@@ -15,10 +15,12 @@ from safetensors.torch import load_file
 
 import sfumato
 from sfumato.condition import Condition, Label, Text
+from sfumato.edit import Outside, SDEdit
 from sfumato.guide import ClassifierFree, StaticThreshold
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.recipe import DDPM, Outside, Recipe, SDEdit
+from sfumato.recipe import Recipe
+from sfumato.sample import DDPM
 
 SIZE = 16
 VE = {"_class_name": "ScoreSdeVeScheduler", "sigma_min": 0.01, "sigma_max": 20.0, "num_train_timesteps": 40}

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sfumato.model.scene import Scene
 
 import sfumato
 from sfumato.condition import Condition, ScheduledText, Text
 from sfumato.denoise import Prediction, bind
-from sfumato.edit import NoiseStart
+from sfumato.edit import Inverted, NoiseStart, PromptToPrompt, SDEdit
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.model.look import look_attention
-from sfumato.model.scene import Scene
 from sfumato.picture import BadInput
-from sfumato.recipe import Inverted, PromptToPrompt, Recipe, SDEdit
-from sfumato.sample import sampler, trajectory
+from sfumato.recipe import Recipe
+from sfumato.sample import Sampler, trajectory
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_each_step_is_told_the_words_of_its_own(pipe, recipe):
     """Against a loop that is told them by hand."""
     said = ["a boat"] * 2 + ["a red cat"] * 4
     scene = Scene(pipe.stages[0], [pipe.resolve(replace(recipe, prompt="a boat"))], pipe.size)
-    times, walk, noise = scene.times(), sampler("ddim"), scene.noise
+    times, walk, noise = scene.times(), Sampler.registry.named("ddim"), scene.noise
     x, _ = NoiseStart(scene.like)(scene.denoise(), scene.times, noise)
     for i, prompt in enumerate(said):
         denoise = scene.denoise([ClassifierFree(5.0)], prompt=prompt)
@@ -118,7 +118,7 @@ def test_prompts_joined_by_and_are_drawn_as_their_weights_say(pipe, recipe):
         return none.moved(x0=x0, eps=eps)
 
     by_hand.schedule = scene.schedule  # type: ignore[attr-defined]
-    for step in trajectory(by_hand, sampler("ddim"), x, times, scene.noise):
+    for step in trajectory(by_hand, Sampler.registry.named("ddim"), x, times, scene.noise):
         x = step.x
     assert np.abs(np.asarray(both) - np.asarray(scene.pictures(x)[0]).astype(int)).max() <= 1
     alone = np.asarray(drawn(pipe, recipe, "a boat"))

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sfumato.model.attention import companions, paired, unweighted
+from sfumato.model.scene import Scene
 
 import sfumato
 from sfumato.condition import Injection
-from sfumato.edit import NoiseStart
+from sfumato.edit import Inverted, NoiseStart, Outside, PromptToPrompt, SDEdit
 from sfumato.guide import ClassifierFree, PerturbedAttention
-from sfumato.model.attention import companions, paired, unweighted
-from sfumato.model.scene import Scene
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.recipe import Inverted, Outside, PromptToPrompt, Recipe, SDEdit
-from sfumato.sample import sampler, trajectory
+from sfumato.recipe import Recipe
+from sfumato.sample import Sampler, trajectory
 
 SOURCE, TARGET = "a woman in a red hat", "a woman in a blue hat by the sea"
 
@@ -44,7 +44,9 @@ def walked(pipe, recipe: Recipe) -> torch.Tensor:
     guidances = [guidance.bind(scene) for guidance in recipe.guidance]
     denoise, _ = paired(scene, guidances, NoiseStart(scene.like))
     x = scene.noise(scene.like, "start").repeat(2, 1, 1, 1)
-    *_, last = trajectory(denoise, sampler("dpmpp-2m"), x, scene.times(), KeyedNoise(scene.noise.seeds * 2))
+    *_, last = trajectory(
+        denoise, Sampler.registry.named("dpmpp-2m"), x, scene.times(), KeyedNoise(scene.noise.seeds * 2)
+    )
     return last.x
 
 
@@ -53,7 +55,7 @@ def test_the_companion_is_the_picture_that_the_source_makes(pipe, recipe):
     scene = Scene(pipe.stages[0], companions([pipe.resolve(recipe)]), pipe.size)
     plain = scene.denoise([guidance.bind(scene) for guidance in recipe.guidance])
     x = scene.noise(scene.like, "start")
-    *_, last = trajectory(plain, sampler("dpmpp-2m"), x, scene.times(), scene.noise)
+    *_, last = trajectory(plain, Sampler.registry.named("dpmpp-2m"), x, scene.times(), scene.noise)
     assert torch.equal(both[1:], last.x)
     assert (both[:1] - last.x).abs().max() > 1e-3
 
@@ -124,10 +126,10 @@ def test_blending_leaves_the_source_where_no_word_looks(pipe, recipe):
     denoise, loop = paired(scene, [], NoiseStart(scene.like))
     x = scene.noise(scene.like, "start")
     blend = loop.keywords["blend"]
-    *_, last = loop(denoise, sampler("dpmpp-2m"), x, scene.times(), scene.noise)
+    *_, last = loop(denoise, Sampler.registry.named("dpmpp-2m"), x, scene.times(), scene.noise)
     mask = blend.mask(x.shape[-2:])
     source = Scene(pipe.stages[0], companions(scene.recipes), pipe.size)
-    *_, plain = trajectory(source.denoise(), sampler("dpmpp-2m"), x, source.times(), source.noise)
+    *_, plain = trajectory(source.denoise(), Sampler.registry.named("dpmpp-2m"), x, source.times(), source.noise)
     outside = ~mask.expand_as(x)
     assert 0 < outside.float().mean() < 1
     assert torch.equal(last.x[outside], plain.x[outside])

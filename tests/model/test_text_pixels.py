@@ -16,9 +16,9 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 import sfumato
 from sfumato import train
 from sfumato.condition import Condition, Text
+from sfumato.edit import Outside
 from sfumato.engine import UNetBackbone
 from sfumato.picture import BadInput
-from sfumato.recipe import Outside
 from sfumato.train import recipe as r
 
 

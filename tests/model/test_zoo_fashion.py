@@ -14,7 +14,7 @@ from sfumato.guide.classifier_guidance import ClassifierGradient
 from sfumato.nn.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.sample import DPMpp2M, trajectory
-from sfumato.times import trailing
+from sfumato.times import TrailingGrid
 from sfumato.zoo import ZOO
 
 FASHION = ZOO / "fashion"
@@ -26,7 +26,7 @@ def share_right(guidances: list, told: torch.Tensor, true: torch.Tensor) -> floa
     denoiser = Guided(sfumato.load("fashion").stages[0].denoiser, guidances)
     noise = KeyedNoise(range(len(told)))
     denoise = bind(denoiser, Condition((Label(told, 10),)))
-    x, times = NoiseStart(torch.zeros(len(told), 1, 28, 28))(denoise, trailing(12, denoiser.schedule), noise)
+    x, times = NoiseStart(torch.zeros(len(told), 1, 28, 28))(denoise, TrailingGrid()(12, denoiser.schedule), noise)
     for step in trajectory(denoise, DPMpp2M(), x, times, noise):
         x = step.x
     said = Classifier.load(FASHION / "features").logits(x.clamp(-1, 1)).argmax(1)

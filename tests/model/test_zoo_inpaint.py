@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import sfumato
+from sfumato.edit import Outside
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.pairs import Pair
 from sfumato.model.pixels import to_tensor
-from sfumato.recipe import Outside
 from sfumato.zoo import ZOO
 
 FOLDER = ZOO / "mini-inpaint"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import sfumato
-from sfumato.recipe import Outside, Source
+from sfumato.edit import Outside, Source
 from sfumato.zoo import ZOO
 
 SIDE = 64

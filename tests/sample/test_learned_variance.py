@@ -10,7 +10,7 @@ from sfumato.evaluate.likelihood import variational_bound
 from sfumato.noise import KeyedNoise
 from sfumato.sample import DDPM, trajectory
 from sfumato.schedule import Discrete
-from sfumato.times import grid, leading
+from sfumato.times import LeadingGrid, grid
 
 SCHEDULE = Discrete.named("squaredcos_cap_v2", 1000)
 START = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -55,7 +55,7 @@ def test_strided_sampling_is_that_of_diffusers(steps):
     x, generator = START, torch.Generator().manual_seed(0)
     for index in scheduler.timesteps:
         x = scheduler.step(network(x, index[None]), index, x, generator=generator).prev_sample
-    ours = learned(Replay(), leading(steps, SCHEDULE, offset=0))
+    ours = learned(Replay(), LeadingGrid()(steps, SCHEDULE, offset=0))
     assert float((ours - x).abs().max() / x.abs().max()) < 1e-4
 
 

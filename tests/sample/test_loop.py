@@ -6,7 +6,7 @@ import torch
 from sfumato.condition import Condition
 from sfumato.denoise import GaussianMixture, bind
 from sfumato.noise import KeyedNoise
-from sfumato.sample import DDIM, DDPM, SAMPLERS, DPMpp2M, renoise, sampler, trajectory
+from sfumato.sample import DDIM, DDPM, DPMpp2M, Sampler, renoise, trajectory
 from sfumato.schedule import Flow, VPLinear
 from sfumato.times import grid, jumps
 
@@ -18,7 +18,7 @@ def run(name="dpmpp-2m-sde", seeds=(0, 1, 2), steps=6, **options):
     noise = KeyedNoise(seeds)
     x = noise(torch.zeros(len(seeds), 2), "start")
     denoise = bind(ORACLE, Condition.empty(len(seeds)))
-    return trajectory(denoise, sampler(name), x, grid("uniform", steps, SCHEDULE), noise, **options)
+    return trajectory(denoise, Sampler.registry.named(name), x, grid("uniform", steps, SCHEDULE), noise, **options)
 
 
 def test_a_step_says_where_it_is():
@@ -31,7 +31,7 @@ def test_a_step_says_where_it_is():
     torch.testing.assert_close(last.prediction.x0, last.x)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", Sampler.registry)
 def test_picture_n_of_a_batch_equals_it_alone(name):
     *_, together = run(name, seeds=(5, 6, 7))
     for row, seed in enumerate((5, 6, 7)):
@@ -39,7 +39,7 @@ def test_picture_n_of_a_batch_equals_it_alone(name):
         torch.testing.assert_close(together.x[row : row + 1], alone.x, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", Sampler.registry)
 def test_twice_is_the_same_to_the_bit(name):
     *_, a = run(name)
     *_, b = run(name)

@@ -6,7 +6,7 @@ import torch
 from one_seed import OneSeed
 
 from sfumato.denoise import Gaussian
-from sfumato.sample import SAMPLERS, sampler
+from sfumato.sample import Sampler
 from sfumato.schedule import Cosine, Flow, VPLinear
 
 
@@ -51,8 +51,10 @@ def test_the_reference_is_the_gaussian_s_own_flow():
 
 def test_every_sampler_has_a_promise():
     """But for those that do not converge as the steps become many: test_stochastic.py says what they do."""
-    promising = SAMPLERS.keys() - {"langevin", "predictor-corrector", "consistency"}
-    assert {type(sampler(name)) for name in promising} == {type(promise.sampler) for promise in orders.PROMISES}
+    promising = Sampler.registry.keys() - {"langevin", "predictor-corrector", "consistency"}
+    assert {type(Sampler.registry.named(name)) for name in promising} == {
+        type(promise.sampler) for promise in orders.PROMISES
+    }
     assert promising <= {promise.name for promise in orders.PROMISES}
 
 
@@ -64,6 +66,6 @@ def test_the_probe_sees_what_a_monte_carlo_run_sees():
     (alpha_t, alpha_s), (sigma_t, sigma_s) = (a.tolist() for a in schedule(times[[0, -1]]))
     z = noise(torch.zeros(20_000, 1, dtype=torch.float64), "start")
     x = alpha_t * 0.5 + (alpha_t**2 * 0.3 + sigma_t**2) ** 0.5 * z
-    end = orders.walk(oracle, sampler("ddpm"), x, times, noise)
+    end = orders.walk(oracle, Sampler.registry.named("ddpm"), x, times, noise)
     error = max(abs(end.mean() - alpha_s * 0.5), abs(end.var() - alpha_s**2 * 0.3 - sigma_s**2))
-    assert float(error) == pytest.approx(orders.weak_error(sampler("ddpm"), schedule)(steps), abs=0.02)
+    assert float(error) == pytest.approx(orders.weak_error(Sampler.registry.named("ddpm"), schedule)(steps), abs=0.02)

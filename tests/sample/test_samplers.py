@@ -15,20 +15,19 @@ from sfumato.sample import (
     DDPM,
     DEIS,
     RK45,
-    SAMPLERS,
     AdamsBashforth,
     DPMpp2M,
     DPMpp3M,
     Euler,
     Heun,
+    Sampler,
     UniPC,
-    sampler,
     trajectory,
 )
 from sfumato.sample.euler import Churn
 from sfumato.sample.step import Knots
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, VPLinear
-from sfumato.times import GRIDS, grid, jumps
+from sfumato.times import TimeGrid, grid, jumps
 
 double = torch.float64
 SCHEDULES = [Discrete.named(), VPLinear(), Cosine(), VE(), Flow(), EDM()]
@@ -168,8 +167,8 @@ def test_a_guided_gaussian_arrives_at_its_tilted_mean(solver):
     assert float(end.var()) == pytest.approx(1, abs=0.08)
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "langevin"])  # its own tests are cheaper
-@pytest.mark.parametrize("times", GRIDS)
+@pytest.mark.parametrize("name", [name for name in Sampler.registry if name != "langevin"])  # its own tests are cheaper
+@pytest.mark.parametrize("times", TimeGrid.registry)
 @each_schedule
 def test_every_sampler_on_every_grid_and_schedule(name, times, schedule):
     """Everything is finite (alpha(1) = 0 puts an infinite log-SNR into a multistep's memory) and lands on the data.
@@ -177,33 +176,35 @@ def test_every_sampler_on_every_grid_and_schedule(name, times, schedule):
     The stochastic 3M doesn't quite on the leading grid, at whose end a step is twelve times the one before.
     """
     data = oracle(schedule, 0.05)
-    end = walk(data, sampler(name), grid(times, 40, schedule))[-1]
+    end = walk(data, Sampler.registry.named(name), grid(times, 40, schedule))[-1]
     assert end.isfinite().all()
     distance = (end[:, None] - MEANS).norm(dim=-1).amin(1)
     assert (distance < (8 if (name, times) == ("dpmpp-3m-sde", "leading") else 4.5) * math.sqrt(0.05)).all()
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", Sampler.registry)
 def test_float32_stays_float32(name):
     schedule = Discrete.named()
     x = start(schedule, dtype=torch.float32)
-    assert walk(oracle(schedule), sampler(name), grid("uniform", 3, schedule), x)[-1].dtype == torch.float32
+    assert (
+        walk(oracle(schedule), Sampler.registry.named(name), grid("uniform", 3, schedule), x)[-1].dtype == torch.float32
+    )
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLERS.keys() - {"rk45", "langevin"}))  # which take many
+@pytest.mark.parametrize("name", sorted(Sampler.registry.keys() - {"rk45", "langevin"}))  # which take many
 def test_one_step_to_0_is_the_posterior_mean(name):
     schedule = VPLinear()
     times = grid("uniform", 1, schedule)
-    (end,) = walk(oracle(schedule), sampler(name), times)
+    (end,) = walk(oracle(schedule), Sampler.registry.named(name), times)
     assert torch.equal(end, oracle(schedule)(start(schedule), times[0]).x0)
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLERS.keys() - {"predictor-corrector", "langevin", "consistency"}))
+@pytest.mark.parametrize("name", sorted(Sampler.registry.keys() - {"predictor-corrector", "langevin", "consistency"}))
 def test_a_step_from_t_to_t_stays(name):
     schedule = VPLinear()
     t = torch.tensor(0.37, dtype=double)
     x = start(schedule)
-    solver = sampler(name)
+    solver = Sampler.registry.named(name)
     times = torch.stack([t, t])
     got, _ = solver.step(bind(oracle(schedule), Condition.empty(6)), x, t, t, solver.init(x, times), NOISE)
     torch.testing.assert_close(got, x)
@@ -240,7 +241,7 @@ INVERTING = ["ddim", "heun", "dpmpp-2m", "dpmpp-3m", "dpmpp-3m-exact", "unipc", 
 @pytest.mark.parametrize("name", INVERTING)
 @pytest.mark.parametrize("schedule", [VPLinear(), Flow()], ids=repr)
 def test_inversion_comes_back(name, schedule):
-    data, solver = Gaussian(schedule, torch.tensor([0.5, -0.3], dtype=double), 0.3), sampler(name)
+    data, solver = Gaussian(schedule, torch.tensor([0.5, -0.3], dtype=double), 0.3), Sampler.registry.named(name)
     x = data.draw(6)
     falling = grid("log-snr", 200 if name == "ddim" else 60, schedule, 0.8)
     noised = walk(data, solver, falling.flip(0), x, up=None)[-1]
@@ -288,33 +289,33 @@ def test_churn_adds_exactly_the_forward_process(schedule):
 def test_repaints_jumps_draw_from_the_data_too():
     schedule = VPLinear()
     times = jumps(grid("uniform", 40, schedule), length=10, repeats=3)
-    for name in SAMPLERS:
-        end = walk(oracle(schedule, 0.05), sampler(name), times)[-1]
+    for name in Sampler.registry:
+        end = walk(oracle(schedule, 0.05), Sampler.registry.named(name), times)[-1]
         assert ((end[:, None] - MEANS).norm(dim=-1).amin(1) < 4.5 * math.sqrt(0.05)).all()
 
 
 def test_wrong_samplers_are_refused_in_a_sentence():
-    with pytest.raises(BadInput, match="choose one of ddpm, ddim, euler, heun, dpmpp-2m, dpmpp-2m-sde, dpmpp-3m"):
-        sampler("plms")
+    with pytest.raises(BadInput, match=r"the sampler 'plms' is unknown.*: accepted are .*euler.*dpmpp-2m"):
+        Sampler.registry.named("plms")
     for name, option in (("unipc", "order"), ("deis", "order"), ("adams-bashforth", "order")):
-        with pytest.raises(BadInput, match="order is 1, 2 or 3, not 4"):
-            sampler(name, **{option: 4})
+        with pytest.raises(BadInput, match="order is 4: give 1, 2 or 3"):
+            Sampler.registry.named(name, **{option: 4})
     with pytest.raises(BadInput, match="bh1 or bh2"):
-        sampler("unipc", form="vary")
+        Sampler.registry.named("unipc", form="vary")
     with pytest.raises(BadInput, match="ddim or heun"):
-        sampler("deis", first="rk4")
-    with pytest.raises(BadInput, match="greater than 0"):
-        sampler("rk45", rtol=0.0)
+        Sampler.registry.named("deis", first="rk4")
+    with pytest.raises(BadInput, match=r"rtol is 0.0: give a number above 0"):
+        Sampler.registry.named("rk45", rtol=0.0)
     with pytest.raises(BadInput, match="sde or exact"):
-        sampler("dpmpp-3m-exact", sde=True)
-    with pytest.raises(BadInput, match="does not take churn"):
-        sampler("ddim", churn=3)
-    with pytest.raises(BadInput, match="between 0"):
-        sampler("ddim", eta=1.5)
-    with pytest.raises(BadInput, match="small, large, learned"):
-        sampler("ddpm", variance="fixed_small")
+        Sampler.registry.named("dpmpp-3m-exact", sde=True)
+    with pytest.raises(BadInput, match="'churn' is unknown in DDIM: accepted are eta"):
+        Sampler.registry.named("ddim", churn=3)
+    with pytest.raises(BadInput, match=r"eta is 1.5: give a number from 0"):
+        Sampler.registry.named("ddim", eta=1.5)
+    with pytest.raises(BadInput, match="small, large or learned"):
+        Sampler.registry.named("ddpm", variance="fixed_small")
     with pytest.raises(BadInput, match="tau or kappa"):
-        sampler("heun", form="sigma")
+        Sampler.registry.named("heun", form="sigma")
 
 
 class Calls:

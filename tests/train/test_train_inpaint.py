@@ -13,9 +13,9 @@ from random_model import TINY, build
 
 import sfumato
 from sfumato import train
+from sfumato.edit import Outside
 from sfumato.model.masked import masked_planes
 from sfumato.picture import BadInput
-from sfumato.recipe import Outside
 from sfumato.train import masked
 from sfumato.train import recipe as r
 from sfumato.train.tasks import Place

@@ -13,8 +13,8 @@ from PIL import Image
 
 import sfumato
 from sfumato import train
+from sfumato.edit import Outside, Source
 from sfumato.picture import BadInput
-from sfumato.recipe import Outside, Source
 from sfumato.train import recipe as r
 from sfumato.train.degraded import BORDER, border, degraded, jpeg
 

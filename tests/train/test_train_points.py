@@ -18,9 +18,9 @@ from sfumato.guide import ClassifierFree, Guided
 from sfumato.nn import mlp
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import sampler, trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import noised
-from sfumato.times import uniform
+from sfumato.times import UniformGrid
 from sfumato.train import checkpoint
 from sfumato.train.tasks.points import energy_distance
 
@@ -60,8 +60,10 @@ def labelled(ids) -> Condition:
 
 def draw(denoiser, name: str, ids: torch.Tensor, steps: int = 25) -> torch.Tensor:
     noise = KeyedNoise(range(len(ids)))
-    times = uniform(steps, denoiser.schedule)
-    for step in trajectory(bind(denoiser, labelled(ids)), sampler(name), noise(torch.zeros(len(ids), 2)), times, noise):
+    times = UniformGrid()(steps, denoiser.schedule)
+    for step in trajectory(
+        bind(denoiser, labelled(ids)), Sampler.registry.named(name), noise(torch.zeros(len(ids), 2)), times, noise
+    ):
         x = step.x
     return x
 
@@ -186,9 +188,9 @@ def test_its_exact_likelihood_is_near_the_oracle_s(ring):
     """In nats of two dimensions, told the class: within 0.3 of the truth on average."""
     denoiser = mlp.load(ring)
     x, ids = (torch.from_numpy(a) for a in points.draw("ring", 2, 60))
-    times, condition = uniform(20, denoiser.schedule), labelled(ids)
+    times, condition = UniformGrid()(20, denoiser.schedule), labelled(ids)
     times[-1] = denoiser.schedule.last
-    found = log_likelihood(bind(denoiser, condition), x, sampler=sampler("heun"), times=times).mean()
+    found = log_likelihood(bind(denoiser, condition), x, sampler=Sampler.registry.named("heun"), times=times).mean()
     assert float(found) == pytest.approx(
         float(oracle(denoiser.schedule).log_density(x, 0.0, condition).mean()), abs=0.3
     )

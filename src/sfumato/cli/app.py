@@ -16,6 +16,7 @@ import typer
 from sfumato.cli.edit import edit
 from sfumato.cli.evaluate import evaluate
 from sfumato.cli.generate import generate
+from sfumato.cli.helping import Command
 from sfumato.cli.inspect import inspect
 from sfumato.cli.look_attention import look_attention
 from sfumato.cli.models import models
@@ -37,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (generate, edit, redo, inspect, look_attention, models, train, vignettes, evaluate, study):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 @app.callback(invoke_without_command=True)

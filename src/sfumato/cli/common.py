@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
 MOST = 1000  # pictures in one command
-AS_THEY_ARE = ("negative", "label", "model", "times", "steps", "composite", "engine", "precision")
+AS_THEY_ARE = ("negative", "label", "model", "steps", "composite", "engine", "precision")
 
 
 def size_of(text: str | None) -> tuple[int | None, int | None]:
@@ -39,18 +39,19 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
     """The recipe that the options of generate or edit describe; refused if it says nothing to a model of words."""
     from sfumato.picture import BadInput
     from sfumato.recipe import Recipe
-    from sfumato.recipe.written import guidances, sampler
+    from sfumato.recipe.written import guidances, sampler, times
     from sfumato.zoo.find import find
     from sfumato.zoo.folder import vocabulary
 
     width, height = size_of(options["size"])
+    walk = {"sampler": sampler, "times": times}
     recipe = Recipe(
         prompt=options["prompt"] or "",
         width=width,
         height=height,
         guidance=guidances(options["guide"] or [], options["guidance"]),
-        sampler=sampler(options["sampler"]),
         seed=random_seed() if options["seed"] is None else options["seed"],
+        **{name: read(options[name]) for name, read in walk.items() if options[name] is not None},
         **{name: options[name] for name in AS_THEY_ARE if name in options},
     )
     if options["prompt"] is None and recipe.label is None and vocabulary(find(recipe.model)).text:

@@ -43,8 +43,8 @@ def words_edited(source: str | None, method: str | None) -> Any:
 def start_and_hold(options: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's fields `start`, `hold`, `source`, `area`, `attention`. Raises BadInput for an option without use."""
     from sfumato.cli.common import hushed
+    from sfumato.edit import Between, Noise, SDEdit, Source
     from sfumato.picture import BadInput, open_picture
-    from sfumato.recipe import Between, Noise, SDEdit, Source
     from sfumato.recipe.written import inversion
 
     attention = words_edited(options["shows"], options["method"]) if options["method"] else None
@@ -83,8 +83,8 @@ def _hold(options: Mapping[str, Any], mask: Any) -> Any:
     """The mask's, the written one, or with --from the one that is inferred."""
     from dataclasses import replace
 
+    from sfumato.edit import Inferred
     from sfumato.picture import BadInput
-    from sfumato.recipe import Inferred
     from sfumato.recipe.written import hold
 
     written, shows = options["hold"], options["shows"]
@@ -103,8 +103,8 @@ def _hold(options: Mapping[str, Any], mask: Any) -> Any:
 
 def _check_found(options: Mapping[str, Any], hold: Any, attention: Any) -> None:
     """Raises BadInput where a mask is to be saved and none is found: by DiffEdit, or by a local blend."""
+    from sfumato.edit import Inferred
     from sfumato.picture import BadInput
-    from sfumato.recipe import Inferred
 
     blends = attention is not None and attention.blend and options["mask"] is None
     if options["save_mask"] is not None and not isinstance(hold, Inferred) and not blends:

@@ -103,7 +103,8 @@ def evaluate(
     from sfumato.recipe import Recipe
 
     # refuse before torch is loaded
-    Recipe(steps=steps, seed=seed, model=model, sampler=sampler, guidance=(ClassifierFree(guidance),))
+    guided = (ClassifierFree(guidance),)
+    Recipe(steps=steps, seed=seed, model=model, sampler=sampler, guidance=guided)  # pyright: ignore[reportArgumentType]
     if count is not None and count < 1:
         raise BadInput(f"--count is {count}: give a whole number of at least 1")
     if against is None:

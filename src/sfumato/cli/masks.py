@@ -24,7 +24,7 @@ def canvas(options: Mapping[str, Any], picture: Any) -> tuple[Any, Any]:
 
 def outside(options: Mapping[str, Any], mask: Any) -> Any:
     """The hold of what lies outside `mask`, shaped as the options say."""
-    from sfumato.recipe import Outside
+    from sfumato.edit import Outside
 
     shape = {"grow": options["grow"], "feather": options["feather"], "dilation": options["dilate"]}
     return Outside(mask, **shape, resample=None if options["resample"] is None else resampling(options["resample"]))
@@ -32,8 +32,8 @@ def outside(options: Mapping[str, Any], mask: Any) -> Any:
 
 def area(options: Mapping[str, Any], mask: Any) -> Any:
     """The crop of --only-masked; also for a black mask, so that the picture comes back as it is."""
+    from sfumato.edit import Crop
     from sfumato.picture import BadInput
-    from sfumato.recipe import Crop
 
     margin = options["margin"]
     if margin is not None and not options["only_masked"]:
@@ -61,8 +61,8 @@ def border(text: str) -> tuple[int, int, int, int]:
 
 def resampling(text: str) -> Any:
     """The element of `10x5`: stretches of 10 steps, each walked 5 times."""
+    from sfumato.edit import Resample
     from sfumato.picture import BadInput
-    from sfumato.recipe import Resample
 
     found = re.fullmatch(r"\s*(\d{1,4})\s*[xX×]\s*(\d{1,4})\s*", text)
     if not found:

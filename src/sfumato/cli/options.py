@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from sfumato.guide import Guidance as _Guidance
-from sfumato.names import SAMPLERS, TIMES
 
 WRITABLE = ".png, .jpg, .jpeg or .webp"
 
@@ -59,16 +58,26 @@ Guide = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
-Sampler = Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.", rich_help_panel=_SAMPLING)]
+Sampler = Annotated[str, typer.Option(help="One of {samplers}.", rich_help_panel=_SAMPLING)]
 Sampled = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--sampler",
-        help=f"One of {', '.join(SAMPLERS)}. With options: ddim:eta=1.",
+        metavar="NAME[:KEY=VALUE,...]",
+        help="One of {samplers}. With options: ddim:eta=1. By default {default_sampler}.",
+        show_default=False,
         rich_help_panel=_SAMPLING,
     ),
 ]
-Times = Annotated[str, typer.Option(help=f"Time grid: one of {', '.join(TIMES)}.", rich_help_panel=_SAMPLING)]
+Times = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[:KEY=VALUE,...]",
+        help="Time grid: one of {grids}. With options: karras:rho=5. By default {default_grid}.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Steps = Annotated[int, typer.Option(help="Steps, 1 to 1000.", rich_help_panel=_SAMPLING)]
 Seed = Annotated[
     int | None, typer.Option(help="Seed of the first picture; without it a random one.", show_default=False)

@@ -4,6 +4,7 @@ One file a method. A start, a hold, a composite is a value that a recipe holds; 
 """
 
 from sfumato.edit.alignment import Words, align
+from sfumato.edit.attention_edit import AttentionEdit
 from sfumato.edit.attention_maps import AttentionMaps
 from sfumato.edit.composite import Composite, Uncomposited
 from sfumato.edit.crop import Crop
@@ -28,6 +29,7 @@ from sfumato.edit.start import BoundStart, Start
 
 __all__ = [
     "ILVR",
+    "AttentionEdit",
     "AttentionMaps",
     "Between",
     "BoundHold",

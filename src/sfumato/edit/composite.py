@@ -37,7 +37,9 @@ class Composite(Element, kinds="composite", package="sfumato.edit"):
                 "pixels without one: choose paste or poisson."
             )
 
-    def apply(self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures) -> Iterator[Pictures]:
+    def apply(
+        self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures
+    ) -> Iterator[Pictures]:
         """The pictures put into the held one: `steps` for each that are not yet done, then the last.
 
         masks: one for each picture (mode L, white = the result), none where nothing is held by a mask. x: the result in

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.edit.reconstruction import STEPS, Reconstruction, descent
 from sfumato.element import element
-from sfumato.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 @element("decoder")
 class DecoderTuning(Reconstruction):
-    """Pasted after a copy of the decoder's weights was tuned so that the picture keeps the held one outside the mask."""
+    """Pasted after a copy of the decoder's weights was tuned so that it keeps the held picture outside the mask."""
 
     def moved(self, space: Any, z: Tensor, original: Tensor, mask: Tensor) -> Iterator[Tensor]:
         return tune_decoder(space.decode, space.autoencoder.decoder, z, original, mask)
@@ -38,7 +37,7 @@ def tune_decoder(
     """D_theta*(z), theta* = argmin_theta |m (D_theta(z) - D(z))|^2 + background |(1 - m)(D_theta(z) - original)|^2.
 
     Blended Latent Diffusion, section 4.2; the seeds' "optimizing the decoder's weights on a per-image basis".
-    Arguments and what is yielded as in `latent_optimisation.optimise_latent`, steps and rate the paper's; theta are the parameters of
+    Arguments and what is yielded as in `optimise_latent`, steps and rate the paper's; theta are the parameters of
     `decoder`, a module that `decode` calls.
 
     What is tuned are float32 copies, put into the module during each call and no longer: at every yield, after the

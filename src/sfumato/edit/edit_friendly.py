@@ -43,7 +43,7 @@ class EditFriendly(Start):
             raise BadInput(
                 "An edit-friendly start replays noise step by step, and resampling walks steps anew: leave one out."
             )
-        eta = batch.ancestral_eta
+        eta = batch.recipe.sampler.ancestral_eta
         if not eta:
             raise BadInput(
                 "An edit-friendly start gives ancestral sampling its noise: choose the sampler ddpm or DDIM(eta=1)."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Hold(Element, kinds="hold", package="sfumato.edit"):
     """What is held, as a recipe says it. `bind` makes the part that acts."""
 
-    picture: Ref | None | ClassVar[None] = None
+    picture: Ref | ClassVar[None] | None = None
     """The picture that is held; None means the one that is started from, or mended."""
 
     mask: Ref | ClassVar[None] = None

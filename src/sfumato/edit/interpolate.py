@@ -72,8 +72,8 @@ def slerp(a: Tensor, b: Tensor, place: float) -> Tensor:
 class MixedStart(BoundStart):
     """A start between two: mix(x, y, weight) of where `first` and `second` begin; both have the same grid.
 
-    weight 0 is the first to the bit, 1 the second. `lerp` suits starts that share their noise, as `NoisedStart` does under
-    one seed: mixed straight it keeps its size. `slerp` suits `Inversion`s, whose noises are their own.
+    weight 0 is the first to the bit, 1 the second. `lerp` suits starts that share their noise, as `NoisedStart` does
+    under one seed: mixed straight it keeps its size. `slerp` suits `Inversion`s, whose noises are their own.
     """
 
     first: BoundStart

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class Paste(Composite):
     """Outside the mask, the held picture's own bytes; soft edges blend."""
 
-    def apply(self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures) -> Iterator[Pictures]:
+    def apply(
+        self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures
+    ) -> Iterator[Pictures]:
         yield each_within(batch.original, masks, pictures, paste)
 
 

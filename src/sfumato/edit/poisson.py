@@ -24,7 +24,9 @@ RING = 2 * ERODED + 2
 class Poisson(Composite):
     """Pasted, with the held picture's colours at the mask's edge: Perez, Gangnet & Blake 2003."""
 
-    def apply(self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures) -> Iterator[Pictures]:
+    def apply(
+        self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures
+    ) -> Iterator[Pictures]:
         yield each_within(batch.original, masks, pictures, poisson)
 
 

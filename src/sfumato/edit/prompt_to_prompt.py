@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from sfumato.edit.alignment import Words, align
+from sfumato.edit.attention_edit import AttentionEdit
 from sfumato.edit.attention_maps import AttentionMaps
 from sfumato.element import Listed, Real, Whole, element
 from sfumato.lazy import torch
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
     from sfumato.edit.hold import BoundHold
     from sfumato.edit.start import BoundStart
     from sfumato.noise import Key, NoiseSource
-    from sfumato.sample import Step
-    from sfumato.sample.step import Denoise, Sampler
+    from sfumato.sample import Sampler, Step
+    from sfumato.sample.step import Denoise
 
 BEGIN = 0.8  # local blend waits until here: the first maps are those of noise
 
 
 @element("prompt-to-prompt")
-class PromptToPrompt:
+class PromptToPrompt(AttentionEdit):
     """Prompt-to-Prompt (Hertz et al. 2022): the recipe's prompt edits the picture that `source` makes.
 
     That picture is made in the same run, from the same start and noise, and its attention maps are injected: where a
@@ -63,7 +64,7 @@ class PromptToPrompt:
         return replace(self, source="", blend=("",) * len(self.blend))
 
     def bind(self, batch: Any, guidances: Sequence[Any], start: BoundStart) -> Paired:
-        """The denoiser of the batch's pictures and then of their companions, and the loop that walks them side by side.
+        """The denoiser of the batch's pictures and then of their companions, and the loop that walks both.
 
         The guidances are of both, in that order. Companions of an inverted picture are that picture.
         """
@@ -72,9 +73,12 @@ class PromptToPrompt:
         from sfumato.guide import Guided
 
         if batch.stage.words is None:
-            raise BadInput("This model reads no words, and Prompt-to-Prompt needs two prompts: leave the attention out.")
+            raise BadInput(
+                "This model reads no words, and Prompt-to-Prompt needs two prompts: leave the attention out."
+            )
         both = [*batch.recipes, *batch.companions]
-        batch.check_single((words for r in both for words in (r.prompt, r.negative)), "Prompt-to-Prompt needs words that stand still")
+        said = (words for r in both for words in (r.prompt, r.negative))
+        batch.check_single(said, "Prompt-to-Prompt needs words that stand still")
         condition = batch.condition([*batch.unweighted, *batch.companions])
         text = condition.get(Text)
         assert text is not None

@@ -32,7 +32,9 @@ class Reconstruction(Composite):
         """`steps` pictures on the way, and the last: z (1, C, h, w), original (1, 3, H, W), mask (1, 1, H, W)."""
         raise NotImplementedError
 
-    def apply(self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures) -> Iterator[Pictures]:
+    def apply(
+        self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures
+    ) -> Iterator[Pictures]:
         if x is not None and masks and batch.original is not None:
             original, pictures = batch.tensor(batch.original), list(pictures)
             for row, (z, mask) in enumerate(zip(x.float().split(1), masks, strict=True)):

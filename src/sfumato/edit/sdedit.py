@@ -33,7 +33,7 @@ class SDEdit(Start):
         default=0.6, ge=0, le=1, description="a number from 0 (the picture as it is) to 1 (pure noise)"
     )
 
-    def a1111(self) -> dict[str, str]:
+    def infotext(self) -> dict[str, str]:
         return {"Denoising strength": f"{self.strength:g}"}
 
     def bind(self, batch: Any) -> NoisedStart:

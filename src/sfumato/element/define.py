@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import wraps
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, overload
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.dataclasses import dataclass
@@ -49,11 +49,25 @@ class Elements(Registry["Element"]):
             self.labels.pop(other, None)
             super().remove(other)
 
-    def named(self, name: str) -> Any:
-        """The element that a name stands for, its other options at their defaults."""
+    def named(self, name: str, **options: Any) -> Any:
+        """The element that a name stands for, with `options`; its other options at their defaults."""
         self[name]  # refuses by name
-        made, options = self.options[self.full(name)]
-        return made(**options)
+        made, preset = self.options[self.full(name)]
+        return made(**{**preset, **options})
+
+    def name(self, value: Any) -> str:
+        """The name that says the most of an element: of its kind, or of the preset whose options it has."""
+        self._look()
+        fitting = {
+            name: len(preset)
+            for name, (made, preset) in self.options.items()
+            if type(value) is made and all(getattr(value, key) == option for key, option in preset.items())
+        }
+        return max(fitting, key=fitting.__getitem__)
+
+    def label(self, value: Any) -> str:
+        """What A1111's web page calls an element; nothing where it has no word for it."""
+        return self.labels.get(self.name(value), "")
 
 
 class Element:
@@ -64,13 +78,15 @@ class Element:
 
     registry: ClassVar[Elements]
     kind: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    __pydantic_fields__: ClassVar[dict[str, Any]]
 
     def __init_subclass__(cls, kinds: str = "", package: str | None = None, **rest: Any) -> None:
         super().__init_subclass__(**rest)
         if kinds:
             cls.registry = Elements(kinds, package)
 
-    def a1111(self) -> dict[str, str]:
+    def infotext(self) -> dict[str, str]:
         """What A1111's web page writes of it into a picture's text, as {"CFG scale": "5"}; by default nothing."""
         return {}
 
@@ -107,7 +123,22 @@ def _written(value: Any) -> Any:
     return value.__pydantic_serializer__.to_python(value, mode="json")
 
 
+@overload
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
+def element(kind: type[T]) -> type[T]: ...
+
+
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(Field,))
+def element(
+    kind: str = "",
+    *,
+    short: str | None = None,
+    label: str | Mapping[str, str] = "",
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Callable[[type[T]], type[T]]: ...
+
+
 def element(
     kind: Any = "",
     *,
@@ -117,9 +148,12 @@ def element(
 ) -> Any:
     """Makes a class an element: a frozen pydantic dataclass whose errors are one `BadInput` sentence.
 
-    kind: its name, in JSON and everywhere; without one it is a part of other elements. short: a shorter one, for
-    command lines. presets: further names, each for some of its options. label: what A1111's web page calls it.
+    kind: its name, in JSON and everywhere; without one (or without brackets) it is a part of other elements. short: a
+    shorter name, for command lines. presets: further names, each for some of its options. label: what A1111's web page
+    calls it, or what it calls each of its names.
     """
+    if isinstance(kind, type):
+        return element()(kind)
 
     def make(cls: type[T]) -> type[T]:
         if kind:

@@ -75,7 +75,7 @@ def evaluate(
     plain = Recipe(
         model=pipe.name,
         guidance=(ClassifierFree(guidance),),
-        sampler=sampler,
+        sampler=sampler,  # pyright: ignore[reportArgumentType]
         steps=steps,
         engine=pipe.engine,
         precision=pipe.precision,

@@ -38,7 +38,7 @@ def recipe_of(pipe: Pipe, asking: Asking) -> Recipe:
     return Recipe(
         model=pipe.name,
         guidance=(ClassifierFree(asking.guidance),),
-        sampler=asking.sampler,
+        sampler=asking.sampler,  # pyright: ignore[reportArgumentType]
         steps=asking.steps,
         seed=asking.seed,
         engine=pipe.engine,  # pyright: ignore[reportArgumentType]

@@ -12,9 +12,9 @@ the rows of all of them, and lets the guidances combine the answers in the order
 | `PerturbedAttention` | c + scale (c - p), p with self-attention the identity | 0 | + 1 | |
 | `AutoGuidance`, `AutoGuided` | bad + scale (c - bad) | 1 | + 0 | a call of the bad denoiser |
 | `StaticThreshold`, `DynamicThreshold` | x0 within a limit | | + 0 | |
-| `ClassifierGuidance`, `ClassifierGradient` | eps - sigma scale grad log p(y given x_t) | 0 | + 0 | the classifier, forward and back |
-| `ClipGuidance`, `ClipGradient` of a noised CLIP | eps - sigma scale grad f(x_t) g(c) | 0 | + 0 | its image tower, forward and back |
-| ... of a clean one, `through="x0"` | the same of f(x0) | 0 | + 0 | decoder and image tower, forward and back |
+| `ClassifierGuidance`, `ClassifierGradient` | eps - sigma scale grad log p(y given x_t) | 0 | + 0 | a classifier |
+| `ClipGuidance`, `ClipGradient` of a noised CLIP | eps - sigma scale grad f(x_t) g(c) | 0 | + 0 | its tower |
+| ... of a clean one, `through="x0"` | the same of f(x0) | 0 | + 0 | decoder and tower |
 | ... of a clean one, `through="network"` | the same of f(x0(x_t)) | 0 | + 0 | and the network's own backward pass |
 
 A text that is joined of several (see `conjunction`) costs a row for each of them, and the unconditional one.

@@ -56,7 +56,7 @@ class ClassifierFree(Guidance):
     def null_scale(self) -> float:  # type: ignore[override]
         return self.scale
 
-    def a1111(self) -> dict[str, str]:
+    def infotext(self) -> dict[str, str]:
         return {"CFG scale": f"{self.scale:g}"}
 
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:

@@ -87,8 +87,9 @@ class _Running(Guidance):
         else:
             before = torch.where(expand(t < self.t, d) > 0, self.now, self.before)
             self.before = torch.where(expand(t > self.t, d) > 0, torch.zeros_like(d), before)
-        self.t, self.now = t, d + self.value.momentum * self.before
-        return self.now
+        average = d + self.value.momentum * self.before
+        self.t, self.now = t, average
+        return average
 
 
 def _norm(d: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the acting parts of a run are made from: a stage, recipes that differ in seed and words alone, their pictures."""
+"""What the acting parts of a run are made from: a stage, recipes that differ in seed and words alone, and pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from sfumato.recipe.prompt import literal, parse, plain
 from sfumato.recipe.prompt_schedule import last
 from sfumato.recipe.vocabulary import Vocabulary
 from sfumato.schedule import Schedule
-from sfumato.times import grid
 
 if TYPE_CHECKING:
     from sfumato.model.pipe import Stage
@@ -72,7 +71,8 @@ class Batch:
         its field's name any other of the start's."""
         recipe = self.recipe
         refs = {name if name != "picture" else "start": ref for name, ref in _pictures(recipe.start).items()}
-        refs |= {"source": ref for ref in _pictures(recipe.source).values()}
+        if recipe.source is not None:
+            refs["source"] = recipe.source.picture
         if recipe.hold is not None and recipe.held is not None:
             refs["held"] = recipe.held
         return {name: self.view(fetch(ref)) for name, ref in refs.items()}
@@ -160,7 +160,7 @@ class Batch:
 
     def times(self, start: float = 1.0) -> Tensor:
         """The grid of the recipe over [start, 0]."""
-        return grid(self.recipe.times, self.recipe.steps, self.schedule, start)
+        return self.recipe.times(self.recipe.steps, self.schedule, start)
 
     @property
     def resamples(self) -> bool:
@@ -222,16 +222,6 @@ class Batch:
     def unweighted(self) -> list[Recipe]:
         """The recipes with the same words, each of weight 1."""
         return [replace(recipe, prompt=unweighted(recipe.prompt)) for recipe in self.recipes]
-
-    @property
-    def ancestral_eta(self) -> float:
-        """The eta of the DDIM that the sampler is: 1 for DDPM with small variance, 0 for what adds no such noise."""
-        from sfumato.recipe.samplers import DDIM, DDPM
-
-        sampler = self.recipe.sampler
-        if sampler in ("ddpm", DDPM()):
-            return 1.0
-        return sampler.eta if isinstance(sampler, DDIM) else 0.0
 
     # other networks
 

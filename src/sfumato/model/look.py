@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from sfumato.condition import Condition, Watched
 from sfumato.edit import AttentionMaps
-from sfumato.model.pixels import to_images, to_tensor
 from sfumato.model.batch import Batch
+from sfumato.model.pixels import to_images, to_tensor
 from sfumato.model.view import sized
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe

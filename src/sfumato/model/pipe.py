@@ -15,7 +15,6 @@ from sfumato.condition import Condition, Part
 from sfumato.denoise import Denoiser
 from sfumato.edit import Noise, Words
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
-from sfumato.guide import ClassifierFree
 from sfumato.model.result import Result, made
 from sfumato.model.run import bind
 from sfumato.model.space import Space
@@ -24,9 +23,13 @@ from sfumato.picture import BadInput, around
 from sfumato.recipe import Recipe
 from sfumato.recipe.conjunction import conjuncts
 from sfumato.recipe.vocabulary import WORDS, Vocabulary
+from sfumato.sample import DEFAULT_SAMPLER
+from sfumato.times import DEFAULT_GRID
 
 if TYPE_CHECKING:
-    
+    from sfumato.edit import Composite, Crop, Hold, PromptToPrompt, Source, Start
+    from sfumato.model.batch import Batch
+
 ROWS = 8  # pictures in one batch
 
 
@@ -96,8 +99,8 @@ class Pipe:
         area: Crop | None = None,
         attention: PromptToPrompt | None = None,
         guidance: Sequence[Any] = DEFAULT_GUIDANCE,
-        sampler: Any = "dpmpp-2m",
-        times: str = "uniform",
+        sampler: Any = DEFAULT_SAMPLER,
+        times: Any = DEFAULT_GRID,
         steps: int = 20,
         seed: int = 0,
         count: int = 1,
@@ -120,7 +123,7 @@ class Pipe:
             attention=attention,
             guidance=tuple(guidance),
             sampler=sampler,
-            times=times,  # pyright: ignore[reportArgumentType]
+            times=times,
             steps=steps,
             composite=composite,  # pyright: ignore[reportArgumentType]
             seed=seed,

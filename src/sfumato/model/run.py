@@ -117,21 +117,6 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     both = replace(batch, recipes=[*recipes, *companions]) if companions else batch
     guidances = [guidance.bind(both) for guidance in recipe.guidance]
     if not companions or recipe.attention is None:
-        return Run(batch, batch.denoise(guidances), start, hold, _sampler(recipe))
+        return Run(batch, batch.denoise(guidances), start, hold, recipe.sampler)
     paired = recipe.attention.bind(batch, guidances, start)
-    return Run(batch, paired.denoise, start, hold, _sampler(recipe), paired.loop, paired.blend)
-
-
-def _sampler(recipe: Recipe) -> Sampler:
-    from dataclasses import fields
-
-    from sfumato import recipe as spec
-    from sfumato.sample import Churn, sampler
-
-    element = recipe.sampler
-    if isinstance(element, str):
-        return sampler(element)
-    values = {field.name: getattr(element, field.name) for field in fields(element) if field.name != "kind"}
-    churn = spec.samplers.Churn
-    options = {n: Churn(v.amount, v.interval, v.scale) if isinstance(v, churn) else v for n, v in values.items()}
-    return sampler(element.kind, **options)
+    return Run(batch, paired.denoise, start, hold, recipe.sampler, paired.loop, paired.blend)

@@ -93,8 +93,7 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
     others = {"source": recipe.source, "area": recipe.area, "attention": recipe.attention}
     lines += [f"{name}: {_part(part)}" for name, part in others.items() if part is not None]
     lines.append(f"guidance: {', '.join(map(_part, recipe.guidance)) or 'none'}")
-    sampler = recipe.sampler if isinstance(recipe.sampler, str) else _part(recipe.sampler)
-    lines.append(f"sampler: {sampler}, {recipe.steps} steps, times {recipe.times}")
+    lines.append(f"sampler: {_part(recipe.sampler)}, {recipe.steps} steps, times {_part(recipe.times)}")
     lines.append(f"engine: {recipe.engine}, {recipe.precision}")
     if recipe.made is not None:
         made = recipe.made

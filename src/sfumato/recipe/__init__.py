@@ -11,14 +11,14 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import rebuild_dataclass
 
-from sfumato.edit import Composite, Crop, Hold, Noise, Paste, PromptToPrompt, Source, Start
+from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Source, Start
 from sfumato.element import Class, Listed, Real, Whole, element, load_plugins, one_of, sentence
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
-from sfumato.names import SAMPLERS, TIMES
 from sfumato.picture import BadInput, Ref
-from sfumato.recipe.samplers import Sampler
 from sfumato.recipe.text import parameters
+from sfumato.sample import DEFAULT_SAMPLER, Sampler
+from sfumato.times import DEFAULT_GRID, TimeGrid
 
 __all__ = ["ENGINES", "PRECISIONS", "Made", "Recipe", "Ref", "parameters"]
 
@@ -54,9 +54,9 @@ class Recipe:
 
     `prompt` and `negative` are for models that read text, in the grammar of `sfumato.recipe.prompt`; `label` (a
     class's name or index, None for no class) is for those that know classes.
-    `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler` is
-    a name of `SAMPLERS` or an element with options, as `DDIM(eta)`, `times` a name of `TIMES`. The parts say in their
-    classes what they do.
+    `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler`
+    and `times` are elements, as `DDIM(eta)` and `KarrasGrid(rho)`, or the names of some. The parts say in their classes
+    what they do.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
     the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
     stands in recipes of pictures that have been made.
@@ -74,14 +74,14 @@ class Recipe:
     hold: Hold | None = Field(default=None, description="Outside(mask), Inferred(shows) or LowPass(factor), or nothing")
     source: Source | None = Field(default=None, description="Source(picture, task), or nothing")
     area: Crop | None = Field(default=None, description="Crop(margin), or nothing for the whole picture")
-    attention: PromptToPrompt | None = Field(default=None, description="PromptToPrompt(source), or nothing")
+    attention: AttentionEdit | None = Field(default=None, description="PromptToPrompt(source), or nothing")
     guidance: Listed[Guidance] = Field(
         default=DEFAULT_GUIDANCE,
         max_length=16,
         description="a list of at most 16 guidances, as [ClassifierFree(5.0)]",
     )
-    sampler: Sampler = Field(default="dpmpp-2m", description="a sampler's name, or one with options, as DDIM(eta)")
-    times: Annotated[str, one_of(tuple(TIMES))] = Field(default="uniform", description="a name: " + ", ".join(TIMES))
+    sampler: Sampler = Field(default=DEFAULT_SAMPLER, description="a sampler's name, or a sampler, as DDIM(eta)")
+    times: TimeGrid = Field(default=DEFAULT_GRID, description="a time grid's name, or a grid, as KarrasGrid(rho)")
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
     composite: Composite = Field(default=Paste(), description="a composite's name, or one with options, as Paste()")
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
@@ -148,6 +148,6 @@ def _renew() -> None:
     _RECIPE = TypeAdapter(Recipe)
 
 
-for _base in (Start, Hold, Guidance, Composite):
+for _base in (Start, Hold, AttentionEdit, Guidance, Composite, Sampler, TimeGrid):
     _base.registry.watchers.append(_renew)
 load_plugins()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sfumato.names import SAMPLERS, TIMES
+from sfumato.sample import Sampler
+from sfumato.times import TimeGrid
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
@@ -17,25 +18,22 @@ def parameters(recipe: Recipe) -> str:
     A value that holds a comma, a colon or a newline is quoted as JSON, as A1111 does. The text is for other tools
     and for people: it names only what they know; the whole recipe stands beside it as JSON.
     """
-    sampler = recipe.sampler if isinstance(recipe.sampler, str) else recipe.sampler.kind
-    values: dict[str, object] = {"Steps": recipe.steps, "Sampler": SAMPLERS[sampler]}
-    if TIMES[recipe.times]:
-        values["Schedule type"] = TIMES[recipe.times]
+    values: dict[str, object] = {
+        "Steps": recipe.steps,
+        "Sampler": Sampler.registry.label(recipe.sampler) or recipe.sampler.kind,
+    }
+    if schedule := TimeGrid.registry.label(recipe.times):
+        values["Schedule type"] = schedule
     values["CFG scale"] = "1"
     for guidance in recipe.guidance:
-        values |= guidance.a1111()
+        values |= guidance.infotext()
     values["Seed"] = recipe.seed
     if recipe.width and recipe.height:
         values["Size"] = f"{recipe.width}x{recipe.height}"
     values["Model"] = recipe.model
     if recipe.label is not None:
         values["Label"] = recipe.label
-    if recipe.start.kind == "sdedit":
-        values["Denoising strength"] = f"{recipe.start.strength:g}"
-    if eta := getattr(recipe.sampler, "eta", 0):
-        values["Eta"] = f"{eta:g}"
-    if churn := getattr(recipe.sampler, "churn", None):
-        values |= {"Sigma churn": f"{churn.amount:g}", "Sigma noise": f"{churn.scale:g}"} if churn.amount else {}
+    values |= recipe.start.infotext() | recipe.sampler.infotext() | recipe.times.infotext()
     if recipe.made is not None and recipe.made.sfumato:
         values["Version"] = f"sfumato {recipe.made.sfumato}"
     lines = [recipe.prompt, *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]

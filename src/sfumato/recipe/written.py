@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from sfumato.edit import AttentionEdit, Composite, Hold, Start
 from sfumato.element import nearest
-from sfumato.element.define import required
+from sfumato.element.define import Elements, required
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
-from sfumato.names import METHODS, SAMPLERS
 from sfumato.picture.errors import BadInput, printable
-from sfumato.edit import Hold, PromptToPrompt, Start
-from sfumato.recipe.samplers import Elements
+from sfumato.sample import Sampler
+from sfumato.times import TimeGrid
 
-SAMPLERS_WITH_OPTIONS: dict[str, type] = {part.kind: part for part in get_args(Elements)}
+DIFFEDIT = "diffedit"  # the method that does nothing to attention
 
 
 def guidances(written: list[str], scale: float | None) -> tuple[Any, ...]:
@@ -28,40 +29,37 @@ def guidances(written: list[str], scale: float | None) -> tuple[Any, ...]:
     given = tuple(guidance(text) for text in written)
     if scale is None:
         return given if any(part.needs_null for part in given) else (*DEFAULT_GUIDANCE, *given)
-    return (replace(DEFAULT_GUIDANCE[0], scale=scale), *given)
+    return (*(replace(part, scale=scale) for part in DEFAULT_GUIDANCE), *given)
 
 
 def guidance(text: str) -> Any:
-    """`pag:scale=3,layers=mid+up`: the element of a name of `GUIDANCES` or of its kind.
+    """`pag:scale=3,layers=mid+up`: the guidance of that name.
 
     Raises `BadInput` for an unknown name, key or value.
     """
-    name, options = _split(text)
-    if name not in Guidance.registry:
-        raise _unknown("--guide", name, [Guidance.registry.short(each) for each in Guidance.registry])
-    return _made(f"--guide {name}", Guidance.registry[name], options)
+    registry = Guidance.registry
+    return _named("--guide", registry, text, [registry.short(each) for each in registry])
 
 
 def sampler(text: str) -> Any:
-    """`ddim:eta=1`: the element of that kind; a name alone is itself. Raises `BadInput` as `guidance` does."""
-    name, options = _split(text)
-    if not options:
-        return name
-    if name not in SAMPLERS:
-        raise _unknown("--sampler", name, list(SAMPLERS))
-    if name not in SAMPLERS_WITH_OPTIONS:
-        raise BadInput(f"--sampler {name} has no options; those that have are {', '.join(SAMPLERS_WITH_OPTIONS)}")
-    return _made(f"--sampler {name}", SAMPLERS_WITH_OPTIONS[name], options)
+    """`ddim:eta=1`: the sampler of that name. Raises `BadInput` as `guidance` does."""
+    return _named("--sampler", Sampler.registry, text)
+
+
+def times(text: str) -> Any:
+    """`karras:rho=5`: the time grid of that name. Raises `BadInput` as `guidance` does."""
+    return _named("--times", TimeGrid.registry, text)
+
+
+def composite(text: str) -> Any:
+    """`poisson`: the composite of that name. Raises `BadInput` as `guidance` does."""
+    return _named("--composite", Composite.registry, text)
 
 
 def hold(text: str) -> Any:
     """`low-pass:factor=8`: a hold that needs no mask. Raises `BadInput` as `guidance` does."""
-    name, options = _split(text)
     registry = Hold.registry
-    holds = [each for each in registry if not required(registry[each])]
-    if registry.full(name) not in holds:
-        raise _unknown("--hold", name, holds)
-    return _made(f"--hold {name}", registry[name], options)
+    return _named("--hold", registry, text, [each for each in registry if not required(registry[each])])
 
 
 def inversion(text: str, **given: Any) -> Any:
@@ -70,25 +68,17 @@ def inversion(text: str, **given: Any) -> Any:
     An inversion is a start that can be told what its picture shows. Raises `BadInput` as `guidance` does, and for a
     field that it has not.
     """
-    name, options = _split(text)
     registry = Start.registry
     inversions = [registry.short(each) for each in registry if "shows" in registry[each].__pydantic_fields__]
-    if registry.short(name) not in inversions:
-        raise _unknown("--inversion", name, inversions)
-    for key in given:
-        if key not in registry[name].__pydantic_fields__:
-            raise BadInput(f"--inversion {name} takes no --{key}: leave it out")
-    return _made(f"--inversion {name}", registry[name], options, **given)
+    return _named("--inversion", registry, text, inversions, **given)
 
 
-def attention(text: str, source: str) -> PromptToPrompt | None:
+def attention(text: str, source: str) -> AttentionEdit | None:
     """`prompt-to-prompt:self_maps=0.2,blend=hat`: how the picture of `source` is edited; None for diffedit, which does
     nothing to attention. Raises `BadInput` as `guidance` does."""
     name, options = _split(text)
-    if name not in METHODS:
-        raise _unknown("--method", name, list(METHODS))
-    if name == PromptToPrompt.kind:
-        return _made(f"--method {name}", PromptToPrompt, options, source=source)
+    if name != DIFFEDIT:
+        return _named("--method", AttentionEdit.registry, text, [DIFFEDIT, *AttentionEdit.registry], source=source)
     if options:
         raise BadInput(f"--method {name} has no options: --hold inferred has, as inferred:threshold=0.4")
     return None
@@ -108,6 +98,23 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
     return name.lower(), options
 
 
+def _named(what: str, registry: Elements, text: str, among: Sequence[str] | None = None, **given: Any) -> Any:
+    """The element of a name of `registry` (one of `among`), with the options that are written behind it."""
+    name, options = _split(text)
+    names = list(registry) if among is None else list(among)
+    if name not in registry or not {name, registry.short(name), registry.full(name)} & set(names):
+        raise _unknown(what, name, names)
+    made, preset = registry.options[registry.full(name)]
+    fields = made.__pydantic_fields__
+    for key in given:
+        if key not in fields:
+            raise BadInput(f"{what} {name} takes no --{key}: leave it out")
+    some = [each for each in names if each in registry and set(registry[each].__pydantic_fields__) - {"kind"}]
+    if options and registry.options[registry.full(name)][0] not in [registry[each] for each in some]:
+        raise BadInput(f"{what} {name} has no options; those that have are {', '.join(some)}")
+    return _made(f"{what} {name}", made, options, **{key: preset[key] for key in preset if key not in options}, **given)
+
+
 def _made(what: str, element: Any, options: dict[str, str], **given: Any) -> Any:
     elsewhere = {"kind", "picture", *given}
     known = {name: field for name, field in element.__pydantic_fields__.items() if name not in elsewhere}
@@ -125,6 +132,8 @@ def _value(key: str, text: str, field: FieldInfo) -> Any:
     default = field.default
     if isinstance(default, str) or field.is_required():
         return text
+    if isinstance(default, bool):
+        return {"true": True, "false": False}.get(text.lower(), text)
     if isinstance(default, tuple) and isinstance(next(iter(default), ""), str):
         return tuple(text.split("+"))
     if isinstance(default, tuple):

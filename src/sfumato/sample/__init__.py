@@ -1,4 +1,4 @@
-"""Sampling: the loop, written once, and the samplers by name.
+"""Sampling: the loop, written once, and the samplers, each in a file of its own.
 
 A sampler takes one step from t to s; the loop walks the grid, lets a hold act after every move and hands each step
 to the caller's `for`, to whom progress bars, previews and cancelling belong.
@@ -8,36 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from sfumato.denoise import Prediction
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
+from sfumato.lazy import torch
 from sfumato.sample.adams_bashforth import AdamsBashforth
 from sfumato.sample.consistency import Consistency, refuse_others
-from sfumato.sample.corrected import PredictorCorrector
 from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
 from sfumato.sample.deis import DEIS
 from sfumato.sample.dpmpp import DPMpp2M, DPMpp3M
 from sfumato.sample.euler import Churn, Euler
+from sfumato.sample.euler_maruyama import EulerMaruyama
 from sfumato.sample.heun import Heun
 from sfumato.sample.langevin import Langevin
-from sfumato.sample.maruyama import EulerMaruyama
+from sfumato.sample.predictor_corrector import PredictorCorrector
 from sfumato.sample.rk45 import RK45
-from sfumato.sample.step import Denoise, Sampler, State, renoise
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, renoise
 from sfumato.sample.unipc import UniPC
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.denoise import Prediction
+    from sfumato.noise import NoiseSource
+
+    Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
+    Up = Callable[[Denoise, Tensor, Tensor, Tensor, NoiseSource], Tensor]
 
 __all__ = [
     "DDIM",
     "DDPM",
+    "DEFAULT_SAMPLER",
     "DEIS",
     "RK45",
-    "SAMPLERS",
     "AdamsBashforth",
     "Churn",
     "Consistency",
@@ -54,39 +58,10 @@ __all__ = [
     "Step",
     "UniPC",
     "renoise",
-    "sampler",
     "trajectory",
 ]
 
-SAMPLERS: dict[str, Callable[..., Sampler]] = {
-    "ddpm": DDPM,
-    "ddim": DDIM,
-    "euler": Euler,
-    "heun": Heun,
-    "dpmpp-2m": DPMpp2M,
-    "dpmpp-2m-sde": partial(DPMpp2M, sde=True),
-    "dpmpp-3m": DPMpp3M,
-    "dpmpp-3m-sde": partial(DPMpp3M, sde=True),
-    "dpmpp-3m-exact": partial(DPMpp3M, exact=True),
-    "unipc": UniPC,
-    "deis": DEIS,
-    "adams-bashforth": AdamsBashforth,
-    "rk45": RK45,
-    "euler-maruyama": EulerMaruyama,
-    "predictor-corrector": PredictorCorrector,
-    "langevin": Langevin,
-    "consistency": Consistency,
-}
-
-
-def sampler(name: str, **options: Any) -> Sampler:
-    """The sampler of that name, e.g. sampler("ddim", eta=0.5). Raises BadInput naming what is accepted."""
-    if name not in SAMPLERS:
-        raise BadInput(f"Unknown sampler {name!r}: choose one of {', '.join(SAMPLERS)}.")
-    try:
-        return SAMPLERS[name](**options)
-    except TypeError as error:
-        raise BadInput(f"The sampler {name!r} does not take {', '.join(options)}: {error}.") from None
+DEFAULT_SAMPLER = DPMpp2M()
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +73,6 @@ class Step:
     t: Tensor
     x: Tensor
     prediction: Prediction | None
-
-
-Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
-Up = Callable[[Denoise, Tensor, Tensor, Tensor, NoiseSource], Tensor]
 
 
 def trajectory(

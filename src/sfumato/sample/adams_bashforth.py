@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
+from sfumato.element import Whole, element
 from sfumato.sample.heun import heun
 from sfumato.sample.multistep import Answer, Memory, correction
-from sfumato.sample.step import Denoise, Knots, State, ddim
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots, ddim
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.noise import NoiseSource
 
 
-@dataclass(frozen=True)
-class AdamsBashforth:
+@element("adams-bashforth", label="Adams-Bashforth")
+class AdamsBashforth(Sampler):
     """DDIM plus (alpha_s + sigma_s) times the integral of u - u_t over tau, of the polynomial through the last u.
 
     u = eps - x0 is the slope of x/(alpha + sigma) in tau = sigma/(alpha + sigma), which is finite from t = 1 to t = 0
     on every schedule, so that the order holds over the whole range. Order 2 on even steps is u_t + (u_t - u_before)/2.
 
-    order: 1 (DDIM), 2 or 3; order 3 begins with a step of Heun. One network call a step. Raises BadInput for another.
+    order: 1 (DDIM), 2 or 3; order 3 begins with a step of Heun. One network call a step.
     """
 
-    order: int = 2
-
-    def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3):
-            raise BadInput(f"Adams-Bashforth's order is 1, 2 or 3, not {self.order}.")
+    order: Whole = Field(default=2, ge=1, le=3, description="1, 2 or 3")
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=False)

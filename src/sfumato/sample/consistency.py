@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from sfumato.element import element
+from sfumato.picture.errors import BadInput
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots
 
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
-from sfumato.sample.step import Denoise, Knots, Sampler, State
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.noise import NoiseSource
 
 
-@dataclass(frozen=True)
-class Consistency:
+@element("consistency", label="LCM")
+class Consistency(Sampler):
     """x_s = alpha_s x0 + sigma_s z: jump to the end of the probability flow, and noise it anew to s.
 
     Song et al. 2023, algorithm 1; Luo et al. 2023, algorithm 3, for any schedule. x0 is a consistency function's
@@ -22,9 +25,6 @@ class Consistency:
     pictures. From alpha_t = 0 it is `DDPM`'s step. One network call a step. A denoiser that declares itself a
     consistency function (`Preconditioned(consistency=True)`) refuses every other sampler.
     """
-
-    def init(self, x: Tensor, times: Tensor) -> State:
-        return None
 
     def step(
         self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource

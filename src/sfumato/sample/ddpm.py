@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.denoise import Prediction
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
-from sfumato.sample.step import Denoise, Knots, State
+from sfumato.element import element
+from sfumato.picture.errors import BadInput
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots
 
-Variance = Literal["small", "large", "learned"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.denoise import Prediction
+    from sfumato.noise import NoiseSource
 
 
-@dataclass(frozen=True)
-class DDPM:
+@element("ddpm", label="DDPM")
+class DDPM(Sampler):
     """x_s = alpha_s x0 + sigma_s q eps + Sigma^(1/2) z, the posterior's mean plus a variance; none at s = 0.
 
     variance: "small" is beta tilde, Sigma = sigma_s^2 (1 - q^2); "large" is beta, Sigma = sigma_t^2 (1 - q^2) (Ho et
@@ -26,14 +29,11 @@ class DDPM:
     algorithm 1). "small" equals `DDIM(eta=1)`.
     """
 
-    variance: Variance = "small"
+    variance: Literal["small", "large", "learned"] = Field(default="small", description="small, large or learned")
 
-    def __post_init__(self) -> None:
-        if self.variance not in get_args(Variance):
-            raise BadInput(f"DDPM's variance is one of {', '.join(get_args(Variance))}, not {self.variance!r}.")
-
-    def init(self, x: Tensor, times: Tensor) -> State:
-        return None
+    @property
+    def ancestral_eta(self) -> float:  # type: ignore[override]
+        return 1.0 if self.variance == "small" else 0.0
 
     def step(
         self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource

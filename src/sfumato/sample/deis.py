@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
+from sfumato.element import Whole, element
 from sfumato.sample.heun import heun
 from sfumato.sample.multistep import FAR, FEW, Answer, Memory, correction, exponential
-from sfumato.sample.step import Denoise, Knots, State, ddim
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots, ddim
 
-First = Literal["ddim", "heun"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.noise import NoiseSource
 
 
-@dataclass(frozen=True)
-class DEIS:
+@element("deis", label="DEIS")
+class DEIS(Sampler):
     """DDIM plus alpha_s times the integral of eps - eps_t over kappa, of the polynomial through the last eps.
 
     The exact solution is x_s/alpha_s = x_t/alpha_t + integral eps dkappa; eps is taken as a polynomial of degree
@@ -29,17 +31,11 @@ class DEIS:
     call more and true order 3.
 
     First order where there is no memory, where sigma_s = 0, and after alpha = 0; below 15 steps the last is first and
-    the last but one second order. Raises BadInput for another order or first.
+    the last but one second order.
     """
 
-    order: int = 2
-    first: First = "ddim"
-
-    def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3):
-            raise BadInput(f"DEIS's order is 1, 2 or 3, not {self.order}.")
-        if self.first not in get_args(First):
-            raise BadInput(f"DEIS's first step is ddim or heun, not {self.first!r}.")
+    order: Whole = Field(default=2, ge=1, le=3, description="1, 2 or 3")
+    first: Literal["ddim", "heun"] = Field(default="ddim", description="ddim or heun")
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=len(times) - 1 < FEW)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from pydantic import Field, model_validator
 
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
+from sfumato.element import element
 from sfumato.sample.heun import heun
 from sfumato.sample.multistep import FAR, FEW, Answer, Memory, correction, exponential
-from sfumato.sample.step import Denoise, Knots, State, ancestral
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots, ancestral
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.noise import NoiseSource
+
+_SDE = "true for the reverse SDE, false for the probability flow"
 
 
-@dataclass(frozen=True)
-class DPMpp2M:
+@element(
+    "dpmpp-2m",
+    label={"dpmpp-2m": "DPM++ 2M", "dpmpp-2m-sde": "DPM++ 2M SDE"},
+    presets={"dpmpp-2m-sde": {"sde": True}},
+)
+class DPMpp2M(Sampler):
     """DDIM plus alpha_s C: C = (1 - q^(1 + eta))/(2 r) (x0 - x0_before), r = h_before/h, q = exp(-h).
 
     Lu et al. 2022, algorithm 2, in the midpoint form that diffusers and k-diffusion use. sde=False is the
@@ -24,7 +35,7 @@ class DPMpp2M:
     infinite h would poison the memory. Without C it is `DDIM(eta)`.
     """
 
-    sde: bool = False
+    sde: bool = Field(default=False, description=_SDE)
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=False)
@@ -41,8 +52,12 @@ class DPMpp2M:
         return x + k.alpha_s * C, state.with_(here, keep=1)
 
 
-@dataclass(frozen=True)
-class DPMpp3M:
+@element(
+    "dpmpp-3m",
+    label={"dpmpp-3m": "DPM++ 3M", "dpmpp-3m-sde": "DPM++ 3M SDE", "dpmpp-3m-exact": "DPM++ 3M exact"},
+    presets={"dpmpp-3m-sde": {"sde": True}, "dpmpp-3m-exact": {"exact": True}},
+)
+class DPMpp3M(Sampler):
     """DDIM plus alpha_s C, C = integral_0^h k e^(k (u - h)) (x0(u) - x0) du of the parabola through the last three x0.
 
     h is the step in log(alpha/sigma), k = 1 on the probability flow (sde=False) and 2 in the reverse SDE (sde=True).
@@ -60,12 +75,14 @@ class DPMpp3M:
     steps the last but one is second order. Raises BadInput for exact=True with sde=True: there is no such start.
     """
 
-    sde: bool = False
-    exact: bool = False
+    sde: bool = Field(default=False, description=_SDE)
+    exact: bool = Field(default=False, description="true for order 3, false for the field's solver")
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _fits(self) -> DPMpp3M:
         if self.sde and self.exact:
-            raise BadInput("DPM-Solver++ 3M is exact on the probability flow only: choose sde or exact.")
+            raise ValueError("DPM-Solver++ 3M is exact on the probability flow only: choose sde or exact")
+        return self
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=len(times) - 1 < FEW)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.denoise import Prediction
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
-from sfumato.sample.euler import OFF, Churn
-from sfumato.sample.step import Denoise, Knots, State, ddim
+from sfumato.element import element
+from sfumato.sample.euler import CHURN, OFF, Churn
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots, ddim
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.denoise import Prediction
+    from sfumato.noise import NoiseSource
 
 Form = Literal["tau", "kappa"]
 
 
-@dataclass(frozen=True)
-class Heun:
+@element("heun", label="Heun")
+class Heun(Sampler):
     """The mean of the slopes at both ends of the step. Order 2, two network calls a step, one where s = 0.
 
     form="tau" works in tau = sigma/(alpha + sigma), where d(x/(alpha + sigma))/dtau = eps - x0: finite at alpha = 0,
@@ -25,12 +29,8 @@ class Heun:
     (Karras et al. 2022, algorithm 1) and diffusers'; it falls back to Euler where alpha = 0.
     """
 
-    form: Form = "tau"
-    churn: Churn = OFF
-
-    def __post_init__(self) -> None:
-        if self.form not in get_args(Form):
-            raise BadInput(f"Heun's form is tau or kappa, not {self.form!r}.")
+    form: Form = Field(default="tau", description="tau or kappa")
+    churn: Churn = Field(default=OFF, description=CHURN)
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return len(times) - 1
@@ -41,6 +41,9 @@ class Heun:
         x, t = self.churn(denoise, x, t, s, state, noise)
         k = Knots.of(denoise.schedule, t, s)
         return heun(denoise, denoise(x, t), k, s, self.form), state
+
+    def infotext(self) -> dict[str, str]:
+        return self.churn.infotext()
 
 
 def heun(denoise: Denoise, here: Prediction, k: Knots, s: Tensor, form: Form = "tau") -> Tensor:

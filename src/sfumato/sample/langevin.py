@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
-from sfumato.sample.step import Denoise, Knots, State
+from sfumato.element import Real, Whole, element
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots
 
-End = Literal["denoised", "noisy"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.noise import NoiseSource
 
 
-@dataclass(frozen=True)
-class Langevin:
+@element("langevin", label="Langevin")
+class Langevin(Sampler):
     """At every level t, `repeats` times x <- x + a/2 score + sqrt(a) z with a = size sigma_t^2; then on to the next.
 
     Song & Ermon 2019, algorithm 1, for any schedule: score = -eps/sigma, so that a move is
@@ -31,23 +33,12 @@ class Langevin:
     "noisy" leaves the last level's noise on it (the paper's algorithm 1).
 
     It has no order: at each level it draws from that marginal as `size` goes to 0 and `repeats` to infinity. Network
-    calls: `repeats` a level, and one more at the end. Raises BadInput unless repeats >= 1 and 0 < size < 4.
+    calls: `repeats` a level, and one more at the end. From `size` 4 on the moves are unstable.
     """
 
-    repeats: int = 10
-    size: float = 0.5
-    end: End = "denoised"
-
-    def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise BadInput(f"Langevin dynamics repeats at least once a level, not {self.repeats} times.")
-        if not 0 < self.size < 4:
-            raise BadInput(f"Langevin's step size lies between 0 and 4, where it becomes unstable, not {self.size}.")
-        if self.end not in get_args(End):
-            raise BadInput(f"Langevin's end is denoised or noisy, not {self.end!r}.")
-
-    def init(self, x: Tensor, times: Tensor) -> State:
-        return None
+    repeats: Whole = Field(default=10, ge=1, le=10_000, description="a whole number from 1 to 10,000")
+    size: Real = Field(default=0.5, gt=0, lt=4, description="a number between 0 and 4")
+    end: Literal["denoised", "noisy"] = Field(default="denoised", description="denoised or noisy")
 
     def step(
         self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource

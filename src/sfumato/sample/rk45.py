@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
+from sfumato.element import Real, element
+from sfumato.lazy import torch
 from sfumato.predict import expand
-from sfumato.sample.step import Denoise, Knots, State, ddim
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots, ddim
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.noise import NoiseSource
 
 # Dormand & Prince 1980, table 2 (RK5(4)7M): the last row of A is the fifth-order result, whose slope the next step
 # begins with; E is its difference to the fourth-order one.
@@ -31,8 +36,11 @@ SAFETY, SHRINK, GROW = 0.9, 0.2, 5.0
 FINEST = 2.0**-10  # of a step of the grid: finer inner steps are taken as they come
 
 
-@dataclass(frozen=True)
-class RK45:
+_TOLERANCE = "a number above 0, up to 1e9"
+
+
+@element("rk45", label="RK45")
+class RK45(Sampler):
     """d(x/(alpha + sigma))/dtau = eps - x0 by Dormand & Prince's 5(4) pair, whatever the grid between t and s.
 
     tau = sigma/(alpha + sigma). A picture's step is accepted where the root mean square over its values of
@@ -45,15 +53,11 @@ class RK45:
     indices is not smooth: tight tolerances buy nothing there, and no inner step is shorter than 1/1024 of the
     grid's. Below `schedule.last` networks are asked at the grid's own knots alone, and steps are DDIM's.
 
-    rtol, atol: greater than 0, relative to values of about 1. Raises BadInput otherwise.
+    rtol, atol: relative to values of about 1.
     """
 
-    rtol: float = 1e-4
-    atol: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if not (self.rtol > 0 and self.atol > 0):
-            raise BadInput(f"RK45's tolerances are greater than 0, not rtol = {self.rtol} and atol = {self.atol}.")
+    rtol: Real = Field(default=1e-4, gt=0, le=1e9, description=_TOLERANCE)
+    atol: Real = Field(default=1e-4, gt=0, le=1e9, description=_TOLERANCE)
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return torch.full((len(x),), math.inf, dtype=torch.float64)

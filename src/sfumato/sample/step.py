@@ -1,19 +1,19 @@
-"""What every sampler is made of: the protocol, and the one move they all correct."""
+"""The one move that every sampler corrects, and what it is made of."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor
+from sfumato.lazy import torch
 
-from sfumato.denoise import Prediction
-from sfumato.noise import NoiseSource
-from sfumato.schedule import Schedule
+if TYPE_CHECKING:
+    from torch import Tensor
 
-State = Any
+    from sfumato.denoise import Prediction
+    from sfumato.noise import NoiseSource
+    from sfumato.schedule import Schedule
 
 
 class Denoise(Protocol):
@@ -23,16 +23,6 @@ class Denoise(Protocol):
     def schedule(self) -> Schedule: ...
 
     def __call__(self, x: Tensor, t: Tensor) -> Prediction: ...
-
-
-class Sampler(Protocol):
-    """Stateless: the state is passed. t and s are 0-d; s == t is a corrector, s > t an inversion."""
-
-    def init(self, x: Tensor, times: Tensor) -> State: ...
-
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]: ...
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
+from sfumato.element import Whole, element
 from sfumato.sample.multistep import FAR, Answer, Memory, correction, exponential
-from sfumato.sample.step import Denoise, Knots, State, ddim
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots, ddim
 
-Form = Literal["bh1", "bh2"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.noise import NoiseSource
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Tried:
     C: Tensor | float = 0.0
 
 
-@dataclass(frozen=True)
-class UniPC:
+@element("unipc", label="UniPC")
+class UniPC(Sampler):
     """DDIM plus alpha_s C, C the exponential integral of x0 as in `DPMpp3M`; then C again with the end of the step.
 
     Zhao et al. 2023, algorithms 5 and 6, predicting x0. UniP takes the polynomial through the last `order` x0; when
@@ -38,17 +41,11 @@ class UniPC:
     ("bh2"); it matters where one answer is used alone, whose weight is B(h)/2 by the paper's simplification.
 
     Without memory (at the start, after sigma = 0 or alpha = 0) the predictor is DDIM; where the grid ends at sigma = 0
-    the order falls to 2 and 1 in the last steps, as in diffusers. Raises BadInput for another order or form.
+    the order falls to 2 and 1 in the last steps, as in diffusers.
     """
 
-    order: int = 2
-    form: Form = "bh2"
-
-    def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3):
-            raise BadInput(f"UniPC's order is 1, 2 or 3, not {self.order}.")
-        if self.form not in get_args(Form):
-            raise BadInput(f"UniPC's form is bh1 or bh2, not {self.form!r}.")
+    order: Whole = Field(default=2, ge=1, le=3, description="1, 2 or 3")
+    form: Literal["bh1", "bh2"] = Field(default="bh2", description="bh1 or bh2")
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return Tried(Memory((), len(times) - 1, falls=bool(times[-1] == 0)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import torch
-from torch import Tensor
-
+from sfumato.lazy import torch
 from sfumato.predict import expand
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @runtime_checkable
@@ -63,6 +64,6 @@ def diffusion(schedule: Schedule, t: Tensor | float) -> Tensor:
 
 def double(t: Tensor | float) -> Tensor:
     """A number or tensor in float64 (on the CPU where the device has none)."""
-    if not isinstance(t, Tensor):
+    if not isinstance(t, torch.Tensor):
         return torch.tensor(t, dtype=torch.float64)
     return t.cpu().double() if t.device.type == "mps" else t.double()

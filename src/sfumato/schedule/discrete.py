@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
+from sfumato.lazy import torch
 from sfumato.schedule.base import double
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Discrete:

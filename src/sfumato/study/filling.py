@@ -14,13 +14,14 @@ import torch
 from PIL import Image
 
 from sfumato.data import vignettes
+from sfumato.edit import Outside, Source
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.metrics import difference, seam
 from sfumato.evaluate.pairs import Pair, pair
 from sfumato.guide import ClassifierFree
 from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.picture import BadInput, open_mask, open_picture
-from sfumato.recipe import Outside, Recipe, Source
+from sfumato.recipe import Recipe
 from sfumato.study import hosted
 from sfumato.study.made import Source as Named
 from sfumato.study.made import extractor

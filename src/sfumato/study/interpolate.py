@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -43,7 +43,7 @@ class Settings:
     guidance: Real = Field(default=1.5, ge=0, le=1000, description="a number from 0, where 1 is off")
 
 
-WAYS: dict[str, tuple[str, Callable[..., Tensor]] = {
+WAYS: dict[str, tuple[str, Callable[..., Tensor]]] = {
     "one noise, straight": ("shared", lerp),
     "own noises, straight": ("own", lerp),
     "own noises, on the sphere": ("own", slerp),

@@ -26,8 +26,7 @@ from sfumato.model import Pipe
 from sfumato.model.batch import Batch
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
-from sfumato.sample import sampler as sampler_named
-from sfumato.sample import trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import Schedule
 from sfumato.study.pictures import WORLD, asked, decoded, named, subject
 from sfumato.study.study import Cell, Model, Result, Tick, stamp
@@ -152,7 +151,7 @@ def painted(pipe: Pipe, way: Way, numbers: Sequence[int], denoiser: Denoiser) ->
     width, height = (side // stage.space.factor for side in pipe.size)
     like = torch.zeros(len(recipes), stage.space.channels, height, width)
     x, times = NoiseStart(like)(denoise, grid("uniform", way.steps, denoise.schedule), noise)
-    for step in trajectory(denoise, sampler_named(way.sampler), x, times, noise):
+    for step in trajectory(denoise, Sampler.registry.named(way.sampler), x, times, noise):
         x = step.x
     return decoded(pipe, x)
 

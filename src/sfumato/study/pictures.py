@@ -11,9 +11,9 @@ from torch import Tensor
 from sfumato.data import vignettes
 from sfumato.denoise import bind
 from sfumato.guide import ClassifierFree, Guided
+from sfumato.model.batch import Batch
 from sfumato.model.pipe import Pipe
 from sfumato.model.pixels import to_images
-from sfumato.model.batch import Batch
 from sfumato.recipe import Recipe
 from sfumato.sample import Denoise
 

@@ -10,13 +10,13 @@ from pydantic import Field
 
 from sfumato.element import Listed, Real, Whole, element, nearest
 from sfumato.picture import BadInput
-from sfumato.sample import SAMPLERS
+from sfumato.sample import Sampler
 from sfumato.study.made import Way, ceiling, figures_of, headings, parts, reference, spread, told, usual, value
 from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study
 from sfumato.study.style import COLOURS, SOFT, panels, plain, strips
 
 SPECIAL = ("consistency",)  # for networks that are consistency functions: others they refuse
-ALL = tuple(name for name in SAMPLERS if name not in SPECIAL)
+ALL = tuple(name for name in Sampler.registry if name not in SPECIAL)
 SOME = ("ddpm", "ddim", "heun", "dpmpp-2m", "dpmpp-2m-sde", "unipc", "adams-bashforth")
 FAILED = 10.0  # times the lowest FID: a sampler that never comes below is not drawn
 

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-
 from .section import Count, Positive, Section
 from .sections import Common
 from .sections_objective import Regression

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.edit.palette import SEEN as TASKS
+from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.recipe.vocabulary import Vocabulary
 from sfumato.zoo import INDEX
 

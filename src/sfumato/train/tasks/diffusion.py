@@ -21,7 +21,7 @@ from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DDIM, trajectory
 from sfumato.schedule import Discrete
-from sfumato.times import trailing
+from sfumato.times import TrailingGrid
 
 from .. import keyed, report
 from .. import recipe as r
@@ -205,7 +205,7 @@ class DiffusionTask(Task):
         backbone = UNetBackbone(self.network, patch=self.patch)
         denoiser = Preconditioned(backbone, self.schedule, self.recipe.objective.parameterization)
         denoise = bind(Guided(denoiser, [ClassifierFree(guidance)]), Condition((text, *parts)))
-        for step in trajectory(denoise, DDIM(), x, trailing(steps, self.schedule), KeyedNoise([seed] * len(x))):
+        for step in trajectory(denoise, DDIM(), x, TrailingGrid()(steps, self.schedule), KeyedNoise([seed] * len(x))):
             x = step.x
         return self.decode(x)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sfumato.sample import Sampler
 from sfumato.sample.langevin import Langevin
-from sfumato.times import uniform
+from sfumato.times import UniformGrid
 
 from .pixels import Labelled, PixelsTask
 
@@ -39,7 +39,7 @@ class NcsnTask(PixelsTask):
     def walk(self) -> tuple[Sampler, Tensor]:
         """Annealed Langevin dynamics over the geometric levels (Song and Ermon 2019, algorithm 1)."""
         p = self.recipe.preview
-        return Langevin(p.repeats, p.size), uniform(self.recipe.objective.table, self.schedule)
+        return Langevin(p.repeats, p.size), UniformGrid()(self.recipe.objective.table, self.schedule)
 
     def scheduler(self) -> dict[str, object]:
         objective = self.recipe.objective

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sfumato.condition import Concat, Condition
 from sfumato.denoise import bind
-from sfumato.edit.hold import Outside
+from sfumato.edit.hold import Imputation
 
 from .. import keyed, report
 from ..degraded import degraded
@@ -56,7 +56,7 @@ class PaletteTask(PixelsTask):
 
     def mended(self, true: Tensor, y: Tensor, where: Tensor) -> Tensor:
         """Pictures that the network makes of what it sees, held to the true ones but where it paints."""
-        hold = Outside(where).bind(true, self.schedule)
+        hold = Imputation(where).bind(true, self.schedule)
         return self.painted(bind(self.denoiser(), Condition((Concat(y),))), len(y), hold)
 
     def grids(self) -> dict[str, np.ndarray]:

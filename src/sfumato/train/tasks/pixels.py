@@ -35,7 +35,7 @@ from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, Sampler, trajectory
 from sfumato.schedule.named import named
-from sfumato.times import trailing
+from sfumato.times import TrailingGrid
 
 from .. import keyed, report
 from .. import recipe as r
@@ -221,7 +221,7 @@ class PixelsTask(Task):
 
     def walk(self) -> tuple[Sampler, Tensor]:
         """The sampler of the sample grids and its knots: DPM-Solver++ 2M."""
-        return DPMpp2M(), trailing(self.recipe.preview.steps, self.schedule)
+        return DPMpp2M(), TrailingGrid()(self.recipe.preview.steps, self.schedule)
 
     def grids(self) -> dict[str, np.ndarray]:
         """Every class in a column of its own; without classes ten columns."""

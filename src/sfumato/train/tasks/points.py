@@ -17,7 +17,7 @@ from sfumato.guide import ClassifierFree, Guided
 from sfumato.nn import mlp
 from sfumato.noise import KeyedNoise
 from sfumato.sample import Heun, trajectory
-from sfumato.times import karras
+from sfumato.times import KarrasGrid
 
 from .. import keyed, plane, report
 from .. import recipe as r
@@ -88,7 +88,7 @@ class PointsTask(Task):
         denoiser: Any = Guided(self.denoiser, [ClassifierFree(guidance)]) if self.classes else self.denoiser
         denoise = bind(denoiser, self._condition(ids))
         noise = KeyedNoise([keyed.key(p.seed, "preview", row) for row in range(len(ids))])
-        times = karras(p.steps, schedule, first)
+        times = KarrasGrid()(p.steps, schedule, first)
         x, times = NoiseStart(torch.zeros(len(ids), 2, device=self.place.device))(denoise, times, noise)
         for step in trajectory(denoise, Heun(), x, times, noise):
             x = step.x

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from sfumato.element import element
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise, Knots, ancestral
+from sfumato.schedule import sde
 
-from sfumato.noise import NoiseSource
-from sfumato.process import sde
-from sfumato.sample.step import Denoise, Knots, State, ancestral
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.noise import NoiseSource
 
 
-@dataclass(frozen=True)
-class EulerMaruyama:
+@element("euler-maruyama", label="Euler-Maruyama")
+class EulerMaruyama(Sampler):
     """x_s = x - (t - s) (f x - g^2 score) + g sqrt(t - s) z, with f, g^2 and score = -eps/sigma at t. Weak order 1.
 
     Anderson 1982; Song et al. 2021, eq. 6. Where f is infinite (alpha_t = 0), and in the last step to s = 0, the step
@@ -20,9 +24,6 @@ class EulerMaruyama:
     schedule, the method is `DDPM("large")`; that one solves the linear part exactly and needs fewer steps: this one is
     the textbook's.
     """
-
-    def init(self, x: Tensor, times: Tensor) -> State:
-        return None
 
     def step(
         self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource

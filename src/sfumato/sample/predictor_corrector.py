@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from pydantic import Field
 
-from sfumato.noise import NoiseSource
-from sfumato.picture import BadInput
+from sfumato.element import Real, Whole, element
 from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
+from sfumato.sample.euler_maruyama import EulerMaruyama
 from sfumato.sample.langevin import Langevin
-from sfumato.sample.maruyama import EulerMaruyama
-from sfumato.sample.step import Denoise, Sampler, State
+from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.step import Denoise
 
-Predictor = Literal["ddpm", "ddim", "euler-maruyama"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.noise import NoiseSource
+
 PREDICTORS: dict[str, Sampler] = {"ddpm": DDPM(), "ddim": DDIM(), "euler-maruyama": EulerMaruyama()}
 
 
-@dataclass(frozen=True)
-class PredictorCorrector:
+@element("predictor-corrector", label="Predictor-corrector")
+class PredictorCorrector(Sampler):
     """A step of the `predictor` from t to s, then `corrections` moves of Langevin's dynamics at s.
 
     Song et al. 2021, algorithm 1, with the corrector of algorithms 4 and 5: x + epsilon score + sqrt(2 epsilon) z,
@@ -29,21 +33,14 @@ class PredictorCorrector:
     predictor alone. snr: 0.16 is the paper's for variance-exploding CIFAR-10; its square is the share of noise moved.
 
     The predictor brings its weak order; the corrector pulls towards the right marginal at every level, and leaves an
-    error of about snr^2 however many steps there are. Network calls: 1 + corrections a step, one in the last. Raises
-    BadInput for an unknown predictor, fewer than 0 corrections, or snr outside (0, 1).
+    error of about snr^2 however many steps there are. Network calls: 1 + corrections a step, one in the last.
     """
 
-    predictor: Predictor = "ddpm"
-    snr: float = 0.16
-    corrections: int = 1
-
-    def __post_init__(self) -> None:
-        if self.predictor not in get_args(Predictor):
-            raise BadInput(f"The predictor is one of {', '.join(get_args(Predictor))}, not {self.predictor!r}.")
-        if self.corrections < 0:
-            raise BadInput(f"The number of corrections is 0 or more, not {self.corrections}.")
-        if not 0 < self.snr < 1:
-            raise BadInput(f"The corrector's signal-to-noise ratio lies between 0 and 1, not {self.snr}.")
+    predictor: Literal["ddpm", "ddim", "euler-maruyama"] = Field(
+        default="ddpm", description="ddpm, ddim or euler-maruyama"
+    )
+    snr: Real = Field(default=0.16, gt=0, lt=1, description="a number between 0 and 1")
+    corrections: Whole = Field(default=1, ge=0, le=1000, description="a whole number from 0 to 1000")
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return PREDICTORS[self.predictor].init(x, times)
@@ -54,6 +51,10 @@ class PredictorCorrector:
         if s != t:
             x, state = PREDICTORS[self.predictor].step(denoise, x, t, s, state, noise)
         if s > 0 and self.corrections > 0:
-            corrector = Langevin(self.corrections, 4 * self.snr**2)
-            x, _ = corrector.step(denoise, x, s, s, None, noise.at("corrector"))
+            x, _ = _corrector(self.corrections, self.snr).step(denoise, x, s, s, None, noise.at("corrector"))
         return x, state
+
+
+@cache
+def _corrector(corrections: int, snr: float) -> Langevin:
+    return Langevin(corrections, 4 * snr**2)

@@ -1,0 +1,59 @@
+"""What a time grid is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sfumato.element import Element
+from sfumato.lazy import torch
+from sfumato.picture.errors import BadInput
+from sfumato.times.knots import check_time
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.schedule import Schedule
+
+
+class TimeGrid(Element, kinds="time grid", package="sfumato.times"):
+    """One way to space the knots that a sampler visits, as a value: `grid(20, schedule)`."""
+
+    def __call__(self, steps: int, schedule: Schedule, start: float = 1.0) -> Tensor:
+        """(steps + 1,) float64 knots from `start` (0 < start <= 1) to exactly 0, falling.
+
+        start = 0 gives the single knot [0]: nothing to do. Raises BadInput for fewer than one step, or a start outside
+        [0, 1].
+        """
+        if isinstance(steps, bool) or int(steps) != steps or steps < 1:
+            raise BadInput(f"The number of steps must be a whole number of at least 1, not {steps}.")
+        check_time(start)
+        return torch.zeros(1, dtype=torch.float64) if start == 0 else self.knots(int(steps), schedule, float(start))
+
+    def knots(self, steps: int, schedule: Schedule, start: float) -> Tensor:
+        """The knots themselves, for steps >= 1 and 0 < start <= 1."""
+        raise NotImplementedError
+
+
+def count_of(schedule: Schedule) -> int:
+    """The size N of the schedule's table; 1000 where it has none."""
+    return getattr(schedule, "count", 1000)
+
+
+def in_kappa(
+    steps: int,
+    schedule: Schedule,
+    start: float,
+    warp: Callable[[Tensor], Tensor],
+    unwarp: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """n knots equally spaced in warp(kappa) between start and schedule.last, then 0; start itself is kept exact."""
+    first = start
+    if schedule(1.0)[0] == 0:  # kappa is infinite there, and huge beside it: the grid is spaced from a hair below
+        first = min(start, 1 - schedule.last)
+    alpha, sigma = schedule(torch.tensor([first, min(schedule.last, first / 2)], dtype=torch.float64))
+    high, low = warp(sigma / alpha)
+    weights = torch.arange(steps, dtype=torch.float64) / max(steps - 1, 1)
+    knots = schedule.time(unwarp(high + weights * (low - high)))
+    knots[0] = start
+    return torch.cat([knots, torch.zeros(1, dtype=torch.float64)])

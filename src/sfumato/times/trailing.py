@@ -1,0 +1,29 @@
+"""diffusers' "trailing" spacing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sfumato.element import element
+from sfumato.lazy import torch
+from sfumato.picture.errors import BadInput
+from sfumato.times.knots import from_indices, from_strength
+from sfumato.times.time_grid import TimeGrid, count_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.schedule import Schedule
+
+
+@element("trailing")
+class TrailingGrid(TimeGrid):
+    """Indices round(N - k N/steps) - 1, from t = 1 down to N/steps above the end."""
+
+    def knots(self, steps: int, schedule: Schedule, start: float) -> Tensor:
+        count = count_of(schedule)
+        if steps > count:
+            raise BadInput(f"The trailing grid has at most {count} steps, not {steps}: choose another or fewer steps.")
+        indices = (count - torch.arange(steps, dtype=torch.float64) * count / steps).round() - 1
+        times = from_indices(indices, count)
+        return from_strength(times, start) if start < 1 else times
