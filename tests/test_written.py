@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sfumato import recipe as spec
-from sfumato.names import GUIDANCES
+import sfumato as spec
+from sfumato.guide import Guidance
 from sfumato.picture import BadInput
-from sfumato.recipe.written import KINDS, guidance, guidances, sampler, times
+from sfumato.recipe.written import guidance, guidances, sampler, times
 from sfumato.sample import DDIM, DDPM, RK45, Churn, DPMpp2M, DPMpp3M, Heun, UniPC
 from sfumato.times import KarrasGrid, UniformGrid
 
@@ -77,14 +77,19 @@ def test_the_default_guidance_stands_unless_another_is_in_its_place(written, sca
 
 
 def test_every_element_has_a_name_and_every_name_an_element():
-    assert set(GUIDANCES.values()) == set(KINDS)
-    assert {type(guidance(f"{name}:model=x" if name == "auto" else name)) for name in GUIDANCES} == set(KINDS.values())
+    registry = Guidance.registry
+    for name in [*registry, *map(registry.short, registry)]:
+        assert type(guidance(f"{name}:model=x" if name == "auto" else name)) is registry[name]
 
 
 @pytest.mark.parametrize(
     ("way", "text", "said"),
     [
-        (guidance, "pga", "--guide 'pga' is unknown (did you mean 'pag'?): accepted are cfg, cfg++, apg, pag"),
+        (
+            guidance,
+            "pga",
+            "--guide 'pga' is unknown (did you mean 'pag'?): accepted are auto, cfg++, classifier, cfg",
+        ),
         (guidance, "", "--guide '' is unknown"),
         (guidance, "auto", "--guide auto: model is missing: give the name or folder of a worse version"),
         (

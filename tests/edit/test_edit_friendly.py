@@ -25,6 +25,10 @@ def told(schedule, label, rows=2):
     return bind(oracle, Condition((Label(torch.full((rows,), label), 2),)))
 
 
+def last_touch(start):
+    return lambda x, s, noise: start.after(x, s)
+
+
 def friendly(schedule=STABLE, strength=1.0, eta=1.0, x0=PICTURE, noise=NOISE, steps=12):
     return EditFriendlyInversion(
         told(schedule, 0, len(x0)), x0, partial(grid, "uniform", steps, schedule), noise, strength, eta
@@ -33,8 +37,8 @@ def friendly(schedule=STABLE, strength=1.0, eta=1.0, x0=PICTURE, noise=NOISE, st
 
 def painted(start, name, denoise=None, hold=True):
     denoise = denoise or start.source
-    x, times = start(denoise, None, start.noise)
-    for step in trajectory(denoise, name, x, times, start.noise, start.hold if hold else None):
+    x, times = start(denoise, None, NOISE)
+    for step in trajectory(denoise, name, x, times, start.noise(NOISE), last_touch(start) if hold else None):
         x = step.x
     return x
 
@@ -56,7 +60,7 @@ def test_without_the_last_touch_what_the_noiseless_step_leaves_is_missing():
 def test_with_other_noise_it_is_another_picture():
     start = friendly()
     x, times = start(start.source, None, NOISE)
-    *_, last = trajectory(start.source, DDPM(), x, times, NOISE, start.hold)
+    *_, last = trajectory(start.source, DDPM(), x, times, NOISE, last_touch(start))
     assert float((last.x - PICTURE).abs().mean()) > 0.05
 
 
@@ -74,7 +78,7 @@ def test_another_prompt_changes_it_and_the_maps_carry_it_over():
 
 
 def test_knots_are_drawn_apart_and_the_maps_are_larger_than_noise():
-    maps = friendly(steps=40).noise.maps
+    maps = friendly(steps=40).noise(NOISE).maps
     assert float(maps.std()) > 1.05
     trajectory_like = (maps[1:] * maps[:-1]).mean() / maps.square().mean()
     assert abs(float(trajectory_like)) > 0.02
@@ -91,7 +95,7 @@ def test_preparing_calls_the_network_once_a_step():
 
 def test_a_picture_of_a_batch_equals_it_alone():
     alone = friendly(x0=PICTURE[1:], noise=KeyedNoise([2]))
-    torch.testing.assert_close(friendly().noise.maps[:, 1:], alone.noise.maps, rtol=0, atol=1e-9)
+    torch.testing.assert_close(friendly().noise(NOISE).maps[:, 1:], alone.noise(NOISE).maps, rtol=0, atol=1e-9)
 
 
 def test_replayed_noise_answers_for_steps_alone():
@@ -111,7 +115,7 @@ def test_other_samplers_take_it_too(name):
 
 def test_strength_0_is_the_picture_to_the_bit():
     start = friendly(strength=0.0)
-    x, times = start(start.source, None, start.noise)
+    x, times = start(start.source, None, NOISE)
     assert times.tolist() == [0]
     assert torch.equal(x, PICTURE)
 

@@ -8,7 +8,8 @@ import torch
 
 from sfumato.condition import Condition, Text
 from sfumato.denoise import Prediction, bind
-from sfumato.edit import Inversion, NullText, null_text
+from sfumato.edit import Inversion
+from sfumato.edit.null_text import NullText, null_text
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput

@@ -149,7 +149,7 @@ def test_companions_on_a_way_of_their_own_do_not_move_the_edited_rows():
 
     both = bind(denoiser(torch.cat([TARGET, SOURCE])).denoiser, Condition((Label(torch.cat([TARGET, SOURCE]), None),)))
     blend = LocalBlend(torch.zeros(4, 1, 2), maps=gathered(torch.rand(4, 16, 2)))  # no word: all is the source's
-    *_, alone = side_by_side(both, Sampler.registry.named("ddim"), x, TIMES, KeyedNoise([1, 2]), way=at)
+    *_, alone = side_by_side(both, Sampler.registry.named("ddim"), x, TIMES, KeyedNoise([1, 2]), path=at)
     *_, plain = trajectory(denoiser(TARGET), Sampler.registry.named("ddim"), x, TIMES, KeyedNoise([1, 2]))
     assert seen == TIMES[1:].tolist()
     torch.testing.assert_close(alone.x, plain.x)

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from sfumato.edit.reconstruct import swapped
 from torch import nn
 
 from sfumato.edit import optimise_latent, tune_decoder
+from sfumato.edit.decoder_tuning import swapped
 
 generator = torch.Generator().manual_seed(0)
 Z = torch.randn(1, 4, 4, 4, generator=generator)

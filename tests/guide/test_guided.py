@@ -198,12 +198,12 @@ def test_guidance_without_anything_to_drop_is_refused():
 def test_wrong_numbers_are_refused():
     with pytest.raises(BadInput, match="low <= high"):
         ClassifierFree(2.0, interval=(0.6, 0.2))
-    with pytest.raises(BadInput, match="between 0"):
+    with pytest.raises(BadInput, match=r"rescale is 2\.0: give a number from 0"):
         ClassifierFree(2.0, rescale=2.0)
     for wrong in (lambda: StaticThreshold(0.0), lambda: DynamicThreshold(limit=-1.0)):
-        with pytest.raises(BadInput, match="above 0"):
+        with pytest.raises(BadInput, match=r"give a number from 0\.001"):
             wrong()
-    with pytest.raises(BadInput, match="share"):
+    with pytest.raises(BadInput, match="a fraction"):
         DynamicThreshold(99.5)
 
 

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from sfumato.model.composites import COMPOSITES
 
 import sfumato
-from sfumato.edit import Outside, SDEdit
+from sfumato.edit import Composite, Outside, SDEdit
 from sfumato.picture import BadInput
-from sfumato.recipe import COMPOSITES as NAMES
 from sfumato.recipe import Recipe
 
 SIZE = 16
@@ -21,6 +19,7 @@ PICTURE = Image.fromarray((np.mgrid[:SIZE, :SIZE].sum(0)[..., None] * np.array([
 MASK = Image.new("L", (SIZE, SIZE))
 ImageDraw.Draw(MASK).ellipse((4, 5, 10, 12), fill=255)
 INSIDE = np.asarray(MASK) == 255
+NAMES = list(Composite.registry)
 each = pytest.mark.parametrize("name", NAMES)
 held = pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
 
@@ -35,10 +34,6 @@ def recipe(name: str, mask: Image.Image = MASK, strength: float = 0.7, **options
     return Recipe(start=SDEdit(PICTURE, strength), hold=Outside(mask), composite=name, steps=2, **size, **options)
 
 
-def test_recipes_name_what_the_table_has():
-    assert set(NAMES) == set(COMPOSITES)
-
-
 @held
 def test_the_outside_stays_to_the_byte_and_the_inside_does_not(pipe, name):
     made = np.asarray(pipe.run(replace(recipe(name), model=pipe.name)).image)
@@ -50,7 +45,7 @@ def test_the_outside_stays_to_the_byte_and_the_inside_does_not(pipe, name):
 def test_progress_counts_every_step(pipe, name):
     steps = list(pipe.steps([recipe(name), recipe(name, seed=1)]))
     assert [step.index for step in steps] == [*range(1, len(steps)), len(steps) - 1]
-    assert {step.total for step in steps} == {2 + 2 * COMPOSITES[name].steps}
+    assert {step.total for step in steps} == {2 + 2 * Composite.registry.named(name).steps}
     assert steps[0].preview()[1].size == steps[-2].preview()[1].size == (SIZE, SIZE)
 
 

@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from sfumato.model.bind import bind
-from sfumato.model.given import Given, shaped
 
 import sfumato
 from sfumato.edit import Crop, Noise, NoiseStart, Outside, Resample, SDEdit
+from sfumato.model.run import bind
 from sfumato.picture import BadInput, around
 from sfumato.provenance import redo
 from sfumato.recipe import Recipe
@@ -35,11 +34,11 @@ def recipe(strength: float = 0.7, mask: Image.Image = MASK, **options) -> Recipe
 
 
 def test_a_mask_is_grown_and_feathered_in_its_own_pixels():
-    assert shaped(recipe().hold).tobytes() == MASK.tobytes()
-    grown = np.asarray(shaped(recipe(grow=4).hold)) > 0
+    assert recipe().hold.shaped().tobytes() == MASK.tobytes()
+    grown = np.asarray(recipe(grow=4).hold.shaped()) > 0
     assert (grown.any(0).nonzero()[0][[0, -1]] == (56, 79)).all()
-    assert (np.asarray(shaped(recipe(grow=-3).hold)) > 0).sum() == 10 * 9
-    soft = np.asarray(shaped(recipe(feather=6).hold))
+    assert (np.asarray(recipe(grow=-3).hold.shaped()) > 0).sum() == 10 * 9
+    soft = np.asarray(recipe(feather=6).hold.shaped())
     assert (soft[INSIDE] == 255).all()
     assert (soft[37, :54] == 0).all()
     assert (np.diff(soft[37, 54:61].astype(int)) > 0).all()
@@ -47,11 +46,11 @@ def test_a_mask_is_grown_and_feathered_in_its_own_pixels():
 
 def test_outside_a_feathered_mask_every_byte_stays(pipe):
     options = {"grow": 2, "feather": 5}
-    given = Given.of(pipe.resolve(recipe(**options)), (32, 20))
     made = np.asarray(pipe.run(recipe(**options)).image)
-    outside = np.asarray(given.mask) == 0
+    outside = np.asarray(recipe(**options).hold.shaped()) == 0
     assert 0 < outside.mean() < 1
-    assert (made[outside] == np.asarray(given.held)[outside]).all()
+    assert (made[outside] == ORIGINAL[outside]).all()
+    assert (made[INSIDE] != ORIGINAL[INSIDE]).any()
 
 
 def test_resampling_walks_its_stretches_again(pipe):
@@ -59,20 +58,19 @@ def test_resampling_walks_its_stretches_again(pipe):
     again = replace(plain, hold=replace(plain.hold, resample=Resample(2, 3)))
     walked = len(list(pipe.steps(again))) - 1
     run = bind(pipe, [pipe.resolve(again)])
-    assert walked == run.steps == len(jumps(run.scene.times(0.7), 2, 3)) - 1 == 8 + 3 * 2 * 3
+    assert walked == run.steps == len(jumps(run.batch.times(0.7), 2, 3)) - 1 == 8 + 3 * 2 * 3
     assert pipe.run(again).image.tobytes() != pipe.run(plain).image.tobytes()
     once = replace(plain, hold=replace(plain.hold, resample=Resample(2, 1)))
     assert pipe.run(once).image.tobytes() == pipe.run(plain).image.tobytes()
 
 
 def test_dilation_is_in_pixels_of_the_picture_and_leaves_the_outside(pipe):
-    resolved = pipe.resolve(recipe(dilation=22))
-    scene = bind(pipe, [resolved]).scene
-    assert scene.in_cells(110) == pytest.approx(scene.like.shape[-1])
-    made = np.asarray(pipe.run(recipe(dilation=22)).image)
-    outside = np.asarray(scene.given.mask) == 0
-    assert (made[outside] == np.asarray(scene.given.held)[outside]).all()
-    assert made.tobytes() != np.asarray(pipe.run(recipe()).image).tobytes()
+    size = {"width": 32, "height": 20}
+    batch = bind(pipe, [pipe.resolve(recipe(dilation=22, **size))]).batch
+    assert batch.in_cells(110) == pytest.approx(batch.like.shape[-1])
+    made = np.asarray(pipe.run(recipe(dilation=22, **size)).image)
+    assert (made[~INSIDE] == ORIGINAL[~INSIDE]).all()
+    assert made.tobytes() != np.asarray(pipe.run(recipe(**size)).image).tobytes()
 
 
 @pytest.mark.parametrize("composite", ["paste", "poisson"])
@@ -86,9 +84,22 @@ def test_a_part_is_edited_at_the_models_size_and_the_rest_stays_at_its_own(pipe,
     assert result.recipe.area.box == around(MASK, 6, (32, 32))
 
 
+def test_a_picture_with_a_mask_comes_back_at_its_own_size(pipe):
+    """The whole of it where the model sees it well enough, a part around the mask where it would shrink far."""
+    for picture, part in ((WIDE, True), (WIDE.resize((40, 26)), False)):
+        mask = MASK.resize(picture.size, Image.Resampling.NEAREST)
+        result = pipe.run(Recipe(start=SDEdit(picture, 0.7), hold=Outside(mask), steps=2))
+        outside = np.asarray(mask) == 0
+        assert result.image.size == picture.size
+        assert (np.asarray(result.image)[outside] == np.asarray(picture)[outside]).all()
+        assert (np.asarray(result.image)[~outside] != np.asarray(picture)[~outside]).any()
+        assert (result.recipe.area is not None) == part
+        assert pipe.run(result.recipe).image.tobytes() == result.image.tobytes()
+
+
 @pytest.mark.parametrize("feather", [0, 5])
 def test_at_the_models_own_resolution_a_part_is_the_crop_edited_alone(pipe, feather):
-    mask = shaped(recipe(feather=feather).hold)
+    mask = recipe(feather=feather).hold.shaped()
     box = around(mask, 2, pipe.size)
     assert (box[2] - box[0], box[3] - box[1]) == pipe.size
     alone = pipe.run(Recipe(start=SDEdit(WIDE.crop(box), 0.7), hold=Outside(mask.crop(box)), steps=2))

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from sfumato.model.scene import Scene
 from torch.nn import functional
 
 import sfumato
 from sfumato.edit import Outside, SDEdit
 from sfumato.engine import RowByRow
 from sfumato.guide import ClassifierFree
+from sfumato.model.batch import Batch
 from sfumato.picture import BadInput, pixels_hash, read_metadata
 from sfumato.recipe import Recipe
 
@@ -115,7 +115,7 @@ def test_a_cell_is_repainted_if_any_of_its_pixels_is(pipe):
     side, where = 8 // pipe.stages[0].space.factor, 5 // pipe.stages[0].space.factor
     wanted = torch.zeros(1, 1, side, side)
     wanted[0, 0, 0, where] = 1
-    assert torch.equal(Scene(pipe.stages[0], [pipe.resolve(Recipe())], (8, 8)).cells(mask), wanted)
+    assert torch.equal(Batch(pipe.stages[0], [pipe.resolve(Recipe())], (8, 8)).cells(mask), wanted)
 
 
 def test_guidance_one_is_the_unguided_picture_and_costs_one_row(pipe):

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sfumato.model.scene import Scene
 
 import sfumato
 from sfumato.condition import Condition, ScheduledText, Text
 from sfumato.denoise import Prediction, bind
 from sfumato.edit import Inverted, NoiseStart, PromptToPrompt, SDEdit
 from sfumato.guide import ClassifierFree, Guided
+from sfumato.model.batch import Batch
 from sfumato.model.look import look_attention
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
@@ -38,14 +38,14 @@ def drawn(pipe: sfumato.Pipe, recipe: Recipe, prompt: str, **others: object) -> 
 def test_each_step_is_told_the_words_of_its_own(pipe, recipe):
     """Against a loop that is told them by hand."""
     said = ["a boat"] * 2 + ["a red cat"] * 4
-    scene = Scene(pipe.stages[0], [pipe.resolve(replace(recipe, prompt="a boat"))], pipe.size)
-    times, walk, noise = scene.times(), Sampler.registry.named("ddim"), scene.noise
-    x, _ = NoiseStart(scene.like)(scene.denoise(), scene.times, noise)
+    batch = Batch(pipe.stages[0], [pipe.resolve(replace(recipe, prompt="a boat"))], pipe.size)
+    times, walk, noise = batch.times(), Sampler.registry.named("ddim"), batch.noise
+    x, _ = NoiseStart(batch.like)(batch.denoise(), batch.times, noise)
     for i, prompt in enumerate(said):
-        denoise = scene.denoise([ClassifierFree(5.0)], prompt=prompt)
+        denoise = batch.denoise([ClassifierFree(5.0)], prompt=prompt)
         [step] = trajectory(denoise, walk, x, times[i : i + 2], noise)
         x = step.x
-    by_hand = np.asarray(scene.pictures(x)[0]).tolist()
+    by_hand = np.asarray(batch.pictures(x)[0]).tolist()
     assert drawn(pipe, recipe, "a [boat:red cat:2]") == by_hand
     assert by_hand not in (drawn(pipe, recipe, "a boat"), drawn(pipe, recipe, "a red cat"))
 
@@ -103,9 +103,9 @@ def test_what_needs_words_that_stand_still_says_so(pipe, recipe):
 def test_prompts_joined_by_and_are_drawn_as_their_weights_say(pipe, recipe):
     """Against guidance put together by hand; a second prompt of no weight changes nothing but the last bit."""
     both = drawn(pipe, recipe, "a boat :0.7 AND a red cat :0.5")
-    scene = Scene(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
-    told = [scene.denoise(prompt=prompt) for prompt in ("a boat", "a red cat", "")]
-    x, times = NoiseStart(scene.like)(told[0], scene.times, scene.noise)
+    batch = Batch(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+    told = [batch.denoise(prompt=prompt) for prompt in ("a boat", "a red cat", "")]
+    x, times = NoiseStart(batch.like)(told[0], batch.times, batch.noise)
 
     def by_hand(x: torch.Tensor, t: torch.Tensor) -> Prediction:
         with torch.no_grad():
@@ -117,10 +117,10 @@ def test_prompts_joined_by_and_are_drawn_as_their_weights_say(pipe, recipe):
         )
         return none.moved(x0=x0, eps=eps)
 
-    by_hand.schedule = scene.schedule  # type: ignore[attr-defined]
-    for step in trajectory(by_hand, Sampler.registry.named("ddim"), x, times, scene.noise):
+    by_hand.schedule = batch.schedule  # type: ignore[attr-defined]
+    for step in trajectory(by_hand, Sampler.registry.named("ddim"), x, times, batch.noise):
         x = step.x
-    assert np.abs(np.asarray(both) - np.asarray(scene.pictures(x)[0]).astype(int)).max() <= 1
+    assert np.abs(np.asarray(both) - np.asarray(batch.pictures(x)[0]).astype(int)).max() <= 1
     alone = np.asarray(drawn(pipe, recipe, "a boat"))
     assert np.abs(np.asarray(drawn(pipe, recipe, "a boat AND a cat :0")) - alone).max() <= 1
     assert np.abs(both - alone).max() > 5

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sfumato.model.attention import companions, paired, unweighted
-from sfumato.model.scene import Scene
 
 import sfumato
 from sfumato.condition import Injection
 from sfumato.edit import Inverted, NoiseStart, Outside, PromptToPrompt, SDEdit
 from sfumato.guide import ClassifierFree, PerturbedAttention
+from sfumato.model.batch import Batch, unweighted
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
@@ -40,22 +39,22 @@ def bytes_of(result) -> list[bytes]:
 
 def walked(pipe, recipe: Recipe) -> torch.Tensor:
     """x of the edited rows and then of their companions at the end."""
-    scene = Scene(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
-    guidances = [guidance.bind(scene) for guidance in recipe.guidance]
-    denoise, _ = paired(scene, guidances, NoiseStart(scene.like))
-    x = scene.noise(scene.like, "start").repeat(2, 1, 1, 1)
-    *_, last = trajectory(
-        denoise, Sampler.registry.named("dpmpp-2m"), x, scene.times(), KeyedNoise(scene.noise.seeds * 2)
-    )
+    batch = Batch(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+    guidances = [guidance.bind(batch) for guidance in recipe.guidance]
+    both = recipe.attention.bind(batch, guidances, NoiseStart(batch.like))
+    x = batch.noise(batch.like, "start").repeat(2, 1, 1, 1)
+    noise = KeyedNoise(batch.noise.seeds * 2)
+    *_, last = trajectory(both.denoise, Sampler.registry.named("dpmpp-2m"), x, batch.times(), noise)
     return last.x
 
 
 def test_the_companion_is_the_picture_that_the_source_makes(pipe, recipe):
     both = walked(pipe, recipe)
-    scene = Scene(pipe.stages[0], companions([pipe.resolve(recipe)]), pipe.size)
-    plain = scene.denoise([guidance.bind(scene) for guidance in recipe.guidance])
-    x = scene.noise(scene.like, "start")
-    *_, last = trajectory(plain, Sampler.registry.named("dpmpp-2m"), x, scene.times(), scene.noise)
+    resolved = Batch(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+    batch = replace(resolved, recipes=resolved.companions)
+    plain = batch.denoise([guidance.bind(batch) for guidance in recipe.guidance])
+    x = batch.noise(batch.like, "start")
+    *_, last = trajectory(plain, Sampler.registry.named("dpmpp-2m"), x, batch.times(), batch.noise)
     assert torch.equal(both[1:], last.x)
     assert (both[:1] - last.x).abs().max() > 1e-3
 
@@ -109,9 +108,9 @@ def test_weights_scale_the_maps_of_their_words_and_not_their_embeddings(pipe, re
     more = replace(recipe, prompt="a woman in a (blue:3) hat by the sea")
     assert bytes_of(pipe.run(one)) == plain
     assert bytes_of(pipe.run(more)) != plain
-    scene = Scene(pipe.stages[0], [pipe.resolve(more)], pipe.size)
-    denoise, _ = paired(scene, [], NoiseStart(scene.like))
-    part = denoise.condition.get(Injection)
+    batch = Batch(pipe.stages[0], [pipe.resolve(more)], pipe.size)
+    edit = more.attention.bind(batch, [], NoiseStart(batch.like))
+    part = edit.denoise.condition.get(Injection)
     assert part is not None
     assert (part.weight[0] == 3).nonzero().tolist() == [[5]]
     assert bool((part.weight[1] == 1).all())
@@ -122,13 +121,13 @@ def test_blending_leaves_the_source_where_no_word_looks(pipe, recipe):
     blended = replace(recipe, attention=replace(recipe.attention, blend=("hat", "sea"), threshold=0.9))
     made = pipe.run(blended).image
     assert made.tobytes() != pipe.run(recipe).image.tobytes()
-    scene = Scene(pipe.stages[0], [pipe.resolve(blended)], pipe.size)
-    denoise, loop = paired(scene, [], NoiseStart(scene.like))
-    x = scene.noise(scene.like, "start")
-    blend = loop.keywords["blend"]
-    *_, last = loop(denoise, Sampler.registry.named("dpmpp-2m"), x, scene.times(), scene.noise)
+    batch = Batch(pipe.stages[0], [pipe.resolve(blended)], pipe.size)
+    edit = blended.attention.bind(batch, [], NoiseStart(batch.like))
+    x = batch.noise(batch.like, "start")
+    blend = edit.loop.keywords["blend"]
+    *_, last = edit.loop(edit.denoise, Sampler.registry.named("dpmpp-2m"), x, batch.times(), batch.noise)
     mask = blend.mask(x.shape[-2:])
-    source = Scene(pipe.stages[0], companions(scene.recipes), pipe.size)
+    source = Batch(pipe.stages[0], batch.companions, pipe.size)
     *_, plain = trajectory(source.denoise(), Sampler.registry.named("dpmpp-2m"), x, source.times(), source.noise)
     outside = ~mask.expand_as(x)
     assert 0 < outside.float().mean() < 1

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json as json_format
 import os
 import re
-import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,57 +18,42 @@ if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
 MOST = 1000  # pictures in one command
-AS_THEY_ARE = ("negative", "label", "model", "steps", "composite", "engine", "precision")
 
 
-def size_of(text: str | None) -> tuple[int | None, int | None]:
-    """(width, height) of `128x96` or `128`; (None, None) of nothing."""
+def named(name: str) -> str:
+    """How a wish of `sfumato.recipe.intent` is called on the command line."""
+    return f"--{OPTIONS.get(name, name).replace('_', '-')}"
+
+
+OPTIONS = {"shows": "from", "other": "with"}  # wishes whose options have other names
+
+
+def wishes(options: Mapping[str, Any], of: str) -> dict[str, Any]:
+    """What the function `of` of `sfumato.recipe.intent` takes, out of a command's options.
+
+    Raises BadInput where nothing is said to a model of words.
+    """
+    from inspect import signature
+
     from sfumato.picture import BadInput
-
-    if text is None:
-        return None, None
-    found = re.fullmatch(r"\s*(\d{1,5})\s*(?:[xX×]\s*(\d{1,5})\s*)?", text)
-    if not found:
-        raise BadInput(f"--size {text!r} is no size: give WIDTHxHEIGHT, as 128x96, or one number for a square")
-    return int(found[1]), int(found[2] or found[1])
-
-
-def recipe_of(options: Mapping[str, Any]) -> Recipe:
-    """The recipe that the options of generate or edit describe; refused if it says nothing to a model of words."""
-    from sfumato.picture import BadInput
-    from sfumato.recipe import Recipe
-    from sfumato.recipe.written import guidances, sampler, times
+    from sfumato.recipe import intent
     from sfumato.zoo.find import find
     from sfumato.zoo.folder import vocabulary
 
-    width, height = size_of(options["size"])
-    walk = {"sampler": sampler, "times": times}
-    recipe = Recipe(
-        prompt=options["prompt"] or "",
-        width=width,
-        height=height,
-        guidance=guidances(options["guide"] or [], options["guidance"]),
-        seed=random_seed() if options["seed"] is None else options["seed"],
-        **{name: read(options[name]) for name, read in walk.items() if options[name] is not None},
-        **{name: options[name] for name in AS_THEY_ARE if name in options},
-    )
-    if options["prompt"] is None and recipe.label is None and vocabulary(find(recipe.model)).text:
-        raise BadInput(f"{recipe.model} paints from words: give a prompt that says what the picture is to show")
-    return recipe
+    takes = signature(getattr(intent, of)).parameters.keys() | signature(intent.generate).parameters.keys()
+    if options["prompt"] is None and options.get("label") is None and vocabulary(find(options["model"])).text:
+        raise BadInput(f"{options['model']} paints from words: give a prompt that says what the picture is to show")
+    return {**{name: value for name, value in options.items() if name in takes}, "named": named}
 
 
 def recipes_of(recipe: Recipe, count: int) -> list[Recipe]:
     """`count` recipes with the seeds seed, seed + 1, ..."""
     from sfumato.picture import BadInput
+    from sfumato.recipe.intent import each
 
     if not 1 <= count <= MOST:
         raise BadInput(f"--count is {count}: give a whole number from 1 to {MOST}")
-    return [replace(recipe, seed=recipe.seed + i) for i in range(count)]
-
-
-def random_seed() -> int:
-    """A seed of at most ten digits, for those who gave none."""
-    return secrets.randbelow(2**32)
+    return each(recipe, count)
 
 
 def default_output(recipe: Recipe) -> Path:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sfumato.cli import options
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Recipe
 
 _MASK = "Mask"
 
@@ -105,7 +108,7 @@ def edit(
         bool,
         typer.Option(
             "--only-masked",
-            help="Edit only the part around the mask, at the model's size; all the rest keeps its own resolution.",
+            help="Show the model the part around the mask alone, also where it could see the whole picture well.",
             rich_help_panel=_MASK,
         ),
     ] = False,
@@ -158,15 +161,33 @@ def edit(
 ) -> None:
     """Turn a picture into another: a sketch into a painting, or a part of a photograph into something else.
 
-    A picture is scaled so that its longer side has the model's size, unless --size is given.
-    With a mask, given or inferred, what lies outside equals the picture at that size, to the byte; with --only-masked
-    at its own size.
+    With a mask, given or inferred, the picture comes back at its own size, and what lies outside the mask is its own to
+    the byte (in PNG and lossless WebP): the model sees the whole of it scaled, or the part around the mask where it
+    would shrink far. Without a mask it is scaled so that its longer side has the model's size, unless --size is given.
     """
-    from dataclasses import replace
+    from sfumato.cli.common import make, recipes_of, wishes
+    from sfumato.picture import BadInput
+    from sfumato.recipe import intent
 
-    from sfumato.cli.common import make, recipe_of, recipes_of
-    from sfumato.cli.edits import prompt_of, start_and_hold
-
-    recipe = recipe_of({**context.params, "prompt": prompt_of(prompt, to)})
-    recipe = replace(recipe, **start_and_hold(context.params))
+    said = wishes(context.params, "edit")
+    if to is not None:
+        if prompt:
+            raise BadInput("the prompt is given twice, as PROMPT and as --to: give one of them")
+        said["prompt"] = to
+    recipe = intent.edit(**said)
+    check_found(recipe, save_mask)
     make(recipes_of(recipe, count), output, json, save_mask)
+
+
+def check_found(recipe: Recipe, save_mask: Path | None) -> None:
+    """Raises BadInput where a mask is to be saved and none is found: by DiffEdit, or by a local blend."""
+    from sfumato.edit import Inferred
+    from sfumato.picture import BadInput
+
+    given = recipe.hold is not None and recipe.hold.mask is not None
+    blends = recipe.attention is not None and bool(recipe.attention.blend) and not given
+    if save_mask is not None and not isinstance(recipe.hold, Inferred) and not blends:
+        raise BadInput(
+            "--save-mask writes a mask that is found: say what the picture shows with --from and give no --mask, "
+            "or blend by a word, --method prompt-to-prompt:blend=WORD"
+        )

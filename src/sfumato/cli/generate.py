@@ -12,7 +12,7 @@ from sfumato.cli import options
 def generate(
     context: typer.Context,
     prompt: options.PromptOrLabel = None,
-    source: Annotated[
+    shows: Annotated[
         str | None,
         typer.Option(
             "--from",
@@ -39,14 +39,7 @@ def generate(
     json: options.Json = False,
 ) -> None:
     """Make pictures from words, or of a class."""
-    from dataclasses import replace
+    from sfumato.cli.common import make, recipes_of, wishes
+    from sfumato.recipe import intent
 
-    from sfumato.cli.common import make, recipe_of, recipes_of
-    from sfumato.cli.edits import words_edited
-    from sfumato.picture import BadInput
-
-    attention = words_edited(source, method)
-    if source is not None and attention is None:
-        raise BadInput("--method diffedit edits a picture that is there already: `sfumato edit` takes one")
-    recipe = replace(recipe_of(context.params), attention=attention)
-    make(recipes_of(recipe, count), output, json)
+    make(recipes_of(intent.generate(**wishes(context.params, "generate")), count), output, json)

@@ -106,6 +106,8 @@ class Element:
         if isinstance(value, cls) and type(value) not in cls.registry.classes.values():
             return value
         if isinstance(value, str):
+            if value not in cls.registry:
+                raise ValueError(str(cls.registry.unknown(value, said="")))
             try:
                 return cls.registry.named(value)
             except BadInput as error:

@@ -16,7 +16,7 @@ PLUGINS = "sfumato.plugins"
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """The things of one kind by name, in the order in which they were registered.
+    """The things of one kind by name, in the order of their names.
 
     what: what one of them is called in a sentence, as "guidance". package: the package whose modules register the
     built-in ones when it is imported, which happens at the first look; None where they are registered otherwise. At the
@@ -59,12 +59,11 @@ class Registry(Mapping[str, T], Generic[T]):
         """The name that a short one stands for; any other is itself."""
         return self._short.get(name, name)
 
-    def unknown(self, name: object, prefix: str = "") -> BadInput:
-        """The sentence about a name that is not there."""
-        names = list(self)
-        said = printable(repr(name), 60)
-        what = prefix or f"the {self.what}"
-        return BadInput(f"{what} {said} is unknown{nearest(str(name), names)}: accepted are {', '.join(names)}")
+    def unknown(self, name: object, said: str | None = None) -> BadInput:
+        """The sentence about a name that is not there; `said` stands before the name, by default "the" and its kind."""
+        names, shown = list(self), printable(repr(name), 60)
+        what = f"the {self.what} {shown}" if said is None else f"{said} {shown}".strip()
+        return BadInput(f"{what} is unknown{nearest(str(name), names)}: accepted are {', '.join(names)}")
 
     def __getitem__(self, name: str) -> T:
         self._look()
@@ -79,7 +78,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         self._look()
-        return iter(tuple(self._things))
+        return iter(sorted(self._things))
 
     def __len__(self) -> int:
         self._look()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition, Part
 from sfumato.denoise import Denoiser
-from sfumato.edit import Noise, Words
+from sfumato.edit import Crop, Noise, Words
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.model.result import Result, made
 from sfumato.model.run import bind
@@ -27,10 +27,12 @@ from sfumato.sample import DEFAULT_SAMPLER
 from sfumato.times import DEFAULT_GRID
 
 if TYPE_CHECKING:
-    from sfumato.edit import Composite, Crop, Hold, PromptToPrompt, Source, Start
+    from sfumato.edit import Composite, Hold, PromptToPrompt, Source, Start
     from sfumato.model.batch import Batch
 
 ROWS = 8  # pictures in one batch
+SHRUNK = 0.75  # of a picture's own size: less, and a part around the mask may be edited instead
+NEARER = 1.25  # how much larger that part must be shown than the whole would be
 
 
 class Encode(Protocol):
@@ -204,11 +206,27 @@ class Pipe:
 
     def _boxed(self, recipe: Recipe) -> Recipe:
         """The recipe with the box of the part that it edits, if it edits a part."""
-        area, mask = recipe.area, None if recipe.hold is None else recipe.hold.shaped()
-        if area is None or area.box is not None or mask is None:
+        mask = None if recipe.hold is None else recipe.hold.shaped()
+        if mask is None or (recipe.area is not None and recipe.area.box is not None):
             return recipe
-        size = (recipe.width or self.size[0], recipe.height or self.size[1])
-        return replace(recipe, area=replace(area, box=around(mask, area.margin, size)))
+        if recipe.area is not None:
+            size = (recipe.width or self.size[0], recipe.height or self.size[1])
+            return replace(recipe, area=replace(recipe.area, box=around(mask, recipe.area.margin, size)))
+        if recipe.width or recipe.height:
+            return recipe
+        return replace(recipe, area=self._enough(mask))
+
+    def _enough(self, mask: Image.Image) -> Crop | None:
+        """The part around a mask to edit, where the whole picture would have to shrink far more than that part; None
+        where the model can see all of it."""
+        whole = max(self.size) / max(mask.size)
+        if whole >= SHRUNK:
+            return None
+        left, top, right, bottom = mask.getbbox() or (0, 0, *mask.size)
+        margin = max(Crop().margin, max(right - left, bottom - top) // 2)
+        box = around(mask, margin, self.size)
+        part = max(self.size) / max(box[2] - box[0], box[3] - box[1])
+        return Crop(margin, box) if part > NEARER * whole else None
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
         """The size at which a picture of width x height is edited: scaled so that its longer side is the model's own

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sfumato.condition import Concat, Condition
 from sfumato.denoise import bind
-from sfumato.edit.hold import Imputation
+from sfumato.edit import Imputation
 
 from .. import keyed, report
 from ..degraded import degraded

@@ -28,8 +28,7 @@ from torch import Tensor, nn
 
 from sfumato.condition import Condition, Label
 from sfumato.denoise import Bound, Preconditioned, bind
-from sfumato.edit.hold import Held
-from sfumato.edit.start import NoiseStart
+from sfumato.edit import BoundHold, NoiseStart
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
@@ -207,7 +206,7 @@ class PixelsTask(Task):
             denoiser = Guided(denoiser, [ClassifierFree(self.recipe.preview.guidance)])
         return self.painted(bind(denoiser, condition.to(self.place.device)), rows)
 
-    def painted(self, denoise: Bound, rows: int, hold: Held | None = None) -> Tensor:
+    def painted(self, denoise: Bound, rows: int, hold: BoundHold | None = None) -> Tensor:
         """Pictures (rows, C, H, W), from the preview's own noise."""
         size = self.recipe.data.size
         noise = KeyedNoise([keyed.key(self.recipe.preview.seed, "preview", row) for row in range(rows)])

@@ -12,7 +12,7 @@ from torch import Tensor
 from sfumato.condition import Condition, Label
 from sfumato.data import points
 from sfumato.denoise import bind
-from sfumato.edit.start import NoiseStart
+from sfumato.edit import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.nn import mlp
 from sfumato.noise import KeyedNoise

@@ -7,18 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from sfumato.edit.palette import SEEN, seen
+from sfumato.edit.palette import seen
 from sfumato.picture import BadInput
-from sfumato.recipe import TASKS
 
 PICTURE = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
 NOISE = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(1))
 MASK = torch.zeros(1, 1, 5, 4)
 MASK[..., 2:, :] = 0.25
-
-
-def test_the_tasks_of_a_recipe_are_those_that_can_be_shown():
-    assert set(TASKS) == set(SEEN)
 
 
 def test_colouring_shows_pillows_grey_in_every_channel():

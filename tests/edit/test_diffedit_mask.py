@@ -36,7 +36,7 @@ def inferred(schedule=None, picture=PICTURE, seeds=(1, 2), strength=0.8, steps=8
 
 def edited(hold, name="ddim", start=None, seeds=(1, 2)):
     noise = KeyedNoise(seeds)
-    x, times = (start or hold.way)(hold.target, hold.way.times, noise)
+    x, times = (start or hold.path)(hold.target, hold.path.times, noise)
     for step in trajectory(hold.target, Sampler.registry.named(name), x, times, noise, hold):
         x = step.x
     return x
@@ -47,7 +47,7 @@ def test_the_mask_is_where_the_two_classes_differ(schedule):
     hold = inferred(schedule)
     for count, _ in enumerate(hold.prepare(), 1):
         assert count <= hold.calls
-    assert count == hold.calls == 10 + hold.way.calls
+    assert count == hold.calls == 10 + hold.path.calls
     assert torch.equal(hold.mask, CHANGED.expand(2, 1, 6, 6))
 
 
@@ -63,10 +63,10 @@ def test_outside_it_the_picture_stays_to_the_bit_and_inside_it_changes_class(nam
 
 def test_on_the_way_the_outside_is_the_inverted_picture_and_not_noise():
     hold = inferred()
-    x, times = hold.way(hold.target, None, hold.noise)
+    x, times = hold.path(hold.target, None, hold.noise)
     outside = CHANGED.expand_as(x) == 0
     for step in trajectory(hold.target, Sampler.registry.named("ddim"), x, times, hold.noise, hold):
-        assert torch.equal(step.x[outside], hold.way.at(step.t)[outside])
+        assert torch.equal(step.x[outside], hold.path.at(step.t)[outside])
 
 
 def test_texts_that_say_the_same_change_nothing():
@@ -86,7 +86,7 @@ def test_it_holds_whatever_the_start(start):
 
 def test_shared_it_leaves_the_way_to_the_start():
     own, shared = inferred(), inferred(shared=True)
-    assert (own.calls, shared.calls) == (10 + own.way.calls, 10)
+    assert (own.calls, shared.calls) == (10 + own.path.calls, 10)
     assert torch.equal(edited(own), edited(shared))
 
 

@@ -1,0 +1,157 @@
+"""What generating and editing mean when something is left out: from a user's wishes to a recipe.
+
+The command line, the page and the server all call `generate` and `edit`. Wishes have the names of the command line's
+options and are written as there ("ddim:eta=1" for a sampler, "128x96" for a size); what is None was not said.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sfumato.picture import BadInput
+from sfumato.recipe import Recipe, written
+from sfumato.recipe.intent.starts import attention_of, start_and_hold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+
+Named = Callable[[str], str]
+
+
+def generate(
+    prompt: str | None = None,
+    *,
+    shows: str | None = None,
+    method: str | None = None,
+    label: str | int | None = None,
+    negative: str = "",
+    guidance: float | None = None,
+    guide: Sequence[str] | None = None,
+    seed: int | None = None,
+    size: str | None = None,
+    model: str = "mini",
+    sampler: str = "dpmpp-2m",
+    times: str = "uniform",
+    steps: int = 20,
+    composite: str = "paste",
+    engine: str = "eager",
+    precision: str = "float32",
+    named: Named = str,
+) -> Recipe:
+    """The recipe of a picture made from words, or of a class.
+
+    shows: the prompt of a picture that is painted beside it and edited (Prompt-to-Prompt), by `method`. guidance: the
+    scale of classifier-free guidance; `guide` adds others. seed None is a random one. named: how an option is called
+    in sentences about it.
+
+    Raises BadInput for what can't be.
+    """
+    width, height = size_of(size, named)
+    attention = attention_of(shows, method, named)
+    if shows is not None and attention is None:
+        raise BadInput(f"{named('method')} diffedit edits a picture that is there already: `sfumato edit` takes one")
+    return Recipe(
+        prompt=prompt or "",
+        negative=negative,
+        label=label,
+        model=model,
+        width=width,
+        height=height,
+        attention=attention,
+        guidance=written.guidances(list(guide or []), guidance),
+        sampler=written.sampler(sampler),
+        times=written.times(times),
+        steps=steps,
+        composite=written.composite(composite),
+        seed=random_seed() if seed is None else seed,
+        engine=engine,  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]
+    )
+
+
+def edit(
+    picture: str | Path | bytes | Image.Image,
+    prompt: str = "",
+    *,
+    strength: float | None = None,
+    shows: str | None = None,
+    method: str | None = None,
+    other: Any = None,
+    weight: float | None = None,
+    refine: int | None = None,
+    inversion: str | None = None,
+    hold: str | None = None,
+    mask: Any = None,
+    grow: float = 0.0,
+    feather: float = 0.0,
+    dilate: float = 0.0,
+    resample: str | None = None,
+    only_masked: bool = False,
+    margin: int | None = None,
+    extend: str | None = None,
+    task: str | None = None,
+    named: Named = str,
+    **said: Any,
+) -> Recipe:
+    """The recipe of an edit of `picture`; `said` are the options of `generate` but for its `shows`.
+
+    | what is said | the edit |
+    |---|---|
+    | nothing else | SDEdit at strength 0.6 |
+    | mask | what is white is painted anew (strength 1), the rest held |
+    | extend | the canvas is widened and what is new painted (strength 0.9, from the stretched edge) |
+    | shows | the picture is inverted (strength 0.8); without a mask only where the words differ may it change |
+    | shows, method prompt-to-prompt | the picture's own attention maps are injected (strength 1) |
+    | other | a start between two pictures, at `weight` |
+    | task | a model that mends the picture it is shown |
+
+    Raises BadInput for an option that has no use beside the others, and for pictures that can't be read.
+    """
+    recipe = generate(prompt, named=named, **said)
+    return replace(
+        recipe,
+        **start_and_hold(
+            picture,
+            strength=strength,
+            shows=shows,
+            method=method,
+            other=other,
+            weight=weight,
+            refine=refine,
+            inversion=inversion,
+            hold=hold,
+            mask=mask,
+            shape={"grow": grow, "feather": feather, "dilate": dilate, "resample": resample},
+            only_masked=only_masked,
+            margin=margin,
+            extend=extend,
+            task=task,
+            named=named,
+        ),
+    )
+
+
+def each(recipe: Recipe, count: int) -> list[Recipe]:
+    """`count` recipes with the seeds seed, seed + 1, ..."""
+    return [replace(recipe, seed=recipe.seed + i) for i in range(count)]
+
+
+def random_seed() -> int:
+    """A seed of at most ten digits, for those who gave none."""
+    return secrets.randbelow(2**32)
+
+
+def size_of(text: str | None, named: Named = str) -> tuple[int | None, int | None]:
+    """(width, height) of `128x96` or `128`; (None, None) of nothing."""
+    if text is None:
+        return None, None
+    found = re.fullmatch(r"\s*(\d{1,5})\s*(?:[xX×]\s*(\d{1,5})\s*)?", text)
+    if not found:
+        raise BadInput(f"{named('size')} {text!r} is no size: give WIDTHxHEIGHT, as 128x96, or one number for a square")
+    return int(found[1]), int(found[2] or found[1])

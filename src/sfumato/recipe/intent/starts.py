@@ -1,0 +1,105 @@
+"""Which start and hold an edit's wishes ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sfumato.edit import AttentionEdit, Between, Hold, Inferred, Noise, SDEdit, Source
+from sfumato.picture import BadInput, open_picture
+from sfumato.recipe import written
+from sfumato.recipe.intent.masks import area_of, canvas, outside
+
+Named = Callable[[str], str]
+
+ASKED_BY = {"task": "source", "other": "between", "shows": "inverted"}
+"""The wish that asks for each kind of start; without any it is sdedit."""
+TAKES: dict[str, tuple[str, ...]] = {
+    "sdedit": ("strength",),
+    "inverted": ("strength", "shows", "refine", "inversion"),
+    "between": ("strength", "weight", "other", "refine"),
+    "source": ("task",),
+}
+NEEDS = {"weight": ("other",), "refine": ("shows", "other"), "inversion": ("shows",)}
+MASKED = 1.0  # a mask says what to repaint: all of it
+EXTENDED = 0.9  # how far the new part of an extended picture is from the stretched edge that it starts from
+BESIDE = 1.0  # a picture that is edited by its own attention starts where it was all noise
+
+
+def attention_of(shows: str | None, method: str | None, named: Named) -> AttentionEdit | None:
+    """What is done to attention: by default Prompt-to-Prompt, where there are words of what is there already."""
+    if shows is None and method is not None:
+        raise BadInput(f"{named('method')} needs {named('shows')}: say what is there to begin with")
+    return None if shows is None else written.attention(method or "prompt-to-prompt", shows)
+
+
+def start_and_hold(
+    picture: Any,
+    *,
+    strength: float | None,
+    shows: str | None,
+    method: str | None,
+    other: Any,
+    weight: float | None,
+    refine: int | None,
+    inversion: str | None,
+    hold: str | None,
+    mask: Any,
+    shape: Mapping[str, Any],
+    only_masked: bool,
+    margin: int | None,
+    extend: str | None,
+    task: str | None,
+    named: Named,
+) -> dict[str, Any]:
+    """The recipe's fields `start`, `hold`, `source`, `area`, `attention`. Raises BadInput for a wish without use."""
+    attention = attention_of(shows, method, named) if method else None
+    if attention is not None:
+        strength, hold = BESIDE if strength is None else strength, hold or "none"
+    wishes = {"strength": strength, "shows": shows, "refine": refine, "inversion": inversion, "weight": weight}
+    wishes |= {"other": other, "task": task}
+    given = {name: value for name, value in wishes.items() if value is not None}
+    asked = next((name for name in ASKED_BY if name in given), "")
+    kind = ASKED_BY.get(asked, "sdedit")
+    _check_used(given, kind, asked, named)
+    image = open_picture(picture)
+    if "other" in given:
+        given["other"] = open_picture(given["other"])
+    image, white = canvas(image, mask, extend, {**shape, "only_masked": only_masked}, named)
+    fields: dict[str, Any] = {
+        "hold": _hold(hold, shows, outside(white, shape, named) if white is not None else None, named),
+        "area": area_of(only_masked, margin, named),
+        "attention": attention,
+    }
+    if extend is not None and "strength" in TAKES[kind]:
+        given.setdefault("strength", EXTENDED)
+    elif white is not None and kind == "sdedit":
+        given.setdefault("strength", MASKED)
+    if kind == "source":
+        return {**fields, "start": Noise(), "source": Source(image, **given)}
+    if kind == "inverted":
+        return {**fields, "start": written.inversion(given.pop("inversion", "ddim"), picture=image, **given)}
+    return {**fields, "start": {"sdedit": SDEdit, "between": Between}[kind](image, **given)}
+
+
+def _check_used(given: Mapping[str, Any], kind: str, asked: str, named: Named) -> None:
+    for name in given:
+        if name not in TAKES[kind]:
+            needed = " or ".join(map(named, NEEDS.get(name, ())))
+            without = f"needs {needed}" if needed else f"does not go with {named(asked)}"
+            raise BadInput(f"{named(name)} {without}")
+
+
+def _hold(wish: str | None, shows: str | None, given: Hold | None, named: Named) -> Hold | None:
+    """The mask's, the written one, or where the picture's words are said the one that is inferred."""
+    if given is not None:
+        if wish not in (None, "none"):
+            raise BadInput(
+                f"{named('mask')} holds what lies outside it and {named('hold')} something else: give one of them"
+            )
+        return given
+    if wish == "none" or (wish is None and shows is None):
+        return None
+    found = written.hold(wish or "inferred")
+    return replace(found, shows=shows) if isinstance(found, Inferred) and shows is not None else found
