@@ -14,7 +14,8 @@ sfumato.__version__
 heavy = {"torch", "diffusers", "transformers", "numpy", "PIL", "pydantic", "typer", "scipy", "skia"} & set(sys.modules)
 assert not heavy, heavy
 assert "Recipe" in dir(sfumato)
-sfumato.Recipe("a boat"), sfumato.SDEdit, sfumato.BadInput, sfumato.picture.open_picture
+sfumato.Recipe("a boat", sampler=sfumato.DDIM(0.5), times="karras").to_json()
+sfumato.SDEdit, sfumato.BadInput, sfumato.picture.open_picture
 heavy = {"torch", "diffusers", "transformers", "skia"} & set(sys.modules)
 assert not heavy, heavy
 """

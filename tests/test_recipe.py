@@ -13,8 +13,33 @@ from PIL import Image
 from sfumato.edit import Noise, Outside, SDEdit
 from sfumato.guide import ClassifierFree, ClassifierGuidance, ClipGuidance, DynamicThreshold, StaticThreshold
 from sfumato.picture import BadInput, Ref, fetch
-from sfumato.recipe import Made, Recipe, parameters
-from sfumato.sample import DDIM, DDPM, RK45, Churn, Heun, Langevin, PredictorCorrector, Sampler, UniPC
+from sfumato.recipe import (
+    ClassifierFree,
+    ClassifierGuidance,
+    ClipGuidance,
+    DynamicThreshold,
+    Made,
+    Noise,
+    Outside,
+    Recipe,
+    SDEdit,
+    StaticThreshold,
+    parameters,
+)
+from sfumato.sample import (
+    DDIM,
+    DDPM,
+    RK45,
+    Churn,
+    DPMpp2M,
+    DPMpp3M,
+    Euler,
+    Heun,
+    Langevin,
+    PredictorCorrector,
+    Sampler,
+    UniPC,
+)
 from sfumato.times import KarrasGrid, TimeGrid
 
 PICTURE = np.random.default_rng(2).integers(0, 256, (16, 24, 3), dtype=np.uint8)
@@ -277,3 +302,36 @@ def test_every_sampler_has_a_name_for_others(sampler):
     _, _, values = parsed(parameters(Recipe(sampler=sampler, guidance=[])))
     assert values["Sampler"]
     assert values["CFG scale"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "times", "said"),
+    [
+        ("dpmpp-3m-sde", "uniform", {"Sampler": "DPM++ 3M SDE"}),
+        (DPMpp3M(exact=True), "log-snr", {"Sampler": "DPM++ 3M exact", "Schedule type": "Exponential"}),
+        (DDIM(0.5), KarrasGrid(5), {"Sampler": "DDIM", "Eta": "0.5", "Schedule type": "Karras", "Schedule rho": "5"}),
+        (Euler(Churn(3, scale=1.01)), "leading", {"Sampler": "Euler", "Sigma churn": "3", "Sigma noise": "1.01"}),
+    ],
+)
+def test_a_sampler_and_its_grid_are_told_to_others_with_their_options(sampler, times, said):
+    _, _, values = parsed(parameters(Recipe(sampler=sampler, times=times, guidance=[])))
+    assert {key: value for key, value in values.items() if key in said or key.startswith(("S", "E"))} == {
+        "Steps": "20", "Seed": "0", **said,
+    }  # fmt: skip
+
+
+def test_a_name_of_a_sampler_or_a_grid_becomes_its_element():
+    recipe = Recipe(sampler="dpmpp-2m-sde", times="karras")
+    assert (recipe.sampler, recipe.times) == (DPMpp2M(sde=True), KarrasGrid())
+    again = Recipe.from_json('{"sampler": "dpmpp-2m-sde", "times": {"kind": "karras", "rho": 7}}')
+    assert again == recipe
+    assert json.loads(recipe.to_json())["sampler"] == {"sde": True, "kind": "dpmpp-2m"}
+    for wrong, said in (
+        ({"sampler": "plms"}, "sampler: the sampler 'plms' is unknown: accepted are "),
+        ({"sampler": {"kind": "ddim", "eta": 2}}, "sampler.eta is 2: give a number from 0 (deterministic) to 1"),
+        ({"sampler": {"kind": "plms"}}, "sampler is of the unknown kind 'plms': accepted are"),
+        ({"times": {"kind": "karras", "rho": 0}}, "times.rho is 0: give a number above 0"),
+    ):
+        with pytest.raises(BadInput) as refused:
+            Recipe.from_json(json.dumps(wrong))
+        assert said in str(refused.value)

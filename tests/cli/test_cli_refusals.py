@@ -119,7 +119,7 @@ sys.argv = ["sfumato"]
 from sfumato.cli.app import run
 for command in ([], *([name] for name in sys.stdin.read().split())):
     assert run([*command, "--help"]) == 0, command
-heavy = {"torch", "diffusers", "transformers", "numpy", "PIL", "skia", "rich.progress"} & set(sys.modules)
+heavy = {"torch", "diffusers", "transformers", "skia", "rich.progress"} & set(sys.modules)
 assert not heavy, heavy
 """
 COMMANDS = ["generate", "edit", "redo", "inspect", "models", "train", "vignettes", "evaluate"]

@@ -93,7 +93,7 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
     others = {"source": recipe.source, "area": recipe.area, "attention": recipe.attention}
     lines += [f"{name}: {_part(part)}" for name, part in others.items() if part is not None]
     lines.append(f"guidance: {', '.join(map(_part, recipe.guidance)) or 'none'}")
-    lines.append(f"sampler: {_part(recipe.sampler)}, {recipe.steps} steps, times {_part(recipe.times)}")
+    lines.append(f"sampler: {_named(recipe.sampler)}, {recipe.steps} steps, times {_named(recipe.times)}")
     lines.append(f"engine: {recipe.engine}, {recipe.precision}")
     if recipe.made is not None:
         made = recipe.made
@@ -106,6 +106,15 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
         told = ", ".join(f"{name} {version}" for name, version in versions if version)
         lines.append(f"made with: {told or 'unknown versions'}, in {made.seconds:g} s")
     return lines
+
+
+def _named(part: Any) -> str:
+    """`ddim (eta 0.5)`: a sampler or a grid by its name, with the options that are not what the name stands for."""
+    name = part.registry.name(part)
+    plain = part.registry.named(name)
+    options = [field for field in part.__dataclass_fields__ if getattr(part, field) != getattr(plain, field)]
+    said = ", ".join(f"{field} {getattr(part, field)}" for field in options)
+    return f"{name} ({said})" if said else name
 
 
 def _part(part: Any) -> str:
