@@ -6,10 +6,12 @@ leave. Everything a user can do wrong raises `BadInput` with one sentence; what 
 """
 
 from sfumato.picture.area import around, extended
+from sfumato.picture.atomic import write_atomically
 from sfumato.picture.door import ACCEPTED, MAX_PIXELS, open_mask, open_picture
 from sfumato.picture.errors import BadInput, PictureWarning
-from sfumato.picture.files import WRITABLE, check_writable, numbered, save_picture, write_atomically
+from sfumato.picture.files import save_picture
 from sfumato.picture.metadata import read_metadata
+from sfumato.picture.paths import WRITABLE, check_outputs, check_writable, numbered, path_of
 from sfumato.picture.store import Ref, fetch, home, keep, pixels_hash
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "PictureWarning",
     "Ref",
     "around",
+    "check_outputs",
     "check_writable",
     "extended",
     "fetch",
@@ -28,6 +31,7 @@ __all__ = [
     "numbered",
     "open_mask",
     "open_picture",
+    "path_of",
     "pixels_hash",
     "read_metadata",
     "save_picture",

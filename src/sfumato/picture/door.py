@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sfumato.picture.colour import from_array, to_grey, to_rgb, upright
 from sfumato.picture.errors import BadInput, PictureWarning, name_of, printable
+from sfumato.picture.paths import path_of
 
 ACCEPTED = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000
@@ -103,7 +104,7 @@ def opened(source: Any, name: str, max_pixels: int) -> Image.Image:
     elif isinstance(source, bytes | bytearray | memoryview):
         image = _header(bytes(source), io.BytesIO(source), name)
     elif isinstance(source, str | os.PathLike):
-        path = Path(os.fspath(source))  # type: ignore[arg-type]
+        path = path_of(source)
         with _file(path, name) as file:
             start = file.read(64)
         image = _header(start, path, name)
