@@ -7,24 +7,23 @@ holds 65,533 bytes, so recipes with enormous prompts go into PNG or WebP only.
 
 from __future__ import annotations
 
-import re
 from html import escape, unescape
 from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from sfumato.picture.comment import user_comment
 from sfumato.picture.door import MAX_PIXELS, opened
 from sfumato.picture.errors import BadInput, name_of
 
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
-SHORT = 3  # letters too few to tell a byte order by
+_BEGIN, _END = "<sfumato:recipe>", "</sfumato:recipe>"
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:sfumato="https://github.com/sfumato-diffusion/sfumato/ns/1.0/">'
-    "<sfumato:recipe>{}</sfumato:recipe></rdf:Description></rdf:RDF></x:xmpmeta>"
+    f"{_BEGIN}{{}}{_END}</rdf:Description></rdf:RDF></x:xmpmeta>"
 )
-_XMP_RECIPE = re.compile(r"<sfumato:recipe>(.*?)</sfumato:recipe>", re.DOTALL)
 
 
 def png_text(recipe_json: str | None, parameters: str | None) -> PngInfo:
@@ -55,7 +54,7 @@ def read_metadata(path: Any) -> dict[str, Any]:
     `Recipe.from_json` is the door for the recipe. Raises `BadInput` as `open_picture` does.
     """
     name = name_of(path)
-    with opened(path, name, MAX_PIXELS) as image:
+    with opened(path, name, MAX_PIXELS, silent=True) as image:
         found: dict[str, Any] = {"format": image.format, "width": image.width, "height": image.height}
         try:
             texts = _texts(image)
@@ -69,28 +68,17 @@ def _texts(image: Image.Image) -> dict[str, str | None]:
         texts: dict[str, Any] = getattr(image, "text", {})
         return {"recipe": _as_text(texts.get("sfumato")), "parameters": _as_text(texts.get("parameters"))}
     xmp = image.info.get("xmp", b"")
-    recipe = _XMP_RECIPE.search(xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else "")
+    recipe = _recipe_in(xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else "")
     comment = image.getexif().get_ifd(_EXIF_IFD).get(_USER_COMMENT)
-    return {"recipe": unescape(recipe[1]) if recipe else None, "parameters": _comment(comment)}
+    return {"recipe": recipe, "parameters": user_comment(comment, "" if recipe is None else "utf-16-be")}
+
+
+def _recipe_in(xmp: str) -> str | None:
+    """Found by two searches, not by one expression, whose time would grow with the square of a stranger's file."""
+    begin = xmp.find(_BEGIN)
+    end = xmp.find(_END, begin)
+    return None if begin < 0 or end < 0 else unescape(xmp[begin + len(_BEGIN) : end])
 
 
 def _as_text(value: Any) -> str | None:
     return str(value) if isinstance(value, str) else None
-
-
-def _latin(text: str) -> int:
-    """How many characters are printable ASCII."""
-    return sum(" " <= character <= "~" for character in text)
-
-
-def _comment(value: Any) -> str | None:
-    """An EXIF UserComment: eight bytes name its encoding. UNICODE is UTF-16, of either byte order in the wild."""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, bytes):
-        return None
-    code, body = value[:8], value[8:]
-    if code == b"UNICODE\0":
-        little, big = (body.decode(order, "replace") for order in ("utf-16-le", "utf-16-be"))
-        return little if _latin(little) > _latin(big) + SHORT else big
-    return (body if code in (b"ASCII\0\0\0", b"\0" * 8) else value).decode("utf-8", "replace")
