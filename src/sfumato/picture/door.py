@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sfumato.picture import png, tiff
+from sfumato.picture import bulk, tiff
 from sfumato.picture.arrays import from_array
 from sfumato.picture.colour import orientation, to_grey, to_rgb, turned
 from sfumato.picture.errors import BadInput, PictureWarning, name_of, printable
@@ -126,7 +126,8 @@ def opened(source: Any, name: str, max_pixels: int, *, silent: bool = False) -> 
 def _opened(file: Any, path: Path | None, name: str, silent: bool) -> Image.Image:
     """The picture in an open file, which Pillow opens once more by its `path` if it has one."""
     start = file.read(64)
-    if start.startswith(png.SIGNATURE) and (shorter := png.without_long_texts(file)) is not None:
+    file.seek(0)
+    if (shorter := bulk.shorter(file)) is not None:
         data, texts = shorter
         if not silent:
             said = ", ".join(dict.fromkeys(printable(text, 80) for text in texts))

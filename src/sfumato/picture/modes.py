@@ -10,7 +10,7 @@ from PIL import Image
 from sfumato.picture.errors import BadInput
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _EXTRA, _FORMAT = 258, 259, 262, 338, 339  # tags of TIFF
-_YCBCR, _SIGNED = 6, 2
+_RAW, _YCBCR, _SIGNED = 1, 6, 2
 
 
 def plain(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:
@@ -47,8 +47,8 @@ def check_known(image: Image.Image, name: str) -> None:
     tags = getattr(image, "tag_v2", {})
     if image.mode == "L" and tags.get(_FORMAT, (1,))[0] == _SIGNED:
         raise BadInput(f"{name} holds signed numbers of 8 bits: save it with greys from 0 to 255")
-    if tags.get(_PHOTOMETRIC) == _YCBCR and tags.get(_COMPRESSION) not in (6, 7):
-        raise BadInput(f"{name} holds YCbCr that is not compressed as JPEG: save it as RGB")
+    if tags.get(_PHOTOMETRIC) == _YCBCR and tags.get(_COMPRESSION, _RAW) == _RAW:
+        raise BadInput(f"{name} holds YCbCr without compression: save it as RGB")
 
 
 def _eight_bits(image: Image.Image, tags: Any, name: str) -> Image.Image:
