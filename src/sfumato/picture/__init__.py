@@ -12,7 +12,8 @@ from sfumato.picture.errors import BadInput, PictureWarning
 from sfumato.picture.files import save_picture
 from sfumato.picture.metadata import read_metadata
 from sfumato.picture.paths import WRITABLE, check_outputs, check_writable, numbered, path_of
-from sfumato.picture.store import Ref, fetch, home, keep, pixels_hash
+from sfumato.picture.prune import Stored, prune, stored
+from sfumato.picture.store import Ref, fetch, home, keep, keep_from, original, pixels_hash
 
 __all__ = [
     "ACCEPTED",
@@ -21,6 +22,7 @@ __all__ = [
     "BadInput",
     "PictureWarning",
     "Ref",
+    "Stored",
     "around",
     "check_outputs",
     "check_writable",
@@ -28,12 +30,16 @@ __all__ = [
     "fetch",
     "home",
     "keep",
+    "keep_from",
     "numbered",
     "open_mask",
     "open_picture",
+    "original",
     "path_of",
     "pixels_hash",
+    "prune",
     "read_metadata",
     "save_picture",
+    "stored",
     "write_atomically",
 ]

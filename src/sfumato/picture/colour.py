@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
 
-from sfumato.picture.errors import BadInput, PictureWarning
+from sfumato.picture.errors import BadInput, note
 from sfumato.picture.modes import plain
 
 _ORIENTATION = 0x0112
@@ -23,6 +23,7 @@ _TURN = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+Say = Callable[[str], None]
 _PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
@@ -39,18 +40,18 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
     return image if orientation == 1 else image.transpose(_TURN[orientation])
 
 
-def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """A fresh RGB image: scaled to 8 bits, converted to sRGB, transparency laid on white."""
+def to_rgb(image: Image.Image, name: str, say: Say = note) -> Image.Image:
+    """A fresh RGB image: scaled to 8 bits, converted to sRGB, transparency laid on white. `say` hears what was done."""
     profile = image.info.get("icc_profile") if image.mode != "LAB" else None  # Pillow's LAB is always the CIE's
     image, alpha = plain(image, name)
-    image = to_srgb(image, profile, name)
+    image = to_srgb(image, profile, name, say)
     if alpha is not None and alpha.getextrema()[0] != 255:
-        warnings.warn(f"{name} is partly transparent: it is laid on white", PictureWarning, stacklevel=4)
+        say(f"{name} is partly transparent: it is laid on white")
         image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
     return Image.fromarray(np.array(image))
 
 
-def to_grey(image: Image.Image, name: str) -> Image.Image:
+def to_grey(image: Image.Image, name: str, say: Say = note) -> Image.Image:
     """A fresh image in mode L for a mask; see `open_mask` for what is refused."""
     image, alpha = plain(image, name)
     if alpha is not None and alpha.getextrema()[0] != 255:
@@ -64,7 +65,7 @@ def to_grey(image: Image.Image, name: str) -> Image.Image:
     return grey
 
 
-def to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
+def to_srgb(image: Image.Image, profile: bytes | None, name: str, say: Say = note) -> Image.Image:
     """`image` (L, RGB or CMYK) in RGB, its colours moved from `profile` to sRGB; as they are where that is sRGB."""
     if profile:
         try:
@@ -78,7 +79,7 @@ def to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Image
             if not (image.mode == "RGB" and is_identity(transform)):
                 image = ImageCms.applyTransform(image, transform) or image
         except Exception:  # profiles are small programs; a broken one must not cost the picture
-            warnings.warn(f"the colour profile of {name} can't be used: sRGB is assumed", PictureWarning, stacklevel=5)
+            say(f"the colour profile of {name} can't be used: sRGB is assumed")
     return image.convert("RGB")
 
 

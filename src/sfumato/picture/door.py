@@ -17,8 +17,8 @@ from PIL import Image, UnidentifiedImageError
 
 from sfumato.picture import bulk, tiff
 from sfumato.picture.arrays import from_array
-from sfumato.picture.colour import orientation, to_grey, to_rgb, turned
-from sfumato.picture.errors import BadInput, PictureWarning, name_of, printable
+from sfumato.picture.colour import Say, orientation, to_grey, to_rgb, turned
+from sfumato.picture.errors import BadInput, PictureWarning, name_of, note, printable, unsaid
 from sfumato.picture.modes import check_known
 from sfumato.picture.paths import path_of
 
@@ -80,18 +80,24 @@ def open_mask(source: Any, size: tuple[int, int] | None = None, *, max_pixels: i
     return mask
 
 
+def reread(data: bytes, *, mask: bool = False) -> Image.Image:
+    """The picture or mask in a file that came in before: without the notes that were said then."""
+    name, convert = ("the mask", to_grey) if mask else ("the picture", to_rgb)
+    return _through(data, MAX_PIXELS, name, convert, unsaid)
+
+
 def _through(
-    source: Any, max_pixels: int, what: str, convert: Callable[[Image.Image, str], Image.Image]
+    source: Any, max_pixels: int, what: str, convert: Callable[..., Image.Image], say: Say = note
 ) -> Image.Image:
     name = name_of(source, what)
-    image = opened(source, name, max_pixels)
+    image = opened(source, name, max_pixels, say)
     try:
         check_known(image, name)
         image.load()
         _capped(image.size, name, max_pixels)
         if _moves(image):
-            warnings.warn(f"{name} has several frames: the first is used", PictureWarning, stacklevel=3)
-        return turned(convert(image, name), orientation(image))
+            say(f"{name} has several frames: the first is used")
+        return turned(convert(image, name, say), orientation(image))
     except (BadInput, PictureWarning):  # a PictureWarning is raised where the caller turned warnings into errors
         raise
     except MemoryError:
@@ -103,18 +109,18 @@ def _through(
             image.close()
 
 
-def opened(source: Any, name: str, max_pixels: int, *, silent: bool = False) -> Image.Image:
-    """A PIL image of which the size is known and allowed, and nothing is decoded yet. silent: without notes."""
+def opened(source: Any, name: str, max_pixels: int, say: Say = note) -> Image.Image:
+    """A PIL image of which the size is known and allowed, and nothing is decoded yet."""
     if isinstance(source, Image.Image):
         image = source
     elif isinstance(source, np.ndarray):
         return from_array(source, name, max_pixels)
     elif isinstance(source, bytes | bytearray | memoryview):
-        image = _opened(io.BytesIO(source), None, name, silent)
+        image = _opened(io.BytesIO(source), None, name, say)
     elif isinstance(source, str | os.PathLike):
         path = path_of(source)
         with _file(path, name) as file:
-            image = _opened(file, path, name, silent)
+            image = _opened(file, path, name, say)
     else:
         raise BadInput(
             f"{name} is a {type(source).__name__}: give a path, bytes, a PIL image or a numpy array (H, W, 3)"
@@ -123,15 +129,14 @@ def opened(source: Any, name: str, max_pixels: int, *, silent: bool = False) -> 
     return image
 
 
-def _opened(file: Any, path: Path | None, name: str, silent: bool) -> Image.Image:
+def _opened(file: Any, path: Path | None, name: str, say: Say) -> Image.Image:
     """The picture in an open file, which Pillow opens once more by its `path` if it has one."""
     start = file.read(64)
     file.seek(0)
     if (shorter := bulk.shorter(file)) is not None:
         data, texts = shorter
-        if not silent:
-            said = ", ".join(dict.fromkeys(printable(text, 80) for text in texts))
-            warnings.warn(f"{name} holds more text than is read: {printable(said)}", PictureWarning, stacklevel=5)
+        said = ", ".join(dict.fromkeys(printable(text, 80) for text in texts))
+        say(f"{name} holds more text than is read: {printable(said)}")
         return _header(start, io.BytesIO(data), name)
     file.seek(0)
     if start.startswith(tiff.SIGNATURES) and (readable := tiff.readable(file)) is not None:

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from sfumato.picture.comment import user_comment
 from sfumato.picture.door import MAX_PIXELS, opened
-from sfumato.picture.errors import BadInput, name_of
+from sfumato.picture.errors import BadInput, name_of, unsaid
 
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
 _BEGIN, _END = "<sfumato:recipe>", "</sfumato:recipe>"
@@ -54,7 +54,7 @@ def read_metadata(path: Any) -> dict[str, Any]:
     `Recipe.from_json` is the door for the recipe. Raises `BadInput` as `open_picture` does.
     """
     name = name_of(path)
-    with opened(path, name, MAX_PIXELS, silent=True) as image:
+    with opened(path, name, MAX_PIXELS, unsaid) as image:
         found: dict[str, Any] = {"format": image.format, "width": image.width, "height": image.height}
         try:
             texts = _texts(image)
