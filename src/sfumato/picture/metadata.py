@@ -16,8 +16,11 @@ from PIL.PngImagePlugin import PngInfo
 from sfumato.picture.comment import user_comment
 from sfumato.picture.door import MAX_PIXELS, opened
 from sfumato.picture.errors import BadInput, name_of, unsaid
+from sfumato.picture.original import EXIF_IFD, GPS_IFD, MAKER_NOTE, Original
 
-_EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
+_USER_COMMENT = 0x9286
+_SEGMENT = 65_533
+"""Bytes that a segment of a JPEG holds."""
 _BEGIN, _END = "<sfumato:recipe>", "</sfumato:recipe>"
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -26,25 +29,46 @@ _XMP = (
 )
 
 
-def png_text(recipe_json: str | None, parameters: str | None) -> PngInfo:
+def metadata(
+    format: str, size: tuple[int, int], original: Original | None, recipe_json: str | None, parameters: str | None
+) -> dict[str, Any]:
+    """Keyword arguments for Pillow's writer of `format` ("PNG", "JPEG", "WEBP"): the recipe and the parameters of a
+    picture of `size`, and what it takes over from the original."""
+    exif = Image.Exif() if original is None else original.exif_for(size)
+    given: dict[str, Any] = {}
+    if original is not None:
+        given |= {"dpi": original.dpi} if original.dpi else {}
+        lossless_in_srgb = original.transform is not None and format != "JPEG"
+        given |= {"icc_profile": original.icc} if original.icc and not lossless_in_srgb else {}
+    if format == "PNG":
+        given["pnginfo"] = _png_text(recipe_json, parameters)
+        exif.get_ifd(EXIF_IFD).pop(_USER_COMMENT, None)
+    elif parameters is not None:
+        exif.get_ifd(EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + parameters.encode("utf-16-be")
+    if format != "PNG" and recipe_json is not None:
+        given["xmp"] = _XMP.format(escape(recipe_json, quote=False)).encode()
+    if format == "JPEG" and original is not None:
+        given |= {"extra": original.iptc, "comment": original.comment}
+    written = _written(exif, _SEGMENT if format == "JPEG" else None)
+    return given | ({"exif": written} if written else {})
+
+
+def _written(exif: Image.Exif, longest: int | None) -> bytes:
+    """Without the camera maker's own part where the whole is too long; empty if there is nothing."""
+    if not (exif.get_ifd(EXIF_IFD) or exif.get_ifd(GPS_IFD) or set(exif) - {EXIF_IFD, GPS_IFD}):
+        return b""
+    if longest is not None and len(exif.tobytes()) > longest:
+        exif.get_ifd(EXIF_IFD).pop(MAKER_NOTE, None)
+    return exif.tobytes()
+
+
+def _png_text(recipe_json: str | None, parameters: str | None) -> PngInfo:
     """The two text chunks; latin-1 where that suffices (tEXt), else UTF-8 (iTXt)."""
     info = PngInfo()
     for key, text in (("parameters", parameters), ("sfumato", recipe_json)):
         if text is not None:
             info.add_text(key, text)
     return info
-
-
-def exif_and_xmp(recipe_json: str | None, parameters: str | None) -> dict[str, bytes]:
-    """Keyword arguments for Pillow's JPEG and WebP writers."""
-    given: dict[str, bytes] = {}
-    if parameters is not None:
-        exif = Image.Exif()
-        exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + parameters.encode("utf-16-be")
-        given["exif"] = exif.tobytes()
-    if recipe_json is not None:
-        given["xmp"] = _XMP.format(escape(recipe_json, quote=False)).encode()
-    return given
 
 
 def read_metadata(path: Any) -> dict[str, Any]:
@@ -69,7 +93,7 @@ def _texts(image: Image.Image) -> dict[str, str | None]:
         return {"recipe": _as_text(texts.get("sfumato")), "parameters": _as_text(texts.get("parameters"))}
     xmp = image.info.get("xmp", b"")
     recipe = _recipe_in(xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else "")
-    comment = image.getexif().get_ifd(_EXIF_IFD).get(_USER_COMMENT)
+    comment = image.getexif().get_ifd(EXIF_IFD).get(_USER_COMMENT)
     return {"recipe": recipe, "parameters": user_comment(comment, "" if recipe is None else "utf-16-be")}
 
 

@@ -60,6 +60,6 @@ def prune(older_than: float = 0.0, *, dry_run: bool = False) -> list[Stored]:
 def _size(path: Path) -> tuple[int, int] | None:
     try:
         with opened(path, "", MAX_PIXELS, unsaid) as image:
-            return image.size if orientation(image) < 5 else image.size[::-1]
+            return image.size if orientation(image) < 5 else (image.height, image.width)
     except BadInput:
         return None
