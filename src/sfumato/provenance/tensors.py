@@ -72,7 +72,7 @@ def _storages(data: bytes) -> list[Tensor]:
     a device and the number of elements; strings that were named before are looked up.
     """
     found: dict[str, Tensor] = {}
-    named: dict[int, Any] = {}
+    named: dict[Any, Any] = {}
     recent: list[Any] = []
     for code, value, _ in pickletools.genops(data):
         if code.name == "MARK":
