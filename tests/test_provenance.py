@@ -1,7 +1,9 @@
 """What is told about a picture, and what redo says when the pixels are the same, near, or others."""
 
 import json
+import os
 import struct
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +12,12 @@ from PIL import Image
 
 import sfumato.model
 from sfumato.edit import Crop, Outside, Resample, SDEdit
-from sfumato.guide import ClassifierFree
+from sfumato.guide import AutoGuidance, ClassifierFree
 from sfumato.picture import BadInput, pixels_hash, save_picture
-from sfumato.provenance import inspect, inspect_model, redo
+from sfumato.provenance import inspect, inspect_model, known_models, redo
 from sfumato.recipe import Made, Recipe
 from sfumato.sample import DDIM
+from sfumato.zoo import weights
 
 PIXELS = np.random.default_rng(3).integers(20, 230, (16, 24, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)
@@ -148,6 +151,43 @@ def test_a_file_s_recipe_never_makes_this_machine_fetch_a_model(tmp_path, pipe_g
     assert redo(saved(tmp_path / "a.png", made=recipe(model=str(tmp_path)))).identical
 
 
+@pytest.mark.parametrize("model", [None, "mini"])
+def test_nor_does_any_part_of_it(tmp_path, pipe_gives, model):
+    pipe_gives(PIXELS)
+    path = saved(tmp_path / "a.png", made=recipe(guidance=[ClassifierFree(), AutoGuidance("somebody/something")]))
+    with pytest.raises(BadInput, match=r"somebody/something.*(nothing is fetched|fetches nothing)"):
+        redo(path, model=model)
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        ({"weights": "sha256:a"}, "other weights"),
+        ({"device": "cpu of 8 cores"}, "another machine (cpu of 8 cores, here cpu of 2 cores)"),
+        ({"weights": "sha256:a", "device": "x"}, "other weights and another machine (x, here cpu of 2 cores)"),
+        (
+            {"torch": "2.0", "engine": "exact"},
+            "another version of torch (2.0, here 2.1) and another engine (exact, here eager)",
+        ),
+        ({"weights": "sha256:b", "device": "cpu of 2 cores", "torch": "2.1"}, ""),
+        ({}, ""),
+    ],
+)
+def test_redo_tells_other_weights_from_another_machine(tmp_path, monkeypatch, then, said):
+    now = Made(weights="sha256:b", device="cpu of 2 cores", torch="2.1", engine="eager")
+    darker = Image.fromarray(PIXELS - 1)
+
+    def steps(recipes):
+        yield SimpleNamespace(result=SimpleNamespace(images=[darker], recipes=[replace(recipes[0], made=now)]))
+
+    monkeypatch.setattr(sfumato.model, "load", lambda name, **_: SimpleNamespace(steps=steps))
+    made = Made(pixels=pixels_hash(PICTURE), **then)
+    found = redo(saved(tmp_path / "a.png", made=replace(recipe(), made=made)))
+    assert (found.verdict, found.reason) == ("differs by at most 1 of 255", said)
+    same = Made(pixels=pixels_hash(darker), **then)
+    assert redo(replace(recipe(), made=same)).reason == ""  # identical: there is nothing to explain
+
+
 def safetensors(header: dict, body: int) -> bytes:
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + bytes(body)
@@ -205,3 +245,137 @@ def test_a_damaged_index_is_one_sentence(folder, content):
     (folder / "model_index.json").write_bytes(content)
     with pytest.raises(BadInput, match=r"model_index\.json can't be read"):
         inspect_model(folder)
+
+
+def test_variants_count_once(folder):
+    unet = folder / "unet"
+    for name in ("model.fp16.safetensors", "model.non_ema.safetensors"):
+        (unet / name).write_bytes(safetensors(GOOD, 32))
+    (unet / "diffusion_pytorch_model.bin").write_bytes(b"the same once more")
+    assert inspect_model(folder).parts["unet"]["parameters"] == 10
+    (unet / "model.safetensors").unlink()
+    assert inspect_model(folder).parts["unet"]["parameters"] == 10  # variants alone: one of them
+    for path in unet.iterdir():
+        path.unlink()
+    for variant in ("", ".fp16"):
+        for i in (1, 2):
+            (unet / f"model{variant}-0000{i}-of-00002.safetensors").write_bytes(safetensors(GOOD, 32))
+    assert inspect_model(folder).parts["unet"]["parameters"] == 20  # the pieces of one
+
+
+def test_weights_of_torch_are_counted_and_not_run(folder):
+    import torch
+
+    weights = {"a": torch.zeros(2, 3), "b": torch.zeros(4, dtype=torch.bfloat16), "c": torch.zeros(1)}
+    weights["tied"] = weights["a"]
+    unet = folder / "unet"
+    (unet / "model.safetensors").unlink()
+    torch.save(weights, unet / "diffusion_pytorch_model.bin")
+    torch.save({"step": torch.zeros(1000)}, unet / "optimizer.bin")
+    part = inspect_model(folder).parts["unet"]
+    assert part == {"class": "UNet2DConditionModel", "parameters": 11, "bytes": 36, "types": ["BF16", "F32"]}
+
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(folder / "run"),)
+
+    torch.save({"evil": Evil(), **weights}, unet / "diffusion_pytorch_model.bin")
+    assert inspect_model(folder).parts["unet"]["parameters"] == 11
+    assert not (folder / "run").exists()
+    whole = (unet / "diffusion_pytorch_model.bin").read_bytes()
+    (unet / "diffusion_pytorch_model.bin").write_bytes(whole.replace(b"FloatStorage", b"EvilsStorage"))
+    with pytest.raises(BadInput, match="is damaged"):
+        inspect_model(folder)
+
+
+def test_a_model_s_names_can_t_take_over_the_terminal(tmp_path, folder):
+    evil = "\x1b]0;title\x07\x9b2J"
+    index = json.loads((folder / "model_index.json").read_text())
+    index["unet"] = ["diffusers", f"UNet{evil}"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "README.md").write_text(f"boats {evil}")
+    (folder / "unet" / "model.safetensors").write_bytes(
+        safetensors({"a": {"dtype": evil, "shape": [1], "data_offsets": [0, 4]}}, 4)
+    )
+    evil_folder = folder.rename(tmp_path / f"m{evil}")
+    report = inspect_model(evil_folder)
+    for text in (report.text(), report.line(), replace(report, error=evil).line()):
+        assert all(c.isprintable() or c == "\n" for c in text)
+        assert "UNet" in text or text != report.text()
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc", "..", "a/b", "a\x1b"])
+def test_parts_lie_within_the_folder(folder, name):
+    index = {"_class_name": "X", name: ["diffusers", "UNet2DModel"]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(BadInput, match="no folder's name"):
+        inspect_model(folder)
+
+
+@pytest.mark.timeout(20)
+def test_a_fifo_in_a_model_s_folder_is_not_waited_for(folder):
+    (folder / "README.md").unlink()
+    for path in (folder / "README.md", folder / "unet" / "other.safetensors", folder / "unet" / "x.bin"):
+        os.mkfifo(path)
+    assert inspect_model(folder).parameters == 10
+
+
+def test_a_bad_model_in_the_cache_hides_no_other(tmp_path, folder, monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("sfumato.provenance.models.built_ins", list)
+
+    def cached(name: str):
+        place = tmp_path / "hub" / f"models--{name}--m" / "snapshots" / "x"
+        place.mkdir(parents=True)
+        return place
+
+    for name, index in (("array", "[1]"), ("deep", "[" * 100_000), ("cut", "{"), ("part", '{"../x": ["a", "b"]}')):
+        (cached(name) / "model_index.json").write_text(index)
+    (cached("dangling") / "model_index.json").symlink_to("nowhere")
+    cached("empty")
+    (cached("strange") / "model_index.json").write_text((folder / "model_index.json").read_text())
+    (cached("good").parent / "y").symlink_to(folder)
+    monkeypatch.setattr("sfumato.provenance.models.vocabulary", _fails_for("strange"))
+    found = {report.name: report for report in known_models()}
+    assert sorted(found) == ["array/m", "cut/m", "deep/m", "good/m", "part/m", "strange/m"]
+    assert found["good/m"].parameters == 10
+    assert not found["good/m"].error
+    for name in ("array/m", "cut/m", "deep/m", "part/m", "strange/m"):
+        assert "can't be read: " in found[name].line()
+    json.dumps([report.as_dict() for report in found.values()])
+
+
+def _fails_for(name: str):
+    from sfumato.zoo.folder import vocabulary
+
+    def looked(folder):
+        if name in str(folder):
+            raise RuntimeError("something of which nobody thought")
+        return vocabulary(folder)
+
+    return looked
+
+
+def test_the_hash_of_weights_is_theirs_alone_and_computed_once(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(weights, "_hashes", {})
+    first = weights.weights_hash(folder)
+    assert first.startswith("sha256:")
+    (folder / "README.md").write_text("another card")
+    (folder / "unet" / "model.fp16.safetensors").write_bytes(b"a variant that is not loaded")
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert weights.weights_hash(moved) == first
+    monkeypatch.setattr(weights, "_hashes", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(weights.hashlib, "file_digest", None)  # as another process: read from the disk
+        assert weights.weights_hash(moved) == first
+    (tmp_path / "home" / "weights.json").write_text('{"x": 3')
+    monkeypatch.setattr(weights, "_hashes", {})
+    assert weights.weights_hash(moved) == first
+    (moved / "unet" / "model.safetensors").write_bytes(safetensors(GOOD, 31) + b"x")
+    assert weights.weights_hash(moved) != first
+    (moved / "unet" / "model.safetensors").unlink()
+    (moved / "unet" / "model.fp16.safetensors").unlink()
+    assert weights.weights_hash(moved) == ""

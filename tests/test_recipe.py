@@ -13,19 +13,7 @@ from PIL import Image
 from sfumato.edit import Noise, Outside, SDEdit
 from sfumato.guide import ClassifierFree, ClassifierGuidance, ClipGuidance, DynamicThreshold, StaticThreshold
 from sfumato.picture import BadInput, Ref, fetch
-from sfumato.recipe import (
-    ClassifierFree,
-    ClassifierGuidance,
-    ClipGuidance,
-    DynamicThreshold,
-    Made,
-    Noise,
-    Outside,
-    Recipe,
-    SDEdit,
-    StaticThreshold,
-    parameters,
-)
+from sfumato.recipe import Made, Recipe, parameters
 from sfumato.sample import (
     DDIM,
     DDPM,

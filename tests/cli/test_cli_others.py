@@ -47,9 +47,14 @@ def test_models_lists_built_in_ones_and_the_hub_s_cache(cli, home, model, monkey
     monkeypatch.setattr(here, "ZOO", zoo)
     monkeypatch.setattr(sfumato.zoo, "ZOO", zoo)
     found = json.loads(cli("models", "--json").out)["models"]
-    assert [(m["name"], m["origin"]) for m in found] == [("tiny", "built in"), ("somebody/something", "from the Hub")]
-    assert found[0]["parameters"] == sum(part["parameters"] for part in found[0]["parts"].values()) > 0
-    assert [line.split()[0] for line in cli("models").out.splitlines()] == ["tiny", "somebody/something"]
+    assert [(m["name"], m["origin"]) for m in found] == [
+        ("broken", "built in"),
+        ("tiny", "built in"),
+        ("somebody/something", "from the Hub"),
+    ]
+    assert "model_index.json can't be read" in found[0]["error"]
+    assert found[1]["parameters"] == sum(part["parameters"] for part in found[1]["parts"].values()) > 0
+    assert [line.split()[0] for line in cli("models").out.splitlines()] == ["broken", "tiny", "somebody/something"]
 
 
 def test_train_hands_on_its_options(cli, monkeypatch):

@@ -1,4 +1,4 @@
-"""The door out: whole files or none, with their metadata; and the store of input pictures."""
+"""The door out: whole files or none, with their metadata."""
 
 import errno
 import json
@@ -19,10 +19,7 @@ from PIL import Image
 
 from sfumato.picture import (  # fmt: skip
     BadInput,
-    Ref,
     check_writable,
-    fetch,
-    keep,
     numbered,
     open_picture,
     pixels_hash,
@@ -222,31 +219,3 @@ def test_pixels_hash_depends_on_size_and_pixels_alone(tmp_path):
     assert pixels_hash(PICTURE) == "sha256:" + hashlib.sha256(b"40x24:RGB:" + COLOURS.tobytes()).hexdigest()
     assert pixels_hash(Image.fromarray(COLOURS.reshape(40, 24, 3))) != pixels_hash(PICTURE)
     assert pixels_hash(PICTURE.convert("L")) == pixels_hash(PICTURE.convert("L").convert("RGB"))
-
-
-def test_the_store_gives_back_what_it_keeps(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
-    ref = keep(PICTURE)
-    assert ref == keep(PICTURE) == Ref(pixels_hash(PICTURE)[7:], 40, 24)
-    assert np.array_equal(np.asarray(fetch(ref)), COLOURS)
-    mask = PICTURE.convert("L")
-    assert np.array_equal(np.asarray(fetch(keep(mask)).convert("L")), np.asarray(mask))
-    files = [p for p in (tmp_path / "home").rglob("*") if p.is_file()]
-    assert len(files) == 2
-
-
-def test_the_store_refuses_what_is_absent_or_changed_and_mends_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path))
-    ref = keep(PICTURE)
-    (file,) = (p for p in tmp_path.rglob("*") if p.is_file())
-    for content in (b"", b"junk", file.read_bytes()[:-40]):
-        file.write_bytes(content)
-        assert "give the picture again" in refused(fetch, ref)
-    Image.new("RGB", (40, 24)).save(file)
-    assert "give the picture again" in refused(fetch, ref)
-    assert keep(PICTURE) == ref
-    assert np.array_equal(np.asarray(fetch(ref)), COLOURS)
-    assert "is not in" in refused(fetch, Ref("0" * 64, 4, 4))
-    (tmp_path / "file").write_text("x")
-    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "file"))
-    assert "SFUMATO_HOME" in refused(keep, PICTURE)

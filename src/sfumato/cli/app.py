@@ -21,6 +21,7 @@ from sfumato.cli.inspect import inspect
 from sfumato.cli.look_attention import look_attention
 from sfumato.cli.models import models
 from sfumato.cli.redo import redo
+from sfumato.cli.store import store
 from sfumato.cli.study import study
 from sfumato.cli.train import train
 from sfumato.cli.vignettes import vignettes
@@ -37,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, edit, redo, inspect, look_attention, models, train, vignettes, evaluate, study):
+for command in (generate, edit, redo, inspect, look_attention, models, store, train, vignettes, evaluate, study):
     app.command(cls=Command)(command)
 
 

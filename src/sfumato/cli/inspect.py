@@ -11,16 +11,20 @@ from sfumato.cli import options
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A picture, or a model's folder.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="A picture, a model's folder or a built-in model.", show_default=False)],
     json: options.Json = False,
 ) -> None:
     """Say what stands in a picture: its recipe, how it was made, whether it was changed. Or what a model holds."""
     from sfumato.cli.common import hushed, print_json
+    from sfumato.picture import path_of
     from sfumato.provenance import inspect as look
     from sfumato.provenance import inspect_model
+    from sfumato.zoo.find import here
 
+    path = path_of(path)
+    model = path if path.exists() else here(path)
     with hushed():
-        found = inspect_model(path) if path.is_dir() else look(path)
+        found = look(path) if model is None or not model.is_dir() else inspect_model(model)
     if json:
         print_json(found.as_dict())
     else:

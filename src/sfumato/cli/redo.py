@@ -24,20 +24,31 @@ def redo(
     """Make a picture again from the recipe inside it, and say whether the pixels are the same."""
     import sys
 
+    from rich.markup import escape
+
     from sfumato.cli.common import print_json, progress
-    from sfumato.picture import check_writable, save_picture
+    from sfumato.picture import check_outputs, original, path_of, save_picture
+    from sfumato.picture.errors import printable
     from sfumato.provenance import recipe_in
     from sfumato.provenance import redo as again
     from sfumato.recipe import parameters
 
-    output = check_writable(output or picture.with_name(f"{picture.stem}-redo.png"))
+    picture = path_of(picture)
+    (output,) = check_outputs([picture], [output or picture.with_name(f"{picture.stem}-redo.png")])
     recipe = recipe_in(picture)
-    with progress(f"loading {model or recipe.model}") as update:
+    with progress(f"loading {escape(printable(model or recipe.model, 60))}") as update:
         made = again(picture, model=model, on_step=lambda step: update(step.index, step.total, "painting"))
-    save_picture(made.image, output, recipe_json=made.recipe.to_json(), parameters=parameters(made.recipe))
-    print(f"sfumato: {made.verdict}", file=sys.stderr)
+    held = made.recipe.held
+    save_picture(
+        made.image,
+        output,
+        recipe_json=made.recipe.to_json(),
+        parameters=parameters(made.recipe),
+        like=None if held is None else original(held),
+    )
+    print(f"sfumato: {made.verdict}{f': {made.reason}' if made.reason else ''}", file=sys.stderr)
     if json:
         verdict = {"identical": made.identical, "difference": made.difference, "verdict": made.verdict}
-        print_json({"path": str(output), **verdict})
+        print_json({"path": str(output), **verdict, **({"reason": made.reason} if made.reason else {})})
     else:
         print(output)

@@ -6,11 +6,14 @@ leave. Everything a user can do wrong raises `BadInput` with one sentence; what 
 """
 
 from sfumato.picture.area import around, extended
+from sfumato.picture.atomic import write_atomically
 from sfumato.picture.door import ACCEPTED, MAX_PIXELS, open_mask, open_picture
 from sfumato.picture.errors import BadInput, PictureWarning
-from sfumato.picture.files import WRITABLE, check_writable, numbered, save_picture, write_atomically
+from sfumato.picture.files import check_metadata, save_picture
 from sfumato.picture.metadata import read_metadata
-from sfumato.picture.store import Ref, fetch, home, keep, pixels_hash
+from sfumato.picture.paths import WRITABLE, check_outputs, check_writable, numbered, path_of
+from sfumato.picture.prune import Stored, prune, stored
+from sfumato.picture.store import Ref, fetch, home, keep, keep_from, original, pixels_hash
 
 __all__ = [
     "ACCEPTED",
@@ -19,17 +22,25 @@ __all__ = [
     "BadInput",
     "PictureWarning",
     "Ref",
+    "Stored",
     "around",
+    "check_metadata",
+    "check_outputs",
     "check_writable",
     "extended",
     "fetch",
     "home",
     "keep",
+    "keep_from",
     "numbered",
     "open_mask",
     "open_picture",
+    "original",
+    "path_of",
     "pixels_hash",
+    "prune",
     "read_metadata",
     "save_picture",
+    "stored",
     "write_atomically",
 ]

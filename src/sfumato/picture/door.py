@@ -15,8 +15,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sfumato.picture.colour import from_array, to_grey, to_rgb, upright
-from sfumato.picture.errors import BadInput, PictureWarning, name_of, printable
+from sfumato.picture import bulk, tiff
+from sfumato.picture.arrays import from_array
+from sfumato.picture.colour import Say, orientation, to_grey, to_rgb, turned
+from sfumato.picture.errors import BadInput, PictureWarning, name_of, note, printable, unsaid
+from sfumato.picture.modes import check_known
+from sfumato.picture.paths import path_of
 
 ACCEPTED = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000
@@ -32,6 +36,10 @@ _SIGNATURES = (
     (0, b"<!DOCTYPE", "a web page"),
     (0, b"<html", "a web page"),
     (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"II*\0", "a TIFF of a kind that is not read, or damaged"),
+    (0, b"MM\0*", "a TIFF of a kind that is not read, or damaged"),
+    (0, b"II+\0", "a BigTIFF of a kind that is not read, or damaged"),
+    (0, b"MM\0+", "a BigTIFF of a kind that is not read, or damaged"),
     (0, b"8BPS", "a Photoshop file"),
     (0, b"gimp xcf", "a GIMP file"),
     (4, b"ftypavif", "an AVIF picture"),
@@ -72,17 +80,24 @@ def open_mask(source: Any, size: tuple[int, int] | None = None, *, max_pixels: i
     return mask
 
 
+def reread(data: bytes, *, mask: bool = False) -> Image.Image:
+    """The picture or mask in a file that came in before: without the notes that were said then."""
+    name, convert = ("the mask", to_grey) if mask else ("the picture", to_rgb)
+    return _through(data, MAX_PIXELS, name, convert, unsaid)
+
+
 def _through(
-    source: Any, max_pixels: int, what: str, convert: Callable[[Image.Image, str], Image.Image]
+    source: Any, max_pixels: int, what: str, convert: Callable[..., Image.Image], say: Say = note
 ) -> Image.Image:
     name = name_of(source, what)
-    image = opened(source, name, max_pixels)
+    image = opened(source, name, max_pixels, say)
     try:
+        check_known(image, name)
         image.load()
         _capped(image.size, name, max_pixels)
         if _moves(image):
-            warnings.warn(f"{name} has several frames: the first is used", PictureWarning, stacklevel=3)
-        return convert(upright(image), name)
+            say(f"{name} has several frames: the first is used")
+        return turned(convert(image, name, say), orientation(image))
     except (BadInput, PictureWarning):  # a PictureWarning is raised where the caller turned warnings into errors
         raise
     except MemoryError:
@@ -94,25 +109,42 @@ def _through(
             image.close()
 
 
-def opened(source: Any, name: str, max_pixels: int) -> Image.Image:
+def opened(source: Any, name: str, max_pixels: int, say: Say = note) -> Image.Image:
     """A PIL image of which the size is known and allowed, and nothing is decoded yet."""
     if isinstance(source, Image.Image):
         image = source
     elif isinstance(source, np.ndarray):
         return from_array(source, name, max_pixels)
     elif isinstance(source, bytes | bytearray | memoryview):
-        image = _header(bytes(source), io.BytesIO(source), name)
+        image = _opened(io.BytesIO(source), None, name, say)
     elif isinstance(source, str | os.PathLike):
-        path = Path(os.fspath(source))  # type: ignore[arg-type]
+        path = path_of(source)
         with _file(path, name) as file:
-            start = file.read(64)
-        image = _header(start, path, name)
+            image = _opened(file, path, name, say)
     else:
         raise BadInput(
             f"{name} is a {type(source).__name__}: give a path, bytes, a PIL image or a numpy array (H, W, 3)"
         )
     _capped(image.size, name, max_pixels)
     return image
+
+
+def _opened(file: Any, path: Path | None, name: str, say: Say) -> Image.Image:
+    """The picture in an open file, which Pillow opens once more by its `path` if it has one."""
+    start = file.read(64)
+    file.seek(0)
+    if (shorter := bulk.shorter(file)) is not None:
+        data, texts = shorter
+        said = ", ".join(dict.fromkeys(printable(text, 80) for text in texts))
+        say(f"{name} holds more text than is read: {printable(said)}")
+        return _header(start, io.BytesIO(data), name)
+    file.seek(0)
+    if start.startswith(tiff.SIGNATURES) and (readable := tiff.readable(file)) is not None:
+        image = _header(start, io.BytesIO(readable), name)
+        image.tag_v2[tiff.PHOTOMETRIC] = 0  # type: ignore[attr-defined]
+        return image
+    file.seek(0)
+    return _header(start, path or file, name)
 
 
 def _file(path: Path, name: str) -> io.BufferedReader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,15 @@ class BadInput(ValueError):
 
 class PictureWarning(UserWarning):
     """A picture was changed on its way in, in a way that its owner should hear of."""
+
+
+def note(sentence: str) -> None:
+    """Say a `PictureWarning`."""
+    warnings.warn(sentence, PictureWarning, stacklevel=3)
+
+
+def unsaid(sentence: str) -> None:
+    """In the place of `note`, where a picture was told of before."""
 
 
 def printable(text: object, limit: int = 300) -> str:

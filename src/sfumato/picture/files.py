@@ -2,127 +2,119 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import secrets
-import stat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from sfumato.picture.door import open_picture
-from sfumato.picture.errors import BadInput, name_of
-from sfumato.picture.metadata import exif_and_xmp, png_text
+from sfumato.picture.atomic import write_atomically
+from sfumato.picture.door import open_picture, reread
+from sfumato.picture.errors import BadInput, name_of, note
+from sfumato.picture.jpeg import encoding
+from sfumato.picture.metadata import metadata
+from sfumato.picture.original import Original, unchanged
+from sfumato.picture.paths import check_writable
 
-WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
 _LONGEST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+_FILLED_IN = 4096  # characters of a recipe, at most, that are known only when the picture is made
 
 
 def save_picture(
-    image: Any, path: str | os.PathLike[str], *, recipe_json: str | None = None, parameters: str | None = None
+    image: Any,
+    path: str | os.PathLike[str],
+    *,
+    recipe_json: str | None = None,
+    parameters: str | None = None,
+    like: Any = None,
 ) -> Path:
     """Write `image` (PIL, or an array as `open_picture` takes it) to `path`, with its metadata; returns the path.
 
     The extension chooses the format: .png and .webp keep every pixel (WebP is written lossless), .jpg and .jpeg are
     written at quality 95 without chroma subsampling. Missing folders are made. The file appears whole or not at all:
     a temporary file in the same folder, fsync, rename; a file that stood there is replaced only then.
+
+    like: the file that the picture was made of, a path or bytes (`sfumato.picture.original(ref)`). Its EXIF (author,
+    copyright, camera, place; not its orientation, which is applied, nor its thumbnail), its density and its profile are
+    taken over; of a profile that is not sRGB in a JPEG alone, for the others hold the pixels as they were made. A JPEG
+    made of a JPEG also has its quantisation tables and its subsampling, and pixels that were not edited keep their
+    coefficients, except in blocks that hold edited ones and, of fine tables, in rounding; how far they differ is said
+    by a `PictureWarning`.
+
     Raises `BadInput` for another extension, a folder or device in the way, a full disk, or metadata too long for JPEG.
     """
     path = check_writable(path)
     picture = open_picture(image)
     suffix = path.suffix.lower()
+    _check_size(path, suffix, picture.size)
+    original = None if like is None else Original.read(like)
+    data = _encoded(path, suffix, picture, original, recipe_json, parameters)
+    if suffix in (".jpg", ".jpeg") and original is not None:
+        _tell_difference(path, data, picture, original)
+    write_atomically(path, data)
+    return path
+
+
+def check_metadata(
+    path: str | os.PathLike[str], recipe_json: str | None = None, parameters: str | None = None, like: Any = None
+) -> None:
+    """Raises `BadInput` if a picture at `path` can't hold such metadata; see `save_picture`. For use before long work.
+
+    The recipe may be one that is still to be completed: room is left for what the run fills in.
+    """
+    path = check_writable(path)
+    longer = None if recipe_json is None else recipe_json + " " * _FILLED_IN
+    original = None if like is None else Original.read(like)
+    _encoded(path, path.suffix.lower(), Image.new("RGB", (8, 8)), original, longer, parameters)
+
+
+def _check_size(path: Path, suffix: str, size: tuple[int, int]) -> None:
     longest = _LONGEST.get(suffix)
-    if longest and max(picture.size) > longest:
+    if longest and max(size) > longest:
         raise BadInput(f"{name_of(path)}: {suffix} holds at most {longest} pixels a side: save as .png")
+
+
+def _encoded(
+    path: Path,
+    suffix: str,
+    picture: Image.Image,
+    original: Original | None,
+    recipe_json: str | None,
+    parameters: str | None,
+) -> bytes:
     buffer = io.BytesIO()
-    if suffix == ".png":
-        picture.save(buffer, "PNG", pnginfo=png_text(recipe_json, parameters))
-    else:
-        options: dict[str, Any] = exif_and_xmp(recipe_json, parameters)
-        try:
-            if suffix == ".webp":
-                picture.save(buffer, "WEBP", lossless=True, exact=True, **options)
-            else:
-                picture.save(buffer, "JPEG", quality=95, subsampling=0, **options)
-        except ValueError as error:  # Pillow: "EXIF data is too long", "XMP data is too long"
-            raise BadInput(
-                f"{name_of(path)} can't hold so long a prompt or recipe in its metadata: save as .png"
-            ) from error
-    write_atomically(path, buffer.getvalue())
-    return path
-
-
-def check_writable(path: str | os.PathLike[str]) -> Path:
-    """`path` as a Path, if its extension and what stands there allow a picture to be saved; else `BadInput`.
-
-    For use before long work: it touches nothing, so a full or read-only disk still shows only when writing.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in WRITABLE:
-        raise BadInput(f"{name_of(path)} must end in {', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}, to say its format")
-    _replaceable(path)
-    return path
-
-
-def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
-    """Where `count` pictures go: `path` itself for one; g-0.png, g-1.png, ... beside g.png for several."""
-    path = Path(path)
-    return [path] if count == 1 else [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(count)]
-
-
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path` so that at every moment either the old file or the whole new one stands there.
-
-    Raises `BadInput` with the system's reason; nothing is left behind then.
-    """
-    path = Path(path)
-    _replaceable(path)
-    part = None
+    jpeg = suffix in (".jpg", ".jpeg")
+    options = metadata("JPEG" if jpeg else suffix[1:].upper(), picture.size, original, recipe_json, parameters)
     try:
-        target = Path(os.path.realpath(path))  # through a symbolic link, not over it
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.parent / f".{target.name[:60]}.{secrets.token_hex(6)}.part"
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-        _sync_folder(target.parent)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise BadInput(f"{name_of(path)} can't be written: {reason}") from None
-    finally:
-        if part is not None:
-            with contextlib.suppress(OSError):
-                part.unlink()
+        if suffix == ".png":
+            picture.save(buffer, "PNG", **options)
+        elif suffix == ".webp":
+            picture.save(buffer, "WEBP", lossless=True, exact=True, **options)
+        elif original is not None and original.format in ("JPEG", "MPO"):
+            samples, like_it = encoding(picture, original)
+            samples.save(buffer, "JPEG", **like_it, **options)
+        else:
+            picture.save(buffer, "JPEG", quality=95, subsampling=0, **options)
+    except ValueError as error:  # Pillow: "EXIF data is too long", "XMP data is too long"
+        raise BadInput(
+            f"{name_of(path)} can't hold so long a prompt or recipe in its metadata: save as .png"
+        ) from error
+    return buffer.getvalue()
 
 
-def _replaceable(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        folder = next((above for above in path.absolute().parents if os.path.lexists(above)), None)
-        if folder is not None and not folder.is_dir():
-            raise BadInput(f"{name_of(path)} can't be written: {name_of(folder)} is not a folder") from None
-        if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
-            raise BadInput(f"{name_of(path)} can't be written: {name_of(folder)} allows no new files") from None
+def _tell_difference(path: Path, data: bytes, picture: Image.Image, original: Original) -> None:
+    """How far the pixels in a JPEG that have not been edited are from the original's, if there are any and they are."""
+    same = unchanged(picture, original.image)
+    if same is None:
         return
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{name_of(path)} can't be written: {getattr(error, 'strerror', None) or error}") from None
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "not an ordinary file"
-        raise BadInput(f"{name_of(path)} can't be written: it is {kind}")
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some file systems can't, and the file itself is safe already
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    off = np.abs(np.asarray(reread(data), np.int16) - np.asarray(picture, np.int16)).max(-1)[same]
+    if off.any():
+        note(
+            f"{name_of(path)} is a JPEG: of the pixels that were not edited, {(off > 0).mean():.2%} differ from the "
+            f"original, by at most {off.max()} of 255; .png or .webp keep them all"
+        )
 
 
 def encode_png(image: Image.Image) -> bytes:

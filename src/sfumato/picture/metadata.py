@@ -7,45 +7,68 @@ holds 65,533 bytes, so recipes with enormous prompts go into PNG or WebP only.
 
 from __future__ import annotations
 
-import re
 from html import escape, unescape
 from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from sfumato.picture.comment import user_comment
 from sfumato.picture.door import MAX_PIXELS, opened
-from sfumato.picture.errors import BadInput, name_of
+from sfumato.picture.errors import BadInput, name_of, unsaid
+from sfumato.picture.original import EXIF_IFD, GPS_IFD, MAKER_NOTE, Original
 
-_EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
-SHORT = 3  # letters too few to tell a byte order by
+_USER_COMMENT = 0x9286
+_SEGMENT = 65_533
+"""Bytes that a segment of a JPEG holds."""
+_BEGIN, _END = "<sfumato:recipe>", "</sfumato:recipe>"
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:sfumato="https://github.com/sfumato-diffusion/sfumato/ns/1.0/">'
-    "<sfumato:recipe>{}</sfumato:recipe></rdf:Description></rdf:RDF></x:xmpmeta>"
+    f"{_BEGIN}{{}}{_END}</rdf:Description></rdf:RDF></x:xmpmeta>"
 )
-_XMP_RECIPE = re.compile(r"<sfumato:recipe>(.*?)</sfumato:recipe>", re.DOTALL)
 
 
-def png_text(recipe_json: str | None, parameters: str | None) -> PngInfo:
+def metadata(
+    format: str, size: tuple[int, int], original: Original | None, recipe_json: str | None, parameters: str | None
+) -> dict[str, Any]:
+    """Keyword arguments for Pillow's writer of `format` ("PNG", "JPEG", "WEBP"): the recipe and the parameters of a
+    picture of `size`, and what it takes over from the original."""
+    exif = Image.Exif() if original is None else original.exif_for(size)
+    given: dict[str, Any] = {}
+    if original is not None:
+        given |= {"dpi": original.dpi} if original.dpi else {}
+        lossless_in_srgb = original.transform is not None and format != "JPEG"
+        given |= {"icc_profile": original.icc} if original.icc and not lossless_in_srgb else {}
+    if format == "PNG":
+        given["pnginfo"] = _png_text(recipe_json, parameters)
+        exif.get_ifd(EXIF_IFD).pop(_USER_COMMENT, None)
+    elif parameters is not None:
+        exif.get_ifd(EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + parameters.encode("utf-16-be")
+    if format != "PNG" and recipe_json is not None:
+        given["xmp"] = _XMP.format(escape(recipe_json, quote=False)).encode()
+    if format == "JPEG" and original is not None:
+        given |= {"extra": original.iptc, "comment": original.comment}
+    written = _written(exif, _SEGMENT if format == "JPEG" else None)
+    return given | ({"exif": written} if written else {})
+
+
+def _written(exif: Image.Exif, longest: int | None) -> bytes:
+    """Without the camera maker's own part where the whole is too long; empty if there is nothing."""
+    if not (exif.get_ifd(EXIF_IFD) or exif.get_ifd(GPS_IFD) or set(exif) - {EXIF_IFD, GPS_IFD}):
+        return b""
+    if longest is not None and len(exif.tobytes()) > longest:
+        exif.get_ifd(EXIF_IFD).pop(MAKER_NOTE, None)
+    return exif.tobytes()
+
+
+def _png_text(recipe_json: str | None, parameters: str | None) -> PngInfo:
     """The two text chunks; latin-1 where that suffices (tEXt), else UTF-8 (iTXt)."""
     info = PngInfo()
     for key, text in (("parameters", parameters), ("sfumato", recipe_json)):
         if text is not None:
             info.add_text(key, text)
     return info
-
-
-def exif_and_xmp(recipe_json: str | None, parameters: str | None) -> dict[str, bytes]:
-    """Keyword arguments for Pillow's JPEG and WebP writers."""
-    given: dict[str, bytes] = {}
-    if parameters is not None:
-        exif = Image.Exif()
-        exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + parameters.encode("utf-16-be")
-        given["exif"] = exif.tobytes()
-    if recipe_json is not None:
-        given["xmp"] = _XMP.format(escape(recipe_json, quote=False)).encode()
-    return given
 
 
 def read_metadata(path: Any) -> dict[str, Any]:
@@ -55,7 +78,7 @@ def read_metadata(path: Any) -> dict[str, Any]:
     `Recipe.from_json` is the door for the recipe. Raises `BadInput` as `open_picture` does.
     """
     name = name_of(path)
-    with opened(path, name, MAX_PIXELS) as image:
+    with opened(path, name, MAX_PIXELS, unsaid) as image:
         found: dict[str, Any] = {"format": image.format, "width": image.width, "height": image.height}
         try:
             texts = _texts(image)
@@ -69,28 +92,17 @@ def _texts(image: Image.Image) -> dict[str, str | None]:
         texts: dict[str, Any] = getattr(image, "text", {})
         return {"recipe": _as_text(texts.get("sfumato")), "parameters": _as_text(texts.get("parameters"))}
     xmp = image.info.get("xmp", b"")
-    recipe = _XMP_RECIPE.search(xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else "")
-    comment = image.getexif().get_ifd(_EXIF_IFD).get(_USER_COMMENT)
-    return {"recipe": unescape(recipe[1]) if recipe else None, "parameters": _comment(comment)}
+    recipe = _recipe_in(xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else "")
+    comment = image.getexif().get_ifd(EXIF_IFD).get(_USER_COMMENT)
+    return {"recipe": recipe, "parameters": user_comment(comment, "" if recipe is None else "utf-16-be")}
+
+
+def _recipe_in(xmp: str) -> str | None:
+    """Found by two searches, not by one expression, whose time would grow with the square of a stranger's file."""
+    begin = xmp.find(_BEGIN)
+    end = xmp.find(_END, begin)
+    return None if begin < 0 or end < 0 else unescape(xmp[begin + len(_BEGIN) : end])
 
 
 def _as_text(value: Any) -> str | None:
     return str(value) if isinstance(value, str) else None
-
-
-def _latin(text: str) -> int:
-    """How many characters are printable ASCII."""
-    return sum(" " <= character <= "~" for character in text)
-
-
-def _comment(value: Any) -> str | None:
-    """An EXIF UserComment: eight bytes name its encoding. UNICODE is UTF-16, of either byte order in the wild."""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, bytes):
-        return None
-    code, body = value[:8], value[8:]
-    if code == b"UNICODE\0":
-        little, big = (body.decode(order, "replace") for order in ("utf-16-le", "utf-16-be"))
-        return little if _latin(little) > _latin(big) + SHORT else big
-    return (body if code in (b"ASCII\0\0\0", b"\0" * 8) else value).decode("utf-8", "replace")

@@ -1,27 +1,28 @@
-"""Which models are here, and what their folders hold. No torch: only JSON and the headers of safetensors."""
+"""Which models are here, and what their folders hold. No torch: only JSON and the headers of weights."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sfumato.picture import BadInput
+from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import name_of, printable
+from sfumato.provenance.tensors import tensors
 from sfumato.recipe.vocabulary import WORDS, Vocabulary
 from sfumato.zoo import INDEX, ZOO, built_ins
 from sfumato.zoo.folder import parts_of, vocabulary
+from sfumato.zoo.weights import weight_files
 
-_LONGEST_HEADER = 100 << 20
+_NAME = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True)
 class ModelReport:
     """A model's folder: its parts, each with its class, number of parameters, bytes and number types; and what the
-    model can be told."""
+    model can be told. `error` says why the folder of a known model can't be read."""
 
     name: str
     path: str
@@ -29,6 +30,7 @@ class ModelReport:
     summary: str = ""
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     vocabulary: Vocabulary = WORDS
+    error: str = ""
 
     @property
     def parameters(self) -> int:
@@ -41,9 +43,11 @@ class ModelReport:
 
     def line(self) -> str:
         """One line for a list of models."""
+        if self.error:
+            return printable(f"{self.name}  {self.origin}, can't be read: {self.error}", 1000)
         about = f"  {self.summary}" if self.summary else ""
         size = f"{self.parameters / 1e6:.1f} M parameters"
-        return f"{self.name}  {size}, {self.origin}, takes {self.vocabulary.told()}{about}"
+        return printable(f"{self.name}  {size}, {self.origin}, takes {self.vocabulary.told()}{about}", 1000)
 
     def text(self) -> str:
         """For people: a line a part."""
@@ -61,36 +65,47 @@ class ModelReport:
         if self.vocabulary.classes:
             none = "" if self.vocabulary.none is None else ", or none"
             lines.append(f"  {len(self.vocabulary.classes)} classes{none}: {', '.join(self.vocabulary.classes)}")
-        return "\n".join(lines)
+        return "\n".join(printable(line, 20_000) for line in lines)
 
 
 def known_models() -> list[ModelReport]:
-    """Built-in models, then models in the Hub's local cache; nothing is fetched. Damaged folders are left out."""
-    reports = []
-    for name in built_ins():
-        reports.append(_reported(ZOO / name, name, "built in"))
+    """Built-in models, then models in the Hub's local cache; nothing is fetched. One that can't be read says why."""
+    reports = [_reported(ZOO / name, name, "built in") for name in built_ins()]
     for folder in sorted(_hub_cache().glob("models--*--*")):
-        index = max(folder.glob(f"snapshots/*/{INDEX}"), key=lambda path: path.stat().st_mtime, default=None)
+        index = max((path for path in folder.glob(f"snapshots/*/{INDEX}") if path.is_file()), key=_time, default=None)
         if index is not None:
             reports.append(_reported(index.parent, folder.name[len("models--") :].replace("--", "/"), "from the Hub"))
-    return [report for report in reports if report is not None]
+    return reports
 
 
 def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
     """What the folder of a model holds; `BadInput` if it has no model_index.json or a part of it can't be read."""
-    folder = Path(folder)
+    folder = path_of(folder)
     if not (folder / INDEX).is_file():
         raise BadInput(f"{name_of(folder)} is no model: it has no {INDEX}, as folders in diffusers' format do")
-    parts = {name: _part(folder / name, kind) for name, kind in parts_of(folder).items()}
+    kinds = parts_of(folder)
+    for name in kinds:
+        if not _NAME.fullmatch(name):
+            raise BadInput(
+                f"{name_of(folder / INDEX)} calls a part {printable(repr(name), 60)}: that is no folder's name"
+            )
+    parts = {name: _part(folder / name, kind) for name, kind in kinds.items()}
     return ModelReport(folder.resolve().name, str(folder), "a folder", _summary(folder), parts, vocabulary(folder))
 
 
-def _reported(folder: Path, name: str, origin: str) -> ModelReport | None:
+def _reported(folder: Path, name: str, origin: str) -> ModelReport:
     try:
         report = inspect_model(folder)
-    except BadInput:
-        return None
+    except Exception as error:  # one bad model in the cache hides no other
+        return ModelReport(name, str(folder), origin, error=printable(error))
     return replace(report, name=name, path=str(folder), origin=origin)
+
+
+def _time(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _hub_cache() -> Path:
@@ -100,44 +115,23 @@ def _hub_cache() -> Path:
 
 
 def _part(folder: Path, kind: str) -> dict[str, Any]:
-    variants = sorted(folder.glob("*.safetensors"))
-    plain = [path for path in variants if ".fp16." not in path.name] or variants
-    tensors = [tensor for path in plain for tensor in _tensors(path)]
+    found = [tensor for path in weight_files(folder) for tensor in tensors(path)]
     return {
         "class": kind,
-        "parameters": sum(count for count, _, _ in tensors),
-        "bytes": sum(size for _, size, _ in tensors),
-        "types": sorted({dtype for _, _, dtype in tensors}),
+        "parameters": sum(tensor.elements for tensor in found),
+        "bytes": sum(tensor.bytes for tensor in found),
+        "types": sorted({tensor.type for tensor in found}),
     }
-
-
-def _tensors(path: Path) -> list[tuple[int, int, str]]:
-    """(elements, bytes, number type) of each tensor, from the header of a safetensors file: eight bytes of length,
-    then JSON. The header is checked against the size of the file."""
-    try:
-        whole = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > min(_LONGEST_HEADER, whole - 8):
-                raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(length))
-        tensors, last = [], 0
-        for name, entry in header.items():
-            if name != "__metadata__":
-                start, end = map(int, entry["data_offsets"])
-                tensors.append((math.prod(map(int, entry["shape"])), end - start, str(entry["dtype"])))
-                last = max(last, end)
-        if 8 + length + last != whole:
-            raise ValueError("it is cut short or has been added to")
-        return tensors
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{name_of(path)} is damaged ({printable(error, 120)}): copy or fetch it again") from None
 
 
 def _summary(folder: Path) -> str:
     """The first sentence of the model card: the first line of its README that is text."""
+    card = folder / "README.md"
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")[:20_000]
+        if not card.is_file():
+            return ""
+        with card.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(20_000)
     except OSError:
         return ""
     if text.startswith("---"):

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from sfumato.picture import BadInput, open_picture, pixels_hash, read_metadata
-from sfumato.picture.errors import name_of
-from sfumato.recipe import Recipe
+from sfumato.picture import BadInput, open_picture, path_of, pixels_hash, read_metadata
+from sfumato.picture.errors import name_of, printable
+from sfumato.recipe import Made, Recipe
 from sfumato.zoo import built_ins
+
+_VERSIONS = ("sfumato", "torch", "diffusers", "python")
+_FETCHABLE = ("model", "classifier", "clip", "net")
+"""Fields of a recipe and of its elements that name a model."""
 
 
 @dataclass(frozen=True)
 class Redone:
     """A picture made again. `difference` is the largest absolute difference in 0..255 from what it was compared with,
-    None where there was nothing of the same size to compare with; `verdict` says it in words."""
+    None where there was nothing of the same size to compare with; `verdict` says it in words, and `reason` what is
+    other than it was, as "other weights": empty where nothing is or nothing is known."""
 
     image: Image.Image
     recipe: Recipe
     identical: bool
     difference: int | None
     verdict: str
+    reason: str = ""
 
 
 def recipe_in(picture: str | os.PathLike[str]) -> Recipe:
@@ -46,22 +52,39 @@ def redo(
     """Make the picture of `source` (a picture file, or a recipe) again and compare the pixels, max |a - b|.
 
     `model` says where the recipe's model is now. Without it a recipe from a file may name a built-in model or a folder
-    that is here, but never makes this machine fetch anything: a stranger wrote it. `on_step` hears every step.
+    that is here, but never makes this machine fetch anything: a stranger wrote it. That holds for every other model
+    that it names, as guidances do. `on_step` hears every step.
 
-    Compared is with the recorded hash first, then with the pixels of the file. Exactly the same versions, engine and
-    machine give identical pixels; others usually differ by at most 1 of 255.
+    Compared is with the recorded hash first, then with the pixels of the file. Exactly the same weights, versions,
+    engine and machine give identical pixels; others usually differ by at most 1 of 255.
     """
     original = None
     if isinstance(source, Recipe):
         recipe = source
     else:
         recipe, original = recipe_in(source), open_picture(source)
-        if model is None:
-            _only_local(recipe.model, name_of(source))
+        _check_local(recipe, model is not None, name_of(source))
     recorded = recipe.made.pixels if recipe.made is not None else ""
     todo = replace(recipe, made=None, model=model or recipe.model)
     image, finished = _run(todo, on_step)
-    return _compare(image, finished, recorded, original)
+    found = _compare(image, finished, recorded, original)
+    return found if found.identical else replace(found, reason=other(recipe.made, finished.made))
+
+
+def other(then: Made | None, now: Made | None) -> str:
+    """What is other now than it was then, of the things that change pixels; empty if nothing is or nothing is known."""
+    if then is None or now is None:
+        return ""
+    said = []
+    if then.weights and now.weights and then.weights != now.weights:
+        said.append("other weights")
+    if then.device and now.device and then.device != now.device:
+        said.append(f"another machine ({then.device}, here {now.device})")
+    for name in (*_VERSIONS, "engine", "precision"):
+        old, new = getattr(then, name), getattr(now, name)
+        if old and new and old != new:
+            said.append(f"another {'version of ' if name in _VERSIONS else ''}{name} ({old}, here {new})")
+    return printable(" and ".join(said), 500)
 
 
 def _run(recipe: Recipe, on_step: Callable[[Any], None] | None) -> tuple[Image.Image, Recipe]:
@@ -77,12 +100,26 @@ def _run(recipe: Recipe, on_step: Callable[[Any], None] | None) -> tuple[Image.I
     return result.images[0], result.recipes[0]
 
 
-def _only_local(model: str, name: str) -> None:
-    if model not in built_ins() and not Path(model).is_dir():
-        raise BadInput(
-            f"{name} was made with the model {model!r}, which is neither built in nor a folder here: "
-            "say where it is with --model"
-        )
+def _check_local(recipe: Recipe, given: bool, name: str) -> None:
+    """Raises `BadInput` for a model that is not on this machine. given: the user says where the recipe's own is."""
+    for field, model in _models_in(recipe):
+        own = field == "model"
+        if not (own and given) and model not in built_ins() and not path_of(model).is_dir():
+            raise BadInput(
+                f"{name} was made with {'the model' if own else field} {printable(repr(model), 100)}, which is neither "
+                f"built in nor a folder here{': say where it is with --model' if own else ', and nothing is fetched'}"
+            )
+
+
+def _models_in(element: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """(where it stands, name) of every model that a recipe or an element of it names."""
+    for field in fields(element) if is_dataclass(element) else ():
+        value = getattr(element, field.name)
+        place = f"{where}.{field.name}" if where else field.name
+        if field.name in _FETCHABLE and isinstance(value, str | Path) and value:
+            yield place, str(value)
+        for inner in value if isinstance(value, tuple) else (value,):
+            yield from _models_in(inner, place)
 
 
 def _compare(image: Image.Image, recipe: Recipe, recorded: str, original: Image.Image | None) -> Redone:

@@ -1,0 +1,79 @@
+"""Which files of a model's folder hold its weights, and one hash of them all. No torch."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from sfumato.picture import BadInput, home, write_atomically
+from sfumato.zoo.folder import parts_of
+
+_SHARD = re.compile(r"-\d{5}-of-\d{5}")
+_NO_WEIGHTS = re.compile(r"openvino|training_args|optimizer|scheduler|random_states|scaler", re.IGNORECASE)
+_BESIDE = ("label",)  # parts that no index names
+_hashes: dict[str, list[Any]] = {}
+
+
+def weight_files(part: Path) -> list[Path]:
+    """The files of one part's weights, the pieces of a divided one all: of what stands there several times, as
+    safetensors and as .bin, or in several variants (.fp16, .non_ema), the one that is loaded: the plain one and
+    safetensors where there are such."""
+    for ending in (".safetensors", ".bin"):
+        files = sorted(path for path in part.glob(f"*{ending}") if path.is_file() and not _NO_WEIGHTS.match(path.name))
+        variants = sorted({_variant(path) for path in files})
+        if variants:
+            return [path for path in files if _variant(path) == variants[0]]
+    return []
+
+
+def _variant(path: Path) -> str:
+    """`fp16` of model.fp16-00001-of-00002.safetensors; empty for the plain one, which sorts first."""
+    return _SHARD.sub("", path.stem).partition(".")[2]
+
+
+def weights_hash(folder: Path) -> str:
+    """`sha256:` and the SHA-256 over the names and the SHA-256 of all weight files of a model's folder; empty if there
+    are none.
+
+    Hashed is a line `PART/FILE SHA256` for each file, sorted. A file is read once: its hash is kept in the folder for
+    the user's data under the file's path, length and time of change.
+    """
+    lines = []
+    for part in sorted({*parts_of(folder), *_BESIDE}):
+        lines += [f"{part}/{path.name} {_file_hash(path)}\n" for path in weight_files(folder / part)]
+    lines = lines or [f"{path.name} {_file_hash(path)}\n" for path in weight_files(folder)]
+    return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}" if lines else ""
+
+
+def _file_hash(path: Path) -> str:
+    real = path.resolve()
+    status = real.stat()
+    key, stamp = str(real), [status.st_size, status.st_mtime_ns]
+    known = _hashes or _kept()
+    if known.get(key, [None])[:-1] == stamp:
+        return str(known[key][-1])
+    with real.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    _hashes.update({**_kept(), **_hashes, key: [*stamp, found]})
+    with contextlib.suppress(BadInput):  # then it is computed again next time
+        write_atomically(_place(), json.dumps(_hashes).encode(), private=True)
+    return found
+
+
+def _place() -> Path:
+    return home() / "weights.json"
+
+
+def _kept() -> dict[str, list[Any]]:
+    """What was computed before; nothing, if it can't be read."""
+    try:
+        found = json.loads(_place().read_bytes())
+        return {
+            key: value for key, value in found.items() if len(value) == 3 and re.fullmatch("[0-9a-f]{64}", value[2])
+        }
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
