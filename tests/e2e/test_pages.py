@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sfumato.data import vignettes
-from sfumato.evaluate import against
+from sfumato.evaluate import compare
 from sfumato.study import page, runner
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "headless_shell")
@@ -54,7 +54,7 @@ def made(which: str, home: Path) -> Path:
     for i in range(12):
         Image.fromarray(vignettes.draw(vignettes.scene(8, i), 32, truth=False).image).save(home / "set" / f"{i}.png")
     folder = home / "set"
-    against.run(None, str(folder), folder=folder, features=["vignettes-features"], resamples=4, out=home / "out")
+    compare.run(None, str(folder), folder=folder, features=["vignettes-features"], resamples=4, out=home / "out")
     return home / "out" / "report.html"
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from sfumato.data import vignettes
 from sfumato.evaluate.features import FEATURES, features
-from sfumato.evaluate.features.inception import VARIABLE, read_weights
+from sfumato.evaluate.features.inception_weights import VARIABLE, read_weights
 from sfumato.evaluate.features.resize import bicubic, legacy
 from sfumato.evaluate.judge import Judge
 from sfumato.nn.classifier import Classifier

@@ -55,4 +55,4 @@ def test_nothing_observed_says_nothing():
     for figure in (share([]), pooled([[]]), mean([])):
         assert math.isnan(figure.value)
         assert figure.percent() == "-"
-        assert figure.told()["value"] is None
+        assert figure.to_dict()["value"] is None

@@ -11,7 +11,7 @@ import pytest
 
 from sfumato.picture import BadInput
 from sfumato.study import STUDIES, runner
-from sfumato.study.keep import Keep
+from sfumato.study.cell_cache import CellCache
 from sfumato.study.study import Cell
 
 SMALL = ["pictures=8", "size=8", "knots=20"]
@@ -54,7 +54,7 @@ def test_a_cell_is_done_again_when_anything_that_it_depends_on_differs(tmp_path,
     runner.work("a", chain(3.0, 2), tmp_path, progress=False)
     results = runner.work(study, cells, tmp_path, progress=False)
     assert len(kept(tmp_path)) == 2 + fresh
-    assert float(results["second"]["value"]) == (2 * cells[0].given["value"]) ** cells[1].given["power"]
+    assert float(results["second"]["value"]) == (2 * cells[0].arguments["value"]) ** cells[1].arguments["power"]
 
 
 def test_a_cell_is_done_again_when_its_own_words_differ(tmp_path):
@@ -81,7 +81,7 @@ def test_a_damaged_cell_is_done_again_and_remains_of_a_killed_process_go(tmp_pat
     (tmp_path / "cells" / ".first.0123.part").write_bytes(b"half")
     assert float(runner.work("a", chain(3.0), tmp_path, progress=False)["first"]["value"]) == 3.0
     assert [path.name[:2] for path in sorted((tmp_path / "cells").iterdir())] == ["fi", "se"]
-    assert Keep(tmp_path / "cells", "a").get(chain(3.0)[0]) is not None
+    assert CellCache(tmp_path / "cells", "a").read(chain(3.0)[0]) is not None
 
 
 def test_an_interrupt_says_what_is_kept(tmp_path, capsys):
@@ -150,7 +150,7 @@ def test_a_model_where_none_is_looked_at_is_refused():
 
 def test_every_study_is_there():
     for name in STUDIES:
-        study = runner.find(name)
+        study = STUDIES[name]
         assert all((study.title, study.source, study.about, study.see)), name
         assert type(study.full) is type(study.quick), name
         assert study.full != study.quick, name
@@ -161,7 +161,7 @@ def test_the_command_line_names_studies_and_the_nearest_one():
         return subprocess.run([sys.executable, "-m", "sfumato", "study", *arguments], capture_output=True, text=True)
 
     listed = call("--list")
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(STUDIES)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == sorted(STUDIES)
     wrong = call("schedule")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "did you mean 'schedules'" in wrong.stderr

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sfumato.cli.derived_help import DerivedHelp
 from sfumato.cli.edit import edit
 from sfumato.cli.evaluate import evaluate
 from sfumato.cli.generate import generate
@@ -37,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (generate, edit, redo, inspect, look_attention, models, train, vignettes, evaluate, study):
-    app.command()(command)
+    app.command(cls=DerivedHelp)(command)
 
 
 @app.callback(invoke_without_command=True)

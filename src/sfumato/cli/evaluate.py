@@ -36,8 +36,8 @@ def evaluate(
     features: Annotated[
         list[str] | None,
         typer.Option(
-            help="vignettes-features, inception, inception-clean, clip or dinov2, as NAME or NAME:WEIGHTS, or a "
-            "FOLDER; may be given several times. By default vignettes-features for vignettes, else inception.",
+            help="NAME or NAME:WEIGHTS of {sfumato.evaluate.features:FEATURES}, or a FOLDER; may be given several "
+            "times. By default vignettes-features for vignettes, else inception.",
             show_default=False,
             rich_help_panel=_AGAINST,
         ),
@@ -46,8 +46,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="fid, sfid, kid, cmmd, is, precision, recall, density, coverage, clip-score, clip-cosine, psnr, ssim, "
-            "lpips, bits-per-dim; by default all that pictures and features allow.",
+            help="Some of {sfumato.evaluate.metric:METRICS}; by default all that pictures and features allow.",
             show_default=False,
             rich_help_panel=_AGAINST,
         ),
@@ -125,7 +124,7 @@ def evaluate(
         )
         return
 
-    from sfumato.evaluate.against import run as compare
+    from sfumato.evaluate.compare import run as compare
 
     compare(
         None if pictures else model,

@@ -127,6 +127,11 @@ def array(path: Path, name: str, size: Size | None, most: int) -> Pictures:
     return _listed(f"{path}:{key}", reads, [""] * len(x), (), stamps, size, most)
 
 
+def levels(x: Tensor) -> Tensor:
+    """Pictures in [-1, 1] at the nearest of their 256 levels."""
+    return x.add(1).mul(127.5).round().div(127.5).sub(1)
+
+
 def fitted(image: Image.Image, size: Size) -> Image.Image:
     """The picture's middle of the proportions of `size`, at that size."""
     return image if image.size == size else ImageOps.fit(image, size, Image.Resampling.LANCZOS)

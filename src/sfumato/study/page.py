@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.picture.files import write_atomically
-from sfumato.study.keep import Results
+from sfumato.study.cell_cache import Results
 from sfumato.study.study import Report, Study
 
 PAGE = """<!doctype html>

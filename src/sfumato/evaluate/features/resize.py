@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as nf
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def bicubic(pictures: Tensor, size: int) -> Tensor:
     """Bicubic and antialiased in floating point, as Pillow resizes: clean-fid's way."""
-    return nf.interpolate(pictures, (size, size), mode="bicubic", align_corners=False, antialias=True)
+    return torch.nn.functional.interpolate(pictures, (size, size), mode="bicubic", align_corners=False, antialias=True)
 
 
 def legacy(pictures: Tensor, size: int) -> Tensor:

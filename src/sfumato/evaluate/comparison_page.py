@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -12,12 +14,12 @@ from PIL import Image
 from sfumato.evaluate.features.extractor import POOL
 from sfumato.evaluate.metrics.manifold import coverage_of_equals
 from sfumato.evaluate.statistics import Figure
-from sfumato.picture.files import encode_png
+from sfumato.picture.files import encode_png, write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sfumato.evaluate.against import Comparison, Found
+    from sfumato.evaluate.comparison import Comparison, Measurement
 
 SHOWN, COLUMNS, SIDE = 32, 8, 72
 BARS = ("precision", "recall", "density", "coverage")
@@ -55,22 +57,23 @@ PAGE = """<!doctype html>
 
 def page(comparison: Comparison) -> str:
     """The report as HTML: measures with intervals and features, bars, samples of both sets, nearest neighbours."""
-    told, made, true = comparison.told(), comparison.made, comparison.true
-    asked = ", ".join(f"{key} {value}" for key, value in told["settings"].items() if value not in (None, ""))
+    report, generated, real = comparison.to_dict(), comparison.generated, comparison.real
+    settings = ", ".join(f"{key} {value}" for key, value in report["settings"].items() if value not in (None, ""))
     return PAGE.format(
-        title=escape(f"{made.name} against {true.name}"),
-        counts=escape(f"{len(made)} pictures of {made.size[0]} x {made.size[1]} against {len(true)}."),
+        title=escape(f"{generated.name} against {real.name}"),
+        counts=escape(f"{len(generated)} pictures of {generated.size[0]} x {generated.size[1]} against {len(real)}."),
         table=_measures(comparison),
         intervals=escape(intervals(comparison)),
         bars=_bars(comparison),
-        grids=_figure(_grid(made), "what was made") + _figure(_grid(true), "the reference"),
+        grids=_figure(_grid(generated), "generated") + _figure(_grid(real), "the reference"),
         neighbours=_neighbours(comparison),
         features=_table(
-            ("features", "a picture is taken", "fingerprint"), [tuple(f.values()) for f in told["features"]]
+            ("features", "a picture is taken", "fingerprint"), [tuple(f.values()) for f in report["features"]]
         ),
-        settings=escape(asked),
+        settings=escape(settings),
         versions=escape(
-            ", ".join(f"{name} {said}" for name, said in told["versions"].items()) + f"; {told['seconds']:.0f} seconds."
+            ", ".join(f"{name} {said}" for name, said in report["versions"].items())
+            + f"; {report['seconds']:.0f} seconds."
         ),
     )
 
@@ -80,13 +83,13 @@ def table(comparison: Comparison) -> Table:
     from rich.table import Table
 
     view = Table(
-        title=f"{comparison.made.name} against {comparison.true.name}",
-        caption=f"{len(comparison.made)} pictures against {len(comparison.true)}. {intervals(comparison)}",
+        title=f"{comparison.generated.name} against {comparison.real.name}",
+        caption=f"{len(comparison.generated)} pictures against {len(comparison.real)}. {intervals(comparison)}",
     )
     for column, side in (("measure", "left"), ("value", "right"), ("95 %", "right")):
         view.add_column(column, justify=side, no_wrap=True)  # pyright: ignore[reportArgumentType]
     view.add_column("features", overflow="fold")
-    for each in comparison.found:
+    for each in comparison.measurements:
         title, value, between, better, features = _cells(each)
         view.add_row(f"{title} {'↓' if better == 'lower' else '↑'}", value, between, features)
     return view
@@ -94,31 +97,33 @@ def table(comparison: Comparison) -> Table:
 
 def intervals(comparison: Comparison) -> str:
     """What the intervals say and what a reader should know of these numbers."""
-    told = "Intervals: how much other pictures of the same number, against the same reference, would change the number."
-    if any(each.name == "coverage" for each in comparison.found):
-        most = coverage_of_equals(len(comparison.made), len(comparison.true))
-        told += f" At these counts equal distributions have a coverage of {most:.2f}."
-    for extract, rank in ((e.name, e.widths(comparison.made.size)[POOL]) for e in comparison.extractors):
-        if len(comparison.made) <= rank:
-            told += (
-                f" With {len(comparison.made)} pictures and {rank} features by {extract} FID is far too high: "
+    notes = (
+        "Intervals: how much other pictures of the same number, against the same reference, would change the number."
+    )
+    if any(each.name == "coverage" for each in comparison.measurements):
+        most = coverage_of_equals(len(comparison.generated), len(comparison.real))
+        notes += f" At these counts equal distributions have a coverage of {most:.2f}."
+    for extract, rank in ((e.name, e.widths(comparison.generated.size)[POOL]) for e in comparison.extractors):
+        if len(comparison.generated) <= rank:
+            notes += (
+                f" With {len(comparison.generated)} pictures and {rank} features by {extract} FID is far too high: "
                 f"compare it at equal counts alone, or take more pictures than features."
             )
-    return told
+    return notes
 
 
 def shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4g}"
 
 
-def _cells(each: Found) -> tuple[str, str, str, str, str]:
-    figure, measure = each.figure, each.measure
+def _cells(each: Measurement) -> tuple[str, str, str, str, str]:
+    figure, metric = each.figure, each.metric
     between = "" if math.isnan(figure.low) else f"{shown(figure.low)} to {shown(figure.high)}"
-    return measure.title, shown(figure.value), between, measure.better, each.features
+    return metric.title, shown(figure.value), between, metric.better, each.features
 
 
 def _measures(comparison: Comparison) -> str:
-    rows = [(*_cells(each), each.measure.source) for each in comparison.found]
+    rows = [(*_cells(each), each.metric.source) for each in comparison.measurements]
     return _table(("measure", "value", "95 %", "better", "features", "source"), rows)
 
 
@@ -130,7 +135,7 @@ def _table(head: tuple[str, ...], rows: list[tuple]) -> str:
 
 def _bars(comparison: Comparison) -> str:
     """Precision, recall, density and coverage as bars from 0 to 1 with their intervals."""
-    rows = [each for each in comparison.found if each.name in BARS]
+    rows = [each for each in comparison.measurements if each.name in BARS]
     if not rows:
         return ""
     width, height, left = 520, 26, 190
@@ -163,9 +168,9 @@ def _neighbours(comparison: Comparison) -> str:
         return ""
     rows = []
     for i, near in enumerate(comparison.neighbours):
-        rows += [comparison.made.read(i), *(comparison.true.read(j) for j in near)]
+        rows += [comparison.generated.read(i), *(comparison.real.read(j) for j in near)]
     columns = 1 + len(comparison.neighbours[0])
-    caption = f"left: what was made; right of it the nearest of the reference, by {comparison.extractors[0].name}"
+    caption = f"left: generated; right of it the nearest of the reference, by {comparison.extractors[0].name}"
     return "<h2>Nearest neighbours</h2>" + _figure(_sheet(rows, columns), caption)
 
 
@@ -192,3 +197,9 @@ def _figure(image: Image.Image, caption: str) -> str:
     data = base64.b64encode(encode_png(image)).decode()
     said = escape(caption)
     return f'<figure><img src="data:image/png;base64,{data}" alt="{said}"><figcaption>{said}</figcaption></figure>'
+
+
+def write(comparison: Comparison, out: Path) -> None:
+    """report.json and report.html into `out`."""
+    write_atomically(out / "report.json", (json.dumps(comparison.to_dict(), indent=1) + "\n").encode())
+    write_atomically(out / "report.html", page(comparison).encode())
