@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as nf
 from PIL import Image
 
+from sfumato.condition import Condition
 from sfumato.data import vignettes
-from sfumato.denoise import GaussianMixture
+from sfumato.denoise import GaussianMixture, Prediction, bind
 from sfumato.evaluate import compare, feature_cache, model_samples
 from sfumato.evaluate.features import features
 from sfumato.evaluate.likelihood import variational_bound
@@ -24,6 +25,7 @@ from sfumato.evaluate.metrics import Moments, frechet
 from sfumato.evaluate.pictures import Pictures
 from sfumato.model.pixels import to_images
 from sfumato.model.space import Pixel
+from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput, read_metadata
 from sfumato.recipe.prompt import parse
 from sfumato.recipe.vocabulary import Vocabulary
@@ -263,10 +265,6 @@ def test_bits_are_the_bound_s(painter, home: Path, folder: Path):
     model = painter(Painter(Vocabulary(text=False)))
     stage = model.stages[0]
     stage.denoiser = GaussianMixture(VPLinear(), torch.zeros(1, 3, SIZE, SIZE), 0.25)
-    from sfumato.condition import Condition
-    from sfumato.denoise import bind
-    from sfumato.noise import KeyedNoise
-
     stage.encode = lambda recipes: Condition.empty(len(recipes))
     report = compare.run(
         "mini", str(folder), count=6, most=6, seed=3, steps=10, metrics=["bits-per-dim"], resamples=0,
@@ -285,6 +283,65 @@ def test_bits_are_the_bound_s(painter, home: Path, folder: Path):
             "mini", str(folder), count=6, most=6, seed=3, steps=10, metrics=["bits-per-dim"], resamples=0,
             features=["vignettes-features"], out=home / "out",
         )  # fmt: skip
+
+
+class Sure:
+    """A Gaussian's exact denoiser that says its variance: beta tilde."""
+
+    def __init__(self, data: GaussianMixture):
+        self.data, self.schedule = data, data.schedule
+
+    def __call__(self, x, t, condition):
+        p = self.data(x, t, condition)
+        return Prediction(p.x, p.x0, p.eps, p.alpha, p.sigma, fraction=torch.zeros_like(x))
+
+
+def test_bits_are_those_of_the_variance_that_the_model_learned_on_levels(painter, home: Path):
+    """A grey model that says its variance, on coloured pictures: the bound walks with that variance, and what is coded
+    are the 256 levels of the luma, as Pillow rounds it to them."""
+    model = painter(Painter(Vocabulary(text=False)))
+    stage = model.stages[0]
+    data = GaussianMixture(VPLinear(), torch.zeros(1, 1, SIZE, SIZE), 0.25)
+    stage.space, stage.denoiser = Pixel(1), Sure(data)
+    stage.encode = lambda recipes: Condition.empty(len(recipes))
+    rng = np.random.default_rng(2)
+    colours = [Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)) for _ in range(6)]
+    folder = save(colours, home / "colours")
+    report = compare.run(
+        "mini", str(folder), count=6, most=6, seed=3, steps=10, metrics=["bits-per-dim"], resamples=0,
+        features=["vignettes-features"], out=home / "out",
+    )  # fmt: skip
+    grey = np.stack([np.asarray(image, np.float64) @ [0.299, 0.587, 0.114] for image in colours])
+    x0 = torch.from_numpy(np.round(grey)[:, None] / 127.5 - 1).float()
+    denoise, noise = bind(data, Condition.empty(6)), KeyedNoise([3 + i for i in range(6)])
+    bits = {
+        variance: float(
+            variational_bound(denoise, x0, grid("uniform", 10, VPLinear()), noise, variance=variance).total.mean()
+        )
+        for variance in ("small", "large")
+    }
+    assert values(report)["bits-per-dim"] == pytest.approx(bits["small"], rel=1e-6)
+    assert abs(bits["small"] - bits["large"]) > 0.02
+
+
+def test_a_damaged_cache_counts_as_nothing_and_is_named(folder: Path, home: Path, capfd: pytest.CaptureFixture):
+    """Of features, moments and captions: what was changed or cut is said and made again, and the figures stay."""
+    first = values(run(folder, folder, out=home / "a", metrics=["fid", "kid"]))
+    kept = home / "home" / "cache" / "features"
+    files = sorted(path for path in kept.rglob("*") if path.name in ("pool.npy", "moments-pool.npz"))
+    assert len(files) == 2
+    for path in files:
+        whole = path.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 0x10]) + whole[middle + 1 :]
+        for damage in (flipped, whole[:middle], b"", whole[:40]):
+            path.write_bytes(damage)
+            capfd.readouterr()
+            assert values(run(folder, folder, out=home / "a", metrics=["fid", "kid"])) == first
+            said = capfd.readouterr().err
+            assert "damaged" in said
+            assert str(path.parent) in said
+            assert path.read_bytes() == whole
 
 
 def test_what_cannot_be_measured_is_said(folder: Path, home: Path):

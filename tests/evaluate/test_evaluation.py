@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
-from sfumato.evaluate.report import sheet, table, wrap
 
 from sfumato import evaluate
 from sfumato.data import vignettes
 from sfumato.evaluate import evaluation as e
+from sfumato.evaluate.attribute_report import sheet, table, wrap
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.questions import questions
 from sfumato.model.space import Pixel

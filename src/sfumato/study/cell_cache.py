@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass
+from functools import cache
 from hashlib import blake2b
 from inspect import getsource
 from pathlib import Path
@@ -29,6 +30,7 @@ class CellCache:
         self.folder = folder
         self.study = study
         self.keys: dict[str, str] = {}
+        self.sources = cache(sources_of)
         for part in folder.glob(".*.part"):  # of a process that was killed while it wrote
             part.unlink(missing_ok=True)
 
@@ -36,7 +38,7 @@ class CellCache:
         """Where the result of `cell` stands; the cells that it needs must have been asked for before."""
         if cell.name not in self.keys:
             work = f"{cell.work.__module__}.{cell.work.__qualname__}"
-            code = [getsource(cell.work), sources_of(cell.work.__module__)]
+            code = [getsource(cell.work), self.sources(cell.work.__module__)]
             parents = [self.keys[name] for name in cell.needs]
             whole = [__version__, self.study, cell.name, work, code, cell.arguments, parents]
             self.keys[cell.name] = blake2b(json.dumps(whole, default=_plain).encode(), digest_size=8).hexdigest()

@@ -98,7 +98,8 @@ def draw(s: Settings, results: Mapping[str, Result]) -> Report:
         found = [results[f"{architecture}, {title}"] for title in titles]
         row: dict[str, Any] = {"architecture": ARCHITECTURES[architecture], "model": name}
         row |= {figure: _mean(found, figure) for figure in MEANS if figure in found[0]}
-        row["asked ±"] = _error([float(one["asked"]) for one in found]) if "asked" in found[0] else 0.0
+        if "asked" in found[0]:
+            row["asked ±"] = _error([float(one["asked"]) for one in found])
         row |= dict(results[f"cost of {architecture}"]) if architecture != "hosted" else {}
         rows.append(row | {"pictures": len(found)})
     first = titles if s.pictures else [f"{task.name} 0" for task in TASKS]
@@ -117,7 +118,8 @@ def _mean(found: Sequence[Result], figure: str) -> float:
 
 
 def _error(values: Sequence[float]) -> float:
-    return float(np.std(values) / np.sqrt(max(len(values), 1)))
+    """The standard error of a mean; that of one value is not known, NaN."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
 
 
 def _sheet(s: Settings, results: Mapping[str, Result], titles: Sequence[str]) -> Any:

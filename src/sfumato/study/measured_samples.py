@@ -261,11 +261,10 @@ def value(found: Mapping[str, Any], name: str) -> float:
 
 
 def spread(found: Mapping[str, Any], name: str) -> float:
-    """Half of the 95 % interval; 0 where there is none."""
-    width = float(found[name][2] - found[name][1]) / 2
-    return width if np.isfinite(width) else 0.0
+    """Half of the 95 % interval; NaN where none is known."""
+    return float(found[name][2] - found[name][1]) / 2
 
 
 def apart(a: Mapping[str, Any], b: Mapping[str, Any], name: str) -> bool:
-    """Whether two figures' intervals do not meet."""
+    """Whether two figures' intervals do not meet; where one is not known, nothing is claimed."""
     return abs(value(a, name) - value(b, name)) > spread(a, name) + spread(b, name)

@@ -7,52 +7,45 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
-from importlib.util import find_spec
 from pathlib import Path
 
 HOUSE = "sfumato"
 
 
 def sources_of(module: str) -> str:
-    """A hash of the sources of `module` and of every module of this package, or of its own, that it reaches.
-
-    Reached are modules that are imported anywhere in the source, inside functions too, and modules that are named by
-    a string, as registries name theirs; so on from each of them. Packages that come from elsewhere don't count.
-    """
-    seen: dict[str, bytes] = {}
-    todo, homes = [module], {HOUSE, module.partition(".")[0]}
-    while todo:
-        name = todo.pop()
-        if name in seen or name.partition(".")[0] not in homes:
-            continue
-        path = _path(name)
-        if path is None:
-            continue
-        seen[name] = path.read_bytes()
-        todo += _reached(path, name)
+    """A hash of the sources of all modules that `module` reaches."""
     whole = blake2b(digest_size=16)
-    for name in sorted(seen):
-        whole.update(name.encode() + b"\0" + seen[name] + b"\0")
+    for name in sorted(reached(module)):
+        path = _path(name)
+        whole.update(name.encode() + b"\0" + (path.read_bytes() if path else b"") + b"\0")
     return whole.hexdigest()
 
 
+def reached(module: str) -> set[str]:
+    """`module` and every module of this package, or of its own, that it reaches: those that are imported anywhere in
+    the source, inside functions too, and those that are named by a string, as registries name theirs; so on from each
+    of them. Packages that come from elsewhere don't count."""
+    seen: set[str] = set()
+    todo, homes = [module], {HOUSE, module.partition(".")[0]}
+    while todo:
+        name = todo.pop()
+        if name not in seen and name.partition(".")[0] in homes and (path := _path(name)) is not None:
+            seen.add(name)
+            stat = path.stat()
+            todo += _names(path, name, stat.st_mtime_ns, stat.st_size)
+    return seen
+
+
 def _path(module: str) -> Path | None:
-    """The file of a module, without importing it or its package."""
-    if module in sys.modules:
-        file = getattr(sys.modules[module], "__file__", None)
-    else:
-        try:
-            spec = find_spec(module)
-        except (ImportError, AttributeError, ValueError):
-            return None
-        file = spec.origin if spec else None
-    path = Path(file) if file else None
-    return path if path is not None and path.suffix == ".py" and path.is_file() else None
-
-
-def _reached(path: Path, module: str) -> tuple[str, ...]:
-    stat = path.stat()
-    return _names(path, module, stat.st_mtime_ns, stat.st_size)
+    """The file of a module, found without importing it."""
+    top, *rest = module.split(".")
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    home = getattr(sys.modules.get(top), "__file__", None)
+    places = [Path(loaded)] if loaded else []
+    if home and Path(home).name == "__init__.py":
+        stem = Path(home).parent.joinpath(*rest)
+        places += [stem.with_suffix(".py"), stem / "__init__.py"]
+    return next((path for path in places if path.suffix == ".py" and path.is_file()), None)
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.evaluate.features.extractor import FEATURES, LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
-from sfumato.evaluate.features.resize import bicubic, legacy
+from sfumato.evaluate.features.resize import clean, legacy
 from sfumato.lazy import torch
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
@@ -24,7 +24,7 @@ DIGEST = "6726825d"  # how the SHA-256 of the standard weights begins
 VARIABLE = "SFUMATO_INCEPTION"
 RESIZE: dict[str, tuple[Callable[[Tensor, int], Tensor], str]] = {
     "inception": (legacy, "bilinear to 299 x 299 as TensorFlow 1 does it, (x - 128)/128"),
-    "inception-clean": (bicubic, "antialiased bicubic to 299 x 299 (clean-fid), (x - 128)/128"),
+    "inception-clean": (clean, "antialiased bicubic to 299 x 299, cut to [0, 255] (clean-fid), (x - 128)/128"),
 }
 
 
