@@ -7,7 +7,7 @@ import torch
 
 from sfumato.data import vignettes
 from sfumato.evaluate.attributes import drawn, score
-from sfumato.evaluate.judge import JUDGE, Judge, augment, resized
+from sfumato.evaluate.judge import JUDGE, Detail, Judge, augment, resized
 from sfumato.evaluate.questions import questions
 from sfumato.picture import BadInput
 
@@ -63,6 +63,30 @@ def test_targets_and_verdicts_are_in_the_words_of_the_world(judge: Judge):
     for verdict in judge.predict(torch.zeros(3, 3, 64, 64), batch=2):
         assert all(verdict[name] in values for name, values in vignettes.ATTRIBUTES.items())
     assert torch.isfinite(judge.loss(torch.zeros(8, 3, 64, 64), targets))
+
+
+def test_the_channel_of_detail_is_four_times_what_stands_out_from_its_neighbours():
+    x = torch.zeros(1, 3, 5, 5)
+    x[0, :, 2, 2] = torch.tensor([0.3, 0.6, 0.9])  # a grey of 0.6
+    detail = Detail()(x)[0, 3]
+    want = torch.zeros(5, 5)
+    want[1:4, 1:4] = 4 * 0.6 / 9
+    want[2, 2] = 4 * (0.6 - 0.6 / 9)
+    torch.testing.assert_close(detail, want)
+    assert torch.equal(Detail()(x)[:, :3], x)
+
+
+def test_the_loss_is_the_smoothed_cross_entropy_over_all_attributes():
+    """Szegedy et al. 2016, section 7: 95 % of the weight on the value, 5 % over all values alike."""
+    torch.manual_seed(0)
+    judge = Judge(WORDS, channels=(8, 16, 16), blocks=(1, 1, 1)).eval()
+    x, rows = squares(6, 1)
+    terms = []
+    for logits, (name, values) in zip(judge(x), WORDS.items(), strict=True):
+        log_p = logits.log_softmax(1)
+        right = torch.tensor([values.index(row[name]) for row in rows])
+        terms.append(-(0.95 * log_p[range(6), right] + 0.05 * log_p.mean(1)).mean())
+    torch.testing.assert_close(judge.loss(x, judge.targets(rows)), torch.stack(terms).mean())
 
 
 def test_a_saved_judge_comes_back(judge: Judge, tmp_path: Path):

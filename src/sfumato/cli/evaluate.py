@@ -66,7 +66,9 @@ def evaluate(
             rich_help_panel=_AGAINST,
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Vignettes: seen, held-out or any.", rich_help_panel=_AGAINST)] = "seen",
+    split: Annotated[
+        str, typer.Option(help="Vignettes: {sfumato.data.vignettes.scene:SPLITS}.", rich_help_panel=_AGAINST)
+    ] = "seen",
     label: Annotated[
         str | None,
         typer.Option(

@@ -20,7 +20,6 @@ from sfumato.picture import BadInput, PictureWarning, open_picture
 from sfumato.picture.errors import name_of, printable
 
 VIGNETTES = "vignettes"
-SPLITS = ("seen", "held-out", "any")
 Size = tuple[int, int]
 
 
@@ -67,6 +66,7 @@ def pictures(source: str, size: Size | None, most: int, seed: int = 0, split: st
 def world(size: Size, count: int, seed: int, split: str) -> Pictures:
     """Vignettes 0 .. count - 1 of the world `seed`, drawn at the longer side of `size` and fitted."""
     from sfumato.data import vignettes
+    from sfumato.data.vignettes.scene import SPLITS
     from sfumato.train.source import world_version
 
     if split not in SPLITS:
