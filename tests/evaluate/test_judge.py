@@ -126,6 +126,16 @@ def test_augmentation_is_a_function_of_its_generator_and_keeps_the_picture():
     assert hue < 0.2, "colours are attributes: they must survive"
 
 
+def test_augmentation_softens_some_pictures_and_sharpens_none():
+    """Texture tells a style: it is left or lessened by up to 3/4, and brightness scales it by 0.92 to 1.08."""
+    x = 0.3 * torch.randn(200, 3, 64, 64, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
+    a = augment(x, torch.Generator().manual_seed(1))
+    contrast = a.std((1, 2, 3)) / x.std((1, 2, 3))
+    assert contrast.max() < 1.1
+    assert contrast.min() < 0.5
+    assert 0.25 < float((contrast > 0.9).float().mean()) < 0.6, "0.45 of 1.2 are not softened"
+
+
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (128, 128), (96, 64)])
 def test_pictures_of_any_size_are_judged_at_64(size: tuple[int, int]):
     flat = torch.full((1, 3, *size), 0.25)
@@ -133,6 +143,16 @@ def test_pictures_of_any_size_are_judged_at_64(size: tuple[int, int]):
 
 
 @pytest.mark.skipif(not (JUDGE / "model.safetensors").is_file(), reason="the judge is not in this checkout")
+def test_pictures_shrink_by_area_and_grow_bilinearly():
+    x = torch.rand(2, 3, 128, 128)
+    torch.testing.assert_close(resized(x), torch.nn.functional.avg_pool2d(x, 2))
+    small = torch.rand(1, 3, 32, 32)
+    grown = resized(small)[0, :, 11, 20]  # a quarter of a pixel beyond the middle of row 5, before that of column 10
+    near = small[0, :, 5:7, 9:11]
+    weights = torch.tensor([[0.75 * 0.25, 0.75 * 0.75], [0.25 * 0.25, 0.25 * 0.75]])
+    torch.testing.assert_close(grown, (near * weights).sum((1, 2)))
+
+
 def test_the_built_in_judge_reads_true_pictures_it_never_saw():
     """The ceiling of every attribute accuracy: measured on a world that nothing was trained on."""
     assert (JUDGE / "model.safetensors").stat().st_size < 16 << 20
