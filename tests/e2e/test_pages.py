@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from sfumato.data import vignettes
-from sfumato.evaluate import against
+from sfumato.evaluate import compare
 from sfumato.study import page, runner
+from sfumato.study.cell_cache import CellCache, Results
+from sfumato.study.study import Drawing, Report, Study
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "headless_shell")
 ALONE = (
@@ -54,7 +58,7 @@ def made(which: str, home: Path) -> Path:
     for i in range(12):
         Image.fromarray(vignettes.draw(vignettes.scene(8, i), 32, truth=False).image).save(home / "set" / f"{i}.png")
     folder = home / "set"
-    against.run(None, str(folder), folder=folder, features=["vignettes-features"], resamples=4, out=home / "out")
+    compare.run(None, str(folder), folder=folder, features=["vignettes-features"], resamples=4, out=home / "out")
     return home / "out" / "report.html"
 
 
@@ -76,7 +80,29 @@ def test_what_tells_rows_apart_stands_first_and_intervals_beside_their_figures()
         {"sampler": "true", "FID": 0.1, "FID low": 0.05, "FID high": 0.2},
         {"sampler": "ddim", "steps": 4, "FID": 2.0, "FID low": 1.5, "FID high": 2.5},
     ]
-    table = page._table(rows)
-    assert re.findall("<th>(.*?)</th>", table) == ["sampler", "steps", "FID"]
-    assert re.findall("<td>(.*?)</td>", table) == ["true", "", "0.1 (0.05 to 0.2)", "ddim", "4", "2 (1.5 to 2.5)"]
+    columns, cells = page._cells(rows)
+    assert columns == ["sampler", "steps", "FID"]
+    assert cells == [["true", "", "0.1 (0.05 to 0.2)"], ["ddim", "4", "2 (1.5 to 2.5)"]]
+    unknown = [{"FID": 2.0, "FID low": math.nan, "FID high": math.nan, "asked ±": math.nan}]
+    assert page._cells(unknown) == (["FID", "asked ±"], [["2", "-"]]), "no interval is claimed where none is known"
     assert page._csv(rows).splitlines()[0] == "sampler,steps,FID,FID low,FID high"
+
+
+def test_whatever_a_page_is_given_is_escaped(tmp_path):
+    """A study's words and a folder's name are text, never markup."""
+    bad = '<script>alert(1)</script> & "so"'
+    study = Study(bad, bad, bad, bad, (bad,), None, None, lambda s, m: [], lambda s, r: Report([], []))
+    figure = Figure(figsize=(1, 1))
+    report = Report([Drawing("a", figure, bad)], [{bad: bad}], [bad])
+    text = page.write(tmp_path, study, report, bad, {bad: bad}, Results(CellCache(tmp_path, "a"))).read_text()
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") == 13
+
+    folder = tmp_path / "<b>set"
+    folder.mkdir()
+    for i in range(5):
+        Image.new("RGB", (16, 16), (40 * i, 0, 0)).save(folder / f"{i}.png")
+    compare.run(None, str(folder), folder=folder, features=["vignettes-features"], resamples=0, out=tmp_path / "out")
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "<b>" not in text
+    assert "&lt;b&gt;set" in text

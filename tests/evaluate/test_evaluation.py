@@ -13,9 +13,9 @@ from PIL import Image
 from sfumato import evaluate
 from sfumato.data import vignettes
 from sfumato.evaluate import evaluation as e
+from sfumato.evaluate.attribute_report import sheet, table, wrap
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.questions import questions
-from sfumato.evaluate.report import sheet, table, wrap
 from sfumato.model.space import Pixel
 from sfumato.picture import BadInput
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from sfumato.data import vignettes
 from sfumato.evaluate.features import FEATURES, features
-from sfumato.evaluate.features.inception import VARIABLE, read_weights
+from sfumato.evaluate.features.inception_weights import RESIZE, VARIABLE, read_weights
 from sfumato.evaluate.features.resize import bicubic, legacy
 from sfumato.evaluate.judge import Judge
 from sfumato.nn.classifier import Classifier
@@ -91,6 +91,114 @@ def test_branches_are_walked_in_their_order():
     assert e.width == 2048
 
 
+def random_inception() -> tuple[Inception, dict[str, torch.Tensor]]:
+    """Weights and statistics that leave no place out, of a size that keeps activations near 1."""
+    draw = torch.Generator().manual_seed(3)
+    network, weights = Inception().eval(), {}
+    for name, value in network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        noise = torch.randn(value.shape, generator=draw)
+        if name.endswith(("conv.weight", "fc.weight")):
+            weights[name] = noise * (2 / value[0].numel()) ** 0.5
+        elif name.endswith("running_var"):
+            weights[name] = 0.02 * noise.abs() + 1e-3  # so small that the epsilon of the norm is seen
+        elif name.endswith("bn.weight"):
+            weights[name] = 0.12 * (1 + 0.1 * noise)
+        else:
+            weights[name] = 0.1 * noise
+    network.load_state_dict(weights, strict=False)
+    return network, weights
+
+
+def fid_inception(w: dict[str, torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The graph of 2015-12-05 written out by functions alone, from TensorFlow's: epsilon 0.001, averages over what
+    lies inside the picture, a maximum in the last block; pool, logits without bias, mixed_6/conv's first channels."""
+
+    def conv(name: str, x: torch.Tensor, stride: int = 1, pad: tuple[int, int] = (0, 0)) -> torch.Tensor:
+        x = nf.conv2d(x, w[f"{name}.conv.weight"], None, stride, pad)
+        stats = (w[f"{name}.bn.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
+        return nf.batch_norm(x, *stats, training=False, eps=0.001).relu()
+
+    def chain(block: str, x: torch.Tensor, *names: str) -> torch.Tensor:
+        for name in names:
+            tall, wide = w[f"{block}.{name}.conv.weight"].shape[2:]
+            x = conv(f"{block}.{name}", x, pad=(tall // 2, wide // 2))
+        return x
+
+    def inside(x: torch.Tensor) -> torch.Tensor:
+        ones = torch.ones_like(x[:1, :1])
+        nine = torch.ones(1, 1, 3, 3)
+        total = nf.conv2d(x.flatten(0, 1)[:, None], nine, padding=1).view_as(x)
+        return total / nf.conv2d(ones, nine, padding=1)
+
+    def a(name: str, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat(
+            [
+                chain(name, x, "branch1x1"),
+                chain(name, x, "branch5x5_1", "branch5x5_2"),
+                chain(name, x, "branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"),
+                chain(name, inside(x), "branch_pool"),
+            ],
+            1,
+        )
+
+    def c(name: str, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat(
+            [
+                chain(name, x, "branch1x1"),
+                chain(name, x, *(f"branch7x7_{i}" for i in (1, 2, 3))),
+                chain(name, x, *(f"branch7x7dbl_{i}" for i in (1, 2, 3, 4, 5))),
+                chain(name, inside(x), "branch_pool"),
+            ],
+            1,
+        )
+
+    def e(name: str, x: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+        three = chain(name, x, "branch3x3_1")
+        double = chain(name, x, "branch3x3dbl_1", "branch3x3dbl_2")
+        forks = [chain(name, three, f"branch3x3_2{fork}") for fork in "ab"]
+        forks += [chain(name, double, f"branch3x3dbl_3{fork}") for fork in "ab"]
+        return torch.cat([chain(name, x, "branch1x1"), *forks, chain(name, pooled, "branch_pool")], 1)
+
+    x = conv("Conv2d_2a_3x3", conv("Conv2d_1a_3x3", x, 2))
+    x = nf.max_pool2d(conv("Conv2d_2b_3x3", x, pad=(1, 1)), 3, 2)
+    x = nf.max_pool2d(conv("Conv2d_4a_3x3", conv("Conv2d_3b_1x1", x)), 3, 2)
+    x = a("Mixed_5d", a("Mixed_5c", a("Mixed_5b", x)))
+    double = chain("Mixed_6a", x, "branch3x3dbl_1", "branch3x3dbl_2")
+    parts = [conv("Mixed_6a.branch3x3", x, 2), conv("Mixed_6a.branch3x3dbl_3", double, 2), nf.max_pool2d(x, 3, 2)]
+    x = c("Mixed_6c", c("Mixed_6b", torch.cat(parts, 1)))
+    spatial = chain("Mixed_6d", x, "branch1x1")[:, :7]
+    x = c("Mixed_6e", c("Mixed_6d", x))
+    seven = chain("Mixed_7a", x, "branch7x7x3_1", "branch7x7x3_2", "branch7x7x3_3")
+    parts = [
+        conv("Mixed_7a.branch3x3_2", chain("Mixed_7a", x, "branch3x3_1"), 2),
+        conv("Mixed_7a.branch7x7x3_4", seven, 2),
+        nf.max_pool2d(x, 3, 2),
+    ]
+    x = torch.cat(parts, 1)
+    x = e("Mixed_7b", x, inside(x))
+    x = e("Mixed_7c", x, nf.max_pool2d(x, 3, 1, 1))
+    pool = x.mean((2, 3))
+    return pool, pool @ w["fc.weight"].T, spatial.flatten(1)
+
+
+@torch.no_grad()
+def test_inception_is_the_graph_of_fid_on_any_weights(tmp_path: Path):
+    """The whole graph, and levels 0 to 255 taken to [-1, 1) before it."""
+    network, weights = random_inception()
+    levels = torch.randint(0, 256, (1, 3, 299, 299), generator=torch.Generator().manual_seed(1)).float()
+    want = fid_inception(weights, (levels - 128) / 128)
+    got = network((levels - 128) / 128)
+    for a, b in zip(got, want, strict=True):
+        assert a.std() > 1e-3
+        torch.testing.assert_close(a, b, rtol=2e-3, atol=2e-3 * float(b.std()))
+    save_file(weights, tmp_path / "w.safetensors")
+    rows = features(f"inception:{tmp_path / 'w.safetensors'}")(levels / 127.5 - 1)
+    for kind, b in zip(("pool", "logits", "spatial"), want, strict=True):
+        torch.testing.assert_close(rows[kind], b, rtol=2e-3, atol=2e-3 * float(b.std()))
+
+
 def test_averages_leave_the_padding_out():
     assert torch.allclose(average(torch.ones(1, 1, 4, 4)), torch.ones(1, 1, 4, 4))
 
@@ -154,10 +262,18 @@ def test_the_old_resize_is_tensorflow_s():
 
 
 @pytest.mark.parametrize(("side", "size"), [(64, 299), (64, 24)])
-def test_the_clean_resize_is_pillow_s(side, size):
+def test_the_clean_resize_is_pillow_s_cut_to_levels(side, size):
+    """clean-fid resizes each channel as Pillow does in floating point, and clips what overshoots at edges."""
     x = np.random.default_rng(0).uniform(0, 255, (side, side)).astype(np.float32)
-    want = np.asarray(Image.fromarray(x).resize((size, size), Image.Resampling.BICUBIC))
-    np.testing.assert_allclose(bicubic(torch.from_numpy(x)[None, None], size)[0, 0].numpy(), want, atol=2e-3)
+    x[:, side // 2 :] = 255
+    x[:, : side // 4] = 0
+    whole = np.asarray(Image.fromarray(x).resize((size, size), Image.Resampling.BICUBIC))
+    assert whole.max() > 256
+    assert whole.min() < -1
+    np.testing.assert_allclose(bicubic(torch.from_numpy(x)[None, None], size)[0, 0].numpy(), whole, atol=2e-3)
+    clean, _ = RESIZE["inception-clean"]
+    got = clean(torch.from_numpy(x)[None, None], size)[0, 0].numpy()
+    np.testing.assert_allclose(got, whole.clip(0, 255), atol=2e-3)
 
 
 def test_vignettes_features_are_what_the_judge_reads_from(pictures):

@@ -7,7 +7,7 @@ import torch
 
 from sfumato.data import vignettes
 from sfumato.evaluate.attributes import drawn, score
-from sfumato.evaluate.judge import JUDGE, Judge, augment, resized
+from sfumato.evaluate.judge import JUDGE, Detail, Judge, augment, resized
 from sfumato.evaluate.questions import questions
 from sfumato.picture import BadInput
 
@@ -65,6 +65,30 @@ def test_targets_and_verdicts_are_in_the_words_of_the_world(judge: Judge):
     assert torch.isfinite(judge.loss(torch.zeros(8, 3, 64, 64), targets))
 
 
+def test_the_channel_of_detail_is_four_times_what_stands_out_from_its_neighbours():
+    x = torch.zeros(1, 3, 5, 5)
+    x[0, :, 2, 2] = torch.tensor([0.3, 0.6, 0.9])  # a grey of 0.6
+    detail = Detail()(x)[0, 3]
+    want = torch.zeros(5, 5)
+    want[1:4, 1:4] = 4 * 0.6 / 9
+    want[2, 2] = 4 * (0.6 - 0.6 / 9)
+    torch.testing.assert_close(detail, want)
+    assert torch.equal(Detail()(x)[:, :3], x)
+
+
+def test_the_loss_is_the_smoothed_cross_entropy_over_all_attributes():
+    """Szegedy et al. 2016, section 7: 95 % of the weight on the value, 5 % over all values alike."""
+    torch.manual_seed(0)
+    judge = Judge(WORDS, channels=(8, 16, 16), blocks=(1, 1, 1)).eval()
+    x, rows = squares(6, 1)
+    terms = []
+    for logits, (name, values) in zip(judge(x), WORDS.items(), strict=True):
+        log_p = logits.log_softmax(1)
+        right = torch.tensor([values.index(row[name]) for row in rows])
+        terms.append(-(0.95 * log_p[range(6), right] + 0.05 * log_p.mean(1)).mean())
+    torch.testing.assert_close(judge.loss(x, judge.targets(rows)), torch.stack(terms).mean())
+
+
 def test_a_saved_judge_comes_back(judge: Judge, tmp_path: Path):
     judge.save(tmp_path)
     again = Judge.load(tmp_path)
@@ -102,6 +126,16 @@ def test_augmentation_is_a_function_of_its_generator_and_keeps_the_picture():
     assert hue < 0.2, "colours are attributes: they must survive"
 
 
+def test_augmentation_softens_some_pictures_and_sharpens_none():
+    """Texture tells a style: it is left or lessened by up to 3/4, and brightness scales it by 0.92 to 1.08."""
+    x = 0.3 * torch.randn(200, 3, 64, 64, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
+    a = augment(x, torch.Generator().manual_seed(1))
+    contrast = a.std((1, 2, 3)) / x.std((1, 2, 3))
+    assert contrast.max() < 1.1
+    assert contrast.min() < 0.5
+    assert 0.25 < float((contrast > 0.9).float().mean()) < 0.6, "0.45 of 1.2 are not softened"
+
+
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (128, 128), (96, 64)])
 def test_pictures_of_any_size_are_judged_at_64(size: tuple[int, int]):
     flat = torch.full((1, 3, *size), 0.25)
@@ -109,6 +143,16 @@ def test_pictures_of_any_size_are_judged_at_64(size: tuple[int, int]):
 
 
 @pytest.mark.skipif(not (JUDGE / "model.safetensors").is_file(), reason="the judge is not in this checkout")
+def test_pictures_shrink_by_area_and_grow_bilinearly():
+    x = torch.rand(2, 3, 128, 128)
+    torch.testing.assert_close(resized(x), torch.nn.functional.avg_pool2d(x, 2))
+    small = torch.rand(1, 3, 32, 32)
+    grown = resized(small)[0, :, 11, 20]  # a quarter of a pixel beyond the middle of row 5, before that of column 10
+    near = small[0, :, 5:7, 9:11]
+    weights = torch.tensor([[0.75 * 0.25, 0.75 * 0.75], [0.25 * 0.25, 0.25 * 0.75]])
+    torch.testing.assert_close(grown, (near * weights).sum((1, 2)))
+
+
 def test_the_built_in_judge_reads_true_pictures_it_never_saw():
     """The ceiling of every attribute accuracy: measured on a world that nothing was trained on."""
     assert (JUDGE / "model.safetensors").stat().st_size < 16 << 20

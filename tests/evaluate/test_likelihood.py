@@ -249,6 +249,8 @@ def test_a_learned_variance_lies_between_and_is_used_at_any_number_of_steps():
     torch.testing.assert_close(total(Learned(schedule, 0.7), "learned"), by_hand)
     with pytest.raises(BadInput, match="no learned variance"):
         total(data, "learned")
+    torch.testing.assert_close(total(Learned(schedule, 0.7), None), by_hand)
+    torch.testing.assert_close(total(data, None), total(data, "large"))
 
 
 class Informed:

@@ -53,6 +53,17 @@ def test_kid_of_whole_sets_and_of_subsets(sets):
     np.testing.assert_allclose(kid(x, x[::-1]), [by_definition(cubic, x, x)], rtol=1e-10)
 
 
+def test_kid_s_subsets_are_a_hundred_of_a_thousand():
+    """Binkowski et al. 2018, appendix A, as torch-fidelity draws them; sets that are smaller are taken whole."""
+    rng = np.random.default_rng(4)
+    x, y = rng.standard_normal((1100, 2)), rng.standard_normal((1010, 2))
+    draw = np.random.RandomState(2020)
+    i, j = draw.choice(1100, 1000, replace=False), draw.choice(1010, 1000, replace=False)
+    assert kid(x, y, subsets=1)[0] == pytest.approx(mmd(polynomial, x[i], y[j])[0], rel=1e-9)
+    assert kid(x[:9], y[:7]).shape == (100,)
+    assert kid(x[:9], y[:9]).shape == (1,)
+
+
 def test_kid_is_unbiased():
     """Over many draws of equal distributions its mean is zero, which the biased estimate's is not."""
     rng = np.random.default_rng(5)

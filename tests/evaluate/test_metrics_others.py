@@ -144,4 +144,4 @@ def test_bootstrapped_tells_the_spread_about_the_figure():
     figure = bootstrapped([5.0, 7, 9, 11], 40)
     assert (figure.value, figure.total) == (5, 40)
     assert figure.high - figure.value == pytest.approx(1.959964 * 2)
-    assert bootstrapped([5.0], 40).told() == {"value": 5, "low": None, "high": None, "total": 40}
+    assert bootstrapped([5.0], 40).to_dict() == {"value": 5, "low": None, "high": None, "total": 40}

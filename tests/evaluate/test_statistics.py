@@ -9,12 +9,15 @@ from scipy import stats
 from sfumato.evaluate.statistics import mean, pooled, share
 
 
-@pytest.mark.parametrize(("right", "total"), [(0, 10), (1, 10), (5, 10), (10, 10), (190, 200), (81, 263)])
-def test_wilson_interval_is_that_of_scipy(right: int, total: int):
-    figure = share([True] * right + [False] * (total - right))
-    reference = stats.binomtest(right, total).proportion_ci(0.95, method="wilson")
-    assert figure.value == right / total
-    assert (figure.low, figure.high) == pytest.approx((reference.low, reference.high), abs=1e-12)
+@pytest.mark.parametrize(("right", "total"), [(0, 10), (1, 10), (5, 10), (10, 10), (190, 200), (81, 263), (1, 1)])
+def test_the_interval_of_a_share_is_wilson_s(right: int, total: int):
+    """Wilson 1927, eq. 1 to 4, at z = 1.96."""
+    figure, z = share([True] * right + [False] * (total - right)), 1.959963984540054
+    p = figure.value
+    spread = z * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
+    ends = [(p + z**2 / (2 * total) + sign * spread) / (1 + z**2 / total) for sign in (-1, 1)]
+    assert p == right / total
+    assert (figure.low, figure.high) == pytest.approx(ends, abs=1e-12)
 
 
 def test_wilson_interval_covers_the_truth_19_times_in_20():
@@ -55,4 +58,15 @@ def test_nothing_observed_says_nothing():
     for figure in (share([]), pooled([[]]), mean([])):
         assert math.isnan(figure.value)
         assert figure.percent() == "-"
-        assert figure.told()["value"] is None
+        assert figure.to_dict()["value"] is None
+
+
+def test_one_value_says_nothing_of_how_values_vary():
+    """Neither a mean of one value nor trials of one picture have an interval, and none is claimed."""
+    for figure, value in ((mean([3.0]), 3.0), (pooled([[True, False, True, True]]), 0.75)):
+        assert figure.value == value
+        assert math.isnan(figure.low)
+        assert math.isnan(figure.high)
+        assert (figure.to_dict()["low"], figure.to_dict()["high"]) == (None, None)
+    assert pooled([[True, False, True, True]]).percent() == "75.0"
+    assert not math.isnan(mean([3.0, 3.0]).low)

@@ -18,7 +18,7 @@ def test_it_compares_the_four_on_every_picture(tmp_path, tiny_model):
     with open(tmp_path / "table.csv") as file:
         rows = {row["composite"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["none", "paste", "poisson", "latent", "decoder", "the original"]
-    behind = {name: float(rows[name]["background PSNR"]) for name in composites.WAYS}
+    behind = {name: float(rows[name]["background PSNR"]) for name in composites.METHODS}
     assert behind["paste"] == behind["poisson"] == 120
     assert behind["none"] < behind["latent"] < 120
     assert behind["none"] < behind["decoder"] < 120

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from sfumato.picture import BadInput
-from sfumato.study import filling, hosted, inpainting, runner
+from sfumato.study import filling, inpainting, openai_images, runner
 
 TINY = ["count=1", "steps=2", "guidance=2", "hosted="]
 
@@ -53,7 +53,7 @@ def api(monkeypatch):
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv(hosted.KEY, "a key")
+    monkeypatch.setenv(openai_images.KEY, "a key")
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
     yield sent
     server.shutdown()
@@ -74,7 +74,7 @@ def halves() -> tuple[Image.Image, Image.Image]:
 
 def test_the_hosted_model_is_sent_the_inverted_hole_in_alpha(api):
     picture, hole = halves()
-    out = np.asarray(hosted.filled(picture, hole, "a green half", "gpt-image-1"))
+    out = np.asarray(openai_images.filled(picture, hole, "a green half", "gpt-image-1"))
     assert out.shape == (64, 64, 3)
     assert np.abs(out[:, :28].astype(int) - (0, 200, 0)).max() == 0
     assert np.abs(out[:, 36:].astype(int) - (200, 40, 40)).max() == 0
@@ -87,7 +87,7 @@ def test_the_hosted_model_is_sent_the_inverted_hole_in_alpha(api):
 
 def test_what_the_hosted_model_refuses_is_one_sentence(api):
     with pytest.raises(BadInput, match=r"did not fill the picture: .*not that"):
-        hosted.filled(*halves(), "refuse", "gpt-image-1")
+        openai_images.filled(*halves(), "refuse", "gpt-image-1")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def free(monkeypatch):
 
 
 def test_without_a_key_the_hosted_model_is_left_out_and_the_page_says_why(tmp_path, tiny_model, monkeypatch, free):
-    monkeypatch.delenv(hosted.KEY, raising=False)
+    monkeypatch.delenv(openai_images.KEY, raising=False)
     settings = ["count=1", "steps=2", "nine=", "pixel=", f"latent={tiny_model}"]
     page = runner.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
     assert (
@@ -107,9 +107,9 @@ def test_without_a_key_the_hosted_model_is_left_out_and_the_page_says_why(tmp_pa
 
 @pytest.mark.parametrize("task", inpainting.TASKS, ids=lambda task: task.attribute)
 def test_a_task_changes_one_thing_inside_the_hole(task):
-    made = filling.known(task, 1)
-    assert made.scene[task.attribute] == task.value
-    before, after, hole = (np.asarray(image).astype(int) for image in (made.before, made.after, made.hole))
+    edit = filling.known(task, 1)
+    assert edit.scene[task.attribute] == task.value
+    before, after, hole = (np.asarray(image).astype(int) for image in (edit.before, edit.after, edit.hole))
     assert 0.01 < (hole > 0).mean() < 0.7
     changed = np.abs(before - after).mean(-1)  # a style's grain changes a little everywhere
     assert changed[hole > 0].mean() > 5 * changed[hole == 0].mean()

@@ -60,12 +60,12 @@ def test_one_noise_keeps_its_size_at_every_place(tiny_model):
     """Halfway between two pictures with one noise at t = 1 stands that noise; with two noises, half their variance."""
     from sfumato.study.study import Model
 
-    def size(way):
-        given = {"first": 14, "second": 3, "places": 3, "steps": 1, "guidance": 1.0, "t": 1.0, "way": way}
-        found = interpolate.between(lambda *_: None, Model.named(str(tiny_model)), **given)
+    def size(mixing):
+        arguments = {"first": 14, "second": 3, "places": 3, "steps": 1, "guidance": 1.0, "t": 1.0, "mixing": mixing}
+        found = interpolate.between(lambda *_: None, Model.named(str(tiny_model)), **arguments)
         return found["size"][1] / found["size"][[0, 2]].mean()
 
-    shared, own, sphere, _ = (size(way) for way in interpolate.WAYS)
+    shared, own, sphere, _ = (size(mixing) for mixing in interpolate.MIXES)
     assert shared == pytest.approx(1, abs=0.02)
     assert own == pytest.approx(0.5**0.5, abs=0.08)
     assert sphere == pytest.approx(1, abs=0.06)

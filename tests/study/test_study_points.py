@@ -78,8 +78,8 @@ def test_training_makes_the_score_right_and_is_a_function_of_its_arguments():
 def test_langevin_finds_the_shares_when_it_is_annealed_and_not_at_little_noise():
     moves = {"levels": 12, "repeats": 15, "count": 1500}
     nothing = {}
-    annealed = score_field.langevin(silent, nothing, **moves, way="annealed, true score")["shares"]
-    alone = score_field.langevin(silent, nothing, **moves, way="smallest noise alone")["shares"]
+    annealed = score_field.langevin(silent, nothing, **moves, dynamics="annealed, true score")["shares"]
+    alone = score_field.langevin(silent, nothing, **moves, dynamics="smallest noise alone")["shares"]
     assert np.abs(annealed - score_field.WEIGHTS).max() < 0.05 < np.abs(alone - score_field.WEIGHTS).max()
 
 
@@ -89,7 +89,7 @@ def test_a_model_that_was_trained_elsewhere_is_taken(tmp_path):
     }  # fmt: skip
     mlp.save(tmp_path / "net", mlp.MLP(width=16), config)
     model = points.PointModel.named(str(tmp_path / "net"))
-    taken = points.network(points.given(silent, model))
+    taken = points.network(points.trained_before(silent, model))
     x = torch.randn(3, 2)
     t = torch.tensor(0.5)
     assert torch.equal(points.alone(taken, 3)(x, t).x0, points.alone(model.load(), 3)(x, t).x0)

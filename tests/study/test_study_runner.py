@@ -4,6 +4,7 @@ import csv
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from sfumato.picture import BadInput
 from sfumato.study import STUDIES, runner
-from sfumato.study.keep import Keep
+from sfumato.study.cell_cache import CellCache
+from sfumato.study.sources import reached
 from sfumato.study.study import Cell
 
 SMALL = ["pictures=8", "size=8", "knots=20"]
@@ -54,7 +56,7 @@ def test_a_cell_is_done_again_when_anything_that_it_depends_on_differs(tmp_path,
     runner.work("a", chain(3.0, 2), tmp_path, progress=False)
     results = runner.work(study, cells, tmp_path, progress=False)
     assert len(kept(tmp_path)) == 2 + fresh
-    assert float(results["second"]["value"]) == (2 * cells[0].given["value"]) ** cells[1].given["power"]
+    assert float(results["second"]["value"]) == (2 * cells[0].arguments["value"]) ** cells[1].arguments["power"]
 
 
 def test_a_cell_is_done_again_when_its_own_words_differ(tmp_path):
@@ -81,7 +83,58 @@ def test_a_damaged_cell_is_done_again_and_remains_of_a_killed_process_go(tmp_pat
     (tmp_path / "cells" / ".first.0123.part").write_bytes(b"half")
     assert float(runner.work("a", chain(3.0), tmp_path, progress=False)["first"]["value"]) == 3.0
     assert [path.name[:2] for path in sorted((tmp_path / "cells").iterdir())] == ["fi", "se"]
-    assert Keep(tmp_path / "cells", "a").get(chain(3.0)[0]) is not None
+    assert CellCache(tmp_path / "cells", "a").read(chain(3.0)[0]) is not None
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-40], lambda b: b"", lambda b: b[:30] + b"x" + b[31:], lambda b: b + b"x"]
+)
+def test_any_damage_of_a_cell_is_seen_and_named(tmp_path, capsys, damage):
+    runner.work("a", chain(3.0), tmp_path, progress=False)
+    cell = next((tmp_path / "cells").glob("first-*"))
+    whole = cell.read_bytes()
+    cell.write_bytes(damage(whole))
+    results = runner.work("a", chain(3.0), tmp_path, progress=False)
+    assert float(results["first"]["value"]) == 3.0
+    assert f"{cell} is damaged" in capsys.readouterr().err
+    assert results.cache.read(chain(3.0)[0])["value"] == 3.0
+
+
+def test_a_cell_is_done_again_when_code_that_it_reaches_differs(tmp_path, monkeypatch):
+    """A helper in another module, reached by an import inside a function and a name in a string, counts; what is not
+    reached does not."""
+    home = tmp_path / "guest"
+    home.mkdir()
+    files = {
+        "__init__": "",
+        "cells": "def work(tick):\n    from guest.helper import value\n    return {'value': value()}\n",
+        "helper": "from . import deep\n\ndef value():\n    return deep.NUMBER\n",
+        "deep": "NUMBER = 1.0\n",
+        "apart": "NUMBER = 1.0\n",
+    }
+    for name, text in files.items():
+        (home / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    cell = Cell("guest", import_module("guest.cells").work)
+
+    def key() -> str:
+        return CellCache(tmp_path / "cells", "a").path(cell).name
+
+    first = key()
+    (home / "apart.py").write_text("NUMBER = 2.0\n")
+    assert key() == first
+    (home / "deep.py").write_text("NUMBER = 2.00\n")
+    second = key()
+    assert second != first
+    (home / "helper.py").write_text(files["helper"] + "\n")
+    assert key() not in (first, second)
+
+
+def test_what_a_study_reaches_is_found_by_imports_and_by_the_registries_names():
+    whole = reached("sfumato.study.measured_samples")
+    assert {"sfumato.evaluate.metrics.kernel", "sfumato.evaluate.features.clip_dinov2", "sfumato.sample.heun"} <= whole
+    assert "sfumato.cli.app" not in whole
+    assert "sfumato.study.swiss_roll" not in whole
 
 
 def test_an_interrupt_says_what_is_kept(tmp_path, capsys):
@@ -150,7 +203,7 @@ def test_a_model_where_none_is_looked_at_is_refused():
 
 def test_every_study_is_there():
     for name in STUDIES:
-        study = runner.find(name)
+        study = STUDIES[name]
         assert all((study.title, study.source, study.about, study.see)), name
         assert type(study.full) is type(study.quick), name
         assert study.full != study.quick, name
@@ -161,7 +214,7 @@ def test_the_command_line_names_studies_and_the_nearest_one():
         return subprocess.run([sys.executable, "-m", "sfumato", "study", *arguments], capture_output=True, text=True)
 
     listed = call("--list")
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(STUDIES)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == sorted(STUDIES)
     wrong = call("schedule")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "did you mean 'schedules'" in wrong.stderr

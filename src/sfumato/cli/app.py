@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
+from sfumato.cli.derived_help import DerivedHelp
 from sfumato.cli.edit import edit
 from sfumato.cli.evaluate import evaluate
 from sfumato.cli.generate import generate
-from sfumato.cli.helping import Command
 from sfumato.cli.inspect import inspect
 from sfumato.cli.look_attention import look_attention
 from sfumato.cli.models import models
@@ -39,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (generate, edit, redo, inspect, look_attention, models, store, train, vignettes, evaluate, study):
-    app.command(cls=Command)(command)
+    app.command(cls=DerivedHelp)(command)
 
 
 @app.callback(invoke_without_command=True)

@@ -36,8 +36,8 @@ def evaluate(
     features: Annotated[
         list[str] | None,
         typer.Option(
-            help="vignettes-features, inception, inception-clean, clip or dinov2, as NAME or NAME:WEIGHTS, or a "
-            "FOLDER; may be given several times. By default vignettes-features for vignettes, else inception.",
+            help="NAME or NAME:WEIGHTS of {sfumato.evaluate.features:FEATURES}, or a FOLDER; may be given several "
+            "times. By default vignettes-features for vignettes, else inception.",
             show_default=False,
             rich_help_panel=_AGAINST,
         ),
@@ -46,8 +46,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="fid, sfid, kid, cmmd, is, precision, recall, density, coverage, clip-score, clip-cosine, psnr, ssim, "
-            "lpips, bits-per-dim; by default all that pictures and features allow.",
+            help="Some of {sfumato.evaluate.metric:METRICS}; by default all that pictures and features allow.",
             show_default=False,
             rich_help_panel=_AGAINST,
         ),
@@ -67,7 +66,9 @@ def evaluate(
             rich_help_panel=_AGAINST,
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Vignettes: seen, held-out or any.", rich_help_panel=_AGAINST)] = "seen",
+    split: Annotated[
+        str, typer.Option(help="Vignettes: {sfumato.data.vignettes.scene:SPLITS}.", rich_help_panel=_AGAINST)
+    ] = "seen",
     label: Annotated[
         str | None,
         typer.Option(
@@ -127,7 +128,7 @@ def evaluate(
         )
         return
 
-    from sfumato.evaluate.against import run as compare
+    from sfumato.evaluate.compare import run as compare
 
     compare(
         None if pictures else model,

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from sfumato.guide import Guidance as _Guidance
-
 WRITABLE = ".png, .jpg, .jpeg or .webp"
 
 _SAMPLING = "Sampling"
@@ -52,19 +50,19 @@ Guide = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME[:KEY=VALUE,...]",
-        help=f"A further guidance, as pag:scale=3,layers=mid+up,interval=0.2-0.8; repeatable. One of "
-        f"{', '.join(map(_Guidance.registry.short, _Guidance.registry))}.",
+        help="A further guidance, as pag:scale=3,layers=mid+up,interval=0.2-0.8; repeatable. One of "
+        "{sfumato.guide:Guidance}.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),
 ]
-Sampler = Annotated[str, typer.Option(help="One of {samplers}.", rich_help_panel=_SAMPLING)]
+Sampler = Annotated[str, typer.Option(help="One of {sfumato.sample:Sampler}.", rich_help_panel=_SAMPLING)]
 Sampled = Annotated[
     str | None,
     typer.Option(
         "--sampler",
         metavar="NAME[:KEY=VALUE,...]",
-        help="One of {samplers}. With options: ddim:eta=1. By default {default_sampler}.",
+        help="One of {sfumato.sample:Sampler}. With options: ddim:eta=1. By default {sfumato.sample:DEFAULT_SAMPLER}.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),
@@ -73,7 +71,7 @@ Times = Annotated[
     str | None,
     typer.Option(
         metavar="NAME[:KEY=VALUE,...]",
-        help="Time grid: one of {grids}. With options: karras:rho=5. By default {default_grid}.",
+        help="Time grid: one of {sfumato.times:TimeGrid}. With options: karras:rho=5. By default {sfumato.times:DEFAULT_GRID}.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),

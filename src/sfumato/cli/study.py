@@ -36,11 +36,12 @@ def study(
     from sfumato.study import STUDIES, run
 
     if listed:
+        summaries = {each: study.summary for each, study in sorted(STUDIES.items())}
         if json:
-            print_json({"studies": STUDIES})
+            print_json({"studies": summaries})
         else:
-            width = max(map(len, STUDIES))
-            print(*(f"{each:<{width}}  {about}" for each, about in STUDIES.items()), sep="\n")
+            width = max(map(len, summaries))
+            print(*(f"{each:<{width}}  {summary}" for each, summary in summaries.items()), sep="\n")
         return
     if name is None:
         raise BadInput(f"which study? choose one of {', '.join(STUDIES)}")

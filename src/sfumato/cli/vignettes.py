@@ -9,8 +9,6 @@ import typer
 
 from sfumato.cli import options
 
-SPLITS = ("seen", "held-out", "any")
-
 
 def vignettes(
     folder: Annotated[
@@ -20,7 +18,7 @@ def vignettes(
     size: Annotated[int, typer.Option(help="Pixels a side, 16 to 4096.")] = 128,
     seed: Annotated[int, typer.Option(help="Seed of the world.")] = 0,
     start: Annotated[int, typer.Option(help="Number of the first scene.")] = 0,
-    split: Annotated[str, typer.Option(help=f"Which compositions: {', '.join(SPLITS)}.")] = "seen",
+    split: Annotated[str, typer.Option(help="Which compositions: {sfumato.data.vignettes.scene:SPLITS}.")] = "seen",
     truth: Annotated[
         bool, typer.Option("--truth/--no-truth", help="Write instance, semantic, depth and normal maps too.")
     ] = True,
@@ -33,6 +31,7 @@ def vignettes(
     What is there already is kept, so a run that was broken off goes on where it stopped.
     """
     from sfumato.cli.common import print_json, progress
+    from sfumato.data.vignettes.scene import SPLITS
     from sfumato.element import nearest
     from sfumato.picture import BadInput, check_writable, save_picture
 

@@ -37,8 +37,8 @@ def run(
     """
     import sfumato
     from sfumato.evaluate import evaluation as e
+    from sfumato.evaluate.attribute_report import table, write
     from sfumato.evaluate.judge import Judge
-    from sfumato.evaluate.report import table
 
     reader = Judge.load(judge) if judge else Judge.load()
     pipe = sfumato.load(model, engine=engine, precision=precision)
@@ -46,13 +46,13 @@ def run(
         pipe, reader, count=count, seed=seed, steps=steps, guidance=guidance, sampler=sampler, bar=progress
     )
     if out is not None:
-        e.write(found, Path(out))
+        write(found, Path(out))
     if json:
         import json as _json
 
-        print(_json.dumps(found.told(), indent=1))
+        print(_json.dumps(found.to_dict(), indent=1))
     else:
         from rich.console import Console
 
         Console().print(table(found))
-    return found.told()
+    return found.to_dict()

@@ -33,30 +33,30 @@ class Scores:
     pairs: Figure
     absent: Figure
 
-    def told(self) -> dict:
-        named = {name: figure.told() for name, figure in self.attributes.items()}
+    def to_dict(self) -> dict:
+        named = {name: figure.to_dict() for name, figure in self.attributes.items()}
         rest = ("stated", "captions", "pairs", "absent")
-        return {"attributes": named, **{name: getattr(self, name).told() for name in rest}}
+        return {"attributes": named, **{name: getattr(self, name).to_dict() for name in rest}}
 
 
 def score(questions: Sequence[Question], verdicts: Sequence[Verdict]) -> Scores:
     """Compare what the judge reads in each picture with what its question states."""
     from sfumato.data.vignettes import ATTRIBUTES, held_out_parts
 
-    answered = list(zip(questions, verdicts, strict=True))
+    rows_read = list(zip(questions, verdicts, strict=True))
     attributes = {
         name: share(
-            [verdict[name] == question.wanted[name] for question, verdict in answered if name in question.stated]
+            [verdict[name] == question.wanted[name] for question, verdict in rows_read if name in question.stated]
         )
         for name in ATTRIBUTES
     }
-    rows = [[verdict[name] == value for name, value in question.wanted.items()] for question, verdict in answered]
+    rows = [[verdict[name] == value for name, value in question.wanted.items()] for question, verdict in rows_read]
     pairs = [
         all(verdict[name] == question.wanted[name] for name in names_of(part, question))
-        for question, verdict in answered
+        for question, verdict in rows_read
         for part in held_out_parts(question.scene.attributes)
     ]
-    absent = [[verdict[name] == "none" for name in question.absent] for question, verdict in answered]
+    absent = [[verdict[name] == "none" for name in question.absent] for question, verdict in rows_read]
     return Scores(attributes, pooled(rows), share([all(row) for row in rows]), share(pairs), pooled(absent))
 
 

@@ -1,15 +1,13 @@
-"""One evaluation: ask, paint, judge, tell."""
+"""One evaluation of attributes: ask, paint, judge."""
 
 from __future__ import annotations
 
-import json as _json
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -50,16 +48,16 @@ class Evaluation:
     autoencoder: Figure
     seconds: float
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The report as plain values for JSON."""
         each = {
-            name: {**part.scores.told(), "ceiling": part.ceiling.told(), "truth": part.truth.told()}
+            name: {**part.scores.to_dict(), "ceiling": part.ceiling.to_dict(), "truth": part.truth.to_dict()}
             for name, part in self.splits.items()
         }
         return {
             **self.settings,
             "splits": each,
-            "autoencoder_psnr": self.autoencoder.told(),
+            "autoencoder_psnr": self.autoencoder.to_dict(),
             "seconds": round(self.seconds, 1),
             "versions": {name: version(name) for name in ("sfumato", "torch", "diffusers")},
         }
@@ -138,17 +136,3 @@ def _progress(total: int, shown: bool):
     with Progress(*columns, console=Console(stderr=True), disable=not shown or not sys.stderr.isatty()) as progress:
         task = progress.add_task("painting", total=total)
         yield lambda n: progress.advance(task, n)
-
-
-def write(evaluation: Evaluation, out: Path) -> None:
-    """report.json and a sheet of pictures for each split, into the folder `out`."""
-    from sfumato.evaluate.report import sheet
-    from sfumato.picture import save_picture
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "report.json").write_text(_json.dumps(evaluation.told(), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"the report can't be written to {out} ({error.strerror}): choose another folder") from error
-    for name, part in evaluation.splits.items():
-        save_picture(sheet(part), out / f"{name}.png")

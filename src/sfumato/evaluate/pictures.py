@@ -20,7 +20,6 @@ from sfumato.picture import BadInput, PictureWarning, open_picture
 from sfumato.picture.errors import name_of, printable
 
 VIGNETTES = "vignettes"
-SPLITS = ("seen", "held-out", "any")
 Size = tuple[int, int]
 
 
@@ -67,6 +66,7 @@ def pictures(source: str, size: Size | None, most: int, seed: int = 0, split: st
 def world(size: Size, count: int, seed: int, split: str) -> Pictures:
     """Vignettes 0 .. count - 1 of the world `seed`, drawn at the longer side of `size` and fitted."""
     from sfumato.data import vignettes
+    from sfumato.data.vignettes.scene import SPLITS
     from sfumato.train.source import world_version
 
     if split not in SPLITS:
@@ -125,6 +125,11 @@ def array(path: Path, name: str, size: Size | None, most: int) -> Pictures:
     stamps = (key, path.stat().st_size, path.stat().st_mtime_ns)
     reads = [partial(Image.fromarray, row) for row in x]
     return _listed(f"{path}:{key}", reads, [""] * len(x), (), stamps, size, most)
+
+
+def levels(x: Tensor) -> Tensor:
+    """Pictures in [-1, 1] at the nearest of their 256 levels."""
+    return x.add(1).mul(127.5).round().div(127.5).sub(1)
 
 
 def fitted(image: Image.Image, size: Size) -> Image.Image:

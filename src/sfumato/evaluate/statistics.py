@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
 
 Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure between `low` and `high` (95 %), from `total` observations."""
+    """A figure between `low` and `high` (95 %), from `total` observations; NaN where an interval is not known."""
 
     value: float
     low: float
     high: float
     total: int
 
-    def told(self) -> dict[str, float | int | None]:
+    def to_dict(self) -> dict[str, float | int | None]:
         """For JSON, where NaN does not exist: nothing was observed, nothing is said."""
         if not self.total:
             return {"value": None, "low": None, "high": None, "total": 0}
@@ -28,7 +29,11 @@ class Figure:
         return {"value": self.value, "low": low, "high": high, "total": self.total}
 
     def percent(self) -> str:
-        return f"{100 * self.value:.1f} ({100 * self.low:.0f} to {100 * self.high:.0f})" if self.total else "-"
+        """In percent, with the interval where one is known."""
+        if not self.total:
+            return "-"
+        between = "" if math.isnan(self.low) else f" ({100 * self.low:.0f} to {100 * self.high:.0f})"
+        return f"{100 * self.value:.1f}{between}"
 
 
 def share(right: Sequence[bool] | np.ndarray) -> Figure:
@@ -41,32 +46,34 @@ def share(right: Sequence[bool] | np.ndarray) -> Figure:
     n = len(right)
     if n == 0:
         return Figure(math.nan, 0.0, 1.0, 0)
-    p = float(np.mean(right))
-    centre, scale = p + Z95**2 / (2 * n), 1 + Z95**2 / n
-    spread = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
-    return Figure(p, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale), n)
+    interval = binomtest(int(np.sum(right)), n).proportion_ci(0.95, method="wilson")
+    return Figure(float(np.mean(right)), float(interval.low), float(interval.high), n)
 
 
 def pooled(rows: Sequence[Sequence[bool]], resamples: int = 2000, seed: int = 0) -> Figure:
     """The share of right trials over all rows, where the trials of one row depend on each other (the attributes of
-    one picture): a percentile bootstrap that draws whole rows (Efron and Tibshirani 1993, section 13.3)."""
+    one picture): a percentile bootstrap that draws whole rows (Efron and Tibshirani 1993, section 13.3). One row alone
+    says nothing of how rows vary: its interval is not known, NaN."""
     right, total = np.array([sum(row) for row in rows]), np.array([len(row) for row in rows])
     if not total.sum():
         return Figure(math.nan, 0.0, 1.0, 0)
+    value = float(right.sum() / total.sum())
+    if len(rows) == 1:
+        return Figure(value, math.nan, math.nan, int(total.sum()))
     drawn = np.random.default_rng(seed).integers(0, len(rows), (resamples, len(rows)))
     totals = total[drawn].sum(1)
     shares = right[drawn].sum(1)[totals > 0] / totals[totals > 0]
     low, high = np.quantile(shares, (0.025, 0.975))
-    return Figure(float(right.sum() / total.sum()), float(low), float(high), int(total.sum()))
+    return Figure(value, float(low), float(high), int(total.sum()))
 
 
 def mean(values: Sequence[float] | np.ndarray) -> Figure:
-    """A mean with its normal interval, value +- z std/sqrt(n)."""
+    """A mean with its normal interval, value +- z std/sqrt(n); that of one value is not known, NaN."""
     n = len(values)
     if n == 0:
         return Figure(math.nan, math.nan, math.nan, 0)
     centre = float(np.mean(values))
-    spread = Z95 * float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
+    spread = Z95 * float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     return Figure(centre, centre - spread, centre + spread, n)
 
 

@@ -1,8 +1,8 @@
 """Studies: the field's figures and tables as runs that anyone can repeat.
 
-A study is one module: it names its cells (units of work) and draws its figures from what they found. `run` keeps every
-finished cell on disk, so that a study that was broken off goes on where it stopped, and writes the figures, table.csv
-and one page. Nothing heavy is imported here.
+A study is one module: it names its cells (units of work), draws its figures from what they found, and registers itself
+in `STUDIES`. `run` keeps every finished cell on disk, so that a study that was broken off goes on where it stopped, and
+writes the figures, table.csv and one page. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -10,19 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["STUDIES", "run"]
+from sfumato.study.study import STUDIES
 
-STUDIES = {
-    "swiss-roll": "a plane curve dissolves into noise, and a small network rolls it up again",
-    "score-field": "perturbed scores of a mixture, true and learned, and what Langevin dynamics makes of them",
-    "schedules": "linear against cosine and others: how much of the picture is left, and which steps are wasted",
-    "progressive": "what a model believes the picture to be, from the first step to the last",
-    "interpolate": "from one picture to another through the noise of a chosen time",
-    "composites": "four ways to keep the rest of an edited picture: the seam, the background, the foreground",
-    "inpainting": "a mask off, a headset off, a scarf on: four architectures of inpainting, measured",
-    "guidance-table": "guidance trades diversity for fidelity: FID, sFID, IS, precision and recall by strength",
-    "trilemma": "seconds against FID against recall, for every sampler and number of steps",
-}
+__all__ = ["STUDIES", "run"]
 
 
 def run(

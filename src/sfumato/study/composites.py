@@ -24,8 +24,8 @@ from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.model.space import Latent
 from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, trajectory
-from sfumato.study.pictures import WORLD, asked, guided, subject
-from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick
+from sfumato.study.pictures import WORLD, guided, recipe_for, subject
+from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, panels, strips
 
 
@@ -58,7 +58,7 @@ def put(join: Callable[..., np.ndarray]) -> Callable[..., Image.Image]:
 
 
 NONE = "none"
-WAYS: dict[str, Callable[..., Image.Image]] = {
+METHODS: dict[str, Callable[..., Image.Image]] = {
     NONE: lambda batch, z, held, decoded, mask: decoded,
     "paste": put(paste),
     "poisson": put(poisson),
@@ -69,8 +69,10 @@ WAYS: dict[str, Callable[..., Image.Image]] = {
 
 def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
     numbers = (n for n in range(10 * s.count) if vignettes.scene(WORLD, n).attributes["subject"] != "landscape")
-    given = {"model": model, "steps": s.steps, "guidance": s.guidance}
-    return [Cell(f"picture {i}", joined, {**given, "number": n}) for i, n in zip(range(s.count), numbers, strict=False)]
+    arguments = {"model": model, "steps": s.steps, "guidance": s.guidance}
+    return [
+        Cell(f"picture {i}", joined, {**arguments, "number": n}) for i, n in zip(range(s.count), numbers, strict=False)
+    ]
 
 
 def joined(tick: Tick, model: Model, number: int, steps: int, guidance: float) -> Result:
@@ -79,7 +81,7 @@ def joined(tick: Tick, model: Model, number: int, steps: int, guidance: float) -
     if not isinstance(pipe.stages[0].space, Latent):
         raise BadInput(f"{model.name} paints pixels without an autoencoder, so there is nothing to join: choose a "
                        "model of latents.")  # fmt: skip
-    recipe = subject(pipe, asked(pipe, guidance, number, steps), number)
+    recipe = subject(pipe, recipe_for(pipe, guidance, number, steps), number)
     batch = Batch(pipe.stages[0], [recipe], pipe.size)
     drawn = vignettes.draw(vignettes.scene(WORLD, number), max(pipe.size), truth=False).image
     held = Image.fromarray(drawn).resize(pipe.size)
@@ -95,13 +97,13 @@ def joined(tick: Tick, model: Model, number: int, steps: int, guidance: float) -
 
     found: dict[str, Any] = {"words": recipe.prompt, "held": np.asarray(held), "mask": np.asarray(mask)}
     found["seam of the original"] = float(seam(to_tensor([held]), mask_to_tensor(mask)))
-    for i, (name, way) in enumerate(WAYS.items()):
+    for i, (name, method) in enumerate(METHODS.items()):
         began = time.perf_counter()
-        picture = way(batch, x, held, decoded, mask)
+        picture = method(batch, x, held, decoded, mask)
         seconds = time.perf_counter() - began
         found[name] = np.asarray(picture)
         found[f"{name} figures"] = np.array([*figures(picture, held, decoded, mask), seconds])
-        tick(i + 1, len(WAYS))
+        tick(i + 1, len(METHODS))
     return found
 
 
@@ -129,18 +131,18 @@ def middle(size: tuple[int, int]) -> Image.Image:
 
 def draw(s: Settings, results: Mapping[str, Result]) -> Report:
     found = [results[f"picture {i}"] for i in range(s.count)]
-    table = {name: np.stack([one[f"{name} figures"] for one in found]) for name in WAYS}
+    table = {name: np.stack([one[f"{name} figures"] for one in found]) for name in METHODS}
     original = np.array([float(one["seam of the original"]) for one in found])
     rows = [_row(name, values) for name, values in table.items()]
     rows.append({"composite": "the original", "seam": float(original.mean())})
     shown = found[: s.shown]
-    pictures = np.stack([np.stack([one["held"], _marked(one), *(one[name] for name in WAYS)]) for one in shown])
+    pictures = np.stack([np.stack([one["held"], _marked(one), *(one[name] for name in METHODS)]) for one in shown])
     means = {name: dict(zip(FIGURES, values.mean(0), strict=True)) for name, values in table.items()}
     return Report(
         [
             Drawing(
                 "joined",
-                strips(pictures, [""] * len(shown), ["picture", "mask", *WAYS], left=0.2, smooth=True),
+                strips(pictures, [""] * len(shown), ["picture", "mask", *METHODS], left=0.2, smooth=True),
                 "A picture, where it is painted anew, what the decoder makes of the whole, and four ways to keep the "
                 "rest; “latent” and “decoder” before the last paste.",
             ),
@@ -193,6 +195,7 @@ def _bars(table: Mapping[str, np.ndarray], original: np.ndarray) -> Any:
 
 STUDY = Study(
     title="Keeping the rest",
+    summary="four ways to keep the rest of an edited picture: the seam, the background, the foreground",
     source="Avrahami, Fried & Lischinski 2023, section 4.2 and figure 4 (document 003, background reconstruction)",
     about="An autoencoder alters the whole picture, also where nothing was to change. The middle of each picture is "
     "painted anew in latents, and joined to the original: by pasting, by Poisson cloning, by moving the latents or by "
@@ -211,3 +214,4 @@ STUDY = Study(
     takes=Model.named,
     model="mini",
 )
+STUDIES.add("composites", STUDY)

@@ -22,9 +22,9 @@ from sfumato.guide import ClassifierFree
 from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.picture import BadInput, open_mask, open_picture
 from sfumato.recipe import Recipe
-from sfumato.study import hosted
-from sfumato.study.made import Source as Named
-from sfumato.study.made import extractor
+from sfumato.study import openai_images
+from sfumato.study.measured_samples import Source as Named
+from sfumato.study.measured_samples import extractor
 from sfumato.study.pictures import WORLD
 from sfumato.study.study import Model, Result, Tick
 
@@ -55,15 +55,15 @@ def known(task: Task, number: int, side: int = SIDE) -> Pair:
         before = vignettes.scene(WORLD, index, "any")
         if before["subject"] not in ("woman", "man") or (before[task.attribute] != "none") != task.wears:
             continue
-        made = pair(before, task.attribute, task.value, side)
-        found += made is not None
-        if made is not None and found == number:
-            return made
+        edit = pair(before, task.attribute, task.value, side)
+        found += edit is not None
+        if edit is not None and found == number:
+            return edit
     raise BadInput(f"The built-in world has no {number + 1} pictures to {task.name}: ask for fewer.")
 
 
 def opened(case: Mapping[str, Any], size: tuple[int, int]) -> tuple[Image.Image, Image.Image, str, Pair | None]:
-    """The picture, the hole and the words of a case, and the pair where the answer is known."""
+    """The picture, the hole and the words of a case, and the pair where the result is known."""
     if "task" in case:
         task = next(task for task in TASKS if task.name == case["task"])
         drawn = known(task, case["number"], max(size))
@@ -74,19 +74,19 @@ def opened(case: Mapping[str, Any], size: tuple[int, int]) -> tuple[Image.Image,
 
 def recipe(pipe: Any, picture: Image.Image, hole: Image.Image, words: str, steps: int, guidance: float) -> Recipe:
     """How an architecture is asked to fill a hole, before anything is pasted."""
-    made = Recipe(model=pipe.name, hold=Outside(hole, picture), composite="none", steps=steps, guidance=())
-    told = pipe.stages[0].vocabulary
-    if told.text:
-        made = replace(made, prompt=words, guidance=(ClassifierFree(guidance),))
-    return replace(made, source=Source(picture, "inpaint")) if "inpaint" in told.tasks else made
+    fill = Recipe(model=pipe.name, hold=Outside(hole, picture), composite="none", steps=steps, guidance=())
+    vocabulary = pipe.stages[0].vocabulary
+    if vocabulary.text:
+        fill = replace(fill, prompt=words, guidance=(ClassifierFree(guidance),))
+    return replace(fill, source=Source(picture, "inpaint")) if "inpaint" in vocabulary.tasks else fill
 
 
-def filled(tick: Tick, way: str, model: Any, steps: int, guidance: float, case: Mapping[str, Any]) -> Result:
+def filled(tick: Tick, architecture: str, model: Any, steps: int, guidance: float, case: Mapping[str, Any]) -> Result:
     """One hole filled by one architecture, and measured."""
-    pipe = None if way == "hosted" else model.load()
+    pipe = None if architecture == "hosted" else model.load()
     picture, hole, words, truth = opened(case, (SIDE, SIDE) if pipe is None else pipe.size)
     if pipe is None:
-        result = hosted.filled(picture, hole, words, model)
+        result = openai_images.filled(picture, hole, words, model)
     else:
         result = pipe.run(recipe(pipe, picture, hole, words, steps, guidance)).images[0]
     tick(1, 1)

@@ -10,21 +10,21 @@ import numpy as np
 from pydantic import Field
 
 from sfumato.element import Listed, Real, Whole, element
-from sfumato.evaluate.measures import MEASURES
-from sfumato.study.made import (
-    Way,
+from sfumato.evaluate.metric import METRICS
+from sfumato.study.measured_samples import (
+    SamplingSetup,
     apart,
     ceiling,
-    figures_of,
+    default_sources,
     headings,
+    measurement,
     parts,
     reference,
     spread,
-    told,
-    usual,
+    table_row,
     value,
 )
-from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study
+from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
 from sfumato.study.style import BLUE, GREEN, INK, OCHRE, PLUM, RED, SOFT, panels, strips
 
 COLOURS = (BLUE, RED, OCHRE, GREEN, PLUM)
@@ -50,30 +50,32 @@ class Settings:
     features: str = Field(default="", description="features as `sfumato evaluate` names them")
 
 
-def adm(s: Settings) -> dict[str, Way]:
+def adm(s: Settings) -> dict[str, SamplingSetup]:
     """The rows of Dhariwal & Nichol's table: unconditional and conditional, without and with classifier guidance."""
     names = {False: "unconditional", True: "conditional"}
     return {
-        f"{names[known]}, {f'classifier {scale:g}' if scale else 'plain'}": Way(known, scale, 1.0, "ddim", s.steps)
+        f"{names[known]}, {f'classifier {scale:g}' if scale else 'plain'}": SamplingSetup(
+            known, scale, 1.0, "ddim", s.steps
+        )
         for known in (False, True)
         for scale in (0.0, *s.scales)
     }
 
 
-def cfg(s: Settings) -> dict[str, Way]:
+def cfg(s: Settings) -> dict[str, SamplingSetup]:
     """The rows of Ho & Salimans' table: w at each number of steps."""
-    plain = Way(sampler="ddim")
-    return {f"w = {w:g}, {n} steps": replace(plain, free=1 + w, steps=n) for n in s.counts for w in s.ws}
+    plain = SamplingSetup(sampler="ddim")
+    return {f"w = {w:g}, {n} steps": replace(plain, guidance_scale=1 + w, steps=n) for n in s.counts for w in s.ws}
 
 
 def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
     assert model is not None
-    against, read = usual(model, s.against, s.features)
-    ways = {**(adm(s) if model.load().classes else {}), **cfg(s)}
+    against, read = default_sources(model, s.against, s.features)
+    setups = {**(adm(s) if model.load().classes else {}), **cfg(s)}
     found = [reference(against, read, model, s.true), *ceiling(s.resamples)]
-    for name, way in ways.items():
-        made = parts(name, way, model, read, s.count)
-        found += [*made, figures_of(name, made, s.resamples)]
+    for name, setup in setups.items():
+        samples = parts(name, setup, model, read, s.count)
+        found += [*samples, measurement(name, samples, s.resamples)]
     return found
 
 
@@ -103,24 +105,24 @@ def draw(s: Settings, results: Mapping[str, Result]) -> Report:
     best = min(rows_cfg, key=lambda name: value(rows_cfg[name], "fid"))
     found += [f"Compared with {results['true pictures']['said']}."]
     found += [f"The lowest FID of classifier-free guidance is {value(rows_cfg[best], 'fid'):.2f}, at {best}."]
-    table = [{"guidance": "true pictures, half against half", **told(results["ceiling"])}]
+    table = [{"guidance": "true pictures, half against half", **table_row(results["ceiling"])}]
     table += [
         {
-            "guidance": "classifier" if way.classifier else "none",
-            "conditional": way.told,
-            "scale": way.classifier,
-            "steps": way.steps,
-            **told(results[name]),
+            "guidance": "classifier" if setup.classifier_scale else "none",
+            "conditional": setup.conditional,
+            "scale": setup.classifier_scale,
+            "steps": setup.steps,
+            **table_row(results[name]),
         }
-        for name, way in adm(s).items()
+        for name, setup in adm(s).items()
         if name in results
     ]
     table += [
         {
-            "guidance": "classifier-free", "conditional": True, "scale": way.free, "w": way.free - 1,
-            "steps": way.steps, **told(results[name]),
+            "guidance": "classifier-free", "conditional": True, "scale": setup.guidance_scale,
+            "w": setup.guidance_scale - 1, "steps": setup.steps, **table_row(results[name]),
         }
-        for name, way in cfg(s).items()
+        for name, setup in cfg(s).items()
     ]  # fmt: skip
     return Report(drawings, table, found)
 
@@ -131,7 +133,7 @@ def _said(s: Settings, rows: Mapping[str, Result]) -> list[str]:
     for known in ("unconditional", "conditional"):
         plain, strong = rows[f"{known}, plain"], rows[f"{known}, classifier {s.scales[-1]:g}"]
         changes = ", ".join(
-            f"{MEASURES[name].title} from {value(plain, name):.2f} to {value(strong, name):.2f}"
+            f"{METRICS[name].title} from {value(plain, name):.2f} to {value(strong, name):.2f}"
             for name in ("fid", "is", "precision", "recall")
             if name in plain and apart(plain, strong, name)
         )
@@ -214,6 +216,7 @@ def _pictures(s: Settings, results: Mapping[str, Result], classes: bool) -> Any:
 
 STUDY = Study(
     title="What guidance buys, and what it costs",
+    summary="guidance trades diversity for fidelity: FID, sFID, IS, precision and recall by strength",
     source="Dhariwal & Nichol 2021, table 4 (document 001, the table of classifier guidance); Ho & Salimans 2022, "
     "table 1 (document 001, the table of classifier-free guidance)",
     about="Guidance makes pictures more like their class and more like each other. The Inception Score and precision "
@@ -235,3 +238,4 @@ STUDY = Study(
     takes=Model.named,
     model="fashion",
 )
+STUDIES.add("guidance-table", STUDY)

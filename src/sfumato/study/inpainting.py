@@ -12,10 +12,10 @@ from pydantic import Field
 
 from sfumato.element import Listed, Real, Whole, element
 from sfumato.picture import BadInput
-from sfumato.study import hosted
+from sfumato.study import openai_images
 from sfumato.study.filling import SIDE, TASKS, cost, filled
-from sfumato.study.made import Source as Named
-from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study
+from sfumato.study.measured_samples import Source as Named
+from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
 from sfumato.study.style import BLUE, panels, strips
 
 WORDS = 4096
@@ -41,7 +41,7 @@ class Settings:
     prompts: Listed[str] = Field(default=(), max_length=100, description="a list of texts")
 
 
-WAYS = {
+ARCHITECTURES = {
     "nine": "nine channels, latent",
     "latent": "zero-shot, latent",
     "pixel": "pixels",
@@ -53,28 +53,29 @@ SHORT = {"nine": "9 channels", "latent": "zero-shot", "pixel": "pixels", "hosted
 def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
     if not len(s.pictures) == len(s.masks) == len(s.prompts):
         raise BadInput("pictures, masks and prompts go together: give one mask and one prompt for each picture.")
-    given = {"steps": s.steps, "guidance": s.guidance}
-    asked: list[Cell] = []
-    for way, name in ways(s).items():
-        told = {"model": name if way == "hosted" else Model.named(name), **given}
-        if way != "hosted":
-            asked.append(Cell(f"cost of {way}", cost, told))
-        asked += [
-            Cell(f"{way}, {title}", filled, {**told, "way": way, "case": case}) for title, case in cases(s).items()
+    shared = {"steps": s.steps, "guidance": s.guidance}
+    listed: list[Cell] = []
+    for architecture, name in architectures(s).items():
+        arguments = {"model": name if architecture == "hosted" else Model.named(name), **shared}
+        if architecture != "hosted":
+            listed.append(Cell(f"cost of {architecture}", cost, arguments))
+        listed += [
+            Cell(f"{architecture}, {title}", filled, {**arguments, "architecture": architecture, "case": case})
+            for title, case in cases(s).items()
         ]
-    return asked
+    return listed
 
 
-def ways(s: Settings) -> dict[str, str]:
+def architectures(s: Settings) -> dict[str, str]:
     """The architectures that are compared, and the model of each; the hosted one only where it can be asked."""
-    named = {way: getattr(s, way) for way in WAYS if getattr(s, way)}
-    if hosted.missing():
+    named = {architecture: getattr(s, architecture) for architecture in ARCHITECTURES if getattr(s, architecture)}
+    if openai_images.missing():
         named.pop("hosted", None)
     return named
 
 
 def cases(s: Settings) -> dict[str, dict[str, Any]]:
-    """What each cell is given of its case, by title."""
+    """The argument of each cell that says its case, by title."""
     if s.pictures:
         own = zip(s.pictures, s.masks, s.prompts, strict=True)
         return {
@@ -91,23 +92,24 @@ MEANS = (
 
 
 def draw(s: Settings, results: Mapping[str, Result]) -> Report:
-    shown, rows = ways(s), []
+    shown, rows = architectures(s), []
     titles = list(cases(s))
-    for way, name in shown.items():
-        found = [results[f"{way}, {title}"] for title in titles]
-        row: dict[str, Any] = {"architecture": WAYS[way], "model": name}
+    for architecture, name in shown.items():
+        found = [results[f"{architecture}, {title}"] for title in titles]
+        row: dict[str, Any] = {"architecture": ARCHITECTURES[architecture], "model": name}
         row |= {figure: _mean(found, figure) for figure in MEANS if figure in found[0]}
-        row["asked ±"] = _error([float(one["asked"]) for one in found]) if "asked" in found[0] else 0.0
-        row |= dict(results[f"cost of {way}"]) if way != "hosted" else {}
+        if "asked" in found[0]:
+            row["asked ±"] = _error([float(one["asked"]) for one in found])
+        row |= dict(results[f"cost of {architecture}"]) if architecture != "hosted" else {}
         rows.append(row | {"pictures": len(found)})
     first = titles if s.pictures else [f"{task.name} 0" for task in TASKS]
     drawings = [Drawing("fills", _sheet(s, results, first), _CAPTION), Drawing("figures", _bars(rows), _BARS)]
-    coding = [way for way in shown if "coded" in results[f"{way}, {first[0]}"]]
+    coding = [architecture for architecture in shown if "coded" in results[f"{architecture}, {first[0]}"]]
     if coding:
         drawings.append(Drawing("autoencoder", _artefacts(results, coding[0], first), _CODED))
     notes = [_said(row) for row in rows]
     if s.hosted and "hosted" not in shown:
-        notes.append(f"The OpenAI images API was left out: {hosted.missing()}.")
+        notes.append(f"The OpenAI images API was left out: {openai_images.missing()}.")
     return Report(drawings, rows, notes)
 
 
@@ -116,19 +118,24 @@ def _mean(found: Sequence[Result], figure: str) -> float:
 
 
 def _error(values: Sequence[float]) -> float:
-    return float(np.std(values) / np.sqrt(max(len(values), 1)))
+    """The standard error of a mean; that of one value is not known, NaN."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
 
 
 def _sheet(s: Settings, results: Mapping[str, Result], titles: Sequence[str]) -> Any:
     """A row for each case: the picture, the hole, and what every architecture makes of it, raw and pasted."""
     rows = []
     for title in titles:
-        fills = [results[f"{way}, {title}"] for way in ways(s)]
+        fills = [results[f"{architecture}, {title}"] for architecture in architectures(s)]
         one = fills[0]
         hidden = np.where(one["hole"][..., None] > 127, 255, one["before"]).astype(np.uint8)
         pictures = [one["before"], hidden, *(kind for fill in fills for kind in (fill["raw"], fill["pasted"]))]
         rows.append([_square(picture) for picture in pictures + ([one["after"]] if "after" in one else [])])
-    columns = ["picture", "hole", *(word for way in ways(s) for word in (SHORT[way], "pasted"))]
+    columns = [
+        "picture",
+        "hole",
+        *(word for architecture in architectures(s) for word in (SHORT[architecture], "pasted")),
+    ]
     known = [] if s.pictures else ["true"]
     labels = [title.rsplit(" ", 1)[0].replace(" the", "\nthe") for title in titles]
     return strips(np.array(rows), labels, columns + known, left=1.0, smooth=True)
@@ -138,10 +145,10 @@ def _square(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(np.asarray(picture)).resize((2 * SIDE, 2 * SIDE), Image.Resampling.BICUBIC))
 
 
-def _artefacts(results: Mapping[str, Result], way: str, titles: Sequence[str]) -> Any:
+def _artefacts(results: Mapping[str, Result], architecture: str, titles: Sequence[str]) -> Any:
     rows = []
     for title in titles:
-        one = results[f"{way}, {title}"]
+        one = results[f"{architecture}, {title}"]
         apart = np.abs(one["before"].astype(int) - one["coded"]).clip(0, 63) * 4
         rows.append([_square(picture) for picture in (one["before"], one["coded"], apart.astype(np.uint8))])
     return strips(np.array(rows), [""] * len(rows), ["picture", "encoded and decoded", "difference x 4"], left=4.0)
@@ -163,10 +170,10 @@ def _bars(rows: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _said(row: Mapping[str, Any]) -> str:
-    asked = f"shows what was asked in {100 * row['asked']:.0f} % and " if "asked" in row else ""
+    shown = f"shows what was asked in {100 * row['asked']:.0f} % and " if "asked" in row else ""
     spent = f"; {row['seconds']:.2f} s and {row['MiB']:.0f} MiB" if "seconds" in row else ""
     return (
-        f"{row['architecture']} ({row['model']}) {asked}leaves the background {row['background error']:.1f} levels off "
+        f"{row['architecture']} ({row['model']}) {shown}leaves the background {row['background error']:.1f} levels off "
         f"before it is pasted, {row['background error, pasted']:.0f} after{spent}."
     )
 
@@ -177,6 +184,7 @@ _CODED = "Encoded and decoded without any painting: what an autoencoder loses ou
 
 STUDY = Study(
     title="Inpainting by four architectures",
+    summary="a mask off, a headset off, a scarf on: four architectures of inpainting, measured",
     source="Document 004, experiment 2 (section 4.3, figures 4.6 to 4.16)",
     about="Three tasks: take a mask off, take a headset off, put a scarf on. A latent model of nine channels, trained "
     "to inpaint; two that never saw a mask and are held outside it, one of latents and one of pixels; and, where there "
@@ -193,3 +201,4 @@ STUDY = Study(
     cells=cells,
     draw=draw,
 )
+STUDIES.add("inpainting", STUDY)

@@ -23,8 +23,8 @@ from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
 from sfumato.sample import DDIM, Denoise, trajectory
 from sfumato.schedule import noised
-from sfumato.study.pictures import WORLD, asked, decoded, guided, named, subject
-from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick
+from sfumato.study.pictures import WORLD, decoded, guided, named, recipe_for, subject
+from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, GREEN, OCHRE, RED, panels, strips
 from sfumato.times import grid
 
@@ -32,7 +32,7 @@ from sfumato.times import grid
 @element
 class Settings:
     """first, second: the numbers of two scenes (or classes) between which is walked, at each of `times`, in `places`
-    pictures; ways are compared at time `deep`; steps of each walk; guidance: scale of classifier-free guidance."""
+    pictures; mixings are compared at time `deep`; steps of each walk; guidance: scale of classifier-free guidance."""
 
     first: Whole = Field(default=14, ge=0, le=2**31, description="a whole number")
     second: Whole = Field(default=3, ge=0, le=2**31, description="a whole number")
@@ -43,38 +43,38 @@ class Settings:
     guidance: Real = Field(default=1.5, ge=0, le=1000, description="a number from 0, where 1 is off")
 
 
-WAYS: dict[str, tuple[str, Callable[..., Tensor]]] = {
+MIXES: dict[str, tuple[str, Callable[..., Tensor]]] = {
     "one noise, straight": ("shared", lerp),
     "own noises, straight": ("own", lerp),
     "own noises, on the sphere": ("own", slerp),
     "inverted, on the sphere": ("inverted", slerp),
 }
-FIRST = next(iter(WAYS))
-COLOUR = dict(zip(WAYS, (BLUE, RED, OCHRE, GREEN), strict=True))
+FIRST = next(iter(MIXES))
+COLOUR = dict(zip(MIXES, (BLUE, RED, OCHRE, GREEN), strict=True))
 
 
 def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
-    given = {
+    arguments = {
         "model": model, "first": s.first, "second": s.second, "places": s.places, "steps": s.steps,
         "guidance": s.guidance,
     }  # fmt: skip
-    wanted = {(FIRST, t): None for t in s.times} | {(way, s.deep): None for way in WAYS}
-    return [Cell(_name(way, t), between, {**given, "t": t, "way": way}) for way, t in wanted]
+    wanted = {(FIRST, t): None for t in s.times} | {(mixing, s.deep): None for mixing in MIXES}
+    return [Cell(_name(mixing, t), between, {**arguments, "t": t, "mixing": mixing}) for mixing, t in wanted]
 
 
-def _name(way: str, t: float) -> str:
-    return f"{way}, t = {t:g}"
+def _name(mixing: str, t: float) -> str:
+    return f"{mixing}, t = {t:g}"
 
 
 def between(
-    tick: Tick, model: Model, first: int, second: int, places: int, steps: int, guidance: float, t: float, way: str
+    tick: Tick, model: Model, first: int, second: int, places: int, steps: int, guidance: float, t: float, mixing: str
 ) -> Result:
     """Both pictures brought to time t, mixed there at `places` places, and walked back by DDIM, each place by itself.
 
     The condition is mixed too: the words' embeddings go straight from the first picture's to the second's.
     """
     pipe = model.load()
-    plain = asked(pipe, guidance)
+    plain = recipe_for(pipe, guidance)
     recipes = [subject(pipe, plain, number) for number in (first, second)]
     condition = pipe.stages[0].encode(recipes)
     guide = guided(pipe, recipes)
@@ -82,7 +82,7 @@ def between(
     sources = _sources(pipe, recipes, (first, second))
     x0 = space.encode(torch.from_numpy(sources).permute(0, 3, 1, 2).float() / 127.5 - 1)
 
-    kind, mix = WAYS[way]
+    kind, mix = MIXES[mixing]
     times = grid("uniform", steps, schedule, t)
     ends = _at(kind, x0, times, Bound(pipe.stages[0].denoiser, condition))
     shown, sizes = [], []
@@ -139,11 +139,11 @@ def edges(picture: np.ndarray) -> float:
 
 def draw(s: Settings, results: Mapping[str, Result]) -> Report:
     by_time = [results[_name(FIRST, t)] for t in s.times]
-    by_way = {way: results[_name(way, s.deep)] for way in WAYS}
+    by_mixing = {mixing: results[_name(mixing, s.deep)] for mixing in MIXES}
     places = np.linspace(0, 1, s.places)
     columns = ["source", *(f"{place:.2g}" for place in places), "source"]
     rows = [_row(t, FIRST, found) for t, found in zip(s.times, by_time, strict=True)]
-    rows += [_row(s.deep, way, found) for way, found in by_way.items()]
+    rows += [_row(s.deep, mixing, found) for mixing, found in by_mixing.items()]
     first, second = by_time[0]["named"]
     straight, sphere = rows[-3], rows[-2]
     return Report(
@@ -162,8 +162,8 @@ def draw(s: Settings, results: Mapping[str, Result]) -> Report:
             Drawing(
                 "ways",
                 strips(
-                    np.stack([found["strip"] for found in by_way.values()]),
-                    [way.replace(", ", ",\n") for way in WAYS],
+                    np.stack([found["strip"] for found in by_mixing.values()]),
+                    [mixing.replace(", ", ",\n") for mixing in MIXES],
                     columns,
                     left=1.5,
                     smooth=True,
@@ -171,7 +171,9 @@ def draw(s: Settings, results: Mapping[str, Result]) -> Report:
                 f"Four ways to mix at t = {s.deep:g}. A straight line between two noises leaves the sphere on which "
                 "noise lives, and the middle comes out flat; on the sphere it does not.",
             ),
-            Drawing("lengths", _curves(places, by_way), "What a mix keeps: the size of the noise, and the contrast."),
+            Drawing(
+                "lengths", _curves(places, by_mixing), "What a mix keeps: the size of the noise, and the contrast."
+            ),
         ],
         rows,
         [
@@ -182,11 +184,11 @@ def draw(s: Settings, results: Mapping[str, Result]) -> Report:
     )
 
 
-def _row(t: float, way: str, found: Result) -> dict[str, Any]:
+def _row(t: float, mixing: str, found: Result) -> dict[str, Any]:
     middle = len(found["size"]) // 2
     return {
         "t": float(t),
-        "way": way,
+        "mixing": mixing,
         "size midway": float(found["size"][middle] / found["size"][[0, -1]].mean()),
         "edges midway": float(found["edges"][middle] / found["edges"][[0, -1]].mean()),
         "largest step": float(found["steps"].max()),
@@ -194,12 +196,12 @@ def _row(t: float, way: str, found: Result) -> dict[str, Any]:
     }
 
 
-def _curves(places: np.ndarray, by_way: Mapping[str, Result]) -> Any:
+def _curves(places: np.ndarray, by_mixing: Mapping[str, Result]) -> Any:
     figure, axes = panels(1, 2, 3.0)
     readings = (("size", "standard deviation of what is denoised"), ("edges", "contrast from pixel to pixel"))
     for panel, (key, title) in zip(axes[0], readings, strict=True):
-        for way, found in by_way.items():
-            panel.plot(places, found[key], color=COLOUR[way], label=way)
+        for mixing, found in by_mixing.items():
+            panel.plot(places, found[key], color=COLOUR[mixing], label=mixing)
         panel.set(title=title, xlabel="place between the two", xlim=(0, 1))
         panel.set_ylim(bottom=0)
     axes[0, 0].legend(loc="lower left", fontsize=8.5)
@@ -208,6 +210,7 @@ def _curves(places: np.ndarray, by_way: Mapping[str, Result]) -> Any:
 
 STUDY = Study(
     title="Interpolation through noise",
+    summary="from one picture to another through the noise of a chosen time",
     source="Ho et al. 2020, figures 8 and 9 (document 002, figure 8); Song, Meng & Ermon 2021, section 5.3",
     about="Two pictures are brought to the noise of time t, mixed there, and denoised. At small t the mix is a double "
     "exposure; at large t the model is free to paint a third picture that has something of both.",
@@ -224,3 +227,4 @@ STUDY = Study(
     takes=Model.named,
     model="mini",
 )
+STUDIES.add("interpolate", STUDY)

@@ -1,4 +1,4 @@
-"""What studies of pictures share: what a model is asked to paint, and the way between its space and pixels."""
+"""What studies of pictures share: what a model is asked to paint, and the path between its space and pixels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def named(recipe: Recipe) -> str:
     return recipe.prompt or str(recipe.label or "unconditional")
 
 
-def asked(pipe: Pipe, guidance: float, seed: int = 0, steps: int = 20) -> Recipe:
+def recipe_for(pipe: Pipe, guidance: float, seed: int = 0, steps: int = 20) -> Recipe:
     """A recipe for this pipe, with classifier-free guidance."""
     return Recipe(
         model=pipe.name,

@@ -1,4 +1,4 @@
-"""What studies of points share: a small network, trained in seconds or given, and distances between clouds."""
+"""What studies of points share: a small network, trained in seconds or before, and distances between clouds."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def train(tick: Tick, draw: Draw, schedule: dict[str, Any], steps: int, batch: i
     return _packed(network, config)
 
 
-def given(tick: Tick, model: PointModel) -> Result:
+def trained_before(tick: Tick, model: PointModel) -> Result:
     """The weights of a model that was trained before."""
     denoiser = model.load()
     config = json.loads((Path(model.name) / "config.json").read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def given(tick: Tick, model: PointModel) -> Result:
 
 
 def network(result: Result) -> Preconditioned:
-    """The denoiser of what `train` or `given` found."""
+    """The denoiser of what `train` or `trained_before` found."""
     config = json.loads(str(result["config"]))
     found = mlp.MLP(**config["network"])
     found.load_state_dict(

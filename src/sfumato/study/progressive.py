@@ -16,8 +16,8 @@ from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
 from sfumato.sample import DDIM, DDPM, Step, trajectory
-from sfumato.study.pictures import asked, decoded, denoiser, named, subject
-from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick
+from sfumato.study.pictures import decoded, denoiser, named, recipe_for, subject
+from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, GREEN, OCHRE, RED, SOFT, panels, strips
 from sfumato.times import grid
 
@@ -40,12 +40,12 @@ class Settings:
 
 
 def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
-    given = {"model": model, "steps": s.steps, "guidance": s.guidance}
+    arguments = {"model": model, "steps": s.steps, "guidance": s.guidance}
     return [
-        *(Cell(f"picture {n}", painting, {**given, "number": n}) for n in range(s.subjects)),
-        Cell("start", start, {**given, "number": 0}),
+        *(Cell(f"picture {n}", painting, {**arguments, "number": n}) for n in range(s.subjects)),
+        Cell("start", start, {**arguments, "number": 0}),
         *(
-            Cell(f"from t = {t:g}", endings, {**given, "number": 0, "t": t, "count": s.endings}, ("start",))
+            Cell(f"from t = {t:g}", endings, {**arguments, "number": 0, "t": t, "count": s.endings}, ("start",))
             for t in FROZEN
         ),
     ]
@@ -54,7 +54,7 @@ def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
 def painting(tick: Tick, model: Model, steps: int, guidance: float, number: int) -> Result:
     """One picture by DDIM: x0-hat at COLUMNS times, and its distance to the final picture at every step."""
     pipe = model.load()
-    recipe = subject(pipe, asked(pipe, guidance, seed=number), number)
+    recipe = subject(pipe, recipe_for(pipe, guidance, seed=number), number)
     frames = []
     for step in _walk(pipe, recipe, DDIM(), steps, tick):
         frames.append(decoded(pipe, step.prediction.x0)[0])  # type: ignore[union-attr]
@@ -85,7 +85,7 @@ def distances(picture: np.ndarray, final: np.ndarray) -> np.ndarray:
 def start(tick: Tick, model: Model, steps: int, guidance: float, number: int) -> Result:
     """One ancestral walk, and where it stands at each time of FROZEN."""
     pipe = model.load()
-    recipe = subject(pipe, asked(pipe, guidance, seed=number), number)
+    recipe = subject(pipe, recipe_for(pipe, guidance, seed=number), number)
     noise = KeyedNoise([recipe.seed])
     found = {_key(1.0): _begin(pipe, recipe, noise)[0].numpy()}
     wanted = {round((1 - t) * steps): _key(t) for t in FROZEN}
@@ -100,7 +100,7 @@ def endings(
 ) -> Result:
     """`count` ancestral walks on from the same x_t: the picture believed in there, and the pictures that came of it."""
     pipe = model.load()
-    recipe = subject(pipe, asked(pipe, guidance, seed=number), number)
+    recipe = subject(pipe, recipe_for(pipe, guidance, seed=number), number)
     x = torch.from_numpy(started[_key(t)])[None].expand(count, -1, -1, -1)
     denoise = denoiser(pipe, [recipe] * count)
     times = grid("uniform", steps, denoise.schedule)[round((1 - t) * steps) :]
@@ -205,6 +205,7 @@ def _curves(t: np.ndarray, paintings: Sequence[Result], bands: np.ndarray) -> An
 
 STUDY = Study(
     title="Progressive generation",
+    summary="what a model believes the picture to be, from the first step to the last",
     source="Ho et al. 2020, figures 6 and 7 (document 002, figure 6)",
     about="At every step the network says what the clean picture is, as far as it can be known: the mean of all "
     "pictures that fit the noisy one. At first that is a blur of the whole world, at the end one picture.",
@@ -220,3 +221,4 @@ STUDY = Study(
     takes=Model.named,
     model="mini",
 )
+STUDIES.add("progressive", STUDY)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ import yaml
 
 from sfumato.element import nearest
 from sfumato.picture import BadInput
-from sfumato.study import STUDIES, page
-from sfumato.study.keep import Keep, Results
-from sfumato.study.study import Cell, Model, Study, Tick
+from sfumato.study import page
+from sfumato.study.cell_cache import CellCache, Results
+from sfumato.study.study import STUDIES, Cell, Model, Study, Tick
 from sfumato.study.style import house
 
 
@@ -32,7 +31,7 @@ def run(
     progress: bool = True,
 ) -> Path:
     """See `sfumato.study.run`."""
-    study = find(name)
+    study = STUDIES[name]
     chosen = changed(study.quick if quick else study.full, settings)
     cells = study.cells(chosen, _model(name, study, model))
     folder = Path(out) if out is not None else Path("studies") / name
@@ -43,13 +42,6 @@ def run(
         report = study.draw(chosen, results)
         asked = {"model": model or study.model or "none", **vars(chosen)}
         return page.write(folder, study, report, " ".join(command), asked, results)
-
-
-def find(name: str) -> Study:
-    """The study of that name."""
-    if name not in STUDIES:
-        raise BadInput(f"there is no study {name!r}{nearest(name, STUDIES)}: choose one of {', '.join(STUDIES)}")
-    return import_module(f"sfumato.study.{name.replace('-', '_')}").STUDY
 
 
 def changed(chosen: Any, settings: Sequence[str]) -> Any:
@@ -80,18 +72,18 @@ def _model(name: str, study: Study, model: str | None) -> Model | None:
 
 def work(name: str, cells: Sequence[Cell], folder: Path, progress: bool = True) -> Results:
     """The results of all cells by name: kept ones are left, others done and kept at once."""
-    results = Results(Keep(folder / "cells", name))
+    results = Results(CellCache(folder / "cells", name))
     with _bars(name, len(cells), progress) as (begin, tick, advance):
         try:
             for cell in cells:
                 if not results.has(cell):
                     begin(cell.name)
                     began = time.perf_counter()
-                    found = cell.work(tick, *(results[need] for need in cell.needs), **cell.given)
+                    found = cell.work(tick, *(results[need] for need in cell.needs), **cell.arguments)
                     results.add(cell, {"seconds": time.perf_counter() - began, **found})
                 advance()
         except KeyboardInterrupt:
-            done = f"{len(results)} of {len(cells)} cells are kept in {results.keep.folder}"
+            done = f"{len(results)} of {len(cells)} cells are kept in {results.cache.folder}"
             print(f"sfumato: {done}; the same command goes on from there", file=sys.stderr)
             raise
     return results

@@ -15,7 +15,7 @@ from sfumato.element import Whole, element
 from sfumato.model.pixels import to_images
 from sfumato.noise import KeyedNoise
 from sfumato.schedule import EDM, Cosine, Discrete, Flow, Schedule, log_snr, noised
-from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick
+from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, GREEN, OCHRE, PLUM, RED, SOFT, label_lines, panels, strips
 
 SCHEDULES: dict[str, Schedule] = {
@@ -212,6 +212,7 @@ def _wasted(curves: Mapping[str, Result], rows: Sequence[Mapping[str, Any]]) -> 
 
 STUDY = Study(
     title="Noise schedules",
+    summary="linear against cosine and others: how much of the picture is left, and which steps are wasted",
     source="Nichol & Dhariwal 2021, figures 3 to 5 (document 004, figure 2.2); Ho et al. 2020; Karras et al. 2022",
     about="A schedule says how fast a picture drowns in noise. The linear one of Ho et al. drowns small pictures too "
     "fast: its last steps see nothing but noise, and nothing is lost by leaving them out. The cosine schedule was made "
@@ -231,3 +232,4 @@ STUDY = Study(
     cells=cells,
     draw=draw,
 )
+STUDIES.add("schedules", STUDY)

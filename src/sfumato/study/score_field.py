@@ -15,7 +15,7 @@ from sfumato.sample import trajectory
 from sfumato.sample.langevin import Langevin
 from sfumato.schedule import VE
 from sfumato.study import points
-from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick
+from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, EMBER, INK, OCHRE, RED, SMOKE, SOFT, panels, plane
 
 SCHEDULE = {"kind": "ve", "sigma_min": 0.05, "sigma_max": 8.0}
@@ -53,7 +53,7 @@ def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
     return [
         Cell("network", train, {"steps": s.training, "batch": s.batch, "width": s.width}),
         Cell("fields", fields, {"count": s.count}, ("network",)),
-        *(Cell(way, langevin, {**moves, "way": way}, ("network",)) for way in WAYS),
+        *(Cell(dynamics, langevin, {**moves, "dynamics": dynamics}, ("network",)) for dynamics in DYNAMICS),
     ]
 
 
@@ -83,21 +83,21 @@ def fields(tick: Tick, network: Result, count: int) -> Result:
     return {name: np.array(value) for name, value in found.items()}
 
 
-WAYS = {
+DYNAMICS = {
     "smallest noise alone": "Langevin at the smallest noise alone, true score",
     "annealed, true score": "annealed Langevin, true score",
     "annealed, learned score": "annealed Langevin, learned score",
 }
 
 
-def langevin(tick: Tick, network: Result, levels: int, repeats: int, count: int, way: str) -> Result:
+def langevin(tick: Tick, network: Result, levels: int, repeats: int, count: int, dynamics: str) -> Result:
     """Points that begin all over the window, after levels x repeats moves, and the ways of a few of them.
 
     Alone: all moves at the smallest noise. Annealed: at each of the levels in turn (Song & Ermon 2019, algorithm 1).
     """
     exact = mixture()
-    denoiser: Denoiser = points.network(network) if way.endswith("learned score") else exact
-    sigmas = np.geomspace(SIGMAS[-1], SIGMAS[0], levels) if way.startswith("annealed") else [SIGMAS[0]] * levels
+    denoiser: Denoiser = points.network(network) if dynamics.endswith("learned score") else exact
+    sigmas = np.geomspace(SIGMAS[-1], SIGMAS[0], levels) if dynamics.startswith("annealed") else [SIGMAS[0]] * levels
     knots = [float(exact.schedule.time(sigma)) for sigma in np.repeat(sigmas, repeats)]
     noise = points.CloudNoise.of(0)
     spread = noise(torch.zeros(count, 2), "place")
@@ -126,9 +126,9 @@ def draw(s: Settings, results: Mapping[str, Result]) -> Report:
         {"what": f"learned score at sigma = {sigma:g}", "squared error, relative": float(error)}
         for sigma, error in zip(SIGMAS, seen["error"], strict=True)
     ]
-    rows += [{"what": name, **_parts(results[name]["shares"])} for name in WAYS]
+    rows += [{"what": name, **_parts(results[name]["shares"])} for name in DYNAMICS]
     rows += [{"what": "the mixture itself", **_parts(np.array(WEIGHTS))}]
-    alone, annealed = (np.abs(results[way]["shares"] - WEIGHTS).max() for way in list(WAYS)[:2])
+    alone, annealed = (np.abs(results[dynamics]["shares"] - WEIGHTS).max() for dynamics in list(DYNAMICS)[:2])
     return Report(
         [
             Drawing(
@@ -139,7 +139,7 @@ def draw(s: Settings, results: Mapping[str, Result]) -> Report:
             ),
             Drawing(
                 "langevin",
-                _langevin({name: results[name] for name in WAYS}),
+                _langevin({name: results[name] for name in DYNAMICS}),
                 "The same starting points, moved by Langevin dynamics as often. A few ways are drawn; points are "
                 "coloured by the component they end at, with its share (in brackets the true one).",
             ),
@@ -188,7 +188,7 @@ def _arrows(axes: Any, at: np.ndarray, vectors: np.ndarray) -> None:
 def _langevin(found: Mapping[str, Result]) -> Any:
     figure, axes = panels(1, len(found), 3.7)
     for panel, (name, result) in zip(axes[0], found.items(), strict=True):
-        plane(panel, REACH).set_title(WAYS[name], loc="center", fontsize=9)
+        plane(panel, REACH).set_title(DYNAMICS[name], loc="center", fontsize=9)
         ends = nearest(result["cloud"])
         panel.scatter(*result["cloud"].T, s=1.4, lw=0, c=np.array(COLOURS)[ends], alpha=0.6, rasterized=True)
         for n in range(result["walk"].shape[1]):
@@ -203,6 +203,7 @@ def _langevin(found: Mapping[str, Result]) -> Any:
 
 STUDY = Study(
     title="Perturbed scores",
+    summary="perturbed scores of a mixture, true and learned, and what Langevin dynamics makes of them",
     source="Song & Ermon 2019, figures 2 and 3 and algorithm 1 (document 004, figure 2.1 and equations 2.3 to 2.8)",
     about="A score points uphill in log density. Where there are no data it cannot be learned, and Langevin dynamics "
     "that follow it forget how much weight each hill has. Noise cures both: blurred by enough of it, the data fill the "
@@ -218,3 +219,4 @@ STUDY = Study(
     cells=cells,
     draw=draw,
 )
+STUDIES.add("score-field", STUDY)

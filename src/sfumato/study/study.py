@@ -9,6 +9,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfumato.element import Registry
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -55,15 +57,15 @@ def stamp(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """One unit of work: work(tick, *results of `needs`, **given) -> arrays by name.
+    """One unit of work: work(tick, *results of `needs`, **arguments) -> arrays by name.
 
-    `given` (JSON values and `Model`s) is all that the work depends on besides `needs`, which name cells before it:
+    `arguments` (JSON values and `Model`s) is all that the work depends on besides `needs`, which name cells before it:
     the key under which its result is kept is made of them.
     """
 
     name: str
     work: Callable[..., Result]
-    given: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
 
 
@@ -89,12 +91,15 @@ class Report:
 class Study:
     """A study: what it asks, where that comes from, what to look for; its settings, cells and drawing.
 
+    summary: one line for lists of studies. about: what it asks, in a paragraph. see: what to look for.
+
     full, quick: settings, of one frozen class. cells(settings, model) lists the units of work, in order;
     draw(settings, results) makes the report of their results by name. takes: how a model is named, None where none is
     looked at; `model` is the name of the default one, None where the study can do without.
     """
 
     title: str
+    summary: str
     source: str
     about: str
     see: Sequence[str]
@@ -104,3 +109,7 @@ class Study:
     draw: Callable[[Any, Mapping[str, Result]], Report]
     model: str | None = None
     takes: Callable[[str], Model] | None = None
+
+
+STUDIES: Registry[Study] = Registry("study", "sfumato.study.catalog")
+"""Studies by name; each module of this package that holds one registers it, and so may anybody else."""

@@ -18,7 +18,7 @@ from sfumato.element import Whole, element
 from sfumato.sample import DDIM, DDPM, trajectory
 from sfumato.schedule import Cosine, Schedule, noised
 from sfumato.study import points
-from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick
+from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, EMBER, INK, RED, ROLL, RULE, SMOKE, SOFT, panels, plane
 from sfumato.times import grid
 
@@ -26,7 +26,7 @@ KIND, SEED = "swiss-roll", 0
 SHOWN = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 REACH = 2.9
 SIDE = 21
-WAYS = {"flow": ("probability flow (deterministic)", 1000), "diffusion": ("reverse diffusion (stochastic)", 9)}
+PROCESSES = {"flow": ("probability flow (deterministic)", 1000), "diffusion": ("reverse diffusion (stochastic)", 9)}
 
 
 @element
@@ -44,12 +44,12 @@ class Settings:
 
 def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
     if model is None:
-        made = Cell("network", train, {"steps": s.training, "batch": s.batch, "width": s.width})
+        network = Cell("network", train, {"steps": s.training, "batch": s.batch, "width": s.width})
     else:
-        made = Cell("network", points.given, {"model": model})
+        network = Cell("network", points.trained_before, {"model": model})
     walk = {"steps": s.steps, "count": s.count}
     return [
-        made,
+        network,
         Cell("reverse", reverse, walk, ("network",)),
         Cell("field", field, {"count": s.count}, ("network",)),
         Cell("paths", paths, {"steps": s.steps, "count": s.paths}, ("network",)),
@@ -82,7 +82,7 @@ def _cloud(seed: int, first: int, count: int) -> np.ndarray:
 
 
 def reverse(tick: Tick, network: Result, steps: int, count: int) -> Result:
-    """Ancestral samples on their way, (times, count, 2), beside the true marginals and how far they are apart."""
+    """Ancestral samples on their way, (times, count, 2), with the true marginals and how far they are apart."""
     denoise = points.alone(points.network(network), count)
     times = grid("uniform", steps, denoise.schedule)
     noise = points.CloudNoise.of(0)
@@ -220,7 +220,7 @@ def _arrows(axes: Any, at: np.ndarray, drift: np.ndarray, reach: float) -> None:
 
 def _paths(found: Result, cloud: np.ndarray) -> Any:
     figure, axes = panels(1, 2, 5.0)
-    for panel, (name, (title, most)) in zip(axes[0], WAYS.items(), strict=True):
+    for panel, (name, (title, most)) in zip(axes[0], PROCESSES.items(), strict=True):
         walk = found[name][:, :most]
         colours = ROLL(place(walk[-1]))
         panel.scatter(*cloud.T, s=3, c=RULE, lw=0, zorder=0)
@@ -247,6 +247,7 @@ def _errors(walked: Result, seen: Result) -> Any:
 
 STUDY = Study(
     title="The swiss roll, there and back",
+    summary="a plane curve dissolves into noise, and a small network rolls it up again",
     source="Sohl-Dickstein et al. 2015, figure 1 (document 000, figure 2.1 and equations 2.1 to 2.3)",
     about="A cloud of points on a rolled-up line is the smallest world on which a diffusion model can be seen whole. "
     "Noise is added until nothing is left of the roll; a network of a few thousand numbers, trained for seconds to say "
@@ -263,3 +264,4 @@ STUDY = Study(
     draw=draw,
     takes=points.PointModel.named,
 )
+STUDIES.add("swiss-roll", STUDY)

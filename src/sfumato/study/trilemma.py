@@ -11,8 +11,19 @@ from pydantic import Field
 from sfumato.element import Listed, Real, Whole, element, nearest
 from sfumato.picture import BadInput
 from sfumato.sample import Sampler
-from sfumato.study.made import Way, ceiling, figures_of, headings, parts, reference, spread, told, usual, value
-from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study
+from sfumato.study.measured_samples import (
+    SamplingSetup,
+    ceiling,
+    default_sources,
+    headings,
+    measurement,
+    parts,
+    reference,
+    spread,
+    table_row,
+    value,
+)
+from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
 from sfumato.study.style import COLOURS, SOFT, panels, plain, strips
 
 SPECIAL = ("consistency",)  # for networks that are consistency functions: others they refuse
@@ -37,10 +48,10 @@ class Settings:
     features: str = Field(default="", description="features as `sfumato evaluate` names them")
 
 
-def ways(s: Settings) -> dict[str, Way]:
+def setups(s: Settings) -> dict[str, SamplingSetup]:
     """Every sampler at every number of steps."""
     return {
-        f"{sampler}, {n} steps": Way(free=s.guidance, sampler=sampler, steps=n)
+        f"{sampler}, {n} steps": SamplingSetup(guidance_scale=s.guidance, sampler=sampler, steps=n)
         for sampler in s.samplers
         for n in s.counts
     }
@@ -51,24 +62,24 @@ def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
     for name in s.samplers:
         if name not in ALL:
             raise BadInput(f"There is no sampler {name!r} here{nearest(name, ALL)}: choose some of {', '.join(ALL)}.")
-    against, read = usual(model, s.against, s.features)
+    against, read = default_sources(model, s.against, s.features)
     found = [reference(against, read, model, s.true), *ceiling(s.resamples)]
-    for name, way in ways(s).items():
-        made = parts(name, way, model, read, s.count)
-        found += [*made, figures_of(name, made, s.resamples)]
+    for name, setup in setups(s).items():
+        samples = parts(name, setup, model, read, s.count)
+        found += [*samples, measurement(name, samples, s.resamples)]
     return found
 
 
 def draw(s: Settings, results: Mapping[str, Result]) -> Report:
     lines = {name: [results[f"{name}, {n} steps"] for n in s.counts] for name in s.samplers}
-    rows: list[dict[str, Any]] = [{"sampler": "true pictures, half against half", **told(results["ceiling"])}]
+    rows: list[dict[str, Any]] = [{"sampler": "true pictures, half against half", **table_row(results["ceiling"])}]
     rows += [
         {
             "sampler": name,
             "steps": n,
             "seconds a picture": float(found["each"]),
             "network rows a picture": float(found["rows"]),
-            **told(found),
+            **table_row(found),
         }
         for name, line in lines.items()
         for n, found in zip(s.counts, line, strict=True)
@@ -177,6 +188,7 @@ def _legend(figure: Any, axes: Any, count: int) -> None:
 
 STUDY = Study(
     title="The trilemma",
+    summary="seconds against FID against recall, for every sampler and number of steps",
     source="Xiao et al. 2022, figure 1 (document 004, figure 5.1 and section 5.1.1)",
     about="No generative model is fast, good and diverse at once, says the trilemma; diffusion is good and diverse, "
     "and slow. How slow is the sampler's affair: every sampler here asks the same network, with the same seeds, and "
@@ -194,3 +206,4 @@ STUDY = Study(
     takes=Model.named,
     model="fashion",
 )
+STUDIES.add("trilemma", STUDY)

@@ -1,4 +1,4 @@
-"""Feature networks by name, apart from the statistics that are taken of their answers.
+"""Feature networks, one family a file, apart from the statistics of their features. Each registers itself by name.
 
 Which network it was, its weights and its preprocessing are part of every number: FID on other features is another
 measure. A network that is missing is an error that says how to give it; none stands in for another.
@@ -7,60 +7,43 @@ measure. A network that is missing is an error that says how to give it; none st
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
-from sfumato.evaluate.features.extractor import Extractor
+from sfumato.evaluate.features.extractor import FEATURES, FOLDERS, Extractor
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of, printable
 from sfumato.zoo import ZOO
 
-__all__ = ["FEATURES", "Extractor", "features"]
+# In the order of help texts: the built-in ones first.
+from sfumato.evaluate.features import vignettes_features as _  # isort: skip
+from sfumato.evaluate.features import inception_weights as _  # noqa: F811  # isort: skip
+from sfumato.evaluate.features import clip_dinov2 as _  # noqa: F811  # isort: skip
+from sfumato.evaluate.features import trained_classifier as _  # noqa: F401, F811  # isort: skip
 
-FEATURES = {
-    "vignettes-features": "judge",
-    "inception": "inception",
-    "inception-clean": "inception",
-    "clip": "transformer",
-    "dinov2": "transformer",
-}
-FOLDERS = {  # by what their config.json says
-    "sfumato-judge": "judge",
-    "sfumato-classifier": "classifier",
-    "clip": "transformer",
-    "clip_vision_model": "transformer",
-    "dinov2": "transformer",
-    "dinov2_with_registers": "transformer",
-}
-Load = Callable[[str, str | None], Extractor]
+__all__ = ["FEATURES", "FOLDERS", "Extractor", "features"]
 
 
-def features(given: str) -> Extractor:
-    """The extractor that `given` names: one of FEATURES, NAME:WEIGHTS with a file, folder or Hub id, or a FOLDER.
+def features(source: str) -> Extractor:
+    """The extractor that `source` names: one of FEATURES, NAME:WEIGHTS with a file, folder or Hub id, or a FOLDER.
 
     A folder's config.json says what it holds: a judge or a classifier that `sfumato train` exported, or a CLIP or
     DINOv2 in transformers' format; "fashion/features" is a built-in one. Raises BadInput for anything else, and for
     weights that are not there.
     """
-    name, colon, where = given.partition(":")
+    name, colon, weights = source.partition(":")
     if name in FEATURES:
-        if colon and not where:
-            raise BadInput(f"--features {printable(given)} names no weights after the colon: give a file or a folder.")
-        return _loader(FEATURES[name])(name, where or None)
-    built_in, folder = ZOO / given, Path(given).expanduser()
+        if colon and not weights:
+            raise BadInput(f"--features {printable(source)} names no weights after the colon: give a file or a folder.")
+        return FEATURES[name](name, weights or None)
+    built_in, folder = ZOO / source, Path(source).expanduser()
     if (built_in / "config.json").is_file():
-        return _loader(FOLDERS[_kind(built_in)])(given, str(built_in))
+        folder = built_in
     if not folder.is_dir():
         raise BadInput(
-            f"There are no features called {name_of(given)}: choose one of {', '.join(FEATURES)}, or give a folder "
+            f"There are no features called {name_of(source)}: choose one of {', '.join(FEATURES)}, or give a folder "
             "with a config.json."
         )
-    return _loader(FOLDERS[_kind(folder)])(given, str(folder))
-
-
-def _loader(module: str) -> Load:
-    return import_module(f"{__name__}.{module}").load
+    return FOLDERS[_kind(folder)](source, str(folder))
 
 
 def _kind(folder: Path) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+from sfumato.element import Registry
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 POOL, LOGITS, SPATIAL = "pool", "logits", "spatial"
-Rows = dict[str, Tensor]
+Rows = dict[str, "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,23 @@ class Extractor:
     fingerprint: str
     words: Callable[[Sequence[str]], Tensor] | None = None
 
-    @torch.no_grad()
     def __call__(self, pictures: Tensor) -> Rows:
-        return {kind: rows.float() for kind, rows in self.read(pictures).items()}
+        with torch.no_grad():
+            return {kind: rows.float() for kind, rows in self.read(pictures).items()}
 
     def widths(self, size: tuple[int, int]) -> dict[str, int]:
         """The kinds and their numbers of columns, for pictures of (width, height)."""
         return {kind: rows.shape[1] for kind, rows in self(torch.zeros(1, 3, size[1], size[0])).items()}
+
+
+Load = Callable[[str, "str | None"], Extractor]
+"""load(name, weights): the extractor that is called `name`, with weights from a file, folder or Hub id if given."""
+
+FEATURES: Registry[Load] = Registry("set of features", "sfumato.evaluate.features")
+"""By the names that a user gives."""
+
+FOLDERS: Registry[Load] = Registry("folder of features", "sfumato.evaluate.features")
+"""By what a folder's config.json says that it holds."""
 
 
 def fingerprint(network: nn.Module, preprocessing: str) -> str:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as nf
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def bicubic(pictures: Tensor, size: int) -> Tensor:
-    """Bicubic and antialiased in floating point, as Pillow resizes: clean-fid's way."""
-    return nf.interpolate(pictures, (size, size), mode="bicubic", align_corners=False, antialias=True)
+    """Bicubic and antialiased in floating point, as Pillow resizes. Beside edges it overshoots the range."""
+    return torch.nn.functional.interpolate(pictures, (size, size), mode="bicubic", align_corners=False, antialias=True)
+
+
+def clean(levels: Tensor, size: int) -> Tensor:
+    """`bicubic` of levels from 0 to 255, cut to that range, as clean-fid resizes (Parmar et al. 2022)."""
+    return bicubic(levels, size).clamp(0, 255)
 
 
 def legacy(pictures: Tensor, size: int) -> Tensor:
-    """Bilinear between the corner pixels i H/size and the next, without antialiasing: TensorFlow 1's way."""
+    """Bilinear between the corner pixels i H/size and the next, without antialiasing: as TensorFlow 1 does."""
     for axis in (-2, -1):
         side = pictures.shape[axis]
         at = torch.arange(size, dtype=torch.float32, device=pictures.device) * (side / size)

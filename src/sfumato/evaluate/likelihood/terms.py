@@ -43,7 +43,7 @@ def variational_bound(
     times: Tensor,
     noise: NoiseSource,
     *,
-    variance: Variance = "large",
+    variance: Variance | None = None,
     levels: int | None = 256,
     draws: int = 1,
 ) -> Terms:
@@ -53,14 +53,14 @@ def variational_bound(
     with are a coarser grid. noise is keyed ("bound", i, draw): a picture's terms depend on its own seed alone.
     variance: "large" (beta), with which the bound closes on continuous data as the steps become many; "small" (beta
         tilde), which is right for data of a single point and never closes on broad ones; "learned", the network's
-        fraction between them.
+        fraction between them. By default "learned" of a network that says its variance, else "large".
     levels: 256 for pictures of 8 bits in [-1, 1], whose L_0 is the probability of their bins (Ho et al. 2020, eq. 13);
         None for continuous data, whose L_0 is a Gaussian's density: the bound may then be negative.
 
     `draws` network calls a step. Raises BadInput for a variance of another name, a learned one that the network does
     not say, or a grid that does not fall to 0.
     """
-    if variance not in get_args(Variance):
+    if variance is not None and variance not in get_args(Variance):
         raise BadInput(f"The bound's variance is one of {', '.join(get_args(Variance))}, not {variance!r}.")
     if len(times) < 2 or times[-1] != 0 or not bool((times.diff() < 0).all()):
         raise BadInput("The bound needs a grid of times that falls to 0, such as grid('uniform', 100, schedule).")
@@ -77,7 +77,9 @@ def variational_bound(
     return Terms(prior, walked[:, :-1], walked[:, -1], times)
 
 
-def _fraction(p: Prediction, variance: Variance) -> Tensor | float:
+def _fraction(p: Prediction, variance: Variance | None) -> Tensor | float:
+    if variance is None:
+        return 1.0 if p.fraction is None else p.fraction
     if variance != "learned":
         return {"small": 0.0, "large": 1.0}[variance]
     if p.fraction is None:

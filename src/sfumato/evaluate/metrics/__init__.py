@@ -1,21 +1,25 @@
-"""Statistics of features, apart from where the features come from; float64 inside.
+"""Metrics, one a file, apart from where features come from; float64 inside. Each registers itself in `METRICS`.
 
-Sets are arrays of rows (N, D): what a model made, and what is true. A function that takes `weights` (B, N) of the made
-rows answers B figures, so that figures and their bootstrap resamples come from one pass.
+Statistics take sets as arrays of rows (N, D): the generated and the real ones. A function that takes `weights` (B, N)
+of the generated rows answers B figures, so that figures and their bootstrap resamples come from one pass.
 """
 
-from sfumato.evaluate.metrics.clip_score import clip_score, cosines
-from sfumato.evaluate.metrics.frechet import Moments, frechet
-from sfumato.evaluate.metrics.inception_score import inception_score
-from sfumato.evaluate.metrics.kernel import cmmd, kid, mmd
-from sfumato.evaluate.metrics.manifold import coverage, density, precision, recall
-from sfumato.evaluate.metrics.pixel import Difference, difference, psnr, ssim
+# In the order of reports: distances, then the score, neighbourhoods, words, pairs, the model itself.
+from sfumato.evaluate.metrics.frechet import Moments, frechet  # isort: skip
+from sfumato.evaluate.metrics.kernel import cmmd, kid, mmd  # isort: skip
+from sfumato.evaluate.metrics.inception_score import inception_score  # isort: skip
+from sfumato.evaluate.metrics.manifold import coverage, density, precision, recall  # isort: skip
+from sfumato.evaluate.metrics.clip_score import clip_score, cosines  # isort: skip
+from sfumato.evaluate.metrics.pixel import Difference, difference, psnr, ssim  # isort: skip
+from sfumato.evaluate.metrics.lpips import lpips as load_lpips  # isort: skip
+from sfumato.evaluate.metrics.bits_per_dim import bits_per_dim  # isort: skip
 from sfumato.evaluate.metrics.resample import resamplings
 from sfumato.evaluate.metrics.seam import seam
 
 __all__ = [
     "Difference",
     "Moments",
+    "bits_per_dim",
     "clip_score",
     "cmmd",
     "cosines",
@@ -25,6 +29,7 @@ __all__ = [
     "frechet",
     "inception_score",
     "kid",
+    "load_lpips",
     "mmd",
     "precision",
     "psnr",

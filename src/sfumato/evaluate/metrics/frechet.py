@@ -1,14 +1,21 @@
-"""The Frechet distance of two Gaussians, from streamed moments: FID and sFID."""
+"""FID and sFID: the Frechet distance of two Gaussians, from streamed moments."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.linalg import eigh, eigvalsh
 
+from sfumato.evaluate.features.extractor import POOL, SPATIAL
+from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets
 from sfumato.evaluate.metrics.resample import chunks
+from sfumato.evaluate.statistics import Figure, bootstrapped
+
+WIDE, FEW = 512, 20  # columns beyond which a distance takes seconds, and how many resamples it then gets
 
 
 @dataclass(frozen=True)
@@ -70,3 +77,33 @@ def frechet(a: Moments, b: Moments) -> float:
     gap = a.mean - b.mean
     together = np.sqrt(eigvalsh(b.root @ a.covariance @ b.root).clip(min=0)).sum()
     return max(0.0, float(gap @ gap + np.trace(a.covariance) + np.trace(b.covariance) - 2 * together))
+
+
+def distance_of(kind: str) -> Callable[[FeatureSets], Figure]:
+    """The distance of one kind of features, with the interval of its bootstrap resamples."""
+
+    def statistic(sets: FeatureSets) -> Figure:
+        generated, real = sets.generated[kind], sets.moments(kind)
+        weights = sets.weights if generated.shape[1] <= WIDE else sets.weights[: 1 + FEW]
+        return bootstrapped([frechet(Moments.of(generated, w), real) for w in weights], len(sets))
+
+    return statistic
+
+
+METRICS.add(
+    "fid",
+    FeatureMetric(
+        title="FID", better="lower", source="Heusel et al. 2017", statistic=distance_of(POOL), within=(0, math.inf)
+    ),
+)
+METRICS.add(
+    "sfid",
+    FeatureMetric(
+        title="sFID",
+        better="lower",
+        source="Nash et al. 2021",
+        statistic=distance_of(SPATIAL),
+        needs=SPATIAL,
+        within=(0, math.inf),
+    ),
+)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
 from scipy.special import log_softmax
+
+from sfumato.evaluate.features.extractor import LOGITS
+from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets
+from sfumato.evaluate.statistics import Figure, bootstrapped
 
 SPLIT = 5000  # pictures in a split
 
@@ -36,3 +41,23 @@ def score(logits: np.ndarray, weights: np.ndarray | None = None) -> float:
 def splits_of(count: int) -> int:
     """One split for every 5,000 pictures, at least one: ten for the 50,000 of the papers' tables."""
     return max(1, count // SPLIT)
+
+
+def figure(sets: FeatureSets) -> Figure:
+    """The mean over splits of 5,000 pictures; the spread is that of the score of all of them."""
+    logits = np.asarray(sets.generated[LOGITS], np.float64)
+    value = inception_score(logits, splits_of(len(logits))).mean()
+    return bootstrapped([value, *(score(logits, w) for w in sets.weights[1:])], len(sets))
+
+
+METRICS.add(
+    "is",
+    FeatureMetric(
+        title="Inception Score",
+        better="higher",
+        source="Salimans et al. 2016",
+        statistic=figure,
+        needs=LOGITS,
+        within=(1, math.inf),
+    ),
+)

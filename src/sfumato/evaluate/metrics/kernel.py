@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
+from sfumato.evaluate.features.extractor import POOL
+from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets, resampled
 from sfumato.evaluate.metrics.resample import chunks
+from sfumato.evaluate.statistics import Figure, bootstrapped
 
 Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -81,3 +85,25 @@ def unit(x: np.ndarray) -> np.ndarray:
     """Rows at length 1 in float64; rows of zeros stay."""
     x = np.asarray(x, np.float64)
     return x / np.linalg.norm(x, axis=1, keepdims=True).clip(min=1e-12)
+
+
+def kid_figure(sets: FeatureSets) -> Figure:
+    """The mean over subsets; the spread is that of the estimate on all pictures."""
+    values = [kid(sets.generated[POOL], sets.real[POOL]).mean()]
+    if len(sets.weights) > 1:
+        values += mmd(polynomial, sets.generated[POOL], sets.real[POOL], sets.weights[1:]).tolist()
+    return bootstrapped(values, len(sets))
+
+
+METRICS.add("kid", FeatureMetric(title="KID", better="lower", source="Binkowski et al. 2018", statistic=kid_figure))
+METRICS.add(
+    "cmmd",
+    FeatureMetric(
+        title="CMMD",
+        better="lower",
+        source="Jayasumana et al. 2024",
+        statistic=resampled(cmmd),
+        within=(0, math.inf),
+        family="clip",
+    ),
+)

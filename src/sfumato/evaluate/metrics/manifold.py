@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from sfumato.evaluate.metric import METRICS, FeatureMetric, resampled
 from sfumato.evaluate.metrics.resample import chunks
 
 RIM = 1e-12  # of the largest squared length: what rounding may take from a row on a rim
@@ -41,59 +42,71 @@ def inside(x: np.ndarray, centres: np.ndarray, radius: np.ndarray) -> Iterator[t
         yield part, square <= radius + slack
 
 
-def precision(made: np.ndarray, true: np.ndarray, k: int = 3, weights: np.ndarray | None = None) -> np.ndarray:
-    """The share of made rows that lie in the true manifold (Kynkaanniemi et al. 2019, eq. 2), (B,).
+def precision(generated: np.ndarray, real: np.ndarray, k: int = 3, weights: np.ndarray | None = None) -> np.ndarray:
+    """The share of generated rows that lie in the real manifold (Kynkaanniemi et al. 2019, eq. 2), (B,).
 
-    weights (B, N): how often each made row counts, once by default; so in all four functions.
+    weights (B, N): how often each generated row counts, once by default; so in all four functions.
     """
-    hits = np.concatenate([ball.any(1) for _, ball in inside(made, true, radii(true, k))])
-    w = _weights(weights, made)
+    hits = np.concatenate([ball.any(1) for _, ball in inside(generated, real, radii(real, k))])
+    w = _weights(weights, generated)
     return w @ hits / w.sum(1)
 
 
-def recall(made: np.ndarray, true: np.ndarray, k: int = 3, weights: np.ndarray | None = None) -> np.ndarray:
-    """The share of true rows that lie in the made manifold (Kynkaanniemi et al. 2019, eq. 2), (B,).
+def recall(generated: np.ndarray, real: np.ndarray, k: int = 3, weights: np.ndarray | None = None) -> np.ndarray:
+    """The share of real rows that lie in the generated manifold (Kynkaanniemi et al. 2019, eq. 2), (B,).
 
-    Weights take balls away from the made manifold; they don't change how far those that stay reach.
+    Weights take balls away from the generated manifold; they don't change how far those that stay reach.
     """
-    w = (_weights(weights, made) > 0).astype(np.float32)
+    w = (_weights(weights, generated) > 0).astype(np.float32)
     found = np.zeros(len(w))
-    for _, ball in inside(true, made, radii(made, k)):
+    for _, ball in inside(real, generated, radii(generated, k)):
         found += (ball.astype(np.float32) @ w.T > 0).sum(0)
-    return found / len(true)
+    return found / len(real)
 
 
-def density(made: np.ndarray, true: np.ndarray, k: int = 5, weights: np.ndarray | None = None) -> np.ndarray:
-    """How many balls of the true manifold a made row lies in, on average, over k (Naeem et al. 2020, eq. 3), (B,).
+def density(generated: np.ndarray, real: np.ndarray, k: int = 5, weights: np.ndarray | None = None) -> np.ndarray:
+    """How many balls of the real manifold a generated row lies in, on average, over k (Naeem et al. 2020, eq. 3), (B,).
 
     1 is expected of equal distributions; it may be larger.
     """
-    balls = np.concatenate([ball.sum(1) for _, ball in inside(made, true, radii(true, k))])
-    w = _weights(weights, made)
+    balls = np.concatenate([ball.sum(1) for _, ball in inside(generated, real, radii(real, k))])
+    w = _weights(weights, generated)
     return w @ balls / w.sum(1) / k
 
 
-def coverage(made: np.ndarray, true: np.ndarray, k: int = 5, weights: np.ndarray | None = None) -> np.ndarray:
-    """The share of the true balls that hold a made row (Naeem et al. 2020, eq. 4), (B,).
+def coverage(generated: np.ndarray, real: np.ndarray, k: int = 5, weights: np.ndarray | None = None) -> np.ndarray:
+    """The share of the real balls that hold a generated row (Naeem et al. 2020, eq. 4), (B,).
 
     `coverage_of_equals` is expected of equal distributions: compare it at equal counts alone.
     """
-    w = (_weights(weights, made) > 0).astype(np.float32)
-    held = np.zeros((len(w), len(true)), bool)
-    for part, ball in inside(made, true, radii(true, k)):
+    w = (_weights(weights, generated) > 0).astype(np.float32)
+    held = np.zeros((len(w), len(real)), bool)
+    for part, ball in inside(generated, real, radii(real, k)):
         held |= w[:, part] @ ball.astype(np.float32) > 0
     return held.mean(1)
 
 
-def coverage_of_equals(made: int, true: int, k: int = 5) -> float:
-    """The coverage that is expected of `made` and `true` rows of one distribution (Naeem et al. 2020, lemma 2):
+def coverage_of_equals(generated: int, real: int, k: int = 5) -> float:
+    """The coverage that is expected of `generated` and `real` rows of one distribution (Naeem et al. 2020, lemma 2):
 
-        1 - prod_(i = 1..k) (true - i)/(made + true - i)
+        1 - prod_(i = 1..k) (real - i)/(generated + real - i)
 
-    since a ball is empty where the k nearest of all other rows are true ones. 1 - 2^-k for many of equal number.
+    since a ball is empty where the k nearest of all other rows are real ones. 1 - 2^-k for many of equal number.
     """
-    return 1 - math.prod((true - i) / (made + true - i) for i in range(1, min(k, true - 1) + 1))
+    return 1 - math.prod((real - i) / (generated + real - i) for i in range(1, min(k, real - 1) + 1))
 
 
-def _weights(weights: np.ndarray | None, made: np.ndarray) -> np.ndarray:
-    return np.ones((1, len(made))) if weights is None else weights
+def _weights(weights: np.ndarray | None, generated: np.ndarray) -> np.ndarray:
+    return np.ones((1, len(generated))) if weights is None else weights
+
+
+for name, measure, source, most in (
+    ("precision", precision, "Kynkaanniemi et al. 2019", 1.0),
+    ("recall", recall, "Kynkaanniemi et al. 2019", 1.0),
+    ("density", density, "Naeem et al. 2020", math.inf),
+    ("coverage", coverage, "Naeem et al. 2020", 1.0),
+):
+    METRICS.add(
+        name,
+        FeatureMetric(title=name, better="higher", source=source, statistic=resampled(measure), within=(0, most)),
+    )

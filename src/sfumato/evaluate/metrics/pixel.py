@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-import torch.nn.functional as nf
-from torch import Tensor
+from sfumato.evaluate.metric import METRICS, PairMetric
+from sfumato.lazy import torch
 
-Local = Callable[[Tensor], Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Local = Callable[["Tensor"], "Tensor"]
+WINDOW = 11  # a side of SSIM's window
 
 
 def psnr(x: Tensor, y: Tensor, where: Tensor | None = None) -> Tensor:
@@ -49,15 +52,15 @@ def _mean(values: Tensor, where: Tensor | None) -> Tensor:
 
 def box(z: Tensor, side: int = 7) -> Tensor:
     """The mean of each window of side x side pixels."""
-    return nf.avg_pool2d(z, side, 1)
+    return torch.nn.functional.avg_pool2d(z, side, 1)
 
 
-def bell(z: Tensor, side: int = 11, sigma: float = 1.5) -> Tensor:
+def bell(z: Tensor, side: int = WINDOW, sigma: float = 1.5) -> Tensor:
     """The mean of each window, weighted by a Gaussian: Wang et al.'s window of 11 pixels and sigma 1.5."""
     at = torch.arange(side, dtype=z.dtype, device=z.device) - (side - 1) / 2
     row = torch.exp(-at.square() / (2 * sigma**2))
     row = (row / row.sum()).expand(z.shape[1], 1, 1, side)
-    along = partial(nf.conv2d, groups=z.shape[1])
+    along = partial(torch.nn.functional.conv2d, groups=z.shape[1])
     return along(along(z, row), row.transpose(-1, -2))
 
 
@@ -74,3 +77,24 @@ def ssim(x: Tensor, y: Tensor, local: Local = bell) -> Tensor:
     vx, vy, cov = local(x * x) - mx * mx, local(y * y) - my * my, local(x * y) - mx * my
     similar = (2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
     return similar.flatten(1).mean(1)
+
+
+METRICS.add(
+    "psnr",
+    PairMetric(
+        title="PSNR in dB",
+        better="higher",
+        source="mean squared error of the pairs",
+        load=lambda weights: (psnr, "pixels"),
+    ),
+)
+METRICS.add(
+    "ssim",
+    PairMetric(
+        title="SSIM",
+        better="higher",
+        source="Wang et al. 2004",
+        load=lambda weights: (ssim, "pixels"),
+        smallest=WINDOW,
+    ),
+)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as nf
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def seam(x: Tensor, mask: Tensor, reach: int = 4) -> Tensor:
@@ -18,6 +21,7 @@ def seam(x: Tensor, mask: Tensor, reach: int = 4) -> Tensor:
 
     x (B, C, H, W) in [-1, 1], mask (1 or B, 1, H, W). 0 where the mask has no edge.
     """
+    nf = torch.nn.functional
     m = (mask > 0).expand(len(x), -1, -1, -1)
     edge = torch.zeros_like(m)
     for dim in (2, 3):
@@ -29,8 +33,8 @@ def seam(x: Tensor, mask: Tensor, reach: int = 4) -> Tensor:
     for dim in (2, 3):
         steps = 127.5 * x.diff(dim=dim).abs().mean(1, keepdim=True)
         across = _apart(m, dim)
-        beside = ~across & _both(near, dim)
-        for i, pairs in enumerate((across, beside)):
+        nearby = ~across & _both(near, dim)
+        for i, pairs in enumerate((across, nearby)):
             sums[i] += (steps * pairs).flatten(1).sum(1)
             counts[i] += pairs.flatten(1).sum(1)
     means = sums / counts.clamp(min=1)

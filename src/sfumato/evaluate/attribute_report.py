@@ -1,10 +1,15 @@
-"""How an evaluation is told: a table for the terminal, a sheet of pictures with their captions."""
+"""The report of an evaluation: a table for the terminal, JSON, sheets of pictures with their captions."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
+
+from sfumato.picture import BadInput, save_picture
+from sfumato.picture.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,3 +89,14 @@ def wrap(text: str, font, width: int) -> list[str]:
         else:
             lines[-1] = longer
     return lines
+
+
+def write(evaluation: Evaluation, out: Path) -> None:
+    """report.json and a sheet of pictures for each split, into the folder `out`."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"the report can't be written to {out} ({error.strerror}): choose another folder") from error
+    write_atomically(out / "report.json", (json.dumps(evaluation.to_dict(), indent=1) + "\n").encode())
+    for name, part in evaluation.splits.items():
+        save_picture(sheet(part), out / f"{name}.png")

@@ -6,33 +6,38 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
-from sfumato.evaluate.features.resize import bicubic, legacy
-from sfumato.nn.inception import SIZE, Inception
+from sfumato.evaluate.features.extractor import FEATURES, LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
+from sfumato.evaluate.features.resize import clean, legacy
+from sfumato.lazy import torch
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.nn.inception import Inception
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 DIGEST = "6726825d"  # how the SHA-256 of the standard weights begins
 VARIABLE = "SFUMATO_INCEPTION"
-WAYS: dict[str, tuple[Callable[[Tensor, int], Tensor], str]] = {
+RESIZE: dict[str, tuple[Callable[[Tensor, int], Tensor], str]] = {
     "inception": (legacy, "bilinear to 299 x 299 as TensorFlow 1 does it, (x - 128)/128"),
-    "inception-clean": (bicubic, "antialiased bicubic to 299 x 299 (clean-fid), (x - 128)/128"),
+    "inception-clean": (clean, "antialiased bicubic to 299 x 299, cut to [0, 255] (clean-fid), (x - 128)/128"),
 }
 
 
-def load(name: str, where: str | None) -> Extractor:
-    """ "inception" (as torch-fidelity) or "inception-clean" (as clean-fid) with the weights of the file `where`.
+def load(name: str, weights: str | None) -> Extractor:
+    """ "inception" (as torch-fidelity) or "inception-clean" (as clean-fid) with the weights of the file `weights`.
 
     Weights that are not the standard ones are said so in the name. BadInput where there are none.
     """
-    path = located(name, where)
+    from sfumato.nn.inception import SIZE
+
+    path = located(name, weights)
     network, digest = read_weights(path)
-    resize, said = WAYS[name]
+    resize, preprocessing = RESIZE[name]
 
     def read(pictures: Tensor) -> Rows:
         levels = (pictures + 1) * 127.5
@@ -41,37 +46,37 @@ def load(name: str, where: str | None) -> Extractor:
 
     return Extractor(
         name=name if digest.startswith(DIGEST) else f"{name} (not the standard weights: {path.name})",
-        preprocessing=said,
+        preprocessing=preprocessing,
         read=read,
-        fingerprint=fingerprint(network, said),
+        fingerprint=fingerprint(network, preprocessing),
     )
 
 
-def located(name: str, where: str | None) -> Path:
-    """The file of the weights: as given, else from the environment; `owner/name/file` is fetched from the Hub."""
-    given = where or os.environ.get(VARIABLE)
-    if not given:
+def located(name: str, weights: str | None) -> Path:
+    """The file of the weights: as source, else from the environment; `owner/name/file` is fetched from the Hub."""
+    source = weights or os.environ.get(VARIABLE)
+    if not source:
         raise BadInput(
             f"FID's Inception network needs its weights, the file {FILE}: say where it is with --features {name}:FILE "
             f"or in {VARIABLE}, or choose other features, as --features vignettes-features."
         )
-    path = Path(given).expanduser()
+    path = Path(source).expanduser()
     if path.is_file():
         return path
-    if given.count("/") == 2 and not given.startswith((".", "/", "~")):
-        return _from_hub(given)
-    raise BadInput(f"There is no file {name_of(given)} with Inception's weights: give the path of {FILE}.")
+    if source.count("/") == 2 and not source.startswith((".", "/", "~")):
+        return _from_hub(source)
+    raise BadInput(f"There is no file {name_of(source)} with Inception's weights: give the path of {FILE}.")
 
 
-def _from_hub(given: str) -> Path:
+def _from_hub(source: str) -> Path:
     from huggingface_hub import hf_hub_download
 
-    owner, repository, file = given.split("/")
+    owner, repository, file = source.split("/")
     try:
         return Path(hf_hub_download(f"{owner}/{repository}", file))
     except Exception as error:
         raise BadInput(
-            f"{name_of(given)} is no file here and could not be fetched from the Hub ({type(error).__name__}): "
+            f"{name_of(source)} is no file here and could not be fetched from the Hub ({type(error).__name__}): "
             f"give the path of {FILE}."
         ) from error
 
@@ -79,6 +84,8 @@ def _from_hub(given: str) -> Path:
 def read_weights(path: Path) -> tuple[Inception, str]:
     """The network with the weights of a .pth or .safetensors file, and the file's SHA-256."""
     from safetensors.torch import load_file
+
+    from sfumato.nn.inception import Inception
 
     network = Inception()
     try:
@@ -97,3 +104,7 @@ def read_weights(path: Path) -> tuple[Inception, str]:
             f"{name_of(path)} holds no weights of FID's Inception network ({reason}): give the file {FILE}."
         ) from error
     return network.eval().requires_grad_(False), digest
+
+
+for name in RESIZE:
+    FEATURES.add(name, load)

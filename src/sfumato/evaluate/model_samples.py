@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from sfumato.model import Pipe
 
 SETTINGS = "settings.json"
-WORDS, CLASSES, NOTHING = "the reference's captions", "its classes in turn", "nothing"
+CAPTIONS, CLASSES, NOTHING = "the reference's captions", "its classes in turn", "nothing"
 
 
 @dataclass(frozen=True)
-class Asking:
-    """How the pictures are asked for: picture i has the seed `seed` + i."""
+class SampleSettings:
+    """How a model is sampled: picture i has the seed `seed` + i."""
 
     steps: int
     sampler: str
@@ -34,71 +34,73 @@ class Asking:
     label: str | None = None
 
 
-def recipe_of(pipe: Pipe, asking: Asking) -> Recipe:
+def recipe_of(pipe: Pipe, settings: SampleSettings) -> Recipe:
     return Recipe(
         model=pipe.name,
-        guidance=(ClassifierFree(asking.guidance),),
-        sampler=asking.sampler,  # pyright: ignore[reportArgumentType]
-        steps=asking.steps,
-        seed=asking.seed,
+        guidance=(ClassifierFree(settings.guidance),),
+        sampler=settings.sampler,
+        steps=settings.steps,
+        seed=settings.seed,
         engine=pipe.engine,  # pyright: ignore[reportArgumentType]
         precision=pipe.precision,  # pyright: ignore[reportArgumentType]
     )
 
 
-def told(pipe: Pipe, asking: Asking, reference: Pictures) -> tuple[Callable[[int], dict[str, Any]], str]:
+def conditions(
+    pipe: Pipe, settings: SampleSettings, reference: Pictures
+) -> tuple[Callable[[int], dict[str, Any]], str]:
     """What picture i is asked to show, as fields of a recipe, and that in words.
 
     A model that reads words gets the reference's captions, as is usual; one of classes gets them in turn, so that
-    every class has as many pictures, or the one class of `asking.label`.
+    every class has as many pictures, or the one class of `settings.label`.
     """
     vocabulary = pipe.stages[0].vocabulary
     classes = range(len(vocabulary.classes))
-    if asking.label is not None:
-        vocabulary.index(asking.label)
-        return lambda i: {"label": asking.label}, f"the class {asking.label}"
+    if settings.label is not None:
+        vocabulary.index(settings.label)
+        return lambda i: {"label": settings.label}, f"the class {settings.label}"
     if classes:
         return lambda i: {"label": i % len(classes)}, CLASSES
     if vocabulary.text and reference.words(0):
-        return lambda i: {"prompt": grammar.literal(reference.words(i % len(reference)))}, WORDS
+        return lambda i: {"prompt": grammar.literal(reference.words(i % len(reference)))}, CAPTIONS
     return lambda i: {}, NOTHING
 
 
-def paint(
-    pipe: Pipe, asking: Asking, reference: Pictures, count: int, batch: int, home: Path, progress: Any
+def sample_pictures(
+    pipe: Pipe, settings: SampleSettings, reference: Pictures, count: int, batch: int, home: Path, progress: Any
 ) -> tuple[str, Callable[[int], str]]:
     """Paints what is missing of `home`/pictures/000000.png ... and says what was asked for, and the words of each.
 
     The settings are kept beside them; BadInput if `home` holds pictures of other settings.
     """
-    say, conditions = told(pipe, asking, reference)
-    plain = recipe_of(pipe, asking)
-    recipes = [replace(plain, seed=asking.seed + i, **say(i)) for i in range(count)]
+    condition, described = conditions(pipe, settings, reference)
+    plain = recipe_of(pipe, settings)
+    recipes = [replace(plain, seed=settings.seed + i, **condition(i)) for i in range(count)]
     pipe.resolve(recipes[0])
-    _same(home, pipe, plain, conditions, reference if conditions == WORDS else None)
-    missing = [i for i in range(count) if not place(home, i).is_file()]
+    _same(home, pipe, plain, described, reference if described == CAPTIONS else None)
+    missing = [i for i in range(count) if not picture_path(home, i).is_file()]
     with progress("painting", count, count - len(missing)) as advance:
         for start in range(0, len(missing), batch):
             rows = missing[start : start + batch]
             result = pipe.run([recipes[i] for i in rows])
             for i, image, recipe in zip(rows, result.images, result.recipes, strict=True):
-                save_picture(image, place(home, i), recipe_json=recipe.to_json(), parameters=parameters(recipe))
+                save_picture(image, picture_path(home, i), recipe_json=recipe.to_json(), parameters=parameters(recipe))
             advance(len(rows))
-    return conditions, lambda i: grammar.plain(last(recipes[i].prompt, recipes[i].steps))
+    return described, lambda i: grammar.plain(last(recipes[i].prompt, recipes[i].steps))
 
 
-def place(home: Path, index: int) -> Path:
+def picture_path(home: Path, index: int) -> Path:
     return home / "pictures" / f"{index:06d}.png"
 
 
-def _same(home: Path, pipe: Pipe, plain: Recipe, conditions: str, reference: Pictures | None) -> None:
+def _same(home: Path, pipe: Pipe, plain: Recipe, described: str, reference: Pictures | None) -> None:
     """BadInput unless the pictures in `home`, if there are any, were asked for in the same way."""
-    settings = {
+    current = {
         "recipe": json.loads(plain.to_json()),
         "size": list(pipe.size),
-        "told": conditions,
+        "conditions": described,
         "captions": reference.key if reference else "",
-        "weights": weights(pipe.name),
+        "weights": weights_stamp(pipe.name),
     }
     path = home / SETTINGS
     if path.is_file():
@@ -106,22 +108,22 @@ def _same(home: Path, pipe: Pipe, plain: Recipe, conditions: str, reference: Pic
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             before = {}
-        if before != settings:
-            what = next((key for key in settings if before.get(key) != settings[key]), "settings")
+        if before != current:
+            what = next((key for key in current if before.get(key) != current[key]), "settings")
             if what == "recipe":
                 old = before.get("recipe") or {}
-                what = next((key for key, value in settings["recipe"].items() if old.get(key) != value), what)
+                what = next((key for key, value in current["recipe"].items() if old.get(key) != value), what)
             raise BadInput(
                 f"{home} holds pictures of another evaluation ({what} differs): choose another folder by -o, "
                 "or remove this one."
             )
         return
-    if place(home, 0).exists():
+    if picture_path(home, 0).exists():
         raise BadInput(f"{home} holds pictures without {SETTINGS}: choose another folder by -o, or remove this one.")
-    write_atomically(path, json.dumps(settings, indent=1).encode())
+    write_atomically(path, json.dumps(current, indent=1).encode())
 
 
-def weights(name: str) -> str:
+def weights_stamp(name: str) -> str:
     """Names, sizes and times of the model's files, hashed: a model that was trained on is another one."""
     from sfumato.zoo.find import find
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from sfumato.evaluate.features.extractor import POOL, Extractor, Rows, fingerprint
+from sfumato.evaluate.features.extractor import FEATURES, FOLDERS, POOL, Extractor, Rows, fingerprint
 from sfumato.evaluate.features.resize import bicubic
+from sfumato.lazy import torch
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 USUAL = {"clip": "openai/clip-vit-large-patch14-336", "dinov2": "facebook/dinov2-large"}
 KINDS = {
@@ -25,59 +26,59 @@ KINDS = {
 FILES = ["config.json", "preprocessor_config.json", "model.safetensors*", "model-*.safetensors", "*.json", "*.txt"]
 
 
-def load(name: str, where: str | None) -> Extractor:
-    """The network in the folder `where` or of that Hub id; by default CLIP ViT-L/14 at 336 px, as CMMD takes it, or
+def load(name: str, weights: str | None) -> Extractor:
+    """The network in the folder `weights` or of that Hub id; by default CLIP ViT-L/14 at 336 px, as CMMD takes it, or
     DINOv2 ViT-L/14.
 
     pool: CLIP's projected embedding of the picture, DINOv2's class token after the last norm. A CLIP with its text
     tower and tokenizer reads words as well. Pictures are resized (not cropped) by an antialiased bicubic filter to the
     network's size and normalised by the folder's preprocessor_config.json; without one they stay in [-1, 1].
     """
-    folder = located(name, where)
+    folder = located(name, weights)
     config = _json(folder / "config.json")
     kind = config.get("model_type")
     if kind not in KINDS:
         raise BadInput(f"{folder} holds a {kind or 'nameless'} network: accepted are {', '.join(KINDS)}.")
     network = _network(folder, KINDS[kind])
     size = config.get("vision_config", config).get("image_size", 224)
-    normalise, said = _normalisation(folder)
+    normalise, normalisation = _normalisation(folder)
     if not kind.startswith("clip"):
         size = _size(folder) or size
-    said = f"antialiased bicubic to {size} x {size}, {said}"
+    preprocessing = f"antialiased bicubic to {size} x {size}, {normalisation}"
 
     def read(pictures: Tensor) -> Rows:
         x = normalise(bicubic(pictures, size))
         if kind == "clip":
             pooled = network.vision_model(pixel_values=x).pooler_output
             return {POOL: network.visual_projection(pooled)}
-        answer = network(pixel_values=x)
-        return {POOL: answer.image_embeds if kind == "clip_vision_model" else answer.pooler_output}
+        outputs = network(pixel_values=x)
+        return {POOL: outputs.image_embeds if kind == "clip_vision_model" else outputs.pooler_output}
 
     words = _reader(folder, network) if kind == "clip" else None
-    return Extractor(_called(name, folder, where), said, read, fingerprint(network, said), words)
+    return Extractor(_called(name, folder, weights), preprocessing, read, fingerprint(network, preprocessing), words)
 
 
-def located(name: str, where: str | None) -> Path:
+def located(name: str, weights: str | None) -> Path:
     """A folder here, or the snapshot of a Hub id."""
-    given = where or USUAL[name]
-    folder = Path(given).expanduser()
+    source = weights or USUAL[name]
+    folder = Path(source).expanduser()
     if (folder / "config.json").is_file():
         return folder
-    if folder.exists() or given.count("/") != 1 or given.startswith((".", "/", "~")):
-        raise BadInput(f"{name_of(given)} is no folder with a config.json and no Hub id: give one of the two.")
+    if folder.exists() or source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise BadInput(f"{name_of(source)} is no folder with a config.json and no Hub id: give one of the two.")
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(given, allow_patterns=FILES))
+        return Path(snapshot_download(source, allow_patterns=FILES))
     except Exception as error:
         raise BadInput(
-            f"The features of {given} are not in the local cache and could not be fetched from the Hub "
+            f"The features of {source} are not in the local cache and could not be fetched from the Hub "
             f"({type(error).__name__}): check the name and the network, or give a folder by {name}:FOLDER."
         ) from error
 
 
-def _called(name: str, folder: Path, where: str | None) -> str:
-    return f"{name} ({where or USUAL[name]})" if name in USUAL else name
+def _called(name: str, folder: Path, weights: str | None) -> str:
+    return f"{name} ({weights or USUAL[name]})" if name in USUAL else name
 
 
 def _network(folder: Path, kind: str) -> Any:
@@ -121,11 +122,11 @@ def _reader(folder: Path, network: Any) -> Callable[[Sequence[str]], Tensor] | N
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     longest = network.config.text_config.max_position_embeddings
 
-    @torch.no_grad()
     def words(texts: Sequence[str]) -> Tensor:
         rows = tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        pooled = network.text_model(input_ids=rows.input_ids, attention_mask=rows.attention_mask).pooler_output
-        return network.text_projection(pooled).float()
+        with torch.no_grad():
+            pooled = network.text_model(input_ids=rows.input_ids, attention_mask=rows.attention_mask).pooler_output
+            return network.text_projection(pooled).float()
 
     return words
 
@@ -135,3 +136,9 @@ def _json(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} can't be read as JSON; the folder is damaged or incomplete.") from error
+
+
+for name in USUAL:
+    FEATURES.add(name, load)
+for name in KINDS:
+    FOLDERS.add(name, load)

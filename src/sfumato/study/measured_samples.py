@@ -1,4 +1,4 @@
-"""What studies that measure share: pictures made in parts that are kept, their features, and figures of these."""
+"""What studies that measure share: pictures sampled in parts that are kept, their features, and metrics of these."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sfumato.denoise import Denoiser, Prediction, bind
 from sfumato.edit import NoiseStart
 from sfumato.evaluate.features import Extractor, features
 from sfumato.evaluate.features.extractor import POOL
-from sfumato.evaluate.measures import MEASURES, Sets
+from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets
 from sfumato.evaluate.metrics import Moments, resamplings
 from sfumato.evaluate.pictures import VIGNETTES, Pictures, pictures
 from sfumato.guide import ClassifierFree, ClassifierGuidance, Guided, StaticThreshold
@@ -28,16 +28,19 @@ from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import Schedule
-from sfumato.study.pictures import WORLD, asked, decoded, named, subject
+from sfumato.study.pictures import WORLD, decoded, named, recipe_for, subject
 from sfumato.study.study import Cell, Model, Result, Tick, stamp
 from sfumato.times import grid
 from sfumato.zoo.find import find
 
 PART = 500  # pictures in a cell: what a kill may cost
 SEED = 3_000_017
-TAKEN = ("fid", "sfid", "is", "precision", "recall")
-SEEING = (0.0, 0.97)  # where a classifier guides: at t = 1 alpha is next to 0, and any gradient next to infinite
-USUAL = "data/fashion_mnist.npz:test_x"
+MEASURED = ("fid", "sfid", "is", "precision", "recall")
+CLASSIFIER_INTERVAL = (
+    0.0,
+    0.97,
+)  # where a classifier guides: at t = 1 alpha is next to 0, and any gradient next to infinite
+DEFAULT_REFERENCE = "data/fashion_mnist.npz:test_x"
 
 
 @dataclass(frozen=True)
@@ -58,61 +61,63 @@ def extractor(source: Source) -> Extractor:
     return features(source.name)
 
 
-def usual(model: Model, against: str, given: str) -> tuple[Source, Source]:
-    """What the model's pictures are compared with, and by which features: as given, else those that belong to it.
+def default_sources(model: Model, against: str, features_name: str) -> tuple[Source, Source]:
+    """What the model's pictures are compared with, and by which features: as named, else those that belong to it.
 
     A model of words is compared with the built-in world by its own features; a model of classes with Fashion-MNIST's
     test pictures, by the classifier in features/ of its own folder. Raises BadInput where the pictures are not there.
     """
     text, own = model.load().stages[0].vocabulary.text, find(model.name) / "features"
-    against = against or (VIGNETTES if text else USUAL)
-    if against == USUAL and not Path(USUAL.partition(":")[0]).exists():
+    against = against or (VIGNETTES if text else DEFAULT_REFERENCE)
+    if against == DEFAULT_REFERENCE and not Path(DEFAULT_REFERENCE.partition(":")[0]).exists():
         raise BadInput(
-            f"This study compares with true pictures, and {USUAL.partition(':')[0]} is not here: give others by --set "
-            "against=FOLDER or --set against=FILE.npz:NAME."
+            f"This study compares with true pictures, and {DEFAULT_REFERENCE.partition(':')[0]} is not here: "
+            "give others by --set against=FOLDER or --set against=FILE.npz:NAME."
         )
     own_or_inception = str(own) if own.is_dir() else "inception"
     return Source.named(against), Source.named(
-        given or ("vignettes-features" if against == VIGNETTES else own_or_inception)
+        features_name or ("vignettes-features" if against == VIGNETTES else own_or_inception)
     )
 
 
 @dataclass(frozen=True)
-class Way:
-    """How pictures are made: `told` their class or words or not; the scales of classifier guidance (0 is off) and of
-    classifier-free guidance (1 is off); sampler and steps."""
+class SamplingSetup:
+    """How pictures are sampled: conditional on their class or words or not; the scales of classifier guidance (0 off)
+    and of classifier-free guidance (1 is off); sampler and steps."""
 
-    told: bool = True
-    classifier: float = 0.0
-    free: float = 1.0
+    conditional: bool = True
+    classifier_scale: float = 0.0
+    guidance_scale: float = 1.0
     sampler: str = "ddim"
     steps: int = 25
 
 
-def parts(name: str, way: Way, model: Model, read: Source, count: int) -> list[Cell]:
+def parts(name: str, setup: SamplingSetup, model: Model, read: Source, count: int) -> list[Cell]:
     """The cells that make `count` pictures and read their features, PART at a time."""
-    given = {"model": model, "read": read, "way": way}
+    arguments = {"model": model, "read": read, "setup": setup}
     return [
-        Cell(f"{name}, {first}", make, {**given, "first": first, "count": min(PART, count - first)})
+        Cell(f"{name}, {first}", sample_and_read, {**arguments, "first": first, "count": min(PART, count - first)})
         for first in range(0, count, PART)
     ]
 
 
 def reference(against: Source, read: Source, model: Model, count: int) -> Cell:
     """The cell that reads the true pictures' features."""
-    return Cell("true pictures", true, {"against": against, "read": read, "model": model, "count": count})
+    return Cell("true pictures", read_real, {"against": against, "read": read, "model": model, "count": count})
 
 
-def figures_of(name: str, made: Sequence[Cell], resamples: int) -> Cell:
-    """The cell that measures what was made against the true pictures."""
-    return Cell(name, measured, {"resamples": resamples}, ("true pictures", *(cell.name for cell in made)))
+def measurement(name: str, samples: Sequence[Cell], resamples: int) -> Cell:
+    """The cell that measures samples against the true pictures."""
+    return Cell(name, measured, {"resamples": resamples}, ("true pictures", *(cell.name for cell in samples)))
 
 
 @torch.no_grad()
-def make(tick: Tick, model: Model, read: Source, way: Way, first: int, count: int, batch: int = 50) -> Result:
+def sample_and_read(
+    tick: Tick, model: Model, read: Source, setup: SamplingSetup, first: int, count: int, batch: int = 50
+) -> Result:
     """Features of pictures first .. first + count - 1, each with a seed of its own; seconds and network rows a picture.
 
-    All ways use the same seeds and ask for the same classes, in turn, so that they differ in nothing else.
+    All setups use the same seeds and ask for the same classes, in turn, so that they differ in nothing else.
     """
     pipe, extract = model.load(), extractor(read)
     found: dict[str, list[np.ndarray]] = {}
@@ -120,29 +125,31 @@ def make(tick: Tick, model: Model, read: Source, way: Way, first: int, count: in
     for start in range(first, first + count, batch):
         numbers = range(start, min(start + batch, first + count))
         began = time.perf_counter()
-        picture = painted(pipe, way, numbers, counted)
+        picture = sample_images(pipe, setup, numbers, counted)
         seconds += time.perf_counter() - began
         for kind, rows in extract(torch.from_numpy(picture).permute(0, 3, 1, 2).float() / 127.5 - 1).items():
             found.setdefault(kind, []).append(rows.numpy())
         shown.append(picture)
         tick(numbers[-1] + 1 - first, count)
-    keep = np.concatenate(shown)[:20] if first == 0 else np.concatenate(shown)[:0]
+    first_ones = np.concatenate(shown)[:20] if first == 0 else np.concatenate(shown)[:0]
     rows = {f"f.{kind}": np.concatenate(values) for kind, values in found.items()}
-    names = [named(subject(pipe, asked(pipe, 1.0), n)) for n in range(len(keep))]
-    return {**rows, "pictures": keep, "named": names, "each": seconds / count, "rows": counted.rows / count}
+    names = [named(subject(pipe, recipe_for(pipe, 1.0), n)) for n in range(len(first_ones))]
+    return {**rows, "pictures": first_ones, "named": names, "each": seconds / count, "rows": counted.rows / count}
 
 
-def painted(pipe: Pipe, way: Way, numbers: Sequence[int], denoiser: Denoiser) -> np.ndarray:
+def sample_images(pipe: Pipe, setup: SamplingSetup, numbers: Sequence[int], denoiser: Denoiser) -> np.ndarray:
     """Pictures (B, H, W, 3) uint8 of the subjects `numbers`."""
     stage = pipe.stages[0]
-    recipes = [subject(pipe, asked(pipe, way.free, SEED + n), n) for n in numbers]
+    recipes = [subject(pipe, recipe_for(pipe, setup.guidance_scale, SEED + n), n) for n in numbers]
     condition = stage.encode(recipes)
-    if not way.told:
-        denoiser = Untold(denoiser)
-    guidances: list[Any] = [ClassifierFree(way.free)] if way.free != 1 else []
-    if way.classifier:
+    if not setup.conditional:
+        denoiser = Unconditional(denoiser)
+    guidances: list[Any] = [ClassifierFree(setup.guidance_scale)] if setup.guidance_scale != 1 else []
+    if setup.classifier_scale:
         guidances.append(
-            ClassifierGuidance(classifier=way.classifier, interval=SEEING).bind(Batch(stage, recipes, pipe.size))
+            ClassifierGuidance(setup.classifier_scale, interval=CLASSIFIER_INTERVAL).bind(
+                Batch(stage, recipes, pipe.size)
+            )
         )
     if stage.space.factor == 1:  # pixels stay in their range; at alpha near 0 a gradient would throw x0 far out of it
         guidances.append(StaticThreshold(1.0))
@@ -150,15 +157,15 @@ def painted(pipe: Pipe, way: Way, numbers: Sequence[int], denoiser: Denoiser) ->
     noise = KeyedNoise([recipe.seed for recipe in recipes])
     width, height = (side // stage.space.factor for side in pipe.size)
     like = torch.zeros(len(recipes), stage.space.channels, height, width)
-    x, times = NoiseStart(like)(denoise, grid("uniform", way.steps, denoise.schedule), noise)
-    for step in trajectory(denoise, Sampler.registry.named(way.sampler), x, times, noise):
+    x, times = NoiseStart(like)(denoise, grid("uniform", setup.steps, denoise.schedule), noise)
+    for step in trajectory(denoise, Sampler.registry.named(setup.sampler), x, times, noise):
         x = step.x
     return decoded(pipe, x)
 
 
 @dataclass(frozen=True)
-class Untold:
-    """A denoiser that is told nothing, whatever the guidances around it know."""
+class Unconditional:
+    """A denoiser that is conditioned on nothing, whatever the guidances around it know."""
 
     denoiser: Denoiser
 
@@ -182,7 +189,7 @@ class Counted:
 
 
 @torch.no_grad()
-def true(tick: Tick, against: Source, read: Source, model: Model, count: int, batch: int = 100) -> Result:
+def read_real(tick: Tick, against: Source, read: Source, model: Model, count: int, batch: int = 100) -> Result:
     """Features of at most `count` true pictures, spread over their set, at the model's size; the first ones to show."""
     found: Pictures = pictures(against.name, model.load().size, count, WORLD)
     extract = extractor(read)
@@ -196,32 +203,32 @@ def true(tick: Tick, against: Source, read: Source, model: Model, count: int, ba
     return {**{f"f.{kind}": np.concatenate(values) for kind, values in rows.items()}, "said": said}
 
 
-def measured(tick: Tick, true: Result, *made: Result, resamples: int) -> Result:
+def measured(tick: Tick, real: Result, *samples: Result, resamples: int) -> Result:
     """Each figure of TAKEN that these features allow as (value, low, high), with the cost of a picture."""
-    ours = {kind: np.concatenate([part[kind] for part in made]) for kind in made[0] if kind.startswith("f.")}
-    sets = Sets(
+    ours = {kind: np.concatenate([part[kind] for part in samples]) for kind in samples[0] if kind.startswith("f.")}
+    sets = FeatureSets(
         {kind[2:]: rows for kind, rows in ours.items()},
-        {kind[2:]: rows for kind, rows in true.items() if kind.startswith("f.")},
+        {kind[2:]: rows for kind, rows in real.items() if kind.startswith("f.")},
         resamplings(len(ours[f"f.{POOL}"]), resamples),
-        lambda kind: Moments.of(true[f"f.{kind}"]),
+        lambda kind: Moments.of(real[f"f.{kind}"]),
     )
     found: dict[str, Any] = {"count": len(sets)}
-    for i, name in enumerate(TAKEN):
-        measure = MEASURES[name]
-        if measure.take is not None and measure.needs in sets.made:
-            figure = measure.take(sets)
+    for i, name in enumerate(MEASURED):
+        metric = METRICS[name]
+        if isinstance(metric, FeatureMetric) and metric.possible(sets):
+            figure = metric.statistic(sets)
             found[name] = np.array([figure.value, figure.low, figure.high])
-        tick(i + 1, len(TAKEN))
-    weights = [len(part[f"f.{POOL}"]) for part in made]
+        tick(i + 1, len(MEASURED))
+    weights = [len(part[f"f.{POOL}"]) for part in samples]
     for name in ("each", "rows"):
-        if name in made[0]:
-            found[name] = np.average([float(part[name]) for part in made], weights=weights)
+        if name in samples[0]:
+            found[name] = np.average([float(part[name]) for part in samples], weights=weights)
     return found
 
 
-def half(tick: Tick, true: Result, part: int) -> Result:
+def half(tick: Tick, real: Result, part: int) -> Result:
     """Every second true picture, from the first or from the second on: one half measured against the other."""
-    return {kind: rows[part::2] for kind, rows in true.items() if kind.startswith("f.")}
+    return {kind: rows[part::2] for kind, rows in real.items() if kind.startswith("f.")}
 
 
 def ceiling(resamples: int) -> list[Cell]:
@@ -230,12 +237,12 @@ def ceiling(resamples: int) -> list[Cell]:
     return [*halves, Cell("ceiling", measured, {"resamples": resamples}, ("half 0", "half 1"))]
 
 
-def told(found: Result) -> dict[str, Any]:
+def table_row(found: Result) -> dict[str, Any]:
     """A row of a table: each figure with its 95 % interval."""
     row: dict[str, Any] = {}
-    for name in TAKEN:
+    for name in MEASURED:
         if name in found:
-            title = MEASURES[name].title
+            title = METRICS[name].title
             value, low, high = (float(v) for v in found[name])
             row |= {title: value, f"{title} low": low, f"{title} high": high}
     return row | {"pictures": int(found["count"])}
@@ -252,11 +259,10 @@ def value(found: Mapping[str, Any], name: str) -> float:
 
 
 def spread(found: Mapping[str, Any], name: str) -> float:
-    """Half of the 95 % interval; 0 where there is none."""
-    width = float(found[name][2] - found[name][1]) / 2
-    return width if np.isfinite(width) else 0.0
+    """Half of the 95 % interval; NaN where none is known."""
+    return float(found[name][2] - found[name][1]) / 2
 
 
 def apart(a: Mapping[str, Any], b: Mapping[str, Any], name: str) -> bool:
-    """Whether two figures' intervals do not meet."""
+    """Whether two figures' intervals do not meet; where one is not known, nothing is claimed."""
     return abs(value(a, name) - value(b, name)) > spread(a, name) + spread(b, name)

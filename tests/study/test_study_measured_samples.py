@@ -12,9 +12,10 @@ from sfumato.evaluate.metrics import Moments, frechet, recall
 from sfumato.guide import ClassifierFree, ClassifierGuidance, StaticThreshold
 from sfumato.nn.classifier import Classifier
 from sfumato.picture import BadInput
-from sfumato.study import guidance_table, made, runner, trilemma
-from sfumato.study.made import Source, Way
-from sfumato.study.pictures import asked
+from sfumato.study import guidance_table, runner, trilemma
+from sfumato.study import measured_samples as m
+from sfumato.study.measured_samples import SamplingSetup, Source
+from sfumato.study.pictures import recipe_for
 from sfumato.study.study import Model
 
 NAMES = ("boat", "cat", "Tree")
@@ -60,7 +61,7 @@ def test_runs_from_end_to_end_and_again_without_work(tmp_path, model, true, name
     assert all(float(row["FID"]) >= 0 and float(row["FID low"]) <= float(row["FID"]) for row in rows)
     assert {row["pictures"] for row in rows[1:]} == {"20"}
     assert f"by the features of {model}" in page.read_text()
-    monkeypatch.setattr(made, "painted", None)
+    monkeypatch.setattr(m, "sample_images", None)
     runner.run(name, model=str(model), out=tmp_path, settings=settings, progress=False)
 
 
@@ -71,16 +72,25 @@ def test_a_model_of_words_is_compared_with_the_built_in_world(tmp_path, tiny_mod
     assert not (tmp_path / "classifier.png").exists()
 
 
-@pytest.mark.parametrize("way", [Way(steps=3), Way(free=3.0, steps=3), Way(classifier=5.0, steps=3, sampler="ddpm")])
-def test_pictures_are_those_of_the_recipe(model, way):
+@pytest.mark.parametrize(
+    "setup",
+    [
+        SamplingSetup(steps=3),
+        SamplingSetup(guidance_scale=3.0, steps=3),
+        SamplingSetup(classifier_scale=5.0, steps=3, sampler="ddpm"),
+    ],
+)
+def test_pictures_are_those_of_the_recipe(model, setup):
     """The same pixels as the pipe makes of a recipe that says the same."""
     pipe = Model.named(str(model)).load()
-    guidance = [ClassifierFree(way.free)] if way.free != 1 else []
-    if way.classifier:
-        guidance.append(ClassifierGuidance(way.classifier, interval=made.SEEING))
-    plain = replace(asked(pipe, 1.0, steps=way.steps), sampler=way.sampler, guidance=(*guidance, StaticThreshold(1.0)))
-    recipes = [replace(plain, label=n % 3, seed=made.SEED + n) for n in range(4)]
-    mine = made.painted(pipe, way, range(4), pipe.stages[0].denoiser)
+    guidance = [ClassifierFree(setup.guidance_scale)] if setup.guidance_scale != 1 else []
+    if setup.classifier_scale:
+        guidance.append(ClassifierGuidance(setup.classifier_scale, interval=m.CLASSIFIER_INTERVAL))
+    plain = replace(
+        recipe_for(pipe, 1.0, steps=setup.steps), sampler=setup.sampler, guidance=(*guidance, StaticThreshold(1.0))
+    )
+    recipes = [replace(plain, label=n % 3, seed=m.SEED + n) for n in range(4)]
+    mine = m.sample_images(pipe, setup, range(4), pipe.stages[0].denoiser)
     theirs = np.stack([np.asarray(image) for image in pipe.run(recipes).images])
     assert np.array_equal(mine, theirs)
 
@@ -89,37 +99,41 @@ def test_untold_pictures_do_not_depend_on_their_class(model):
     """Without a word about classes pictures are the same whatever is asked for; a classifier tells them apart."""
     pipe = Model.named(str(model)).load()
     denoiser = pipe.stages[0].denoiser
-    plain = made.painted(pipe, Way(False, steps=2), range(3), denoiser)
-    recipe = replace(asked(pipe, 1.0, steps=2), sampler="ddim", guidance=(StaticThreshold(1.0),))
-    null = pipe.run([replace(recipe, seed=made.SEED + n) for n in range(3)])
+    plain = m.sample_images(pipe, SamplingSetup(False, steps=2), range(3), denoiser)
+    recipe = replace(recipe_for(pipe, 1.0, steps=2), sampler="ddim", guidance=(StaticThreshold(1.0),))
+    null = pipe.run([replace(recipe, seed=m.SEED + n) for n in range(3)])
     assert np.array_equal(plain, np.stack([np.asarray(image) for image in null.images]))
-    guided = made.painted(pipe, Way(False, classifier=50.0, steps=2), range(3), denoiser)
+    guided = m.sample_images(pipe, SamplingSetup(False, classifier_scale=50.0, steps=2), range(3), denoiser)
     assert not np.array_equal(plain, guided)
 
 
 def test_rows_are_counted(model):
     read = Source.named(str(model / "features"))
-    given = {"model": Model.named(str(model)), "read": read, "first": 0, "count": 4}
-    assert float(made.make(silent, way=Way(steps=3), **given)["rows"]) == 3
-    assert float(made.make(silent, way=Way(free=2.0, steps=3), **given)["rows"]) == 6
-    assert float(made.make(silent, way=Way(sampler="heun", steps=3), **given)["rows"]) == 5
+    arguments = {"model": Model.named(str(model)), "read": read, "first": 0, "count": 4}
+    assert float(m.sample_and_read(silent, setup=SamplingSetup(steps=3), **arguments)["rows"]) == 3
+    assert float(m.sample_and_read(silent, setup=SamplingSetup(guidance_scale=2.0, steps=3), **arguments)["rows"]) == 6
+    assert float(m.sample_and_read(silent, setup=SamplingSetup(sampler="heun", steps=3), **arguments)["rows"]) == 5
 
 
 def test_parts_make_one_set(model):
     """Pictures made in two cells and in one are the same, and so are their figures."""
-    way, source, read = Way(steps=1), Model.named(str(model)), Source.named(str(model / "features"))
-    whole = made.make(silent, source, read, way, 0, 20, batch=20)
-    halves = [made.make(silent, source, read, way, first, 10, batch=20) for first in (0, 10)]
+    setup, source, read = SamplingSetup(steps=1), Model.named(str(model)), Source.named(str(model / "features"))
+    whole = m.sample_and_read(silent, source, read, setup, 0, 20, batch=20)
+    halves = [m.sample_and_read(silent, source, read, setup, first, 10, batch=20) for first in (0, 10)]
     draw = np.random.default_rng(1).normal
     true = {kind: draw(size=(30, rows.shape[1])) for kind, rows in whole.items() if kind.startswith("f.")}
-    one = made.measured(silent, true, whole, resamples=4)
-    two = made.measured(silent, true, *halves, resamples=4)
+    one = m.measured(silent, true, whole, resamples=4)
+    two = m.measured(silent, true, *halves, resamples=4)
     assert one["fid"] == pytest.approx(two["fid"], rel=1e-4)
     rows = whole["f.pool"]
     assert one["fid"][0] == pytest.approx(frechet(Moments.of(rows), Moments.of(true["f.pool"])))
     assert one["recall"][0] == pytest.approx(float(recall(rows, true["f.pool"])[0]))
     assert int(two["count"]) == 20
-    assert [cell.given["first"] for cell in made.parts("a", way, source, read, 1200)] == [0, 500, 1000]
+    assert [cell.arguments["first"] for cell in m.parts("a", setup, source, read, 1200)] == [
+        0,
+        500,
+        1000,
+    ]
 
 
 def test_absent_pictures_are_asked_for_in_a_sentence(model, monkeypatch, tmp_path):
@@ -132,12 +146,12 @@ def test_absent_pictures_are_asked_for_in_a_sentence(model, monkeypatch, tmp_pat
 
 def test_the_tables_have_the_rows_of_the_papers():
     rows = guidance_table.adm(guidance_table.Settings(scales=(1.0, 10.0)))
-    assert [(way.told, way.classifier) for way in rows.values()] == [
+    assert [(setup.conditional, setup.classifier_scale) for setup in rows.values()] == [
         (False, 0), (False, 1), (False, 10), (True, 0), (True, 1), (True, 10)
     ]  # fmt: skip
     strengths = guidance_table.cfg(guidance_table.Settings())
     assert len(strengths) == 14 * 3
-    assert strengths["w = 0.3, 8 steps"] == Way(free=1.3, sampler="ddim", steps=8)
+    assert strengths["w = 0.3, 8 steps"] == SamplingSetup(guidance_scale=1.3, sampler="ddim", steps=8)
 
 
 def test_a_sampler_that_fails_is_not_drawn():

@@ -14,16 +14,18 @@ import torch
 import torch.nn.functional as nf
 from PIL import Image
 
+from sfumato.condition import Condition
 from sfumato.data import vignettes
-from sfumato.denoise import GaussianMixture
-from sfumato.evaluate import against, cached, painted
+from sfumato.denoise import GaussianMixture, Prediction, bind
+from sfumato.evaluate import compare, feature_cache, model_samples
 from sfumato.evaluate.features import features
 from sfumato.evaluate.likelihood import variational_bound
-from sfumato.evaluate.measures import MEASURES, Sets
+from sfumato.evaluate.metric import METRICS, FeatureSets
 from sfumato.evaluate.metrics import Moments, frechet
 from sfumato.evaluate.pictures import Pictures
 from sfumato.model.pixels import to_images
 from sfumato.model.space import Pixel
+from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput, read_metadata
 from sfumato.recipe.prompt import parse
 from sfumato.recipe.vocabulary import Vocabulary
@@ -61,7 +63,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(folder: Path, reference: Path | str, **options):
     given = {"features": ["vignettes-features"], "resamples": 4} | options
-    return against.run(None, str(reference), folder=folder, **given)
+    return compare.run(None, str(reference), folder=folder, **given)
 
 
 def values(report) -> dict[str, float]:
@@ -95,16 +97,16 @@ def test_the_page_needs_nothing_else(folder: Path, home: Path):
 def test_captions_are_asked_for_as_they_stand():
     stage = SimpleNamespace(vocabulary=Vocabulary())
     reference = Pictures("flags", 1, (8, 8), "0" * 16, lambda i: Image.new("RGB", (8, 8)), lambda i: "flag (red) [old]")
-    asking = painted.Asking(2, "ddim", 1.0, 0)
-    say, _ = painted.told(SimpleNamespace(stages=[stage]), asking, reference)
+    asking = model_samples.SampleSettings(2, "ddim", 1.0, 0)
+    say, _ = model_samples.conditions(SimpleNamespace(stages=[stage]), asking, reference)
     assert parse(say(3)["prompt"]) == [[("flag (red) [old]", 1.0)]]
 
 
 def test_nearest_neighbours_of_a_set_in_itself_are_its_own(folder: Path):
-    made = against.pictures(str(folder), None, 100)
-    rows = cached.features_of(features("vignettes-features"), made, cached.cache(), 8)
-    sets = Sets(rows, rows, np.ones((1, len(made))), lambda kind: Moments.of(rows[kind]))
-    near = against.nearest_of(sets)
+    made = compare.pictures(str(folder), None, 100)
+    rows = feature_cache.features_of(features("vignettes-features"), made, feature_cache.cache(), 8)
+    sets = FeatureSets(rows, rows, np.ones((1, len(made))), lambda kind: Moments.of(rows[kind]))
+    near = compare.nearest_of(sets)
     assert [row[0] for row in near] == list(range(8))
     assert {len(row) for row in near} == {5}
 
@@ -168,7 +170,7 @@ class Painter:
 @pytest.fixture
 def painter(monkeypatch: pytest.MonkeyPatch):
     def use(painter: Painter) -> Painter:
-        monkeypatch.setattr(against, "loaded", lambda model: painter)
+        monkeypatch.setattr(compare, "loaded", lambda model: painter)
         return painter
 
     return use
@@ -176,7 +178,7 @@ def painter(monkeypatch: pytest.MonkeyPatch):
 
 def paints(home: Path, **options):
     given = {"count": 12, "most": 8, "batch": 4, "seed": 3, "resamples": 0, "metrics": ["fid"], "out": home / "out"}
-    return against.run("mini", "vignettes", **(given | options))
+    return compare.run("mini", "vignettes", **(given | options))
 
 
 def test_a_model_is_told_the_reference_s_captions(painter, home: Path):
@@ -185,16 +187,16 @@ def test_a_model_is_told_the_reference_s_captions(painter, home: Path):
     captions = [vignettes.scene(3, i, "seen").captions[0] for i in range(8)]
     assert [recipe.prompt for recipe in model.asked] == captions + captions[:4]
     assert [recipe.seed for recipe in model.asked] == [3 + i for i in range(12)]
-    assert report["settings"]["told"] == painted.WORDS
+    assert report["settings"]["conditions"] == model_samples.CAPTIONS
     assert report["against"] == {"name": "vignettes (world 3, seen)", "count": 8}
-    assert "recipe" in read_metadata(painted.place(home / "out", 0))
+    assert "recipe" in read_metadata(model_samples.picture_path(home / "out", 0))
 
 
 def test_classes_come_in_turn_or_one_alone(painter, home: Path):
     model = painter(Painter(Vocabulary(text=False, classes=("cat", "dog", "eel"), none=3)))
     report = paints(home)
     assert [recipe.label for recipe in model.asked] == [0, 1, 2] * 4
-    assert report["settings"]["told"] == painted.CLASSES
+    assert report["settings"]["conditions"] == model_samples.CLASSES
     model.asked.clear()
     paints(home, label="dog", out=home / "dogs")
     assert {recipe.label for recipe in model.asked} == {"dog"}
@@ -223,27 +225,27 @@ def test_pictures_of_other_settings_are_not_mixed(painter, home: Path):
     for changed, what in (({"steps": 3}, "steps"), ({"guidance": 2.0}, "guidance"), ({"split": "any"}, "captions")):
         with pytest.raises(BadInput, match=rf"another evaluation \({what} differs\)"):
             paints(home, **changed)
-    (home / "out" / painted.SETTINGS).unlink()
+    (home / "out" / model_samples.SETTINGS).unlink()
     with pytest.raises(BadInput, match="without settings"):
         paints(home)
 
 
 def test_features_of_a_reference_are_kept(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch):
     first = run(folder, folder, out=home / "a")
-    monkeypatch.setattr(against.Pictures, "batch", lambda *_: pytest.fail("the pictures are read again"))
+    monkeypatch.setattr(compare.Pictures, "batch", lambda *_: pytest.fail("the pictures are read again"))
     again = run(folder, folder, out=home / "a", metrics=["fid", "kid", "recall"])
     assert values(again) == {name: values(first)[name] for name in ("fid", "kid", "recall")}
     assert list((home / "home" / "cache" / "features").glob("*/moments-pool.npz"))
 
 
 def test_other_pictures_or_other_features_are_computed_anew(folder: Path, drawn, home: Path):
-    first, second = (against.pictures(str(folder), size, 100) for size in (None, (16, 16)))
+    first, second = (compare.pictures(str(folder), size, 100) for size in (None, (16, 16)))
     extract = features("vignettes-features")
-    rows = [cached.features_of(extract, each, home / "kept", 8)["pool"] for each in (first, second)]
+    rows = [feature_cache.features_of(extract, each, home / "kept", 8)["pool"] for each in (first, second)]
     assert not np.allclose(*rows)
     other = features("mini/image_encoder")
-    assert len({cached.key_of(e, each) for e in (extract, other) for each in (first, second)}) == 4
-    assert cached.features_of(other, first, home / "kept", 8)["pool"].shape == (24, 128)
+    assert len({feature_cache.key_of(e, each) for e in (extract, other) for each in (first, second)}) == 4
+    assert feature_cache.features_of(other, first, home / "kept", 8)["pool"].shape == (24, 128)
 
 
 def test_intervals_hold_the_figure_and_stay_where_the_measure_can_be(folder: Path, drawn, home: Path):
@@ -251,7 +253,7 @@ def test_intervals_hold_the_figure_and_stay_where_the_measure_can_be(folder: Pat
     report = run(other, folder, out=home / "out", resamples=20)
     assert len(report["metrics"]) == 8, "no pairs: the folders have other numbers of pictures"
     for each in report["metrics"]:
-        low, high = MEASURES[each["name"]].within
+        low, high = METRICS[each["name"]].within
         assert low <= each["low"] <= each["value"] <= each["high"] <= high
         assert each["total"] == 20
     without = run(other, folder, out=home / "out", resamples=0)
@@ -263,16 +265,12 @@ def test_bits_are_the_bound_s(painter, home: Path, folder: Path):
     model = painter(Painter(Vocabulary(text=False)))
     stage = model.stages[0]
     stage.denoiser = GaussianMixture(VPLinear(), torch.zeros(1, 3, SIZE, SIZE), 0.25)
-    from sfumato.condition import Condition
-    from sfumato.denoise import bind
-    from sfumato.noise import KeyedNoise
-
     stage.encode = lambda recipes: Condition.empty(len(recipes))
-    report = against.run(
+    report = compare.run(
         "mini", str(folder), count=6, most=6, seed=3, steps=10, metrics=["bits-per-dim"], resamples=0,
         features=["vignettes-features"], out=home / "out",
     )  # fmt: skip
-    true = against.pictures(str(folder), (SIZE, SIZE), 6)
+    true = compare.pictures(str(folder), (SIZE, SIZE), 6)
     denoise = bind(stage.denoiser, Condition.empty(6))
     noise = KeyedNoise([3 + i for i in range(6)])
     want = variational_bound(denoise, true.batch(range(6)), grid("uniform", 10, VPLinear()), noise).total
@@ -281,17 +279,76 @@ def test_bits_are_the_bound_s(painter, home: Path, folder: Path):
     assert 0 < float(want.mean()) < math.inf
     stage.space = SimpleNamespace(factor=4)
     with pytest.raises(BadInput, match="needs a model of pixels"):
-        against.run(
+        compare.run(
             "mini", str(folder), count=6, most=6, seed=3, steps=10, metrics=["bits-per-dim"], resamples=0,
             features=["vignettes-features"], out=home / "out",
         )  # fmt: skip
+
+
+class Sure:
+    """A Gaussian's exact denoiser that says its variance: beta tilde."""
+
+    def __init__(self, data: GaussianMixture):
+        self.data, self.schedule = data, data.schedule
+
+    def __call__(self, x, t, condition):
+        p = self.data(x, t, condition)
+        return Prediction(p.x, p.x0, p.eps, p.alpha, p.sigma, fraction=torch.zeros_like(x))
+
+
+def test_bits_are_those_of_the_variance_that_the_model_learned_on_levels(painter, home: Path):
+    """A grey model that says its variance, on coloured pictures: the bound walks with that variance, and what is coded
+    are the 256 levels of the luma, as Pillow rounds it to them."""
+    model = painter(Painter(Vocabulary(text=False)))
+    stage = model.stages[0]
+    data = GaussianMixture(VPLinear(), torch.zeros(1, 1, SIZE, SIZE), 0.25)
+    stage.space, stage.denoiser = Pixel(1), Sure(data)
+    stage.encode = lambda recipes: Condition.empty(len(recipes))
+    rng = np.random.default_rng(2)
+    colours = [Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)) for _ in range(6)]
+    folder = save(colours, home / "colours")
+    report = compare.run(
+        "mini", str(folder), count=6, most=6, seed=3, steps=10, metrics=["bits-per-dim"], resamples=0,
+        features=["vignettes-features"], out=home / "out",
+    )  # fmt: skip
+    grey = np.stack([np.asarray(image, np.float64) @ [0.299, 0.587, 0.114] for image in colours])
+    x0 = torch.from_numpy(np.round(grey)[:, None] / 127.5 - 1).float()
+    denoise, noise = bind(data, Condition.empty(6)), KeyedNoise([3 + i for i in range(6)])
+    bits = {
+        variance: float(
+            variational_bound(denoise, x0, grid("uniform", 10, VPLinear()), noise, variance=variance).total.mean()
+        )
+        for variance in ("small", "large")
+    }
+    assert values(report)["bits-per-dim"] == pytest.approx(bits["small"], rel=1e-6)
+    assert abs(bits["small"] - bits["large"]) > 0.02
+
+
+def test_a_damaged_cache_counts_as_nothing_and_is_named(folder: Path, home: Path, capfd: pytest.CaptureFixture):
+    """Of features, moments and captions: what was changed or cut is said and made again, and the figures stay."""
+    first = values(run(folder, folder, out=home / "a", metrics=["fid", "kid"]))
+    kept = home / "home" / "cache" / "features"
+    files = sorted(path for path in kept.rglob("*") if path.name in ("pool.npy", "moments-pool.npz"))
+    assert len(files) == 2
+    for path in files:
+        whole = path.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 0x10]) + whole[middle + 1 :]
+        for damage in (flipped, whole[:middle], b"", whole[:40]):
+            path.write_bytes(damage)
+            capfd.readouterr()
+            assert values(run(folder, folder, out=home / "a", metrics=["fid", "kid"])) == first
+            said = capfd.readouterr().err
+            assert "damaged" in said
+            assert str(path.parent) in said
+            assert path.read_bytes() == whole
 
 
 def test_what_cannot_be_measured_is_said(folder: Path, home: Path):
     few = save(to_images(torch.zeros(3, 3, 16, 16)), home / "few")
     small = save(to_images(torch.zeros(6, 3, 8, 8)), home / "small")
     for options, said in {
-        (folder, folder, "metrics", ("fud",)): "no metric 'fud'",
+        (folder, folder, "metrics", ("fud",)): "the metric .fud. is unknown",
         (folder, folder, "metrics", ("clip-score",)): "features that read words",
         (folder, folder, "metrics", ("bits-per-dim",)): "a model instead of --pictures",
         (folder, folder, "metrics", ("lpips",)): "LPIPS needs weights",
@@ -315,4 +372,4 @@ def test_the_usual_features_are_never_replaced(folder: Path, home: Path, monkeyp
     monkeypatch.delenv("SFUMATO_INCEPTION", raising=False)
     with pytest.raises(BadInput, match="needs its weights"):
         run(folder, folder, features=(), out=home / "out")
-    assert against.usual("vignettes") == ["vignettes-features"]
+    assert compare.default_features("vignettes") == ["vignettes-features"]

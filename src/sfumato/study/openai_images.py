@@ -35,14 +35,14 @@ def filled(picture: Image.Image, hole: Image.Image, prompt: str, model: str) -> 
     masked = large.copy()
     masked.putalpha(hole.resize((SIDE, SIDE), Image.Resampling.NEAREST).point(lambda value: 255 - value))
     try:
-        answer = openai.OpenAI().images.edit(
+        response = openai.OpenAI().images.edit(
             model=model,
             image=("picture.png", _png(large), "image/png"),
             mask=("mask.png", _png(masked), "image/png"),
             prompt=prompt,
             size="1024x1024",
         )
-        data = (answer.data or [])[0]
+        data = (response.data or [])[0]
     except (openai.OpenAIError, IndexError) as error:
         raise BadInput(f"The images API did not fill the picture: {str(error).splitlines()[0][:200]}") from error
     if not data.b64_json:

@@ -1,0 +1,41 @@
+"""Help texts that name what registries hold, read when help is asked for: `--help` of other commands loads nothing.
+
+A help text says `{package.module:NAME}` where the names of a registry are to stand, or those of the elements of a kind,
+or the name of an element that is a default:
+
+    typer.Option(help="One of {sfumato.sample:Sampler}, by default {sfumato.sample:DEFAULT_SAMPLER}.")
+    app.command(cls=DerivedHelp)(command)
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import Any
+
+from typer.core import TyperCommand
+
+NAMES = re.compile(r"\{([a-z_][\w.]*):([A-Za-z_]\w*)\}")
+
+
+def filled(text: str) -> str:
+    """`text` with each `{package.module:NAME}` replaced by the names that are there."""
+
+    def names(found: re.Match[str]) -> str:
+        named = getattr(import_module(found[1]), found[2])
+        registry = getattr(named, "registry", named)
+        if registry is not named and not isinstance(named, type):
+            return registry.short(registry.name(named))
+        return ", ".join(registry.short(name) if hasattr(registry, "short") else name for name in registry)
+
+    return NAMES.sub(names, text)
+
+
+class DerivedHelp(TyperCommand):
+    """A command whose help texts are filled from registries before they are shown."""
+
+    def format_help(self, *args: Any, **options: Any) -> None:
+        for parameter in self.params:
+            if text := getattr(parameter, "help", None):
+                parameter.help = filled(text)  # type: ignore[attr-defined]
+        super().format_help(*args, **options)
