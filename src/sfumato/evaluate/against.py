@@ -113,7 +113,7 @@ def run(
     A run that was stopped goes on where it was. report.json and report.html are written into `out`.
     Raises BadInput for what a user can mend.
     """
-    from sfumato.train.report import progress
+    from sfumato.progress import progress
 
     for name, value, low in (("count", count, SMALLEST), ("batch", batch, 1), ("resamples", resamples, 0)):
         if value < low:

@@ -25,7 +25,7 @@ def cache() -> Path:
 def features_of(extract: Extractor, of: Pictures, where: Path, batch: int) -> dict[str, np.ndarray]:
     """Rows of features by kind, float32 (N, D). Kept in `where` under a hash of the network's fingerprint (weights and
     preprocessing) and of the pictures' key (listing and size); a killed run goes on where it stopped."""
-    from sfumato.train import cache as kept
+    from sfumato.data import array_cache as kept
 
     widths = extract.widths(of.size)
     shapes: dict[str, tuple[tuple[int, ...], type]] = {kind: ((width,), np.float32) for kind, width in widths.items()}

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from . import report
+from sfumato.progress import progress
 
 Rows = Iterable[tuple[int, dict[str, np.ndarray]]]
+
+
+def digest(*values: Any) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of JSON-able values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def arrays(
@@ -48,7 +55,7 @@ def _fill(home: Path, title: str, shapes: dict, compute: Callable, n: int, chunk
             _reserve(paths[name])
     maps = {name: np.load(path, mmap_mode="r+") for name, path in paths.items()}
     spans = [(i, min(i + chunk, n)) for i in range(0, n, chunk) if i not in done]
-    with report.progress(title, n, n - sum(b - a for a, b in spans)) as advance, journal.open("a") as log:
+    with progress(title, n, n - sum(b - a for a, b in spans)) as advance, journal.open("a") as log:
         for start, rows in compute(spans):
             stop = min(start + chunk, n)
             for name, values in rows.items():
