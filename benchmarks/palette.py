@@ -27,10 +27,9 @@ from sfumato.evaluate.metrics import psnr
 from sfumato.evaluate.statistics import mean
 from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.recipe import Recipe
-from sfumato.train import keyed
 from sfumato.train import recipe as r
+from sfumato.train import rng
 from sfumato.train.degraded import HOLES, jpeg
-from sfumato.train.source import open_sources
 
 QUALITY = (5, 30)
 
@@ -38,11 +37,11 @@ QUALITY = (5, 30)
 def worse(true: Tensor, task: str, index: int) -> tuple[Image.Image, Image.Image | None]:
     """The picture (3, H, W) as a task finds it, and the hole if there is one."""
     if task == "restore":
-        true = jpeg(true, QUALITY[0] + keyed.choice(QUALITY[1] - QUALITY[0] + 1, "quality", index))
+        true = jpeg(true, QUALITY[0] + rng.choice(QUALITY[1] - QUALITY[0] + 1, "quality", index))
     picture = to_images(true[None])[0]
     if task not in HOLES:
         return picture.convert("L").convert("RGB") if task == "colourise" else picture, None
-    hole = HOLES[task](keyed.key("hole", index), true.shape[-1])
+    hole = HOLES[task](rng.key("hole", index), true.shape[-1])
     return picture, Image.fromarray(hole.astype(np.uint8) * 255)
 
 
@@ -63,7 +62,7 @@ def main() -> None:
     pipes = {name: sfumato.load(name) for name in options.models}
     size = next(iter(pipes.values())).size[0]
     data: Any = r.validate({"task": "palette", "data": {"kind": "tars", "path": options.data, "size": size}}).data
-    source, _ = open_sources(data, 1, Path("runs/cache"), 1)
+    source, _ = data.open(1, Path("runs/cache"), 1)
     true = source.batch(np.linspace(0, len(source) - 1, options.count).astype(int))
     rows = []
     print(
@@ -96,7 +95,7 @@ def told(values: list[float]) -> str:
 def sheet(path: Path, rows: list[tuple[Tensor, ...]], zoom: int = 2) -> None:
     """A row for each picture: as found, three mendings, the truth."""
     from sfumato.train.report import grid
-    from sfumato.train.tasks import to_pixels
+    from sfumato.train.task import to_pixels
 
     pictures = to_pixels(torch.cat([torch.cat(row) for row in rows]))
     Image.fromarray(grid(pictures, sum(len(part) for part in rows[0]), zoom)).save(path)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sfumato.data import vignettes
-from sfumato.train import recipe as r
+from sfumato.train.objective.config import StockObjective
 from sfumato.train.tasks.diffusion import model_index, scheduler_config
 from sfumato.train.tokens import save_tokenizer, train_tokenizer
 
@@ -73,7 +73,7 @@ def build(
         part.save_pretrained(folder / name)
     save_tokenizer(tokenizer, folder / "tokenizer")
     (folder / "scheduler").mkdir(exist_ok=True)
-    scheduler = scheduler_config(r.Objective.model_validate({"parameterization": parameterization}))
+    scheduler = scheduler_config(StockObjective.model_validate({"parameterization": parameterization}))
     index = model_index("StableDiffusionInpaintPipeline" if beside else "StableDiffusionPipeline")
     texts: dict[str, dict[str, Any]] = {"scheduler/scheduler_config.json": scheduler, "model_index.json": index}
     if patch:

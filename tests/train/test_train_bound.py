@@ -13,7 +13,7 @@ from sfumato.denoise import Gaussian
 from sfumato.process import posterior, transition
 from sfumato.schedule import VPLinear
 from sfumato.train import objective as o
-from sfumato.train import recipe as r
+from sfumato.train.objective.config import FreeObjective
 
 double = torch.float64
 SPREAD, STEPS = 0.6, 20
@@ -26,7 +26,7 @@ ORACLE = Gaussian(SCHEDULE, torch.zeros(1, dtype=double), SPREAD**2)
 
 def objective(levels: int | None = None, **choices) -> o.Objective:
     made = {"parameterization": "eps", "times": "table", "table": STEPS, **choices}
-    return o.Objective(r.FreeObjective.model_validate(made), SCHEDULE, levels)
+    return o.Objective(FreeObjective.model_validate(made), SCHEDULE, levels)
 
 
 def oracle(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:

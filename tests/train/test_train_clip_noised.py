@@ -15,6 +15,7 @@ from sfumato.model.clip import WAVES, load_clip, with_level
 from sfumato.picture import BadInput
 from sfumato.schedule import Discrete, Flow
 from sfumato.train import recipe as r
+from sfumato.train.tasks.clip_noised import NoisedClipRecipe
 
 COLOURS = {"red": (220, 40, 40), "blue": (40, 60, 220), "green": (40, 180, 60)}
 COMMON = "precision: float32\nthreads: 1\nworkers: 1\ndata: {kind: folder, path: DATA, size: 16}\n"
@@ -120,7 +121,7 @@ def test_the_planes_say_the_level_and_the_picture_has_unit_scale():
 
 def test_the_shipped_recipe_is_sound_and_what_does_not_fit_is_refused(runs):
     shipped = r.load("mini-clip-noised")
-    assert isinstance(shipped, r.NoisedClip)
+    assert isinstance(shipped, NoisedClipRecipe)
     assert shipped.schedule.kind == "squaredcos_cap_v2"
     with pytest.raises(BadInput, match=r"data\.size must be 16"):
         train.run(runs / "noised.yaml", out=runs / "wrong", overrides=["data.size=32"])

@@ -13,13 +13,13 @@ from random_model import TINY, build
 
 import sfumato
 from sfumato import train
+from sfumato.data.folder import Folder
 from sfumato.edit import Outside
 from sfumato.model.masked import masked_planes
 from sfumato.picture import BadInput
-from sfumato.train import masked
 from sfumato.train import recipe as r
-from sfumato.train.tasks import Place
-from sfumato.train.tasks.inpaint import InpaintTask
+from sfumato.train.task import Place
+from sfumato.train.tasks.inpaint import InpaintRecipe, InpaintTask, masks
 
 RECIPE = """
 task: inpaint
@@ -52,7 +52,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def task(home: Path) -> InpaintTask:
     torch.manual_seed(0)
     recipe = r.load(home / "inpaint.yaml")
-    assert isinstance(recipe, r.Inpaint)
+    assert isinstance(recipe, InpaintRecipe)
     return InpaintTask(recipe, Place(home / "inpaint", home / "cache"))
 
 
@@ -70,12 +70,12 @@ def test_at_step_0_it_is_the_network_that_it_began_from(home: Path, task: Inpain
 def test_each_picture_is_kept_with_masks_of_its_own(task: InpaintTask):
     assert task.planes.shape == (48, 5, 16, 16)
     data = task.recipe.data
-    hidden = masked.masks(data, 32, 0, 2, range(5, 7))
+    hidden = masks(data, 32, 0, 2, range(5, 7))
     pictures = task.source.batch(np.array([5, 5, 6, 6]))
     expected = masked_planes(task.space, pictures, hidden)
     torch.testing.assert_close(torch.from_numpy(np.array(task.planes[10:14])).float(), expected, rtol=2e-3, atol=2e-3)
     assert len({mask.numpy().tobytes() for mask in hidden}) == 4
-    assert torch.equal(masked.masks(data, 32, 0, 2, range(6, 7)), hidden[2:])
+    assert torch.equal(masks(data, 32, 0, 2, range(6, 7)), hidden[2:])
 
 
 def test_the_network_is_shown_one_of_the_masks_or_nothing(task: InpaintTask):
@@ -125,15 +125,15 @@ def test_the_export_is_a_model_that_inpaints_here_and_in_stock_diffusers(home: P
 def test_pictures_of_a_folder_are_hidden_by_shapes_alone(tmp_path: Path):
     for i in range(3):
         Image.new("RGB", (40, 40), (i * 80, 90, 90)).save(tmp_path / f"{i}.png")
-    data = r.Folder(kind="folder", path=tmp_path, size=32)
-    hidden = masked.masks(data, 32, 0, 1, range(3))
+    data = Folder(kind="folder", path=tmp_path, size=32)
+    hidden = masks(data, 32, 0, 1, range(3))
     assert hidden.shape == (3, 1, 32, 32)
     assert 0 < float(hidden.mean()) < 1
 
 
 def test_the_shipped_recipe_begins_from_mini_and_says_what_it_accepts():
     recipe = r.load("mini-inpaint")
-    assert isinstance(recipe, r.Inpaint)
+    assert isinstance(recipe, InpaintRecipe)
     assert str(recipe.begin) == "mini"
     with pytest.raises(BadInput, match=r"masks: unknown key 'every': did you mean 'everything'"):
         r.load("mini-inpaint", ["masks.every=1"])

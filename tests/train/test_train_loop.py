@@ -16,8 +16,8 @@ import pytest
 import torch
 from toy_training import Toy, last, loop
 
-from sfumato.train import checkpoint, keyed
-from sfumato.train import recipe as r
+from sfumato.train import checkpoint, rng
+from sfumato.train.config import Optimizer
 from sfumato.train.loop import Stopped, learning_rate, pin
 
 
@@ -94,7 +94,7 @@ def test_accumulated_batches_follow_the_same_stream(tmp_path):
             return super().forward(indices, step, generator)
 
     loop(tmp_path, Watch(), steps=3, optimizer={"accumulate": 2}).run()
-    assert seen == [keyed.batch(0, k, 8, 50).tolist() for k in range(6)]
+    assert seen == [rng.batch(0, k, 8, 50).tolist() for k in range(6)]
 
 
 def test_accumulating_is_the_mean_of_the_batches_gradients(tmp_path):
@@ -106,7 +106,7 @@ def test_accumulating_is_the_mean_of_the_batches_gradients(tmp_path):
     (tmp_path / "a").mkdir()
     parts, one = loop(tmp_path / "a", Plain(), optimizer={"accumulate": 2, "clip": 1e9}), Plain()
     parts.advance()
-    x = one.points[torch.as_tensor(keyed.batch(0, 0, 16, 50))]
+    x = one.points[torch.as_tensor(rng.batch(0, 0, 16, 50))]
     (one.network.eval()(x) - x).square().mean().backward()
     for a, b in zip(parts.network.parameters(), one.network.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad)
@@ -191,12 +191,12 @@ def test_minutes_end_a_run_by_the_clock_and_the_rate_follows(tmp_path):
 
 
 def test_learning_rate_warms_up_and_falls_as_a_cosine():
-    o = r.Optimizer(lr=2.0, warmup=10, final=0.1)
+    o = Optimizer(lr=2.0, warmup=10, final=0.1)
     assert learning_rate(o, 0, 0.0) == pytest.approx(0.2)
     assert learning_rate(o, 9, 0.0) == pytest.approx(2.0)
     assert learning_rate(o, 50, 0.5) == pytest.approx(2.0 * (0.1 + 0.9 / 2))
     assert learning_rate(o, 99, 1.0) == pytest.approx(0.2)
-    constant = r.Optimizer(lr=2.0, warmup=0, schedule="constant")
+    constant = Optimizer(lr=2.0, warmup=0, schedule="constant")
     assert learning_rate(constant, 0, 0.0) == learning_rate(constant, 99, 0.99) == 2.0
 
 

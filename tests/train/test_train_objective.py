@@ -9,15 +9,17 @@ from sfumato.picture import BadInput
 from sfumato.predict import coefficients
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, SubVP, VPLinear
 from sfumato.train import objective as o
-from sfumato.train import recipe as r
+from sfumato.train.objective.config import FreeObjective, StockObjective
+from sfumato.train.objective.times import LogitNormal, LogNormal, Table, Uniform
+from sfumato.train.objective.weighting import EDMWeight, Flat, MinSNR, Sigmoid, Simple
 
 TABLE = Discrete.named("squaredcos_cap_v2", 1000)
 TIMES = torch.tensor([0.001, 0.05, 0.3, 0.5, 0.8, 0.99], dtype=torch.float64)
 WEIGHTINGS = [
-    r.MinSNR(kind="min-snr", gamma=5.0),
-    r.Sigmoid(kind="sigmoid", bias=-2.0),
-    r.Simple(kind="simple"),
-    r.EDMWeight(kind="edm"),
+    MinSNR(kind="min-snr", gamma=5.0),
+    Sigmoid(kind="sigmoid", bias=-2.0),
+    Simple(kind="simple"),
+    EDMWeight(kind="edm"),
 ]
 NAMES = ("eps", "x0", "v", "flow", "score", "edm")
 SCHEDULES = [TABLE, VPLinear(), SubVP(), Cosine(), VE(), EDM(), Flow()]
@@ -78,25 +80,25 @@ def test_at_pure_noise_the_weight_is_its_limit(weighting):
 
 
 def test_uniform_is_one_for_the_network_output():
-    assert bool((o.weight("v", r.Uniform(), *TABLE(TIMES)) == 1).all())
+    assert bool((o.weight("v", Flat(), *TABLE(TIMES)) == 1).all())
 
 
 def test_table_times_are_knots_and_every_knot_comes():
-    t = o.draw_times(r.Table(), 20_000, 100, torch.Generator().manual_seed(0), TABLE)
+    t = o.draw_times(Table(), 20_000, 100, torch.Generator().manual_seed(0), TABLE)
     index = t * 100 - 1
     torch.testing.assert_close(index, index.round(), rtol=0, atol=1e-9)
     assert set(index.round().long().tolist()) == set(range(100))
 
 
 def test_uniform_times_are_stratified():
-    t = o.draw_times(r.Uniform(), 64, 1000, torch.Generator().manual_seed(0), TABLE)
+    t = o.draw_times(Uniform(), 64, 1000, torch.Generator().manual_seed(0), TABLE)
     assert float(t.min()) > 0
     assert float(t.max()) <= 1
     assert sorted((t * 64).ceil().long().tolist()) == list(range(1, 65))
 
 
 def test_logit_normal_has_its_median_and_spread():
-    times = r.LogitNormal(kind="logit-normal", mean=0.5, std=0.7)
+    times = LogitNormal(kind="logit-normal", mean=0.5, std=0.7)
     z = torch.logit(o.draw_times(times, 50_000, 1, torch.Generator().manual_seed(0), TABLE))
     assert abs(float(z.mean()) - 0.5) < 0.02
     assert abs(float(z.std()) - 0.7) < 0.02
@@ -104,15 +106,15 @@ def test_logit_normal_has_its_median_and_spread():
 
 @pytest.mark.parametrize("schedule", [EDM(), VPLinear(), TABLE], ids=repr)
 def test_log_normal_is_the_spread_of_log_kappa(schedule):
-    t = o.draw_times(r.LogNormal(kind="log-normal"), 50_000, 1, torch.Generator().manual_seed(0), schedule)
+    t = o.draw_times(LogNormal(kind="log-normal"), 50_000, 1, torch.Generator().manual_seed(0), schedule)
     alpha, sigma = schedule(t)
     z = (sigma / alpha).log()
     assert abs(float(z.mean()) + 1.2) < 0.02
     assert abs(float(z.std()) - 1.2) < 0.02
 
 
-def free(**choices) -> r.FreeObjective:
-    return r.FreeObjective.model_validate(choices)
+def free(**choices) -> FreeObjective:
+    return FreeObjective.model_validate(choices)
 
 
 def best(name: str, alpha: float, sigma: float) -> tuple[float, float]:
@@ -124,7 +126,7 @@ def best(name: str, alpha: float, sigma: float) -> tuple[float, float]:
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("weighting", [r.Uniform(), *WEIGHTINGS], ids=lambda w: w.kind)
+@pytest.mark.parametrize("weighting", [Flat(), *WEIGHTINGS], ids=lambda w: w.kind)
 def test_the_conditional_mean_attains_the_least_loss_and_elsewhere_the_gradient_is_known(schedule, name, weighting):
     """L = w (least + (k - k*)^2 E x^2), dL/dk = 2 w (k - k*) E x^2 for the network k x on Gaussian data."""
     objective = o.Objective(free(parameterization=name, weighting=weighting, sigma_data=SPREAD), schedule)
@@ -201,7 +203,7 @@ def test_a_perfect_network_has_no_loss_and_a_silent_one_the_power_of_the_target(
 
 
 def test_where_takes_the_mean_over_its_elements_alone():
-    recipe = r.Objective(parameterization="v", weighting=r.Uniform(kind="uniform"))
+    recipe = StockObjective(parameterization="v", weighting=Flat())
     objective, dice = o.Objective(recipe, TABLE), torch.Generator().manual_seed(1)
     x0, where = torch.randn(3, 2, 4, 4, generator=dice), (torch.rand(3, 1, 4, 4, generator=dice) < 0.4).float()
     where[2] = 1
@@ -220,7 +222,7 @@ def test_where_takes_the_mean_over_its_elements_alone():
 
 def test_the_loss_is_a_function_of_the_generator():
     x0 = torch.ones(8, 1, 2, 2)
-    objective = o.Objective(r.Objective(), TABLE)
+    objective = o.Objective(StockObjective(), TABLE)
     first, _ = objective(lambda x, t: x, x0, torch.Generator().manual_seed(3))
     again, _ = objective(lambda x, t: x, x0, torch.Generator().manual_seed(3))
     assert torch.equal(first, again)

@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from sfumato.data import array_cache, folder, source
+from sfumato.data.folder import Folder
+from sfumato.data.world import Vignettes
 from sfumato.picture import BadInput
-from sfumato.train import cache, checkpoint, source
-from sfumato.train import recipe as r
+from sfumato.train import checkpoint
 from sfumato.train.ema import Ema
 
 
@@ -80,34 +82,34 @@ class TestCache:
     def test_an_interrupted_array_goes_on_and_a_whole_one_is_never_computed_again(self, tmp_path):
         self.asked: list[int] = []
         with pytest.raises(KeyboardInterrupt):
-            cache.arrays(tmp_path, "t", "k", self.SHAPE, lambda s: self.squares(s, 2), 10, chunk=3)
+            array_cache.arrays(tmp_path, "t", "k", self.SHAPE, lambda s: self.squares(s, 2), 10, chunk=3)
         assert self.asked == [0, 3]
-        got = cache.arrays(tmp_path, "t", "k", self.SHAPE, self.squares, 10, chunk=3)["squares"]
+        got = array_cache.arrays(tmp_path, "t", "k", self.SHAPE, self.squares, 10, chunk=3)["squares"]
         assert self.asked == [0, 3, 6, 9]
         assert got[:, 1].tolist() == [i * i for i in range(10)]
-        cache.arrays(tmp_path, "t", "k", self.SHAPE, self.squares, 10, chunk=3)
+        array_cache.arrays(tmp_path, "t", "k", self.SHAPE, self.squares, 10, chunk=3)
         assert self.asked == [0, 3, 6, 9]
 
     def test_a_torn_line_of_the_journal_counts_for_nothing(self, tmp_path):
         self.asked = []
         with pytest.raises(KeyboardInterrupt):
-            cache.arrays(tmp_path, "t", "k", self.SHAPE, lambda s: self.squares(s, 1), 40, chunk=3)
+            array_cache.arrays(tmp_path, "t", "k", self.SHAPE, lambda s: self.squares(s, 1), 40, chunk=3)
         with (tmp_path / "t-k" / "done").open("a") as file:
             file.write("3")  # of 39
-        got = cache.arrays(tmp_path, "t", "k", self.SHAPE, self.squares, 40, chunk=3)["squares"]
+        got = array_cache.arrays(tmp_path, "t", "k", self.SHAPE, self.squares, 40, chunk=3)["squares"]
         assert got[:, 0].tolist() == [i * i for i in range(40)]
 
     def test_a_lost_array_is_computed_anew(self, tmp_path):
         self.asked = []
         with pytest.raises(KeyboardInterrupt):
-            cache.arrays(tmp_path, "t", "k", self.SHAPE, lambda s: self.squares(s, 2), 10, chunk=3)
+            array_cache.arrays(tmp_path, "t", "k", self.SHAPE, lambda s: self.squares(s, 2), 10, chunk=3)
         (tmp_path / "t-k" / "squares.npy").unlink()
-        got = cache.arrays(tmp_path, "t", "k", self.SHAPE, self.squares, 10, chunk=3)["squares"]
+        got = array_cache.arrays(tmp_path, "t", "k", self.SHAPE, self.squares, 10, chunk=3)["squares"]
         assert got[:, 0].tolist() == [i * i for i in range(10)]
 
     def test_lines_are_computed_once(self, tmp_path):
-        assert cache.lines(tmp_path, "t", "k", lambda: iter([["é"], ["b"]])) == [["é"], ["b"]]
-        assert cache.lines(tmp_path, "t", "k", lambda: iter([])) == [["é"], ["b"]]
+        assert array_cache.lines(tmp_path, "t", "k", lambda: iter([["é"], ["b"]])) == [["é"], ["b"]]
+        assert array_cache.lines(tmp_path, "t", "k", lambda: iter([])) == [["é"], ["b"]]
 
 
 class TestEma:
@@ -165,8 +167,8 @@ class TestSource:
     def test_drawn_pictures_are_the_worlds_own_in_any_number_of_processes(self, tmp_path):
         from sfumato.data import vignettes
 
-        data = r.Vignettes(seed=3, first=5, count=4, size=32, split="any")
-        train, test = source.open_sources(data, 2, tmp_path, workers=1)
+        data = Vignettes(seed=3, first=5, count=4, size=32, split="any")
+        train, test = data.open(2, tmp_path, workers=1)
         assert (len(train), len(test)) == (4, 2)
         for i in range(4):
             scene = vignettes.scene(3, 5 + i, "any")
@@ -181,20 +183,20 @@ class TestSource:
         for name in ("b.png", "a.png", "c.png"):
             Image.new("RGB", (4, 4)).save(tmp_path / name)
         (tmp_path / "a.txt").write_text("first\n\nsecond\n")
-        files, captions = source.listing(tmp_path)
+        files, captions = folder.listing(tmp_path)
         assert [path.name for path in files] == ["a.png", "b.png", "c.png"]
         assert captions == [["first", "second"], [""], [""]]
         rows = [{"file_name": "c.png", "say": "one"}, {"file_name": "a.png", "say": ["two", "three"]}]
         (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        files, captions = source.listing(tmp_path, "say")
+        files, captions = folder.listing(tmp_path, "say")
         assert [path.name for path in files] == ["c.png", "a.png"]
         assert captions == [["one"], ["two", "three"]]
 
     def test_refusals(self, tmp_path):
         with pytest.raises(BadInput, match="there is no folder"):
-            source.listing(tmp_path / "nowhere")
+            folder.listing(tmp_path / "nowhere")
         with pytest.raises(BadInput, match="holds no pictures"):
-            source.listing(tmp_path)
+            folder.listing(tmp_path)
         table = tmp_path / "metadata.jsonl"
         for line, said in {
             '{"file": 1}': "line 1 is no JSON object",
@@ -202,11 +204,11 @@ class TestSource:
         }.items():
             table.write_text(line)
             with pytest.raises(BadInput, match=said):
-                source.listing(tmp_path)
+                folder.listing(tmp_path)
         table.unlink()
         Image.new("RGB", (4, 4)).save(tmp_path / "only.png")
         with pytest.raises(BadInput, match="training needs at least two"):
-            source.open_sources(r.Folder(kind="folder", path=tmp_path, size=16), 8, tmp_path / "cache", 1)
+            Folder(kind="folder", path=tmp_path, size=16).open(8, tmp_path / "cache", 1)
 
     def test_the_middle_square_is_taken(self, tmp_path):
         pixels = np.zeros((10, 30, 3), np.uint8)

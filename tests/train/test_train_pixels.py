@@ -16,7 +16,7 @@ from sfumato.nn.classifier import Classifier
 from sfumato.picture import BadInput
 from sfumato.schedule import VE, Discrete, noised
 from sfumato.train import recipe as r
-from sfumato.train.tasks import Place
+from sfumato.train.task import Place
 from sfumato.train.tasks.classifier import moved
 from sfumato.train.tasks.ncsn import NcsnTask
 from sfumato.train.tasks.pixels import PixelsTask
@@ -264,10 +264,9 @@ def test_the_shipped_recipes_are_valid_and_say_which_file_is_missing(name: str, 
     made: Any = r.load(name, [f"data.path={tmp_path / 'none'}"])
     assert made.name == name
     changes = {"absent": None} if made.data.kind == "arrays" else {}
-    from sfumato.train.source import open_sources
 
     with pytest.raises(BadInput, match="none"):
-        open_sources(made.data.model_copy(update=changes), 1, tmp_path, 1)
+        made.data.model_copy(update=changes).open(1, tmp_path, 1)
 
 
 def test_sizes_that_cannot_be_halved_are_refused(data: dict):

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato.data.labels import numbered
 from sfumato.picture import BadInput
 from sfumato.train import recipe as r
-from sfumato.train.labels import numbered
-from sfumato.train.source import open_sources
 
 EMOJI = Path(__file__).parents[3] / "shared" / "data" / "emoji"
 GREYS = {"coal": 20, "stone": 120, "snow": 240}
@@ -28,7 +27,7 @@ def recipe(data: dict[str, Any]) -> Any:
 
 
 def read(data: dict[str, Any], home: Path, held_back: int = 4, grey: bool = False):
-    return open_sources(recipe(data).data, held_back, home, 1, grey)
+    return recipe(data).data.open(held_back, home, 1, grey)
 
 
 def picture(grey: int, suffix: str = "PNG") -> bytes:
@@ -269,7 +268,7 @@ def test_classes_are_asked_for_where_they_are_needed(tmp_path: Path):
 
     folder = shards(tmp_path / "shards")
     made = recipe({"kind": "tars", "path": folder, "size": 16})
-    source, _ = open_sources(made.data, 1, tmp_path, 1)
+    source, _ = made.data.open(1, tmp_path, 1)
     with pytest.raises(BadInput, match="learns classes, but its pictures have none"):
         classes_of(source, made)
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from sfumato.schedule import VE, VPLinear
 from sfumato.train import objective as o
-from sfumato.train import recipe as r
 from sfumato.train.objective import score
+from sfumato.train.objective.config import FreeObjective
 
 double = torch.float64
 SIGNS = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=3)), dtype=double)  # all eight directions of space
@@ -89,7 +89,7 @@ def test_as_an_objective_its_gradient_is_half_that_of_denoising_score_matching(s
     matching = {"kind": "score-matching", "trace": trace, "projections": 1000}
     slopes = []
     for more in ({"loss": matching}, {"weighting": "simple"}):
-        objective = o.Objective(r.FreeObjective.model_validate({**choices, **more}), schedule)
+        objective = o.Objective(FreeObjective.model_validate({**choices, **more}), schedule)
         draw = torch.Generator().manual_seed(1)
         loss = objective.losses(lambda x, t: x @ B, x0, eps, t, draw).mean()
         slopes.append(torch.autograd.grad(loss, B)[0])

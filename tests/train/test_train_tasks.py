@@ -117,9 +117,9 @@ def test_clip_tells_colours_apart_and_loads_as_stock_parts(runs):
 def test_the_exported_folder_is_a_stock_pipeline_that_draws_what_the_preview_draws(runs):
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    from sfumato.train import keyed
     from sfumato.train import recipe as r
-    from sfumato.train.tasks import Place, to_pixels
+    from sfumato.train import rng
+    from sfumato.train.task import Place, to_pixels
     from sfumato.train.tasks.diffusion import DiffusionTask
 
     export = runs / "unet" / "export"
@@ -132,7 +132,7 @@ def test_the_exported_folder_is_a_stock_pipeline_that_draws_what_the_preview_dra
     task.network = pipe.unet
     with torch.no_grad():
         ours = to_pixels(task.draw(["a red picture"], 1, 4, 3.0, 0))[0]
-    noise = torch.randn((1, 4, 8, 8), generator=keyed.generator(0, "preview", 0))
+    noise = torch.randn((1, 4, 8, 8), generator=rng.generator(0, "preview", 0))
     theirs = pipe("a red picture", latents=noise, num_inference_steps=4, guidance_scale=3.0, height=16, width=16)
     difference = np.abs(ours.astype(int) - np.asarray(theirs.images[0]).astype(int))
     assert difference.max() <= 1
@@ -182,17 +182,16 @@ def test_a_unet_goes_on_from_a_trained_one(runs, folder):
 
 def test_what_is_worn_seldom_comes_more_often():
     from sfumato.data import vignettes
-    from sfumato.train import recipe as r
-    from sfumato.train.source import order
+    from sfumato.data.world import Vignettes, order
 
-    data = r.Vignettes(count=60, repeat={"mask": 3, "hat": 2})
+    data = Vignettes(count=60, repeat={"mask": 3, "hat": 2})
     scenes = [vignettes.scene(0, i) for i in range(60)]
     expected = [3 if s["mask"] != "none" else 2 if s["hat"] != "none" else 1 for s in scenes]
     assert {1, 2, 3} == set(expected)
     assert np.bincount(order(data, 60)).tolist() == expected
-    assert order(r.Vignettes(count=60), 60).tolist() == list(range(60))
+    assert order(Vignettes(count=60), 60).tolist() == list(range(60))
     with pytest.raises(ValueError, match="there is no attribute 'shoes'"):
-        r.Vignettes(repeat={"shoes": 2})
+        Vignettes(repeat={"shoes": 2})
 
 
 def test_refusals_before_anything_is_trained(runs, folder, tmp_path):

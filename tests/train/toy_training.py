@@ -15,7 +15,8 @@ from torch import nn
 from sfumato.train import checkpoint
 from sfumato.train import recipe as r
 from sfumato.train.loop import Loop, accelerator
-from sfumato.train.tasks import Task
+from sfumato.train.task import Task
+from sfumato.train.tasks.judge import JudgeRecipe
 
 
 class Toy(Task):
@@ -47,11 +48,11 @@ class Toy(Task):
         return {"loss": float((self.network(self.points) - self.points).square().mean())}
 
 
-def recipe(**changes: object) -> r.JudgeTask:
+def recipe(**changes: object) -> JudgeRecipe:
     values: dict[str, object] = {"task": "judge", "name": "toy", "batch": 8, "steps": 60, "precision": "float32"}
     values |= {"threads": 1, "every": {"log": 5, "sample": 1000, "save": 4}, "ema": {"decay": 0.9}}
     made = r.validate({**values, **changes})
-    assert isinstance(made, r.JudgeTask)
+    assert isinstance(made, JudgeRecipe)
     return made
 
 

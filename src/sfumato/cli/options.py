@@ -71,7 +71,8 @@ Times = Annotated[
     str | None,
     typer.Option(
         metavar="NAME[:KEY=VALUE,...]",
-        help="Time grid: one of {sfumato.times:TimeGrid}. With options: karras:rho=5. By default {sfumato.times:DEFAULT_GRID}.",
+        help="Time grid: one of {sfumato.times:TimeGrid}. With options: karras:rho=5. By default "
+        "{sfumato.times:DEFAULT_GRID}.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),

@@ -67,7 +67,7 @@ def world(size: Size, count: int, seed: int, split: str) -> Pictures:
     """Vignettes 0 .. count - 1 of the world `seed`, drawn at the longer side of `size` and fitted."""
     from sfumato.data import vignettes
     from sfumato.data.vignettes.scene import SPLITS
-    from sfumato.train.source import world_version
+    from sfumato.data.world import world_version
 
     if split not in SPLITS:
         raise BadInput(f"There is no split {printable(split)!r} of vignettes: accepted are {', '.join(SPLITS)}.")
@@ -85,20 +85,21 @@ def world(size: Size, count: int, seed: int, split: str) -> Pictures:
 
 def folder(path: Path, size: Size | None, most: int) -> Pictures:
     """The pictures of a folder and below it, in the order of their names, or those of its tars."""
-    from sfumato.train import source, tars
+    from sfumato.data import webdataset
+    from sfumato.data.folder import listing
 
     if not path.is_dir():
         raise BadInput(f"There is no folder {name_of(path)}: give a folder of pictures, a FILE.npz, or {VIGNETTES}.")
     if any(path.glob("*.tar")):
-        samples = tars.samples(path)
+        samples = webdataset.samples(path)
         stamps = [(s.name, s.offset, s.size) for s in samples] + [
-            (t.name, t.stat().st_mtime_ns) for t in tars.listing(path)
+            (t.name, t.stat().st_mtime_ns) for t in webdataset.listing(path)
         ]
         reads = [partial(_opened, sample.read, sample.name) for sample in samples]
         said = [str(sample.said.get("text", "")) for sample in samples]
         names = [sample.name for sample in samples]
     else:
-        files, captions = source.listing(path)
+        files, captions = listing(path)
         names = [file.relative_to(path).as_posix() if file.is_relative_to(path) else str(file) for file in files]
         stamps = [(name, file.stat().st_size, file.stat().st_mtime_ns) for name, file in zip(names, files, strict=True)]
         reads = [partial(_opened, lambda file=file: file, str(file)) for file in files]

@@ -23,6 +23,6 @@ def run(
     Raises BadInput for what a user can mend, and `Stopped` (a SystemExit) when the run ends early: on a signal, on a
     full disk, on a loss that isn't finite.
     """
-    from .start import start
+    from sfumato.train.start import start
 
     start(Path(path), out=out, dry_run=dry_run, resume=resume, overrides=list(overrides))

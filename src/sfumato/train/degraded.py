@@ -11,8 +11,7 @@ from torch import Tensor
 
 from sfumato.data import masks
 from sfumato.edit.palette import seen
-
-from . import keyed
+from sfumato.train import rng
 
 BORDER = (0.1, 0.45)  # of the picture's side that uncropping must paint
 
@@ -30,10 +29,10 @@ def degraded(pictures: Tensor, tasks: list[str], quality: tuple[int, int], *key:
 def _one(picture: Tensor, task: str, quality: tuple[int, int], *key: object) -> tuple[Tensor, Tensor]:
     size = picture.shape[-1]
     if task == "restore":
-        picture = jpeg(picture[0], quality[0] + keyed.choice(quality[1] - quality[0] + 1, *key, "quality"))[None]
-    mask = HOLES[task](keyed.key(*key, "hole"), size) if task in HOLES else np.ones((size, size), bool)
+        picture = jpeg(picture[0], quality[0] + rng.choice(quality[1] - quality[0] + 1, *key, "quality"))[None]
+    mask = HOLES[task](rng.key(*key, "hole"), size) if task in HOLES else np.ones((size, size), bool)
     where = torch.from_numpy(mask)[None, None].to(picture)
-    noise = torch.randn(picture.shape, generator=keyed.generator(*key, "noise"))
+    noise = torch.randn(picture.shape, generator=rng.generator(*key, "noise"))
     return seen(task, picture, where, noise.to(picture)), where
 
 

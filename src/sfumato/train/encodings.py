@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.data import array_cache
+from sfumato.data.array_cache import digest
+from sfumato.data.source import Source
 from sfumato.picture import BadInput
+from sfumato.train.task import Place
+from sfumato.train.tokens import encode
 from sfumato.zoo import ZOO
-
-from . import cache
-from . import recipe as r
-from .source import Source
-from .tasks import Place
-from .tokens import encode
 
 
 def part(path: Path, name: str, made_by: str) -> Path:
@@ -50,8 +49,8 @@ def latents(source: Source, network: Any, folder: Path, place: Place) -> np.ndar
             yield start, {"latents": encode(start, stop).numpy().astype(np.float16)}
 
     shape = {"latents": (tuple(encode(0, 1).shape[1:]), np.float16)}
-    key = r.digest(source.key, fingerprint(folder), place.low)
-    return cache.arrays(place.cache, "latents", key, shape, compute, len(source), 128)["latents"]
+    key = digest(source.key, fingerprint(folder), place.low)
+    return array_cache.arrays(place.cache, "latents", key, shape, compute, len(source), 128)["latents"]
 
 
 class Captions:
@@ -73,8 +72,8 @@ class Captions:
                     hidden = self.encode(texts[start:stop]).float().cpu()
                 yield start, {"hidden": hidden.numpy().astype(np.float16)}
 
-        key = r.digest(key, texts, place.low)
-        self.hidden = cache.arrays(place.cache, "captions", key, shape, compute, len(texts), 256)["hidden"]
+        key = digest(key, texts, place.low)
+        self.hidden = array_cache.arrays(place.cache, "captions", key, shape, compute, len(texts), 256)["hidden"]
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:

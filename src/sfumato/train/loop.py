@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import checkpoint, keyed, report
-from . import recipe as r
-from .ema import Ema
-from .tasks import Task
+from sfumato.progress import progress, say
+from sfumato.train import checkpoint, report, rng
+from sfumato.train.config import Common, Optimizer
+from sfumato.train.ema import Ema
+from sfumato.train.task import Task
 
 
 class Stopped(SystemExit):
@@ -40,7 +41,7 @@ def bfloat16_pays() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def accelerator(recipe: r.Common):
+def accelerator(recipe: Common):
     """Accelerate's view of the devices: placement, precision, distribution."""
     from accelerate import Accelerator
 
@@ -61,7 +62,7 @@ def pin() -> None:
         os.sched_setaffinity(0, cores[rank::count] or cores)
 
 
-def learning_rate(o: r.Optimizer, step: int, done: float) -> float:
+def learning_rate(o: Optimizer, step: int, done: float) -> float:
     """Linear warm-up over `o.warmup` steps times, for "cosine", (1 + cos(pi done)) / 2 from 1 to `o.final`.
 
     `done` in [0, 1] is how much of the run is behind (Loshchilov and Hutter 2017, eq. 5, without restarts).
@@ -72,7 +73,7 @@ def learning_rate(o: r.Optimizer, step: int, done: float) -> float:
     return o.lr * warm * (o.final + (1 - o.final) * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
 
 
-def adamw(network: nn.Module, o: r.Optimizer) -> torch.optim.AdamW:
+def adamw(network: nn.Module, o: Optimizer) -> torch.optim.AdamW:
     """AdamW; matrices and kernels decay, vectors (norms, biases) and scalars do not."""
     matrices = [w for w in network.parameters() if w.requires_grad and w.ndim > 1]
     vectors = [w for w in network.parameters() if w.requires_grad and w.ndim <= 1]
@@ -83,7 +84,7 @@ def adamw(network: nn.Module, o: r.Optimizer) -> torch.optim.AdamW:
 class Loop:
     """One run of `recipe` in `folder`. `run()` goes from the newest checkpoint to the end."""
 
-    def __init__(self, recipe: r.Common, task: Task, folder: Path, machine: Any):
+    def __init__(self, recipe: Common, task: Task, folder: Path, machine: Any):
         self.recipe, self.folder, self.machine = recipe, folder, machine
         self.network = task.network
         self.step, self.seconds = 0, 0.0
@@ -114,7 +115,7 @@ class Loop:
             memory[name].copy_(saved)
         self.step, self.seconds = state.step, float(state.info["seconds"])
         if state.info.get("inputs") != self.task.inputs() and self.main:
-            report.say("the pictures or the parts that this run began with have changed: it goes on with the new ones")
+            say("the pictures or the parts that this run began with have changed: it goes on with the new ones")
         return True
 
     def state(self) -> checkpoint.State:
@@ -137,16 +138,16 @@ class Loop:
     def advance(self) -> dict[str, float]:
         """One optimizer step: gradients of `accumulate` batches, clipping, AdamW, EMA. Raises Stopped on NaN."""
         recipe, o, machine = self.recipe, self.recipe.optimizer, self.machine
-        torch.manual_seed(keyed.key(recipe.seed, "step", self.step, machine.process_index))
+        torch.manual_seed(rng.key(recipe.seed, "step", self.step, machine.process_index))
         self.task.train()
         self.optimizer.zero_grad()
         logs: dict[str, float] = {}
         seen = []
         for part in range(o.accumulate):
             number = (self.step * o.accumulate + part) * machine.num_processes + machine.process_index
-            indices = keyed.batch(recipe.seed, number, recipe.batch, len(self.task))
+            indices = rng.batch(recipe.seed, number, recipe.batch, len(self.task))
             seen.append(indices)
-            noise = keyed.generator(recipe.seed, "noise", self.step, part, machine.process_index)
+            noise = rng.generator(recipe.seed, "noise", self.step, part, machine.process_index)
             loss, extra = self.wrapped(indices, self.step, noise)
             machine.backward(loss / o.accumulate)
             for name, value in {"loss": loss, **extra}.items():
@@ -178,7 +179,7 @@ class Loop:
         """Train to the end, export, and answer the figures. Raises Stopped after SIGINT or SIGTERM, or on NaN."""
         recipe, every = self.recipe, self.recipe.every
         journal = report.Journal(self.folder, self.step) if self.main else None
-        with _signals() as caught, report.progress(recipe.name, recipe.steps, self.step, self.main) as bar:
+        with _signals() as caught, progress(recipe.name, recipe.steps, self.step, self.main) as bar:
             if self.step == 0:
                 self.sample(journal)
             before = time.monotonic()

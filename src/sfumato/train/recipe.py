@@ -3,168 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from sfumato.element import nearest
+from sfumato.element.section import Section
 from sfumato.picture import BadInput
+from sfumato.train.config import Common
+from sfumato.train.task import TASKS
 
-from .section import Section
-from .sections import (
-    Arrays,
-    Autoencoder,
-    Clip,
-    ClipNetwork,
-    Common,
-    Diffusion,
-    Ema,
-    Every,
-    Folder,
-    JudgeTask,
-    KLLoss,
-    KLNetwork,
-    LatentDiffusion,
-    Optimizer,
-    Preview,
-    Tars,
-    TextDiffusion,
-    TextPixels,
-    Tower,
-    UNet,
-    Vignettes,
-)
-from .sections_clip import NoisedClip
-from .sections_inpaint import Filled, Inpaint, Masks
-from .sections_objective import (
-    EDMWeight,
-    FreeObjective,
-    Hybrid,
-    Importance,
-    LogitNormal,
-    LogNormal,
-    MinSNR,
-    Objective,
-    Regression,
-    ScoreMatching,
-    Sigmoid,
-    Simple,
-    Table,
-    Times,
-    Uniform,
-    Vlb,
-    Weighting,
-)
-from .sections_palette import Mended, Palette
-from .sections_pixels import (
-    Annealed,
-    ByChannels,
-    ByNothing,
-    ByTime,
-    ClassifierNetwork,
-    ClassifierTask,
-    Ncsn,
-    Pixels,
-    PixelUNet,
-    ScoreObjective,
-    Sheet,
-    TableObjective,
-)
-from .sections_points import MLPNetwork, PlaneData, Plot, Points
-
-__all__ = [
-    "Annealed",
-    "Arrays",
-    "Autoencoder",
-    "ByChannels",
-    "ByNothing",
-    "ByTime",
-    "ClassifierNetwork",
-    "ClassifierTask",
-    "Clip",
-    "ClipNetwork",
-    "Common",
-    "Diffusion",
-    "EDMWeight",
-    "Ema",
-    "Every",
-    "Filled",
-    "Folder",
-    "FreeObjective",
-    "Hybrid",
-    "Importance",
-    "Inpaint",
-    "JudgeTask",
-    "KLLoss",
-    "KLNetwork",
-    "LatentDiffusion",
-    "LogNormal",
-    "LogitNormal",
-    "MLPNetwork",
-    "Masks",
-    "Mended",
-    "MinSNR",
-    "Ncsn",
-    "NoisedClip",
-    "Objective",
-    "Optimizer",
-    "Palette",
-    "PixelUNet",
-    "Pixels",
-    "PlaneData",
-    "Plot",
-    "Points",
-    "Preview",
-    "Recipe",
-    "Regression",
-    "ScoreMatching",
-    "ScoreObjective",
-    "Section",
-    "Sheet",
-    "Sigmoid",
-    "Simple",
-    "Table",
-    "TableObjective",
-    "Tars",
-    "TextDiffusion",
-    "TextPixels",
-    "Times",
-    "Tower",
-    "UNet",
-    "Uniform",
-    "Vignettes",
-    "Vlb",
-    "Weighting",
-    "differences",
-    "digest",
-    "find",
-    "load",
-    "resolved",
-    "shipped",
-    "validate",
-]
-
-AnyTask = (
-    Autoencoder
-    | Clip
-    | Diffusion
-    | Inpaint
-    | JudgeTask
-    | Pixels
-    | ClassifierTask
-    | Ncsn
-    | NoisedClip
-    | Palette
-    | Points
-    | TextPixels
-)
-Recipe = Annotated[AnyTask, Field(discriminator="task")]
-_ADAPTER: TypeAdapter[AnyTask] = TypeAdapter(Recipe)
 _HARMLESS = {"steps", "minutes", "every", "keep", "workers", "preview", "export", "name"}
 
 
@@ -186,7 +38,7 @@ def find(source: str | Path) -> Path:
     raise BadInput(f"there is no recipe '{source}': give the path of a YAML file or a shipped recipe's name; {hint}")
 
 
-def load(source: str | Path, overrides: Iterable[str] = ()) -> AnyTask:
+def load(source: str | Path, overrides: Iterable[str] = ()) -> Common:
     """Read and validate a recipe. Overrides are `optimizer.lr=1e-3`, the value being YAML.
 
     Raises BadInput with one sentence that names the file, the key and what is accepted.
@@ -201,18 +53,24 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> AnyTask:
         where = f" in line {mark.line + 1}" if mark else ""
         raise BadInput(f"{path} is not valid YAML{where}: {getattr(error, 'problem', error)}") from error
     if not isinstance(values, dict):
-        raise BadInput(f"{path} holds no keys: a recipe begins with 'task: ', one of {_TASKS}")
+        raise BadInput(f"{path} holds no keys: a recipe begins with 'task: ', one of {_names(TASKS)}")
     values.setdefault("name", path.stem)
     for override in overrides:
         _override(values, override)
     return validate(values, str(path))
 
 
-def validate(values: dict[str, Any], origin: str = "the recipe") -> AnyTask:
+def validate(values: dict[str, Any], origin: str = "the recipe") -> Common:
+    """The recipe that `values` say: a section of the type that their task has."""
+    name = values.get("task")
+    if name not in TASKS:
+        hint = nearest(name, TASKS) if isinstance(name, str) else ""
+        raise BadInput(f"{origin}: task must be one of {_names(TASKS)}{hint}")
+    section = TASKS[str(name)].section
     try:
-        return _ADAPTER.validate_python(values)
+        return section.model_validate(values)
     except ValidationError as error:
-        raise BadInput(f"{origin}: {_sentence(error)}") from error
+        raise BadInput(f"{origin}: {_sentence(error, section)}") from error
 
 
 def resolved(recipe: Common) -> str:
@@ -226,9 +84,8 @@ def differences(old: Common, new: Common) -> list[str]:
     return [key for key in {**a, **b} if key not in _HARMLESS and a.get(key) != b.get(key)]
 
 
-def digest(*values: Any) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of JSON-able values."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def _names(things: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in things)
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -246,35 +103,32 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise BadInput(f"the value of the override '{override}' is not valid YAML") from error
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, section: type[Section]) -> str:
     first = error.errors(include_url=False)[0]
-    where = ".".join(_place(first["loc"]))
+    where, tags = _place(first["loc"], section)
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if first["type"].startswith("union_tag"):
-        accepted = first.get("ctx", {}).get("expected_tags") or _TAGS.get(where, _TASKS)
-        return f"{where + '.kind' if where else 'task'} must be one of {accepted}"
+        return f"{where}.kind must be one of {_names(tags)}"
     given = "" if first["type"] == "value_error" else f" (given: {first['input']!r})"
     return f"{where}: {message}{given}" if where else f"{message}{given}"
 
 
-_TASKS = (
-    "'autoencoder', 'clip', 'diffusion', 'inpaint', 'judge', 'pixels', 'classifier', 'ncsn', 'clip-noised', 'palette', "
-    "'points', 'text-pixels'"
-)
-_TAGS = {
-    "data": "'vignettes', 'folder', 'tars', 'arrays'",
-    "label": "'time', 'channels', 'none'",
-    "objective.loss": "'regression', 'vlb', 'hybrid', 'score-matching'",
-    "objective.weighting": "'uniform', 'simple', 'min-snr', 'sigmoid', 'edm'",
-    "objective.times": "'uniform', 'logit-normal', 'log-normal', 'table', 'importance'",
-    "objective.schedule": "'linear', 'scaled_linear', 'squaredcos_cap_v2', 'vp-linear', 'vp-scaled-linear', 'sub-vp', "
-    "'cosine', 've', 'edm', 'flow'",
-}
+def _place(loc: tuple[int | str, ...], section: Any) -> tuple[str, dict[str, type[Section]]]:
+    """The keys of the YAML that lead to an error, and, where they end at one of several sections, those by kind.
 
-
-def _place(loc: tuple[int | str, ...]) -> list[str]:
-    """Keys of the YAML that lead to an error: pydantic's place without the tags of discriminated unions."""
-    unions = ("data", "label", "weighting", "times", "schedule")
-    kept = (i for i in range(1, len(loc)) if loc[i - 1] not in unions and loc[i - 2 : i] != ("objective", "loss"))
-    return [str(loc[i]) for i in kept]
+    Of a section that is one of several, pydantic's place has the kind too.
+    """
+    keys, choices = [], {}
+    for part in loc:
+        if choices:
+            section, choices = choices.get(str(part)), {}
+            continue
+        keys.append(str(part))
+        field = getattr(section, "model_fields", {}).get(part)
+        section = None if field is None else field.annotation
+        if field is not None and field.discriminator:
+            choices = {
+                kind: each for each in get_args(section) for kind in get_args(each.model_fields["kind"].annotation)
+            }
+    return ".".join(keys), choices

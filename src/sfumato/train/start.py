@@ -10,13 +10,15 @@ from pathlib import Path
 
 import torch
 
+from sfumato.data.world import Vignettes
 from sfumato.picture import BadInput
+from sfumato.progress import say
+from sfumato.train import checkpoint, rng
+from sfumato.train import recipe as r
+from sfumato.train.config import Common
+from sfumato.train.loop import Loop, Stopped, accelerator
+from sfumato.train.task import TASKS, Place
 from sfumato.zoo import ZOO
-
-from . import checkpoint, keyed, report
-from . import recipe as r
-from .loop import Loop, Stopped, accelerator
-from .tasks import Place, build
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -32,36 +34,36 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
         _settle(recipe, folder, resume)
         loop = _loop(recipe, folder)
         if loop.restore() and loop.main:
-            report.say(f"{recipe.name}: going on from step {loop.step} in {folder}")
+            say(f"{recipe.name}: going on from step {loop.step} in {folder}")
         figures = loop.run()
     except Stopped as stop:
         if not os.environ.get("RANK", "0").strip("0"):
-            report.say(str(stop))
+            say(str(stop))
         raise
     except KeyboardInterrupt:
-        report.say(f"{recipe.name}: stopped; what was computed is kept: the same command goes on")
+        say(f"{recipe.name}: stopped; what was computed is kept: the same command goes on")
         raise Stopped("interrupted", 130) from None
     except OSError as error:
         if error.errno not in FULL:
             raise
         sentence = f"{recipe.name}: stopped, there is no room left for {folder} ({error.strerror})"
-        report.say(f"{sentence}; make room and start the same command again")
+        say(f"{sentence}; make room and start the same command again")
         raise Stopped(sentence, 1) from error
     if loop.main:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        report.say(f"{recipe.name}: done after {loop.step} steps, exported to {folder / 'export'}; {shown}")
+        say(f"{recipe.name}: done after {loop.step} steps, exported to {folder / 'export'}; {shown}")
 
 
-def _loop(recipe: r.Common, folder: Path) -> Loop:
+def _loop(recipe: Common, folder: Path) -> Loop:
     machine = accelerator(recipe)
-    torch.manual_seed(keyed.key(recipe.seed, "weights"))
+    torch.manual_seed(rng.key(recipe.seed, "weights"))
     place = Place(folder, folder.parent / "cache", machine.device, machine.mixed_precision == "bf16")
     with machine.main_process_first():
-        task = build(recipe, place)
+        task = TASKS[recipe.task](recipe, place)
     return Loop(recipe, task, folder, machine)
 
 
-def _settle(recipe: r.Common, folder: Path, resume: bool) -> None:
+def _settle(recipe: Common, folder: Path, resume: bool) -> None:
     """Refuse to mix two runs in one folder; keep the resolved recipe beside what it makes."""
     kept, there = folder / "recipe.yaml", checkpoint.newest(folder / "checkpoints")
     if there is not None:
@@ -81,7 +83,7 @@ def _settle(recipe: r.Common, folder: Path, resume: bool) -> None:
         raise BadInput(f"the folder {folder} can't be written ({error.strerror}): choose another with --out") from error
 
 
-def estimate(recipe: r.Common, steps: int = 4) -> None:
+def estimate(recipe: Common, steps: int = 4) -> None:
     """Print the resolved recipe, parameter counts, steps, pictures, and the time that a few timed steps promise."""
     ready = _with_parts(recipe)
     small = _small(ready)
@@ -105,19 +107,19 @@ def estimate(recipe: r.Common, steps: int = 4) -> None:
     print(f"# time: about {minutes:.1f} minutes at {second:.3f} s a step on {loop.machine.device}{clock}")
 
 
-def _with_parts(recipe: r.Common) -> r.Common:
+def _with_parts(recipe: Common) -> Common:
     """For an estimate, the built-in miniature's autoencoder and text encoder stand in for those not trained yet."""
     parts = {name: path for name in ("autoencoder", "text_encoder") if (path := getattr(recipe, name, None))}
     missing = [name for name, path in parts.items() if not (path.exists() or (ZOO / path).is_dir())]
     return recipe.model_copy(update=dict.fromkeys(missing, Path("mini"))) if missing else recipe
 
 
-def _small(recipe: r.Common) -> r.Common:
+def _small(recipe: Common) -> Common:
     """The recipe on as few drawn pictures as a few steps need."""
-    if not isinstance(recipe.data, r.Vignettes):
+    if not isinstance(recipe.data, Vignettes):
         return recipe
     count = min(recipe.data.count, max(2 * recipe.batch, 64))
     changes: dict[str, object] = {"data": recipe.data.model_copy(update={"count": count}), "workers": 1}
-    if isinstance(recipe, r.Autoencoder | r.Clip | r.JudgeTask):
+    if hasattr(recipe, "held_back"):
         changes["held_back"] = 8
     return recipe.model_copy(update=changes)

@@ -25,11 +25,10 @@ from sfumato.denoise import Prediction
 from sfumato.picture import BadInput
 from sfumato.predict import expand, split, target
 from sfumato.schedule import Schedule, noised
-
-from .. import recipe as r
-from . import score
-from .times import History, draw_times
-from .weighting import weight, weight_x0
+from sfumato.train.objective import score
+from sfumato.train.objective.config import Hybrid, Regression, ScoreMatching, StockObjective, Vlb
+from sfumato.train.objective.times import History, Importance, draw_times
+from sfumato.train.objective.weighting import weight, weight_x0
 
 __all__ = ["History", "Objective", "draw_times", "score", "weight", "weight_x0"]
 
@@ -46,14 +45,14 @@ class Objective(nn.Module):
     Raises BadInput where the loss needs x0 and eps at a time at which the network's answer does not determine them.
     """
 
-    def __init__(self, recipe: r.Objective, schedule: Schedule, levels: int | None = None):
+    def __init__(self, recipe: StockObjective, schedule: Schedule, levels: int | None = None):
         super().__init__()
         self.recipe, self.schedule, self.levels = recipe, schedule, levels
         self.history = None
-        if isinstance(recipe.times, r.Importance):
+        if isinstance(recipe.times, Importance):
             self.history = History(recipe.table, recipe.times.history)
         name = recipe.parameterization
-        if name in ("eps", "score") and not isinstance(recipe.loss, r.Regression) and schedule(1.0)[0] == 0:
+        if name in ("eps", "score") and not isinstance(recipe.loss, Regression) and schedule(1.0)[0] == 0:
             raise BadInput(
                 f'The parameterization "{name}" does not determine the picture at t = 1, where this schedule has '
                 f"alpha = 0, and the loss {recipe.loss.kind} asks for it: choose v, or another schedule."
@@ -91,15 +90,15 @@ class Objective(nn.Module):
     ) -> Tensor:
         """The weighted loss of each row, the mean over its elements, at x_t = alpha x0 + sigma eps; t (B,)."""
         match self.recipe.loss:
-            case r.Regression(norm=norm):
+            case Regression(norm=norm):
                 return self._regression(self._answer(network, x0, eps, t)[0], x0, eps, t, norm, where)
-            case r.Vlb(variance=variance):
+            case Vlb(variance=variance):
                 F, v = self._answer(network, x0, eps, t)
                 return self._bound(F, FIXED[variance] if v is None else v, x0, eps, t)
-            case r.Hybrid(bound=part):
+            case Hybrid(bound=part):
                 F, v = self._answer(network, x0, eps, t)
                 return self._regression(F, x0, eps, t) + part * self._bound(F.detach(), v, x0, eps, t)
-            case r.ScoreMatching(trace=trace, projections=count):
+            case ScoreMatching(trace=trace, projections=count):
                 x, (_, sigma) = noised(self.schedule, x0, t, eps), self.schedule(t)
                 signs = score.draw_signs(x, count, generator)
                 found = score.TRACES[trace](lambda x: self._score(network, x, t), x, signs)

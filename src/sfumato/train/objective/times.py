@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from sfumato.element.section import Named, Positive, Rate, Section
 from sfumato.schedule import Schedule
 
-from .. import recipe as r
+
+class Uniform(Section):
+    """Stratified over [0, 1]."""
+
+    kind: Literal["uniform"] = "uniform"
+
+
+class LogitNormal(Section):
+    """More often in the middle: what Stable Diffusion 3 is trained with."""
+
+    kind: Literal["logit-normal"]
+    mean: float = 0.0
+    std: Rate = 1.0
+
+
+class LogNormal(Section):
+    """kappa = sigma/alpha log-normal: EDM's noise."""
+
+    kind: Literal["log-normal"]
+    mean: float = -1.2
+    std: Rate = 1.2
+
+
+class Table(Section):
+    """An index of the discrete table, uniformly: what a network of Stable Diffusion's kind is trained with."""
+
+    kind: Literal["table"] = "table"
+
+
+class Importance(Section):
+    """An index of the table as often as its loss is large: the root of the mean square of its last `history` losses."""
+
+    kind: Literal["importance"]
+    history: Positive = 10
+
+
+Times = Annotated[Uniform | LogitNormal | LogNormal | Table | Importance, Field(discriminator="kind"), Named]
 
 
 def draw_times(
-    times: r.Uniform | r.LogitNormal | r.LogNormal | r.Table,
+    times: Uniform | LogitNormal | LogNormal | Table,
     n: int,
     table: int,
     generator: torch.Generator,
@@ -26,14 +66,14 @@ def draw_times(
     - log-normal: the time at which kappa = sigma/alpha is exp(mean + std z) (Karras et al. 2022, table 1), at most 1.
     """
     match times:
-        case r.Table():
+        case Table():
             return (torch.randint(table, (n,), generator=generator).double() + 1) / table
-        case r.Uniform():
+        case Uniform():
             u = torch.rand((), generator=generator, dtype=torch.float64)
             return 1 - (torch.arange(n, dtype=torch.float64) + u) / n
-        case r.LogitNormal(mean=mean, std=std):
+        case LogitNormal(mean=mean, std=std):
             return torch.sigmoid(mean + std * torch.randn(n, generator=generator).double())
-        case r.LogNormal(mean=mean, std=std):
+        case LogNormal(mean=mean, std=std):
             kappa = torch.exp(mean + std * torch.randn(n, generator=generator).double())
             return schedule.time(kappa).clamp(max=1)
 

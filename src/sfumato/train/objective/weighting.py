@@ -7,15 +7,52 @@ error of F.
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from sfumato.element.section import Named, Rate, Section
 from sfumato.predict import SIGMA_DATA, coefficients
 
-from .. import recipe as r
+
+class Flat(Section):
+    """1 for what the network says."""
+
+    kind: Literal["uniform"] = "uniform"
 
 
-def weight_x0(weighting: r.Weighting, snr: Tensor, sigma_data: float = SIGMA_DATA) -> Tensor | None:
+class Simple(Section):
+    """1 for the noise, whatever the network says: L_simple, and denoising score matching with lambda = sigma^2."""
+
+    kind: Literal["simple"]
+
+
+class MinSNR(Section):
+    """min(snr, gamma) of x0."""
+
+    kind: Literal["min-snr"]
+    gamma: Rate = 5.0
+
+
+class Sigmoid(Section):
+    """sigmoid(bias - log snr) of the noise."""
+
+    kind: Literal["sigmoid"]
+    bias: float = -1.0
+
+
+class EDMWeight(Section):
+    """(kappa^2 + sigma_data^2)/(kappa sigma_data)^2 of x0, which is 1 for the network of "edm"."""
+
+    kind: Literal["edm"]
+
+
+Weighting = Annotated[Flat | Simple | MinSNR | Sigmoid | EDMWeight, Field(discriminator="kind"), Named]
+
+
+def weight_x0(weighting: Weighting, snr: Tensor, sigma_data: float = SIGMA_DATA) -> Tensor | None:
     """Weight of |x0 - x0_hat|^2 at signal-to-noise ratio snr = alpha^2/sigma^2; None: uniform over F itself.
 
     - simple: snr, which is 1 for eps (Ho et al. 2020, eq. 14), sigma^2 for the score (Song & Ermon 2019, eq. 6).
@@ -28,20 +65,20 @@ def weight_x0(weighting: r.Weighting, snr: Tensor, sigma_data: float = SIGMA_DAT
       network of "edm".
     """
     match weighting:
-        case r.Uniform():
+        case Flat():
             return None
-        case r.Simple():
+        case Simple():
             return snr
-        case r.MinSNR(gamma=gamma):
+        case MinSNR(gamma=gamma):
             return snr.clamp(max=gamma)
-        case r.Sigmoid(bias=bias):
+        case Sigmoid(bias=bias):
             return torch.exp(torch.nn.functional.logsigmoid(snr.log() - bias) + bias)
-        case r.EDMWeight():
+        case EDMWeight():
             return snr + 1 / sigma_data**2
 
 
 def weight(
-    parameterization: str, weighting: r.Weighting, alpha: Tensor, sigma: Tensor, sigma_data: float = SIGMA_DATA
+    parameterization: str, weighting: Weighting, alpha: Tensor, sigma: Tensor, sigma_data: float = SIGMA_DATA
 ) -> Tensor:
     """Weight of |F - F*|^2: w sigma^2/(alpha q - sigma p)^2. At alpha = 0 it is its limit."""
     alpha = alpha.clamp(min=1e-12)

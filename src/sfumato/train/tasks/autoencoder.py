@@ -5,24 +5,41 @@ from __future__ import annotations
 import copy
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as nf
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from sfumato.element.section import Positive, Section
 from sfumato.evaluate.metrics.pixel import box, psnr, ssim
 from sfumato.picture import BadInput
-
-from .. import recipe as r
-from .. import report
-from ..encodings import part
-from ..source import open_sources
-from . import DTYPES, SHARD, Place, Task, hush, to_pixels
+from sfumato.train import report
+from sfumato.train.config import Common, Stored
+from sfumato.train.encodings import part
+from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pixels
 
 
-def kl_network(shape: r.KLNetwork, size: int) -> Any:
+class KLNetwork(Section):
+    """Shape of diffusers' AutoencoderKL; the downsampling factor is 2 ** (len(channels) - 1)."""
+
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 64, 96)
+    layers: Positive = 1
+    latent_channels: Positive = 4
+    groups: Positive = 16
+    attention: bool = False
+
+    @model_validator(mode="after")
+    def _divides(self) -> KLNetwork:
+        for c in self.channels:
+            if c % self.groups:
+                raise ValueError(f"channels {c} can't be split into {self.groups} groups: choose a multiple")
+        return self
+
+
+def kl_network(shape: KLNetwork, size: int) -> Any:
     """diffusers' AutoencoderKL of that shape, which stock pipelines load."""
     from diffusers import AutoencoderKL
 
@@ -57,12 +74,42 @@ def pyramid_l1(x: Tensor, y: Tensor, levels: int = 3) -> Tensor:
     return total / levels
 
 
+class KLLoss(Section):
+    """Weights of the autoencoder's terms: L1 is 1; the others are relative to it."""
+
+    gradient: Annotated[float, Field(ge=0)] = 1.0
+    pyramid: Annotated[float, Field(ge=0)] = 0.5
+    ssim: Annotated[float, Field(ge=0)] = 0.0
+    kl: Annotated[float, Field(ge=0)] = 1e-6
+
+
+class AutoencoderRecipe(Common):
+    """`begin` goes on from a trained autoencoder; `decoder_only` keeps its encoder, and so its latents, as they are."""
+
+    task: Literal["autoencoder"]
+    network: KLNetwork = KLNetwork()
+    loss: KLLoss = KLLoss()
+    held_back: Positive = 256
+    begin: Path | None = None
+    decoder_only: bool = False
+    export: Stored = "float32"
+
+    @model_validator(mode="after")
+    def _begins(self) -> AutoencoderRecipe:
+        if self.decoder_only and self.begin is None:
+            raise ValueError("decoder_only needs 'begin': the folder of the autoencoder whose encoder is kept")
+        return self
+
+
+@register
 class AutoencoderTask(Task):
-    def __init__(self, recipe: r.Autoencoder, place: Place):
+    section = AutoencoderRecipe
+
+    def __init__(self, recipe: AutoencoderRecipe, place: Place):
         super().__init__()
         hush("diffusers")
         self.recipe, self.place = recipe, place
-        self.train_set, self.test_set = open_sources(recipe.data, recipe.held_back, place.cache, recipe.workers)
+        self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers)
         self.network = kl_network(recipe.network, recipe.data.size)
         if recipe.begin is not None:
             self._begin(part(recipe.begin, "vae", "mini-autoencoder"))

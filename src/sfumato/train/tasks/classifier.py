@@ -3,30 +3,76 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as nf
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from sfumato.data.source import Source
+from sfumato.element.section import Count, Fraction, Named, Positive, Section
 from sfumato.nn.classifier import Classifier
 from sfumato.schedule import noised
+from sfumato.train import report, rng
+from sfumato.train.config import Common, Stored
+from sfumato.train.objective.noise import AnyNoise, DiscreteNoise
+from sfumato.train.task import DTYPES, Place, Task, register, to_pixels
+from sfumato.train.tasks.pixels import classes_of, rgb
 
-from .. import keyed, report
-from .. import recipe as r
-from ..source import Source, open_sources
-from . import DTYPES, Place, Task, to_pixels
-from .pixels import classes_of, rgb
+
+class ClassifierNetwork(Section):
+    """Shape of `sfumato.nn.classifier.Classifier`, level by level: channels and residual blocks."""
+
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 128)
+    blocks: tuple[Positive, ...] = (1, 2)
+    groups: Positive = 8
+
+    @model_validator(mode="after")
+    def _fits(self) -> ClassifierNetwork:
+        if len(self.blocks) != len(self.channels):
+            raise ValueError("channels and blocks need one entry for each level")
+        for c in self.channels:
+            if c % self.groups:
+                raise ValueError(f"channels {c} can't be split into {self.groups} groups: choose a multiple")
+        return self
 
 
+class Clean(Section):
+    """No noise: pictures as they are."""
+
+    kind: Literal["none"]
+
+
+class ClassifierRecipe(Common):
+    """p(y | x_t, t); with `noise: none` p(y | x0), a judge whose features can be measured with.
+
+    `shift` moves each training picture by up to so many pixels, `mirror` mirrors half of them.
+    """
+
+    task: Literal["classifier"]
+    network: ClassifierNetwork = ClassifierNetwork()
+    noise: Annotated[AnyNoise | Clean, Field(discriminator="kind"), Named] = DiscreteNoise(kind="squaredcos_cap_v2")
+    shift: Count = 2
+    mirror: bool = True
+    smoothing: Fraction = 0.05
+    held_back: Positive = 2000
+    export: Stored = "float16"
+
+
+@register
 class ClassifierTask(Task):
-    def __init__(self, recipe: r.ClassifierTask, place: Place):
+    section = ClassifierRecipe
+
+    def __init__(self, recipe: ClassifierRecipe, place: Place):
         super().__init__()
         self.recipe, self.place = recipe, place
-        self.train_set, self.test_set = open_sources(
-            recipe.data, recipe.held_back, place.cache, recipe.workers, grey=True
+        self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers, grey=True)
+        shape, noise = (
+            recipe.network,
+            None if isinstance(recipe.noise, Clean) else recipe.noise.model_dump(exclude_none=True),
         )
-        shape, noise = recipe.network, None if recipe.noise == "none" else recipe.noise.model_dump(exclude_none=True)
         channels = self.train_set.pictures.shape[3]
         classes = classes_of(self.train_set, recipe)
         self.network = Classifier(classes, channels, shape.channels, shape.blocks, shape.groups, noise)
@@ -75,7 +121,7 @@ class ClassifierTask(Task):
         return {f"accuracy_t{t:g}": self._accuracy(t) for t in times}
 
     def _accuracy(self, t: float) -> float:
-        right, generator = 0, keyed.generator("measure", t)
+        right, generator = 0, rng.generator("measure", t)
         for start in range(0, len(self.test_set), 128):
             x, y = self._rows(self.test_set, np.arange(start, min(start + 128, len(self.test_set))))
             times = torch.full((len(x),), t, dtype=torch.float64)

@@ -5,28 +5,51 @@ from __future__ import annotations
 import copy
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as nf
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from .. import keyed, report
-from .. import recipe as r
-from ..source import Source, open_sources
-from ..tokens import encode, save_tokenizer, train_tokenizer
-from . import DTYPES, SHARD, Place, Task, hush
+from sfumato.data.source import Source
+from sfumato.element.section import Positive, Section
+from sfumato.train import report, rng
+from sfumato.train.config import Common, Stored
+from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
+from sfumato.train.tokens import encode, save_tokenizer, train_tokenizer
 
 
-def clip_network(shape: r.ClipNetwork, tokenizer: Any, size: int) -> Any:
+class Tower(Section):
+    width: Positive = 192
+    layers: Positive = 4
+    heads: Positive = 4
+
+    @model_validator(mode="after")
+    def _divides(self) -> Tower:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} can't be split into {self.heads} heads: choose a multiple")
+        return self
+
+
+class ClipNetwork(Section):
+    text: Tower = Tower()
+    image: Tower = Tower()
+    patch: Positive = 8
+    projection: Positive = 128
+    length: Annotated[int, Field(ge=8, le=77)] = 48
+    vocabulary: Annotated[int, Field(ge=600)] = 2048
+
+
+def clip_network(shape: ClipNetwork, tokenizer: Any, size: int) -> Any:
     """transformers' CLIPModel of that shape, with the tokenizer's true ids.
 
     An `eos_token_id` of 2, the default of old configs, would pool the text at its largest id instead of at its end.
     """
     from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
-    def tower(t: r.Tower) -> dict[str, Any]:
+    def tower(t: Tower) -> dict[str, Any]:
         sizes = {"hidden_size": t.width, "intermediate_size": 4 * t.width}
         return sizes | {
             "num_hidden_layers": t.layers,
@@ -58,13 +81,24 @@ def info_nce(image: Tensor, text: Tensor, scale: Tensor, same: Tensor) -> Tensor
     return (nf.cross_entropy(logits, target) + nf.cross_entropy(logits.T, target)) / 2
 
 
+class ClipRecipe(Common):
+    task: Literal["clip"]
+    network: ClipNetwork = ClipNetwork()
+    paraphrases: Positive = 4
+    held_back: Positive = 512
+    export: Stored = "float32"
+
+
+@register
 class ClipTask(Task):
-    def __init__(self, recipe: r.Clip, place: Place):
+    section = ClipRecipe
+
+    def __init__(self, recipe: ClipRecipe, place: Place):
         super().__init__()
         hush("transformers")
         self.recipe, self.place = recipe, place
         shape = recipe.network
-        self.train_set, self.test_set = open_sources(recipe.data, recipe.held_back, place.cache, recipe.workers)
+        self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers)
         said = chain.from_iterable(self.train_set.captions)
         self.tokenizer = train_tokenizer(said, shape.vocabulary, shape.length)
         self.ids = self._ids(self.train_set)
@@ -83,7 +117,7 @@ class ClipTask(Task):
         return encode(self.tokenizer, flat).to(torch.int32).reshape(len(source), p, -1)
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        which = [keyed.choice(self.recipe.paraphrases, self.recipe.seed, "caption", step, int(i)) for i in indices]
+        which = [rng.choice(self.recipe.paraphrases, self.recipe.seed, "caption", step, int(i)) for i in indices]
         ids = self.ids[torch.as_tensor(indices), torch.tensor(which)].to(self.place.device)
         image, text = self.embed(self.train_set.batch(indices), ids)
         scale = self.network.logit_scale.clamp(max=4.6052).exp()

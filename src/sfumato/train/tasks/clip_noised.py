@@ -11,25 +11,28 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as nf
+from pydantic import Field
 from torch import Tensor, nn
 
+from sfumato.data.array_cache import digest
+from sfumato.data.source import Source
+from sfumato.element.section import Positive
 from sfumato.model.clip import WAVES, with_level
 from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named
-
-from .. import keyed
-from .. import recipe as r
-from ..encodings import fingerprint, latents, part
-from ..source import Source, open_sources
-from ..tokens import encode, save_tokenizer
-from . import DTYPES, SHARD, Place, Task, hush
-from .clip import info_nce
+from sfumato.train import rng
+from sfumato.train.config import Common, Stored
+from sfumato.train.encodings import fingerprint, latents, part
+from sfumato.train.objective.noise import DiscreteNoise, Noise
+from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
+from sfumato.train.tasks.clip import Tower, info_nce
+from sfumato.train.tokens import encode, save_tokenizer
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 COLDEST = 4.6052  # of log inverse temperatures: 100, CLIP's own bound
@@ -38,7 +41,9 @@ COLDEST = 4.6052  # of log inverse temperatures: 100, CLIP's own bound
 class Towers(nn.Module):
     """A CLIPModel with the new image tower and the fixed text tower, and the clean CLIP's inverse temperature."""
 
-    def __init__(self, text: Any, clean: Any, shape: r.NoisedClip, channels: int, cells: int, noise: dict[str, Any]):
+    def __init__(
+        self, text: Any, clean: Any, shape: NoisedClipRecipe, channels: int, cells: int, noise: dict[str, Any]
+    ):
         from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 
         super().__init__()
@@ -78,8 +83,30 @@ def _beginning(new: nn.Module, trained: nn.Module) -> dict[str, Tensor]:
     return {k: v for k, v in trained.state_dict().items() if k in there and there[k].shape == v.shape}
 
 
+class NoisedClipRecipe(Common):
+    """`clip` is the folder (or built-in model) whose text and image towers stay as they are.
+
+    The new image tower sees latents of `autoencoder` (null: pixels) under the noise of `schedule`, in patches of
+    `patch` cells. `likeness` weighs how near it shall come to what the clean tower says of the clean picture.
+    """
+
+    task: Literal["clip-noised"]
+    clip: Path = Path("mini")
+    autoencoder: Path | None = Path("mini")
+    schedule: Noise = DiscreteNoise(kind="squaredcos_cap_v2")
+    image: Tower = Tower(width=128)
+    patch: Positive = 2
+    likeness: float = Field(default=1.0, ge=0)
+    paraphrases: Positive = 2
+    held_back: Positive = 512
+    export: Stored = "float16"
+
+
+@register
 class NoisedClipTask(Task):
-    def __init__(self, recipe: r.NoisedClip, place: Place):
+    section = NoisedClipRecipe
+
+    def __init__(self, recipe: NoisedClipRecipe, place: Place):
         from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
         super().__init__()
@@ -96,9 +123,9 @@ class NoisedClipTask(Task):
         for network in (text, clean):
             network.to(place.device).eval().requires_grad_(False)
         self.fixed = {"text": text, "clean": clean}  # in a dictionary: no submodules, neither trained nor saved
-        self.train_set, self.test_set = open_sources(recipe.data, recipe.held_back, place.cache, recipe.workers)
+        self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers)
         key = [fingerprint(folder) for folder in folders]
-        self.key = r.digest(self.train_set.key, key, str(recipe.autoencoder))
+        self.key = digest(self.train_set.key, key, str(recipe.autoencoder))
         self.train_x, self.test_x, self.scale = self._pictures()
         noise = recipe.schedule.model_dump(exclude_none=True)
         self.schedule = named(**noise)
@@ -115,7 +142,7 @@ class NoisedClipTask(Task):
         """InfoNCE of noisy pictures and captions, the same of clean ones (which fits the text's projection), and
         likeness (1 - cos) of the noisy picture's vector to the clean one's; t uniform in [0, 1]."""
         recipe = self.recipe
-        which = [keyed.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
+        which = [rng.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
         x, clean, said, same = self._batch(self.train_set, self.train_x, indices, which)
         t = torch.rand(len(indices), generator=generator, dtype=torch.float64)
         noisy, text = self._answer(x, said, t, torch.randn(x.shape, generator=generator))
@@ -191,7 +218,7 @@ class NoisedClipTask(Task):
             batches.append(self._batch(self.test_set, self.test_x, rows, [0] * len(rows))[:3])
         x, clean, said = (torch.cat(parts) for parts in zip(*batches, strict=True))
         same = torch.cdist(said, said) < 1e-4
-        figures, generator = {"pictures_held_back": float(n)}, keyed.generator("measure")
+        figures, generator = {"pictures_held_back": float(n)}, rng.generator("measure")
         for t in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9):
             times, noise = torch.full((n,), t, dtype=torch.float64), torch.randn(x.shape, generator=generator)
             noisy, text = self._answer(x, said, times, noise)

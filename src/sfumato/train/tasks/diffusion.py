@@ -7,14 +7,18 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from sfumato.condition import Condition, Part, Text
+from sfumato.data.array_cache import digest
+from sfumato.data.world import order
 from sfumato.denoise import Preconditioned, bind
+from sfumato.element.section import Count, Fraction, Positive, Section
 from sfumato.engine import UNetBackbone
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
@@ -22,19 +26,37 @@ from sfumato.picture import BadInput
 from sfumato.sample import DDIM, trajectory
 from sfumato.schedule import Discrete
 from sfumato.times import TrailingGrid
-
-from .. import keyed, report
-from .. import recipe as r
-from ..encodings import Captions, fingerprint, latents, part
-from ..objective import Objective
-from ..source import open_sources, order
-from . import DTYPES, SHARD, Place, Task, hush, to_pixels
+from sfumato.train import report, rng
+from sfumato.train.config import Common, Stored
+from sfumato.train.encodings import Captions, fingerprint, latents, part
+from sfumato.train.objective import Objective
+from sfumato.train.objective.config import StockObjective
+from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pixels
 
 Answer = Callable[[Tensor, Tensor], Tensor]
 """The network told all but (x, t)."""
 
 
-def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int, beside: int = 0) -> Any:
+class UNet(Section):
+    """Shape of diffusers' UNet2DConditionModel, level by level: channels, whether it looks at the text, heads."""
+
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 112, 192)
+    attention: tuple[bool, ...] = (False, True, True)
+    heads: tuple[Positive, ...] = (1, 2, 3)
+    layers: Positive = 1
+    groups: Positive = 16
+
+    @model_validator(mode="after")
+    def _fits(self) -> UNet:
+        if not len(self.attention) == len(self.heads) == len(self.channels):
+            raise ValueError("channels, attention and heads need one entry for each level")
+        for c, heads in zip(self.channels, self.heads, strict=True):
+            if c % self.groups or c % heads:
+                raise ValueError(f"channels {c} must be a multiple of groups and of heads")
+        return self
+
+
+def unet(shape: UNet, size: int, latent_channels: int, text_width: int, beside: int = 0) -> Any:
     """diffusers' UNet2DConditionModel of that shape, with `beside` more input channels for planes beside the latents;
     its `attention_head_dim` means the *number* of heads."""
     from diffusers import UNet2DConditionModel
@@ -56,7 +78,7 @@ def unet(shape: r.UNet, size: int, latent_channels: int, text_width: int, beside
     )
 
 
-def scheduler_config(objective: r.Objective) -> dict[str, object]:
+def scheduler_config(objective: StockObjective) -> dict[str, object]:
     """What diffusers needs to sample with this network: DDIM over the same table, from pure noise."""
     kinds = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
     scaled = objective.schedule == "scaled_linear"
@@ -93,12 +115,47 @@ def model_index(pipeline: str = "StableDiffusionPipeline") -> dict[str, object]:
     }
 
 
+class Preview(Section):
+    """What a sample grid draws: DDIM on fixed prompts and fixed noise."""
+
+    prompts: Annotated[tuple[str, ...], Field(min_length=1)] = ("a painting of a woman in a red jacket",)
+    each: Positive = 4
+    steps: Positive = 20
+    guidance: Annotated[float, Field(ge=0)] = 4.0
+    seed: Count = 0
+
+
+class TextDiffusion(Common):
+    """Text-conditional diffusion; `begin` goes on from the trained U-Net of a folder or a built-in model."""
+
+    begin: Path | None = None
+    text_encoder: Path = Path("runs/mini-clip/export")
+    network: UNet = UNet()
+    objective: StockObjective = StockObjective()
+    dropout: Fraction = 0.1
+    paraphrases: Positive = 3
+    export: Stored = "float16"
+
+
+class LatentDiffusion(TextDiffusion):
+    """Of an autoencoder's latents."""
+
+    autoencoder: Path = Path("runs/mini-autoencoder/export/vae")
+
+
+class DiffusionRecipe(LatentDiffusion):
+    task: Literal["diffusion"]
+    preview: Preview = Preview()
+
+
+@register
 class DiffusionTask(Task):
+    section = DiffusionRecipe
     recipe: Any  # a TextDiffusion with the preview of its task
     pipeline = "StableDiffusionPipeline"
     patch = 1
 
-    def __init__(self, recipe: r.TextDiffusion, place: Place):
+    def __init__(self, recipe: TextDiffusion, place: Place):
         from transformers import CLIPTextModel, CLIPTokenizer
 
         super().__init__()
@@ -110,13 +167,13 @@ class DiffusionTask(Task):
         }
         encoder: Any = CLIPTextModel.from_pretrained(self.folders["text_encoder"], dtype=torch.float32)
         encoder.to(place.device).eval().requires_grad_(False)
-        self.source, self.others = open_sources(recipe.data, self.held_back(), place.cache, recipe.workers)
+        self.source, self.others = recipe.data.open(self.held_back(), place.cache, recipe.workers)
         self.order = order(recipe.data, len(self.source))
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
         self.captions = Captions(self.source.captions, recipe.paraphrases, encoder, tokenizer, key, place)
         self.shape = self.open_space()
-        self.key = r.digest(self.source.key, key, *map(fingerprint, self.trained().values()))
+        self.key = digest(self.source.key, key, *map(fingerprint, self.trained().values()))
         channels, side = self.shape[0] * self.patch**2, self.shape[1] // self.patch
         self.network = unet(recipe.network, side, channels, encoder.config.hidden_size, self.beside(channels))
         if recipe.begin is not None:
@@ -181,7 +238,7 @@ class DiffusionTask(Task):
         recipe, device = self.recipe, self.place.device
         indices = self.order[indices]
         x0 = self.clean(indices).to(device)
-        which = [keyed.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
+        which = [rng.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
         dropped = torch.rand(len(indices), generator=generator) < recipe.dropout
         losses, t = self.objective(self.told(indices, which, dropped, generator), x0, generator)
         late = (t > 0.5).to(device)
@@ -198,7 +255,7 @@ class DiffusionTask(Task):
         """Pictures of the prompts, (len(prompts) * each, 3, H, W): DDIM on a trailing grid with classifier-free
         guidance; picture k of every prompt begins from the same noise. `parts` are told beside the prompts."""
         device = self.place.device
-        noise = [torch.randn((1, *self.shape), generator=keyed.generator(seed, "preview", k)) for k in range(each)]
+        noise = [torch.randn((1, *self.shape), generator=rng.generator(seed, "preview", k)) for k in range(each)]
         x = torch.cat(noise * len(prompts)).to(device)
         rows = [prompt for prompt in prompts for _ in range(each)]
         text = Text(self.captions.encode(rows), negative=Text(self.captions.encode([""])))
@@ -239,7 +296,7 @@ class DiffusionTask(Task):
         figures = {}
         indices = np.arange(min(rows, len(self.source)))
         for quarter in range(4):
-            total, generator = 0.0, keyed.generator("measure", quarter)
+            total, generator = 0.0, rng.generator("measure", quarter)
             for start in range(0, len(indices), 64):
                 batch = indices[start : start + 64]
                 x0 = self.clean(batch).to(self.place.device)

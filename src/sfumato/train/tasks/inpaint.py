@@ -7,32 +7,67 @@ it is that network. The export is the folder of a StableDiffusionInpaintPipeline
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from sfumato.condition import Concat
+from sfumato.data import array_cache
+from sfumato.data import masks as drawn
+from sfumato.data.array_cache import digest
+from sfumato.data.source import Source
+from sfumato.data.world import Vignettes
+from sfumato.element.section import Count, Fraction, Positive, Section
 from sfumato.model.masked import masked_planes
 from sfumato.model.space import Latent
 from sfumato.nn.widen import widened
+from sfumato.train import report
+from sfumato.train.encodings import fingerprint
+from sfumato.train.task import Place, register, to_pixels
+from sfumato.train.tasks.diffusion import Answer, DiffusionTask, LatentDiffusion
 
-from .. import masked, report
-from .. import recipe as r
-from . import Place, to_pixels
-from .diffusion import Answer, DiffusionTask
+
+class Masks(Section):
+    """`each` masks a picture are drawn and encoded before training. `everything` is how often all is hidden instead:
+    then the network learns text to image."""
+
+    each: Positive = 2
+    everything: Fraction = 0.15
 
 
+class Filled(Section):
+    """A sample grid: `count` pictures held back, each beside itself with a hole and with the hole filled."""
+
+    count: Positive = 8
+    steps: Positive = 20
+    guidance: Annotated[float, Field(ge=0)] = 4.0
+    seed: Count = 0
+
+
+class InpaintRecipe(LatentDiffusion):
+    """`begin` goes on from a text-to-image U-Net, widened, or from one that inpaints."""
+
+    task: Literal["inpaint"]
+    masks: Masks = Masks()
+    preview: Filled = Filled()
+
+
+@register
 class InpaintTask(DiffusionTask):
+    section = InpaintRecipe
     pipeline = "StableDiffusionInpaintPipeline"
 
-    def __init__(self, recipe: r.Inpaint, place: Place):
+    def __init__(self, recipe: InpaintRecipe, place: Place):
         super().__init__(recipe, place)
         self.space = Latent(self.parts["vae"])
-        self.planes = masked.planes(self.source, recipe, self.space, self.folders["vae"], place)
-        self.key = r.digest(self.key, recipe.masks.each)
+        self.planes = masked_latents(self.source, recipe, self.space, self.folders["vae"], place)
+        self.key = digest(self.key, recipe.masks.each)
         size = self.source.pictures.shape[1]
         with torch.no_grad():
             nothing = torch.zeros(1, 3, size, size, device=place.device)
@@ -61,10 +96,47 @@ class InpaintTask(DiffusionTask):
         recipe, p, n = self.recipe, self.recipe.preview, len(self.others)
         pictures = self.others.batch(np.arange(n)).to(self.place.device)
         rows = range(len(self.source), len(self.source) + n)
-        hidden = masked.masks(recipe.data, pictures.shape[2], recipe.seed, 1, rows).to(pictures)
+        hidden = masks(recipe.data, pictures.shape[2], recipe.seed, 1, rows).to(pictures)
         with self.place.autocast(), torch.no_grad():
             beside = Concat(masked_planes(self.space, pictures, hidden).float())
             filled = self.draw([said[0] for said in self.others.captions], 1, p.steps, p.guidance, p.seed, beside)
         shown = [to_pixels(x) for x in (pictures, pictures * (1 - hidden), filled)]
         sheet: Any = np.stack(shown, 1).reshape(-1, *shown[0].shape[1:])
         return {"filled": report.grid(sheet, 6, zoom=2)}
+
+
+def masks(data: object, size: int, seed: int, each: int, rows: range) -> Tensor:
+    """Masks of the pictures `rows`, `each` of them after one another: (len(rows) * each, 1, S, S), 1 = hidden.
+
+    Of vignettes some are shaped by the things in the picture.
+    """
+    many = [drawn.draw(seed, row * each + k, size, _things(data, row, size)) for row in rows for k in range(each)]
+    return torch.from_numpy(np.stack(many)[:, None]).float()
+
+
+def _things(data: object, row: int, size: int) -> drawn.Things | None:
+    if not isinstance(data, Vignettes):
+        return None
+    from sfumato.data import vignettes
+
+    return partial(drawn.things, vignettes.scene(data.seed, data.first + row, data.split), size)
+
+
+def masked_latents(source: Source, recipe: InpaintRecipe, space: Latent, folder: Path, place: Place) -> np.ndarray:
+    """`masked_planes` of `each` masks a picture, float16 (n * each, 1 + C, h, w); picture i's begin at i * each."""
+    each, size = recipe.masks.each, source.pictures.shape[1]
+
+    def encode(start: int, stop: int) -> Tensor:
+        hidden = masks(recipe.data, size, recipe.seed, each, range(start, stop)).to(place.device)
+        pictures = source.batch(np.arange(start, stop)).repeat_interleave(each, 0).to(place.device)
+        with torch.no_grad(), place.autocast():
+            return masked_planes(space, pictures, hidden).float().cpu()
+
+    def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        for start, stop in spans:
+            yield start, {"planes": encode(start // each, stop // each).numpy().astype(np.float16)}
+
+    code = Path(drawn.__file__).read_text(encoding="utf-8")
+    key = digest(source.key, fingerprint(folder), place.low, recipe.seed, each, code)
+    shape = {"planes": (tuple(encode(0, 1).shape[1:]), np.float16)}
+    return array_cache.arrays(place.cache, "masked", key, shape, compute, len(source) * each, 64 * each)["planes"]

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.data.world import Vignettes
+from sfumato.element.section import Positive
 from sfumato.picture import BadInput
-
-from .. import recipe as r
-from ..source import open_sources
-from . import Place, Task
+from sfumato.train.config import Common, Stored
+from sfumato.train.task import Place, Task, register
 
 
+class JudgeRecipe(Common):
+    task: Literal["judge"]
+    held_back: Positive = 512
+    export: Stored = "float32"
+
+
+@register
 class JudgeTask(Task):
-    def __init__(self, recipe: r.JudgeTask, place: Place):
+    section = JudgeRecipe
+
+    def __init__(self, recipe: JudgeRecipe, place: Place):
         from sfumato.data import vignettes
         from sfumato.evaluate.judge import Judge
 
         super().__init__()
-        if not isinstance(recipe.data, r.Vignettes):
+        if not isinstance(recipe.data, Vignettes):
             raise BadInput("a judge is trained on ground truth: data.kind must be vignettes")
         self.place, data = place, recipe.data
-        self.train_set, self.test_set = open_sources(data, recipe.held_back, place.cache, recipe.workers)
+        self.train_set, self.test_set = data.open(recipe.held_back, place.cache, recipe.workers)
         self.network = Judge(vignettes.ATTRIBUTES)
         rows = range(data.first, data.first + data.count + recipe.held_back)
         truth = self.network.targets([vignettes.scene(data.seed, i, data.split).attributes for i in rows])

@@ -9,21 +9,68 @@ scheduler/ a ScoreSdeVeScheduler with sigma_min, sigma_max and num_train_timeste
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from sfumato.element.section import Count, Named, Positive, Section
 from sfumato.sample import Sampler
 from sfumato.sample.langevin import Langevin
 from sfumato.times import UniformGrid
-
-from .pixels import Labelled, PixelsTask
+from sfumato.train.config import Common, Stored
+from sfumato.train.objective.config import FreeObjective, Regression, ScoreMatching
+from sfumato.train.objective.noise import VENoise
+from sfumato.train.objective.weighting import Simple, Weighting
+from sfumato.train.task import register
+from sfumato.train.tasks.pixels import ByNothing, Labelled, PixelsTask, PixelUNet, Told, halves
 
 FOURIER = 1 / 16  # diffusers draws the frequencies 16 wide, for thousands of levels; log sigma spans about 7
 
 
+class ScoreObjective(FreeObjective):
+    """Score matching at noise levels from sigma_max to sigma_min, weighted by sigma^2; `table` geometric ones."""
+
+    loss: Annotated[Regression | ScoreMatching, Field(discriminator="kind"), Named] = Regression()
+    parameterization: Literal["score"] = "score"
+    weighting: Weighting = Simple(kind="simple")
+    schedule: Annotated[VENoise, Named] = VENoise(kind="ve", sigma_max=20.0)
+    table: Annotated[int, Field(ge=2)] = 40
+
+
+class Annealed(Section):
+    """A sample grid by annealed Langevin dynamics over the table's levels, as `sfumato.sample.Langevin` has it.
+
+    Steps must be long enough to follow the levels: forty that fall by a fifth each need a `size` near 1.
+    """
+
+    each: Positive = 3
+    repeats: Positive = 4
+    size: Annotated[float, Field(gt=0, lt=4)] = 1.0
+    guidance: Annotated[float, Field(ge=0)] = 1.0
+    seed: Count = 0
+
+
+class NcsnRecipe(Common):
+    """A noise-conditional score network (Song and Ermon 2019)."""
+
+    task: Literal["ncsn"]
+    network: PixelUNet = PixelUNet()
+    label: Told = ByNothing(kind="none")
+    objective: ScoreObjective = ScoreObjective()
+    preview: Annealed = Annealed()
+    export: Stored = "float16"
+
+    @model_validator(mode="after")
+    def _can_be_halved(self) -> NcsnRecipe:
+        halves(self.data, self.network.channels)
+        return self
+
+
+@register
 class NcsnTask(PixelsTask):
+    section = NcsnRecipe
     pipeline = "ScoreSdeVePipeline"
 
     def build(self, **options: Any) -> Labelled:

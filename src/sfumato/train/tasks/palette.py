@@ -11,23 +11,68 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from sfumato.condition import Concat, Condition
 from sfumato.denoise import bind
 from sfumato.edit import Imputation
+from sfumato.edit.palette import SEEN
+from sfumato.element import one_of
+from sfumato.element.section import Count, Positive, Section
+from sfumato.train import report, rng
+from sfumato.train.config import Common, Stored
+from sfumato.train.degraded import degraded
+from sfumato.train.objective.config import Regression, TableObjective
+from sfumato.train.task import DTYPES, register, to_pixels
+from sfumato.train.tasks.pixels import ByNothing, Labelled, PixelsTask, PixelUNet, halves, rgb, save, unet2d
 
-from .. import keyed, report
-from ..degraded import degraded
-from . import DTYPES, to_pixels
-from .pixels import Labelled, PixelsTask, rgb, save, unet2d
+Mending = Annotated[str, one_of(tuple(SEEN))]
+Quality = Annotated[int, Field(ge=1, le=100)]
 
 
+class Mended(Section):
+    """A sample grid: `count` pictures held back, for each task as they are seen, as they are mended, as they are."""
+
+    count: Positive = 4
+    steps: Positive = 20
+    seed: Count = 0
+
+
+class PaletteRecipe(Common):
+    """Several tasks of picture to picture in one network (Saharia et al. 2022).
+
+    `quality` is the range of JPEG's; `objective.loss.norm` is the paper's p. `mirror` mirrors half of the pictures.
+    """
+
+    task: Literal["palette"]
+    tasks: Annotated[tuple[Mending, ...], Field(min_length=1)] = ("colourise", "inpaint", "uncrop", "restore")
+    quality: tuple[Quality, Quality] = (5, 30)
+    mirror: bool = True
+    network: PixelUNet = PixelUNet()
+    label: ByNothing = ByNothing(kind="none")
+    objective: TableObjective = TableObjective()
+    preview: Mended = Mended()
+    export: Stored = "float16"
+
+    @model_validator(mode="after")
+    def _fits(self) -> PaletteRecipe:
+        halves(self.data, self.network.channels)
+        if not isinstance(self.objective.loss, Regression):
+            raise ValueError(f"palette learns by the loss regression (norm 1 or 2), not {self.objective.loss.kind}")
+        if self.quality[0] > self.quality[1]:
+            raise ValueError(f"quality goes from low to high, not from {self.quality[0]} to {self.quality[1]}")
+        return self
+
+
+@register
 class PaletteTask(PixelsTask):
+    section = PaletteRecipe
+
     def build(self, **options: Any) -> Labelled:
         recipe, out = self.recipe, self.channels * (2 if self.recipe.objective.learned_variance else 1)
         return Labelled(unet2d(recipe.network, recipe.data.size, 2 * self.channels, out, **options))
@@ -81,7 +126,7 @@ class PaletteTask(PixelsTask):
         return {f"loss_{task}": self._loss(task) for task in recipe.tasks}
 
     def _loss(self, task: str) -> float:
-        total, generator = 0.0, keyed.generator("measure", task)
+        total, generator = 0.0, rng.generator("measure", task)
         for start in range(0, len(self.test), 64):
             x0 = self.test.batch(np.arange(start, min(start + 64, len(self.test))))
             y, where = degraded(x0, [task] * len(x0), self.recipe.quality, "measure", task, start)

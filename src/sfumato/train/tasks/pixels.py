@@ -20,30 +20,51 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from sfumato.condition import Condition, Label
+from sfumato.data.source import Source
 from sfumato.denoise import Bound, Preconditioned, bind
 from sfumato.edit import BoundHold, NoiseStart
+from sfumato.element.section import Count, Fraction, Named, Positive, Section
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, Sampler, trajectory
 from sfumato.schedule.named import named
 from sfumato.times import TrailingGrid
+from sfumato.train import report, rng
+from sfumato.train.config import Common, Stored
+from sfumato.train.objective import Objective
+from sfumato.train.objective.config import TableObjective
+from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pixels
 
-from .. import keyed, report
-from .. import recipe as r
-from ..objective import Objective
-from ..source import Source, open_sources
-from . import DTYPES, SHARD, Place, Task, hush, to_pixels
+
+class PixelUNet(Section):
+    """Shape of diffusers' UNet2DModel, level by level: channels, and whether it looks at itself (heads of `head`)."""
+
+    channels: Annotated[tuple[Positive, ...], Field(min_length=2)] = (32, 64, 128)
+    attention: tuple[bool, ...] = (False, False, True)
+    head: Positive = 32
+    layers: Positive = 1
+    groups: Positive = 16
+
+    @model_validator(mode="after")
+    def _fits(self) -> PixelUNet:
+        if len(self.attention) != len(self.channels):
+            raise ValueError("channels and attention need one entry for each level")
+        for c, attends in zip(self.channels, self.attention, strict=True):
+            if c % self.groups or (attends and c % self.head):
+                raise ValueError(f"channels {c} must be a multiple of groups and, where there is attention, of head")
+        return self
 
 
-def unet2d(shape: r.PixelUNet, size: int, channels_in: int, channels_out: int, **options: Any) -> Any:
+def unet2d(shape: PixelUNet, size: int, channels_in: int, channels_out: int, **options: Any) -> Any:
     """diffusers' UNet2DModel of that shape; `options` are its own."""
     from diffusers import UNet2DModel
 
@@ -80,7 +101,7 @@ class Labelled(nn.Module):
         return self.unet(torch.cat([x, planes], 1), time, return_dict=False)[0]
 
 
-def table_config(objective: r.TableObjective) -> dict[str, object]:
+def table_config(objective: TableObjective) -> dict[str, object]:
     """The DDPMScheduler that samples with a network of that objective, from pure noise."""
     kinds = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
     schedule = objective.schedule
@@ -134,17 +155,75 @@ def save(
         save_file(weights, export / "label" / "model.safetensors", metadata={"format": "pt"})
 
 
+def halves(data: object, channels: tuple[int, ...]) -> None:
+    """Raises ValueError unless pictures of that size can be halved at every level but the last."""
+    size, times = int(getattr(data, "size")), len(channels) - 1  # noqa: B009
+    if size % 2**times:
+        raise ValueError(f"data.size {size} can't be halved {times} times: choose a multiple of {2**times}")
+
+
+class ByTime(Section):
+    """A class is a vector added to the time embedding (Dhariwal and Nichol 2021); dropped with `dropout`."""
+
+    kind: Literal["time"] = "time"
+    dropout: Fraction = 0.1
+
+
+class ByChannels(Section):
+    """A class is `width` numbers, each a constant plane beside the picture; dropped with `dropout`."""
+
+    kind: Literal["channels"]
+    width: Positive = 4
+    dropout: Fraction = 0.1
+
+
+class ByNothing(Section):
+    """Unconditional."""
+
+    kind: Literal["none"]
+
+
+class Sheet(Section):
+    """A sample grid: `each` pictures of every class (`each` rows of ten where there are none), on fixed noise."""
+
+    each: Positive = 4
+    steps: Positive = 25
+    guidance: Annotated[float, Field(ge=0)] = 2.0
+    seed: Count = 0
+
+
+Told = Annotated[ByTime | ByChannels | ByNothing, Field(discriminator="kind"), Named]
+
+
+class PixelsRecipe(Common):
+    """Diffusion of pixels: `dropout` in `label` is p_uncond of Ho and Salimans 2022, algorithm 1."""
+
+    task: Literal["pixels"]
+    network: PixelUNet = PixelUNet()
+    label: Told = ByTime()
+    objective: TableObjective = TableObjective()
+    preview: Sheet = Sheet()
+    export: Stored = "float16"
+
+    @model_validator(mode="after")
+    def _can_be_halved(self) -> PixelsRecipe:
+        halves(self.data, self.network.channels)
+        return self
+
+
+@register
 class PixelsTask(Task):
+    section = PixelsRecipe
     pipeline = "DDPMPipeline"
-    recipe: Any  # r.Pixels, or that of a task that differs in a few methods
+    recipe: Any  # a PixelsRecipe, or that of a task that differs in a few methods
     schedule: Any
 
-    def __init__(self, recipe: r.Pixels | r.Ncsn | r.Palette, place: Place):
+    def __init__(self, recipe: Any, place: Place):
         super().__init__()
         hush("diffusers")
         self.recipe, self.place = recipe, place
-        self.source, self.test = open_sources(recipe.data, 512, place.cache, recipe.workers, grey=True)
-        self.classes = () if isinstance(recipe.label, r.ByNothing) else classes_of(self.source, recipe)
+        self.source, self.test = recipe.data.open(512, place.cache, recipe.workers, grey=True)
+        self.classes = () if isinstance(recipe.label, ByNothing) else classes_of(self.source, recipe)
         self.channels = self.source.pictures.shape[3]
         self.schedule = named(**recipe.objective.noise)
         self.objective = Objective(recipe.objective, self.schedule, levels=256)
@@ -153,8 +232,8 @@ class PixelsTask(Task):
     def build(self, **options: Any) -> Labelled:
         """The network; `options` are UNet2DModel's own."""
         recipe, rows = self.recipe, len(self.classes) + 1
-        width = recipe.label.width if isinstance(recipe.label, r.ByChannels) else 0
-        if isinstance(recipe.label, r.ByTime):
+        width = recipe.label.width if isinstance(recipe.label, ByChannels) else 0
+        if isinstance(recipe.label, ByTime):
             options["num_class_embeds"] = rows
         out = self.channels * (2 if recipe.objective.learned_variance else 1)
         unet = unet2d(recipe.network, recipe.data.size, self.channels + width, out, **options)
@@ -169,7 +248,7 @@ class PixelsTask(Task):
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """E |F - F*|^2; each class is dropped with p_uncond (Ho and Salimans 2022, algorithm 1)."""
         x0, y = self.source.batch(indices).to(self.place.device), self._labels(self.source, indices)
-        if y is not None and not isinstance(self.recipe.label, r.ByNothing):
+        if y is not None and not isinstance(self.recipe.label, ByNothing):
             dropped = torch.rand(len(y), generator=generator) < self.recipe.label.dropout
             y = torch.where(dropped, len(self.classes), y).to(self.place.device)
         losses, t = self.objective(lambda x, t: self.answer(x, t, y), x0, generator)
@@ -209,7 +288,7 @@ class PixelsTask(Task):
     def painted(self, denoise: Bound, rows: int, hold: BoundHold | None = None) -> Tensor:
         """Pictures (rows, C, H, W), from the preview's own noise."""
         size = self.recipe.data.size
-        noise = KeyedNoise([keyed.key(self.recipe.preview.seed, "preview", row) for row in range(rows)])
+        noise = KeyedNoise([rng.key(self.recipe.preview.seed, "preview", row) for row in range(rows)])
         sampler, times = self.walk()
         x, times = NoiseStart(torch.zeros(rows, self.channels, size, size, device=self.place.device))(
             denoise, times, noise
@@ -240,7 +319,7 @@ class PixelsTask(Task):
         save(self.network, export, self.pipeline, self.scheduler(), self.classes, dtype)
         figures = {}
         for quarter in range(4):
-            total, generator = 0.0, keyed.generator("measure", quarter)
+            total, generator = 0.0, rng.generator("measure", quarter)
             for start in range(0, len(self.test), 64):
                 batch = np.arange(start, min(start + 64, len(self.test)))
                 x0, y = self.test.batch(batch).to(self.place.device), self._labels(self.test, batch)
@@ -256,7 +335,7 @@ class PixelsTask(Task):
         return self.objective.at(network, x0, t, generator)
 
 
-def classes_of(source: Source, recipe: r.Common) -> tuple[str, ...]:
+def classes_of(source: Source, recipe: Common) -> tuple[str, ...]:
     """The classes of the pictures; BadInput where they have none."""
     if source.labels is None:
         raise BadInput(

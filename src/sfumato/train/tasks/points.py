@@ -3,32 +3,84 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from sfumato.condition import Condition, Label
 from sfumato.data import points
+from sfumato.data.array_cache import digest
 from sfumato.denoise import bind
 from sfumato.edit import NoiseStart
+from sfumato.element.section import Count, Fraction, Positive, Section
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.nn import mlp
 from sfumato.noise import KeyedNoise
 from sfumato.sample import Heun, trajectory
 from sfumato.times import KarrasGrid
+from sfumato.train import plane, report, rng
+from sfumato.train.config import Common
+from sfumato.train.objective import Objective
+from sfumato.train.objective.config import FreeObjective
+from sfumato.train.task import Place, Task, register
 
-from .. import keyed, plane, report
-from .. import recipe as r
-from ..objective import Objective
-from . import Place, Task
+
+class PlaneData(Section):
+    """`count` points of one of the worlds of `sfumato.data.points`; those after them are measured on."""
+
+    kind: Literal["swiss-roll", "two-moons", "pinwheel", "checkerboard", "ring"] = "swiss-roll"
+    seed: Count = 0
+    count: Positive = 50_000
+
+
+class MLPNetwork(Section):
+    """Shape of `sfumato.nn.mlp.MLP`."""
+
+    width: Positive = 128
+    depth: Positive = 3
+
+
+class Plot(Section):
+    """What a sample sheet shows: `count` points of Heun's method in `steps` steps."""
+
+    count: Positive = 4000
+    steps: Positive = 20
+    guidance: Annotated[float, Field(ge=0)] = 1.0
+    seed: Count = 0
+
 
 HELD_BACK = 2000
 
 
+class PointsRecipe(Common):
+    """Diffusion of points, told their class unless `labels` is false.
+
+    `dropout` is p_uncond of Ho and Salimans 2022, algorithm 1; at 0 the network never learns to do without a class.
+    """
+
+    task: Literal["points"]
+    data: PlaneData = PlaneData()  # pyright: ignore[reportIncompatibleVariableOverride]
+    network: MLPNetwork = MLPNetwork()
+    objective: FreeObjective = FreeObjective(sigma_data=1.0)
+    labels: bool = True
+    dropout: Fraction = 0.1
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    preview: Plot = Plot()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _vignettes_unless_said(cls, values: Any) -> Any:
+        return values
+
+
+@register
 class PointsTask(Task):
-    def __init__(self, recipe: r.Points, place: Place):
+    section = PointsRecipe
+
+    def __init__(self, recipe: PointsRecipe, place: Place):
         super().__init__()
         self.recipe, self.place = recipe, place
         data, objective = recipe.data, recipe.objective
@@ -58,7 +110,7 @@ class PointsTask(Task):
         return len(self.points)
 
     def inputs(self) -> str:
-        return r.digest(self.recipe.data.model_dump(mode="json"))
+        return digest(self.recipe.data.model_dump(mode="json"))
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective; each class is dropped with p_uncond (Ho and Salimans 2022, algorithm 1)."""
@@ -87,7 +139,7 @@ class PointsTask(Task):
         first = min(1.0, float(schedule.time(80.0))) if says_noise else 1.0
         denoiser: Any = Guided(self.denoiser, [ClassifierFree(guidance)]) if self.classes else self.denoiser
         denoise = bind(denoiser, self._condition(ids))
-        noise = KeyedNoise([keyed.key(p.seed, "preview", row) for row in range(len(ids))])
+        noise = KeyedNoise([rng.key(p.seed, "preview", row) for row in range(len(ids))])
         times = KarrasGrid()(p.steps, schedule, first)
         x, times = NoiseStart(torch.zeros(len(ids), 2, device=self.place.device))(denoise, times, noise)
         for step in trajectory(denoise, Heun(), x, times, noise):
@@ -113,7 +165,7 @@ class PointsTask(Task):
         data = self.recipe.data
         others = torch.from_numpy(points.draw(data.kind, data.seed, HELD_BACK, data.count + HELD_BACK)[0])
         samples = self.draw(self.test_labels)
-        generator, t = keyed.generator("measure"), (torch.arange(HELD_BACK, dtype=torch.float64) + 0.5) / HELD_BACK
+        generator, t = rng.generator("measure"), (torch.arange(HELD_BACK, dtype=torch.float64) + 0.5) / HELD_BACK
         condition, x0 = self._condition(self.test_labels), self.test.to(self.place.device)
         losses = self.objective.at(lambda x, t: self.denoiser.output(x, t, condition), x0, t, generator)
         return {

@@ -9,23 +9,41 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from .. import recipe as r
-from . import Place
-from .diffusion import Answer, DiffusionTask
+from sfumato.train.task import Place, register
+from sfumato.train.tasks.diffusion import Answer, DiffusionTask, Preview, TextDiffusion
 
 ENDS = ("conv_in.", "conv_out.")
 
 
+class TextPixelsRecipe(TextDiffusion):
+    """Of pixels, in patches of `patch` by `patch`. Of a `begin` that saw latents, all but its two ends are taken."""
+
+    task: Literal["text-pixels"]
+    patch: Annotated[int, Field(ge=1, le=16)] = 4
+    preview: Preview = Preview()
+
+    @model_validator(mode="after")
+    def _fits(self) -> TextPixelsRecipe:
+        size, multiple = self.data.size, self.patch * 2 ** (len(self.network.channels) - 1)
+        if size % multiple:
+            raise ValueError(f"data.size {size} does not suit these patches: choose a multiple of {multiple}")
+        return self
+
+
+@register
 class TextPixelsTask(DiffusionTask):
+    section = TextPixelsRecipe
     pipeline = "DiffusionPipeline"
 
-    def __init__(self, recipe: r.TextPixels, place: Place):
+    def __init__(self, recipe: TextPixelsRecipe, place: Place):
         self.patch = recipe.patch
         super().__init__(recipe, place)
 

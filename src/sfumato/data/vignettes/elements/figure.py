@@ -5,8 +5,6 @@ Local coordinates: the chin at the origin, one unit = the height of the head, y 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..dice import Dice
 from ..light import Light, mix, scaled
 from ..painter import Painter
@@ -14,6 +12,7 @@ from ..scene import Scene
 from ..shapes import Point, arc, blob, curve, line, mirrored, polygon
 from ..vocabulary import COLOURS, NONE, Colour
 from . import garments, head
+from .body import Body
 from .sky import sun_place
 
 SKINS: tuple[Colour, ...] = (
@@ -25,26 +24,6 @@ HAIRS: tuple[Colour, ...] = (
 CLOTHES: tuple[Colour, ...] = ((96, 92, 98), (116, 100, 88), (78, 84, 92), (132, 120, 104))
 JOINTS = ("head", "nose", "left_eye", "right_eye", "left_ear", "right_ear", "neck", "left_shoulder", "right_shoulder",
           "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Body:
-    """One person's build and posture; `lit`: the side of the light (+1 right), `turn`: where the face looks."""
-
-    woman: bool
-    name: str
-    shoulders: float
-    turn: float
-    lit: int
-    skin: Colour
-    hair: Colour
-    hair_style: str
-    beard: str
-
-    @property
-    def shift(self) -> float:
-        """How far the features move sideways as the head turns."""
-        return 0.10 * self.turn
 
 
 def figure(painter: Painter, scene: Scene, light: Light) -> None:

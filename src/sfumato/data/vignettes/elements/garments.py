@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import skia
 
 from ..light import Light, mix, scaled
@@ -11,9 +9,7 @@ from ..painter import Painter
 from ..scene import Scene
 from ..shapes import arc, blob, box, curve, line, mirrored, oval, polygon
 from ..vocabulary import Colour
-
-if TYPE_CHECKING:
-    from .figure import Body
+from .body import Body
 
 HATS = ("beanie", "brim", "beret", "cap")
 

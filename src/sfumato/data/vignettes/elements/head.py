@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import skia
 
 from ..light import Light, mix, scaled
@@ -11,9 +9,7 @@ from ..painter import Painter
 from ..scene import Scene
 from ..shapes import Point, arc, blob, curve, line, mirrored, oval
 from ..vocabulary import NONE, Colour
-
-if TYPE_CHECKING:
-    from .figure import Body
+from .body import Body
 
 WOMEN = ("long", "wavy", "bob", "bun", "ponytail", "curls")
 MEN = ("short", "side", "swept", "curly")

@@ -1,20 +1,22 @@
-"""What every section of a recipe is, and the ranges that its numbers come in."""
+"""Sections of YAML files: what can be said there, in which ranges, and what holds when nothing is said."""
 
 from __future__ import annotations
 
 import difflib
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
+Named = BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value)
+"""Beside a union of sections: a kind's name alone stands for its defaults."""
 
 
 class Section(BaseModel):
-    """A part of a recipe; refuses a key that it doesn't know and names the nearest one that it does."""
+    """A part of a YAML file; refuses a key that it doesn't know and names the nearest one that it does."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -5,21 +5,59 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
+from sfumato.data.array_cache import digest
+from sfumato.data.source import Source, divided
+from sfumato.element.section import Count, Positive, Section
 from sfumato.picture import BadInput
-
-from . import keyed, report
-from . import recipe as r
+from sfumato.progress import say
 
 Pairs = tuple[np.ndarray, np.ndarray]
 CLASSES = 1_000_000  # more are a mistake
+SHUFFLE = 1_887_065_545_650_066_536  # a seed
 
 
-def load(data: r.Arrays) -> tuple[Pairs, Pairs | None, tuple[str, ...]]:
+class Arrays(Section):
+    """Pictures of a .npz file: uint8 (n, H, W) or (n, H, W, C) under the name `x`, classes (n,) under `y`.
+
+    `rows` takes [first, stop) of them in a fixed shuffled order; `test_x` and `test_y` name the arrays to measure on
+    (otherwise a tenth is held back); `classes` names the classes. With `absent: digits` scikit-learn's digits stand in
+    for a file that isn't there.
+    """
+
+    kind: Literal["arrays"]
+    path: Path
+    size: Annotated[int, Field(ge=8, le=1024)] = 28
+    x: str = "x"
+    y: str = "y"
+    test_x: str | None = None
+    test_y: str | None = None
+    rows: tuple[Count, Positive] | None = None
+    classes: tuple[str, ...] = ()
+    absent: Literal["digits"] | None = None
+
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
+        """See `sfumato.data.source.Data`."""
+        train, test, classes = load(self)
+        stamp = (self.path.stat().st_size, self.path.stat().st_mtime_ns) if self.path.is_file() else "digits"
+        key = digest(self.model_dump(mode="json"), stamp, "shuffled")
+
+        def source(pair: Pairs, name: str) -> Source:
+            x, y = pair
+            pictures = x if grey or x.shape[3] == 3 else x.repeat(3, 3)
+            return Source(pictures, [[classes[i]] for i in y], key + name, y, classes)
+
+        if test is None:
+            return divided(source(train, ""), held_back, self.path)
+        return source(train, ""), source(test, "-test").part(slice(held_back), "")
+
+
+def load(data: Arrays) -> tuple[Pairs, Pairs | None, tuple[str, ...]]:
     """(pictures, classes) to train on, the same to measure on if the recipe names them, and the classes' names.
 
     Pictures are uint8 (n, size, size, C), classes int64 (n,), in a fixed shuffled order: files are often sorted by
@@ -56,7 +94,7 @@ def _pair(path: Path, x: str, y: str) -> Pairs:
     for end in (classes.min(), classes.max()):
         if not 0 <= end < CLASSES:
             raise BadInput(f"{path}: '{y}' has the class {end}; classes are whole numbers from 0 to {CLASSES - 1:,}")
-    order = keyed.permutation(0, 0, len(classes))
+    order = np.random.default_rng(SHUFFLE).permutation(len(classes))
     return (pictures if pictures.ndim == 4 else pictures[..., None])[order], classes.astype(np.int64)[order]
 
 
@@ -86,7 +124,7 @@ def _fitted(pictures: np.ndarray, size: int) -> np.ndarray:
     return sized.reshape(len(pictures), size, size, pictures.shape[3])
 
 
-def _digits(data: r.Arrays) -> tuple[Pairs, tuple[str, ...]]:
+def _digits(data: Arrays) -> tuple[Pairs, tuple[str, ...]]:
     try:
         from sklearn.datasets import load_digits  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -94,8 +132,8 @@ def _digits(data: r.Arrays) -> tuple[Pairs, tuple[str, ...]]:
             f"data.path: there is no file {data.path}, and scikit-learn, whose digits would stand in for it, isn't "
             "installed: name the file with --set data.path=..., or pip install scikit-learn"
         ) from None
-    report.say(f"there is no file {data.path}: scikit-learn's 1,797 digits of 8 x 8 stand in for it")
+    say(f"there is no file {data.path}: scikit-learn's 1,797 digits of 8 x 8 stand in for it")
     pixels, classes = load_digits(return_X_y=True)
     pictures = np.round(pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
-    order = keyed.permutation(0, 0, len(classes))
+    order = np.random.default_rng(SHUFFLE).permutation(len(classes))
     return (pictures[order], classes.astype(np.int64)[order]), tuple(map(str, range(10)))

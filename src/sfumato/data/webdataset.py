@@ -7,13 +7,48 @@ from __future__ import annotations
 
 import json
 import tarfile
+import warnings
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from sfumato.picture import BadInput
+import numpy as np
+from pydantic import Field
+
+from sfumato.data import array_cache
+from sfumato.data.source import Source, captions_of, divided, in_processes, labelled, square
+from sfumato.element.section import Section
+from sfumato.picture import BadInput, PictureWarning
 
 SUFFIXES = ("webp", "png", "jpg", "jpeg")
+
+
+class Tars(Section):
+    """Pictures of webdataset tars, a folder of them or one: `KEY.webp` (.png, .jpg) beside `KEY.json`, .txt or .cls.
+
+    `text` and `label` are keys of the .json; "text" and "cls" are also what the .txt and the .cls hold.
+    """
+
+    kind: Literal["tars"]
+    path: Path
+    size: Annotated[int, Field(ge=16, le=1024)] = 64
+    text: str = "text"
+    label: str | None = None
+
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
+        """See `sfumato.data.source.Data`."""
+        found = samples(self.path)
+        stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in listing(self.path)]
+        key = array_cache.digest(self.model_dump(mode="json"), stamps)
+        shape = {"pictures": ((self.size, self.size, 3), np.uint8)}
+        spans = partial(in_processes, partial(_read, found, self.size), workers)
+        captions = [captions_of(sample.said.get(self.text)) for sample in found]
+        pictures = array_cache.arrays(home, "pictures", key, shape, spans, len(found))["pictures"]
+        source = Source(pictures, captions, key)
+        if self.label is not None:
+            source = labelled(source, [sample.said.get(self.label) for sample in found], self.path)
+        return divided(source, held_back, self.path)
 
 
 @dataclass
@@ -83,3 +118,16 @@ def _said(data: bytes, suffix: str, name: str) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise BadInput(f"{name} holds no JSON object: the words and the class of a picture are keys of one")
     return said
+
+
+def _read(found: list[Sample], size: int, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
+    return span[0], {"pictures": np.stack([_square(found[i], size) for i in range(*span)])}
+
+
+def _square(sample: Sample, size: int) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PictureWarning)  # drawn pictures are laid on white, all of them
+        try:
+            return square(sample.read(), size)
+        except BadInput as error:
+            raise BadInput(f"{sample.name}: {error}") from error

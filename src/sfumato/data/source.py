@@ -1,0 +1,99 @@
+"""Training pictures with captions and classes, kept as uint8 arrays: what every reader of this room answers."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.data.labels import numbered
+from sfumato.picture import BadInput, open_picture
+
+
+@dataclass(frozen=True)
+class Source:
+    """n pictures, uint8 (n, S, S, C), and the captions of each; `key` hashes what they were made from.
+
+    `labels` are the classes (n,) as indices of the names `classes`, where the data has classes.
+    """
+
+    pictures: np.ndarray
+    captions: list[list[str]]
+    key: str
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def batch(self, indices: np.ndarray) -> Tensor:
+        """Pictures as float32 (B, C, S, S) in [-1, 1]."""
+        pixels = torch.from_numpy(self.pictures[np.asarray(indices)])
+        return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
+
+    def part(self, rows: np.ndarray | slice, name: str) -> Source:
+        """The pictures at `rows`, under a key of their own."""
+        captions = [self.captions[i] for i in np.arange(len(self))[rows]]
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, pictures=self.pictures[rows], captions=captions, key=f"{self.key}-{name}", labels=labels)
+
+
+class Data(Protocol):
+    """A section `data` of a training recipe: what pictures there are, and how they are read."""
+
+    kind: Any
+    size: int
+
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
+        """The pictures to train on and `held_back` others to measure on, at most a tenth of a given set.
+
+        They are the last ones of a set without classes, and spread evenly over one with classes, which may be sorted.
+        Grey arrays become RGB unless `grey` keeps them as one channel. `home` is the folder of kept arrays.
+        """
+        ...
+
+
+def divided(whole: Source, held_back: int, path: Path) -> tuple[Source, Source]:
+    """The pictures to train on and those held back, as `Data.open` has it. BadInput for fewer than two pictures."""
+    n = len(whole)
+    count = min(held_back, max(n // 10, 1))
+    if n < 2:
+        raise BadInput(f"{path} holds {n} picture: training needs at least two")
+    if whole.labels is None:
+        return whole.part(slice(n - count), "train"), whole.part(slice(n - count, n), "test")
+    test = np.arange(count) * n // count + n // (2 * count)
+    return whole.part(np.setdiff1d(np.arange(n), test), "train"), whole.part(test, "test")
+
+
+def labelled(source: Source, values: Sequence[object], path: Path) -> Source:
+    """The source with the classes that `values` are, one a picture."""
+    labels, classes = numbered(values, str(path))
+    return replace(source, labels=labels, classes=classes)
+
+
+def captions_of(said: object) -> list[str]:
+    """The captions that a key holds: a string or several; without any the empty one."""
+    return [str(s) for s in said] or [""] if isinstance(said, list) else ["" if said is None else str(said)]
+
+
+def in_processes(work, workers: int, spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """What `work` answers of each span, computed by so many processes, in order."""
+    if workers == 1 or len(spans) < 2:
+        yield from map(work, spans)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(work, spans)
+
+
+def square(path: Path | bytes, size: int) -> np.ndarray:
+    """The picture's middle square, resized to `size`."""
+    from PIL import Image, ImageOps
+
+    return np.asarray(ImageOps.fit(open_picture(path), (size, size), Image.Resampling.LANCZOS))

@@ -1,0 +1,87 @@
+"""Pictures to train on that the built-in world draws, with their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from sfumato.data import array_cache
+from sfumato.data.source import Source, in_processes
+from sfumato.element.section import Count, Positive, Section
+
+
+class Vignettes(Section):
+    """Pictures drawn by the built-in world: indices [first, first + count) of the world `seed`.
+
+    `repeat` says of attributes, such as {mask: 3}, how many times as often the pictures that have them come.
+    """
+
+    kind: Literal["vignettes"] = "vignettes"
+    seed: Count = 0
+    first: Count = 0
+    count: Positive = 20_000
+    size: Annotated[int, Field(ge=16, le=1024)] = 64
+    split: Literal["seen", "held-out", "any"] = "seen"
+    repeat: dict[str, Positive] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_attributes(self) -> Vignettes:
+        if self.repeat:
+            from sfumato.data.vignettes import ATTRIBUTES
+        for name in self.repeat:
+            if name not in ATTRIBUTES:
+                raise ValueError(f"repeat: there is no attribute '{name}'; accepted are {', '.join(ATTRIBUTES)}")
+        return self
+
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
+        """See `sfumato.data.source.Data`; what is held back follows what is trained on."""
+        after = self.model_copy(update={"first": self.first + self.count, "count": held_back})
+        return _drawn(self, home, workers), _drawn(after, home, workers)
+
+
+def _drawn(data: Vignettes, home: Path, workers: int) -> Source:
+    key = array_cache.digest(data.model_dump(mode="json", exclude={"repeat"}), world_version())
+    spans = partial(in_processes, partial(_draw, data.seed, data.first, data.size, data.split), workers)
+    shape = {"pictures": ((data.size, data.size, 3), np.uint8)}
+    captions = array_cache.lines(home, "captions", key, lambda: _captions(data))
+    pictures = array_cache.arrays(home, "vignettes", key, shape, spans, data.count)["pictures"]
+    return Source(pictures, captions, key)
+
+
+def order(data: object, count: int) -> np.ndarray:
+    """Indices of the `count` pictures; those that have attributes of `data.repeat` as often as the largest says."""
+    if not (isinstance(data, Vignettes) and data.repeat):
+        return np.arange(count)
+    from sfumato.data import vignettes
+
+    def times(index: int) -> int:
+        scene = vignettes.scene(data.seed, index, data.split)
+        return max((n for name, n in data.repeat.items() if scene[name] != "none"), default=1)
+
+    return np.repeat(np.arange(count), [times(data.first + i) for i in range(count)])
+
+
+def _captions(data: Vignettes) -> Iterator[list[str]]:
+    from sfumato.data import vignettes
+
+    for index in range(data.first, data.first + data.count):
+        yield list(vignettes.scene(data.seed, index, data.split).captions)
+
+
+def _draw(seed: int, first: int, size: int, split: Any, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
+    from sfumato.data import vignettes
+
+    rows = [vignettes.draw(vignettes.scene(seed, first + i, split), size, truth=False).image for i in range(*span)]
+    return span[0], {"pictures": np.stack(rows)}
+
+
+def world_version() -> str:
+    """A hash of the code that draws: pictures that were cached with other code are drawn again."""
+    files = sorted(Path(str(resources.files("sfumato.data.vignettes"))).rglob("*.py"))
+    return array_cache.digest([path.read_text(encoding="utf-8") for path in files])

@@ -1,0 +1,109 @@
+"""What a run trains. A task holds the network, says the loss of a batch, and exports its parts.
+
+One file a task, its section of the recipe beside it:
+
+    class BlurRecipe(Common):
+        task: Literal["blur"]
+        radius: Positive = 3
+
+    @register
+    class BlurTask(Task):
+        section = BlurRecipe
+        ...
+
+A recipe that says `task: blur` is then one of its own, from Python, or from YAML once a plugin (`sfumato.plugins`)
+has loaded the file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sfumato.element import Registry
+from sfumato.train.config import Common
+
+CPU = torch.device("cpu")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SHARD = "15MB"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run works: its own folder, and the folder of cached arrays that runs side by side share."""
+
+    run: Path
+    cache: Path
+    device: torch.device = CPU
+    low: bool = False
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 for what is computed once and kept, where the run itself uses it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low)
+
+    @property
+    def export(self) -> Path:
+        return self.run / "export"
+
+
+class Task(nn.Module, ABC):
+    """`network` is trained; `forward` says the loss of the examples `indices` at `step`, and scalars to log."""
+
+    section: ClassVar[type[Common]]
+    """The recipe's type. A task is made of a recipe and a `Place`; its pictures and encodings are then at hand."""
+    network: Any  # an nn.Module
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of training examples."""
+
+    @abstractmethod
+    def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """A scalar loss; all that is random comes from `generator` or from a key made of (seed, step, index)."""
+
+    def inputs(self) -> str:
+        """A hash of the pictures and the parts that it is trained on; a resumed run says when they have changed."""
+        return ""
+
+    def memory(self) -> dict[str, Tensor]:
+        """What a step leaves for the next besides the network: buffers, changed in place; saved and loaded with it."""
+        return {name: buffer for name, buffer in self.named_buffers() if not name.startswith("network.")}
+
+    def grids(self) -> dict[str, np.ndarray]:
+        """Sample grids by name, uint8 (H, W, 3)."""
+        return {}
+
+    @abstractmethod
+    def finish(self, export: Path) -> dict[str, float]:
+        """Write the trained parts in the ecosystem's folder format; answer the measured figures."""
+
+
+TASKS: Registry[type[Task]] = Registry("task", "sfumato.train.tasks")
+T = TypeVar("T", bound=Task)
+
+
+def register(task: type[T]) -> type[T]:
+    """Decorator: recipes name the task as its section's field `task` says."""
+    (name,) = get_args(task.section.model_fields["task"].annotation)
+    TASKS.add(name, task)
+    return task
+
+
+def hush(*libraries: str) -> None:
+    """diffusers and transformers tell of every file that they read; a run says itself what matters."""
+    for library in libraries:
+        logging = import_module(f"{library}.utils.logging")
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
+
+
+def to_pixels(x: Tensor) -> np.ndarray:
+    """Pictures in [-1, 1], (B, 3, H, W), as uint8 (B, H, W, 3)."""
+    return (x.detach().float().clamp(-1, 1) + 1).mul(127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
