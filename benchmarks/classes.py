@@ -27,7 +27,7 @@ from sfumato.evaluate.metrics import Moments, frechet, inception_score, precisio
 from sfumato.evaluate.statistics import Figure, share
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.guide.classifier import ClassifierGuidance
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, trajectory

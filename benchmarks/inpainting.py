@@ -30,8 +30,8 @@ from sfumato.data.vignettes.vocabulary import FIGURES, GARMENTS, NONE
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.pairs import Pair, pair
 from sfumato.evaluate.statistics import mean, share
-from sfumato.model.pixels import to_tensor
 from sfumato.recipe import ClassifierFree, Outside
+from sfumato.space.pixels import to_tensor
 from sfumato.zoo.find import find
 
 SIZE, SEED = 64, 1_000_003

@@ -24,8 +24,8 @@ from torch import Tensor
 import sfumato
 from sfumato.evaluate.metrics import psnr
 from sfumato.evaluate.statistics import mean
-from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.recipe import Outside, Recipe, Source
+from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.train import keyed
 from sfumato.train import recipe as r
 from sfumato.train.degraded import HOLES, jpeg

@@ -22,12 +22,12 @@ from sfumato.evaluate.likelihood import variational_bound
 from sfumato.evaluate.measures import MEASURES, Sets
 from sfumato.evaluate.metrics import Moments, frechet
 from sfumato.evaluate.pictures import Pictures
-from sfumato.model.pixels import to_images
-from sfumato.model.space import Pixel
 from sfumato.picture import BadInput, read_metadata
 from sfumato.recipe.prompt import parse
 from sfumato.recipe.vocabulary import Vocabulary
 from sfumato.schedule import VPLinear
+from sfumato.space import Pixel
+from sfumato.space.pixels import to_images
 from sfumato.times import grid
 
 SIZE = 32

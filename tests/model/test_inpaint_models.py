@@ -14,8 +14,8 @@ from random_model import TINY, build
 
 import sfumato
 from sfumato.condition import Concat, Condition, Text
-from sfumato.engine import UNet2DBackbone, UNetBackbone
-from sfumato.model.masked import masked_planes
+from sfumato.encode.masked_picture import masked_planes
+from sfumato.network import UNet2DBackbone, UNetBackbone
 from sfumato.picture import BadInput
 from sfumato.recipe import ClassifierFree, Outside, SDEdit
 from sfumato.zoo import ZOO

@@ -22,9 +22,9 @@ from sfumato import (
     SDEdit,
 )
 from sfumato.edit import low_pass
-from sfumato.model.pixels import to_tensor
 from sfumato.picture import BadInput
 from sfumato.recipe import PromptToPrompt, Resample
+from sfumato.space.pixels import to_tensor
 
 SIZE = 32
 UNGUIDED = {"guidance": [], "sampler": "ddim", "steps": 8}

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 from torch.nn import functional
 
 import sfumato
-from sfumato.engine import RowByRow
 from sfumato.model.scene import Scene
+from sfumato.network import RowByRow
 from sfumato.picture import BadInput, pixels_hash, read_metadata
 from sfumato.recipe import ClassifierFree, Outside, Recipe, SDEdit
 

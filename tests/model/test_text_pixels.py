@@ -16,7 +16,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 import sfumato
 from sfumato import train
 from sfumato.condition import Condition, Text
-from sfumato.engine import UNetBackbone
+from sfumato.network import UNetBackbone
 from sfumato.picture import BadInput
 from sfumato.recipe import Outside
 from sfumato.train import recipe as r

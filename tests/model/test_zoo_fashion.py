@@ -11,7 +11,7 @@ from sfumato.denoise import bind
 from sfumato.edit.start import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.guide.classifier import ClassifierGuidance
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.sample import DPMpp2M, trajectory
 from sfumato.times import trailing

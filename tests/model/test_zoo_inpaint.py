@@ -12,8 +12,8 @@ import torch
 import sfumato
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.pairs import Pair
-from sfumato.model.pixels import to_tensor
 from sfumato.recipe import Outside
+from sfumato.space.pixels import to_tensor
 from sfumato.zoo import ZOO
 
 FOLDER = ZOO / "mini-inpaint"

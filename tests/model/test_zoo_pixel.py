@@ -9,8 +9,8 @@ import numpy as np
 
 import sfumato
 from sfumato.evaluate.judge import Judge
-from sfumato.model.pixels import to_tensor
 from sfumato.recipe import Outside
+from sfumato.space.pixels import to_tensor
 from sfumato.zoo import ZOO
 
 FOLDER = ZOO / "mini-pixel"

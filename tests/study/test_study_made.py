@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sfumato.evaluate.metrics import Moments, frechet, recall
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
 from sfumato.picture import BadInput
 from sfumato.recipe import ClassifierFree, ClassifierGuidance, StaticThreshold
 from sfumato.study import guidance_table, made, runner, trilemma

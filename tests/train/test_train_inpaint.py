@@ -13,7 +13,7 @@ from random_model import TINY, build
 
 import sfumato
 from sfumato import train
-from sfumato.model.masked import masked_planes
+from sfumato.encode.masked_picture import masked_planes
 from sfumato.picture import BadInput
 from sfumato.recipe import Outside
 from sfumato.train import masked

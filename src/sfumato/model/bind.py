@@ -31,7 +31,8 @@ from sfumato.recipe import Recipe
 from sfumato.sample import Churn, Sampler, Step, sampler, trajectory
 
 if TYPE_CHECKING:
-    from sfumato.model.pipe import Pipe, Stage
+    from sfumato.model.pipe import Pipe
+    from sfumato.stage import Stage
 
 GUIDANCES: dict[type, Callable[[Any, Stage, Sequence[Recipe]], Guidance | Gradient]] = {
     spec.ClassifierFree: lambda g, *_: ClassifierFree(g.scale, g.interval, g.rescale),

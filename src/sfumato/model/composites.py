@@ -13,10 +13,10 @@ from torch import Tensor
 
 from sfumato.edit import optimise_latent, paste, poisson, tune_decoder
 from sfumato.edit.reconstruct import STEPS
-from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.model.scene import Scene
-from sfumato.model.space import Latent
 from sfumato.picture import BadInput
+from sfumato.space import Latent
+from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 
 Apply = Callable[[Scene, Tensor | None, list[Image.Image]], Iterator[list[Image.Image]]]
 

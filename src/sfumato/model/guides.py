@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sfumato import recipe as spec
+from sfumato.encode.clip import Clip, load_clip
 from sfumato.guide import (
     AutoGuidance,
     ClassifierGuidance,
@@ -19,7 +20,6 @@ from sfumato.guide import (
     ProjectedGuidance,
 )
 from sfumato.guide.clip import Eye
-from sfumato.model.clip import Clip, load_clip
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import plain
@@ -29,7 +29,7 @@ from sfumato.zoo import ZOO
 from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
-    from sfumato.model.pipe import Stage
+    from sfumato.stage import Stage
 
 
 def classifier_guidance(g: spec.ClassifierGuidance, stage: Stage, recipes: Sequence[Recipe]) -> ClassifierGuidance:
@@ -110,6 +110,6 @@ def _worse(model: str, engine: str, precision: str) -> Stage:
 
 @lru_cache(maxsize=4)
 def _classifier(folder: Path, stamp: int) -> Any:
-    from sfumato.nn.classifier import Classifier
+    from sfumato.network.classifier import Classifier
 
     return Classifier.load(folder)

@@ -14,12 +14,12 @@ from torch.nn import functional
 from sfumato.condition import Condition, Watched
 from sfumato.edit import AttentionMaps
 from sfumato.model.given import NOTHING, Given, sized
-from sfumato.model.pixels import to_images, to_tensor
 from sfumato.model.scene import Scene
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.conjunction import check_single
 from sfumato.schedule import noised
+from sfumato.space.pixels import to_images, to_tensor
 
 if TYPE_CHECKING:
     from sfumato.model.pipe import Pipe

@@ -6,57 +6,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from torch import Tensor
 
-from sfumato.condition import Condition, Part
-from sfumato.denoise import Denoiser
-from sfumato.edit import Words
 from sfumato.model.bind import bind
-from sfumato.model.given import Given, shaped
+from sfumato.model.given import shaped
 from sfumato.model.result import Result, made
-from sfumato.model.space import Space
-from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput, around
 from sfumato.recipe import ClassifierFree, Noise, Outside, Recipe
 from sfumato.recipe.conjunction import conjuncts
-from sfumato.recipe.vocabulary import WORDS, Vocabulary
+from sfumato.stage import Stage
 
 if TYPE_CHECKING:
     from sfumato.recipe import Crop, PromptToPrompt, Source
     from sfumato.recipe.edits import Hold, Start
 
 ROWS = 8  # pictures in one batch
-
-
-class Encode(Protocol):
-    """What recipes of one batch say, as the network's condition; `given` are the pictures that they name."""
-
-    def __call__(self, recipes: Sequence[Recipe], given: Given = ...) -> Condition: ...
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One diffusion: a space, a denoiser, and how a recipe becomes its condition.
-
-    `vocabulary` says what a recipe may tell it. `link` turns this stage's result into parts of the next stage's
-    condition; the last stage has none. `chunks` counts those that a recipe's words take: only what takes as many shares
-    a batch, for to others the padding would be something to attend to. `inpaints`: the network is shown the mask and
-    what is held outside it, so that nothing need be put back after its moves. `words` says where in the encoded text a
-    prompt's words stand; None for models that read none.
-    """
-
-    name: str
-    space: Space
-    denoiser: Denoiser
-    encode: Encode
-    vocabulary: Vocabulary = WORDS
-    link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
-    chunks: Callable[[Recipe], int] = lambda recipe: 1
-    inpaints: bool = False
-    words: Callable[[str], Words] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ from torch.nn import functional
 from sfumato.denoise import Bound, bind
 from sfumato.guide import Gradient, Guidance, Guided
 from sfumato.model.given import Given
-from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
 from sfumato.schedule import Schedule
+from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.times import grid, jumps
 
 if TYPE_CHECKING:
-    from sfumato.model.pipe import Stage
-    from sfumato.model.space import Space
+    from sfumato.space import Space
+    from sfumato.stage import Stage
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from sfumato.edit import NoiseStart, Outside, paste, poisson
 from sfumato.evaluate.metrics import difference, psnr, seam
 from sfumato.model.composites import decoder_tuned, latents_moved
 from sfumato.model.pipe import Pipe
-from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.model.scene import Scene
-from sfumato.model.space import Latent
 from sfumato.picture import BadInput
 from sfumato.recipe.checks import Real, Whole, element
 from sfumato.sample import DPMpp2M, trajectory
+from sfumato.space import Latent
+from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.study.pictures import WORLD, asked, guided, subject
 from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, panels, strips

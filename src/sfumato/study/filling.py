@@ -17,9 +17,9 @@ from sfumato.data import vignettes
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.metrics import difference, seam
 from sfumato.evaluate.pairs import Pair, pair
-from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.picture import BadInput, open_mask, open_picture
 from sfumato.recipe import ClassifierFree, Outside, Recipe, Source
+from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.study import hosted
 from sfumato.study.made import Source as Named
 from sfumato.study.made import extractor

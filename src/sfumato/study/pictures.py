@@ -13,9 +13,9 @@ from sfumato.denoise import bind
 from sfumato.guide import Guided
 from sfumato.model.bind import GUIDANCES
 from sfumato.model.pipe import Pipe
-from sfumato.model.pixels import to_images
 from sfumato.recipe import ClassifierFree, Recipe
 from sfumato.sample import Denoise
+from sfumato.space.pixels import to_images
 
 WORLD = 1_000_003  # the world of scenes that nothing is trained on
 

@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import Tensor
 
 from sfumato.data import vignettes
-from sfumato.model.pixels import to_images
 from sfumato.noise import KeyedNoise
 from sfumato.recipe.checks import Whole, element
 from sfumato.schedule import EDM, Cosine, Discrete, Flow, Schedule, log_snr, noised
+from sfumato.space.pixels import to_images
 from sfumato.study.study import Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, GREEN, OCHRE, PLUM, RED, SOFT, label_lines, panels, strips
 

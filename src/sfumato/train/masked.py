@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from sfumato.data import masks as drawn
-from sfumato.model.masked import masked_planes
-from sfumato.model.space import Latent
+from sfumato.encode.masked_picture import masked_planes
+from sfumato.space import Latent
 
 from . import cache
 from . import recipe as r

@@ -149,7 +149,7 @@ class Ncsn(Common):
 
 
 class ClassifierNetwork(Section):
-    """Shape of `sfumato.nn.classifier.Classifier`, level by level: channels and residual blocks."""
+    """Shape of `sfumato.network.classifier.Classifier`, level by level: channels and residual blocks."""
 
     channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 128)
     blocks: tuple[Positive, ...] = (1, 2)

@@ -20,7 +20,7 @@ class PlaneData(Section):
 
 
 class MLPNetwork(Section):
-    """Shape of `sfumato.nn.mlp.MLP`."""
+    """Shape of `sfumato.network.mlp.MLP`."""
 
     width: Positive = 128
     depth: Positive = 3

@@ -9,8 +9,8 @@ import torch.nn.functional as nf
 from torch import Tensor
 
 from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
-from sfumato.model.space import Pixel
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
+from sfumato.space import Pixel
 
 CHANNELS = 7
 

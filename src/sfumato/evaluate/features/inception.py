@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
 from sfumato.evaluate.features.resize import bicubic, legacy
-from sfumato.nn.inception import SIZE, Inception
+from sfumato.network.inception import SIZE, Inception
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sfumato.nn.lpips import LPIPS
+from sfumato.network.lpips import LPIPS
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
 

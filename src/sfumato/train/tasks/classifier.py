@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as nf
 from torch import Tensor
 
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
 from sfumato.schedule import noised
 
 from .. import keyed, report

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as nf
 from torch import Tensor, nn
 
-from sfumato.model.clip import WAVES, with_level
+from sfumato.encode.clip import WAVES, with_level
 from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named

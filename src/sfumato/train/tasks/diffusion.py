@@ -15,8 +15,8 @@ from torch import Tensor
 
 from sfumato.condition import Condition, Part, Text
 from sfumato.denoise import Preconditioned, bind
-from sfumato.engine import UNetBackbone
 from sfumato.guide import ClassifierFree, Guided
+from sfumato.network import UNetBackbone
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DDIM, trajectory

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from sfumato.condition import Concat
-from sfumato.model.masked import masked_planes
-from sfumato.model.space import Latent
-from sfumato.nn.widen import widened
+from sfumato.encode.masked_picture import masked_planes
+from sfumato.network.widen import widened
+from sfumato.space import Latent
 
 from .. import masked, report
 from .. import recipe as r

@@ -14,7 +14,7 @@ from sfumato.data import points
 from sfumato.denoise import bind
 from sfumato.edit.start import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
-from sfumato.nn import mlp
+from sfumato.network import mlp
 from sfumato.noise import KeyedNoise
 from sfumato.sample import Heun, trajectory
 from sfumato.times import karras

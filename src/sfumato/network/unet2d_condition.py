@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from sfumato.condition import Attention, Concat, Condition, Injection, Part, Text, Watched
-from sfumato.engine.attention import directed
-from sfumato.engine.memory import TextMemory
-from sfumato.engine.run import Engine, engine
+from sfumato.network.attention_directives import directed
+from sfumato.network.engine import Engine, engine
+from sfumato.network.text_kv_cache import TextMemory
 from sfumato.picture import BadInput
 
 

@@ -1,6 +1,6 @@
 """Stable Diffusion 1 and 2: `model_index.json` with unet, vae, text_encoder, tokenizer and scheduler.
 
-A U-Net of 2C + 1 input channels (9) was trained to inpaint and is shown what is held: see `sfumato.model.masked`.
+A U-Net of 2C + 1 input channels (9) was trained to inpaint and sees what is held: `sfumato.encode.masked_picture`.
 Without a vae, and with patches/config.json, it is one of pixels, as `sfumato.train.tasks.text_pixels` writes it.
 """
 
@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from sfumato.condition import Condition
 from sfumato.denoise import Preconditioned
-from sfumato.engine import Engine, UNetBackbone
-from sfumato.model.given import NOTHING, Given
-from sfumato.model.load.parts import Parts
-from sfumato.model.masked import shown
-from sfumato.model.pipe import Stage
-from sfumato.model.space import Latent, Pixel, Space
-from sfumato.model.text import ClipText
-from sfumato.model.words import words_of
+from sfumato.encode.clip_text import ClipText
+from sfumato.encode.masked_picture import shown
+from sfumato.encode.token_spans import words_of
+from sfumato.formats.parts import Parts
+from sfumato.network import Engine, UNetBackbone
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
 from sfumato.recipe import Recipe
 from sfumato.recipe.conjunction import conjuncts
 from sfumato.recipe.prompt_schedule import periods
+from sfumato.space import Latent, Pixel, Space
+from sfumato.stage import Stage
 from sfumato.times import grid
 from sfumato.zoo.folder import parts_of, read_json
 
@@ -42,7 +42,7 @@ def stable_diffusion(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, i
     side = int(unet.config["sample_size"]) * cell
     inpaints = _inpaints(parts, unet.config["in_channels"] / patch**2, space.channels)
 
-    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
+    def encode(recipes: Sequence[Recipe], given: Any = None) -> Condition:
         first, strength = recipes[0], getattr(recipes[0].start, "strength", 1.0)
         words = text.scheduled(recipes, grid(first.times, first.steps, denoiser.schedule, strength))
         if not inpaints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sfumato.nn.widen import widened
+from sfumato.network.widen import widened
 
 
 def test_a_widened_convolution_ignores_its_new_channels_until_they_are_trained():

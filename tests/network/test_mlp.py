@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sfumato.condition import Condition, Label, Level
-from sfumato.nn import mlp
+from sfumato.network import mlp
 from sfumato.picture import BadInput
 
 CONFIG = {

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import sfumato
-from sfumato.model.load import PARAMETERIZATIONS, find, noise_schedule
+from sfumato.formats import PARAMETERIZATIONS, noise_schedule
 from sfumato.picture import BadInput
 from sfumato.zoo import built_ins
+from sfumato.zoo.find import find
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "configs"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 from sfumato.edit import Words
-from sfumato.model.text import ClipText
+from sfumato.encode.clip_text import ClipText
 
 END = "</w>"  # what the last token of a word ends with
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.condition import Attention, Condition, Injection, Watched
-from sfumato.engine.maps import attended, entered, injected, left, maps_and_values
+from sfumato.network.attention_maps import attended, entered, injected, left, maps_and_values
 from sfumato.picture import BadInput
 
 _CALL: ContextVar[object] = ContextVar("call", default=None)

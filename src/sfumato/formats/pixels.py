@@ -19,17 +19,16 @@ from torch import Tensor
 from sfumato.condition import Concat, Condition, Label, Part
 from sfumato.denoise import Preconditioned
 from sfumato.edit.beside import seen
-from sfumato.engine import Engine, UNet2DBackbone
-from sfumato.model.given import NOTHING, Given
-from sfumato.model.load.parts import Parts
-from sfumato.model.pipe import Stage
-from sfumato.model.pixels import mask_to_tensor, to_tensor
-from sfumato.model.space import Pixel
+from sfumato.formats.parts import Parts
+from sfumato.network import Engine, UNet2DBackbone
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.vocabulary import Vocabulary
 from sfumato.schedule import VE
+from sfumato.space import Pixel
+from sfumato.space.pixels import mask_to_tensor, to_tensor
+from sfumato.stage import Stage
 from sfumato.zoo.folder import parts_of, read_json, vocabulary
 
 READ = ("unet", "scheduler")
@@ -52,7 +51,7 @@ def pixels(parts: Parts, execute: Engine) -> tuple[Stage, tuple[int, int], int]:
         raise BadInput(f"The network in {parts.folder} embeds {rows} classes, and label/config.json names {wanted}.")
     denoiser = _denoiser(parts, backbone, learned)
 
-    def encode(recipes: Sequence[Recipe], given: Given = NOTHING) -> Condition:
+    def encode(recipes: Sequence[Recipe], given: Any = None) -> Condition:
         told: list[Part] = []
         if words.classes:
             told.append(Label(torch.tensor([words.index(recipe.label) for recipe in recipes]), words.none))
@@ -92,10 +91,10 @@ def _embedding(parts: Parts, words: Vocabulary) -> Tensor | None:
         return load_file(label / "model.safetensors")["embedding.weight"].to(parts.device, torch.float32)
 
 
-def _seen(recipes: Sequence[Recipe], given: Given) -> Tensor:
+def _seen(recipes: Sequence[Recipe], given: Any) -> Tensor:
     """What the network sees of the picture to mend, (B, 3, H, W); a hole is full of each seed's own noise."""
     source = recipes[0].source
-    if source is None or given.source is None:
+    if source is None or given is None or given.source is None:
         raise BadInput("This model mends a picture: give the recipe a source.")
     picture = to_tensor([given.source]).expand(len(recipes), -1, -1, -1)
     mask = None if given.mask is None else mask_to_tensor(given.mask)

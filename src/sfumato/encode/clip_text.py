@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sfumato.condition import ScheduledText, Text
-from sfumato.engine import Engine, engine
-from sfumato.model.chunks import Token, chunks
+from sfumato.encode.chunks import Token, chunks
+from sfumato.network import Engine, engine
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.conjunction import conjuncts

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sfumato
-from sfumato.model.chunks import chunks
-from sfumato.model.text import ClipText, weighed
+from sfumato.encode.chunks import chunks
+from sfumato.encode.clip_text import ClipText, weighed
 from sfumato.picture import BadInput
 from sfumato.recipe import ClipGuidance, Recipe
 from sfumato.recipe.prompt import plain

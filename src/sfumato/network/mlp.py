@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sfumato.condition import Condition, Label, Part
 from sfumato.denoise import Preconditioned
-from sfumato.engine.backbone import refuse_others
+from sfumato.network.unet2d_condition import refuse_others
 from sfumato.picture import BadInput
 from sfumato.schedule.named import named
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sfumato.edit.beside import luma
-from sfumato.engine import Engine, engine
+from sfumato.network import Engine, engine
 
 
 class Space(Protocol):

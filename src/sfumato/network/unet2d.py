@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sfumato.condition import Attention, Concat, Condition, Label, Part
-from sfumato.engine.attention import directed
-from sfumato.engine.backbone import refuse_others, with_planes
-from sfumato.engine.run import Engine, engine
+from sfumato.network.attention_directives import directed
+from sfumato.network.engine import Engine, engine
+from sfumato.network.unet2d_condition import refuse_others, with_planes
 from sfumato.picture import BadInput
 
 

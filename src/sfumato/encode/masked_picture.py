@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from sfumato.condition import Concat
-from sfumato.model.given import Given
-from sfumato.model.pixels import mask_to_tensor, to_tensor
-from sfumato.model.space import Space
+from sfumato.space import Space
+from sfumato.space.pixels import mask_to_tensor, to_tensor
 
 
 def masked_planes(space: Space, pictures: Tensor, masks: Tensor) -> Tensor:
@@ -22,10 +23,10 @@ def masked_planes(space: Space, pictures: Tensor, masks: Tensor) -> Tensor:
     return torch.cat([cells, space.encode(pictures * (1 - hidden))], dim=1)
 
 
-def shown(space: Space, given: Given, size: tuple[int, int], rows: int) -> Concat:
+def shown(space: Space, given: Any, size: tuple[int, int], rows: int) -> Concat:
     """What the network sees of the held picture in each of `rows` rows; where nothing is held all is hidden, and the
     model makes pictures of `size` (width, height) from words alone."""
-    if given.held is None or given.mask is None:
+    if given is None or given.held is None or given.mask is None:
         width, height = size
         picture, mask = torch.zeros(1, 3, height, width), torch.ones(1, 1, height, width)
     else:

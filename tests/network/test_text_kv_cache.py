@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sfumato.condition import Condition, Text
-from sfumato.engine.backbone import UNetBackbone
+from sfumato.network.unet2d_condition import UNetBackbone
 
 TIME = torch.tensor(500)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from sfumato.engine.exact import RowByRow
+from sfumato.network.batch_invariant import RowByRow
 from sfumato.picture import BadInput
 
 Engine = Callable[[], AbstractContextManager]

@@ -11,8 +11,8 @@ from diffusers import UNet2DConditionModel, UNet2DModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 
 from sfumato.condition import Attention, Condition, Text
-from sfumato.engine import UNet2DBackbone, UNetBackbone
-from sfumato.engine.attention import self_attention
+from sfumato.network import UNet2DBackbone, UNetBackbone
+from sfumato.network.attention_directives import self_attention
 from sfumato.picture import BadInput
 
 torch.manual_seed(0)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfumato.model.text import ClipText
+from sfumato.encode.clip_text import ClipText
 from sfumato.picture import BadInput
 from sfumato.schedule import Schedule
 from sfumato.schedule.named import named

@@ -6,9 +6,9 @@
 | `exact` | plain PyTorch with the two batch-dependent operations done row by row; bit-equal alone and in any batch |
 """
 
-from sfumato.engine.backbone import UNetBackbone
-from sfumato.engine.exact import RowByRow
-from sfumato.engine.pixels import UNet2DBackbone
-from sfumato.engine.run import ENGINES, Engine, engine
+from sfumato.network.batch_invariant import RowByRow
+from sfumato.network.engine import ENGINES, Engine, engine
+from sfumato.network.unet2d import UNet2DBackbone
+from sfumato.network.unet2d_condition import UNetBackbone
 
 __all__ = ["ENGINES", "Engine", "RowByRow", "UNet2DBackbone", "UNetBackbone", "engine"]

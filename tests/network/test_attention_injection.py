@@ -11,9 +11,9 @@ from diffusers import UNet2DConditionModel
 
 from sfumato.condition import Attention, Condition, Injection, Text, Watched
 from sfumato.denoise import Preconditioned
-from sfumato.engine import RowByRow, UNetBackbone
-from sfumato.engine.attention import cross_attention, self_attention
 from sfumato.guide import ClassifierFree, Guided, PerturbedAttention
+from sfumato.network import RowByRow, UNetBackbone
+from sfumato.network.attention_directives import cross_attention, self_attention
 from sfumato.schedule import Discrete
 
 torch.manual_seed(0)

@@ -1,0 +1,1 @@
+"""From recipes and pictures to the parts of a network's condition: one file an encoder."""
