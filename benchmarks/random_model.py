@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from sfumato.data import vignettes
+from sfumato.formats.scheduler_config import scheduler_config
+from sfumato.formats.stable_diffusion import model_index
 from sfumato.train import recipe as r
-from sfumato.train.tasks.diffusion import model_index, scheduler_config
 from sfumato.train.tokens import save_tokenizer, train_tokenizer
 
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 import sfumato
 from sfumato.encode.chunks import chunks
 from sfumato.encode.clip_text import ClipText, weighed
+from sfumato.network.clip_text_model import CLIP_TEXT
+from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
 from sfumato.recipe import ClipGuidance, Recipe
-from sfumato.recipe.prompt import plain
+from sfumato.recipe.prompt import parse, plain
 
 COMMA, ROOM = 7, 10
 TOKENS = st.lists(st.tuples(st.sampled_from([1, 2, 3, COMMA]), st.just(1.0)), max_size=60)
@@ -28,25 +30,34 @@ def text() -> ClipText:
     from sfumato.zoo import ZOO
 
     encoder = CLIPTextModel.from_pretrained(ZOO / "mini" / "text_encoder", local_files_only=True)
-    return ClipText(encoder.eval(), CLIPTokenizer.from_pretrained(ZOO / "mini" / "tokenizer", local_files_only=True))
+    tokenizer = CLIPTokenizer.from_pretrained(ZOO / "mini" / "tokenizer", local_files_only=True)
+    return ClipText(tokenizer, Eager().prepare(encoder.eval(), CLIP_TEXT), encoder.config.max_position_embeddings)
+
+
+def tokens(text: ClipText, *prompts: str) -> torch.Tensor:
+    return text.tokenizer(list(prompts), padding="max_length", max_length=text.window, return_tensors="pt").input_ids
+
+
+def embed(text: ClipText, *prompts: str) -> torch.Tensor:
+    return text.embed([parse(prompt) for prompt in prompts])
 
 
 def encoded(text: ClipText, *prompts: str) -> torch.Tensor:
     """As every pipeline does it: the tokenizer's own padding, then the encoder."""
     with torch.no_grad():
-        return text.encoder(text.tokens(prompts)).last_hidden_state
+        return text.run(ids=tokens(text, *prompts))
 
 
 @pytest.mark.parametrize("prompt", ["", "a boat", "an oil painting of a man, wearing a red hat; 3 boats", " A  Boat "])
 def test_a_plain_prompt_is_the_encoder_s_own_answer_to_the_bit(text, prompt):
-    assert torch.equal(text.embed([prompt]), encoded(text, prompt))
-    part = text([prompt, "a dog"], ["", ""])
+    assert torch.equal(embed(text, prompt), encoded(text, prompt))
+    part = text.text([parse(prompt), parse("a dog")], [parse("")] * 2)
     assert torch.equal(part.embeds, encoded(text, prompt, "a dog", "")[:2] if prompt else part.embeds)
 
 
 @pytest.mark.parametrize("prompt", ["a (red:1.0) hat", "a ([red]) hat", r"a \(red hat\)"])
 def test_weights_of_one_and_escapes_change_no_bit(text, prompt):
-    assert torch.equal(text.embed([prompt]), encoded(text, plain(prompt)))
+    assert torch.equal(embed(text, prompt), encoded(text, plain(prompt)))
 
 
 def test_weights_multiply_their_tokens_and_keep_the_mean():
@@ -69,10 +80,10 @@ def test_a_mean_that_is_mere_cancellation_is_not_kept():
 
 
 def test_the_weight_reaches_the_word_s_own_token(text):
-    [chunk] = text.chunks("a (red:1.6) hat, (painting)")
+    [chunk] = text.cut(parse("a (red:1.6) hat, (painting)"))
     assert [weight for _, weight in chunk] == pytest.approx([1, 1.6, 1, 1, *[1.1] * (len(chunk) - 4)])
-    assert [token for token, _ in chunk] == text.tokens(["a red hat, painting"])[0, 1 : 1 + len(chunk)].tolist()
-    moved = text.embed(["a (red:1.6) hat"]) / encoded(text, "a red hat")
+    assert [token for token, _ in chunk] == tokens(text, "a red hat, painting")[0, 1 : 1 + len(chunk)].tolist()
+    moved = embed(text, "a (red:1.6) hat") / encoded(text, "a red hat")
     torch.testing.assert_close(moved[0, 2], torch.full_like(moved[0, 2], 1.6))
     assert moved[0, [0, 1, 3, 4, 20]].eq(1).all()
 
@@ -81,12 +92,12 @@ def test_a_long_prompt_is_read_in_chunks_each_by_itself(text):
     room = text.window - 2
     words = ["boat"] * (room + 5)
     long, first, rest = " ".join(words), " ".join(words[:room]), " ".join(words[room:])
-    torch.testing.assert_close(text.embed([long]), torch.cat([encoded(text, first), encoded(text, rest)], 1))
-    torch.testing.assert_close(text.embed([f"{first} BREAK {rest}"]), text.embed([long]))
+    torch.testing.assert_close(embed(text, long), torch.cat([encoded(text, first), encoded(text, rest)], 1))
+    torch.testing.assert_close(embed(text, f"{first} BREAK {rest}"), embed(text, long))
 
 
 def test_the_negative_branch_has_as_many_chunks(text):
-    part = text(["a boat BREAK a dog BREAK a hat", "a vase"], ["night", "night"])
+    part = text.text([parse("a boat BREAK a dog BREAK a hat"), parse("a vase")], [parse("night")] * 2)
     assert part.embeds.shape == part.null().embeds.shape == (2, 3 * text.window, 192)
     nothing = encoded(text, "")
     torch.testing.assert_close(part.null().embeds[:1], torch.cat([encoded(text, "night"), nothing, nothing], 1))
@@ -95,8 +106,8 @@ def test_the_negative_branch_has_as_many_chunks(text):
 
 def test_a_prompt_of_too_many_chunks_is_refused(text):
     with pytest.raises(BadInput, match=r"33 chunks of 46, and this model reads at most 32 chunks; shorten it\.$"):
-        text.embed(["boat BREAK " * 33])
-    assert len(text.chunks("boat " * 32 * 46)) == 32
+        embed(text, "boat BREAK " * 33)
+    assert len(text.cut(parse("boat " * 32 * 46))) == 32
 
 
 @given(st.lists(TOKENS, min_size=1, max_size=4))

@@ -79,7 +79,7 @@ def test_schedules_of_real_stable_diffusion_models():
     read = 0
     for path in found:
         config = json.loads(path.read_text())
-        schedule, parameterization = noise_schedule(config, path.parent)
+        schedule, parameterization = noise_schedule(config, str(path.parent))
         assert parameterization == PARAMETERIZATIONS[config.get("prediction_type", "epsilon")]
         alpha, sigma = schedule(1.0)
         if config["beta_end"] == 0.012:  # Stable Diffusion's own table

@@ -57,4 +57,4 @@ def test_files_are_small_and_no_class_is_nameless():
     assert sum(path.stat().st_size for path in FASHION.rglob("*")) < 16 * MIB
     names = Classifier.load(FASHION / "features").names
     assert names == Classifier.load(FASHION / "classifier").names
-    assert names == sfumato.load("fashion").stages[0].vocabulary.classes
+    assert names == sfumato.load("fashion").stages[0].capabilities.classes

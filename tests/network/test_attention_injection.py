@@ -12,8 +12,9 @@ from diffusers import UNet2DConditionModel
 from sfumato.condition import Attention, Condition, Injection, Text, Watched
 from sfumato.denoise import Preconditioned
 from sfumato.guide import ClassifierFree, Guided, PerturbedAttention
-from sfumato.network import RowByRow, UNetBackbone
+from sfumato.network import UNetBackbone
 from sfumato.network.attention_directives import cross_attention, self_attention
+from sfumato.network.engine import Exact
 from sfumato.schedule import Discrete
 
 torch.manual_seed(0)
@@ -167,7 +168,7 @@ def test_it_stands_beside_guidance_and_perturbed_attention_in_one_call():
 
 @torch.no_grad()
 def test_a_pair_in_a_batch_is_the_pair_alone_in_the_exact_engine():
-    network = UNetBackbone(NETWORK, RowByRow)
+    network = UNetBackbone(NETWORK, Exact())
     together = network(X, T, condition(part(1, 1)))
     for row, partner in enumerate(PARTNER):
         pair = [row, partner]

@@ -37,11 +37,11 @@ def size_of(text: str | None) -> tuple[int | None, int | None]:
 
 def recipe_of(options: Mapping[str, Any]) -> Recipe:
     """The recipe that the options of generate or edit describe; refused if it says nothing to a model of words."""
+    from sfumato.formats import capabilities_of
     from sfumato.picture import BadInput
     from sfumato.recipe import Recipe
     from sfumato.recipe.written import guidances, sampler
     from sfumato.zoo.find import find
-    from sfumato.zoo.folder import vocabulary
 
     width, height = size_of(options["size"])
     recipe = Recipe(
@@ -53,7 +53,7 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
         seed=random_seed() if options["seed"] is None else options["seed"],
         **{name: options[name] for name in AS_THEY_ARE if name in options},
     )
-    if options["prompt"] is None and recipe.label is None and vocabulary(find(recipe.model)).text:
+    if options["prompt"] is None and recipe.label is None and capabilities_of(find(recipe.model)).text:
         raise BadInput(f"{recipe.model} paints from words: give a prompt that says what the picture is to show")
     return recipe
 
@@ -132,16 +132,16 @@ def make(recipes: list[Recipe], output: Path | None, json: bool, mask: Path | No
 
     `mask`: where to write the masks that were inferred.
     """
+    from sfumato.formats import capabilities_of
     from sfumato.picture import check_writable, numbered, save_picture
     from sfumato.zoo.find import find, here
-    from sfumato.zoo.folder import vocabulary
 
     output = output or default_output(recipes[0])
     paths = [check_writable(path) for path in numbered(output, len(recipes))]
     page = check_writable(output.with_name(f"{output.stem}-sheet{output.suffix}")) if len(recipes) > 1 else None
     masks = [] if mask is None else [check_writable(path) for path in numbered(mask, len(recipes))]
     if here(recipes[0].model) is not None:
-        vocabulary(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
+        capabilities_of(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
     began = time.perf_counter()
     with progress(f"loading {recipes[0].model}") as update:
         result = _run(recipes, update)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfumato.encode.clip_text import ClipText
 from sfumato.picture import BadInput
 from sfumato.schedule import Schedule
 from sfumato.schedule.named import named
@@ -28,7 +27,7 @@ class Clip:
 
     def __init__(self, network: Any, tokenizer: Any, mean: Sequence[float] = (), std: Sequence[float] = ()) -> None:
         self.network, self.tokenizer = network, tokenizer
-        self.reader = ClipText(network.text_model, tokenizer)
+        self.window = min(int(tokenizer.model_max_length), int(network.text_model.config.max_position_embeddings))
         self.mean, self.std = ([[[v] for v in values]] for values in (mean, std))
         self.noise: dict[str, Any] | None = getattr(network.config, "noise", None)
         self.size = int(network.config.vision_config.image_size)
@@ -46,8 +45,20 @@ class Clip:
     @torch.no_grad()
     def text(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings of captions, (P, D); `BadInput` when one does not fit the text tower's window."""
-        pooled = self.network.text_model(self.reader.tokens(prompts).to(self.network.device)).pooler_output
+        pooled = self.network.text_model(self.tokens(prompts).to(self.network.device)).pooler_output
         return self.network.text_projection(pooled).float()
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Token ids (B, window) of texts without a grammar; `BadInput` when one does not fit."""
+        for text in texts:
+            count = len(self.tokenizer(text, verbose=False).input_ids)
+            if count > self.window:
+                raise BadInput(
+                    f"The prompt is {count - 2} tokens long and this model's text encoder reads at most "
+                    f"{self.window - 2}; shorten it."
+                )
+        ids = self.tokenizer(list(texts), padding="max_length", max_length=self.window, return_tensors="pt")
+        return ids.input_ids
 
     def image(self, pictures: Tensor) -> Tensor:
         """Embeddings (B, D) of clean pictures (B, 3, S, S) in [-1, 1]; differentiable.

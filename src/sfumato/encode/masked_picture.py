@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from sfumato.condition import Concat
+from sfumato.encode.encoder import Asked, Encoder
+from sfumato.recipe.capabilities import Capabilities
 from sfumato.space import Space
 from sfumato.space.pixels import mask_to_tensor, to_tensor
+
+
+class MaskedPicture(Encoder):
+    """[mask in cells, what the mask leaves of the held picture], for networks of 2C + 1 (nine) channels.
+
+    Where nothing is held all is hidden, and the model makes pictures from words alone.
+    """
+
+    tells = Capabilities(inpaints=True)
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+
+    def __call__(self, batch: Asked) -> Concat:
+        given, (width, height) = batch.given, batch.size
+        if given.held is None or given.mask is None:
+            picture, mask = torch.zeros(1, 3, height, width), torch.ones(1, 1, height, width)
+        else:
+            picture, mask = to_tensor([given.held]), mask_to_tensor(given.mask)
+        return Concat(masked_planes(self.space, picture, mask).expand(len(batch.recipes), -1, -1, -1))
 
 
 def masked_planes(space: Space, pictures: Tensor, masks: Tensor) -> Tensor:
@@ -19,16 +39,5 @@ def masked_planes(space: Space, pictures: Tensor, masks: Tensor) -> Tensor:
     diffusers has it. A cell is what its top left pixel is (nearest neighbour), what is hidden is grey.
     """
     hidden = (masks >= 0.5).to(pictures)
-    cells = hidden[..., :: space.factor, :: space.factor]
-    return torch.cat([cells, space.encode(pictures * (1 - hidden))], dim=1)
-
-
-def shown(space: Space, given: Any, size: tuple[int, int], rows: int) -> Concat:
-    """What the network sees of the held picture in each of `rows` rows; where nothing is held all is hidden, and the
-    model makes pictures of `size` (width, height) from words alone."""
-    if given is None or given.held is None or given.mask is None:
-        width, height = size
-        picture, mask = torch.zeros(1, 3, height, width), torch.ones(1, 1, height, width)
-    else:
-        picture, mask = to_tensor([given.held]), mask_to_tensor(given.mask)
-    return Concat(masked_planes(space, picture, mask).expand(rows, -1, -1, -1))
+    latents = space.encode(pictures * (1 - hidden))
+    return torch.cat([hidden[..., :: space.factor, :: space.factor].to(latents), latents], dim=1)

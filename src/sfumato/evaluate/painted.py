@@ -13,7 +13,7 @@ from sfumato.picture import BadInput, save_picture
 from sfumato.picture.files import write_atomically
 from sfumato.recipe import ClassifierFree, Recipe, parameters
 from sfumato.recipe import prompt as grammar
-from sfumato.recipe.prompt_schedule import last
+from sfumato.recipe.prompt.schedule import last
 
 if TYPE_CHECKING:
     from sfumato.model import Pipe
@@ -51,7 +51,7 @@ def told(pipe: Pipe, asking: Asking, reference: Pictures) -> tuple[Callable[[int
     A model that reads words gets the reference's captions, as is usual; one of classes gets them in turn, so that
     every class has as many pictures, or the one class of `asking.label`.
     """
-    vocabulary = pipe.stages[0].vocabulary
+    vocabulary = pipe.stages[0].capabilities
     classes = range(len(vocabulary.classes))
     if asking.label is not None:
         vocabulary.index(asking.label)

@@ -1,27 +1,32 @@
-"""From a folder to a Stage: one file a format, chosen by the class of the network.
+"""From a folder to a Stage, and back: one file a family of models.
 
-| network | format | file |
+| family | is | file |
 |---|---|---|
-| `UNet2DConditionModel` | Stable Diffusion 1 and 2: words; latents, or pixels in patches | `stable_diffusion` |
-| `UNet2DModel` | DDPM: pixels, unconditional or conditioned on a class | `pixels` |
+| `stable-diffusion` | a `UNet2DConditionModel` told words; latents, or pixels in patches | `stable_diffusion` |
+| `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
+| `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
+
+What else is known by name is refused by name (`families`), as is every field of a config that is not understood
+(`config`, `scheduler_config`) and every weight that is missing or left over (`parts`).
 """
 
-from __future__ import annotations
+from sfumato.formats.ddpm import Pixels
+from sfumato.formats.folder import parts_of, read_json
+from sfumato.formats.format import FORMATS, Format, capabilities_of, format_of
+from sfumato.formats.scheduler_config import PARAMETERIZATIONS, noise_schedule
+from sfumato.formats.score_sde import ScoreSde
+from sfumato.formats.stable_diffusion import StableDiffusion
 
-from collections.abc import Callable
-
-from sfumato.formats.parts import PARAMETERIZATIONS, Parts, noise_schedule
-from sfumato.formats.pixels import pixels
-from sfumato.formats.stable_diffusion import stable_diffusion
-from sfumato.network import Engine
-from sfumato.stage import Stage
-
-__all__ = ["FORMATS", "PARAMETERIZATIONS", "Format", "Parts", "noise_schedule"]
-
-Format = Callable[[Parts, Engine], tuple[Stage, tuple[int, int], int]]
-"""The stage of a model, the (width, height) that it was trained at, and what each side must be a multiple of."""
-
-FORMATS: dict[str, Format] = {
-    "UNet2DConditionModel": stable_diffusion,
-    "UNet2DModel": pixels,
-}
+__all__ = [
+    "FORMATS",
+    "PARAMETERIZATIONS",
+    "Format",
+    "Pixels",
+    "ScoreSde",
+    "StableDiffusion",
+    "capabilities_of",
+    "format_of",
+    "noise_schedule",
+    "parts_of",
+    "read_json",
+]

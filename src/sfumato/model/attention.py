@@ -18,8 +18,7 @@ from sfumato.model.scene import Scene
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
 from sfumato.recipe import PromptToPrompt, Recipe
-from sfumato.recipe.conjunction import check_single
-from sfumato.recipe.prompt import literal, parse
+from sfumato.recipe.prompt import check_single, literal, parse
 from sfumato.sample import Step
 
 Loop = Callable[..., Iterator[Step]]
@@ -41,12 +40,12 @@ def paired(scene: Scene, guidances: Sequence[Guidance | Gradient], start: Start)
     """
     element, words_of = scene.recipe.attention, scene.stage.words
     assert element is not None
-    if words_of is None:
+    if words_of("") is None:
         raise BadInput("This model reads no words, and Prompt-to-Prompt needs two prompts: leave the attention out.")
     said = (words for r in [*scene.recipes, *companions(scene.recipes)] for words in (r.prompt, r.negative))
     check_single(said, "Prompt-to-Prompt needs words that stand still")
     told = [replace(recipe, prompt=unweighted(recipe.prompt)) for recipe in scene.recipes]
-    condition = scene.stage.encode([*told, *companions(scene.recipes)], scene.given)
+    condition = scene.stage.condition(replace(scene, recipes=[*told, *companions(scene.recipes)]))
     text = condition.get(Text)
     assert text is not None
     length = text.embeds.shape[1]

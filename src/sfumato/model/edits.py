@@ -23,7 +23,7 @@ def outside(element: spec.Outside, scene: Scene, start: Start) -> Held | None:
     given = scene.given
     if given.mask is None or given.held is None:
         return None
-    if scene.stage.inpaints:
+    if scene.stage.capabilities.inpaints:
         if element.dilation:
             raise BadInput(
                 "This model is shown the mask and nothing is held to it on the way, so that dilation says nothing; "

@@ -22,9 +22,8 @@ from sfumato.guide import (
 from sfumato.guide.clip import Eye
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
-from sfumato.recipe.prompt import plain
-from sfumato.recipe.prompt_schedule import last
-from sfumato.recipe.vocabulary import Vocabulary
+from sfumato.recipe.capabilities import Capabilities
+from sfumato.recipe.prompt import plan_of
 from sfumato.zoo import ZOO
 from sfumato.zoo.find import find
 
@@ -43,8 +42,10 @@ def classifier_guidance(g: spec.ClassifierGuidance, stage: Stage, recipes: Seque
             f"The classifier reads pixels of {channels} channels and this model draws {drawn}: give another."
         )
     if g.label is not None:
-        return ClassifierGuidance(classifier, g.scale, g.interval, Vocabulary(False, classifier.names).index(g.label))
-    if stage.vocabulary.classes != classifier.names:
+        return ClassifierGuidance(
+            classifier, g.scale, g.interval, Capabilities(classes=classifier.names).index(g.label)
+        )
+    if stage.capabilities.classes != classifier.names:
         raise BadInput(
             f"The classifier's classes ({', '.join(classifier.names)}) are not this model's: give the guidance a label "
             "of its own, or a classifier of the same classes."
@@ -54,7 +55,7 @@ def classifier_guidance(g: spec.ClassifierGuidance, stage: Stage, recipes: Seque
 
 def clip_guidance(g: spec.ClipGuidance, stage: Stage, recipes: Sequence[Recipe]) -> ClipGuidance:
     """Raises `BadInput` where there is no caption, or the CLIP can't see what this model draws."""
-    prompts = [plain(last(g.prompt or recipe.prompt, recipe.steps)) for recipe in recipes]
+    prompts = [plan_of(g.prompt or recipe.prompt, recipe.steps).caption for recipe in recipes]
     if not all(prompts):
         raise BadInput("CLIP guidance needs a caption: give the recipe a prompt, or the guidance its own.")
     clip = load_clip(folder_of(g.clip, recipes[0], "clip_noised" if g.eye == "noised" else "clip"))

@@ -15,7 +15,7 @@ from sfumato.edit.mix import Mix
 from sfumato.model.given import View
 from sfumato.model.scene import Scene
 from sfumato.picture import BadInput, fetch
-from sfumato.recipe.conjunction import check_single
+from sfumato.recipe.prompt import check_single
 
 
 def inverted(element: spec.Inverted, scene: Scene) -> Inverted:
@@ -24,7 +24,7 @@ def inverted(element: spec.Inverted, scene: Scene) -> Inverted:
     image = scene.given.start
     assert image is not None
     scale = next((g.scale for g in scene.recipe.guidance if isinstance(g, spec.ClassifierFree)), None)
-    if scale is None or not scene.stage.vocabulary.text:
+    if scale is None or not scene.stage.capabilities.text:
         raise BadInput(
             "Null-text optimisation is for words and classifier-free guidance: leave null out, or give both."
         )
@@ -101,7 +101,7 @@ def low_pass(element: spec.LowPass, scene: Scene, start: Start) -> Held:
 
 def shown(scene: Scene, shows: str) -> Bound:
     """The denoiser, unguided, told that the picture shows this: words, or a class, or what the recipe says."""
-    vocabulary = scene.stage.vocabulary
+    vocabulary = scene.stage.capabilities
     if vocabulary.text:
         return scene.denoise(prompt=shows, negative="")
     return scene.denoise(label=shows) if shows else scene.denoise()

@@ -15,7 +15,7 @@ from sfumato.model.given import shaped
 from sfumato.model.result import Result, made
 from sfumato.picture import BadInput, around
 from sfumato.recipe import ClassifierFree, Noise, Outside, Recipe
-from sfumato.recipe.conjunction import conjuncts
+from sfumato.recipe.prompt import plan_of
 from sfumato.stage import Stage
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Pipe:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that a label may be; empty for a model without classes."""
-        return self.stages[0].vocabulary.classes
+        return self.stages[0].capabilities.classes
 
     def run(self, recipes: Recipe | Sequence[Recipe]) -> Result:
         """All steps of `steps`, without stopping."""
@@ -153,7 +153,7 @@ class Pipe:
                     f"The size {width} x {height} does not suit this model; "
                     f"each side must be a multiple of {self.multiple}."
                 )
-        return replace(self.stages[0].vocabulary.fitted(recipe), width=width, height=height)
+        return replace(self.stages[0].capabilities.fitted(recipe), width=width, height=height)
 
     def _size(self, recipe: Recipe) -> tuple[int, int]:
         if recipe.width and recipe.height:
@@ -189,7 +189,7 @@ def _batches(recipes: list[Recipe], chunks: Callable[[Recipe], int]) -> list[lis
     def but_for_words_and_seed(recipe: Recipe) -> tuple[Recipe, int, int]:
         attention = recipe.attention and recipe.attention.wordless
         wordless = replace(recipe, prompt="", negative="", label=None, attention=attention, seed=0, made=None)
-        return wordless, chunks(recipe), len(conjuncts(recipe.prompt))
+        return wordless, chunks(recipe), len(plan_of(recipe.prompt, recipe.steps).conjuncts)
 
     groups = (list(group) for _, group in groupby(recipes, key=but_for_words_and_seed))
     return [group[i : i + ROWS] for group in groups for i in range(0, len(group), ROWS)]

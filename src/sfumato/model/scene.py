@@ -81,7 +81,7 @@ class Scene:
     def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **words: str) -> Bound:
         """The denoiser told what the recipes say, or other `words` (prompt=..., negative=..., label=...)."""
         told = [replace(recipe, **words) for recipe in self.recipes] if words else self.recipes
-        return bind(Guided(self.stage.denoiser, guidances), self.stage.encode(told, self.given))
+        return bind(Guided(self.stage.denoiser, guidances), self.stage.condition(replace(self, recipes=told)))
 
     def encoded(self, image: Image.Image) -> Tensor:
         """A picture in the stage's space, for every row: (rows, C, h, w)."""

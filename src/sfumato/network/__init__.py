@@ -1,14 +1,23 @@
-"""How a network is executed: which arithmetic, in which order, at which precision.
+"""Networks: what each may be told (`spec`), what runs it (`engine`), and one file a backbone.
 
-| engine | what it promises |
+| file | what |
 |---|---|
-| `eager` | plain PyTorch; a picture in a batch is within 1/255 of the picture made alone |
-| `exact` | plain PyTorch with the two batch-dependent operations done row by row; bit-equal alone and in any batch |
+| `spec`, `engine/` | a network's inputs by name; eager and exact execution |
+| `unet2d_condition`, `unet2d` | diffusers' U-Nets as backbones |
+| `autoencoder_kl`, `clip_text_model` | what else an engine runs |
+| `attention_directives`, `attention_maps` | what a condition asks of a network's attention |
+| `text_kv_cache` | keys and values of a text, kept for a run |
+| `batch_invariant` | rows that do not know of each other |
+| `mlp`, `classifier`, `inception`, `lpips`, `widen` | networks that no kept library has |
 """
 
-from sfumato.network.batch_invariant import RowByRow
-from sfumato.network.engine import ENGINES, Engine, engine
-from sfumato.network.unet2d import UNet2DBackbone
-from sfumato.network.unet2d_condition import UNetBackbone
+from __future__ import annotations
 
-__all__ = ["ENGINES", "Engine", "RowByRow", "UNet2DBackbone", "UNetBackbone", "engine"]
+import lazy_loader
+
+_ATTACHED = {
+    "batch_invariant": ["RowByRow"],
+    "unet2d": ["UNet2DBackbone"],
+    "unet2d_condition": ["UNetBackbone"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_ATTACHED)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sfumato.condition import Attention, Condition, Injection, Watched
+from sfumato.condition import Attention, Condition, Injection, Part, Watched
 from sfumato.network.attention_maps import attended, entered, injected, left, maps_and_values
 from sfumato.picture import BadInput
 
@@ -20,12 +21,24 @@ Change = Callable[[Any, Tensor, dict[str, Any], Tensor], Tensor | None]
 """(module, the hidden states given to it, what else it was given, its answer) -> another answer, or None."""
 
 
+DIRECTIVES: tuple[type[Part], ...] = (Attention, Injection, Watched)
+
+
+def directives_of(condition: Condition) -> Condition | None:
+    """What a condition asks of a network's attention, with its rows; None if it asks for nothing."""
+    parts = tuple(part for part in condition.parts if isinstance(part, DIRECTIVES))
+    return replace(condition, parts=parts) if parts else None
+
+
 @contextmanager
-def directed(network: nn.Module, condition: Condition) -> Iterator[None]:
+def directed(network: nn.Module, condition: Condition | None) -> Iterator[None]:
     """Inside, the network obeys the condition's directives; rows that they leave alone are untouched, to the bit.
 
     The hooks act in the thread that set them alone: another call of the same network, at the same time, sees nothing.
     """
+    if condition is None:
+        yield
+        return
     call = object()
     changes = [*_crossings(network, condition), *_copies(network, condition), *_identities(network, condition)]
     handles = [module.register_forward_hook(_during(call, change), with_kwargs=True) for module, change in changes]

@@ -9,10 +9,30 @@ import torch
 from torch import Tensor
 
 from sfumato.condition import Attention, Concat, Condition, Label, Part
-from sfumato.network.attention_directives import directed
-from sfumato.network.engine import Engine, engine
-from sfumato.network.unet2d_condition import refuse_others, with_planes
+from sfumato.network.attention_directives import directed, directives_of
+from sfumato.network.engine import Eager, Engine
+from sfumato.network.planes import refuse_others, with_planes
+from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.picture import BadInput
+
+
+def spec(network: Any) -> NetworkSpec:
+    """The inputs of a `UNet2DModel`: [x, planes, class], its own time, a class, and what is asked of its attention."""
+    config = network.config
+    return NetworkSpec(
+        {
+            "x": Input(("rows", int(config["in_channels"]), "height", "width")),
+            "t": Input(("rows",), "float32"),
+            "classes": Input(("rows",), "int64", needed=config["num_class_embeds"] is not None),
+            "directives": Input(("rows",), "object", needed=False),
+        },
+        _forward,
+    )
+
+
+def _forward(network: Any, x: Tensor, t: Tensor, classes: Tensor | None, directives: Condition | None) -> Tensor:
+    with directed(network, directives):
+        return network(x, t, class_labels=classes, return_dict=False)[0]
 
 
 class UNet2DBackbone:
@@ -34,12 +54,12 @@ class UNet2DBackbone:
     def __init__(
         self,
         network: torch.nn.Module,
-        execute: Engine | None = None,
+        engine: Engine | None = None,
         embedding: Tensor | None = None,
         channels: int | None = None,
     ):
-        self.network = network
-        self.execute = execute or engine("eager")
+        self.network, self.spec = network, spec(network)
+        self.run = (engine or Eager()).prepare(network, self.spec)
         self.embedding = embedding
         config: Any = network.config
         count = config["num_class_embeds"] if embedding is None else len(embedding)
@@ -50,12 +70,11 @@ class UNet2DBackbone:
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         ids = self._ids(condition, x.device)
-        x = with_planes(x.to(next(self.network.parameters()).dtype), condition, self.accepts.get(Concat, 0))
+        x = with_planes(x.to(own_dtype(self.network)), condition, self.accepts.get(Concat, 0))
         if self.embedding is not None:
-            planes = self.embedding[ids][:, :, None, None].expand(-1, -1, *x.shape[2:])
+            planes = self.embedding.to(ids.device)[ids][:, :, None, None].expand(-1, -1, *x.shape[2:])
             x, ids = torch.cat([x, planes.to(x)], dim=1), None
-        with self.execute(), directed(self.network, condition):
-            return self.network(x, t, class_labels=ids, return_dict=False)[0].float()
+        return self.run(x=x, t=t, classes=ids, directives=directives_of(condition)).float()
 
     def _ids(self, condition: Condition, device: torch.device) -> Tensor | None:
         refuse_others(condition, self.accepts)

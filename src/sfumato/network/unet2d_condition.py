@@ -9,11 +9,43 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from sfumato.condition import Attention, Concat, Condition, Injection, Part, Text, Watched
-from sfumato.network.attention_directives import directed
-from sfumato.network.engine import Engine, engine
-from sfumato.network.text_kv_cache import TextMemory
+from sfumato.condition import Concat, Condition, Part, Text
+from sfumato.network.attention_directives import DIRECTIVES, directed, directives_of
+from sfumato.network.engine import Eager, Engine
+from sfumato.network.planes import refuse_others, with_planes
+from sfumato.network.spec import Input, NetworkSpec, own_dtype
+from sfumato.network.text_kv_cache import TextKV, TextKVCache, projected
 from sfumato.picture import BadInput
+
+
+def spec(network: Any) -> NetworkSpec:
+    """The inputs of a `UNet2DConditionModel`: [x, planes], its own time, a text and its mask; what a condition asks of
+    its attention; and the text's keys and values where they are known."""
+    config = network.config
+    return NetworkSpec(
+        {
+            "x": Input(("rows", int(config["in_channels"]), "height", "width")),
+            "t": Input(("rows",), "float32"),
+            "text": Input(("rows", "tokens", int(config["cross_attention_dim"]))),
+            "text_mask": Input(("rows", "tokens"), "bool", needed=False),
+            "directives": Input(("rows",), "object", needed=False),
+            "text_kv": Input(("rows", "tokens", "width"), needed=False),
+        },
+        _forward,
+    )
+
+
+def _forward(
+    network: Any,
+    x: Tensor,
+    t: Tensor,
+    text: Tensor,
+    text_mask: Tensor | None,
+    directives: Condition | None,
+    text_kv: TextKV | None,
+) -> Tensor:
+    with directed(network, directives), projected(network, text, text_kv):
+        return network(x, t, encoder_hidden_states=text, encoder_attention_mask=text_mask, return_dict=False)[0]
 
 
 class UNetBackbone:
@@ -24,36 +56,37 @@ class UNetBackbone:
     channels (Luhman & Luhman 2022, "Improving Diffusion Model Efficiency Through Patching", section 3).
     `accepts` names the parts of a Condition that the network takes and their widths; any other part is refused
     by name. The network's time `t` is its own (an index 0 to N - 1): `Preconditioned` maps ours to it.
-    The output is float32 whatever the precision of the weights.
+    The output is float32 whatever the precision of the weights. `run` is the network as the engine
+    prepared it, with the inputs of `spec` by name: what training's loss calls.
     """
 
     differentiable = True
 
     def __init__(
-        self, network: torch.nn.Module, execute: Engine | None = None, channels: int | None = None, patch: int = 1
+        self, network: torch.nn.Module, engine: Engine | None = None, channels: int | None = None, patch: int = 1
     ):
-        self.network, self.patch = network, patch
-        self.execute = execute or engine("eager")
-        self.memory = TextMemory(network)
+        engine = engine or Eager()
+        self.network, self.patch, self.spec = network, patch, spec(network)
+        self.run = engine.prepare(network, self.spec)
+        self.text_kv = TextKVCache(network, engine)
         config: Any = network.config
         planes = int(config["in_channels"]) // patch**2 - (channels or int(config["out_channels"]) // patch**2)
         concat: dict[type[Part], int] = {Concat: planes} if planes > 0 else {}
-        directives = dict.fromkeys((Attention, Injection, Watched), 0)
+        directives = dict.fromkeys(DIRECTIVES, 0)
         self.accepts: Mapping[type[Part], int] = {Text: int(config["cross_attention_dim"]), **directives, **concat}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        text = self._text(condition)
-        dtype = next(self.network.parameters()).dtype
+        text, dtype = self._text(condition), own_dtype(self.network)
         embeds = text.embeds.to(dtype)
         x = pixel_unshuffle(with_planes(x, condition, self.accepts.get(Concat, 0)), self.patch)
-        with self.execute(), directed(self.network, condition), self.memory.of(embeds):
-            out = self.network(
-                x.to(dtype),
-                t,
-                encoder_hidden_states=embeds,
-                encoder_attention_mask=text.mask,
-                return_dict=False,
-            )[0]
+        out = self.run(
+            x=x.to(dtype),
+            t=t,
+            text=embeds,
+            text_mask=text.mask,
+            directives=directives_of(condition),
+            text_kv=self.text_kv.of(embeds),
+        )
         return pixel_shuffle(out.float(), self.patch)
 
     def _text(self, condition: Condition) -> Text:
@@ -71,30 +104,3 @@ class UNetBackbone:
                 "use the text encoder that the network was trained with."
             )
         return text
-
-
-def refuse_others(condition: Condition, accepts: Mapping[type[Part], int]) -> None:
-    """BadInput for a part that a network does not take."""
-    for part in condition.parts:
-        if type(part) not in accepts:
-            names = ", ".join(kind.__name__ for kind in accepts) or "none"
-            raise BadInput(f"This network takes no {type(part).__name__} condition; it accepts {names}.")
-
-
-def with_planes(x: Tensor, condition: Condition, planes: int) -> Tensor:
-    """[x, planes of the condition's Concat] for a network that takes so many of them; x for one that takes none.
-
-    Raises BadInput when they are missing, too many or too few, or of another size than x.
-    """
-    if not planes:
-        return x
-    concat = condition.get(Concat)
-    if concat is None:
-        raise BadInput(f"This network sees {planes} planes beside the picture; give it a Concat condition.")
-    given = concat.planes
-    if given.shape[1:] != (planes, *x.shape[2:]):
-        raise BadInput(
-            f"The planes beside the picture are {' x '.join(map(str, given.shape[1:]))} and this network takes "
-            f"{planes} of the picture's own size, {x.shape[2]} x {x.shape[3]}."
-        )
-    return torch.cat([x, given.to(x)], dim=1)

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sfumato.formats import capabilities_of, parts_of
+from sfumato.formats.folder import place_of, regular
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of, printable
-from sfumato.recipe.vocabulary import WORDS, Vocabulary
+from sfumato.recipe.capabilities import WORDS, Capabilities
 from sfumato.zoo import INDEX, ZOO, built_ins
-from sfumato.zoo.folder import parts_of, vocabulary
 
 _LONGEST_HEADER = 100 << 20
 
@@ -28,7 +29,8 @@ class ModelReport:
     origin: str
     summary: str = ""
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    vocabulary: Vocabulary = WORDS
+    vocabulary: Capabilities = WORDS
+    refused: str = ""  # why the model can't be run, if it can't
 
     @property
     def parameters(self) -> int:
@@ -43,7 +45,8 @@ class ModelReport:
         """One line for a list of models."""
         about = f"  {self.summary}" if self.summary else ""
         size = f"{self.parameters / 1e6:.1f} M parameters"
-        return f"{self.name}  {size}, {self.origin}, takes {self.vocabulary.told()}{about}"
+        does = "can't be run here" if self.refused else f"takes {self.vocabulary.told()}"
+        return f"{self.name}  {size}, {self.origin}, {does}{about}"
 
     def text(self) -> str:
         """For people: a line a part."""
@@ -58,6 +61,8 @@ class ModelReport:
                     f", {part['parameters'] / 1e6:.2f} M parameters, {', '.join(part['types'])}, {mebibytes:.1f} MiB"
                 )
             lines.append(f"  {name}: {about}")
+        if self.refused:
+            lines.append(self.refused)
         if self.vocabulary.classes:
             none = "" if self.vocabulary.none is None else ", or none"
             lines.append(f"  {len(self.vocabulary.classes)} classes{none}: {', '.join(self.vocabulary.classes)}")
@@ -81,14 +86,18 @@ def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
     folder = Path(folder)
     if not (folder / INDEX).is_file():
         raise BadInput(f"{name_of(folder)} is no model: it has no {INDEX}, as folders in diffusers' format do")
-    parts = {name: _part(folder / name, kind) for name, kind in parts_of(folder).items()}
-    return ModelReport(folder.resolve().name, str(folder), "a folder", _summary(folder), parts, vocabulary(folder))
+    parts = {name: _part(place_of(folder, name), kind) for name, kind in parts_of(folder).items()}
+    try:
+        told, refused = capabilities_of(folder), ""
+    except BadInput as error:
+        told, refused = Capabilities(), str(error)
+    return ModelReport(folder.resolve().name, str(folder), "a folder", _summary(folder), parts, told, refused)
 
 
 def _reported(folder: Path, name: str, origin: str) -> ModelReport | None:
     try:
         report = inspect_model(folder)
-    except BadInput:
+    except Exception:  # whatever is wrong with one model, the others are listed
         return None
     return replace(report, name=name, path=str(folder), origin=origin)
 
@@ -115,6 +124,7 @@ def _tensors(path: Path) -> list[tuple[int, int, str]]:
     """(elements, bytes, number type) of each tensor, from the header of a safetensors file: eight bytes of length,
     then JSON. The header is checked against the size of the file."""
     try:
+        regular(path)
         whole = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from sfumato.edit.beside import luma
-from sfumato.network import Engine, engine
+from sfumato.network.autoencoder_kl import DECODER, ENCODER
+from sfumato.network.engine import Eager, Engine
+from sfumato.network.spec import device_of, own_dtype
+from sfumato.space.finite import refuse_nan
 
 
 class Space(Protocol):
@@ -39,7 +42,7 @@ class Pixel:
         return luma(pictures)
 
     def decode(self, x: Tensor) -> Tensor:
-        return x.expand(-1, 3, -1, -1)
+        return refuse_nan(x, "network (unet)").expand(-1, 3, -1, -1)
 
 
 class Latent:
@@ -50,9 +53,10 @@ class Latent:
     The mean of the posterior is used, never a sample, so that encoding draws no noise. Decoding is differentiable in x.
     """
 
-    def __init__(self, autoencoder: Any, execute: Engine | None = None):
+    def __init__(self, autoencoder: Any, engine: Engine | None = None):
+        engine = engine or Eager()
         self.autoencoder = autoencoder
-        self.execute = execute or engine("eager")
+        self.encoder, self.decoder = (engine.prepare(autoencoder, spec) for spec in (ENCODER, DECODER))
         config = autoencoder.config
         self.factor = 2 ** (len(config["block_out_channels"]) - 1)
         self.channels = int(config["latent_channels"])
@@ -61,11 +65,13 @@ class Latent:
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
-        with self.execute():
-            mean = self.autoencoder.encode(pictures.to(self.autoencoder.dtype)).latent_dist.mean
-        return (mean.float() - self.shift) * self.scale
+        mean = self.encoder(pictures=self._own(pictures))
+        return refuse_nan((mean.float() - self.shift) * self.scale, "autoencoder (vae)")
 
     def decode(self, x: Tensor) -> Tensor:
-        z = (x / self.scale + self.shift).to(self.autoencoder.dtype)
-        with self.execute():
-            return self.autoencoder.decode(z, return_dict=False)[0].float()
+        z = refuse_nan(x, "network (unet)") / self.scale + self.shift
+        return refuse_nan(self.decoder(z=self._own(z)).float(), "autoencoder (vae)")
+
+    def _own(self, x: Tensor) -> Tensor:
+        """On the autoencoder's device and in its number type."""
+        return x.to(device_of(self.autoencoder), own_dtype(self.autoencoder))

@@ -73,7 +73,7 @@ def opened(case: Mapping[str, Any], size: tuple[int, int]) -> tuple[Image.Image,
 def recipe(pipe: Any, picture: Image.Image, hole: Image.Image, words: str, steps: int, guidance: float) -> Recipe:
     """How an architecture is asked to fill a hole, before anything is pasted."""
     made = Recipe(model=pipe.name, hold=Outside(hole, picture), composite="none", steps=steps, guidance=())
-    told = pipe.stages[0].vocabulary
+    told = pipe.stages[0].capabilities
     if told.text:
         made = replace(made, prompt=words, guidance=(ClassifierFree(guidance),))
     return replace(made, source=Source(picture, "inpaint")) if "inpaint" in told.tasks else made

@@ -106,7 +106,7 @@ def between(
 
 def _sources(pipe: Pipe, recipes: Sequence[Recipe], numbers: Sequence[int]) -> np.ndarray:
     """Scenes of the built-in world at the size that the model paints; for a model of classes, pictures of its own."""
-    if not pipe.stages[0].vocabulary.text:
+    if not pipe.stages[0].capabilities.text:
         own = [replace(recipe, seed=number) for recipe, number in zip(recipes, numbers, strict=True)]
         return np.stack([np.asarray(image) for image in pipe.run(own).images])
     drawn = (vignettes.draw(vignettes.scene(WORLD, number), max(pipe.size), truth=False).image for number in numbers)

@@ -66,7 +66,7 @@ def usual(model: Model, against: str, given: str) -> tuple[Source, Source]:
     A model of words is compared with the built-in world by its own features; a model of classes with Fashion-MNIST's
     test pictures, by the classifier in features/ of its own folder. Raises BadInput where the pictures are not there.
     """
-    text, own = model.load().stages[0].vocabulary.text, find(model.name) / "features"
+    text, own = model.load().stages[0].capabilities.text, find(model.name) / "features"
     against = against or (VIGNETTES if text else USUAL)
     if against == USUAL and not Path(USUAL.partition(":")[0]).exists():
         raise BadInput(

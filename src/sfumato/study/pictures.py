@@ -22,7 +22,7 @@ WORLD = 1_000_003  # the world of scenes that nothing is trained on
 
 def subject(pipe: Pipe, recipe: Recipe, number: int) -> Recipe:
     """`recipe` with the words of scene `number`, or with class `number`, as the model understands them."""
-    vocabulary = pipe.stages[0].vocabulary
+    vocabulary = pipe.stages[0].capabilities
     if vocabulary.text:
         recipe = replace(recipe, prompt=vignettes.scene(WORLD, number).caption)
     elif vocabulary.classes:

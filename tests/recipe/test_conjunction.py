@@ -11,8 +11,8 @@ from sfumato.condition import Condition, Text
 from sfumato.denoise import Gaussian, Prediction
 from sfumato.guide import AutoGuidance, ClassifierFree, Guided, PerturbedAttention
 from sfumato.picture import BadInput
-from sfumato.recipe.conjunction import check_single, conjuncts
-from sfumato.recipe.prompt import literal, parse
+from sfumato.recipe.prompt import check_single, literal, parse
+from sfumato.recipe.prompt.conjunction import conjuncts
 from sfumato.schedule import VPLinear
 
 SCHEDULE = VPLinear()

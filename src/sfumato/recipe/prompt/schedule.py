@@ -8,7 +8,7 @@ r"""Prompts that change over the steps: A1111's prompt editing and alternating w
 | `[one\|two\|three]` | one step of each, and again from the first | |
 
 n is a number of steps, or with a point in it a share of all steps: 0.25 of 20 is 5. They nest; text may be empty. What
-is none of these, as `[word]` and `[a:b]`, and brackets that are never closed are left to `sfumato.recipe.prompt`.
+is none of these, as `[word]` and `[a:b]`, and brackets that are never closed are left to `emphasis`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from sfumato.picture.errors import BadInput
-from sfumato.recipe.prompt import DEEPEST
+from sfumato.recipe.prompt.emphasis import DEEPEST
 
 TEXTS = 100  # different ones that a prompt may come to
 

@@ -1,12 +1,14 @@
-"""The grammar of prompts: which words count for more. It is that of A1111's web page, in which prompts are shared."""
+"""Which words of a prompt count for more: `(word:1.3)`, `[word]`, and BREAK between parts."""
 
 from __future__ import annotations
 
 import re
 
 from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.prompt.foreign import escaped
 
 Weighted = tuple[str, float]
+Parts = tuple[tuple[Weighted, ...], ...]
 
 STEP = 1.1  # what a pair of brackets multiplies or divides by
 LARGEST = 100.0
@@ -26,7 +28,7 @@ _TOKEN = re.compile(
 _BREAK = re.compile(r"\bBREAK\b")
 
 
-def parse(prompt: str) -> list[list[Weighted]]:
+def parse(prompt: str) -> Parts:
     r"""The parts between BREAKs, each as (text, weight) in order; neighbours of one weight are one text.
 
     `(word)` counts 1.1 times, `(word:1.3)` 1.3 times, `[word]` 1/1.1 times; nested brackets multiply, and one that is
@@ -34,7 +36,7 @@ def parse(prompt: str) -> list[list[Weighted]]:
     anything else is left out. BREAK, in capitals, begins a new part, inside of brackets too. Everything else is text:
     "a (((house:1.3)) [on]" is "a ", "house" at 1.573, " " at 1.1 and "on" at 1.
 
-    Prompts that change over the steps are resolved before, by `sfumato.recipe.prompt_schedule`.
+    Prompts that change over the steps are resolved before, by `sfumato.recipe.prompt.schedule`.
 
     Raises `BadInput` for a weight beyond 100 and for more than 100 brackets open at once.
     """
@@ -74,16 +76,21 @@ def parse(prompt: str) -> list[list[Weighted]]:
 
 def plain(prompt: str) -> str:
     """The prompt's words without their weights, for readers that know none."""
-    return " ".join("".join(text for text, _ in part) for part in parse(prompt))
+    return said(parse(prompt))
+
+
+def said(parts: Parts) -> str:
+    """The words of parts, without their weights."""
+    return " ".join("".join(text for text, _ in part) for part in parts)
 
 
 def literal(text: str) -> str:
-    """The prompt that says `text` as it stands: brackets, backslashes, BREAK and AND are escaped."""
-    escaped = re.sub(r"[()\[\]\\]", r"\\\g<0>", text)
-    return re.sub(r"\b(BREA(?=K\b)|AN(?=D\b))", r"\1\\", escaped)
+    """The prompt that says `text` as it stands: whatever would mean something is escaped."""
+    text = escaped(re.sub(r"[()\[\]\\]", r"\\\g<0>", text))
+    return re.sub(r"\b(BREA(?=K\b)|AN(?=D\b))", r"\1\\", text)
 
 
-def _parts(texts: list[str | None], weights: list[float]) -> list[list[Weighted]]:
+def _parts(texts: list[str | None], weights: list[float]) -> Parts:
     parts: list[list[Weighted]] = [[]]
     for text, weight in zip(texts, weights, strict=True):
         if text and not abs(weight) <= LARGEST:
@@ -97,4 +104,4 @@ def _parts(texts: list[str | None], weights: list[float]) -> list[list[Weighted]
             parts[-1][-1] = (parts[-1][-1][0] + text, weight)
         elif text:
             parts[-1].append((text, weight))
-    return parts
+    return tuple(map(tuple, parts))

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.picture import BadInput
-from sfumato.recipe.prompt import LARGEST, literal, parse, plain
+from sfumato.recipe import prompt as grammar
+from sfumato.recipe.prompt import LARGEST, literal, plain
 
 DOCUMENTED = {
     "normal text": [("normal text", 1)],
@@ -32,6 +33,12 @@ DOCUMENTED = {
 LETTERS = st.text(st.characters(blacklist_characters="()[]\\", blacklist_categories=["Cs"]), min_size=1).filter(
     lambda text: "BREAK" not in text
 )
+
+
+def parse(prompt: str) -> list[list[tuple[str, float]]]:
+    return [list(part) for part in grammar.parse(prompt)]
+
+
 WORDS = st.text("abc ,", min_size=1)
 NUMBERS = st.floats(0.25, 2).map(lambda number: round(number, 3))
 

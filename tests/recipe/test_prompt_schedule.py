@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sfumato.picture import BadInput
 from sfumato.recipe.prompt import DEEPEST
-from sfumato.recipe.prompt_schedule import changes, last, periods
+from sfumato.recipe.prompt.schedule import changes, last, periods
 
 # of 10 steps: (first step, text); A1111 counts the last step of a text instead
 DOCUMENTED = {

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.prompt import LARGEST
-from sfumato.recipe.prompt_schedule import changes
+from sfumato.recipe.prompt.emphasis import LARGEST
 
 MOST = 16
 
@@ -30,21 +28,6 @@ def conjuncts(prompt: str) -> list[tuple[str, float]]:
             f"The prompt joins {len(parts)} prompts by AND: join at most {MOST}, or write A\\ND for the word."
         )
     return [_weighted(part) for part in parts]
-
-
-def check_single(prompts: Iterable[str], what: str) -> None:
-    """Raises BadInput, which says `what` can't follow, where one changes over the steps or is several."""
-    for prompt in prompts:
-        if len(conjuncts(prompt)) > 1:
-            found, instead = "joins prompts by AND", "give one prompt, or write A\\ND for the word"
-        elif changes(prompt):
-            found = "changes over the steps"
-            instead = (
-                "write it without [from:to:when] and [one|other], or escape brackets that are meant as such: \\[ \\]"
-            )
-        else:
-            continue
-        raise BadInput(f"{printable(repr(prompt), 60)} {found}, and {what}: {instead}.")
 
 
 def _weighted(part: str) -> tuple[str, float]:

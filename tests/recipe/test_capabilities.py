@@ -6,10 +6,10 @@ import pytest
 
 from sfumato.picture import BadInput
 from sfumato.recipe import CFGPlusPlus, ClassifierFree, PerturbedAttention, ProjectedGuidance, Recipe, StaticThreshold
-from sfumato.recipe.vocabulary import WORDS, Vocabulary
+from sfumato.recipe.capabilities import WORDS, Capabilities
 
-DIGITS = Vocabulary(False, ("1", "2", "0"), 3)
-BIRDS = Vocabulary(False, ("crane", "Wren", "crane", "wren"), 4)
+DIGITS = Capabilities(False, ("1", "2", "0"), 3)
+BIRDS = Capabilities(False, ("crane", "Wren", "crane", "wren"), 4)
 
 
 def test_a_name_goes_before_an_index_and_a_number_is_always_an_index():
@@ -27,7 +27,7 @@ def test_classes_of_one_name_are_told_apart_by_index():
 
 
 def test_a_thousand_classes_make_a_short_sentence_with_the_nearest_first():
-    many = Vocabulary(False, (*(f"kind {i}" for i in range(999)), "sneaker"), 1000)
+    many = Capabilities(False, (*(f"kind {i}" for i in range(999)), "sneaker"), 1000)
     with pytest.raises(BadInput) as caught:
         many.index("sneeker\x1b[2J")
     sentence = str(caught.value)
@@ -37,7 +37,7 @@ def test_a_thousand_classes_make_a_short_sentence_with_the_nearest_first():
     assert sentence.isprintable()
 
 
-@pytest.mark.parametrize("vocabulary", [WORDS, BIRDS, Vocabulary(False, ("a",)), Vocabulary(False)])
+@pytest.mark.parametrize("vocabulary", [WORDS, BIRDS, Capabilities(False, ("a",)), Capabilities(False)])
 @pytest.mark.parametrize("label", [None, 0])
 def test_fitting_twice_is_fitting_once(vocabulary, label):
     recipe = Recipe(label=label, guidance=[ClassifierFree(), StaticThreshold()])
@@ -61,5 +61,5 @@ def test_guidance_without_a_side_to_move_away_from_is_refused_by_name():
 
 
 def test_in_a_few_words():
-    told = [v.told() for v in (WORDS, DIGITS, Vocabulary(True, ("a", "b")), Vocabulary(False))]
+    told = [v.told() for v in (WORDS, DIGITS, Capabilities(True, ("a", "b")), Capabilities(False))]
     assert told == ["words", "3 classes", "words and 2 classes", "nothing"]

@@ -1,4 +1,4 @@
-"""What a model can be told: words, one of its classes, both or nothing."""
+"""What a model can be told: words, one of its classes, a picture, or nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.conjunction import conjuncts
 from sfumato.recipe.guidances import CFGPlusPlus, ClassifierFree, Guidance, ProjectedGuidance
-from sfumato.recipe.prompt import parse
-from sfumato.recipe.prompt_schedule import periods
+from sfumato.recipe.prompt import plan_of
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
@@ -19,16 +17,30 @@ SHOWN = 20  # names of classes in one sentence
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Capabilities:
     """`text`: the model reads prompts. `classes`: the names of its classes, by index ("0", "1", ... where they have
     none). `none`: the index that means "no class"; None where the model was trained without one.
-    `tasks`: what a model of pictures to pictures does with the picture that it is shown.
+    `tasks`: what a model of pictures to pictures does with the picture that it is shown. `inpaints`: it is shown the
+    mask and what is held outside it, so that nothing need be put back after its moves.
+
+    `a | b` is what a model can be told that has the encoders of both.
     """
 
-    text: bool = True
+    text: bool = False
     classes: tuple[str, ...] = ()
     none: int | None = None
     tasks: tuple[str, ...] = ()
+    inpaints: bool = False
+
+    def __or__(self, other: Capabilities) -> Capabilities:
+        classes = self if self.classes else other
+        return Capabilities(
+            self.text or other.text,
+            classes.classes,
+            classes.none,
+            self.tasks or other.tasks,
+            self.inpaints or other.inpaints,
+        )
 
     def fitted(self, recipe: Recipe) -> Recipe:
         """The recipe as this model takes it: its label by name; without the default guidance where there is nothing
@@ -37,9 +49,8 @@ class Vocabulary:
         Raises BadInput where the recipe says what the model can't be told, weighs words beyond measure, leaves out the
         label that it needs, or asks by name for a guidance that has nothing to guide towards.
         """
-        for prompt in (*(prompt for prompt, _ in conjuncts(recipe.prompt)), recipe.negative):
-            for _, words in periods(prompt, recipe.steps):
-                parse(words)
+        plan_of(recipe.prompt, recipe.steps)
+        plan_of(recipe.negative, recipe.steps, negative=True)
         if not self.text and (recipe.prompt or recipe.negative):
             instead = f"give a label instead, {self._some('')}" if self.classes else "leave the prompt out"
             raise BadInput(f"The model {recipe.model} reads no text: {instead}.")
@@ -114,7 +125,7 @@ class Vocabulary:
         return f"one of {', '.join(names[:SHOWN])}{more}"
 
 
-WORDS = Vocabulary()
+WORDS = Capabilities(text=True)
 
 
 def _asks_for_none(part: Guidance) -> bool:
