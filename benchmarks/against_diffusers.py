@@ -169,7 +169,7 @@ class Worker:
         import torch
         from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-        from sfumato.model.load import find
+        from sfumato.zoo.find import find
 
         o = self.options
         dtype = getattr(torch, o.precision)

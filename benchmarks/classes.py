@@ -27,7 +27,7 @@ from sfumato.evaluate.metrics import Moments, frechet, inception_score, precisio
 from sfumato.evaluate.statistics import Figure, share
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.guide.classifier_guidance import ClassifierGradient
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, trajectory
@@ -44,7 +44,7 @@ def drawn(model: Any, told: Tensor, guidance: Any, steps: int, seed: int, batch:
     for start in range(0, len(told), batch):
         some = told[start : start + batch]
         noise = KeyedNoise([seed + start + i for i in range(len(some))])
-        denoise = bind(denoiser, Condition((Label(some, stage.vocabulary.none),)))
+        denoise = bind(denoiser, Condition((Label(some, stage.capabilities.none),)))
         like = torch.zeros(len(some), stage.space.channels, size[1], size[0])
         x, grid = NoiseStart(like)(denoise, times, noise)
         for step in trajectory(denoise, DPMpp2M(), x, grid, noise):
@@ -98,7 +98,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     features, logits = read(judge, pictures)
     true = features[options.count :]
     rows = {"true pictures": figures((features[: options.count], logits[: options.count]), ids[: options.count], true)}
-    each, none = options.count // judge.classes, model.stages[0].vocabulary.none
+    each, none = options.count // judge.classes, model.stages[0].capabilities.none
     told = torch.arange(judge.classes).repeat_interleave(each)
     for scale in options.free:
         made = drawn(model, told, ClassifierFree(scale), options.steps, options.seed)

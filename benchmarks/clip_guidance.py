@@ -14,11 +14,11 @@ from torch.nn.functional import cosine_similarity
 
 import sfumato
 from sfumato import ClassifierFree, ClipGuidance, Recipe
+from sfumato.encode.clip import load_clip
 from sfumato.evaluate.attributes import score
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.questions import questions
-from sfumato.model.clip import load_clip
-from sfumato.model.pixels import to_tensor
+from sfumato.space.pixels import to_tensor
 from sfumato.zoo.find import find
 
 WITHIN = (0.0, 0.9)

@@ -25,10 +25,10 @@ from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.questions import Question, questions
 from sfumato.evaluate.statistics import Figure
 from sfumato.guide import ClassifierFree, Guided
-from sfumato.model.pixels import to_images, to_tensor
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
 from sfumato.sample import Sampler, trajectory
+from sfumato.space.pixels import to_images, to_tensor
 from sfumato.times import TimeGrid, grid
 
 SAMPLERS = ("dpmpp-2m", "dpmpp-2m-sde", "unipc")

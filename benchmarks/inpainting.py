@@ -32,7 +32,7 @@ from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.pairs import Pair, pair
 from sfumato.evaluate.statistics import mean, share
 from sfumato.guide import ClassifierFree
-from sfumato.model.pixels import to_tensor
+from sfumato.space.pixels import to_tensor
 from sfumato.zoo.find import find
 
 SIZE, SEED = 64, 1_000_003

@@ -25,8 +25,8 @@ import sfumato
 from sfumato.edit import Outside, Source
 from sfumato.evaluate.metrics import psnr
 from sfumato.evaluate.statistics import mean
-from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.recipe import Recipe
+from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.train import recipe as r
 from sfumato.train import rng
 from sfumato.train.degraded import HOLES, jpeg
@@ -70,7 +70,7 @@ def main() -> None:
     )
     print("| model | task | as found | mended | mean of the seeds | diversity |\n|---|---|---|---|---|---|")
     for name, pipe in pipes.items():
-        for task in pipe.stages[0].vocabulary.tasks:
+        for task in pipe.stages[0].capabilities.tasks:
             found, near, central, apart = [], [], [], []
             for index, picture in enumerate(true):
                 before, after, where = mended(pipe, task, picture, index, options)

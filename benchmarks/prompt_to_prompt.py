@@ -35,8 +35,8 @@ from sfumato.evaluate.pairs import pair
 from sfumato.evaluate.questions import ask
 from sfumato.evaluate.statistics import mean, share
 from sfumato.guide import ClassifierFree
-from sfumato.model.pixels import to_tensor
 from sfumato.recipe import Recipe
+from sfumato.space.pixels import to_tensor
 
 STRENGTHS = (0.5, 0.6, 0.7, 0.8, 0.9)
 NEAR = 100  # how far from a colour, in 255ths, a pixel still has it

@@ -12,6 +12,7 @@ from PIL import Image
 
 import sfumato.model
 from sfumato.edit import Crop, Outside, Resample, SDEdit
+from sfumato.formats import capabilities_of
 from sfumato.guide import AutoGuidance, ClassifierFree
 from sfumato.picture import BadInput, pixels_hash, save_picture
 from sfumato.provenance import inspect, inspect_model, known_models, redo
@@ -337,7 +338,7 @@ def test_a_bad_model_in_the_cache_hides_no_other(tmp_path, folder, monkeypatch):
     cached("empty")
     (cached("strange") / "model_index.json").write_text((folder / "model_index.json").read_text())
     (cached("good").parent / "y").symlink_to(folder)
-    monkeypatch.setattr("sfumato.provenance.models.vocabulary", _fails_for("strange"))
+    monkeypatch.setattr("sfumato.provenance.models.capabilities_of", _fails_for("strange"))
     found = {report.name: report for report in known_models()}
     assert sorted(found) == ["array/m", "cut/m", "deep/m", "good/m", "part/m", "strange/m"]
     assert found["good/m"].parameters == 10
@@ -348,12 +349,11 @@ def test_a_bad_model_in_the_cache_hides_no_other(tmp_path, folder, monkeypatch):
 
 
 def _fails_for(name: str):
-    from sfumato.zoo.folder import vocabulary
 
     def looked(folder):
         if name in str(folder):
             raise RuntimeError("something of which nobody thought")
-        return vocabulary(folder)
+        return capabilities_of(folder)
 
     return looked
 

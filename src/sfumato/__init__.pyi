@@ -3,11 +3,13 @@ from . import condition as condition
 from . import data as data
 from . import denoise as denoise
 from . import edit as edit
-from . import engine as engine
+from . import element as element
+from . import encode as encode
 from . import evaluate as evaluate
+from . import formats as formats
 from . import guide as guide
 from . import model as model
-from . import nn as nn
+from . import network as network
 from . import noise as noise
 from . import picture as picture
 from . import predict as predict
@@ -16,6 +18,8 @@ from . import provenance as provenance
 from . import recipe as recipe
 from . import sample as sample
 from . import schedule as schedule
+from . import space as space
+from . import stage as stage
 from . import study as study
 from . import times as times
 from . import train as train

@@ -161,8 +161,8 @@ def recipe(c: Drawn, pipe: sfumato.Pipe) -> Recipe:
     """The recipe of a combination; a model of pixels is told a class."""
     parts = {axis: AXES[axis][c[axis]] for axis in AXES if axis != "model"}
     parts |= {axis: parts[axis]() for axis in ("start", "hold")}  # pictures go into the store that a test has
-    told: dict[str, Any] = {"prompt": WORDS} if pipe.stages[0].vocabulary.text else {"label": "cat"}
-    shows = SHOWS if pipe.stages[0].vocabulary.text else "boat"
+    told: dict[str, Any] = {"prompt": WORDS} if pipe.stages[0].capabilities.text else {"label": "cat"}
+    shows = SHOWS if pipe.stages[0].capabilities.text else "boat"
     for axis in ("start", "hold"):
         if hasattr(parts[axis], "shows"):
             parts[axis] = replace(parts[axis], shows=shows)

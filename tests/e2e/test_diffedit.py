@@ -9,7 +9,7 @@ from sfumato import Inferred, Inverted
 from sfumato.data import vignettes
 from sfumato.data.vignettes.vocabulary import SEMANTIC
 from sfumato.evaluate.judge import Judge
-from sfumato.model.pixels import to_tensor
+from sfumato.space.pixels import to_tensor
 
 BEFORE, AFTER = "a painting of a green vase", "a painting of a blue vase"
 

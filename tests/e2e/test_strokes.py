@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 import sfumato
 from sfumato import SDEdit
 from sfumato.evaluate.judge import Judge
-from sfumato.model.pixels import to_tensor
+from sfumato.space.pixels import to_tensor
 
 PROMPT = "an oil painting of a red boat on the sea on a sunny day"
 BLOCK = 8

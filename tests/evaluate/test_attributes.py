@@ -8,7 +8,7 @@ from sfumato.data import vignettes
 from sfumato.evaluate.attributes import drawn, names_of, score, through
 from sfumato.evaluate.metrics import psnr
 from sfumato.evaluate.questions import questions
-from sfumato.model.space import Pixel
+from sfumato.space import Pixel
 
 HELD = questions(60, 1_000_003, "held-out")
 

@@ -13,7 +13,7 @@ from random_model import TINY, build
 
 import sfumato
 from sfumato.evaluate.questions import questions
-from sfumato.model.pixels import to_images
+from sfumato.space.pixels import to_images
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -23,13 +23,13 @@ from sfumato.evaluate.likelihood import variational_bound
 from sfumato.evaluate.metric import METRICS, FeatureSets
 from sfumato.evaluate.metrics import Moments, frechet
 from sfumato.evaluate.pictures import Pictures
-from sfumato.model.pixels import to_images
-from sfumato.model.space import Pixel
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput, read_metadata
+from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.prompt import parse
-from sfumato.recipe.vocabulary import Vocabulary
 from sfumato.schedule import VPLinear
+from sfumato.space import Pixel
+from sfumato.space.pixels import to_images
 from sfumato.times import grid
 
 SIZE = 32
@@ -95,7 +95,7 @@ def test_the_page_needs_nothing_else(folder: Path, home: Path):
 
 
 def test_captions_are_asked_for_as_they_stand():
-    stage = SimpleNamespace(vocabulary=Vocabulary())
+    stage = SimpleNamespace(capabilities=Capabilities(text=True))
     reference = Pictures("flags", 1, (8, 8), "0" * 16, lambda i: Image.new("RGB", (8, 8)), lambda i: "flag (red) [old]")
     asking = model_samples.SampleSettings(2, "ddim", 1.0, 0)
     say, _ = model_samples.conditions(SimpleNamespace(stages=[stage]), asking, reference)
@@ -149,15 +149,15 @@ class Painter:
 
     engine, precision, size, name = "eager", "float32", (SIZE, SIZE), "mini"
 
-    def __init__(self, vocabulary: Vocabulary, stop: int | None = None):
+    def __init__(self, vocabulary: Capabilities, stop: int | None = None):
         denoiser = GaussianMixture(VPLinear(), torch.zeros(1, 1, 8, 8), 0.25)
         encode: Callable = lambda recipes: None  # noqa: E731
-        self.stages = (SimpleNamespace(vocabulary=vocabulary, space=Pixel(), denoiser=denoiser, encode=encode),)
+        self.stages = (SimpleNamespace(capabilities=vocabulary, space=Pixel(), denoiser=denoiser, encode=encode),)
         self.asked: list = []
         self.stop = stop
 
     def resolve(self, recipe):
-        return self.stages[0].vocabulary.fitted(recipe)
+        return self.stages[0].capabilities.fitted(recipe)
 
     def run(self, recipes):
         if self.stop is not None and len(self.asked) >= self.stop:
@@ -182,7 +182,7 @@ def paints(home: Path, **options):
 
 
 def test_a_model_is_told_the_reference_s_captions(painter, home: Path):
-    model = painter(Painter(Vocabulary()))
+    model = painter(Painter(Capabilities(text=True)))
     report = paints(home)
     captions = [vignettes.scene(3, i, "seen").captions[0] for i in range(8)]
     assert [recipe.prompt for recipe in model.asked] == captions + captions[:4]
@@ -193,7 +193,7 @@ def test_a_model_is_told_the_reference_s_captions(painter, home: Path):
 
 
 def test_classes_come_in_turn_or_one_alone(painter, home: Path):
-    model = painter(Painter(Vocabulary(text=False, classes=("cat", "dog", "eel"), none=3)))
+    model = painter(Painter(Capabilities(text=False, classes=("cat", "dog", "eel"), none=3)))
     report = paints(home)
     assert [recipe.label for recipe in model.asked] == [0, 1, 2] * 4
     assert report["settings"]["conditions"] == model_samples.CLASSES
@@ -205,22 +205,22 @@ def test_classes_come_in_turn_or_one_alone(painter, home: Path):
 
 
 def test_a_stopped_run_goes_on_where_it_was(painter, home: Path):
-    painter(Painter(Vocabulary(), stop=8))
+    painter(Painter(Capabilities(text=True), stop=8))
     with pytest.raises(KeyboardInterrupt):
         paints(home)
     stamps = {path.name: path.stat().st_mtime_ns for path in (home / "out" / "pictures").iterdir()}
     assert len(stamps) == 8
-    whole = painter(Painter(Vocabulary()))
+    whole = painter(Painter(Capabilities(text=True)))
     first = paints(home)
     assert [recipe.seed for recipe in whole.asked] == [11, 12, 13, 14]
     assert all((home / "out" / "pictures" / name).stat().st_mtime_ns == at for name, at in stamps.items())
-    again = painter(Painter(Vocabulary(), stop=0))
+    again = painter(Painter(Capabilities(text=True), stop=0))
     assert values(paints(home)) == values(first), "nothing is painted twice"
     assert not again.asked
 
 
 def test_pictures_of_other_settings_are_not_mixed(painter, home: Path):
-    painter(Painter(Vocabulary()))
+    painter(Painter(Capabilities(text=True)))
     paints(home)
     for changed, what in (({"steps": 3}, "steps"), ({"guidance": 2.0}, "guidance"), ({"split": "any"}, "captions")):
         with pytest.raises(BadInput, match=rf"another evaluation \({what} differs\)"):
@@ -262,7 +262,7 @@ def test_intervals_hold_the_figure_and_stay_where_the_measure_can_be(folder: Pat
 
 
 def test_bits_are_the_bound_s(painter, home: Path, folder: Path):
-    model = painter(Painter(Vocabulary(text=False)))
+    model = painter(Painter(Capabilities(text=False)))
     stage = model.stages[0]
     stage.denoiser = GaussianMixture(VPLinear(), torch.zeros(1, 3, SIZE, SIZE), 0.25)
     stage.encode = lambda recipes: Condition.empty(len(recipes))
@@ -299,7 +299,7 @@ class Sure:
 def test_bits_are_those_of_the_variance_that_the_model_learned_on_levels(painter, home: Path):
     """A grey model that says its variance, on coloured pictures: the bound walks with that variance, and what is coded
     are the 256 levels of the luma, as Pillow rounds it to them."""
-    model = painter(Painter(Vocabulary(text=False)))
+    model = painter(Painter(Capabilities(text=False)))
     stage = model.stages[0]
     data = GaussianMixture(VPLinear(), torch.zeros(1, 1, SIZE, SIZE), 0.25)
     stage.space, stage.denoiser = Pixel(1), Sure(data)

@@ -16,8 +16,8 @@ from sfumato.evaluate import evaluation as e
 from sfumato.evaluate.attribute_report import sheet, table, wrap
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.questions import questions
-from sfumato.model.space import Pixel
 from sfumato.picture import BadInput
+from sfumato.space import Pixel
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_model import TINY, build

@@ -17,8 +17,8 @@ from sfumato.evaluate.features import FEATURES, features
 from sfumato.evaluate.features.inception_weights import RESIZE, VARIABLE, read_weights
 from sfumato.evaluate.features.resize import bicubic, legacy
 from sfumato.evaluate.judge import Judge
-from sfumato.nn.classifier import Classifier
-from sfumato.nn.inception import Inception, average, block_c, block_e
+from sfumato.network.classifier import Classifier
+from sfumato.network.inception import Inception, average, block_c, block_e
 from sfumato.picture import BadInput
 from sfumato.zoo import ZOO
 

@@ -11,9 +11,9 @@ import torch
 
 import sfumato
 from sfumato import BadInput, ClassifierFree, ClassifierGuidance, ClipGuidance, Recipe
-from sfumato.model.clip import WAVES, load_clip
-from sfumato.model.pixels import to_tensor
-from sfumato.nn.classifier import Classifier
+from sfumato.encode.clip import WAVES, load_clip
+from sfumato.network.classifier import Classifier
+from sfumato.space.pixels import to_tensor
 
 NAMES = ("boat", "cat", "Tree")
 
@@ -48,7 +48,7 @@ def pipe(painter):
 
 def drawn(pipe, *guidance, **options):
     options = {"steps": 4, "sampler": "ddim", "seed": 3, **options}
-    return pipe("a red boat" if pipe.stages[0].vocabulary.text else "", guidance=guidance, **options)
+    return pipe("a red boat" if pipe.stages[0].capabilities.text else "", guidance=guidance, **options)
 
 
 def likeness(painter: Path, image) -> float:

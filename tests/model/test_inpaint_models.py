@@ -15,9 +15,9 @@ from random_model import TINY, build
 import sfumato
 from sfumato.condition import Concat, Condition, Text
 from sfumato.edit import Outside, SDEdit
-from sfumato.engine import UNet2DBackbone, UNetBackbone
+from sfumato.encode.masked_picture import masked_planes
 from sfumato.guide import ClassifierFree
-from sfumato.model.masked import masked_planes
+from sfumato.network import UNet2DBackbone, UNetBackbone
 from sfumato.picture import BadInput
 from sfumato.zoo import ZOO
 

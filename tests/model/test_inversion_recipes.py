@@ -22,8 +22,8 @@ from sfumato import (
     SDEdit,
 )
 from sfumato.edit import PromptToPrompt, Resample, low_pass
-from sfumato.model.pixels import to_tensor
 from sfumato.picture import BadInput
+from sfumato.space.pixels import to_tensor
 
 SIZE = 32
 UNGUIDED = {"guidance": [], "sampler": "ddim", "steps": 8}

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 import sfumato
 from sfumato.edit import Outside, SDEdit
-from sfumato.engine import RowByRow
 from sfumato.guide import ClassifierFree
 from sfumato.model.batch import Batch
+from sfumato.network import RowByRow
 from sfumato.picture import BadInput, pixels_hash, read_metadata
 from sfumato.recipe import Recipe
 

@@ -241,7 +241,7 @@ def test_strength_zero_is_the_identity_and_one_forgets_the_picture(pixel_model, 
 
 def test_grey_pictures_are_the_luma_and_stay_as_they_are(pixel_model, picture):
     space = sfumato.load(pixel_model(channels=1)).stages[0].space
-    from sfumato.model.pixels import to_images, to_tensor
+    from sfumato.space.pixels import to_images, to_tensor
 
     (seen,) = to_images(space.decode(space.encode(to_tensor([picture]))))
     assert np.abs(array(seen) - array(picture.convert("L").convert("RGB"))).max() <= 1

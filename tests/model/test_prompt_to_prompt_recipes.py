@@ -186,7 +186,7 @@ def test_fractions_beyond_the_time_and_models_without_words_are_refused(pixel_mo
 
 def test_mini_changes_the_word_and_keeps_the_rest_better_than_a_picture_made_anew():
     from sfumato.evaluate.judge import Judge
-    from sfumato.model.pixels import to_tensor
+    from sfumato.space.pixels import to_tensor
 
     mini = sfumato.load("mini")
     source = Recipe("an oil painting of a woman in a red jacket by the sea at sunset", steps=8)

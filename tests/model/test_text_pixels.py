@@ -17,7 +17,7 @@ import sfumato
 from sfumato import train
 from sfumato.condition import Condition, Text
 from sfumato.edit import Outside
-from sfumato.engine import UNetBackbone
+from sfumato.network import UNetBackbone
 from sfumato.picture import BadInput
 from sfumato.train import recipe as r
 

@@ -11,7 +11,7 @@ from sfumato.denoise import bind
 from sfumato.edit.start import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.guide.classifier_guidance import ClassifierGradient
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.sample import DPMpp2M, trajectory
 from sfumato.times import TrailingGrid
@@ -57,4 +57,4 @@ def test_files_are_small_and_no_class_is_nameless():
     assert sum(path.stat().st_size for path in FASHION.rglob("*")) < 16 * MIB
     names = Classifier.load(FASHION / "features").names
     assert names == Classifier.load(FASHION / "classifier").names
-    assert names == sfumato.load("fashion").stages[0].vocabulary.classes
+    assert names == sfumato.load("fashion").stages[0].capabilities.classes

@@ -13,7 +13,7 @@ import sfumato
 from sfumato.edit import Outside
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.pairs import Pair
-from sfumato.model.pixels import to_tensor
+from sfumato.space.pixels import to_tensor
 from sfumato.zoo import ZOO
 
 FOLDER = ZOO / "mini-inpaint"

@@ -10,7 +10,7 @@ import numpy as np
 import sfumato
 from sfumato.edit import Outside
 from sfumato.evaluate.judge import Judge
-from sfumato.model.pixels import to_tensor
+from sfumato.space.pixels import to_tensor
 from sfumato.zoo import ZOO
 
 FOLDER = ZOO / "mini-pixel"

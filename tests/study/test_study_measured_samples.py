@@ -10,7 +10,7 @@ import torch
 
 from sfumato.evaluate.metrics import Moments, frechet, recall
 from sfumato.guide import ClassifierFree, ClassifierGuidance, StaticThreshold
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
 from sfumato.picture import BadInput
 from sfumato.study import guidance_table, runner, trilemma
 from sfumato.study import measured_samples as m

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sfumato.data.points import draw
-from sfumato.nn import mlp
+from sfumato.network import mlp
 from sfumato.picture import BadInput
 from sfumato.schedule import Cosine
 from sfumato.study import points, runner, score_field, swiss_roll

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from sfumato import train
-from sfumato.model.clip import WAVES, load_clip, with_level
+from sfumato.encode.clip import WAVES, load_clip, with_level
 from sfumato.picture import BadInput
 from sfumato.schedule import Discrete, Flow
 from sfumato.train import recipe as r

@@ -15,7 +15,7 @@ import sfumato
 from sfumato import train
 from sfumato.data.folder import Folder
 from sfumato.edit import Outside
-from sfumato.model.masked import masked_planes
+from sfumato.encode.masked_picture import masked_planes
 from sfumato.picture import BadInput
 from sfumato.train import recipe as r
 from sfumato.train.task import Place

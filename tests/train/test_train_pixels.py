@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from sfumato import train
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
 from sfumato.picture import BadInput
 from sfumato.schedule import VE, Discrete, noised
 from sfumato.train import recipe as r

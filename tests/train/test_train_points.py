@@ -15,7 +15,7 @@ from sfumato.data import points
 from sfumato.denoise import GaussianMixture, bind
 from sfumato.evaluate.likelihood import log_likelihood
 from sfumato.guide import ClassifierFree, Guided
-from sfumato.nn import mlp
+from sfumato.network import mlp
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import Sampler, trajectory

@@ -35,13 +35,13 @@ def wishes(options: Mapping[str, Any], of: str) -> dict[str, Any]:
     """
     from inspect import signature
 
+    from sfumato.formats import capabilities_of
     from sfumato.picture import BadInput
     from sfumato.recipe import intent
     from sfumato.zoo.find import find
-    from sfumato.zoo.folder import vocabulary
 
     takes = signature(getattr(intent, of)).parameters.keys() | signature(intent.generate).parameters.keys()
-    if options["prompt"] is None and options.get("label") is None and vocabulary(find(options["model"])).text:
+    if options["prompt"] is None and options.get("label") is None and capabilities_of(find(options["model"])).text:
         raise BadInput(f"{options['model']} paints from words: give a prompt that says what the picture is to show")
     return {**{name: value for name, value in options.items() if name in takes}, "named": named}
 
@@ -116,16 +116,16 @@ def make(recipes: list[Recipe], output: Path | None, json: bool, mask: Path | No
 
     `mask`: where to write the masks that were inferred.
     """
+    from sfumato.formats import capabilities_of
     from sfumato.picture import check_writable, numbered, save_picture
     from sfumato.zoo.find import find, here
-    from sfumato.zoo.folder import vocabulary
 
     output = output or default_output(recipes[0])
     paths = [check_writable(path) for path in numbered(output, len(recipes))]
     page = check_writable(output.with_name(f"{output.stem}-sheet{output.suffix}")) if len(recipes) > 1 else None
     masks = [] if mask is None else [check_writable(path) for path in numbered(mask, len(recipes))]
     if here(recipes[0].model) is not None:
-        vocabulary(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
+        capabilities_of(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
     began = time.perf_counter()
     with progress(f"loading {recipes[0].model}") as update:
         result = _run(recipes, update)

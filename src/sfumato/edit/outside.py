@@ -53,7 +53,7 @@ class Outside(Hold):
         return Image.fromarray(changed.round().to(torch.uint8).numpy())
 
     def bind(self, batch: Any, start: BoundStart) -> BoundHold | None:
-        if not batch.stage.inpaints:
+        if not batch.stage.capabilities.inpaints:
             hold = Imputation(batch.cells(batch.mask), dilation=batch.in_cells(self.dilation))
             return hold.bind(batch.encoded(batch.images["held"]), batch.schedule)
         if self.dilation:

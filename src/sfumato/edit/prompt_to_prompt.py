@@ -72,7 +72,7 @@ class PromptToPrompt(AttentionEdit):
         from sfumato.denoise import bind
         from sfumato.guide import Guided
 
-        if batch.stage.words is None:
+        if not batch.stage.capabilities.text:
             raise BadInput(
                 "This model reads no words, and Prompt-to-Prompt needs two prompts: leave the attention out."
             )

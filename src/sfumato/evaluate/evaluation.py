@@ -121,7 +121,7 @@ def paint(pipe: Pipe, plain: Recipe, asked: Sequence[Question], seed: int, advan
 
 
 def _tensor(images: Sequence[Image.Image]):
-    from sfumato.model.pixels import to_tensor
+    from sfumato.space.pixels import to_tensor
 
     return to_tensor(images)
 

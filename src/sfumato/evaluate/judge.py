@@ -21,7 +21,7 @@ from sfumato.zoo import ZOO
 SIZE = 64
 SMOOTHING = 0.05
 JUDGE = ZOO / "judge"
-Vocabulary = Mapping[str, Sequence[str]]
+Capabilities = Mapping[str, Sequence[str]]
 
 
 class Residual(nn.Module):
@@ -65,7 +65,7 @@ class Judge(nn.Module):
     """
 
     def __init__(
-        self, attributes: Vocabulary, channels: Sequence[int] = (48, 96, 160), blocks: Sequence[int] = (1, 2, 2)
+        self, attributes: Capabilities, channels: Sequence[int] = (48, 96, 160), blocks: Sequence[int] = (1, 2, 2)
     ):
         super().__init__()
         self.attributes = {name: tuple(values) for name, values in attributes.items()}

@@ -14,7 +14,7 @@ from sfumato.picture import BadInput, save_picture
 from sfumato.picture.files import write_atomically
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe import prompt as grammar
-from sfumato.recipe.prompt_schedule import last
+from sfumato.recipe.prompt.schedule import last
 
 if TYPE_CHECKING:
     from sfumato.model import Pipe
@@ -38,7 +38,7 @@ def recipe_of(pipe: Pipe, settings: SampleSettings) -> Recipe:
     return Recipe(
         model=pipe.name,
         guidance=(ClassifierFree(settings.guidance),),
-        sampler=settings.sampler,
+        sampler=settings.sampler,  # pyright: ignore[reportArgumentType]
         steps=settings.steps,
         seed=settings.seed,
         engine=pipe.engine,  # pyright: ignore[reportArgumentType]
@@ -54,7 +54,7 @@ def conditions(
     A model that reads words gets the reference's captions, as is usual; one of classes gets them in turn, so that
     every class has as many pictures, or the one class of `settings.label`.
     """
-    vocabulary = pipe.stages[0].vocabulary
+    vocabulary = pipe.stages[0].capabilities
     classes = range(len(vocabulary.classes))
     if settings.label is not None:
         vocabulary.index(settings.label)

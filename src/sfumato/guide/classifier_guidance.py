@@ -64,7 +64,7 @@ class ClassifierGuidance(Guidance):
             )
         if self.label is not None:
             return ClassifierGradient(classifier, self.scale, self.interval, batch.class_index(self.label, classifier))
-        if batch.stage.vocabulary.classes != classifier.names:
+        if batch.stage.capabilities.classes != classifier.names:
             raise BadInput(
                 f"The classifier's classes ({', '.join(classifier.names)}) are not this model's: give the guidance a "
                 "label of its own, or a classifier of the same classes."

@@ -1,8 +1,9 @@
 """From a name and a recipe to pictures: spaces, stages, pipes, and how a recipe's elements become live parts."""
 
 from sfumato.model.load import load
-from sfumato.model.pipe import Pipe, Progress, Stage
+from sfumato.model.pipe import Pipe, Progress
 from sfumato.model.result import Result
-from sfumato.model.space import Latent, Pixel, Space
+from sfumato.space import Latent, Pixel, Space
+from sfumato.stage import Stage
 
 __all__ = ["Latent", "Pipe", "Pixel", "Progress", "Result", "Space", "Stage", "load"]

@@ -15,19 +15,17 @@ from torch.nn import functional
 from sfumato.condition import Condition
 from sfumato.denoise import Bound, bind
 from sfumato.guide import Gradient, Guidance, Guided
-from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.model.view import View, Whole
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput, Ref, fetch
 from sfumato.recipe import Recipe
-from sfumato.recipe.conjunction import check_single
-from sfumato.recipe.prompt import literal, parse, plain
-from sfumato.recipe.prompt_schedule import last
-from sfumato.recipe.vocabulary import Vocabulary
+from sfumato.recipe.capabilities import Capabilities
+from sfumato.recipe.prompt import check_single, literal, parse, plan_of
 from sfumato.schedule import Schedule
+from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 
 if TYPE_CHECKING:
-    from sfumato.model.pipe import Stage
+    from sfumato.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Batch:
     @property
     def device(self) -> torch.device:
         """Where x, conditions and masks live."""
-        return getattr(self.stage, "device", None) or torch.device("cpu")
+        return torch.device(self.stage.device)
 
     @property
     def schedule(self) -> Schedule:
@@ -175,8 +173,7 @@ class Batch:
 
     def condition(self, recipes: Sequence[Recipe] | None = None) -> Condition:
         """What the recipes say, or others in their place."""
-        batch = self if recipes is None else replace(self, recipes=recipes)
-        return self.stage.encode(batch.recipes, self)
+        return self.stage.condition(self if recipes is None else replace(self, recipes=recipes))
 
     def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **changes: str) -> Bound:
         """The denoiser told what the recipes say, or with other words (prompt=..., negative=..., label=...)."""
@@ -185,13 +182,13 @@ class Batch:
 
     def shown(self, shows: str = "") -> Bound:
         """The denoiser, unguided, told that the picture shows this: words, or a class, or what the recipes say."""
-        if self.stage.vocabulary.text:
+        if self.stage.capabilities.text:
             return self.denoise(prompt=shows, negative="")
         return self.denoise(label=shows) if shows else self.denoise()
 
     def captions(self, prompt: str = "") -> list[str]:
         """What each recipe says in the end, or `prompt`, in words without weights."""
-        return [plain(last(prompt or recipe.prompt, recipe.steps)) for recipe in self.recipes]
+        return [plan_of(prompt or recipe.prompt, recipe.steps).caption for recipe in self.recipes]
 
     def check_single(self, prompts: Iterable[str], what: str) -> None:
         """Raises BadInput, which says `what` can't follow, where a prompt changes over the steps or is several."""
@@ -200,7 +197,7 @@ class Batch:
     def null_scale(self, what: str, option: str, *prompts: str) -> float:
         """The scale of the recipe's classifier-free guidance, for what undoes it; BadInput where there is none."""
         scale = next((g.null_scale for g in self.recipe.guidance if g.null_scale is not None), None)
-        if scale is None or not self.stage.vocabulary.text:
+        if scale is None or not self.stage.capabilities.text:
             raise BadInput(
                 f"{what[0].upper()}{what[1:]} is for words and classifier-free guidance: leave {option} out, or give "
                 "both."
@@ -240,7 +237,7 @@ class Batch:
 
     def class_index(self, label: str | int, classifier: Any) -> int | None:
         """The index of a class of a classifier, given by name or index."""
-        return Vocabulary(False, classifier.names).index(label)
+        return Capabilities(False, classifier.names).index(label)
 
 
 def unweighted(prompt: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,15 +10,16 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from sfumato.condition import Condition, Watched
+from sfumato.condition import Watched
 from sfumato.edit import AttentionMaps
+from sfumato.encode import Asked, Encoder
 from sfumato.model.batch import Batch
-from sfumato.model.pixels import to_images, to_tensor
 from sfumato.model.view import sized
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
-from sfumato.recipe.conjunction import check_single
+from sfumato.recipe.prompt import check_single
 from sfumato.schedule import noised
+from sfumato.space.pixels import to_images, to_tensor
 
 if TYPE_CHECKING:
     from sfumato.model.pipe import Pipe
@@ -67,10 +67,9 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     Maps are softmax(Q K^T / sqrt(d)) of the conditional branch (Hertz et al. 2022, section 3.1). Raises BadInput for
     a model that reads no words, a prompt without any, and a t that is not in (0, 1].
     """
-    if (words_of := pipe.stages[0].words) is None:
+    if (words := pipe.stages[0].words(recipe.prompt)) is None:
         raise BadInput(f"The model {pipe.name} reads no words that could look anywhere.")
     check_single([recipe.prompt], "each word has one map")
-    words = words_of(recipe.prompt)
     said = [n for n, word in enumerate(words.words) if any(map(str.isalnum, word))]
     if not said:
         raise BadInput("The prompt has no words that could look anywhere: give one.")
@@ -98,10 +97,17 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
 def _watched(pipe: Pipe, prompt: str, maps: AttentionMaps) -> Pipe:
     """The pipe, whose maps are seen whenever its network is told the prompt alone."""
     stage = pipe.stages[0]
+    watching = replace(stage, encoders=(*stage.encoders, Watching(prompt, maps)))
+    return replace(pipe, stages=(watching, *pipe.stages[1:]))
 
-    def encode(recipes: Sequence[Recipe], batch: Batch | None = None) -> Condition:
-        condition = stage.encode(recipes, batch)
-        alone = [recipe.prompt for recipe in recipes] == [prompt]
-        return condition.adding(Watched(torch.arange(1), maps)) if alone else condition
 
-    return replace(pipe, stages=(replace(stage, encode=encode), *pipe.stages[1:]))
+@dataclass(frozen=True)
+class Watching(Encoder):
+    """Lets `maps` see the first row, where all that is told is the prompt."""
+
+    prompt: str
+    maps: AttentionMaps
+
+    def __call__(self, batch: Asked) -> Watched:
+        alone = [recipe.prompt for recipe in batch.recipes] == [self.prompt]
+        return Watched(torch.arange(1) if alone else torch.full((len(batch.recipes),), -1), self.maps)

@@ -7,13 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.model.clip import load_clip
+from sfumato.encode.clip import load_clip
 from sfumato.picture import BadInput
 from sfumato.zoo import ZOO
 from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
-    from sfumato.model.pipe import Stage
+    from sfumato.stage import Stage
 
 
 def network_of(name: str, part: str, model: str) -> Any:
@@ -48,7 +48,7 @@ def _classifier(folder: Path) -> Any:
 
 @lru_cache(maxsize=4)
 def _classifier_of(folder: Path, stamp: int) -> Any:
-    from sfumato.nn.classifier import Classifier
+    from sfumato.network.classifier import Classifier
 
     return Classifier.load(folder)
 

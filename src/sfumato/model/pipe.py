@@ -6,61 +6,27 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from torch import Tensor
 
-from sfumato.condition import Condition, Part
-from sfumato.denoise import Denoiser
-from sfumato.edit import Crop, Noise, Words
+from sfumato.edit import Crop, Noise
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.model.result import Result, made
 from sfumato.model.run import bind
-from sfumato.model.space import Space
-from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput, around
 from sfumato.recipe import Recipe
-from sfumato.recipe.conjunction import conjuncts
-from sfumato.recipe.vocabulary import WORDS, Vocabulary
+from sfumato.recipe.prompt import plan_of
 from sfumato.sample import DEFAULT_SAMPLER
+from sfumato.stage import Stage
 from sfumato.times import DEFAULT_GRID
 
 if TYPE_CHECKING:
-    from sfumato.edit import Composite, Hold, PromptToPrompt, Source, Start
-    from sfumato.model.batch import Batch
+    from sfumato.edit import AttentionEdit, Composite, Hold, Source, Start
 
 ROWS = 8  # pictures in one batch
 SHRUNK = 0.75  # of a picture's own size: less, and a part around the mask may be edited instead
 NEARER = 1.25  # how much larger that part must be shown than the whole would be
-
-
-class Encode(Protocol):
-    """What recipes of one batch say, as the network's condition; `batch` has the pictures that they name."""
-
-    def __call__(self, recipes: Sequence[Recipe], batch: Batch | None = ...) -> Condition: ...
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One diffusion: a space, a denoiser, and how a recipe becomes its condition.
-
-    `vocabulary` says what a recipe may tell it. `link` turns this stage's result into parts of the next stage's
-    condition; the last stage has none. `chunks` counts those that a recipe's words take: only what takes as many shares
-    a batch, for to others the padding would be something to attend to. `inpaints`: the network is shown the mask and
-    what is held outside it, so that nothing need be put back after its moves. `words` says where in the encoded text a
-    prompt's words stand; None for models that read none.
-    """
-
-    name: str
-    space: Space
-    denoiser: Denoiser
-    encode: Encode
-    vocabulary: Vocabulary = WORDS
-    link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
-    chunks: Callable[[Recipe], int] = lambda recipe: 1
-    inpaints: bool = False
-    words: Callable[[str], Words] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +65,7 @@ class Pipe:
         hold: Hold | None = None,
         source: Source | None = None,
         area: Crop | None = None,
-        attention: PromptToPrompt | None = None,
+        attention: AttentionEdit | None = None,
         guidance: Sequence[Any] = DEFAULT_GUIDANCE,
         sampler: Any = DEFAULT_SAMPLER,
         times: Any = DEFAULT_GRID,
@@ -137,7 +103,7 @@ class Pipe:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that a label may be; empty for a model without classes."""
-        return self.stages[0].vocabulary.classes
+        return self.stages[0].capabilities.classes
 
     def run(self, recipes: Recipe | Sequence[Recipe]) -> Result:
         """All steps of `steps`, without stopping."""
@@ -191,7 +157,7 @@ class Pipe:
                     f"The size {width} x {height} does not suit this model; "
                     f"each side must be a multiple of {self.multiple}."
                 )
-        return replace(self.stages[0].vocabulary.fitted(recipe), width=width, height=height)
+        return replace(self.stages[0].capabilities.fitted(recipe), width=width, height=height)
 
     def _size(self, recipe: Recipe) -> tuple[int, int]:
         if recipe.width and recipe.height:
@@ -243,7 +209,7 @@ def _batches(recipes: list[Recipe], chunks: Callable[[Recipe], int]) -> list[lis
     def but_for_words_and_seed(recipe: Recipe) -> tuple[Recipe, int, int]:
         attention = recipe.attention and recipe.attention.wordless
         wordless = replace(recipe, prompt="", negative="", label=None, attention=attention, seed=0, made=None)
-        return wordless, chunks(recipe), len(conjuncts(recipe.prompt))
+        return wordless, chunks(recipe), len(plan_of(recipe.prompt, recipe.steps).conjuncts)
 
     groups = (list(group) for _, group in groupby(recipes, key=but_for_words_and_seed))
     return [group[i : i + ROWS] for group in groups for i in range(0, len(group), ROWS)]

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sfumato.formats import capabilities_of, parts_of
+from sfumato.formats.folder import place_of
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import name_of, printable
 from sfumato.provenance.tensors import tensors
-from sfumato.recipe.vocabulary import WORDS, Vocabulary
+from sfumato.recipe.capabilities import WORDS, Capabilities
 from sfumato.zoo import INDEX, ZOO, built_ins
-from sfumato.zoo.folder import parts_of, vocabulary
 from sfumato.zoo.weights import weight_files
 
 _NAME = re.compile(r"\w[\w.-]*")
@@ -29,8 +30,9 @@ class ModelReport:
     origin: str
     summary: str = ""
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    vocabulary: Vocabulary = WORDS
+    vocabulary: Capabilities = WORDS
     error: str = ""
+    refused: str = ""  # why the model can't be run, if it can't
 
     @property
     def parameters(self) -> int:
@@ -47,7 +49,8 @@ class ModelReport:
             return printable(f"{self.name}  {self.origin}, can't be read: {self.error}", 1000)
         about = f"  {self.summary}" if self.summary else ""
         size = f"{self.parameters / 1e6:.1f} M parameters"
-        return printable(f"{self.name}  {size}, {self.origin}, takes {self.vocabulary.told()}{about}", 1000)
+        does = "can't be run here" if self.refused else f"takes {self.vocabulary.told()}"
+        return printable(f"{self.name}  {size}, {self.origin}, {does}{about}", 1000)
 
     def text(self) -> str:
         """For people: a line a part."""
@@ -62,6 +65,8 @@ class ModelReport:
                     f", {part['parameters'] / 1e6:.2f} M parameters, {', '.join(part['types'])}, {mebibytes:.1f} MiB"
                 )
             lines.append(f"  {name}: {about}")
+        if self.refused:
+            lines.append(self.refused)
         if self.vocabulary.classes:
             none = "" if self.vocabulary.none is None else ", or none"
             lines.append(f"  {len(self.vocabulary.classes)} classes{none}: {', '.join(self.vocabulary.classes)}")
@@ -89,8 +94,14 @@ def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
             raise BadInput(
                 f"{name_of(folder / INDEX)} calls a part {printable(repr(name), 60)}: that is no folder's name"
             )
-    parts = {name: _part(folder / name, kind) for name, kind in kinds.items()}
-    return ModelReport(folder.resolve().name, str(folder), "a folder", _summary(folder), parts, vocabulary(folder))
+    parts = {name: _part(place_of(folder, name), kind) for name, kind in kinds.items()}
+    told, refused = Capabilities(), ""
+    try:
+        told = capabilities_of(folder)
+    except BadInput as error:
+        refused = str(error)
+    name = folder.resolve().name
+    return ModelReport(name, str(folder), "a folder", _summary(folder), parts, told, refused=refused)
 
 
 def _reported(folder: Path, name: str, origin: str) -> ModelReport:

@@ -20,10 +20,10 @@ from sfumato.element import Real, Whole, element
 from sfumato.evaluate.metrics import difference, psnr, seam
 from sfumato.model.batch import Batch
 from sfumato.model.pipe import Pipe
-from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
-from sfumato.model.space import Latent
 from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, trajectory
+from sfumato.space import Latent
+from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.study.pictures import WORLD, guided, recipe_for, subject
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, panels, strips

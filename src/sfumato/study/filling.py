@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 
 from sfumato.data import vignettes
-from sfumato.edit import Outside, Source
+from sfumato.edit import Outside, Source, Uncomposited
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.metrics import difference, seam
 from sfumato.evaluate.pairs import Pair, pair
 from sfumato.guide import ClassifierFree
-from sfumato.model.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.picture import BadInput, open_mask, open_picture
 from sfumato.recipe import Recipe
+from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.study import openai_images
 from sfumato.study.measured_samples import Source as Named
 from sfumato.study.measured_samples import extractor
@@ -74,8 +74,8 @@ def opened(case: Mapping[str, Any], size: tuple[int, int]) -> tuple[Image.Image,
 
 def recipe(pipe: Any, picture: Image.Image, hole: Image.Image, words: str, steps: int, guidance: float) -> Recipe:
     """How an architecture is asked to fill a hole, before anything is pasted."""
-    fill = Recipe(model=pipe.name, hold=Outside(hole, picture), composite="none", steps=steps, guidance=())
-    vocabulary = pipe.stages[0].vocabulary
+    fill = Recipe(model=pipe.name, hold=Outside(hole, picture), composite=Uncomposited(), steps=steps, guidance=())
+    vocabulary = pipe.stages[0].capabilities
     if vocabulary.text:
         fill = replace(fill, prompt=words, guidance=(ClassifierFree(guidance),))
     return replace(fill, source=Source(picture, "inpaint")) if "inpaint" in vocabulary.tasks else fill

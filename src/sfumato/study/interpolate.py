@@ -16,7 +16,7 @@ from torch import Tensor
 from sfumato.condition import Condition, Text
 from sfumato.data import vignettes
 from sfumato.denoise import Bound, bind
-from sfumato.edit import Inverted, lerp, slerp
+from sfumato.edit import Inversion, lerp, slerp
 from sfumato.element import Listed, Real, Whole, element
 from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
@@ -105,7 +105,7 @@ def between(
 
 def _sources(pipe: Pipe, recipes: Sequence[Recipe], numbers: Sequence[int]) -> np.ndarray:
     """Scenes of the built-in world at the size that the model paints; for a model of classes, pictures of its own."""
-    if not pipe.stages[0].vocabulary.text:
+    if not pipe.stages[0].capabilities.text:
         own = [replace(recipe, seed=number) for recipe, number in zip(recipes, numbers, strict=True)]
         return np.stack([np.asarray(image) for image in pipe.run(own).images])
     drawn = (vignettes.draw(vignettes.scene(WORLD, number), max(pipe.size), truth=False).image for number in numbers)
@@ -115,7 +115,7 @@ def _sources(pipe: Pipe, recipes: Sequence[Recipe], numbers: Sequence[int]) -> n
 def _at(kind: str, x0: Tensor, times: Tensor, denoise: Denoise) -> Tensor:
     """Both pictures at times[0]: noised with one noise, each with its own, or inverted."""
     if kind == "inverted":
-        return Inverted(denoise, x0, times, float(times[0])).at(times[0])
+        return Inversion(denoise, x0, times, float(times[0])).at(times[0])
     noise = KeyedNoise([0, 0] if kind == "shared" else [0, 1])
     return noised(denoise.schedule, x0, times[0], noise(x0, "between"))
 

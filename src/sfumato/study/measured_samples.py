@@ -67,7 +67,7 @@ def default_sources(model: Model, against: str, features_name: str) -> tuple[Sou
     A model of words is compared with the built-in world by its own features; a model of classes with Fashion-MNIST's
     test pictures, by the classifier in features/ of its own folder. Raises BadInput where the pictures are not there.
     """
-    text, own = model.load().stages[0].vocabulary.text, find(model.name) / "features"
+    text, own = model.load().stages[0].capabilities.text, find(model.name) / "features"
     against = against or (VIGNETTES if text else DEFAULT_REFERENCE)
     if against == DEFAULT_REFERENCE and not Path(DEFAULT_REFERENCE.partition(":")[0]).exists():
         raise BadInput(

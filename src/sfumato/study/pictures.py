@@ -13,16 +13,16 @@ from sfumato.denoise import bind
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.model.batch import Batch
 from sfumato.model.pipe import Pipe
-from sfumato.model.pixels import to_images
 from sfumato.recipe import Recipe
 from sfumato.sample import Denoise
+from sfumato.space.pixels import to_images
 
 WORLD = 1_000_003  # the world of scenes that nothing is trained on
 
 
 def subject(pipe: Pipe, recipe: Recipe, number: int) -> Recipe:
     """`recipe` with the words of scene `number`, or with class `number`, as the model understands them."""
-    vocabulary = pipe.stages[0].vocabulary
+    vocabulary = pipe.stages[0].capabilities
     if vocabulary.text:
         recipe = replace(recipe, prompt=vignettes.scene(WORLD, number).caption)
     elif vocabulary.classes:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.denoise import Bound, Denoiser, Preconditioned, bind
-from sfumato.nn import mlp
+from sfumato.network import mlp
 from sfumato.noise import Key, KeyedNoise
 from sfumato.predict import target
 from sfumato.schedule import noised

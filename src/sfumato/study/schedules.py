@@ -12,9 +12,9 @@ from torch import Tensor
 
 from sfumato.data import vignettes
 from sfumato.element import Whole, element
-from sfumato.model.pixels import to_images
 from sfumato.noise import KeyedNoise
 from sfumato.schedule import EDM, Cosine, Discrete, Flow, Schedule, log_snr, noised
+from sfumato.space.pixels import to_images
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, GREEN, OCHRE, PLUM, RED, SOFT, label_lines, panels, strips
 

@@ -31,7 +31,7 @@ class Model:
     @classmethod
     def named(cls, name: str) -> Model:
         """Raises BadInput if there is no such model."""
-        from sfumato.model.load import find
+        from sfumato.zoo.find import find
 
         return cls(name, stamp(find(name)))
 

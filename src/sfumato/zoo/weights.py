@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from sfumato.formats import parts_of
 from sfumato.picture import BadInput, home, write_atomically
-from sfumato.zoo.folder import parts_of
 
 _SHARD = re.compile(r"-\d{5}-of-\d{5}")
 _NO_WEIGHTS = re.compile(r"openvino|training_args|optimizer|scheduler|random_states|scaler", re.IGNORECASE)

@@ -17,7 +17,7 @@ from sfumato.picture.errors import name_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfumato.nn.inception import Inception
+    from sfumato.network.inception import Inception
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 DIGEST = "6726825d"  # how the SHA-256 of the standard weights begins
@@ -33,7 +33,7 @@ def load(name: str, weights: str | None) -> Extractor:
 
     Weights that are not the standard ones are said so in the name. BadInput where there are none.
     """
-    from sfumato.nn.inception import SIZE
+    from sfumato.network.inception import SIZE
 
     path = located(name, weights)
     network, digest = read_weights(path)
@@ -85,7 +85,7 @@ def read_weights(path: Path) -> tuple[Inception, str]:
     """The network with the weights of a .pth or .safetensors file, and the file's SHA-256."""
     from safetensors.torch import load_file
 
-    from sfumato.nn.inception import Inception
+    from sfumato.network.inception import Inception
 
     network = Inception()
     try:

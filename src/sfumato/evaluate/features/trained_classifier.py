@@ -17,8 +17,8 @@ CHANNELS = 7
 def load(name: str, weights: str | None) -> Extractor:
     """The classifier in the folder `weights`. pool: what its logits are read from, the last map averaged over the
     picture. logits: those of its classes. spatial: the first 7 channels of that map, as sFID takes Inception's."""
-    from sfumato.model.space import Pixel
-    from sfumato.nn.classifier import Classifier
+    from sfumato.network.classifier import Classifier
+    from sfumato.space import Pixel
 
     network = Classifier.load(Path(weights or name))
     grey = network.config["channels"] == 1

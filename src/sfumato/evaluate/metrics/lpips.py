@@ -14,7 +14,7 @@ from sfumato.picture.errors import name_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfumato.nn.lpips import LPIPS
+    from sfumato.network.lpips import LPIPS
 
 VARIABLE = "SFUMATO_LPIPS"
 SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -23,7 +23,7 @@ SUFFIXES = (".pth", ".pt", ".safetensors")
 def lpips(weights: str | None = None) -> LPIPS:
     """The network whose weights lie in the folder `weights` (or SFUMATO_LPIPS): torchvision's AlexNet or VGG-16 and the
     authors' linear weights (alex.pth or vgg.pth). Raises BadInput where they are not there."""
-    from sfumato.nn.lpips import LPIPS
+    from sfumato.network.lpips import LPIPS
 
     folder = weights or os.environ.get(VARIABLE)
     if not folder:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfumato.data.source import Source
 from sfumato.element.section import Count, Fraction, Named, Positive, Section
-from sfumato.nn.classifier import Classifier
+from sfumato.network.classifier import Classifier
 from sfumato.schedule import noised
 from sfumato.train import report, rng
 from sfumato.train.config import Common, Stored
@@ -23,7 +23,7 @@ from sfumato.train.tasks.pixels import classes_of, rgb
 
 
 class ClassifierNetwork(Section):
-    """Shape of `sfumato.nn.classifier.Classifier`, level by level: channels and residual blocks."""
+    """Shape of `sfumato.network.classifier.Classifier`, level by level: channels and residual blocks."""
 
     channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 128)
     blocks: tuple[Positive, ...] = (1, 2)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from sfumato.data.array_cache import digest
 from sfumato.data.source import Source
 from sfumato.element.section import Positive
-from sfumato.model.clip import WAVES, with_level
+from sfumato.encode.clip import WAVES, with_level
 from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named

@@ -19,8 +19,10 @@ from sfumato.data.array_cache import digest
 from sfumato.data.world import order
 from sfumato.denoise import Preconditioned, bind
 from sfumato.element.section import Count, Fraction, Positive, Section
-from sfumato.engine import UNetBackbone
+from sfumato.formats.scheduler_config import scheduler_config
+from sfumato.formats.stable_diffusion import model_index
 from sfumato.guide import ClassifierFree, Guided
+from sfumato.network.unet2d_condition import UNetBackbone
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DDIM, trajectory
@@ -76,43 +78,6 @@ def unet(shape: UNet, size: int, latent_channels: int, text_width: int, beside: 
         cross_attention_dim=text_width,
         norm_num_groups=shape.groups,
     )
-
-
-def scheduler_config(objective: StockObjective) -> dict[str, object]:
-    """What diffusers needs to sample with this network: DDIM over the same table, from pure noise."""
-    kinds = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
-    scaled = objective.schedule == "scaled_linear"
-    return {
-        "_class_name": "DDIMScheduler",
-        "beta_schedule": objective.schedule,
-        "beta_start": 0.00085 if scaled else 0.0001,
-        "beta_end": 0.012 if scaled else 0.02,
-        "num_train_timesteps": objective.table,
-        "prediction_type": kinds[objective.parameterization],
-        "timestep_spacing": "trailing",
-        "clip_sample": False,
-        "set_alpha_to_one": True,
-        "steps_offset": 1,
-    }
-
-
-def model_index(pipeline: str = "StableDiffusionPipeline") -> dict[str, object]:
-    """model_index.json of a Stable Diffusion pipeline made of these parts."""
-    import diffusers
-
-    return {
-        "_class_name": pipeline,
-        "_diffusers_version": diffusers.__version__,
-        "feature_extractor": [None, None],
-        "image_encoder": [None, None],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
-        "scheduler": ["diffusers", "DDIMScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-    }
 
 
 class Preview(Section):

@@ -24,9 +24,9 @@ from sfumato.data.array_cache import digest
 from sfumato.data.source import Source
 from sfumato.data.world import Vignettes
 from sfumato.element.section import Count, Fraction, Positive, Section
-from sfumato.model.masked import masked_planes
-from sfumato.model.space import Latent
-from sfumato.nn.widen import widened
+from sfumato.encode.masked_picture import masked_planes
+from sfumato.network.widen import widened
+from sfumato.space import Latent
 from sfumato.train import report
 from sfumato.train.encodings import fingerprint
 from sfumato.train.task import Place, register, to_pixels

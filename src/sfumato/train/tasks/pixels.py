@@ -17,8 +17,6 @@ and its scheduler's variance_type is "learned_range" (Nichol and Dhariwal 2021).
 
 from __future__ import annotations
 
-import copy
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +30,8 @@ from sfumato.data.source import Source
 from sfumato.denoise import Bound, Preconditioned, bind
 from sfumato.edit import BoundHold, NoiseStart
 from sfumato.element.section import Count, Fraction, Named, Positive, Section
+from sfumato.formats import ddpm
+from sfumato.formats.scheduler_config import table_config
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
@@ -42,7 +42,7 @@ from sfumato.train import report, rng
 from sfumato.train.config import Common, Stored
 from sfumato.train.objective import Objective
 from sfumato.train.objective.config import TableObjective
-from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pixels
+from sfumato.train.task import DTYPES, Place, Task, hush, register, to_pixels
 
 
 class PixelUNet(Section):
@@ -101,25 +101,6 @@ class Labelled(nn.Module):
         return self.unet(torch.cat([x, planes], 1), time, return_dict=False)[0]
 
 
-def table_config(objective: TableObjective) -> dict[str, object]:
-    """The DDPMScheduler that samples with a network of that objective, from pure noise."""
-    kinds = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
-    schedule = objective.schedule
-    start, end = (0.00085, 0.012) if schedule.kind == "scaled_linear" else (0.0001, 0.02)
-    return {
-        "_class_name": "DDPMScheduler",
-        "beta_schedule": schedule.kind,
-        "beta_start": schedule.beta_start or start,
-        "beta_end": schedule.beta_end or end,
-        "rescale_betas_zero_snr": schedule.zero_terminal,
-        "num_train_timesteps": objective.table,
-        "prediction_type": kinds[objective.parameterization],
-        "variance_type": "learned_range" if objective.learned_variance else "fixed_small",
-        "timestep_spacing": "trailing",
-        "clip_sample": True,
-    }
-
-
 def save(
     network: Labelled,
     export: Path,
@@ -129,30 +110,8 @@ def save(
     dtype: torch.dtype,
 ) -> None:
     """Write the folder that the module docstring describes."""
-    import diffusers
-    from safetensors.torch import save_file
-
-    copy.deepcopy(network.unet).to(dtype).save_pretrained(export / "unet", max_shard_size=SHARD)  # pyright: ignore[reportCallIssue]
-    files: dict[str, dict[str, object]] = {
-        "scheduler/scheduler_config.json": scheduler,
-        "model_index.json": {
-            "_class_name": pipeline,
-            "_diffusers_version": diffusers.__version__,
-            "scheduler": ["diffusers", scheduler["_class_name"]],
-            "unet": ["diffusers", "UNet2DModel"],
-        },
-    }
-    if classes:
-        width = None if network.embedding is None else network.embedding.embedding_dim
-        how = "time" if width is None else "channels"
-        label = {"kind": "sfumato-labels", "how": how, "classes": classes, "null": len(classes), "width": width}
-        files["label/config.json"] = label
-    for name, value in files.items():
-        (export / name).parent.mkdir(parents=True, exist_ok=True)
-        (export / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    if network.embedding is not None:
-        weights = {"embedding.weight": network.embedding.weight.detach().to(dtype).contiguous()}
-        save_file(weights, export / "label" / "model.safetensors", metadata={"format": "pt"})
+    embedding = None if network.embedding is None else network.embedding.weight
+    ddpm.write(export, network.unet, scheduler, pipeline, classes, embedding, dtype)
 
 
 def halves(data: object, channels: tuple[int, ...]) -> None:

@@ -17,7 +17,7 @@ from sfumato.denoise import bind
 from sfumato.edit import NoiseStart
 from sfumato.element.section import Count, Fraction, Positive, Section
 from sfumato.guide import ClassifierFree, Guided
-from sfumato.nn import mlp
+from sfumato.network import mlp
 from sfumato.noise import KeyedNoise
 from sfumato.sample import Heun, trajectory
 from sfumato.times import KarrasGrid
@@ -37,7 +37,7 @@ class PlaneData(Section):
 
 
 class MLPNetwork(Section):
-    """Shape of `sfumato.nn.mlp.MLP`."""
+    """Shape of `sfumato.network.mlp.MLP`."""
 
     width: Positive = 128
     depth: Positive = 3

@@ -1,0 +1,19 @@
+"""From recipes and pictures to the parts of a network's condition: one file an encoder.
+
+| encoder | gives | of |
+|---|---|---|
+| `ClipText` | `Text` | the recipe's prompt and negative prompt |
+| `ClassLabel` | `Label` | its label |
+| `MaskedPicture` | `Concat` | the held picture and the mask, for networks trained to inpaint |
+| `PictureToMend` | `Concat` | the source and its task, for networks of pictures to pictures |
+
+`clip` is a whole CLIP, which compares pictures with captions.
+"""
+
+from sfumato.encode.class_label import ClassLabel
+from sfumato.encode.clip_text import ClipText
+from sfumato.encode.encoder import Asked, Encoder, Told
+from sfumato.encode.masked_picture import MaskedPicture, masked_planes
+from sfumato.encode.picture_to_mend import PictureToMend
+
+__all__ = ["Asked", "ClassLabel", "ClipText", "Encoder", "MaskedPicture", "PictureToMend", "Told", "masked_planes"]

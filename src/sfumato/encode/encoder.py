@@ -1,0 +1,72 @@
+"""What an encoder is: the one way from what recipes say to one part of a network's condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from torch import Tensor
+
+from sfumato.condition import Part
+from sfumato.recipe.capabilities import Capabilities
+from sfumato.schedule import Schedule
+from sfumato.times import grid
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sfumato.edit import Words
+    from sfumato.recipe import Recipe
+
+
+class Asked(Protocol):
+    """What encoders see of a batch: its recipes, which differ in seed and words alone, the (width, height) of the run,
+    the pictures that they name as the run sees them ("start", "held", "source", ...), the mask (mode L, white =
+    repaint) and the grid over [strength, 0]."""
+
+    @property
+    def recipes(self) -> Sequence[Recipe]: ...
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def images(self) -> Any: ...  # a mapping of names to PIL images
+    @property
+    def mask(self) -> Any: ...  # a PIL image, or None
+    def times(self, start: float = ...) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Told:
+    """Recipes that name no pictures."""
+
+    recipes: Sequence[Recipe]
+    size: tuple[int, int]
+    schedule: Schedule
+    images: Mapping[str, Image.Image] = field(default_factory=dict)
+    mask: Image.Image | None = None
+
+    def times(self, start: float = 1.0) -> Tensor:
+        return grid(self.recipes[0].times, self.recipes[0].steps, self.schedule, start)
+
+
+class Encoder:
+    """One kind of input of a network: words, a class, a picture beside the noise.
+
+    Called with a batch it gives a part of the condition, a row for each recipe; the part knows its own null.
+    tells: what a recipe may say because this encoder is there. A stage can be told what its encoders can, together.
+    """
+
+    tells: Capabilities | ClassVar[Capabilities] = Capabilities()
+
+    def __call__(self, batch: Asked) -> Part:
+        raise NotImplementedError
+
+    def chunks(self, recipe: Recipe) -> int:
+        """How many chunks the recipe's words take: only recipes of as many share a batch, for to others the padding
+        would be something to attend to."""
+        return 1
+
+    def spans(self, prompt: str) -> Words | None:
+        """Where in the encoded text the words of a prompt stand; None for what reads no words."""
+        return None

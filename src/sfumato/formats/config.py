@@ -1,0 +1,54 @@
+"""`config.json` of a network: understood to the last field before anything is built from it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from sfumato.picture.errors import BadInput, printable
+
+LAYERS, LISTED, LARGEST = 512, 64, 1 << 24
+
+
+def check_sizes(config: Mapping[str, Any], where: str) -> None:
+    """Raises BadInput for numbers that no network has: building it would take all memory, or for ever."""
+    for field, value in config.items():
+        values = value if isinstance(value, list) else [value]
+        if len(values) > LISTED and "block" in field:
+            raise BadInput(f"The {where} has {len(values)} {field}: at most {LISTED} are read.")
+        for number in values:
+            most = LAYERS if "layer" in field and "norm" not in field else LARGEST
+            if isinstance(number, int) and not isinstance(number, bool) and abs(number) > most:
+                raise BadInput(f"The {where} asks for {field} {number:,}: at most {most:,} are read.")
+
+
+def check_fields(kind: type, config: Mapping[str, Any], where: str, neutral: Mapping[str, Any]) -> None:
+    """Raises BadInput for a field that the class `kind` does not know, and for one of `neutral` that is not."""
+    known = inspect.signature(kind.__init__).parameters
+    for field, value in config.items():
+        if not field.startswith("_") and field not in known and value is not None:
+            raise BadInput(f"The {where} has the field {printable(repr(field), 60)}, which no {kind.__name__} has.")
+    for field, wanted in neutral.items():
+        value = config.get(field, wanted)
+        if value != wanted:
+            raise BadInput(
+                f"The {where} has {field} {printable(repr(value), 60)}: it wants to be told something that is not "
+                f"said to it here; accepted is {wanted!r}."
+            )
+
+
+U_NET: Mapping[str, Any] = {
+    "class_embed_type": None,
+    "num_class_embeds": None,
+    "addition_embed_type": None,
+    "time_cond_proj_dim": None,
+    "encoder_hid_dim_type": None,
+    "encoder_hid_dim": None,
+    "class_embeddings_concat": False,
+    "time_embedding_type": "positional",
+    "attention_type": "default",
+}
+"""Fields of UNet2DConditionModel that are inputs of their own: SDXL's sizes, a guidance embedding, image prompts."""
+
+AUTOENCODER: Mapping[str, Any] = {"latents_mean": None, "latents_std": None}

@@ -1,0 +1,212 @@
+"""Diffusion of pixels in the format of diffusers' DDPM pipelines: `model_index.json` with unet and scheduler.
+
+A class is told by the network's own `num_class_embeds`, or by label/:
+
+    label/config.json          {"kind": "sfumato-labels", "how": "time" or "channels", "classes": [K names],
+                                "null": K, "width": w}
+    label/model.safetensors    "channels" alone: "embedding.weight" (K + 1, w), row K being the null
+
+"time": the network has num_class_embeds = K + 1. "channels": it has w more input channels, the planes of
+embedding[y]. A network of twice the channels is shown a picture to mend, for the tasks that beside/config.json names:
+{"kind": "sfumato-beside", "tasks": [...]}. Pictures have one channel or three; a network that learned its variance
+answers twice as many (Nichol & Dhariwal 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.edit.palette import SEEN
+from sfumato.formats.folder import config_of, parts_of, read_json, scheduler_of
+from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.write import save_network, write_json
+from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.recipe.capabilities import Capabilities
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from sfumato.denoise import Preconditioned
+    from sfumato.formats.parts import Parts
+    from sfumato.network.engine import Engine
+    from sfumato.stage import Stage
+
+READ = ("unet", "scheduler")
+CLASSES = 100_000  # at most
+
+
+class Pixels(Format):
+    """A U-Net of grey or RGB pixels (Ho et al. 2020), unconditional or told a class or a picture."""
+
+    title = "DDPM (with a UNet2DModel of pixels)"
+    time_embedding = "positional"
+
+    def detect(self, folder: Path) -> bool:
+        return parts_of(folder).get("unet") == "UNet2DModel" and not _is_score(folder)
+
+    def capabilities(self, folder: Path) -> Capabilities:
+        """Classes by the names in label/config.json; without that file by their indices, where the network embeds
+        classes. A picture to mend, if beside/config.json names tasks."""
+        tasks, label = _tasks(folder), folder / "label" / "config.json"
+        if not label.is_file():
+            count = config_of(folder, "unet").get("num_class_embeds") or 0
+            if not isinstance(count, int) or not 0 <= count <= CLASSES:
+                raise BadInput(
+                    f"The unet in {name_of(folder)} embeds {printable(count, 60)} classes: 0 to {CLASSES:,}."
+                )
+            return Capabilities(classes=tuple(map(str, range(count))), tasks=tasks)
+        found = read_json(label)
+        names, none = found.get("classes"), found.get("null")
+        if not isinstance(names, list) or not names or none not in (None, len(names)):
+            raise BadInput(f"{name_of(label)} holds no list of classes followed by their null: write the folder again.")
+        return Capabilities(classes=tuple(printable(name, 200) for name in names), none=none, tasks=tasks)
+
+    def read(self, parts: Parts, engine: Engine) -> Stage:
+        from sfumato.condition import Label
+        from sfumato.encode import ClassLabel, Encoder, PictureToMend
+        from sfumato.network.unet2d import UNet2DBackbone
+        from sfumato.space import Pixel
+        from sfumato.stage import Stage
+
+        if others := [part for part in parts_of(parts.folder) if part not in READ]:
+            raise BadInput(
+                f"The model in {parts.folder} has a UNet2DModel and also {', '.join(others)}; "
+                f"a model of pixels has {' and '.join(READ)} alone."
+            )
+        told = self.capabilities(parts.folder)
+        neutral = {"class_embed_type": None, "time_embedding_type": self.time_embedding}
+        unet = parts.network("unet", "UNet2DModel", neutral)
+        embedding = _embedding(parts, told)
+        channels, learned = _channels(parts, unet.config, 0 if embedding is None else embedding.shape[1], told)
+        backbone = UNet2DBackbone(unet, engine, embedding, channels)
+        rows, wanted = backbone.accepts.get(Label, 0), len(told.classes) + (told.none is not None)
+        if rows != wanted:
+            raise BadInput(
+                f"The network in {parts.folder} embeds {rows} classes, and label/config.json names {wanted}."
+            )
+        encoders: list[Encoder] = []
+        if told.classes:
+            encoders.append(ClassLabel(told.classes, told.none))
+        if told.tasks:
+            encoders.append(PictureToMend(told.tasks))
+        return Stage(
+            "picture",
+            Pixel(channels),
+            self.denoiser(parts, backbone, learned),
+            tuple(encoders),
+            size=_size(unet.config["sample_size"], parts),
+            multiple=2 ** (len(unet.config["block_out_channels"]) - 1),
+            networks=parts.networks,
+            device=parts.device,
+        )
+
+    def denoiser(self, parts: Parts, backbone: Any, learned: bool) -> Preconditioned:
+        from sfumato.denoise import Preconditioned
+        from sfumato.formats.clip_sample import Clipped
+        from sfumato.formats.scheduler_config import clipped, noise_schedule
+
+        config = parts.scheduler()
+        schedule, parameterization = noise_schedule(config, parts.model)
+        limit = clipped(config)
+        if limit is None:
+            return Preconditioned(backbone, schedule, parameterization, learned_variance=learned)
+        return Clipped(backbone, schedule, parameterization, learned_variance=learned, limit=limit)
+
+
+def _is_score(folder: Path) -> bool:
+    return str(scheduler_of(folder).get("_class_name")).startswith("ScoreSdeVe")
+
+
+def _size(sample: Any, parts: Parts) -> tuple[int, int]:
+    """(width, height) of one number, or a list of height and width."""
+    sides = [sample] * 2 if isinstance(sample, int) else list(sample or ())
+    if len(sides) != 2 or not all(isinstance(side, int) and 1 <= side <= 4096 for side in sides):
+        raise BadInput(f"The unet of {parts.model} has sample_size {sample!r}: give one number, or height and width.")
+    return sides[1], sides[0]
+
+
+def _tasks(folder: Path) -> tuple[str, ...]:
+    beside = folder / "beside" / "config.json"
+    if not beside.is_file():
+        return ()
+    named = read_json(beside).get("tasks")
+    if not isinstance(named, list) or not named or not all(name in SEEN for name in named):
+        raise BadInput(f"{name_of(beside)} must list tasks, some of {', '.join(SEEN)}: write the folder again.")
+    return tuple(named)
+
+
+def _embedding(parts: Parts, told: Capabilities) -> Tensor | None:
+    """The embeddings (K + 1, w) of classes that are told by channels."""
+    label = parts.folder / "label"
+    if not told.classes or not label.is_dir() or read_json(label / "config.json").get("how") != "channels":
+        return None
+    import torch
+    from safetensors.torch import load_file
+
+    with parts.explained("label"):
+        found = load_file(label / "model.safetensors")
+    if set(found) != {"embedding.weight"} or found["embedding.weight"].ndim != 2:
+        raise BadInput(f"The label of {parts.model} holds no embedding.weight (K + 1, w), or something besides.")
+    return found["embedding.weight"].to(parts.device, torch.float32)
+
+
+def _channels(parts: Parts, config: Any, planes: int, told: Capabilities) -> tuple[int, bool]:
+    """Channels of a picture, and whether the network answers with twice as many: a learned variance."""
+    channels, out = config["in_channels"] - planes, config["out_channels"]
+    if told.tasks:
+        channels //= 2
+    if channels not in (1, 3) or out not in (channels, 2 * channels):
+        raise BadInput(
+            f"The network in {parts.folder} turns {config['in_channels']} channels into {out}; a model of pixels turns "
+            "1 (grey) or 3 (RGB), and the classes' planes, into as many, or into twice as many with a learned variance."
+        )
+    learned = out > channels
+    if learned and parts.scheduler().get("variance_type") == "learned":
+        raise BadInput(
+            f"The network in {parts.folder} says its variance itself; accepted is variance_type learned_range."
+        )
+    return channels, learned
+
+
+def write(
+    export: Path,
+    unet: Any,
+    scheduler: dict[str, Any],
+    pipeline: str = "DDPMPipeline",
+    classes: Sequence[str] = (),
+    embedding: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    tasks: Sequence[str] = (),
+) -> None:
+    """Writes the folder that `Pixels` (or, with a scheduler of its kind, `ScoreSde`) reads.
+
+    embedding: (K + 1, w), where the classes are told by channels. tasks: of a network that is shown a picture.
+    """
+    import diffusers
+
+    save_network(unet, export / "unet", dtype)
+    write_json(export / "scheduler" / "scheduler_config.json", scheduler)
+    index: dict[str, object] = {
+        "_class_name": pipeline,
+        "_diffusers_version": diffusers.__version__,
+        "scheduler": ["diffusers", scheduler["_class_name"]],
+        "unet": ["diffusers", "UNet2DModel"],
+    }
+    write_json(export / "model_index.json", index)
+    if classes:
+        width, how = (None, "time") if embedding is None else (embedding.shape[1], "channels")
+        label = {"kind": "sfumato-labels", "how": how, "classes": list(classes), "null": len(classes), "width": width}
+        write_json(export / "label" / "config.json", label)
+    if embedding is not None:
+        from safetensors.torch import save_file
+
+        weights = {"embedding.weight": embedding.detach().to(dtype).contiguous()}
+        save_file(weights, export / "label" / "model.safetensors", metadata={"format": "pt"})
+    if tasks:
+        write_json(export / "beside" / "config.json", {"kind": "sfumato-beside", "tasks": list(tasks)})
+
+
+FORMATS.add("ddpm", Pixels())

@@ -1,0 +1,81 @@
+"""Families of models that are known by name and not run yet, so that nothing is loaded that can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PIPELINES: Mapping[str, str] = {
+    "StableDiffusionXL": "Stable Diffusion XL",
+    "StableDiffusion3": "Stable Diffusion 3",
+    "StableDiffusionControlNet": "Stable Diffusion with a ControlNet",
+    "StableDiffusionAdapter": "Stable Diffusion with a T2I-Adapter",
+    "StableDiffusionUpscale": "Stable Diffusion's upscaler",
+    "StableDiffusionLatentUpscale": "Stable Diffusion's latent upscaler",
+    "StableDiffusionInstructPix2Pix": "InstructPix2Pix",
+    "StableDiffusionDepth2Img": "Stable Diffusion with depth",
+    "StableDiffusionGLIGEN": "GLIGEN",
+    "StableDiffusionImageVariation": "Stable Diffusion's image variations",
+    "StableDiffusionLDM3D": "LDM3D",
+    "StableVideoDiffusion": "Stable Video Diffusion",
+    "StableUnCLIP": "stable unCLIP",
+    "UnCLIP": "unCLIP (DALL-E 2)",
+    "StableCascade": "Stable Cascade",
+    "StableAudio": "Stable Audio",
+    "Wuerstchen": "Wuerstchen",
+    "LatentConsistencyModel": "a latent consistency model (LCM)",
+    "ConsistencyModel": "a consistency model",
+    "AltDiffusion": "AltDiffusion",
+    "AnimateDiff": "AnimateDiff",
+    "AudioLDM": "AudioLDM",
+    "AuraFlow": "AuraFlow",
+    "CogVideoX": "CogVideoX",
+    "Chroma": "Chroma",
+    "DiT": "DiT",
+    "Flux": "FLUX",
+    "Hunyuan": "Hunyuan",
+    "IF": "DeepFloyd IF",
+    "Kandinsky": "Kandinsky",
+    "Kolors": "Kolors",
+    "LDMTextToImage": "latent diffusion with LDMBERT",
+    "LDMSuperResolution": "latent diffusion's upscaler",
+    "LDM": "unconditional latent diffusion",
+    "Lumina": "Lumina",
+    "LTX": "LTX",
+    "Mochi": "Mochi",
+    "PixArt": "PixArt",
+    "QwenImage": "Qwen-Image",
+    "Sana": "Sana",
+    "ShapE": "Shap-E",
+    "TextToVideo": "text to video",
+    "UniDiffuser": "UniDiffuser",
+    "VQDiffusion": "VQ-Diffusion",
+    "Wan": "Wan",
+    "ZImage": "Z-Image",
+}
+"""By how the name of their pipeline begins."""
+
+PARTS: Mapping[str, str] = {
+    "text_encoder_2": "a model of several text encoders, as Stable Diffusion XL",
+    "text_encoder_3": "a model of several text encoders, as Stable Diffusion 3",
+    "transformer": "a diffusion transformer, as Stable Diffusion 3, FLUX and PixArt",
+    "controlnet": "a model with a ControlNet",
+    "adapter": "a model with a T2I-Adapter",
+    "motion_adapter": "AnimateDiff",
+    "prior": "a model with a prior, as unCLIP and Kandinsky",
+    "movq": "Kandinsky",
+    "vqvae": "a model with a discrete autoencoder",
+    "image_normalizer": "stable unCLIP",
+    "image_noising_scheduler": "stable unCLIP",
+    "super_res_first": "unCLIP (DALL-E 2)",
+    "low_res_scheduler": "an upscaler",
+    "depth_estimator": "Stable Diffusion with depth",
+}
+"""By a part that only they have."""
+
+
+def unsupported(pipeline: str, parts: Mapping[str, str]) -> str:
+    """What a model is that is known and not run yet; "" for any other."""
+    for begin, family in PIPELINES.items():
+        if pipeline.startswith(begin):
+            return family
+    return next((family for part, family in PARTS.items() if part in parts), "")

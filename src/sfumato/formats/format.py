@@ -1,0 +1,65 @@
+"""What a family of models is: how its folders are known, read and written. No torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.element import Registry
+from sfumato.formats.families import unsupported
+from sfumato.formats.folder import index_of, parts_of
+from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.recipe.capabilities import Capabilities
+
+if TYPE_CHECKING:
+    from sfumato.formats.parts import Parts
+    from sfumato.network.engine import Engine
+    from sfumato.stage import Stage
+
+
+class Format:
+    """A family of models, one file each.
+
+    title: what it is called in a sentence. Its module also has the functions that write its folders: what was written
+    is detected and reads as what it was.
+    """
+
+    title: str = ""
+
+    def detect(self, folder: Path) -> bool:
+        """Whether the model in a folder is of this family. Only JSON is read."""
+        raise NotImplementedError
+
+    def capabilities(self, folder: Path) -> Capabilities:
+        """What the model in a folder can be told. Only JSON is read."""
+        raise NotImplementedError
+
+    def read(self, parts: Parts, engine: Engine) -> Stage:
+        """The model. Raises BadInput, in one sentence, for whatever it is not certain to run as it was trained."""
+        raise NotImplementedError
+
+
+FORMATS: Registry[Format] = Registry("family", "sfumato.formats")
+
+
+def format_of(folder: Path) -> Format:
+    """The family of the model in a folder. Raises BadInput, with its name, for one that is not run."""
+    index, parts = index_of(folder), parts_of(folder)
+    pipeline = printable(index.get("_class_name", ""), 80)
+    family = unsupported(pipeline, parts)
+    runs = "; ".join(each.title for each in FORMATS.values())
+    if family:
+        raise BadInput(f"The model in {name_of(folder)} is {family}, which is not run yet: accepted are {runs}.")
+    found = next((each for each in FORMATS.values() if each.detect(folder)), None)
+    if found is None:
+        named = ", ".join(f"{part} {kind}" for part, kind in parts.items()) or "no parts"
+        raise BadInput(
+            f"The model in {name_of(folder)} is of no known family ({pipeline or 'no pipeline'}: "
+            f"{printable(named, 200)}); accepted are {runs}."
+        )
+    return found
+
+
+def capabilities_of(folder: Path) -> Capabilities:
+    """What the model in a folder can be told."""
+    return format_of(folder).capabilities(folder)

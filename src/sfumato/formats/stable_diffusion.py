@@ -1,0 +1,170 @@
+"""Stable Diffusion 1 and 2: `model_index.json` with unet, vae, text_encoder, tokenizer and scheduler.
+
+A U-Net of 2C + 1 input channels (9) was trained to inpaint and sees what is held: `sfumato.encode.masked_picture`.
+Without a vae, and with patches/config.json, it is one of pixels, which it sees in patches of P x P:
+{"kind": "sfumato-patches", "side": P}.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.formats.config import AUTOENCODER, U_NET
+from sfumato.formats.folder import config_of, parts_of, read_json
+from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.write import save_network, write_json
+from sfumato.picture.errors import BadInput, name_of
+from sfumato.recipe.capabilities import Capabilities
+
+if TYPE_CHECKING:
+    import torch
+
+    from sfumato.formats.parts import Parts
+    from sfumato.network.engine import Engine
+    from sfumato.space import Space
+    from sfumato.stage import Stage
+
+MOST = 64  # pixels along the side of a patch
+CELLS = 64  # along a side of what a network was trained at that does not say
+READ = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+BESIDE = ("safety_checker", "feature_extractor", "image_encoder")
+"""Parts of the pipelines that say nothing of the diffusion."""
+
+
+class StableDiffusion(Format):
+    """A U-Net conditioned on words, and on what is held if it inpaints (Rombach et al. 2022, section 4.5)."""
+
+    title = "Stable Diffusion 1 and 2 (with a UNet2DConditionModel, told words)"
+
+    def detect(self, folder: Path) -> bool:
+        return parts_of(folder).get("unet") == "UNet2DConditionModel"
+
+    def capabilities(self, folder: Path) -> Capabilities:
+        config = config_of(folder, "unet")
+        out, patch = config.get("out_channels", 4), patch_of(folder) or 1
+        planes = (config.get("in_channels", 4) - out) // patch**2 if isinstance(out, int) else 0
+        return Capabilities(text=True, inpaints=planes > 0)
+
+    def read(self, parts: Parts, engine: Engine) -> Stage:
+        from sfumato.denoise import Preconditioned
+        from sfumato.encode import ClipText, Encoder, MaskedPicture
+        from sfumato.formats.scheduler_config import noise_schedule
+        from sfumato.network.clip_text_model import CLIP_TEXT
+        from sfumato.network.unet2d_condition import UNetBackbone
+        from sfumato.stage import Stage
+
+        if others := [part for part in parts_of(parts.folder) if part not in (*READ, *BESIDE)]:
+            raise BadInput(
+                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
+            )
+        schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
+        unet = parts.network("unet", "UNet2DConditionModel", U_NET)
+        space, patch = _space(parts, engine)
+        encoder = parts.network("text_encoder", "CLIPTextModel")
+        width, wanted = encoder.config.hidden_size, unet.config["cross_attention_dim"]
+        if width != wanted:
+            raise BadInput(f"The unet of {parts.model} takes texts {wanted} wide, and its text_encoder's are {width}.")
+        tokenizer = parts.tokenizer("tokenizer", encoder.config.vocab_size)
+        text = ClipText(tokenizer, engine.prepare(encoder, CLIP_TEXT), encoder.config.max_position_embeddings)
+        inpaints = _inpaints(parts, unet.config, patch, space.channels)
+        encoders: tuple[Encoder, ...] = (text, MaskedPicture(space)) if inpaints else (text,)
+        backbone = UNetBackbone(unet, engine, space.channels, patch)
+        cell = space.factor * patch
+        return Stage(
+            "picture",
+            space,
+            Preconditioned(backbone, schedule, parameterization),
+            encoders,
+            size=_size(unet.config["sample_size"], cell, parts),
+            multiple=cell,
+            networks=parts.networks,
+            device=parts.device,
+        )
+
+
+def patch_of(folder: Path) -> int | None:
+    """The side of the patches in which a network sees pixels; None for one of latents."""
+    said = folder / "patches" / "config.json"
+    if "vae" in parts_of(folder) or not said.is_file():
+        return None
+    side = read_json(said).get("side")
+    if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= MOST:
+        raise BadInput(f"{name_of(said)} must say the side of a patch, from 1 to {MOST}: write the folder again.")
+    return side
+
+
+def _space(parts: Parts, engine: Engine) -> tuple[Space, int]:
+    """Where the network diffuses, and the side of the patches that it sees there."""
+    from sfumato.space import Latent, Pixel
+
+    patch = patch_of(parts.folder)
+    if patch is not None:
+        return Pixel(), patch
+    return Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine), 1
+
+
+def _size(sample: Any, cell: int, parts: Parts) -> tuple[int, int]:
+    """(width, height) in pixels of what a network was trained at, in cells as its config says: one number, a list of
+    height and width, or nothing."""
+    cells = [CELLS] * 2 if sample is None else [sample] * 2 if isinstance(sample, int) else list(sample)
+    if len(cells) != 2 or not all(isinstance(side, int) and 1 <= side * cell <= 4096 for side in cells):
+        raise BadInput(f"The unet of {parts.model} has sample_size {sample!r}: give one number, or height and width.")
+    return cells[1] * cell, cells[0] * cell
+
+
+def _inpaints(parts: Parts, config: Mapping[str, Any], patch: int, channels: int) -> bool:
+    """Whether the network sees the mask and the masked picture beside x; channels are those of a cell."""
+    takes, gives = config["in_channels"] / patch**2, config["out_channels"] / patch**2
+    if takes not in (channels, 2 * channels + 1) or gives != channels:
+        raise BadInput(
+            f"The network in {parts.folder} takes {takes:g} channels and answers {gives:g}; accepted are {channels} "
+            f"(text to image) and {2 * channels + 1} (inpainting: latents, mask, latents of the masked picture), "
+            f"answered by {channels}."
+        )
+    return takes != channels
+
+
+def model_index(pipeline: str = "StableDiffusionPipeline") -> dict[str, object]:
+    """model_index.json of a Stable Diffusion pipeline made of these parts."""
+    import diffusers
+
+    return {
+        "_class_name": pipeline,
+        "_diffusers_version": diffusers.__version__,
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+
+
+def write(
+    export: Path,
+    unet: Any,
+    copied: Mapping[str, Path],
+    scheduler: Mapping[str, object],
+    pipeline: str = "StableDiffusionPipeline",
+    dtype: torch.dtype | None = None,
+    patch: int = 0,
+) -> None:
+    """Writes the folder that `StableDiffusion` reads: unet/ in `dtype`, the parts whose folders are `copied`,
+    scheduler/, model_index.json and, for a network of pixels, patches/."""
+    save_network(unet, export / "unet", dtype)
+    for name, folder in copied.items():
+        shutil.copytree(folder, export / name, dirs_exist_ok=True)
+    write_json(export / "scheduler" / "scheduler_config.json", scheduler)
+    if patch:
+        write_json(export / "patches" / "config.json", {"kind": "sfumato-patches", "side": patch})
+    index = {name: value for name, value in model_index(pipeline).items() if name != "vae" or not patch}
+    write_json(export / "model_index.json", index)
+
+
+FORMATS.add("stable-diffusion", StableDiffusion())

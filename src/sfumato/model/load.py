@@ -1,0 +1,31 @@
+"""From a name to a Pipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sfumato.formats import format_of
+from sfumato.formats.parts import Parts
+from sfumato.model.pipe import Pipe
+from sfumato.network.device import check_device
+from sfumato.network.engine import dtype_of, engine_of
+from sfumato.zoo.find import find
+
+
+def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "float32", device: str = "cpu") -> Pipe:
+    """A `Pipe` of the model called `name`.
+
+    name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), or a Hub id
+    "owner/name", fetched once and cached.
+    engine: "eager" or "exact" (see `sfumato.network.engine`). precision: "float32" or "bfloat16" weights. device: as
+    torch calls it, "cpu" or "cuda".
+
+    Raises `BadInput`, in one sentence, when there is no such model or device, when the model's files can't be read, and
+    for a model of a family that is not run.
+    """
+    execute = engine_of(engine)
+    dtype_of(precision)
+    device = check_device(device)
+    folder = find(name)
+    stage = format_of(folder).read(Parts(folder, precision, device), execute)
+    return Pipe(str(name), (stage,), stage.size, stage.multiple, engine, precision)

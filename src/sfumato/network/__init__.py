@@ -1,0 +1,23 @@
+"""Networks: what each may be told (`spec`), what runs it (`engine`), and one file a backbone.
+
+| file | what |
+|---|---|
+| `spec`, `engine/` | a network's inputs by name; eager and exact execution |
+| `unet2d_condition`, `unet2d` | diffusers' U-Nets as backbones |
+| `autoencoder_kl`, `clip_text_model` | what else an engine runs |
+| `attention_directives`, `attention_maps` | what a condition asks of a network's attention |
+| `text_kv_cache` | keys and values of a text, kept for a run |
+| `batch_invariant` | rows that do not know of each other |
+| `mlp`, `classifier`, `inception`, `lpips`, `widen` | networks that no kept library has |
+"""
+
+from __future__ import annotations
+
+import lazy_loader
+
+_ATTACHED = {
+    "batch_invariant": ["RowByRow"],
+    "unet2d": ["UNet2DBackbone"],
+    "unet2d_condition": ["UNetBackbone"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_ATTACHED)

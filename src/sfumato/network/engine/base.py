@@ -1,0 +1,44 @@
+"""What an engine is, and in which precisions weights are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sfumato.element import Element
+from sfumato.element.sentence import nearest
+from sfumato.lazy import torch
+from sfumato.picture.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sfumato.network.spec import NetworkSpec
+
+PRECISIONS = ("float32", "bfloat16")
+
+Run = Callable[..., "Tensor"]
+"""A prepared network: run(x=..., t=..., ...), its inputs by name; those that are left out are neutral."""
+
+
+class Engine(Element, kinds="engine", package="sfumato.network.engine"):
+    """How a network is executed: in which arithmetic and order, by which library."""
+
+    def prepare(self, network: nn.Module, spec: NetworkSpec) -> Run:
+        """Something that runs the network. It sees later changes of the weights, and lets gradients through."""
+        raise NotImplementedError
+
+
+def engine_of(name: str | Engine) -> Engine:
+    """The engine of a name, or the engine itself; `BadInput` names the known ones."""
+    return Engine.registry.named(name) if isinstance(name, str) else name
+
+
+def dtype_of(precision: str) -> Any:
+    """torch's number type of a precision; `BadInput` names the known ones."""
+    if precision not in PRECISIONS:
+        raise BadInput(
+            f"There is no precision called {precision!r}{nearest(precision, PRECISIONS)}; "
+            f"choose one of {', '.join(PRECISIONS)}."
+        )
+    return getattr(torch, precision)

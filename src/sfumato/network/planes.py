@@ -1,0 +1,38 @@
+"""What every backbone does with a condition: parts that it does not take are refused, planes stand beside x."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from sfumato.condition import Concat, Condition, Part
+from sfumato.picture import BadInput
+
+
+def refuse_others(condition: Condition, accepts: Mapping[type[Part], int]) -> None:
+    """BadInput for a part that a network does not take."""
+    for part in condition.parts:
+        if type(part) not in accepts:
+            names = ", ".join(kind.__name__ for kind in accepts) or "none"
+            raise BadInput(f"This network takes no {type(part).__name__} condition; it accepts {names}.")
+
+
+def with_planes(x: Tensor, condition: Condition, planes: int) -> Tensor:
+    """[x, planes of the condition's Concat] for a network that takes so many of them; x for one that takes none.
+
+    Raises BadInput when they are missing, too many or too few, or of another size than x.
+    """
+    if not planes:
+        return x
+    concat = condition.get(Concat)
+    if concat is None:
+        raise BadInput(f"This network sees {planes} planes beside the picture; give it a Concat condition.")
+    given = concat.planes
+    if given.shape[1:] != (planes, *x.shape[2:]):
+        raise BadInput(
+            f"The planes beside the picture are {' x '.join(map(str, given.shape[1:]))} and this network takes "
+            f"{planes} of the picture's own size, {x.shape[2]} x {x.shape[3]}."
+        )
+    return torch.cat([x, given.to(x)], dim=1)

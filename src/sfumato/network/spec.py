@@ -1,0 +1,53 @@
+"""What a network may be told: every input by name, with its shape, its number type and the value that does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sfumato.picture.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input. shape: sizes, and names for those that vary, as ("rows", 4, "height", "width"). dtype: a name of
+    torch's, or "own" for that of the network's weights. needed: whether it must be given; otherwise `neutral` stands
+    in its place, with which the network answers as if it had no such input, to the bit."""
+
+    shape: tuple[int | str, ...]
+    dtype: str = "own"
+    needed: bool = True
+    neutral: Any = None
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The inputs of a network by name, and how PyTorch calls it with them: forward(network, **inputs) -> Tensor."""
+
+    inputs: Mapping[str, Input]
+    forward: Callable[..., Tensor]
+
+    def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All inputs by name, those that are not given at their neutral values.
+
+        Raises BadInput, naming the inputs there are, for an unknown one and for a needed one that is missing.
+        """
+        if unknown := given.keys() - self.inputs.keys():
+            raise BadInput(f"This network has no input {', '.join(sorted(unknown))}; it has {', '.join(self.inputs)}.")
+        if missing := [name for name, each in self.inputs.items() if each.needed and given.get(name) is None]:
+            raise BadInput(f"This network needs its input {', '.join(missing)}.")
+        return {name: given.get(name, each.neutral) for name, each in self.inputs.items()}
+
+
+def own_dtype(network: nn.Module) -> Any:
+    """The number type of a network's weights."""
+    return next(network.parameters()).dtype
+
+
+def device_of(network: nn.Module) -> Any:
+    """Where a network's weights are."""
+    return next(network.parameters()).device

@@ -1,0 +1,93 @@
+"""Keys and values of the text, computed once for a whole run instead of at every step.
+
+Cross-attention is softmax(Q K^T / sqrt(d)) V with K = text W_K and V = text W_V, and the text does not change from step
+to step. What is given is the very tensor that the layer would return, so no picture changes by a bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.network.engine import Engine
+from sfumato.network.spec import Input, NetworkSpec
+
+LINEAR = NetworkSpec(
+    {"x": Input(("rows", "tokens", "width"))},
+    lambda layer, x: nn.Linear.forward(layer, x),
+)
+TextKV = Mapping[str, Tensor]
+"""What the layers `to_k` and `to_v` of a network's cross-attention make of one text, by their names."""
+
+
+@dataclass(frozen=True)
+class Projected:
+    """What a layer made of a text, and the weights it made it with."""
+
+    weight: Tensor
+    version: int
+    value: Tensor
+
+
+class TextKVCache:
+    """The keys and values of the text that was seen last.
+
+    Kept only while the same tensor comes again, nothing records a graph, and the layer's weight is as it was.
+    A layer that is more than plain (a LoRA's wrapper, a forward of its own) is left to itself.
+    """
+
+    def __init__(self, network: nn.Module, engine: Engine):
+        self.crossing, self.engine = _crossing(network), engine
+        self._text: Tensor | None = None
+        self._known: dict[nn.Module, Projected] = {}
+
+    def of(self, text: Tensor) -> TextKV | None:
+        """The keys and values of a text; None while a graph is recorded."""
+        if torch.is_grad_enabled():
+            return None
+        if text is not self._text:
+            self._text, self._known = text, {}
+        return {name: self._value(layer, text) for name, layer in _plain(self.crossing).items()}
+
+    def _value(self, layer: nn.Linear, text: Tensor) -> Tensor:
+        known = self._known.get(layer)
+        if known is None or known.weight is not layer.weight or known.version != layer.weight._version:
+            value = self.engine.prepare(layer, LINEAR)(x=text)
+            known = self._known[layer] = Projected(layer.weight, layer.weight._version, value)
+        return known.value
+
+
+@contextmanager
+def projected(network: nn.Module, text: Tensor, kv: TextKV | None) -> Iterator[None]:
+    """Inside, the layers named in `kv` answer `text` with what stands there, and everything else by themselves."""
+    layers = {network.get_submodule(name): value for name, value in (kv or {}).items()}
+    for layer, value in layers.items():
+        vars(layer)["forward"] = _answering(layer, text, value)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("forward", None)
+
+
+def _answering(layer: nn.Module, text: Tensor, value: Tensor) -> Callable[[Tensor], Tensor]:
+    def forward(given: Tensor) -> Tensor:
+        return value if given is text else nn.Linear.forward(layer, given)  # type: ignore[arg-type]
+
+    return forward
+
+
+def _crossing(network: nn.Module) -> dict[str, nn.Module]:
+    from diffusers.models.attention_processor import Attention
+
+    found = {name: m for name, m in network.named_modules() if isinstance(m, Attention)}
+    return {name: module for name, module in found.items() if module.is_cross_attention}
+
+
+def _plain(crossing: Mapping[str, nn.Module]) -> dict[str, nn.Linear]:
+    layers = {f"{name}.{to}": getattr(module, to) for name, module in crossing.items() for to in ("to_k", "to_v")}
+    return {name: layer for name, layer in layers.items() if type(layer) is nn.Linear and "forward" not in vars(layer)}

@@ -1,1 +1,0 @@
-"""Networks that no well-kept library has."""

@@ -1,0 +1,132 @@
+"""What a model can be told: words, one of its classes, a picture, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
+from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.prompt import plan_of
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Recipe
+
+SHOWN = 20  # names of classes in one sentence
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """`text`: the model reads prompts. `classes`: the names of its classes, by index ("0", "1", ... where they have
+    none). `none`: the index that means "no class"; None where the model was trained without one.
+    `tasks`: what a model of pictures to pictures does with the picture that it is shown. `inpaints`: it is shown the
+    mask and what is held outside it, so that nothing need be put back after its moves.
+
+    `a | b` is what a model can be told that has the encoders of both.
+    """
+
+    text: bool = False
+    classes: tuple[str, ...] = ()
+    none: int | None = None
+    tasks: tuple[str, ...] = ()
+    inpaints: bool = False
+
+    def __or__(self, other: Capabilities) -> Capabilities:
+        classes = self if self.classes else other
+        return Capabilities(
+            self.text or other.text,
+            classes.classes,
+            classes.none,
+            self.tasks or other.tasks,
+            self.inpaints or other.inpaints,
+        )
+
+    def fitted(self, recipe: Recipe) -> Recipe:
+        """The recipe as this model takes it: its label by name; without the default guidance where there is nothing
+        to guide towards.
+
+        Raises BadInput where the recipe says what the model can't be told, weighs words beyond measure, leaves out the
+        label that it needs, or asks by name for a guidance that has nothing to guide towards.
+        """
+        plan_of(recipe.prompt, recipe.steps)
+        plan_of(recipe.negative, recipe.steps, negative=True)
+        if not self.text and (recipe.prompt or recipe.negative):
+            instead = f"give a label instead, {self._some('')}" if self.classes else "leave the prompt out"
+            raise BadInput(f"The model {recipe.model} reads no text: {instead}.")
+        if not self.text and recipe.attention is not None:
+            raise BadInput(
+                f"The model {recipe.model} reads no text, which {recipe.attention.kind} needs: leave it out."
+            )
+        if recipe.label is not None and not self.classes:
+            instead = "give a prompt instead" if self.text else "leave the label out"
+            raise BadInput(f"The model {recipe.model} knows no classes: {instead}.")
+        if recipe.label is None and self.classes and self.none is None:
+            raise BadInput(f"The model {recipe.model} needs a label, {self._some('')}.")
+        self._check_source(recipe)
+        return replace(recipe, label=self._named(recipe.label), guidance=self._guidance(recipe))
+
+    def index(self, label: str | int | None) -> int | None:
+        """The network's index of a class, given by name (in any case) or by index; `none` for None."""
+        if label is None:
+            return self.none
+        folded = [name.casefold() for name in self.classes]
+        if isinstance(label, str) and label in self.classes:
+            return self.classes.index(label)
+        if isinstance(label, str) and folded.count(label.casefold()) == 1:
+            return folded.index(label.casefold())
+        if (isinstance(label, int) or label.isdecimal()) and int(label) < len(self.classes):
+            return int(label)
+        last = len(self.classes) - 1
+        raise BadInput(f"{_shown(label)} is no class of this model: give {self._some(str(label))}, or 0 to {last}.")
+
+    def told(self) -> str:
+        """In a few words, for lists: "words", "10 classes" or "nothing"."""
+        kinds = {
+            "words": self.text,
+            f"{len(self.classes)} classes": bool(self.classes),
+            f"a picture to {' or '.join(self.tasks)}": bool(self.tasks),
+        }
+        return " and ".join(kind for kind, there in kinds.items() if there) or "nothing"
+
+    def _named(self, label: str | int | None) -> str | int | None:
+        if label is None:
+            return None
+        index = self.index(label)
+        assert index is not None
+        name = self.classes[index]
+        return name if self.classes.count(name) == 1 else index
+
+    def _check_source(self, recipe: Recipe) -> None:
+        source = recipe.source
+        if source is None and self.tasks:
+            raise BadInput(f"The model {recipe.model} mends a picture: say which and how, {' or '.join(self.tasks)}.")
+        if source is not None and source.task not in self.tasks:
+            does = f"it can {' or '.join(self.tasks)}" if self.tasks else "it is shown none: start from it instead"
+            raise BadInput(f"The model {recipe.model} can't {source.task} a picture: {does}.")
+
+    def _guidance(self, recipe: Recipe) -> tuple:
+        if self.text or (recipe.label is not None and self.none is not None):
+            return recipe.guidance
+        kept = tuple(part for part in recipe.guidance if part not in DEFAULT_GUIDANCE)
+        for part in (part for part in kept if part.needs_null):
+            given = "no label is given" if self.none is not None else "this model has no unconditional side"
+            raise BadInput(f"The guidance {part.kind} has nothing to guide by, for {given}: leave it out.")
+        return kept
+
+    def _some(self, near: str) -> str:
+        """The names of the classes, those like `near` first."""
+
+        def likeness(name: str) -> float:
+            return SequenceMatcher(None, near.casefold(), name.casefold()).ratio()
+
+        names = sorted(self.classes, key=likeness, reverse=True) if near else list(self.classes)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        return f"one of {', '.join(names[:SHOWN])}{more}"
+
+
+WORDS = Capabilities(text=True)
+
+
+def _shown(label: str | int) -> str:
+    return printable(repr(label), 60)

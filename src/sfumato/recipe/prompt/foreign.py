@@ -1,0 +1,36 @@
+r"""Words that mean something to other tools, and nothing here: to read them as words would paint another picture.
+
+| written | by | means |
+|---|---|---|
+| `<lora:name:0.8>`, `<lyco:...>`, `<hypernet:...>` | A1111's web page | weights to be added to the model |
+| `embedding:name` | ComfyUI | a learned word, from a file |
+
+To say them as they stand, escape the colon: `<lora\:name>`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sfumato.picture.errors import BadInput, printable
+
+_NETWORK = re.compile(r"<\s*[A-Za-z][\w-]*\s*:[^<>]*>")
+_EMBEDDING = re.compile(r"(?<!\w)embedding:[^\s,()\[\]:|]+", re.IGNORECASE)
+
+
+def refuse_foreign(prompt: str) -> None:
+    """Raises BadInput for a prompt that asks for what only other tools know."""
+    for mark, what in ((_NETWORK, "weights to be added to the model"), (_EMBEDDING, "a learned word from a file")):
+        if found := mark.search(prompt):
+            escaped = found[0].replace(":", "\\:", 1)
+            raise BadInput(
+                f"The prompt's {printable(repr(found[0]), 60)} asks for {what}, which a prompt can't do here: leave it "
+                f"out, or write {printable(escaped, 60)} for the words."
+            )
+
+
+def escaped(text: str) -> str:
+    """The text, in which nothing asks for what other tools know."""
+    for mark in (_NETWORK, _EMBEDDING):
+        text = mark.sub(lambda found: found[0].replace(":", "\\:", 1), text)
+    return text

@@ -1,0 +1,63 @@
+"""One diffusion of a model: where it happens, what denoises, and what it can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from sfumato.condition import Condition, Part
+from sfumato.denoise import Denoiser
+from sfumato.edit import Words
+from sfumato.encode import Asked, Encoder, Told
+from sfumato.noise import NoiseSource
+from sfumato.recipe.capabilities import Capabilities
+from sfumato.space import Space
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One diffusion: a space, a denoiser, and encoders that make its condition of what recipes say.
+
+    size: the (width, height) that it was trained at. multiple: each side of a picture must be a multiple of it.
+    networks: its modules by the family's own names ("unet", "vae", ...), for what changes or measures them.
+    link: turns this stage's result into parts of the next stage's condition; the last stage has none.
+    """
+
+    name: str
+    space: Space
+    denoiser: Denoiser
+    encoders: tuple[Encoder, ...] = ()
+    size: tuple[int, int] = (0, 0)
+    multiple: int = 1
+    networks: Mapping[str, nn.Module] = field(default_factory=dict, repr=False)
+    device: str = "cpu"
+    link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
+
+    def condition(self, batch: Asked) -> Condition:
+        """What the recipes of a batch say, as the network's condition, on the stage's device."""
+        parts = tuple(encoder(batch) for encoder in self.encoders)
+        return Condition(parts).to(self.device) if parts else Condition.empty(len(batch.recipes))
+
+    def encode(self, recipes: Sequence[Recipe]) -> Condition:
+        """What recipes that name no pictures say."""
+        return self.condition(Told(recipes, self.size, self.denoiser.schedule))
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What a recipe may tell it: what its encoders can be told, together."""
+        return reduce(Capabilities.__or__, (encoder.tells for encoder in self.encoders), Capabilities())
+
+    def chunks(self, recipe: Recipe) -> int:
+        """How many chunks a recipe's words take: only recipes of as many share a batch."""
+        return max((encoder.chunks(recipe) for encoder in self.encoders), default=1)
+
+    def words(self, prompt: str) -> Words | None:
+        """Where in the encoded text a prompt's words stand; None for a stage that reads no words."""
+        return next((found for each in self.encoders if (found := each.spans(prompt)) is not None), None)
