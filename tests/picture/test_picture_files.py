@@ -19,6 +19,7 @@ from PIL import Image
 
 from sfumato.picture import (  # fmt: skip
     BadInput,
+    check_size,
     check_writable,
     numbered,
     open_picture,
@@ -27,6 +28,7 @@ from sfumato.picture import (  # fmt: skip
     save_picture,
     write_atomically,
 )
+from sfumato.picture.errors import escaped
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(COLOURS)
@@ -116,6 +118,25 @@ def test_extensions_and_obstacles(tmp_path):
     assert "16383" in refused(save_picture, Image.new("RGB", (20_000, 1)), tmp_path / "a.webp")
     refused(save_picture, np.zeros((4, 4, 7)), tmp_path / "a.png")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.png", "pipe.png"]
+
+
+def test_a_size_is_refused_before_the_work(tmp_path):
+    check_size(tmp_path / "a.webp", (16_383, 2000))
+    for name, size, said in (
+        ("a.webp", (16_384, 1), "16383"),
+        ("a.jpg", (1, 70_000), "65500"),
+        ("a.png", (9000, 8000), "72.0"),
+    ):
+        assert said in refused(check_size, tmp_path / name, size)
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.text(max_size=40))
+def test_json_for_a_terminal_says_the_same_in_printable_characters(text):
+    for value in (text, "\x1b[2J\x9b2J\u202e\ud800\U000e0001"):
+        line = escaped(json.dumps({value: value}, ensure_ascii=False))
+        assert line.isprintable()
+        assert json.loads(line) == {value: value}
 
 
 def test_a_folder_that_allows_no_new_files(tmp_path, monkeypatch):

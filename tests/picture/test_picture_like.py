@@ -78,6 +78,17 @@ def test_pixels_that_were_not_edited_keep_their_coefficients(tmp_path, sampling,
         assert JpegImagePlugin.get_sampling(file) == sampling
 
 
+@pytest.mark.parametrize("sampling", [0, 1, 2])
+@pytest.mark.parametrize("size", [(93, 61), (97, 65), (33, 80), (32, 9)])
+def test_blocks_that_the_edge_cuts_keep_their_coefficients_too(tmp_path, sampling, size):
+    """What is stored beyond the edge is decoded and encoded with them."""
+    data = encoded(image=photograph(*size), quality=75, subsampling=sampling)
+    image, outside = edited(data)
+    quietly(image, tmp_path / "a.jpg", like=data)
+    assert open_picture(tmp_path / "a.jpg").size == size
+    assert np.array_equal(np.asarray(open_picture(tmp_path / "a.jpg"))[outside], np.asarray(image)[outside])
+
+
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_a_turned_jpeg_is_turned_once_and_keeps_its_pixels(tmp_path, orientation):
     data = encoded(quality=75, subsampling=2, exif=exif(orientation))

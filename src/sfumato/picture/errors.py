@@ -31,6 +31,20 @@ def printable(text: object, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
+def escaped(json: str) -> str:
+    r"""JSON on its way to a terminal: what is not printable as \\u escapes, which JSON itself asks of few characters.
+
+    A stranger's text may hold control characters of C1 (0x9B begins a command like ESC [) or turn the direction of
+    writing, and half a surrogate pair can't be printed at all.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in json)
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
 def name_of(source: Any, default: str = "the picture") -> str:
     """How a message calls a source: a path by itself, anything else by what it is."""
     if isinstance(source, str | Path) or hasattr(source, "__fspath__"):

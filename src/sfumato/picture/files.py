@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from sfumato.picture.atomic import write_atomically
-from sfumato.picture.door import open_picture, reread
+from sfumato.picture.door import MAX_PIXELS, open_picture, reread
 from sfumato.picture.errors import BadInput, name_of, note
-from sfumato.picture.jpeg import encoding
+from sfumato.picture.jpeg import encoded_like
 from sfumato.picture.metadata import metadata
 from sfumato.picture.original import Original, unchanged
 from sfumato.picture.paths import check_writable
@@ -48,7 +48,7 @@ def save_picture(
     path = check_writable(path)
     picture = open_picture(image)
     suffix = path.suffix.lower()
-    _check_size(path, suffix, picture.size)
+    check_size(path, picture.size)
     original = None if like is None else Original.read(like)
     data = _encoded(path, suffix, picture, original, recipe_json, parameters)
     if suffix in (".jpg", ".jpeg") and original is not None:
@@ -70,10 +70,18 @@ def check_metadata(
     _encoded(path, path.suffix.lower(), Image.new("RGB", (8, 8)), original, longer, parameters)
 
 
-def _check_size(path: Path, suffix: str, size: tuple[int, int]) -> None:
+def check_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
+    """Raises `BadInput` if a picture at `path` can't have that size, (width, height) in pixels; before long work."""
+    path = check_writable(path)
+    suffix = path.suffix.lower()
     longest = _LONGEST.get(suffix)
     if longest and max(size) > longest:
         raise BadInput(f"{name_of(path)}: {suffix} holds at most {longest} pixels a side: save as .png")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise BadInput(
+            f"{name_of(path)} would be {size[0]} x {size[1]}, {size[0] * size[1] / 1e6:.1f} megapixels: at most "
+            f"{MAX_PIXELS / 1e6:g} are written"
+        )
 
 
 def _encoded(
@@ -93,8 +101,7 @@ def _encoded(
         elif suffix == ".webp":
             picture.save(buffer, "WEBP", lossless=True, exact=True, **options)
         elif original is not None and original.format in ("JPEG", "MPO"):
-            samples, like_it = encoding(picture, original)
-            samples.save(buffer, "JPEG", **like_it, **options)
+            return encoded_like(picture, original, options)
         else:
             picture.save(buffer, "JPEG", quality=95, subsampling=0, **options)
     except ValueError as error:  # Pillow: "EXIF data is too long", "XMP data is too long"

@@ -22,28 +22,58 @@ _FULL, _WIDE, _HALF = 0, 1, 2  # 4:4:4, 4:2:2, 4:2:0 as Pillow numbers them
 _SIDEWAYS = (5, 6, 7, 8)
 
 
-def encoding(image: Image.Image, original: Original) -> tuple[Image.Image, dict[str, Any]]:
-    """The picture to be encoded, in the colours of the original's profile, and the encoder's options.
-
-    image: RGB, sRGB. Returns YCbCr with the original's own samples where `image` has its pixels.
-    """
+def encoded_like(image: Image.Image, original: Original, metadata: dict[str, Any]) -> bytes:
+    """The JPEG of `image` (RGB, sRGB), in the colours of the original's profile, with the original's tables and
+    subsampling, and its own samples where `image` has its pixels."""
     file = Image.open(io.BytesIO(original.data))
     assert isinstance(file, JpegImagePlugin.JpegImageFile)
     same = unchanged(image, original.image)
     if original.transform is not None:
         image = ImageCms.applyTransform(image, original.transform) or image
     if file.layers != 3 or file.mode != "RGB" or file.info.get("adobe_transform") == 0:  # greys, inks, or RGB as it is
-        return image, {"quality": 95, "subsampling": _FULL}
+        return _saved(image, quality=95, subsampling=_FULL, **metadata)
     sampling = JpegImagePlugin.get_sampling(file)
-    options = {"qtables": _tables(file, original.orientation), "progressive": "progressive" in file.info}
     if sampling == _WIDE and original.orientation in _SIDEWAYS:
         sampling = -1  # 4:4:0, which can't be written
-    options["subsampling"] = max(sampling, _FULL)
+    options = {"qtables": _tables(file, original.orientation), "subsampling": max(sampling, _FULL), **metadata}
+    progressive = "progressive" in file.info
     if same is None:
-        return image, options
-    edited = np.asarray(image.convert("YCbCr"))
-    samples = np.asarray(turned(_samples(original.data), original.orientation))
-    return Image.fromarray(np.where(same[..., None], samples, edited), "YCbCr"), options
+        return _saved(image, progressive=progressive, **options)
+    whole = None if progressive or original.orientation != 1 else _whole_blocks(file, original.data)
+    samples = np.asarray(turned(_samples(whole or original.data), original.orientation))
+    rest = [(0, more - size) for more, size in zip(samples.shape, same.shape, strict=False)]
+    same = np.pad(same, rest, constant_values=True)
+    edited = np.pad(np.asarray(image.convert("YCbCr")), [*rest, (0, 0)])
+    mixed = Image.fromarray(np.where(same[..., None], samples, edited), "YCbCr")
+    data = _saved(mixed, progressive=progressive, **options)
+    return data if mixed.size == image.size else _of_size(data, *image.size) or data
+
+
+def _saved(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def _whole_blocks(file: JpegImagePlugin.JpegImageFile, data: bytes) -> bytes | None:
+    """The file of the blocks at the right and lower edge as they are stored, beyond the picture's edge; None for one
+    whose scans would then be others."""
+    across, down = (8 * max(layer[i] for layer in file.layer) for i in (1, 2))
+    return _of_size(data, -(-file.width // across) * across, -(-file.height // down) * down)
+
+
+def _of_size(data: bytes, width: int, height: int) -> bytes | None:
+    """A baseline JPEG of one scan with another size in its header: with the same number of blocks it is the same
+    blocks. None for any other, whose scans count blocks of their own."""
+    at, size = 2, 0
+    while data[at] == 0xFF and data[at + 1] != 0xFF:
+        if data[at + 1] in (0xC0, 0xC1):
+            size = at + 5
+        if data[at + 1] == 0xDA:
+            whole = size and data[at + 4] == 3  # all three components in it
+            return data[:size] + struct.pack(">HH", height, width) + data[size + 4 :] if whole else None
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def _tables(file: JpegImagePlugin.JpegImageFile, orientation: int) -> list[list[int]]:
