@@ -225,6 +225,16 @@ def test_pictures_of_other_settings_are_not_mixed(painter, home: Path):
     for changed, what in (({"steps": 3}, "steps"), ({"guidance": 2.0}, "guidance"), ({"split": "any"}, "captions")):
         with pytest.raises(BadInput, match=rf"another evaluation \({what} differs\)"):
             paints(home, **changed)
+    picture = model_samples.picture_path(home / "out", 0)
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInput, match=r"000000\.png"):
+        paints(home)
+    picture.write_bytes(whole)
+    for damage in ("[", "[1]", ""):
+        (home / "out" / model_samples.SETTINGS).write_text(damage)
+        with pytest.raises(BadInput, match=r"settings\.json is damaged"):
+            paints(home)
     (home / "out" / model_samples.SETTINGS).unlink()
     with pytest.raises(BadInput, match="without settings"):
         paints(home)

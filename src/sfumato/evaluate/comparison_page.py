@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SHOWN, COLUMNS, SIDE = 32, 8, 72
-BARS = ("precision", "recall", "density", "coverage")
 LEFT, WIDTH = 190, 520  # of the bars, in units of their drawing
 
 
@@ -99,8 +98,9 @@ def _cells(each: Measurement) -> tuple[str, str, str, str, str]:
 
 
 def _bars(comparison: Comparison) -> list[dict[str, Any]]:
-    """Precision, recall, density and coverage as bars from 0 to 1, or to the largest, with their intervals."""
-    rows = [each for each in comparison.measurements if each.name in BARS]
+    """Precision, recall, density, coverage and their like, better the higher and 0 at worst, as bars from 0 to 1, or to
+    the largest, with their intervals."""
+    rows = [each for each in comparison.measurements if each.metric.better == "higher" and each.metric.within[0] == 0]
     ends = [end for each in rows for end in (each.figure.value, each.figure.high) if not math.isnan(end)]
     scale = WIDTH / max([1.0, *ends])
     bars = []

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from sfumato.evaluate.questions import Question, questions
 from sfumato.evaluate.statistics import Figure, mean
 from sfumato.guide import ClassifierFree
 from sfumato.picture import BadInput
+from sfumato.progress import progress
 from sfumato.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def evaluate(
         precision=pipe.precision,
     )
     splits, quality = {}, []
-    with _progress(2 * count, bar) as advance:
+    with progress("painting", 2 * count, shown=bar) as advance:
         for split in SPLITS:
             asked = questions(count, seed, split)
             true = drawn(asked, pipe.size)
@@ -124,15 +123,3 @@ def _tensor(images: Sequence[Image.Image]):
     from sfumato.space.pixels import to_tensor
 
     return to_tensor(images)
-
-
-@contextmanager
-def _progress(total: int, shown: bool):
-    """A bar on stderr that counts pictures."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not shown or not sys.stderr.isatty()) as progress:
-        task = progress.add_task("painting", total=total)
-        yield lambda n: progress.advance(task, n)

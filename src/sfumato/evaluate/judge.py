@@ -16,6 +16,7 @@ import torch.nn.functional as nf
 from torch import Tensor, nn
 
 from sfumato.picture import BadInput
+from sfumato.picture.files import write_atomically
 from sfumato.zoo import ZOO
 
 SIZE = 64
@@ -124,19 +125,18 @@ class Judge(nn.Module):
 
     def save(self, folder: Path | str) -> None:
         """config.json and model.safetensors (float16)."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         config = {
             "kind": "sfumato-judge",
             "channels": self.channels,
             "blocks": self.blocks,
             "attributes": self.attributes,
         }
-        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        write_atomically(folder / "config.json", (json.dumps(config, indent=1) + "\n").encode())
         weights = {name: value.half().contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        write_atomically(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
 
     @classmethod
     def load(cls, folder: Path | str = JUDGE) -> Judge:

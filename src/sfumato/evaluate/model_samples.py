@@ -105,9 +105,9 @@ def _same(home: Path, pipe: Pipe, plain: Recipe, described: str, reference: Pict
     path = home / SETTINGS
     if path.is_file():
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            before = {}
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise BadInput(f"{path} is damaged: choose another folder by -o, or remove this one.") from error
         if before != current:
             what = next((key for key in current if before.get(key) != current[key]), "settings")
             if what == "recipe":
