@@ -21,7 +21,7 @@ from torch import Tensor
 from sfumato.condition import Concat, Condition
 from sfumato.denoise import bind
 from sfumato.edit.hold import Outside
-from sfumato.element.section import Count, Positive, Section
+from sfumato.element.section import Count, Few, Section
 from sfumato.recipe.edits import Task as Mending
 from sfumato.train import report, rng
 from sfumato.train.config import Common, Stored
@@ -36,8 +36,8 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 class Mended(Section):
     """A sample grid: `count` pictures held back, for each task as they are seen, as they are mended, as they are."""
 
-    count: Positive = 4
-    steps: Positive = 20
+    count: Few = 4
+    steps: Few = 20
     seed: Count = 0
 
 

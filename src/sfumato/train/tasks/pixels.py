@@ -32,7 +32,7 @@ from sfumato.data.source import Source
 from sfumato.denoise import Bound, Preconditioned, bind
 from sfumato.edit.hold import Held
 from sfumato.edit.start import NoiseStart
-from sfumato.element.section import Count, Fraction, Named, Positive, Section
+from sfumato.element.section import Count, Few, Fraction, Named, Section, Width
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
@@ -49,11 +49,11 @@ from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pi
 class PixelUNet(Section):
     """Shape of diffusers' UNet2DModel, level by level: channels, and whether it looks at itself (heads of `head`)."""
 
-    channels: Annotated[tuple[Positive, ...], Field(min_length=2)] = (32, 64, 128)
+    channels: Annotated[tuple[Width, ...], Field(min_length=2, max_length=16)] = (32, 64, 128)
     attention: tuple[bool, ...] = (False, False, True)
-    head: Positive = 32
-    layers: Positive = 1
-    groups: Positive = 16
+    head: Width = 32
+    layers: Few = 1
+    groups: Few = 16
 
     @model_validator(mode="after")
     def _fits(self) -> PixelUNet:
@@ -174,7 +174,7 @@ class ByChannels(Section):
     """A class is `width` numbers, each a constant plane beside the picture; dropped with `dropout`."""
 
     kind: Literal["channels"]
-    width: Positive = 4
+    width: Width = 4
     dropout: Fraction = 0.1
 
 
@@ -187,8 +187,8 @@ class ByNothing(Section):
 class Sheet(Section):
     """A sample grid: `each` pictures of every class (`each` rows of ten where there are none), on fixed noise."""
 
-    each: Positive = 4
-    steps: Positive = 25
+    each: Few = 4
+    steps: Few = 25
     guidance: Annotated[float, Field(ge=0)] = 2.0
     seed: Count = 0
 
