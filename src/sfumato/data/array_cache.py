@@ -1,6 +1,7 @@
 """Arrays computed once, kept as memory-mapped .npy files under a name that hashes their inputs, resumable.
 
-What is kept is checked whenever it is opened: rows that are damaged count as nothing, and are computed again.
+What is kept is checked whenever it is opened: a journal holds a checksum of each chunk of rows, and a chunk that isn't
+what was written counts as nothing and is computed anew.
 """
 
 from __future__ import annotations
@@ -8,18 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sfumato.data.lock import lock
 from sfumato.data.sealed import read_sealed, write_sealed
+from sfumato.picture import BadInput
 from sfumato.progress import progress, say
 
 Rows = Iterable[tuple[int, dict[str, np.ndarray]]]
 Shapes = dict[str, tuple[tuple[int, ...], type]]
+_LINE = re.compile(r"(\d{1,15}) ([0-9a-f]{16})")
 
 
 def digest(*values: Any) -> str:
@@ -39,82 +43,93 @@ def arrays(
     """Read-only memory maps of arrays with n rows, computed chunk by chunk unless they are there already.
 
     `shapes` gives each array's shape of a row and type. `compute(spans)` yields, for each (start, stop) of the
-    missing spans in any order, (start, {name: rows}). A chunk and the checksum of its rows are noted only after the
-    rows are on the disk, so a run that is killed goes on where it was.
+    missing spans in any order, (start, {name: rows}). A chunk is noted as done only after its rows are on the disk,
+    so a run that is killed goes on where it was; runs side by side wait for one another. Chunks that were damaged
+    since are computed anew, which is said in a line. Raises BadInput where the folder can't be used.
     """
     home = folder / f"{title}-{key}"
-    home.mkdir(parents=True, exist_ok=True)
-    done = _whole(home, shapes, n, chunk)
-    spans = [(i, min(i + chunk, n)) for i in range(0, n, chunk) if i not in done]
-    if spans:
-        _fill(home, title, shapes, compute, n, spans, fresh=not done)
-    return {name: np.load(home / f"{name}.npy", mmap_mode="r") for name in shapes}
+    spans = [(i, min(i + chunk, n)) for i in range(0, n, chunk)]
+    try:
+        maps = _opened(home, shapes, n, "r")
+        if maps is None or _missing(home, maps, spans):
+            with lock(home / "lock", wait=True):
+                _fill(home, title, shapes, compute, spans)
+            maps = _opened(home, shapes, n, "r")
+    except PermissionError as error:
+        raise BadInput(f"{home} can't be written ({error.strerror}): allow it, or choose another folder") from error
+    if maps is None:
+        raise BadInput(f"{home} can't be read back: remove it, it is computed anew then")
+    return maps
 
 
-def _fill(
-    home: Path, title: str, shapes: Shapes, compute: Callable, n: int, spans: list[tuple[int, int]], fresh: bool
-) -> None:
-    journal, paths = home / "done", {name: home / f"{name}.npy" for name in shapes}
-    if fresh:
-        journal.unlink(missing_ok=True)
-        for name, (shape, dtype) in shapes.items():
-            np.lib.format.open_memmap(paths[name], "w+", dtype, (n, *shape)).flush()
-            _reserve(paths[name])
-    maps = {name: np.load(path, mmap_mode="r+") for name, path in paths.items()}
-    stops = dict(spans)
-    with progress(title, n, n - sum(b - a for a, b in spans)) as advance, journal.open("a") as log:
-        for start, rows in compute(spans):
-            stop = stops[start]
+def _fill(home: Path, title: str, shapes: Shapes, compute: Callable, spans: list[tuple[int, int]]) -> None:
+    n = spans[-1][1]
+    maps = _opened(home, shapes, n, "r+")
+    if maps is None:
+        _make(home, shapes, n)
+        maps = _opened(home, shapes, n, "r+")
+    assert maps is not None
+    missing = _missing(home, maps, spans)
+    noted = set(_journal(home))
+    if damaged := [span for span in missing if span[0] in noted]:
+        say(f"{home}: {len(damaged)} of {len(spans)} chunks are damaged and count as nothing: they are computed anew")
+    ends = dict(spans)
+    left = sum(stop - start for start, stop in missing)
+    with progress(title, n, n - left) as advance, (home / "done").open("a", encoding="ascii") as log:
+        log.write("\n")  # whatever a kill left of a line ends here
+        for start, rows in compute(missing):
+            stop = ends[start]
             for name, values in rows.items():
                 maps[name][start:stop] = values
                 maps[name].flush()
-            log.write(f"{start} {_checksum(maps, start, stop):08x}\n")
+            log.write(f"{start} {_checksum(maps, start, stop)}\n")
             log.flush()
             os.fsync(log.fileno())
             advance(stop - start)
 
 
-def _whole(home: Path, shapes: Shapes, n: int, chunk: int) -> set[int]:
-    """Where the chunks begin that are on the disk as they were computed."""
-    noted = _noted(home / "done")
-    if not noted:
-        return set()
-    maps: dict[str, np.ndarray] = {}
+def _opened(home: Path, shapes: Shapes, n: int, mode: Any) -> dict[str, Any] | None:
+    """The arrays as memory maps; None where one isn't there or is another."""
+    maps: dict[str, Any] = {}
     for name, (shape, dtype) in shapes.items():
-        path = home / f"{name}.npy"
         try:
-            maps[name] = np.load(path, mmap_mode="r", allow_pickle=False)
-            if (maps[name].shape, maps[name].dtype) != ((n, *shape), np.dtype(dtype)):
-                raise ValueError
-        except (OSError, ValueError, EOFError):
-            say(f"{path} is damaged: it counts as nothing and is made again")
-            return set()
-    done = {i for i, crc in noted.items() if i < n and _checksum(maps, i, min(i + chunk, n)) == crc}
-    for start in sorted(noted.keys() - done):
-        say(f"{home}: rows {start} to {min(start + chunk, n) - 1} are damaged: they are made again")
-    return done
+            maps[name] = np.load(home / f"{name}.npy", mmap_mode=mode)
+        except (FileNotFoundError, ValueError, EOFError, OverflowError, SyntaxError):
+            return None
+        if maps[name].shape != (n, *shape) or maps[name].dtype != np.dtype(dtype):
+            return None
+    return maps
 
 
-def _noted(journal: Path) -> dict[int, int]:
-    """The checksum of each chunk by where it begins; a last line without its end was being written when the process
-    died, and lines without a checksum, of older versions, count as nothing."""
-    text = journal.read_text(errors="replace") if journal.exists() else ""
-    noted = {}
-    for line in text[: text.rfind("\n") + 1].splitlines():
-        start, _, crc = line.partition(" ")
-        if start.isdecimal() and len(crc) == 8:
-            try:
-                noted[int(start)] = int(crc, 16)
-            except ValueError:
-                continue
-    return noted
+def _make(home: Path, shapes: Shapes, n: int) -> None:
+    """Arrays of nothing. They take the place of what was there by a rename, for another run may be reading that."""
+    for name, (shape, dtype) in shapes.items():
+        part = home / f".{name}.{os.getpid()}.part"
+        np.lib.format.open_memmap(part, "w+", dtype, (n, *shape)).flush()
+        _reserve(part)
+        part.rename(home / f"{name}.npy")
 
 
-def _checksum(maps: dict[str, np.ndarray], start: int, stop: int) -> int:
-    crc = 0
+def _missing(home: Path, maps: dict[str, np.ndarray], spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans that are not there as they were noted."""
+    noted = _journal(home)
+    return [(a, b) for a, b in spans if a not in noted or noted[a] != _checksum(maps, a, b)]
+
+
+def _journal(home: Path) -> dict[int, str]:
+    """The checksum of each chunk by where it begins; lines that aren't whole count for nothing."""
+    try:
+        text = (home / "done").read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return {}
+    return {int(found[1]): found[2] for line in text.splitlines() if (found := _LINE.fullmatch(line))}
+
+
+def _checksum(maps: dict[str, np.ndarray], start: int, stop: int) -> str:
+    total = hashlib.sha256()
     for name in sorted(maps):
-        crc = zlib.crc32(np.ascontiguousarray(maps[name][start:stop]).data, crc)
-    return crc
+        total.update(np.ascontiguousarray(maps[name][start:stop]).data)
+    return total.hexdigest()[:16]
 
 
 def _reserve(path: Path) -> None:
@@ -125,11 +140,10 @@ def _reserve(path: Path) -> None:
 
 
 def lines(folder: Path, title: str, key: str, compute: Callable[[], Iterator[object]]) -> list:
-    """JSON lines computed once, and checked whenever they are read."""
+    """JSON values computed once, a line each, sealed by a checksum; a damaged file is made anew."""
     path = folder / f"{title}-{key}.jsonl"
     data = read_sealed(path)
     if data is None:
-        folder.mkdir(parents=True, exist_ok=True)
         data = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in compute()).encode()
         write_sealed(path, data)
     return [json.loads(line) for line in data.decode().split("\n") if line]

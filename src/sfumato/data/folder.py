@@ -1,11 +1,20 @@
-"""Pictures of a folder with their captions: metadata.jsonl or .txt files beside them."""
+"""Pictures of a folder with their captions and classes, as `datasets` reads imagefolders.
+
+A metadata.jsonl or metadata.csv, in the folder or below it, lists pictures beside it or below: `file_name`, and keys of
+one's own. Without any, every picture counts, its captions the lines of the .txt of its name. Hidden files and folders
+(.name) and those of tools (__name) are not data.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,14 +23,16 @@ from sfumato.data import array_cache
 from sfumato.data.source import Source, captions_of, divided, in_processes, labelled, square
 from sfumato.element.section import Section
 from sfumato.picture import BadInput
+from sfumato.progress import say
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+TABLES = ("metadata.jsonl", "metadata.csv")
 
 
 class Folder(Section):
-    """Pictures of a folder with captions from metadata.jsonl (key `text`) or from a .txt file beside each.
+    """Pictures of a folder with captions from metadata.jsonl or .csv (key `text`) or from a .txt file beside each.
 
-    `label` says where a picture's class stands: a key of metadata.jsonl, or "folder", the name of its subfolder.
+    `label` says where a picture's class stands: a key of the metadata, or "folder", the name of its subfolder.
     """
 
     kind: Literal["folder"]
@@ -32,69 +43,129 @@ class Folder(Section):
 
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
         """See `sfumato.data.source.Data`."""
-        files, captions = listing(self.path, self.text)
+        found = entries(self.path)
+        files = [entry.path for entry in found]
         stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         key = array_cache.digest(self.model_dump(mode="json", exclude={"label"}), stamps)
         shape = {"pictures": ((self.size, self.size, 3), np.uint8)}
         spans = partial(in_processes, partial(_read, files, self.size), workers)
         pictures = array_cache.arrays(home, "pictures", key, shape, spans, len(files))["pictures"]
-        source = Source(pictures, captions, key)
+        captions = [entry.captions(self.text) for entry in found]
+        source = Source(pictures, captions, key, words=_where(found, self))
         if self.label is not None:
-            source = labelled(source, _classes(self, files), self.path)
+            source = labelled(source, _classes(self, found), self.path)
         return divided(source, held_back, self.path)
 
 
-def _classes(data: Folder, files: list[Path]) -> list[object]:
-    """The class of each file: the name of its subfolder, or a key of metadata.jsonl."""
+@dataclass
+class Entry:
+    """A picture, and what its metadata say of it; without metadata the lines of its .txt under the key "text"."""
+
+    path: Path
+    said: dict[str, Any] = field(default_factory=dict)
+    listed: bool = False
+
+    def captions(self, text: str) -> list[str]:
+        """One or several; without any the empty one."""
+        return captions_of(self.said.get(text if self.listed else "text"))
+
+
+def entries(folder: Path) -> list[Entry]:
+    """The pictures of a folder and below it, those of the metadata in their order, otherwise by name.
+
+    Raises BadInput when there are no pictures, or where a line of the metadata is wrong.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"data.path: there is no folder {folder}")
+    files = [path for path in sorted(folder.rglob("*")) if not _hidden(path.relative_to(folder))]
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    tables = [path for path in files if path.name in TABLES and path.is_file()]
+    for table in tables:
+        if table.name == TABLES[0] and table.with_name(TABLES[1]) in tables:
+            raise BadInput(f"{table.parent} has both {' and '.join(TABLES)}: keep one of them")
+    if not tables:
+        found = [Entry(path, {"text": _beside(path)}) for path in pictures]
+    else:
+        found = [entry for table in tables for entry in _rows(table)]
+        listed = {entry.path.resolve() for entry in found}
+        if count := sum(path.resolve() not in listed for path in pictures):
+            say(f"{folder}: {count} pictures that its metadata don't list are left out")
+    if not found:
+        raise BadInput(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))} or a metadata.jsonl or .csv)")
+    return found
+
+
+def listing(folder: Path, text: str = "text") -> tuple[list[Path], list[list[str]]]:
+    """The pictures of `entries` and the captions of each."""
+    found = entries(folder)
+    return [entry.path for entry in found], [entry.captions(text) for entry in found]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts) or any(part.startswith("__") for part in path.parts[:-1])
+
+
+def _beside(picture: Path) -> list[str]:
+    path = picture.with_suffix(".txt")
+    return [line.strip() for line in _text(path).split("\n") if line.strip()] if path.is_file() else []
+
+
+def _rows(table: Path) -> Iterator[Entry]:
+    read = _csv if table.suffix == ".csv" else _jsonl
+    for number, row in read(table):
+        name = row.get("file_name") if isinstance(row, dict) else None
+        if not isinstance(name, str):
+            what = "row" if table.suffix == ".csv" else "JSON object"
+            raise BadInput(f"{table} line {number} is no {what} with the key 'file_name'")
+        path = table.parent / name
+        if not path.is_file():
+            raise BadInput(f"{table} line {number} names {name}, which isn't there")
+        yield Entry(path, row, listed=True)
+
+
+def _jsonl(table: Path) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(_text(table).split("\n"), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError):
+                yield number, None
+
+
+def _csv(table: Path) -> Iterator[tuple[int, Any]]:
+    reader = csv.DictReader(io.StringIO(_text(table), newline=""), strict=True)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise BadInput(f"{table} line {reader.line_num} can't be read as .csv ({error})") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} can't be read as text in UTF-8: save it so") from error
+
+
+def _classes(data: Folder, found: list[Entry]) -> list[object]:
+    """The class of each file: the name of its subfolder, or a key of its metadata."""
     if data.label == "folder":
-        return [path.parent.name if path.parent != data.path else None for path in files]
-    table = data.path / "metadata.jsonl"
-    if not table.is_file():
-        raise BadInput(f"data.label: there is no {table} with the key '{data.label}'; say 'folder' for subfolders")
-    rows = [json.loads(line) for line in _lines(table) if line.strip()]
-    return [row.get(data.label) for row in rows]
+        return [entry.path.parent.name if entry.path.parent != data.path else None for entry in found]
+    if not any(entry.listed for entry in found):
+        raise BadInput(
+            f"data.label: there is no {data.path / TABLES[0]} with the key '{data.label}'; say 'folder' for subfolders"
+        )
+    return [entry.said.get(str(data.label)) for entry in found]
+
+
+def _where(found: list[Entry], data: Folder) -> str:
+    """Where captions are looked for, and what else there is."""
+    if not any(entry.listed for entry in found):
+        return f"{data.path}: a .txt of its name beside each picture, or a metadata.jsonl"
+    keys = dict.fromkeys(key for entry in found for key in entry.said)
+    return f"the key '{data.text}' of the metadata in {data.path}, which have {', '.join(map(str, keys))} (data.text)"
 
 
 def _read(files: list[Path], size: int, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
     return span[0], {"pictures": np.stack([square(path, size) for path in files[span[0] : span[1]]])}
-
-
-def listing(folder: Path, text: str = "text") -> tuple[list[Path], list[list[str]]]:
-    """Pictures of a folder and their captions: metadata.jsonl (`file_name`, `text`: a string or several), else .txt.
-
-    A picture without a caption gets the empty one. Raises BadInput when there are no pictures or a line is wrong.
-    """
-    if not folder.is_dir():
-        raise BadInput(f"data.path: there is no folder {folder}")
-    table = folder / "metadata.jsonl"
-    if table.is_file():
-        files, captions = [], []
-        for number, line in enumerate(_lines(table), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                path, said = folder / row["file_name"], row.get(text)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise BadInput(f"{table} line {number} is no JSON object with the key 'file_name'") from error
-            if not path.is_file():
-                raise BadInput(f"{table} line {number} names {row['file_name']}, which isn't there")
-            files.append(path)
-            captions.append(captions_of(said))
-    else:
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-        captions = []
-        for path in files:
-            beside = path.with_suffix(".txt")
-            lines = _lines(beside) if beside.is_file() else []
-            captions.append([line.strip() for line in lines if line.strip()] or [""])
-    if not files:
-        raise BadInput(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))} or a metadata.jsonl)")
-    return files, captions
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} can't be read as text in UTF-8: save it so") from error

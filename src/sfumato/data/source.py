@@ -15,13 +15,15 @@ from torch import Tensor
 
 from sfumato.data.labels import numbered
 from sfumato.picture import BadInput, open_picture
+from sfumato.progress import say
 
 
 @dataclass(frozen=True)
 class Source:
     """n pictures, uint8 (n, S, S, C), and the captions of each; `key` hashes what they were made from.
 
-    `labels` are the classes (n,) as indices of the names `classes`, where the data has classes.
+    `labels` are the classes (n,) as indices of the names `classes`, where the data has classes. `words` says where
+    captions were looked for.
     """
 
     pictures: np.ndarray
@@ -29,6 +31,7 @@ class Source:
     key: str
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
+    words: str = ""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -43,6 +46,14 @@ class Source:
         captions = [self.captions[i] for i in np.arange(len(self))[rows]]
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, pictures=self.pictures[rows], captions=captions, key=f"{self.key}-{name}", labels=labels)
+
+    def need_captions(self) -> None:
+        """Raises BadInput where no picture has a caption; where some have none, says how many."""
+        none = sum(not any(caption.strip() for caption in said) for said in self.captions)
+        if none == len(self):
+            raise BadInput(f"no picture has a caption, and words are to be learnt: there are none in {self.words}")
+        if none:
+            say(f"{none:,} of {len(self):,} pictures have no caption in {self.words}: they count as said nothing of")
 
 
 class Data(Protocol):

@@ -45,7 +45,11 @@ class Tars(Section):
         spans = partial(in_processes, partial(_read, found, self.size), workers)
         captions = [captions_of(sample.said.get(self.text)) for sample in found]
         pictures = array_cache.arrays(home, "pictures", key, shape, spans, len(found))["pictures"]
-        source = Source(pictures, captions, key)
+        keys = dict.fromkeys(key for sample in found for key in sample.said)
+        words = (
+            f"the key '{self.text}' of the samples in {self.path}, which have {', '.join(keys) or 'none'} (data.text)"
+        )
+        source = Source(pictures, captions, key, words=words)
         if self.label is not None:
             source = labelled(source, [sample.said.get(self.label) for sample in found], self.path)
         return divided(source, held_back, self.path)
@@ -89,11 +93,16 @@ def _of(path: Path) -> list[Sample]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                if member.isfile():
+                if member.isfile() and not _hidden(member.name):
                     _add(rows, tar, member, path)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise BadInput(f"{path} can't be read as an uncompressed tar ({error}): copy or pack it again") from error
     return list(rows.values())
+
+
+def _hidden(name: str) -> bool:
+    parts = [part for part in name.split("/") if part != "."]
+    return any(part.startswith(".") for part in parts) or any(part.startswith("__") for part in parts[:-1])
 
 
 def _add(rows: dict[str, Sample], tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
@@ -111,7 +120,7 @@ def _add(rows: dict[str, Sample], tar: tarfile.TarFile, member: tarfile.TarInfo,
 
 def _said(data: bytes, suffix: str, name: str) -> dict[str, Any]:
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
         said = json.loads(text) if suffix == "json" else {{"txt": "text", "cls": "cls"}[suffix]: text.strip()}
     except ValueError as error:
         raise BadInput(f"{name} can't be read as {'JSON' if suffix == 'json' else 'text'} in UTF-8") from error

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from sfumato.data import array_cache
 from sfumato.data.source import Source, in_processes
-from sfumato.element.section import Count, Positive, Section
+from sfumato.element.section import Count, Few, Section
 
 
 class Vignettes(Section):
@@ -25,10 +25,10 @@ class Vignettes(Section):
     kind: Literal["vignettes"] = "vignettes"
     seed: Count = 0
     first: Count = 0
-    count: Positive = 20_000
+    count: Annotated[int, Field(gt=0, le=10_000_000)] = 20_000
     size: Annotated[int, Field(ge=16, le=1024)] = 64
     split: Literal["seen", "held-out", "any"] = "seen"
-    repeat: dict[str, Positive] = Field(default_factory=dict)
+    repeat: dict[str, Few] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known_attributes(self) -> Vignettes:

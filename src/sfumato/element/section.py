@@ -7,8 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Few = Annotated[int, Field(gt=0, le=1000)]
+"""Layers, heads, pictures of a sheet: what nobody has thousands of."""
+Width = Annotated[int, Field(gt=0, le=65_536)]
+"""Channels of a network."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
 Named = BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value)

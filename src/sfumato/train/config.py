@@ -10,9 +10,11 @@ from sfumato.data.folder import Folder
 from sfumato.data.npz import Arrays
 from sfumato.data.webdataset import Tars
 from sfumato.data.world import Vignettes
-from sfumato.element.section import Count, Fraction, Positive, Rate, Section
+from sfumato.element.section import Count, Few, Fraction, Positive, Rate, Section
 
 Data = Annotated[Vignettes | Folder | Tars | Arrays, Field(discriminator="kind")]
+HeldBack = Annotated[int, Field(gt=0, le=1_000_000)]
+"""How many pictures are kept from training, to measure with."""
 Stored = Literal["float32", "bfloat16", "float16"]
 """The type of the exported weights."""
 
@@ -27,7 +29,7 @@ class Optimizer(Section):
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Rate = 1.0
-    accumulate: Positive = 1
+    accumulate: Few = 1
 
 
 class Averaging(Section):
@@ -48,19 +50,19 @@ class Common(Section):
     """What every task has in common. `batch` is that of one process; `minutes` ends a run by the clock if sooner."""
 
     task: str
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = "run"
     data: Data = Vignettes()
     seed: Count = 0
     steps: Positive = 1000
     minutes: Annotated[float, Field(gt=0)] | None = None
-    batch: Positive = 16
+    batch: Annotated[int, Field(gt=0, le=1_000_000)] = 16
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: Positive | None = None
-    workers: Positive = 2
+    threads: Few | None = None
+    workers: Few = 2
     optimizer: Optimizer = Optimizer()
     ema: Averaging = Averaging()
     every: Every = Every()
-    keep: Positive = 2
+    keep: Few = 2
 
     @model_validator(mode="before")
     @classmethod

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sfumato.picture.files import write_atomically
 from sfumato.progress import progress, say
 from sfumato.train import checkpoint, report, rng
 from sfumato.train.config import Common, Optimizer
@@ -103,6 +104,7 @@ class Loop:
         return max(self.step / self.recipe.steps, by_clock)
 
     def restore(self) -> bool:
+        """Goes on from the newest whole checkpoint, if there is one; says what makes it another run than it was."""
         path = checkpoint.newest(self.folder / "checkpoints")
         if path is None:
             return False
@@ -114,12 +116,36 @@ class Loop:
         for name, saved in state.memory.items():
             memory[name].copy_(saved)
         self.step, self.seconds = state.step, float(state.info["seconds"])
-        if state.info.get("inputs") != self.task.inputs() and self.main:
-            say("the pictures or the parts that this run began with have changed: it goes on with the new ones")
+        if self.main:
+            self._tell_differences(state.info)
         return True
 
+    def surroundings(self) -> dict[str, Any]:
+        """What the bits of a run depend on besides its recipe."""
+        machine = self.machine
+        return {
+            "processes": machine.num_processes,
+            "threads": torch.get_num_threads(),
+            "precision": machine.mixed_precision,
+            "device": machine.device.type,
+            "torch": str(torch.__version__),
+        }
+
+    def _tell_differences(self, info: dict[str, Any]) -> None:
+        now = self.surroundings()
+        if changed := [f"{k} {info[k]} -> {v}" for k, v in now.items() if k in info and info[k] != v]:
+            say(f"this run goes on in other surroundings ({', '.join(changed)}): not to the same bits as before")
+        old = info.get("recipe", {})
+        ends = [key for key in ("steps", "minutes") if key in old and old[key] != getattr(self.recipe, key)]
+        if ends and self.recipe.optimizer.schedule == "cosine":
+            said = ", ".join(f"{key} {old[key]} -> {getattr(self.recipe, key)}" for key in ends)
+            say(f"the end of this run has moved ({said}), and with it the cosine that its learning rate follows")
+        if info.get("inputs") != self.task.inputs():
+            say("the pictures or the parts that this run began with have changed: it goes on with the new ones")
+
     def state(self) -> checkpoint.State:
-        info = {"seconds": self.seconds, "torch": torch.__version__, "inputs": self.task.inputs()}
+        info = {"seconds": self.seconds, **self.surroundings(), "inputs": self.task.inputs()}
+        info["recipe"] = self.recipe.model_dump(mode="json")
         optimizer = self.optimizer.state_dict()
         network, memory = self.network.state_dict(), self.task.memory()
         return checkpoint.State(self.step, network, self.ema.state(), optimizer, info, memory)
@@ -167,7 +193,7 @@ class Loop:
         """Keep the state from before the step that went wrong, with what it was fed."""
         path = self.save(f"diverged-{self.step:08d}")
         where = {"step": self.step, "loss": str(loss), "grad_norm": str(norm), "indices": indices.tolist()}
-        (self.folder / "diverged.json").write_text(json.dumps(where, indent=1))
+        write_atomically(self.folder / "diverged.json", json.dumps(where, indent=1).encode())
         few = ", ".join(map(str, indices[:8])) + (", ..." if len(indices) > 8 else "")
         raise Stopped(
             f"stopped at step {self.step}: the loss is {loss}, the gradient's norm {norm}; batch indices {few} are in "
@@ -235,12 +261,12 @@ class Loop:
         if not self.main:
             return {}
         with self.averaged():
-            figures = self.task.finish(self.folder / "export")
+            figures = checkpoint.export(self.folder / "export", self.task.finish)
         processes = self.machine.num_processes
         pictures = self.step * self.recipe.batch * self.recipe.optimizer.accumulate * processes
         told = {"steps": self.step, "pictures": pictures, "hours": self.seconds / 3600}
         told |= {"processes": processes, "threads": torch.get_num_threads()}
-        (self.folder / "figures.json").write_text(json.dumps({**told, **figures}, indent=1))
+        write_atomically(self.folder / "figures.json", json.dumps({**told, **figures}, indent=1).encode())
         return figures
 
     def _clock(self, took: float) -> None:

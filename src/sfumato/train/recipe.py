@@ -14,9 +14,12 @@ from pydantic import ValidationError
 from sfumato.element import nearest
 from sfumato.element.section import Section
 from sfumato.picture import BadInput
+from sfumato.picture.errors import printable
 from sfumato.train.config import Common
 from sfumato.train.task import TASKS
 
+MOST = 1_000_000  # bytes of a recipe
+DEEPEST = 20  # levels of a recipe's brackets
 _HARMLESS = {"steps", "minutes", "every", "keep", "workers", "preview", "export", "name"}
 
 
@@ -45,7 +48,9 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Common:
     """
     path = find(source)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MOST:
+            raise BadInput(f"{path} has {path.stat().st_size:,} bytes, and a recipe at most {MOST:,}: is it one?")
+        values = _yaml(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} can't be read as text ({error}): a recipe is a YAML file in UTF-8") from error
     except yaml.YAMLError as error:
@@ -84,12 +89,52 @@ def differences(old: Common, new: Common) -> list[str]:
     return [key for key in {**a, **b} if key not in _HARMLESS and a.get(key) != b.get(key)]
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain YAML: what a few bytes can blow up is refused (aliases of aliases, brackets in brackets, huge numbers)."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise self._refused("aliases (*name) are not accepted")
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise self._refused(f"more than {DEEPEST} levels of brackets")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def _refused(self, problem: str) -> yaml.YAMLError:
+        return yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > 20:
+            raise yaml.MarkedYAMLError(problem="a number of more than 20 digits", problem_mark=node.start_mark)
+        return super().construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except (
+        ValueError,
+        RecursionError,
+        TypeError,
+        OverflowError,
+    ) as error:  # dates that are none, keys that can't be keys
+        raise yaml.YAMLError(str(error).splitlines()[0]) from error
+
+
 def _names(things: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in things)
 
 
 def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
+    override = printable(override, 80)
     if not equals or not key.strip():
         raise BadInput(f"the override '{override}' is not of the form key=value, such as optimizer.lr=1e-3")
     *parents, last = key.strip().split(".")
@@ -98,9 +143,10 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise BadInput(f"the override '{override}' goes through '{parent}', which has no keys")
     try:
-        values[last] = yaml.safe_load(text)
+        values[last] = _yaml(text)
     except yaml.YAMLError as error:
-        raise BadInput(f"the value of the override '{override}' is not valid YAML") from error
+        problem = getattr(error, "problem", None) or error
+        raise BadInput(f"the value of the override '{override}' is not valid YAML: {problem}") from error
 
 
 def _sentence(error: ValidationError, section: type[Section]) -> str:
@@ -110,7 +156,7 @@ def _sentence(error: ValidationError, section: type[Section]) -> str:
     message = message[0].lower() + message[1:]
     if first["type"].startswith("union_tag"):
         return f"{where}.kind must be one of {_names(tags)}"
-    given = "" if first["type"] == "value_error" else f" (given: {first['input']!r})"
+    given = "" if first["type"] == "value_error" else f" (given: {printable(repr(first['input']), 60)})"
     return f"{where}: {message}{given}" if where else f"{message}{given}"
 
 

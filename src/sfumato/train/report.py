@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from sfumato.picture.files import encode_png, write_atomically
 from sfumato.progress import say
 
 
@@ -16,7 +18,10 @@ class Journal:
 
     def __init__(self, folder: Path, step: int):
         self.folder = folder
-        self.file = (folder / "scalars.jsonl").open("a", encoding="utf-8")
+        path = folder / "scalars.jsonl"
+        if path.exists():
+            write_atomically(path, "".join(_told(path, step)).encode())
+        self.file = path.open("a", encoding="utf-8")
         try:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -34,9 +39,9 @@ class Journal:
 
     def pictures(self, step: int, grids: dict[str, np.ndarray]) -> None:
         """Grids: uint8 (H, W, 3) arrays by name."""
-        (self.folder / "samples").mkdir(exist_ok=True)
         for name, grid in grids.items():
-            Image.fromarray(grid).save(self.folder / "samples" / f"{name}-{step:08d}.png")
+            path = self.folder / "samples" / f"{name}-{step:08d}.png"
+            write_atomically(path, encode_png(Image.fromarray(grid)))
             if self.board:
                 self.board.add_image(name, grid, step, dataformats="HWC")
 
@@ -44,6 +49,16 @@ class Journal:
         self.file.close()
         if self.board:
             self.board.close()
+
+
+def _told(path: Path, step: int) -> Iterator[str]:
+    """The journal's whole lines up to `step`; what comes after is told again by the run that goes on from there."""
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            if json.loads(line)["step"] <= step:
+                yield line + "\n"
+        except (ValueError, KeyError, TypeError):
+            continue
 
 
 def grid(pictures: np.ndarray, columns: int, zoom: int = 1) -> np.ndarray:

@@ -6,12 +6,16 @@ import errno
 import os
 import tempfile
 import time
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from sfumato.data.lock import Locked, lock
 from sfumato.data.world import Vignettes
 from sfumato.picture import BadInput
+from sfumato.picture.files import write_atomically
 from sfumato.progress import say
 from sfumato.train import checkpoint, rng
 from sfumato.train import recipe as r
@@ -31,13 +35,14 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
         return
     folder = out or Path("runs") / recipe.name
     try:
-        _settle(recipe, folder, resume)
-        loop = _loop(recipe, folder)
-        if loop.restore() and loop.main:
-            say(f"{recipe.name}: going on from step {loop.step} in {folder}")
-        figures = loop.run()
+        with _alone(folder):
+            _settle(recipe, folder, resume)
+            loop = _loop(recipe, folder)
+            if loop.restore() and loop.main:
+                say(f"{recipe.name}: going on from step {loop.step} in {folder}")
+            figures = loop.run()
     except Stopped as stop:
-        if not os.environ.get("RANK", "0").strip("0"):
+        if _first():
             say(str(stop))
         raise
     except KeyboardInterrupt:
@@ -48,6 +53,12 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
             raise
         sentence = f"{recipe.name}: stopped, there is no room left for {folder} ({error.strerror})"
         say(f"{sentence}; make room and start the same command again")
+        raise Stopped(sentence, 1) from error
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        sentence = f"{recipe.name}: stopped, there is not enough memory for a step of this recipe"
+        say(f"{sentence}: take a smaller batch (and optimizer.accumulate to make up for it) or a smaller network")
         raise Stopped(sentence, 1) from error
     if loop.main:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
@@ -63,24 +74,61 @@ def _loop(recipe: Common, folder: Path) -> Loop:
     return Loop(recipe, task, folder, machine)
 
 
+def _alone(folder: Path) -> AbstractContextManager[Any]:
+    """Inside, no other training is at work in the run's folder. The first process of a run speaks for all."""
+    held = ExitStack()
+    if _first():
+        try:
+            held.enter_context(lock(folder / ".lock"))
+        except Locked as error:
+            who = f" (process {error.process})" if error.process else ""
+            raise BadInput(
+                f"another training{who} is at work in {folder}: wait for it, or choose another folder with --output"
+            ) from None
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            raise BadInput(
+                f"the folder {folder} can't be written ({error.strerror}): choose another with --output"
+            ) from error
+    return held
+
+
+def _first() -> bool:
+    return not os.environ.get("RANK", "0").strip("0")
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    said = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in said
+
+
 def _settle(recipe: Common, folder: Path, resume: bool) -> None:
     """Refuse to mix two runs in one folder; keep the resolved recipe beside what it makes."""
-    kept, there = folder / "recipe.yaml", checkpoint.newest(folder / "checkpoints")
+    there = checkpoint.newest(folder / "checkpoints")
     if there is not None:
         if not resume:
-            raise BadInput(f"{folder} holds a run at {there.name}: let it resume, or choose another folder with --out")
-        old = r.load(kept) if kept.is_file() else recipe
-        if changed := r.differences(old, recipe):
             raise BadInput(
-                f"{folder} holds a run of another recipe (different: {', '.join(changed)}): choose another --out"
+                f"{folder} holds a run at {there.name}: let it resume, or choose another folder with --output"
             )
+        if changed := r.differences(_begun(there, folder, recipe), recipe):
+            raise BadInput(
+                f"{folder} holds a run of another recipe (different: {', '.join(changed)}): choose another --output"
+            )
+    if _first():
+        write_atomically(folder / "recipe.yaml", r.resolved(recipe).encode())
+
+
+def _begun(there: Path, folder: Path, recipe: Common) -> Common:
+    """The recipe that the run in `folder` began with: its checkpoint says it, or else recipe.yaml."""
+    said = checkpoint.info(there).get("recipe")
+    if said is not None:
+        return r.validate(said, f"the recipe in {there}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        kept.write_text(r.resolved(recipe), encoding="utf-8")
-    except OSError as error:
-        if error.errno in FULL:
-            raise
-        raise BadInput(f"the folder {folder} can't be written ({error.strerror}): choose another with --out") from error
+        return r.load(folder / "recipe.yaml")
+    except BadInput as error:
+        say(f"{error}: it is taken to be that of this run")
+        return recipe
 
 
 def estimate(recipe: Common, steps: int = 4) -> None:

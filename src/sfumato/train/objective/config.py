@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sfumato.element.section import Named, Positive, Rate, Section
+from sfumato.element.section import Few, Named, Rate, Section
 from sfumato.train.objective.noise import CosineNoise, DiscreteNoise, Noise
 from sfumato.train.objective.times import Importance, Table, Times, Uniform
 from sfumato.train.objective.weighting import Flat, MinSNR, Simple, Weighting
@@ -42,7 +42,7 @@ class ScoreMatching(Section):
 
     kind: Literal["score-matching"]
     trace: Literal["full", "sliced", "hutchinson"] = "hutchinson"
-    projections: Positive = 1
+    projections: Few = 1
 
 
 class StockObjective(Section):
@@ -53,7 +53,7 @@ class StockObjective(Section):
     weighting: Weighting = MinSNR(kind="min-snr")
     times: Times = Table()
     schedule: Literal["squaredcos_cap_v2", "scaled_linear", "linear"] = "squaredcos_cap_v2"
-    table: Positive = 1000
+    table: Annotated[int, Field(gt=0, le=100_000)] = 1000
     sigma_data: Rate = 0.5
 
     @property

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from sfumato.element.section import Named, Positive, Rate, Section
+from sfumato.element.section import Few, Named, Rate, Section
 from sfumato.schedule import Schedule
 
 
@@ -44,7 +44,7 @@ class Importance(Section):
     """An index of the table as often as its loss is large: the root of the mean square of its last `history` losses."""
 
     kind: Literal["importance"]
-    history: Positive = 10
+    history: Few = 10
 
 
 Times = Annotated[Uniform | LogitNormal | LogNormal | Table | Importance, Field(discriminator="kind"), Named]

@@ -13,11 +13,11 @@ import torch.nn.functional as nf
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from sfumato.element.section import Positive, Section
+from sfumato.element.section import Few, Section, Width
 from sfumato.evaluate.metrics.pixel import box, psnr, ssim
 from sfumato.picture import BadInput
 from sfumato.train import report
-from sfumato.train.config import Common, Stored
+from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.encodings import part
 from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pixels
 
@@ -25,10 +25,10 @@ from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pi
 class KLNetwork(Section):
     """Shape of diffusers' AutoencoderKL; the downsampling factor is 2 ** (len(channels) - 1)."""
 
-    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 64, 96)
-    layers: Positive = 1
-    latent_channels: Positive = 4
-    groups: Positive = 16
+    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)] = (32, 64, 96)
+    layers: Few = 1
+    latent_channels: Width = 4
+    groups: Few = 16
     attention: bool = False
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ class AutoencoderRecipe(Common):
     task: Literal["autoencoder"]
     network: KLNetwork = KLNetwork()
     loss: KLLoss = KLLoss()
-    held_back: Positive = 256
+    held_back: HeldBack = 256
     begin: Path | None = None
     decoder_only: bool = False
     export: Stored = "float32"

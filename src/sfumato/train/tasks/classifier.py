@@ -12,11 +12,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from sfumato.data.source import Source
-from sfumato.element.section import Count, Fraction, Named, Positive, Section
+from sfumato.element.section import Few, Fraction, Named, Section, Width
 from sfumato.network.classifier import Classifier
 from sfumato.schedule import noised
 from sfumato.train import report, rng
-from sfumato.train.config import Common, Stored
+from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.objective.noise import AnyNoise, DiscreteNoise
 from sfumato.train.task import DTYPES, Place, Task, register, to_pixels
 from sfumato.train.tasks.pixels import classes_of, rgb
@@ -25,9 +25,9 @@ from sfumato.train.tasks.pixels import classes_of, rgb
 class ClassifierNetwork(Section):
     """Shape of `sfumato.network.classifier.Classifier`, level by level: channels and residual blocks."""
 
-    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 128)
-    blocks: tuple[Positive, ...] = (1, 2)
-    groups: Positive = 8
+    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)] = (64, 128)
+    blocks: tuple[Few, ...] = (1, 2)
+    groups: Few = 8
 
     @model_validator(mode="after")
     def _fits(self) -> ClassifierNetwork:
@@ -54,10 +54,10 @@ class ClassifierRecipe(Common):
     task: Literal["classifier"]
     network: ClassifierNetwork = ClassifierNetwork()
     noise: Annotated[AnyNoise | Clean, Field(discriminator="kind"), Named] = DiscreteNoise(kind="squaredcos_cap_v2")
-    shift: Count = 2
+    shift: Annotated[int, Field(ge=0, le=1024)] = 2
     mirror: bool = True
     smoothing: Fraction = 0.05
-    held_back: Positive = 2000
+    held_back: HeldBack = 2000
     export: Stored = "float16"
 
 

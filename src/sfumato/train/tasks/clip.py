@@ -14,17 +14,17 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from sfumato.data.source import Source
-from sfumato.element.section import Positive, Section
+from sfumato.element.section import Few, Section, Width
 from sfumato.train import report, rng
-from sfumato.train.config import Common, Stored
+from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
 from sfumato.train.tokens import encode, save_tokenizer, train_tokenizer
 
 
 class Tower(Section):
-    width: Positive = 192
-    layers: Positive = 4
-    heads: Positive = 4
+    width: Width = 192
+    layers: Few = 4
+    heads: Few = 4
 
     @model_validator(mode="after")
     def _divides(self) -> Tower:
@@ -36,10 +36,10 @@ class Tower(Section):
 class ClipNetwork(Section):
     text: Tower = Tower()
     image: Tower = Tower()
-    patch: Positive = 8
-    projection: Positive = 128
+    patch: Few = 8
+    projection: Width = 128
     length: Annotated[int, Field(ge=8, le=77)] = 48
-    vocabulary: Annotated[int, Field(ge=600)] = 2048
+    vocabulary: Annotated[int, Field(ge=600, le=1_000_000)] = 2048
 
 
 def clip_network(shape: ClipNetwork, tokenizer: Any, size: int) -> Any:
@@ -84,8 +84,8 @@ def info_nce(image: Tensor, text: Tensor, scale: Tensor, same: Tensor) -> Tensor
 class ClipRecipe(Common):
     task: Literal["clip"]
     network: ClipNetwork = ClipNetwork()
-    paraphrases: Positive = 4
-    held_back: Positive = 512
+    paraphrases: Few = 4
+    held_back: HeldBack = 512
     export: Stored = "float32"
 
 
@@ -99,6 +99,7 @@ class ClipTask(Task):
         self.recipe, self.place = recipe, place
         shape = recipe.network
         self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers)
+        self.train_set.need_captions()
         said = chain.from_iterable(self.train_set.captions)
         self.tokenizer = train_tokenizer(said, shape.vocabulary, shape.length)
         self.ids = self._ids(self.train_set)

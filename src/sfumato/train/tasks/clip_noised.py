@@ -21,13 +21,13 @@ from torch import Tensor, nn
 
 from sfumato.data.array_cache import digest
 from sfumato.data.source import Source
-from sfumato.element.section import Positive
+from sfumato.element.section import Few
 from sfumato.encode.clip import WAVES, with_level
 from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named
 from sfumato.train import rng
-from sfumato.train.config import Common, Stored
+from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.encodings import fingerprint, latents, part
 from sfumato.train.objective.noise import DiscreteNoise, Noise
 from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
@@ -95,10 +95,10 @@ class NoisedClipRecipe(Common):
     autoencoder: Path | None = Path("mini")
     schedule: Noise = DiscreteNoise(kind="squaredcos_cap_v2")
     image: Tower = Tower(width=128)
-    patch: Positive = 2
+    patch: Few = 2
     likeness: float = Field(default=1.0, ge=0)
-    paraphrases: Positive = 2
-    held_back: Positive = 512
+    paraphrases: Few = 2
+    held_back: HeldBack = 512
     export: Stored = "float16"
 
 
@@ -124,6 +124,7 @@ class NoisedClipTask(Task):
             network.to(place.device).eval().requires_grad_(False)
         self.fixed = {"text": text, "clean": clean}  # in a dictionary: no submodules, neither trained nor saved
         self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers)
+        self.train_set.need_captions()
         key = [fingerprint(folder) for folder in folders]
         self.key = digest(self.train_set.key, key, str(recipe.autoencoder))
         self.train_x, self.test_x, self.scale = self._pictures()

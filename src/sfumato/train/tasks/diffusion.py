@@ -18,7 +18,7 @@ from sfumato.condition import Condition, Part, Text
 from sfumato.data.array_cache import digest
 from sfumato.data.world import order
 from sfumato.denoise import Preconditioned, bind
-from sfumato.element.section import Count, Fraction, Positive, Section
+from sfumato.element.section import Count, Few, Fraction, Section, Width
 from sfumato.formats.scheduler_config import scheduler_config
 from sfumato.formats.stable_diffusion import model_index
 from sfumato.guide import ClassifierFree, Guided
@@ -42,11 +42,11 @@ Answer = Callable[[Tensor, Tensor], Tensor]
 class UNet(Section):
     """Shape of diffusers' UNet2DConditionModel, level by level: channels, whether it looks at the text, heads."""
 
-    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64, 112, 192)
+    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)] = (64, 112, 192)
     attention: tuple[bool, ...] = (False, True, True)
-    heads: tuple[Positive, ...] = (1, 2, 3)
-    layers: Positive = 1
-    groups: Positive = 16
+    heads: tuple[Few, ...] = (1, 2, 3)
+    layers: Few = 1
+    groups: Few = 16
 
     @model_validator(mode="after")
     def _fits(self) -> UNet:
@@ -84,8 +84,8 @@ class Preview(Section):
     """What a sample grid draws: DDIM on fixed prompts and fixed noise."""
 
     prompts: Annotated[tuple[str, ...], Field(min_length=1)] = ("a painting of a woman in a red jacket",)
-    each: Positive = 4
-    steps: Positive = 20
+    each: Few = 4
+    steps: Few = 20
     guidance: Annotated[float, Field(ge=0)] = 4.0
     seed: Count = 0
 
@@ -98,7 +98,7 @@ class TextDiffusion(Common):
     network: UNet = UNet()
     objective: StockObjective = StockObjective()
     dropout: Fraction = 0.1
-    paraphrases: Positive = 3
+    paraphrases: Few = 3
     export: Stored = "float16"
 
 
@@ -133,6 +133,8 @@ class DiffusionTask(Task):
         encoder: Any = CLIPTextModel.from_pretrained(self.folders["text_encoder"], dtype=torch.float32)
         encoder.to(place.device).eval().requires_grad_(False)
         self.source, self.others = recipe.data.open(self.held_back(), place.cache, recipe.workers)
+        if recipe.dropout < 1:
+            self.source.need_captions()
         self.order = order(recipe.data, len(self.source))
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])

@@ -23,7 +23,7 @@ from sfumato.data import masks as drawn
 from sfumato.data.array_cache import digest
 from sfumato.data.source import Source
 from sfumato.data.world import Vignettes
-from sfumato.element.section import Count, Fraction, Positive, Section
+from sfumato.element.section import Count, Few, Fraction, Section
 from sfumato.encode.masked_picture import masked_planes
 from sfumato.network.widen import widened
 from sfumato.space import Latent
@@ -37,15 +37,15 @@ class Masks(Section):
     """`each` masks a picture are drawn and encoded before training. `everything` is how often all is hidden instead:
     then the network learns text to image."""
 
-    each: Positive = 2
+    each: Few = 2
     everything: Fraction = 0.15
 
 
 class Filled(Section):
     """A sample grid: `count` pictures held back, each beside itself with a hole and with the hole filled."""
 
-    count: Positive = 8
-    steps: Positive = 20
+    count: Few = 8
+    steps: Few = 20
     guidance: Annotated[float, Field(ge=0)] = 4.0
     seed: Count = 0
 

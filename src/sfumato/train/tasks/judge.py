@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 
 from sfumato.data.world import Vignettes
-from sfumato.element.section import Positive
 from sfumato.picture import BadInput
-from sfumato.train.config import Common, Stored
+from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.task import Place, Task, register
 
 
 class JudgeRecipe(Common):
     task: Literal["judge"]
-    held_back: Positive = 512
+    held_back: HeldBack = 512
     export: Stored = "float32"
 
 

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from sfumato.element.section import Count, Named, Positive, Section
+from sfumato.element.section import Count, Few, Named, Section
 from sfumato.sample import Sampler
 from sfumato.sample.langevin import Langevin
 from sfumato.times import UniformGrid
@@ -36,7 +36,7 @@ class ScoreObjective(FreeObjective):
     parameterization: Literal["score"] = "score"
     weighting: Weighting = Simple(kind="simple")
     schedule: Annotated[VENoise, Named] = VENoise(kind="ve", sigma_max=20.0)
-    table: Annotated[int, Field(ge=2)] = 40
+    table: Annotated[int, Field(ge=2, le=100_000)] = 40
 
 
 class Annealed(Section):
@@ -45,8 +45,8 @@ class Annealed(Section):
     Steps must be long enough to follow the levels: forty that fall by a fifth each need a `size` near 1.
     """
 
-    each: Positive = 3
-    repeats: Positive = 4
+    each: Few = 3
+    repeats: Few = 4
     size: Annotated[float, Field(gt=0, lt=4)] = 1.0
     guidance: Annotated[float, Field(ge=0)] = 1.0
     seed: Count = 0

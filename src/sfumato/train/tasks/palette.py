@@ -23,7 +23,7 @@ from sfumato.denoise import bind
 from sfumato.edit import Imputation
 from sfumato.edit.palette import SEEN
 from sfumato.element import one_of
-from sfumato.element.section import Count, Positive, Section
+from sfumato.element.section import Count, Few, Section
 from sfumato.train import report, rng
 from sfumato.train.config import Common, Stored
 from sfumato.train.degraded import degraded
@@ -38,8 +38,8 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 class Mended(Section):
     """A sample grid: `count` pictures held back, for each task as they are seen, as they are mended, as they are."""
 
-    count: Positive = 4
-    steps: Positive = 20
+    count: Few = 4
+    steps: Few = 20
     seed: Count = 0
 
 

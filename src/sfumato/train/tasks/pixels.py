@@ -29,7 +29,7 @@ from sfumato.condition import Condition, Label
 from sfumato.data.source import Source
 from sfumato.denoise import Bound, Preconditioned, bind
 from sfumato.edit import BoundHold, NoiseStart
-from sfumato.element.section import Count, Fraction, Named, Positive, Section
+from sfumato.element.section import Count, Few, Fraction, Named, Section, Width
 from sfumato.formats import ddpm
 from sfumato.formats.scheduler_config import table_config
 from sfumato.guide import ClassifierFree, Guided
@@ -48,11 +48,11 @@ from sfumato.train.task import DTYPES, Place, Task, hush, register, to_pixels
 class PixelUNet(Section):
     """Shape of diffusers' UNet2DModel, level by level: channels, and whether it looks at itself (heads of `head`)."""
 
-    channels: Annotated[tuple[Positive, ...], Field(min_length=2)] = (32, 64, 128)
+    channels: Annotated[tuple[Width, ...], Field(min_length=2, max_length=16)] = (32, 64, 128)
     attention: tuple[bool, ...] = (False, False, True)
-    head: Positive = 32
-    layers: Positive = 1
-    groups: Positive = 16
+    head: Width = 32
+    layers: Few = 1
+    groups: Few = 16
 
     @model_validator(mode="after")
     def _fits(self) -> PixelUNet:
@@ -132,7 +132,7 @@ class ByChannels(Section):
     """A class is `width` numbers, each a constant plane beside the picture; dropped with `dropout`."""
 
     kind: Literal["channels"]
-    width: Positive = 4
+    width: Width = 4
     dropout: Fraction = 0.1
 
 
@@ -145,8 +145,8 @@ class ByNothing(Section):
 class Sheet(Section):
     """A sample grid: `each` pictures of every class (`each` rows of ten where there are none), on fixed noise."""
 
-    each: Positive = 4
-    steps: Positive = 25
+    each: Few = 4
+    steps: Few = 25
     guidance: Annotated[float, Field(ge=0)] = 2.0
     seed: Count = 0
 

@@ -15,7 +15,7 @@ from sfumato.data import points
 from sfumato.data.array_cache import digest
 from sfumato.denoise import bind
 from sfumato.edit import NoiseStart
-from sfumato.element.section import Count, Fraction, Positive, Section
+from sfumato.element.section import Count, Few, Fraction, Section, Width
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.network import mlp
 from sfumato.noise import KeyedNoise
@@ -33,21 +33,21 @@ class PlaneData(Section):
 
     kind: Literal["swiss-roll", "two-moons", "pinwheel", "checkerboard", "ring"] = "swiss-roll"
     seed: Count = 0
-    count: Positive = 50_000
+    count: Annotated[int, Field(gt=0, le=10_000_000)] = 50_000
 
 
 class MLPNetwork(Section):
     """Shape of `sfumato.network.mlp.MLP`."""
 
-    width: Positive = 128
-    depth: Positive = 3
+    width: Width = 128
+    depth: Few = 3
 
 
 class Plot(Section):
     """What a sample sheet shows: `count` points of Heun's method in `steps` steps."""
 
-    count: Positive = 4000
-    steps: Positive = 20
+    count: Annotated[int, Field(gt=0, le=1_000_000)] = 4000
+    steps: Few = 20
     guidance: Annotated[float, Field(ge=0)] = 1.0
     seed: Count = 0
 
