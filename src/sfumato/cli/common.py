@@ -6,15 +6,12 @@ import json as json_format
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from sfumato.recipe import Recipe
 
 MOST = 1000  # pictures in one command
@@ -69,7 +66,9 @@ def note(sentence: str) -> None:
 
 def print_json(value: Any) -> None:
     """The one JSON object of a command."""
-    print(json_format.dumps(value, ensure_ascii=False))
+    from sfumato.picture.errors import escaped
+
+    print(escaped(json_format.dumps(value, ensure_ascii=False)))
 
 
 @contextmanager
@@ -92,6 +91,7 @@ def hushed() -> Iterator[None]:
 def progress(what: str) -> Iterator[Any]:
     """A progress bar on stderr; where stderr is no terminal, nothing. Yields `update(index, total, what=None)`."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
@@ -103,88 +103,9 @@ def progress(what: str) -> Iterator[Any]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(escape(what), total=None)
 
         def update(index: int, total: int, what: str | None = None) -> None:
             bar.update(task, completed=index, total=total, description=what)
 
         yield update
-
-
-def make(recipes: list[Recipe], output: Path | None, json: bool, mask: Path | None = None) -> None:
-    """Run `recipes`, write their pictures and, of several, a contact sheet; print the paths or one JSON object.
-
-    `mask`: where to write the masks that were inferred.
-    """
-    from sfumato.formats import capabilities_of
-    from sfumato.picture import check_writable, numbered, save_picture
-    from sfumato.zoo.find import find, here
-
-    output = output or default_output(recipes[0])
-    paths = [check_writable(path) for path in numbered(output, len(recipes))]
-    page = check_writable(output.with_name(f"{output.stem}-sheet{output.suffix}")) if len(recipes) > 1 else None
-    masks = [] if mask is None else [check_writable(path) for path in numbered(mask, len(recipes))]
-    if here(recipes[0].model) is not None:
-        capabilities_of(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
-    began = time.perf_counter()
-    with progress(f"loading {recipes[0].model}") as update:
-        result = _run(recipes, update)
-    result.save(output)
-    found = zip(result.masks, masks, strict=False)
-    masks = [save_picture(each, path) for each, path in found if each is not None]
-    if page is not None:
-        from sfumato.model.result import sheet
-
-        save_picture(sheet(result.images), page)
-    if json:
-        print_json(
-            {
-                "pictures": [_described(*each) for each in zip(paths, result.images, result.recipes, strict=True)],
-                "masks": [str(path) for path in masks],
-                "sheet": str(page) if page else None,
-                "seconds": round(time.perf_counter() - began, 3),
-            }
-        )
-    else:
-        print(*paths, *masks, *([page] if page else []), sep="\n")
-
-
-def _run(recipes: list[Recipe], update: Any) -> Any:
-    import sfumato
-
-    first = recipes[0]
-    pipe = sfumato.load(first.model, engine=first.engine, precision=first.precision)
-    resolved = pipe.resolve(first)
-    _note(resolved)
-    result = None
-    for step in pipe.steps(recipes):
-        update(step.index, step.total, "painting")
-        result = step.result
-    return result
-
-
-def _note(recipe: Recipe) -> None:
-    """Remarks on a resolved recipe: a size that is not its picture's, a mask that leaves nothing to paint."""
-    mask = None if recipe.hold is None else recipe.hold.shaped()
-    if mask is not None and mask.getbbox() is None:
-        note("the mask is black everywhere, so nothing is repainted; what is to change must be white")
-        return
-    source = getattr(recipe.start, "picture", None)
-    box = recipe.area and recipe.area.box
-    size = source and (source.size if box is None else (box[2] - box[0], box[3] - box[1]))
-    if size is not None and size != (recipe.width, recipe.height):
-        what = "picture" if box is None else "part around the mask"
-        note(
-            f"the {what} is {size[0]} x {size[1]} and is edited at {recipe.width} x {recipe.height}, "
-            "which suits the model; --size chooses another"
-        )
-
-
-def _described(path: Path, image: Image.Image, recipe: Recipe) -> dict[str, Any]:
-    return {
-        "path": str(path),
-        "seed": recipe.seed,
-        "width": image.width,
-        "height": image.height,
-        "recipe": json_format.loads(recipe.to_json()),
-    }

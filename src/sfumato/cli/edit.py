@@ -165,7 +165,8 @@ def edit(
     the byte (in PNG and lossless WebP): the model sees the whole of it scaled, or the part around the mask where it
     would shrink far. Without a mask it is scaled so that its longer side has the model's size, unless --size is given.
     """
-    from sfumato.cli.common import make, recipes_of, wishes
+    from sfumato.cli.common import recipes_of, wishes
+    from sfumato.cli.paint import make
     from sfumato.picture import BadInput
     from sfumato.recipe import intent
 
@@ -176,7 +177,7 @@ def edit(
         said["prompt"] = to
     recipe = intent.edit(**said)
     check_found(recipe, save_mask)
-    make(recipes_of(recipe, count), output, json, save_mask)
+    make(recipes_of(recipe, count), output, json, save_mask, inputs=[picture, mask, other])
 
 
 def check_found(recipe: Recipe, save_mask: Path | None) -> None:

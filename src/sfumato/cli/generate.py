@@ -39,7 +39,8 @@ def generate(
     json: options.Json = False,
 ) -> None:
     """Make pictures from words, or of a class."""
-    from sfumato.cli.common import make, recipes_of, wishes
+    from sfumato.cli.common import recipes_of, wishes
+    from sfumato.cli.paint import make
     from sfumato.recipe import intent
 
     make(recipes_of(intent.generate(**wishes(context.params, "generate")), count), output, json)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from sfumato.element.sentence import nearest
-from sfumato.picture import Ref, keep, open_mask, open_picture
+from sfumato.picture import Ref, keep_from, open_mask, open_picture
 from sfumato.picture.errors import printable
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def _kept(door: Callable[[Any], Image.Image]) -> BeforeValidator:
             return value
         if info.mode == "json":
             raise ValueError("must be a kept picture here ({sha256, width, height}), never a path")
-        return keep(door(value))
+        return keep_from(value, door)
 
     return BeforeValidator(check)
 

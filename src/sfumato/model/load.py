@@ -28,4 +28,9 @@ def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "
     device = check_device(device)
     folder = find(name)
     stage = format_of(folder).read(Parts(folder, precision, device), execute)
-    return Pipe(str(name), (stage,), stage.size, stage.multiple, engine, precision)
+    return Pipe(_name(name, folder), (stage,), stage.size, stage.multiple, engine, precision, folder)
+
+
+def _name(name: str | Path, folder: Path) -> str:
+    """What a recipe calls the model, wherever it is read: a folder by its whole path."""
+    return str(folder.resolve()) if Path(name).is_dir() else str(name)

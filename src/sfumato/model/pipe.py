@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from functools import cached_property, partial
+from itertools import chain, groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -31,12 +33,17 @@ NEARER = 1.25  # how much larger that part must be shown than the whole would be
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a run: `index` of `total` steps are done. The last one carries the `result`."""
+    """One step of a run: `index` of `total` steps are done.
+
+    done: the pictures that became ready with this step, for whoever saves them as they come; None for most steps. The
+    last step carries the `result`, all of them.
+    """
 
     index: int
     total: int
     preview: Callable[[], list[Image.Image]] = field(repr=False)
     result: Result | None = None
+    done: Result | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Pipe:
     multiple: int
     engine: str = "eager"
     precision: str = "float32"
+    folder: Path | None = None
 
     def __call__(
         self,
@@ -100,6 +108,15 @@ class Pipe:
         )
         return self.run([replace(recipe, seed=seed + i) for i in range(count)])
 
+    @cached_property
+    def weights(self) -> str:
+        """The hash of the model's weight files, "" for a pipe that was not read from a folder."""
+        from sfumato.zoo.find import here
+        from sfumato.zoo.weights import weights_hash
+
+        folder = self.folder or here(self.name)
+        return "" if folder is None else weights_hash(folder)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that a label may be; empty for a model without classes."""
@@ -121,24 +138,28 @@ class Pipe:
         todo = [self.resolve(recipe) for recipe in ([recipes] if isinstance(recipes, Recipe) else recipes)]
         batches = _batches(todo, self.stages[0].chunks)
         runs = [bind(self, batch) for batch in batches]
-        total, done = sum(run.steps for run in runs), 0
-        images: list[Image.Image] = []
-        masks: list[Image.Image | None] = []
-        finished: list[Recipe] = []
+        total, index = sum(run.steps for run in runs), 0
+        results: list[Result] = []
         for batch, run in zip(batches, runs, strict=True):
             began = time.perf_counter()
             for preview in run.walk():
-                done += 1
-                yield Progress(done, total, preview)
+                index += 1
+                yield Progress(index, total, preview)
             seconds = (time.perf_counter() - began) / len(batch)
-            images += run.pictures
-            masks += run.masks or [None] * len(batch)
-            finished += [
-                replace(recipe, made=made(recipe, picture, seconds))
+            device = self.stages[0].device
+            recipes = [
+                replace(recipe, made=made(recipe, picture, seconds, self.weights, device))
                 for recipe, picture in zip(batch, run.pictures, strict=True)
             ]
-        if images:
-            yield Progress(done, total, lambda: images, Result(images, finished, masks))
+            result = Result(list(run.pictures), recipes, list(run.masks) or [None] * len(batch))
+            results.append(result)
+            if len(results) < len(batches):
+                yield Progress(index, total, partial(list, result.images), done=result)
+        if results:
+            whole = Result(
+                *(list(chain(*each)) for each in zip(*((r.images, r.recipes, r.masks) for r in results), strict=True))
+            )
+            yield Progress(index, total, lambda: whole.images, whole, results[-1])
 
     def resolve(self, recipe: Recipe) -> Recipe:
         """The recipe with its open fields filled in: the picture's size, the name of its class, and no guidance by
@@ -149,7 +170,7 @@ class Pipe:
                 f"{self.engine} in {self.precision}; "
                 f"load it with engine={recipe.engine!r}, precision={recipe.precision!r}."
             )
-        recipe = self._boxed(recipe)
+        recipe = self._boxed(replace(recipe, model=self.name))
         width, height = self._size(recipe)
         for side in (width, height):
             if side % self.multiple:

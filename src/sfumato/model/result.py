@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sfumato.picture import numbered, pixels_hash, save_picture
+from sfumato.picture import numbered, original, pixels_hash, save_picture
 from sfumato.recipe import Made, Recipe, parameters
 
 
@@ -41,10 +41,14 @@ class Result:
 
         One picture goes to `path`; of several, g.png becomes g-0.png, g-1.png, ...
         """
-        paths = numbered(path, len(self.images))
+        return self.save_as(numbered(path, len(self.images)))
+
+    def save_as(self, paths: Sequence[Path]) -> list[Path]:
+        """Write each picture to a path of its own, with the EXIF, colours and density of the file it was made of."""
         for image, recipe, to in zip(self.images, self.recipes, paths, strict=True):
-            save_picture(image, to, recipe_json=recipe.to_json(), parameters=parameters(recipe))
-        return paths
+            like = None if recipe.held is None else original(recipe.held)
+            save_picture(image, to, recipe_json=recipe.to_json(), parameters=parameters(recipe), like=like)
+        return list(paths)
 
 
 @cache
@@ -53,20 +57,32 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("sfumato", "torch", "diffusers")}
 
 
-def made(recipe: Recipe, image: Image.Image, seconds: float) -> Made:
-    """What was true when the picture was made: versions, engine, precision, and the hash of its pixels."""
+def made(recipe: Recipe, image: Image.Image, seconds: float, weights: str, device: str) -> Made:
+    """What was true when it was made: versions, engine, precision, device, and hashes of weights and pixels."""
     return Made(
         **_versions(),
         python=platform.python_version(),
         engine=recipe.engine,
         precision=recipe.precision,
+        device=device,
+        weights=weights,
         pixels=pixels_hash(image),
         seconds=round(seconds, 3),
     )
 
 
+LARGEST = 32_000_000  # pixels of a contact sheet
+
+
+def _scaled(image: Image.Image, scale: float) -> Image.Image:
+    return image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))))
+
+
 def sheet(images: Sequence[Image.Image], columns: int | None = None, gap: int = 4) -> Image.Image:
-    """Pictures side by side on white, in rows of `columns` (as square as can be by default)."""
+    """Pictures side by side on white, in rows of `columns` (as square as can be by default), smaller where they are
+    many and large: a sheet has at most 32 megapixels."""
+    scale = min(1.0, (LARGEST / sum(image.width * image.height for image in images)) ** 0.5)
+    images = [image if scale == 1 else _scaled(image, scale) for image in images]
     columns = columns or -(-len(images) // max(1, int(len(images) ** 0.5)))
     rows = -(-len(images) // columns)
     width, height = max(i.width for i in images) + gap, max(i.height for i in images) + gap

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,6 @@ from sfumato.recipe import Made, Recipe
 from sfumato.zoo import built_ins
 
 _VERSIONS = ("sfumato", "torch", "diffusers", "python")
-_FETCHABLE = ("model", "classifier", "clip", "net")
-"""Fields of a recipe and of its elements that name a model."""
 
 
 @dataclass(frozen=True)
@@ -102,24 +99,11 @@ def _run(recipe: Recipe, on_step: Callable[[Any], None] | None) -> tuple[Image.I
 
 def _check_local(recipe: Recipe, given: bool, name: str) -> None:
     """Raises `BadInput` for a model that is not on this machine. given: the user says where the recipe's own is."""
-    for field, model in _models_in(recipe):
-        own = field == "model"
-        if not (own and given) and model not in built_ins() and not path_of(model).is_dir():
-            raise BadInput(
-                f"{name} was made with {'the model' if own else field} {printable(repr(model), 100)}, which is neither "
-                f"built in nor a folder here{': say where it is with --model' if own else ', and nothing is fetched'}"
-            )
-
-
-def _models_in(element: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    """(where it stands, name) of every model that a recipe or an element of it names."""
-    for field in fields(element) if is_dataclass(element) else ():
-        value = getattr(element, field.name)
-        place = f"{where}.{field.name}" if where else field.name
-        if field.name in _FETCHABLE and isinstance(value, str | Path) and value:
-            yield place, str(value)
-        for inner in value if isinstance(value, tuple) else (value,):
-            yield from _models_in(inner, place)
+    if not given and recipe.model not in built_ins() and not path_of(recipe.model).is_dir():
+        raise BadInput(
+            f"{name} was made with the model {printable(repr(recipe.model), 100)}, which is neither built in nor a "
+            "folder here: say where it is with --model"
+        )
 
 
 def _compare(image: Image.Image, recipe: Recipe, recorded: str, original: Image.Image | None) -> Redone:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, written
 from sfumato.recipe.intent.starts import attention_of, start_and_hold
+from sfumato.sample import DEFAULT_SAMPLER
+from sfumato.times import DEFAULT_GRID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +38,8 @@ def generate(
     seed: int | None = None,
     size: str | None = None,
     model: str = "mini",
-    sampler: str = "dpmpp-2m",
-    times: str = "uniform",
+    sampler: str | None = None,
+    times: str | None = None,
     steps: int = 20,
     composite: str = "paste",
     engine: str = "eager",
@@ -65,8 +67,8 @@ def generate(
         height=height,
         attention=attention,
         guidance=written.guidances(list(guide or []), guidance),
-        sampler=written.sampler(sampler),
-        times=written.times(times),
+        sampler=DEFAULT_SAMPLER if sampler is None else written.sampler(sampler),
+        times=DEFAULT_GRID if times is None else written.times(times),
         steps=steps,
         composite=written.composite(composite),
         seed=random_seed() if seed is None else seed,

@@ -63,10 +63,8 @@ def start_and_hold(
     asked = next((name for name in ASKED_BY if name in given), "")
     kind = ASKED_BY.get(asked, "sdedit")
     _check_used(given, kind, asked, named)
-    image = open_picture(picture)
-    if "other" in given:
-        given["other"] = open_picture(given["other"])
-    image, white = canvas(image, mask, extend, {**shape, "only_masked": only_masked}, named)
+    image, white = canvas(open_picture(picture), mask, extend, {**shape, "only_masked": only_masked}, named)
+    source = picture if extend is None else image  # a file is kept as it is, so that the result can be saved like it
     fields: dict[str, Any] = {
         "hold": _hold(hold, shows, outside(white, shape, named) if white is not None else None, named),
         "area": area_of(only_masked, margin, named),
@@ -77,10 +75,10 @@ def start_and_hold(
     elif white is not None and kind == "sdedit":
         given.setdefault("strength", MASKED)
     if kind == "source":
-        return {**fields, "start": Noise(), "source": Source(image, **given)}
+        return {**fields, "start": Noise(), "source": Source(source, **given)}
     if kind == "inverted":
-        return {**fields, "start": written.inversion(given.pop("inversion", "ddim"), picture=image, **given)}
-    return {**fields, "start": {"sdedit": SDEdit, "between": Between}[kind](image, **given)}
+        return {**fields, "start": written.inversion(given.pop("inversion", "ddim"), picture=source, **given)}
+    return {**fields, "start": {"sdedit": SDEdit, "between": Between}[kind](source, **given)}
 
 
 def _check_used(given: Mapping[str, Any], kind: str, asked: str, named: Named) -> None:

@@ -1,0 +1,124 @@
+"""From recipes to files: what can be refused is refused first, and every picture is saved as soon as it is painted."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.cli.common import default_output, note, print_json, progress
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sfumato.model import Pipe
+    from sfumato.recipe import Recipe
+
+LONG = 120.0  # seconds: what takes longer is told, where no progress bar tells it
+
+
+def make(
+    recipes: Sequence[Recipe],
+    output: Path | None,
+    json: bool,
+    mask: Path | None = None,
+    inputs: Iterable[Any] = (),
+) -> None:
+    """Run `recipes`, write their pictures and, of several, a contact sheet; print the paths or one JSON object.
+
+    mask: where to write the masks that were inferred. inputs: the files that were read, which nothing may overwrite.
+    """
+    from sfumato.formats import capabilities_of
+    from sfumato.picture import check_outputs, numbered, save_picture
+    from sfumato.zoo.find import find, here
+
+    output = output or default_output(recipes[0])
+    paths = numbered(output, len(recipes))
+    page = output.with_name(f"{output.stem}-sheet{output.suffix}") if len(recipes) > 1 else None
+    masks = [] if mask is None else numbered(mask, len(recipes))
+    check_outputs(inputs, [*paths, *masks, *([page] if page else [])])
+    if here(recipes[0].model) is not None:
+        capabilities_of(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
+    began = time.perf_counter()
+    painted: list[tuple[Path, Image.Image, Recipe]] = []
+    found: list[Path] = []
+    with progress(f"loading {recipes[0].model}") as update:
+        pipe = _ready(recipes[0], paths[0])
+        for step in pipe.steps(recipes):
+            update(step.index, step.total, "painting")
+            _tell_time(step.index, step.total, time.perf_counter() - began)
+            if step.done is None:
+                continue
+            here_paths = paths[len(painted) : len(painted) + len(step.done.images)]
+            step.done.save_as(here_paths)
+            for each, path in zip(step.done.masks, masks[len(painted) :], strict=False):
+                if each is not None:
+                    found.append(save_picture(each, path))
+            painted += zip(here_paths, step.done.images, step.done.recipes, strict=True)
+    if page is not None:
+        from sfumato.model.result import sheet
+
+        save_picture(sheet([image for _, image, _ in painted]), page)
+    if json:
+        print_json(
+            {
+                "pictures": [_described(*each) for each in painted],
+                "masks": [str(path) for path in found],
+                "sheet": str(page) if page else None,
+                "seconds": round(time.perf_counter() - began, 3),
+            }
+        )
+    else:
+        print(*(path for path, *_ in painted), *found, *([page] if page else []), sep="\n")
+
+
+def _ready(first: Recipe, path: Path) -> Pipe:
+    """The pipe, after everything that can be refused has been."""
+    import sfumato
+    from sfumato.picture import check_metadata, check_size, original
+    from sfumato.recipe import parameters
+
+    pipe = sfumato.load(first.model, engine=first.engine, precision=first.precision)
+    resolved = pipe.resolve(first)
+    like = None if resolved.held is None else original(resolved.held)
+    check_size(path, (resolved.width or 0, resolved.height or 0))
+    check_metadata(path, resolved.to_json(), parameters(resolved), like=like)
+    _note(resolved)
+    return pipe
+
+
+def _note(recipe: Recipe) -> None:
+    """Remarks on a resolved recipe: a size that is not its picture's, a mask that leaves nothing to paint."""
+    mask = None if recipe.hold is None else recipe.hold.shaped()
+    if mask is not None and mask.getbbox() is None:
+        note("the mask is black everywhere, so nothing is repainted; what is to change must be white")
+        return
+    source = getattr(recipe.start, "picture", None)
+    box = recipe.area and recipe.area.box
+    size = source and (source.size if box is None else (box[2] - box[0], box[3] - box[1]))
+    if size is not None and size != (recipe.width, recipe.height):
+        what = "picture" if box is None else "part around the mask"
+        note(
+            f"the {what} is {size[0]} x {size[1]} and is edited at {recipe.width} x {recipe.height}, "
+            "which suits the model; --size chooses another"
+        )
+
+
+def _tell_time(index: int, total: int, seconds: float) -> None:
+    """Once, after the first steps: how long it will take, where that is long and no bar is shown."""
+    if index == 3 and not sys.stderr.isatty() and seconds / index * total > LONG:
+        minutes = seconds / index * total / 60
+        note(f"{total} steps will take about {minutes:.0f} minutes; pictures are saved as they come")
+
+
+def _described(path: Path, image: Image.Image, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "seed": recipe.seed,
+        "width": image.width,
+        "height": image.height,
+        "recipe": json_format.loads(recipe.to_json()),
+    }
