@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -26,6 +27,9 @@ class CFGPlusPlus:
     """
 
     scale: float = 0.6
+
+    keeps_score: ClassVar[bool] = False
+    """Its x0 is guided and its eps is not: together they are no answer about x, and eps is not the guided score."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.scale <= 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sfumato.element import Element
 from sfumato.sample.step import Denoise
@@ -21,6 +21,9 @@ class Sampler(Element, kinds="sampler", package="sfumato.sample"):
     It keeps nothing between two steps: what a multistep method remembers is the state that `init` begins and `step`
     passes on. t and s are 0-d; s == t is a corrector, s > t an inversion.
     """
+
+    reads_score: ClassVar[bool] = False
+    """Whether it takes eps for -sigma times the score of x_t, and so refuses a guidance that doesn't keep it one."""
 
     def init(self, x: Tensor, times: Tensor) -> State:
         """The state before the first step from x (B, ...) along the grid `times`; nothing, for one-step methods."""
