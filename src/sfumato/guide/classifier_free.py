@@ -64,7 +64,10 @@ class ClassifierFree:
             return moved
         axes = tuple(range(1, x.ndim))
         ratio = c.x0.std(axes, keepdim=True) / moved.x0.std(axes, keepdim=True)
-        return moved.moved(x0=moved.x0 * (1 + self.rescale * (ratio - 1)))
+        rescaled = moved.x0 * (1 + self.rescale * (ratio - 1))
+        if t.ndim:  # a row outside the interval stays as it is
+            rescaled = torch.where(expand(inside(self.interval, t), x) > 0, rescaled, moved.x0)
+        return moved.moved(x0=rescaled)
 
     def _acts(self, t: Tensor) -> bool:
         return self.scale != 1 and touches(self.interval, t)

@@ -56,7 +56,7 @@ class ProjectedGuidance:
         u, c = outs["unconditional"].x0, outs["conditional"].x0
         d = c - u
         if self.momentum:
-            d = self._memory.averaged(d, t, self.momentum)
+            d = self._memory.averaged(d, t, self.momentum, inside(self.interval, t))
         d = d * (self.threshold / _norm(d).clamp(min=1e-12)).clamp(max=1)
         parallel = _along(d, c)
         more = expand(torch.where(inside(self.interval, t), self.scale - 1, 0.0), c) if t.ndim else self.scale - 1
@@ -67,22 +67,23 @@ class ProjectedGuidance:
 
 
 class _Memory:
-    """The running average d + m d_before, with d_before that of the last *other* time."""
+    """The running average d + m d_before, with d_before that of the last *other* time; rows that don't act keep it."""
 
     def __init__(self) -> None:
         self.t: Tensor | None = None
         self.before: Tensor | None = None
         self.now: Tensor | None = None
 
-    def averaged(self, d: Tensor, t: Tensor, momentum: float) -> Tensor:
-        t = t.expand(len(d)).to(d.device)
+    def averaged(self, d: Tensor, t: Tensor, momentum: float, acts: Tensor) -> Tensor:
+        t, acts = (a.expand(len(d)).to(d.device) for a in (t, acts))
         if self.t is None or self.now is None or self.before is None or self.now.shape != d.shape:
-            self.before = torch.zeros_like(d)
-        else:
-            before = torch.where(expand(t < self.t, d) > 0, self.now, self.before)
-            self.before = torch.where(expand(t > self.t, d) > 0, torch.zeros_like(d), before)
-        self.t, self.now = t, d + momentum * self.before
-        return self.now
+            self.t, self.before, self.now = torch.full_like(t, torch.inf), torch.zeros_like(d), torch.zeros_like(d)
+        before = torch.where(expand(t < self.t, d) > 0, self.now, self.before)
+        before = torch.where(expand(t > self.t, d) > 0, torch.zeros_like(d), before)
+        average, rows = d + momentum * before, expand(acts, d) > 0
+        self.t = torch.where(acts, t, self.t)
+        self.before, self.now = torch.where(rows, before, self.before), torch.where(rows, average, self.now)
+        return average
 
 
 def _norm(d: Tensor) -> Tensor:
