@@ -86,6 +86,15 @@ def test_prior_is_the_divergence_from_the_noise_that_sampling_begins_with():
     assert float(bound.prior(Flow(), X0).abs().max()) == 0
 
 
+def test_the_prior_of_an_exploding_variance_is_as_wide_as_the_noise():
+    """VE begins from N(0, 1 + sigma_max^2): against N(0, 1) the divergence would be some thousand bits."""
+    schedule = VE()
+    start = 1 + float(schedule(1.0)[1]) ** 2
+    expected = ((start - 1 + SPREAD**2) / start - 1 - math.log((start - 1) / start)) / 2 / math.log(2)
+    assert float(bound.prior(schedule, X0).mean()) == pytest.approx(expected, rel=1e-9)
+    assert expected < 1e-3
+
+
 def test_the_discrete_decoder_costs_the_bin():
     """L_0 of a picture of 8 bits is -log of a probability: density times width where the bin is narrow."""
     schedule = Discrete.named(count=50, beta_start=0.05)

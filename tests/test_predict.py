@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfumato.predict import NAMES, coefficients, expand, split, target
+from sfumato.process import posterior
+from sfumato.schedule import Discrete
 
 angles = st.floats(1e-3, math.pi / 2 - 1e-3)
 
@@ -16,8 +18,9 @@ def test_split_undoes_target(name, angle, scale, seed):
     generator = torch.Generator().manual_seed(seed)
     x0, eps = torch.randn(2, 3, 5, generator=generator, dtype=torch.float64)
     alpha, sigma = math.cos(angle) * scale, math.sin(angle) * scale
-    F = target(name, x0, eps, alpha, sigma)
-    got = split(name, F, alpha * x0 + sigma * eps, alpha, sigma)
+    before = (alpha * 1.1, sigma * 0.8)
+    F = target(name, x0, eps, alpha, sigma, before=before)
+    got = split(name, F, alpha * x0 + sigma * eps, alpha, sigma, before=before)
     torch.testing.assert_close(got, (x0, eps), rtol=1e-9, atol=1e-9)
 
 
@@ -25,11 +28,13 @@ def test_split_undoes_target(name, angle, scale, seed):
 def test_one_number_a_row(name):
     x0, eps = torch.randn(2, 3, 1, 4, 4, dtype=torch.float64)
     alpha, sigma = torch.tensor([0.9, 0.5, 0.1]).double(), torch.tensor([0.1, 0.5, 0.9]).double()
-    F = target(name, x0, eps, alpha, sigma)
+    before = (alpha * 1.1, sigma * 0.8)
+    F = target(name, x0, eps, alpha, sigma, before=before)
     for row in range(3):
-        torch.testing.assert_close(F[row], target(name, x0[row], eps[row], float(alpha[row]), float(sigma[row])))
+        here, below = ((float(a[row]), float(s[row])) for a, s in ((alpha, sigma), before))
+        torch.testing.assert_close(F[row], target(name, x0[row], eps[row], *here, before=below))
     x = expand(alpha, x0) * x0 + expand(sigma, x0) * eps
-    torch.testing.assert_close(split(name, F, x, alpha, sigma), (x0, eps))
+    torch.testing.assert_close(split(name, F, x, alpha, sigma, before=before), (x0, eps))
 
 
 @pytest.mark.parametrize(("alpha", "sigma"), [(1.0, 3.0), (0.8, 0.6), (1.0, 0.01)])
@@ -95,7 +100,7 @@ def test_score_is_infinite_without_noise():
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="choose one of eps, x0, v, flow, score, edm"):
+    with pytest.raises(ValueError, match="choose one of eps, x0, v, flow, score, edm, mu"):
         coefficients("noise", 0.5, 0.5)
 
 
@@ -107,3 +112,18 @@ def test_expand_casts():
     assert (a * x).dtype == torch.bfloat16
     with pytest.raises(ValueError, match="one number a row"):
         expand(torch.ones(2, 1), x)
+
+
+def test_mu_is_the_mean_of_the_posterior():
+    """mu tilde of Ho et al. 2020, eq. 7; at s = 0 it is the picture, and without its step it is refused."""
+    schedule = Discrete.named(count=50)
+    x0, eps = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for t, s in ((0.5, 0.48), (1.0, 0.98), (0.02, 0.0)):
+        (alpha, sigma), before = schedule(t), schedule(s)
+        a, b, _ = posterior(schedule, s, t)
+        x = alpha * x0 + sigma * eps
+        F = target("mu", x0, eps, alpha, sigma, before=before)
+        torch.testing.assert_close(F, a * x0 + b * x)
+        torch.testing.assert_close(split("mu", F, x, alpha, sigma, before=before), (x0, eps))
+    with pytest.raises(ValueError, match="mean of a step"):
+        coefficients("mu", 0.8, 0.6)

@@ -87,14 +87,42 @@ def test_strength_rebuilds_a_grid_of_as_many_steps(strength, name):
 
 def test_jumps_of_repaint():
     times = grid("uniform", 4, STABLE)
-    expected = [1, 0.75, 0.5, 0.25, 0, 0.5, 0.25, 0, 0.5, 0.25, 0]
+    expected = [1, 0.75, 0.5, 0.25, 0.75, 0.5, 0.25, 0.75, 0.5, 0.25, 0]
     assert jumps(times, length=2, repeats=3).tolist() == expected
     assert torch.equal(jumps(times, length=2, repeats=1), times)
+    assert torch.equal(jumps(times[-1:], length=2, repeats=3), times[-1:])  # strength 0
 
 
-def test_jumps_leave_a_short_last_stretch_alone():
-    rising = jumps(grid("uniform", 35, STABLE), length=10, repeats=4).diff() > 0
-    assert rising.sum() == 2 * 3
+def of_the_paper(steps, length, repeats):
+    """The knots above the clean end that RePaint's algorithm visits, by its own counters (Lugmayr et al. 2022)."""
+    left = dict.fromkeys(range(0, steps - length, length), repeats - 1)
+    index, visited = steps, []
+    while index >= 1:
+        index -= 1
+        visited.append(index)
+        if left.get(index, 0) > 0:
+            left[index] -= 1
+            index += length  # its steps up are noise alone: one jump
+            visited.append(index)
+    return [index + 1 for index in visited] + [0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "length", "repeats"),
+    [(25, 10, 4), (250, 10, 10), (11, 10, 2), (15, 10, 3), (19, 10, 2), (20, 10, 5), (7, 1, 3)],
+)
+def test_jumps_are_anchored_at_the_clean_end_as_in_the_paper(steps, length, repeats):
+    """25 steps, length 10: the steps of the indices 1 to 20 are repeated, the last one and the first four are not."""
+    found = (jumps(grid("uniform", steps, STABLE), length, repeats) * steps).round().int().tolist()
+    assert found == of_the_paper(steps, length, repeats)
+
+
+def test_jumps_never_silently_do_nothing():
+    for steps in (10, 3, 1):
+        with pytest.raises(BadInput, match=f"jumps of 10 steps need more than 10 steps, not {steps}"):
+            jumps(grid("uniform", steps, STABLE), length=10, repeats=2)
+    for steps in (11, 15, 19, 20, 25):
+        assert (jumps(grid("uniform", steps, STABLE), length=10, repeats=2).diff() > 0).any()
 
 
 def test_wrong_grids_are_refused_in_a_sentence():

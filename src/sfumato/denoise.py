@@ -135,6 +135,8 @@ class Preconditioned:
             predict.coefficients(parameterization, 0.6, 0.8)  # refuses by name
         if isinstance(time, str) and time not in TIMES:
             raise ValueError(f"Unknown network time {time!r}: choose one of {', '.join(TIMES)}, or pass a function.")
+        if parameterization == "mu" and not hasattr(schedule, "count"):
+            raise ValueError('The parameterization "mu" is the mean of a step of a table: give a discrete schedule.')
         if time in ("rounded", "continuous") and not hasattr(schedule, "index"):
             raise ValueError(f'Network time "{time}" needs a discrete schedule: use "t", "edm" or a function.')
         self.backbone = backbone
@@ -155,13 +157,22 @@ class Preconditioned:
             fraction = (v.float() + 1) / 2
         if F.shape != x.shape:
             raise ValueError(f"The network answered {tuple(F.shape)} to a picture of shape {tuple(x.shape)}.")
-        x0, eps = predict.split(self.parameterization, F, x, alpha, sigma, sigma_data=self.sigma_data)
+        x0, eps = predict.split(
+            self.parameterization, F, x, alpha, sigma, sigma_data=self.sigma_data, before=self._before(t)
+        )
         return Prediction(x.to(x0.dtype), x0, eps, alpha, sigma, fraction)
 
     def output(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """F as the network says it, (B, C or 2C, ...): what an objective compares with its target."""
         t = torch.as_tensor(t, dtype=torch.float64)
         return self.backbone(self._scaled(x, t), self._times(t, len(x)).to(x.device), condition)
+
+    def _before(self, t: Tensor | float) -> predict.Level | None:
+        """alpha and sigma a step of the table below t, whose mean "mu" is."""
+        if self.parameterization != "mu":
+            return None
+        t = torch.as_tensor(t, dtype=torch.float64)
+        return self.schedule((t - 1 / self.schedule.count).clamp(min=0))  # type: ignore[attr-defined]
 
     def _times(self, t: Tensor, rows: int) -> Tensor:
         """The network's own time, (rows,) float32."""

@@ -15,6 +15,9 @@ With x = alpha x0 + sigma eps every parameterization is a pair (p, q):
 | "flow"  | (-1, 1)                                         | Lipman et al. 2023; Liu et al. 2023         |
 | "score" | (0, -1/sigma)                                   | Song et al. 2021                            |
 | "edm"   | ((1 - c_skip alpha)/c_out, -c_skip sigma/c_out) | Karras et al. 2022, table 1; any alpha here |
+| "mu"    | (alpha_s, q sigma_s), q = alpha sigma_s/(sigma alpha_s) | Ho et al. 2020, table 2 (mu tilde)  |
+
+"mu" is the mean of the posterior q(x_s | x_t, x0) of one step, whose end (alpha_s, sigma_s) it needs: `before`.
 
 The one boundary is D = 0 (alpha = 0 for "eps" and "score", sigma = 0 for "x0"): there the output does not determine
 both x0 and eps, and `split` refuses by name.
@@ -29,8 +32,10 @@ from sfumato.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    Level = tuple[Tensor | float, Tensor | float]
 
-NAMES = ("eps", "x0", "v", "flow", "score", "edm")
+
+NAMES = ("eps", "x0", "v", "flow", "score", "edm", "mu")
 SIGMA_DATA = 0.5
 
 
@@ -48,7 +53,12 @@ def expand(a: Tensor | float, x: Tensor) -> Tensor:
 
 
 def coefficients(
-    name: str, alpha: Tensor | float, sigma: Tensor | float, *, sigma_data: float = SIGMA_DATA
+    name: str,
+    alpha: Tensor | float,
+    sigma: Tensor | float,
+    *,
+    sigma_data: float = SIGMA_DATA,
+    before: Level | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The pair (p, q) with F = p x0 + q eps, in the shape of `alpha` and `sigma` and at least float32.
 
@@ -57,7 +67,9 @@ def coefficients(
     (sigma / (sigma_data n), -alpha sigma_data / n), written so that nothing is divided by sigma. For a
     variance-preserving schedule and sigma_data = 1 "edm" is minus "v".
 
-    Raises ValueError for an unknown name, and for "score" where sigma = 0.
+    `before` is (alpha_s, sigma_s) at the end of the step, used by "mu" alone.
+
+    Raises ValueError for an unknown name, for "score" where sigma = 0, and for "mu" without `before`.
     """
     a, s = _pair(alpha, sigma)
     zero, one = torch.zeros_like(a), torch.ones_like(a)
@@ -77,6 +89,11 @@ def coefficients(
         case "edm":
             n = torch.hypot(a * sigma_data, s)
             return s / (sigma_data * n), -a * sigma_data / n
+        case "mu":
+            if before is None:
+                raise ValueError('The parameterization "mu" is the mean of a step: give alpha and sigma at its end.')
+            a_s, s_s = _pair(*before)
+            return a_s, a * s_s**2 / (s * a_s)
     raise ValueError(f"Unknown parameterization {name!r}: choose one of {', '.join(NAMES)}.")
 
 
@@ -88,12 +105,13 @@ def target(
     sigma: Tensor | float,
     *,
     sigma_data: float = SIGMA_DATA,
+    before: Level | None = None,
 ) -> Tensor:
     """What the network is trained to say: p x0 + q eps. x0, eps (B, ...); alpha, sigma () or (B,).
 
     Computed as the sum, never as (x0 - c_skip x)/c_out, which loses all digits at small sigma.
     """
-    p, q = coefficients(name, alpha, sigma, sigma_data=sigma_data)
+    p, q = coefficients(name, alpha, sigma, sigma_data=sigma_data, before=before)
     x0, eps = _float(x0), _float(eps)
     return expand(p, x0) * x0 + expand(q, eps) * eps
 
@@ -106,6 +124,7 @@ def split(
     sigma: Tensor | float,
     *,
     sigma_data: float = SIGMA_DATA,
+    before: Level | None = None,
 ) -> tuple[Tensor, Tensor]:
     """x0 and eps from the network's output F at x (B, ...): each straight from F, in float32 (or float64 if x is).
 
@@ -114,7 +133,7 @@ def split(
     Raises ValueError where D = 0.
     """
     a, s = _pair(alpha, sigma)
-    p, q = coefficients(name, a, s, sigma_data=sigma_data)
+    p, q = coefficients(name, a, s, sigma_data=sigma_data, before=before)
     D = a * q - s * p
     if bool((D == 0).any()):
         raise ValueError(

@@ -77,6 +77,17 @@ def test_the_way_is_kept_knot_by_knot():
         start.at(0.123)
 
 
+@each_schedule
+def test_at_the_clean_end_the_picture_is_its_own_x0(schedule):
+    """The first step up is alpha x + sigma eps: the network's x0, asked at the schedule's last time, has no say."""
+    start = inverted(schedule, 8)
+    s = start.knots[1]
+    p = start.source(X0, torch.tensor(schedule.last, dtype=torch.float64))
+    alpha, sigma = (float(v) for v in schedule(s))
+    assert torch.equal(start.at(s), alpha * X0 + sigma * p.eps)
+    assert float((p.x0 - X0).abs().max()) > 1e-6
+
+
 def test_a_grid_that_rises_again_is_inverted_once():
     schedule = VPLinear()
     start = Inversion(bind(gaussian(schedule), Condition.empty(2)), X0, torch.tensor([1.0, 0.5, 0.75, 0.5, 0.0]), 0.8)

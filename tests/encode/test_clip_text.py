@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 import sfumato
 from sfumato.encode.chunks import chunks
 from sfumato.encode.clip_text import ClipText, weighed
+from sfumato.guide import ClipGuidance
 from sfumato.network.clip_text_model import CLIP_TEXT
 from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
-from sfumato.recipe import ClipGuidance, Recipe
+from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import parse, plain
 
 COMMA, ROOM = 7, 10

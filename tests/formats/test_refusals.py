@@ -272,7 +272,7 @@ def test_libraries_keep_their_lines_to_themselves(variant, weights, capfd):
 
 
 def test_clip_sample_is_obeyed(pixel_model, variant):
-    from sfumato.recipe import StaticThreshold
+    from sfumato.guide import StaticThreshold
 
     folder = pixel_model(how=None)
     plain = {"sampler": "ddpm", "steps": 6, "seed": 3}

@@ -1,6 +1,7 @@
 """Identities between samplers, ends of schedules, and what they refuse."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -107,6 +108,19 @@ def test_the_posterior_of_ddpm_is_exact_for_one_picture():
     torch.testing.assert_close(got, mean + math.sqrt(variance) * noise(x))
 
 
+def test_large_is_the_class_conditional_algorithm():
+    """Saharia et al. 2021, algorithm 2: its variance 1 - alpha_t is beta, its last step adds none."""
+    schedule, noise = Discrete.named(count=50), KeyedNoise([0])
+    denoise, x = bind(oracle(schedule), Condition.empty(1)), torch.tensor([[0.4, -0.2]], dtype=double)
+    for i in (49, 20, 0):
+        t, s = torch.tensor([(i + 1) / 50, i / 50], dtype=double)
+        alpha = float(schedule(t)[0] / schedule(s)[0]) ** 2
+        gamma, f = float(schedule(t)[0]) ** 2, denoise(x, t).eps
+        expected = (x - (1 - alpha) / math.sqrt(1 - gamma) * f) / math.sqrt(alpha)
+        expected = expected + (math.sqrt(1 - alpha) * noise(x) if i > 0 else 0)
+        torch.testing.assert_close(DDPM("large").step(denoise, x, t, s, None, noise)[0], expected)
+
+
 class Learned:
     """An oracle whose network also says a variance fraction."""
 
@@ -128,6 +142,52 @@ def test_a_learned_fraction_lies_between_the_variances_at_any_number_of_steps(st
         torch.testing.assert_close(got, walk(oracle(schedule), DDPM(variance), times)[-1])
     with pytest.raises(BadInput, match="no learned variance"):
         walk(oracle(schedule), DDPM("learned"), times)
+
+
+def test_a_constant_v_goes_between_the_variances():
+    """Ho & Salimans 2022, algorithm 2: (sigma~^2)^(1 - v) (sigma^2)^v; v = 0 is small, v = 1 large, 0.5 their root."""
+    schedule, noise = VPLinear(), KeyedNoise([0])
+    t, s = torch.tensor([0.6, 0.3], dtype=double)
+    denoise, x = bind(oracle(schedule), Condition.empty(1)), torch.tensor([[0.4, 0.1]], dtype=double)
+    mean, small = (DDPM(v).step(denoise, x, t, s, None, n)[0] for v, n in (("small", Silent()), ("small", noise)))
+    large = DDPM("large").step(denoise, x, t, s, None, noise)[0]
+    for v in (0.0, 0.3, 1.0):
+        got, _ = DDPM("between", v).step(denoise, x, t, s, None, noise)
+        spread = ((small - mean) / (large - mean)).abs() ** (1 - v)
+        torch.testing.assert_close(got - mean, spread * (large - mean))
+    assert DDPM("between").v == 0.3
+
+
+class Silent:
+    """No noise at all."""
+
+    def at(self, *key):
+        return self
+
+    def __call__(self, like, *key):
+        return torch.zeros_like(like)
+
+
+@pytest.mark.parametrize("fraction", [-0.4, 0.0, 0.5, 1.0, 1.3])
+@pytest.mark.parametrize("times", [[0.1, 0.0], [1.0, 0.0]])
+def test_under_a_classifier_the_last_step_is_finite_for_any_learned_fraction(fraction, times):
+    """beta tilde is 0 at s = 0: the papers' code puts that of the step before, which led to t, in its place."""
+    schedule, b = VPLinear(), 0.8
+    t, s = torch.tensor(times, dtype=double)
+    x = torch.tensor([[0.4]], dtype=double)
+
+    class Both(Shifted):
+        def __call__(self, x, t, condition):
+            return replace(super().__call__(x, t, condition), fraction=torch.full_like(x, fraction))
+
+    got, _ = DDPM("learned").step(bind(Both(schedule, b), Condition.empty(1)), x, t, s, None, KeyedNoise([0]))
+    plain = Gaussian(schedule, torch.zeros(1, dtype=double), 1.0)(x, t).x0
+    (alpha, sigma), (above, more) = (tuple(float(v) for v in schedule(u)) for u in (t, min(2 * t, torch.ones(()))))
+    large = sigma**2
+    beta = more**2 - (above / alpha) ** 2 * sigma**2  # of the step that led to t
+    small = large * beta / more**2 if t < 1 else large
+    Sigma = large**fraction * small ** (1 - fraction)
+    torch.testing.assert_close(got, plain + Sigma * b * alpha)
 
 
 class Shifted:
@@ -284,6 +344,30 @@ def test_churn_adds_exactly_the_forward_process(schedule):
     same, top = Churn(2.0)(denoise, zero, torch.ones((), dtype=double), s, 10, KeyedNoise([0]))
     assert torch.equal(same, zero)
     assert float(top) == 1
+
+
+def churned(schedule, amount, steps, at, interval=(0.0, 1.0), scale=1.0):
+    """x = 0 at time `at`, raised: x and the factor on kappa."""
+    t = torch.tensor(at, dtype=double)
+    denoise, zero = bind(oracle(schedule), Condition.empty(1)), torch.zeros(1, 1, dtype=double)
+    x, raised = Churn(amount, interval, scale)(denoise, zero, t, t / 2, steps, KeyedNoise([0]))
+    (a_t, s_t), (a_r, s_r) = schedule(t), schedule(raised)
+    return float(x), float(s_r / a_r / (s_t / a_t))
+
+
+def test_churn_is_capped_scaled_and_kept_to_its_interval():
+    """gamma = min(amount/steps, sqrt(2) - 1) while t lies in the interval, both ends in; `scale` is Karras' S_noise."""
+    schedule = EDM()
+    assert churned(schedule, 2.0, 10, 0.5)[1] == pytest.approx(1.2)
+    assert churned(schedule, 4.0, 10, 0.5)[1] == pytest.approx(1.4)
+    for amount in (4.2, 40.0):
+        assert churned(schedule, amount, 10, 0.5)[1] == pytest.approx(math.sqrt(2))
+    plain, half = (churned(schedule, 2.0, 10, 0.5, scale=scale)[0] for scale in (1.0, 0.5))
+    assert half == pytest.approx(plain / 2)
+    assert plain != 0
+    for at, acts in ((0.29, False), (0.3, True), (0.5, True), (0.7, True), (0.71, False)):
+        x, factor = churned(schedule, 2.0, 10, at, interval=(0.3, 0.7))
+        assert (x != 0, factor != 1.0) == (acts, acts)
 
 
 def test_repaints_jumps_draw_from_the_data_too():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -33,6 +33,8 @@ class CFGPlusPlus(Guidance):
     scale: Real = Field(default=0.6, ge=0, le=1, description="a number from 0 (unconditional) to 1")
 
     needs_null = True
+    keeps_score: ClassVar[bool] = False
+    """Its x0 is guided and its eps is not: together they are no answer about x, and eps is not the guided score."""
 
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
         return {"unconditional": condition.null()}

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sfumato.element import Interval, Real, element
 from sfumato.guide.guidance import Guidance
-from sfumato.guide.interval import touches, within
+from sfumato.guide.interval import inside, touches, within
 from sfumato.lazy import torch
 
 if TYPE_CHECKING:
@@ -79,16 +79,17 @@ class _Running(Guidance):
         return self.value.scale != 1 and touches(self.value.interval, t)
 
     def _averaged(self, d: Tensor, t: Tensor) -> Tensor:
+        """The average, with a row that lies outside the interval left out of it: its time does not count."""
         from sfumato.predict import expand
 
-        t = t.expand(len(d)).to(d.device)
+        t, acts = (a.expand(len(d)).to(d.device) for a in (t, torch.as_tensor(inside(self.value.interval, t))))
         if self.t is None or self.now is None or self.before is None or self.now.shape != d.shape:
-            self.before = torch.zeros_like(d)
-        else:
-            before = torch.where(expand(t < self.t, d) > 0, self.now, self.before)
-            self.before = torch.where(expand(t > self.t, d) > 0, torch.zeros_like(d), before)
-        average = d + self.value.momentum * self.before
-        self.t, self.now = t, average
+            self.t, self.before, self.now = torch.full_like(t, torch.inf), torch.zeros_like(d), torch.zeros_like(d)
+        before = torch.where(expand(t < self.t, d) > 0, self.now, self.before)
+        before = torch.where(expand(t > self.t, d) > 0, torch.zeros_like(d), before)
+        average, rows = d + self.value.momentum * before, expand(acts, d) > 0
+        self.t = torch.where(acts, t, self.t)
+        self.before, self.now = torch.where(rows, before, self.before), torch.where(rows, average, self.now)
         return average
 
 

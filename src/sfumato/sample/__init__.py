@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.lazy import torch
 from sfumato.sample.adams_bashforth import AdamsBashforth
-from sfumato.sample.consistency import Consistency, refuse_others
+from sfumato.sample.consistency import Consistency
 from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
 from sfumato.sample.deis import DEIS
@@ -21,6 +21,7 @@ from sfumato.sample.euler import Churn, Euler
 from sfumato.sample.euler_maruyama import EulerMaruyama
 from sfumato.sample.heun import Heun
 from sfumato.sample.langevin import Langevin
+from sfumato.sample.misfits import refuse_misfits
 from sfumato.sample.predictor_corrector import PredictorCorrector
 from sfumato.sample.rk45 import RK45
 from sfumato.sample.sampler import Sampler, State
@@ -92,9 +93,9 @@ def trajectory(
 
     A grid of one knot makes no move: the hold acts once and one Step with total = 0 is yielded. Nothing here keeps
     the caller from stopping at any step, and gradients are off only inside the step, never around the `yield`.
-    A consistency function refuses every sampler but `Consistency`.
+    A consistency function refuses every sampler but `Consistency`, and CFG++ those that read the score alone.
     """
-    refuse_others(denoise, sampler)
+    refuse_misfits(denoise, sampler)
     last = _Last(denoise)
     total = len(times) - 1
     if total == 0:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sfumato.element import element
-from sfumato.picture.errors import BadInput
 from sfumato.sample.sampler import Sampler, State
 from sfumato.sample.step import Denoise, Knots
 
@@ -33,18 +32,3 @@ class Consistency(Sampler):
         if k.rising:
             raise ValueError("A consistency function leads down only: invert with ddim (eta = 0) or heun.")
         return (p.x0 if k.sigma_s == 0 else k.alpha_s * p.x0 + k.sigma_s * noise(p.x0)), None
-
-
-def refuse_others(denoise: Any, sampler: Sampler) -> None:
-    """Raises BadInput where a consistency function, bound, guided or alone, is given to another sampler.
-
-    Its x0 is no mean over what x_t may have been, and the eps that follows no score: solvers of the flow would err.
-    """
-    inner = denoise
-    while inner is not None and not getattr(inner, "consistency", False):
-        inner = getattr(inner, "denoiser", None)
-    if inner is not None and not isinstance(sampler, Consistency):
-        raise BadInput(
-            f"This model is a consistency function, which {type(sampler).__name__} cannot walk: "
-            'choose the sampler "consistency".'
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from sfumato.element import element
 from sfumato.sample.sampler import Sampler, State
@@ -24,6 +24,8 @@ class EulerMaruyama(Sampler):
     schedule, the method is `DDPM("large")`; that one solves the linear part exactly and needs fewer steps: this one is
     the textbook's.
     """
+
+    reads_score: ClassVar[bool] = True
 
     def step(
         self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource

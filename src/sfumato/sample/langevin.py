@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,8 @@ class Langevin(Sampler):
     It has no order: at each level it draws from that marginal as `size` goes to 0 and `repeats` to infinity. Network
     calls: `repeats` a level, and one more at the end. From `size` 4 on the moves are unstable.
     """
+
+    reads_score: ClassVar[bool] = True
 
     repeats: Whole = Field(default=10, ge=1, le=10_000, description="a whole number from 1 to 10,000")
     size: Real = Field(default=0.5, gt=0, lt=4, description="a number between 0 and 4")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,8 @@ class PredictorCorrector(Sampler):
     The predictor brings its weak order; the corrector pulls towards the right marginal at every level, and leaves an
     error of about snr^2 however many steps there are. Network calls: 1 + corrections a step, one in the last.
     """
+
+    reads_score: ClassVar[bool] = True
 
     predictor: Literal["ddpm", "ddim", "euler-maruyama"] = Field(
         default="ddpm", description="ddpm, ddim or euler-maruyama"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -55,6 +55,8 @@ class RK45(Sampler):
 
     rtol, atol: relative to values of about 1.
     """
+
+    reads_score: ClassVar[bool] = True
 
     rtol: Real = Field(default=1e-4, gt=0, le=1e9, description=_TOLERANCE)
     atol: Real = Field(default=1e-4, gt=0, le=1e9, description=_TOLERANCE)

@@ -24,6 +24,8 @@ class Sampler(Element, kinds="sampler", package="sfumato.sample"):
 
     ancestral_eta: ClassVar[float | property] = 0.0
     """The eta of the `DDIM` that it equals, where it adds noise of its own: 1 is ancestral sampling."""
+    reads_score: ClassVar[bool] = False
+    """Whether it takes eps for -sigma times the score of x_t, and so refuses a guidance that doesn't keep it one."""
 
     def init(self, x: Tensor, times: Tensor) -> State:
         """The state before the first step from x (B, ...) along the grid `times`; nothing, for one-step methods."""

@@ -36,18 +36,25 @@ def from_strength(times: Tensor, strength: float) -> Tensor:
 def jumps(times: Tensor, length: int = 10, repeats: int = 10) -> Tensor:
     """RePaint's resampling as a grid (Lugmayr et al. 2022, section 4.2): every `length` steps down, go back up.
 
-    Each stretch of `length` steps is walked `repeats` times; between two walks the grid *rises* to the stretch's
-    first knot, where the loop adds noise again. The first stretch, whose beginning is all noise, and a shorter last
-    one are walked once, as in the paper's code. repeats = 1 is the plain grid.
+    Anchored at the clean end as in the paper's code: with n steps, the knots 1, 1 + length, 1 + 2 length, ... above the
+    end, as long as there are `length` more above, are reached `repeats` times; between two times the grid *rises*
+    by `length` steps, where the loop adds noise again. The last step, and what is left at the noisy end, are walked
+    once: of 25 steps with length 10 those from knot 21 down to 1 are repeated. repeats = 1 is the plain grid.
+
+    Raises BadInput where there are too few steps for a single jump.
     """
     if length < 1 or repeats < 1:
         raise BadInput("RePaint's jumps need a length of at least 1 and at least 1 repeat.")
-    knots = [times[:1]]
-    for begin in range(0, len(times) - 1, length):
-        stretch = times[begin : begin + length + 1]
-        knots.append(stretch[1:])
-        if begin > 0 and len(stretch) == length + 1:
-            knots += [stretch] * (repeats - 1)
+    steps = len(times) - 1
+    if repeats == 1 or steps == 0:
+        return times
+    if steps <= length:
+        raise BadInput(f"RePaint's jumps of {length} steps need more than {length} steps, not {steps}: shorten them.")
+    knots = []
+    for i in range(steps + 1):
+        knots.append(times[i : i + 1])
+        if i >= length and (steps - 1 - i) % length == 0 and i < steps:
+            knots += [times[i - length : i + 1]] * (repeats - 1)
     return torch.cat(knots)
 
 

@@ -1,0 +1,61 @@
+"""With one t a row, as RK45 asks, a row is what it would be alone, whatever its neighbours do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sfumato.condition import Condition, Label
+from sfumato.denoise import GaussianMixture, bind
+from sfumato.guide import CFGPlusPlus, ClassifierFree, Guided, ProjectedGuidance, StaticThreshold
+from sfumato.noise import KeyedNoise
+from sfumato.sample import RK45, trajectory
+from sfumato.schedule import Cosine
+from sfumato.times import grid
+
+SCHEDULE = Cosine()
+MEANS = torch.tensor([[1.0, 0.2, -0.4], [-1.0, 0.5, 0.3]], dtype=torch.float64)
+ORACLE = GaussianMixture(SCHEDULE, MEANS, 0.3, labels=torch.tensor([0, 1]))
+INTERVAL = (0.3, 0.6)
+GUIDANCES = [
+    ClassifierFree(3.0, INTERVAL),
+    ClassifierFree(3.0, INTERVAL, rescale=0.7),
+    ProjectedGuidance(3.0, interval=INTERVAL),
+    ProjectedGuidance(3.0, momentum=-0.5, interval=INTERVAL),
+    CFGPlusPlus(0.6),
+    StaticThreshold(0.5),
+]
+PATHS = torch.tensor([[0.9, 0.7, 0.6, 0.45, 0.45, 0.3, 0.2], [0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]], dtype=torch.float64)
+
+
+def condition(rows: int) -> Condition:
+    return Condition((Label(torch.zeros(rows, dtype=torch.long), none=2),))
+
+
+def answers(guidance, rows: list[int]) -> torch.Tensor:
+    """x0 of the chosen rows at every time of their paths, in one batch: (rows, times, 3)."""
+    guided = Guided(ORACLE, [guidance])
+    x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)[rows]
+    return torch.stack([guided(x, PATHS[rows, i], condition(len(rows))).x0 for i in range(PATHS.shape[1])], 1)
+
+
+@pytest.mark.parametrize("guidance", GUIDANCES, ids=repr)
+def test_a_row_is_not_moved_by_its_neighbour(guidance):
+    """Row 0 comes into the interval when row 1 is in it, and stays when row 1 has left."""
+    together = answers(guidance, [0, 1])
+    for row in (0, 1):
+        torch.testing.assert_close(together[row], answers(guidance, [row])[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("guidance", GUIDANCES[:4], ids=repr)
+def test_the_adaptive_solver_ends_alike_alone_and_in_a_batch(guidance):
+    def ends(seeds: list[int]) -> torch.Tensor:
+        noise = KeyedNoise(seeds)
+        x = noise(torch.zeros(len(seeds), 3, dtype=torch.float64), "start")
+        denoise = bind(Guided(ORACLE, [guidance]), condition(len(seeds)))
+        *_, last = trajectory(denoise, RK45(1e-3, 1e-3), x, grid("uniform", 4, SCHEDULE), noise)
+        return last.x
+
+    together = ends([1, 2, 3])
+    for row, seed in enumerate((1, 2, 3)):
+        torch.testing.assert_close(together[row], ends([seed])[0], rtol=1e-9, atol=1e-9)
