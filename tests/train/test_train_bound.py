@@ -147,6 +147,13 @@ def test_steps_come_as_often_as_the_root_of_their_mean_square_and_their_weights_
     assert float((share * drawn).std()) < 0.1 * float(losses.std())
 
 
+def test_a_step_whose_losses_vary_comes_by_the_root_of_their_mean_square_and_not_by_their_mean():
+    made = o.History(2, 2)
+    made.note(torch.tensor([0.5, 0.5, 1.0, 1.0], dtype=double), torch.tensor([1.0, 7.0, 4.0, 4.0]))
+    root = torch.tensor([25.0, 16.0], dtype=double).sqrt()
+    torch.testing.assert_close(made.chances(), 0.999 * root / root.sum() + 0.0005)
+
+
 def test_steps_are_uniform_until_each_has_its_ten_losses():
     made = history(torch.tensor([4.0, 1.0, 1.0]), 10)
     made.counts[2] -= 1

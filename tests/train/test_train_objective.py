@@ -97,6 +97,16 @@ def test_uniform_times_are_stratified():
     assert sorted((t * 64).ceil().long().tolist()) == list(range(1, 65))
 
 
+def test_uniform_times_share_one_place_in_their_strata_and_it_is_anywhere():
+    """Kingma et al. 2021, appendix I.1."""
+    draws = torch.stack([o.draw_times(Uniform(), 4, 1, torch.Generator().manual_seed(i), TABLE) for i in range(2000)])
+    place = draws * 4 % 1
+    torch.testing.assert_close(place, place[:, :1].expand_as(place))
+    counts = torch.histc(place[:, 0], 10, 0, 1)
+    assert float(counts.min()) > 150
+    assert float(counts.max()) < 250
+
+
 def test_logit_normal_has_its_median_and_spread():
     times = LogitNormal(kind="logit-normal", mean=0.5, std=0.7)
     z = torch.logit(o.draw_times(times, 50_000, 1, torch.Generator().manual_seed(0), TABLE))

@@ -17,6 +17,8 @@ from sfumato.edit import Outside, Source
 from sfumato.picture import BadInput
 from sfumato.train import recipe as r
 from sfumato.train.degraded import BORDER, border, degraded, jpeg
+from sfumato.train.task import Place
+from sfumato.train.tasks.palette import PaletteTask
 
 SIZE = 8
 
@@ -60,6 +62,24 @@ def mender(drawn: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> sfuma
 
 def array(image: Image.Image) -> np.ndarray:
     return np.asarray(image).astype(int)
+
+
+def test_what_it_paints_outside_the_hole_costs_nothing(tmp_path: Path):
+    """Of plain pictures all that it sees as it is lies outside the hole."""
+    np.savez(tmp_path / "plain.npz", x=np.full((8, SIZE, SIZE, 3), 51, np.uint8), y=np.arange(8) % 2)
+    values = {"task": "palette", "data": {"kind": "arrays", "path": tmp_path / "plain.npz", "size": SIZE}}
+    values |= {"network": {"channels": [16, 16], "attention": [False, False]}, "tasks": ["inpaint", "uncrop"]}
+    task = PaletteTask(r.validate(values), Place(tmp_path, tmp_path))
+    outside = []
+
+    def answer(x: torch.Tensor, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        outside.append((y == y.new_tensor(51 / 127.5 - 1)).float())
+        return 1000 * outside[-1]
+
+    task.answer = answer
+    loss, _ = task(np.arange(7), 0, torch.Generator().manual_seed(0))
+    assert 0.1 < float(outside[0].mean()) < 0.9
+    assert float(loss) < 10
 
 
 def test_colours_come_back_from_the_shape_alone(mender: sfumato.Pipe, drawn: np.ndarray):

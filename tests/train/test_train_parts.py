@@ -128,6 +128,16 @@ class TestEma:
         ema = Ema(nn.Linear(1, 1), 0.99)
         assert [ema.rate(s) for s in (0, 8, 10**6)] == [0.1, 0.5, 0.99]
 
+    def test_the_warm_up_forgets_the_random_start(self):
+        network = nn.Linear(1, 1, bias=False)
+        torch.nn.init.constant_(network.weight, 10.0)
+        ema = Ema(network, 0.999)
+        torch.nn.init.constant_(network.weight, 0.0)
+        ema.update(network, 0)
+        assert float(ema.shadow["weight"]) == pytest.approx(10 * 1 / 10)
+        ema.update(network, 1)
+        assert float(ema.shadow["weight"]) == pytest.approx(10 * 1 / 10 * 2 / 11)
+
     def test_applied_puts_the_own_tensors_back(self):
         network = nn.Linear(2, 2)
         ema = Ema(network, 0.9)

@@ -184,6 +184,16 @@ def test_energy_distance_is_0_for_equal_laws_and_known_for_shifted_points():
     assert energy_distance(torch.zeros(3, 2), torch.ones(4, 2)) == pytest.approx(2 * 2**0.5)
 
 
+def test_energy_distance_is_unbiased():
+    """By hand: E|x - y| = 4/3, E|x - x'| = 2, E|y - y'| = 4/3, each over pairs of different points."""
+    x, y = torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [1.0], [2.0]])
+    expected = 2 * (0 + 1 + 2 + 2 + 1 + 0) / 6 - 2 - (1 + 2 + 1) / 3
+    assert energy_distance(x, y) == pytest.approx(expected)
+    draw = torch.Generator().manual_seed(0)
+    found = [energy_distance(*(torch.randn(3, 1, generator=draw) for _ in range(2))) for _ in range(2000)]
+    assert abs(np.mean(found)) < 4 * np.std(found) / 2000**0.5
+
+
 def test_its_exact_likelihood_is_near_the_oracle_s(ring):
     """In nats of two dimensions, told the class: within 0.3 of the truth on average."""
     denoiser = mlp.load(ring)

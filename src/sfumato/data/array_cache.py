@@ -103,6 +103,8 @@ def _opened(home: Path, shapes: Shapes, n: int, mode: Any) -> dict[str, Any] | N
 
 def _make(home: Path, shapes: Shapes, n: int) -> None:
     """Arrays of nothing. They take the place of what was there by a rename, for another run may be reading that."""
+    for leftover in home.glob(".*.part"):
+        leftover.unlink()
     for name, (shape, dtype) in shapes.items():
         part = home / f".{name}.{os.getpid()}.part"
         np.lib.format.open_memmap(part, "w+", dtype, (n, *shape)).flush()

@@ -13,7 +13,8 @@ class Ema:
     """Shadow weights s <- d s + (1 - d) w with d = min(decay, (1 + step) / (10 + step)).
 
     The warm-up (TensorFlow's `num_updates` rule) forgets the random start quickly. A function of the step alone, so
-    that a resumed run is the same to the bit. Shadows are float32; buffers are followed as they are.
+    that a resumed run is the same to the bit. Shadows are float32; buffers are followed as they are. torch's
+    AveragedModel does not replace this: it keeps a second module, in the weights' own type, at a rate without warm-up.
     """
 
     def __init__(self, network: nn.Module, decay: float):

@@ -103,9 +103,10 @@ class Loop:
         by_clock = self.seconds / 60 / self.recipe.minutes if self.recipe.minutes else 0.0
         return max(self.step / self.recipe.steps, by_clock)
 
-    def restore(self) -> bool:
-        """Goes on from the newest whole checkpoint, if there is one; says what makes it another run than it was."""
-        path = checkpoint.newest(self.folder / "checkpoints")
+    def restore(self, path: Path | None = None) -> bool:
+        """Goes on from the checkpoint at `path`, by default the newest whole one, if there is any; says what makes it
+        another run than it was."""
+        path = path or checkpoint.newest(self.folder / "checkpoints")
         if path is None:
             return False
         state = checkpoint.read(path)

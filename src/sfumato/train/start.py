@@ -36,9 +36,9 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
     folder = out or Path("runs") / recipe.name
     try:
         with _alone(folder):
-            _settle(recipe, folder, resume)
+            there = _settle(recipe, folder, resume)
             loop = _loop(recipe, folder)
-            if loop.restore() and loop.main:
+            if loop.restore(there) and loop.main:
                 say(f"{recipe.name}: going on from step {loop.step} in {folder}")
             figures = loop.run()
     except Stopped as stop:
@@ -103,8 +103,9 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in said
 
 
-def _settle(recipe: Common, folder: Path, resume: bool) -> None:
-    """Refuse to mix two runs in one folder; keep the resolved recipe beside what it makes."""
+def _settle(recipe: Common, folder: Path, resume: bool) -> Path | None:
+    """Refuse to mix two runs in one folder; keep the resolved recipe beside what it makes. Answers the checkpoint that
+    the run goes on from, if there is one."""
     there = checkpoint.newest(folder / "checkpoints")
     if there is not None:
         if not resume:
@@ -117,6 +118,7 @@ def _settle(recipe: Common, folder: Path, resume: bool) -> None:
             )
     if _first():
         write_atomically(folder / "recipe.yaml", r.resolved(recipe).encode())
+    return there
 
 
 def _begun(there: Path, folder: Path, recipe: Common) -> Common:

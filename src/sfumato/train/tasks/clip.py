@@ -20,6 +20,8 @@ from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
 from sfumato.train.tokens import encode, save_tokenizer, train_tokenizer
 
+COLDEST = 4.6052  # of log inverse temperatures: 100, CLIP's own bound
+
 
 class Tower(Section):
     width: Width = 192
@@ -68,6 +70,11 @@ def clip_network(shape: ClipNetwork, tokenizer: Any, size: int) -> Any:
     return CLIPModel(
         CLIPConfig(text_config=text.to_dict(), vision_config=image.to_dict(), projection_dim=shape.projection)
     )
+
+
+def temperature(logarithm: Tensor) -> Tensor:
+    """The inverse temperature of its logarithm, at most 100: Radford et al. 2021, section 2.5."""
+    return logarithm.clamp(max=COLDEST).exp()
 
 
 def info_nce(image: Tensor, text: Tensor, scale: Tensor, same: Tensor) -> Tensor:
@@ -121,7 +128,7 @@ class ClipTask(Task):
         which = [rng.choice(self.recipe.paraphrases, self.recipe.seed, "caption", step, int(i)) for i in indices]
         ids = self.ids[torch.as_tensor(indices), torch.tensor(which)].to(self.place.device)
         image, text = self.embed(self.train_set.batch(indices), ids)
-        scale = self.network.logit_scale.clamp(max=4.6052).exp()
+        scale = temperature(self.network.logit_scale)
         same = (ids[:, None] == ids[None]).all(-1)
         loss = info_nce(image, text, scale, same)
         found = (text @ image.T).argmax(1) == torch.arange(len(ids), device=ids.device)

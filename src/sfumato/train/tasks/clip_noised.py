@@ -31,11 +31,10 @@ from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.encodings import fingerprint, latents, part
 from sfumato.train.objective.noise import DiscreteNoise, Noise
 from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
-from sfumato.train.tasks.clip import Tower, info_nce
+from sfumato.train.tasks.clip import COLDEST, Tower, info_nce, temperature
 from sfumato.train.tokens import encode, save_tokenizer
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-COLDEST = 4.6052  # of log inverse temperatures: 100, CLIP's own bound
 
 
 class Towers(nn.Module):
@@ -147,7 +146,7 @@ class NoisedClipTask(Task):
         x, clean, said, same = self._batch(self.train_set, self.train_x, indices, which)
         t = torch.rand(len(indices), generator=generator, dtype=torch.float64)
         noisy, text = self._answer(x, said, t, torch.randn(x.shape, generator=generator))
-        scales = [s.clamp(max=COLDEST).exp() for s in (self.network.clip.logit_scale, self.network.clean_scale)]
+        scales = [temperature(s) for s in (self.network.clip.logit_scale, self.network.clean_scale)]
         near = (noisy * clean).sum(-1)
         loss = info_nce(noisy, text, scales[0], same) + info_nce(clean, text, scales[1], same)
         right = (text @ noisy.T).argmax(1) == torch.arange(len(x), device=x.device)
