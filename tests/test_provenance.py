@@ -309,7 +309,7 @@ def test_a_model_s_names_can_t_take_over_the_terminal(tmp_path, folder):
 def test_parts_lie_within_the_folder(folder, name):
     index = {"_class_name": "X", name: ["diffusers", "UNet2DModel"]}
     (folder / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(BadInput, match="no folder's name"):
+    with pytest.raises(BadInput, match="the name of a part is that of a folder beside it"):
         inspect_model(folder)
 
 

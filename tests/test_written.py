@@ -114,10 +114,10 @@ def test_every_element_has_a_name_and_every_name_an_element():
         (
             sampler,
             "consistency:eta=1",
-            "--sampler consistency has no options; those that have are euler, heun, adams-bashforth, ddim",
+            "--sampler consistency has no options; those that have are adams-bashforth, ddim, ddpm",
         ),
         (sampler, "dpmpp-2m:eta=1", "--sampler dpmpp-2m: 'eta' is unknown: accepted are sde"),
-        (sampler, "dpmpp-2m:sde=1", "sde is 1: give true for the reverse SDE"),
+        (sampler, "dpmpp-2m:sde=1", "sde is '1': give true for the reverse SDE"),
         (sampler, "dpmpp-3m-exact:sde=true", "choose sde or exact"),
         (times, "karas", "--times 'karas' is unknown (did you mean 'karras'?): accepted are"),
         (times, "karras:rho=0", "--times karras: rho is 0: give a number above 0"),

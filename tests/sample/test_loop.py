@@ -101,13 +101,13 @@ def test_a_rising_knot_renoises_and_clears_the_memory():
             Counting.begun += 1
             return super().init(x, times)
 
-    times = jumps(grid("uniform", 6, SCHEDULE), 2, 2)  # rises after the 4th and the 7th step
+    times = jumps(grid("uniform", 6, SCHEDULE), 2, 2)  # rises after the 3rd and the 6th step
     noise, denoise = KeyedNoise([3]), bind(ORACLE, Condition.empty(1))
     x = noise(torch.zeros(1, 2), "start")
     steps = list(trajectory(denoise, Counting(), x, times, noise))
     assert Counting.begun == 3
-    expected = renoise(denoise, steps[3].x, times[4], times[5], noise.at("up", 4))
-    assert torch.equal(steps[4].x, expected)
+    expected = renoise(denoise, steps[2].x, times[3], times[4], noise.at("up", 3))
+    assert torch.equal(steps[3].x, expected)
 
 
 @pytest.mark.parametrize("schedule", [VPLinear(), Flow()], ids=repr)

@@ -293,12 +293,12 @@ def test_none_of_them_walks_upwards(solver):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (lambda: Langevin(0), "at least once"),
+        (lambda: Langevin(0), "repeats is 0: give a whole number from 1"),
         (lambda: Langevin(size=4.0), "between 0 and 4"),
         (lambda: Langevin(end="clean"), "denoised or noisy"),
-        (lambda: PredictorCorrector("heun"), "one of ddpm, ddim, euler-maruyama"),
+        (lambda: PredictorCorrector("heun"), "give ddpm, ddim or euler-maruyama"),
         (lambda: PredictorCorrector(snr=0.0), "between 0 and 1"),
-        (lambda: PredictorCorrector(corrections=-1), "0 or more"),
+        (lambda: PredictorCorrector(corrections=-1), "corrections is -1: give a whole number from 0"),
     ],
 )
 def test_wrong_options_are_refused(wrong, said):

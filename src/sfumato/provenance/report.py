@@ -89,7 +89,7 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
     lines.append(f"model: {recipe.model}, {recipe.width} x {recipe.height}, seed {recipe.seed}")
     lines.append(f"start: {_part(recipe.start)}")
     if recipe.hold is not None:
-        lines.append(f"hold: {_part(recipe.hold)}, composite {recipe.composite}")
+        lines.append(f"hold: {_part(recipe.hold)}, composite {_part(recipe.composite)}")
     others = {"source": recipe.source, "area": recipe.area, "attention": recipe.attention}
     lines += [f"{name}: {_part(part)}" for name, part in others.items() if part is not None]
     lines.append(f"guidance: {', '.join(map(_part, recipe.guidance)) or 'none'}")

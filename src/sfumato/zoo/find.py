@@ -15,7 +15,8 @@ def here(name: str | Path) -> Path | None:
     """The folder of a model that is built in or that `name` is the path of; None for any other, as for a Hub id."""
     if (built_in := ZOO / str(name) / INDEX).is_file():
         return built_in.parent
-    return Path(name) if Path(name).is_dir() else None
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() else None
 
 
 def would_be_fetched(name: str) -> bool:
@@ -23,8 +24,12 @@ def would_be_fetched(name: str) -> bool:
     if not _is_hub_id(name) or here(name) is not None:
         return False
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    return not isinstance(try_to_load_from_cache(name, INDEX), str)
+    try:
+        return not isinstance(try_to_load_from_cache(name, INDEX), str)
+    except HFValidationError:  # no name that the Hub could have
+        return False
 
 
 def _is_hub_id(name: str) -> bool:
