@@ -240,7 +240,7 @@ def test_wrong_recipes_are_refused_by_name(given_, said):
         (lambda: UniPC(4), "order is 4: give 1, 2 or 3"),
         (lambda: Langevin(size=4), "size is 4.0: give a number between 0 and 4"),
         (lambda: PredictorCorrector("heun"), "predictor is 'heun': give ddpm, ddim or euler-maruyama"),
-        (lambda: RK45(0), "rtol is 0: give a number above 0"),
+        (lambda: RK45(0), "rtol is 0.0: give a number above 0"),
         (lambda: Heun(churn=3), "churn is 3: give Churn(amount)"),
         (lambda: Churn(1, (0.5, 0.2)), "interval is (0.5, 0.2)"),
         (lambda: Made(pixels="sha256:zz"), "pixels is 'sha256:zz'"),
@@ -316,9 +316,9 @@ def test_a_name_of_a_sampler_or_a_grid_becomes_its_element():
     assert json.loads(recipe.to_json())["sampler"] == {"sde": True, "kind": "dpmpp-2m"}
     for wrong, said in (
         ({"sampler": "plms"}, "sampler: 'plms' is unknown (did you mean"),
-        ({"sampler": {"kind": "ddim", "eta": 2}}, "sampler.eta is 2: give a number from 0 (deterministic) to 1"),
-        ({"sampler": {"kind": "plms"}}, "sampler is of the unknown kind 'plms': accepted are"),
-        ({"times": {"kind": "karras", "rho": 0}}, "times.rho is 0: give a number above 0"),
+        ({"sampler": {"kind": "ddim", "eta": 2}}, "sampler.eta is 2.0: give a number from 0 (deterministic) to 1"),
+        ({"sampler": {"kind": "plms"}}, "sampler is of the unknown kind 'plms' (did you mean 'ddpm'?): accepted are"),
+        ({"times": {"kind": "karras", "rho": 0}}, "times.rho is 0.0: give a number above 0"),
     ):
         with pytest.raises(BadInput) as refused:
             Recipe.from_json(json.dumps(wrong))

@@ -120,7 +120,7 @@ def test_every_element_has_a_name_and_every_name_an_element():
         (sampler, "dpmpp-2m:sde=1", "sde is '1': give true for the reverse SDE"),
         (sampler, "dpmpp-3m-exact:sde=true", "choose sde or exact"),
         (times, "karas", "--times 'karas' is unknown (did you mean 'karras'?): accepted are"),
-        (times, "karras:rho=0", "--times karras: rho is 0: give a number above 0"),
+        (times, "karras:rho=0", "--times karras: rho is 0.0: give a number above 0"),
         (sampler, "ddim:eat=1", "--sampler ddim: 'eat' is unknown (did you mean 'eta'?): accepted are eta"),
         (sampler, "euler:churn=a", "--sampler euler: amount is 'a': give a number from 0 (off)"),
         (sampler, "unipc:order=2.5", "order is 2.5: give 1, 2 or 3"),

@@ -81,8 +81,6 @@ def _own(given: Any) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple | list) and len(value) <= 4 and all(type(each) in (int, float) for each in value):
         return f"({', '.join(f'{each:g}' for each in value)})"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
     if value is None or isinstance(value, bool | int | float | str):
         return printable(repr(value), 60)
     return f"a {type(value).__name__}"
