@@ -1,4 +1,4 @@
-"""torch, loaded when it is first used, so that methods are named, chosen and written down without it.
+"""torch and skia, loaded when they are first used, so that methods are named and chosen without them.
 
 from sfumato.lazy import torch
 
@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import skia as skia
     import torch as torch
 else:
 
@@ -23,6 +24,7 @@ else:
             setattr(self, name, value)
             return value
 
+    skia = _Lazy("skia")
     torch = _Lazy("torch")
 
-__all__ = ["torch"]
+__all__ = ["skia", "torch"]

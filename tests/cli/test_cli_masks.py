@@ -117,12 +117,13 @@ def test_a_picture_smaller_than_a_cell_is_edited_all_the_same(cli, model, home, 
     Image.new("RGB", size, (200, 40, 90)).save(home / "dot.png")
     Image.new("L", size, 255).save(home / "dot-mask.png")
     found, said = edit(cli, model, "dot.png", "a boat", "--mask", "dot-mask.png")
-    assert max(found["width"], found["height"]) == 32
+    assert (found["width"], found["height"]) == size
+    assert max(found["recipe"]["width"], found["recipe"]["height"]) == 32
     assert "is edited at" in said
     found, _ = edit(cli, model, "dot.png", "a boat", "--mask", "dot-mask.png", "--only-masked")
     assert (found["width"], found["height"]) == size
     found, _ = edit(cli, model, "dot.png", "a boat", "--extend", 8)
-    assert max(found["width"], found["height"]) == 32
+    assert (found["width"], found["height"]) == (size[0] + 16, size[1] + 16)
 
 
 def test_a_rotated_photograph_takes_a_mask_of_its_upright_size(cli, model, home):

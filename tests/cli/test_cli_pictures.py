@@ -120,9 +120,9 @@ def test_pictures_of_another_size_are_scaled_and_it_is_said(make, home):
     mask.save("mask.png")
     done = make("edit", "wide.png", "a boat", "--mask", "mask.png", "--seed", 1, "-o", "a.png")
     assert "note: the picture is 300 x 150 and is edited at 32 x 16" in done.err
-    assert pixels("a.png").shape == (16, 32, 3)
-    small = np.asarray(open_picture("wide.png").resize((32, 16), Image.Resampling.LANCZOS))
-    assert np.array_equal(pixels("a.png")[:, 20:], small[:, 20:])
+    assert np.array_equal(pixels("a.png")[:, 200:], pixels("wide.png")[:, 200:])  # at its own size, held to the bit
+    done = make("edit", "wide.png", "a boat", "--seed", 1, "-o", "c.png")
+    assert pixels("c.png").shape == (16, 32, 3)
     done = make("edit", "wide.png", "a boat", "--size", "64x32", "-o", "b.png")
     assert pixels("b.png").shape == (32, 64, 3)
 
@@ -238,5 +238,7 @@ def test_interrupting_a_run_leaves_nothing(home, model):
     time.sleep(0.3)
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=200)
-    assert (running.returncode, err) == (130, "sfumato: interrupted: nothing half-written is left behind\n")
+    assert running.returncode == 130
+    assert err.splitlines()[-1] == "sfumato: interrupted: nothing half-written is left behind"
+    assert "Traceback" not in err
     assert [path.name for path in home.iterdir()] == ["wide.png"]

@@ -19,8 +19,8 @@ def heavy() -> set[str]:
 
 def is_one_sentence(done, said: str) -> None:
     assert (done.status, done.out) == (2, "")
-    assert done.err.startswith("sfumato: ")
-    assert done.err.count("\n") == 1
+    assert done.err.splitlines()[-1].startswith("sfumato: ")
+    assert sum(line.startswith("sfumato: ") for line in done.err.splitlines()) == 1  # libtiff has words of its own
     assert "Traceback" not in done.err
     assert said in done.err
 
@@ -61,7 +61,7 @@ WRONG = [
     ("edit huge.png x", "megapixels"),
     ("edit sketch.png x --mask small.png", "small.png is 8 x 8, but the picture is 32 x 32"),
     ("edit sketch.png x --mask clear.png", "transparent"),
-    ("edit sketch.png x --composite glue", "accepted are paste, poisson, latent, decoder, none"),
+    ("edit sketch.png x --composite glue", "accepted are decoder, latent, none, paste, poisson"),
     ("redo sketch.png", "holds no recipe"),
     ("redo none.png", "does not exist"),
     ("redo fake.png", "'stepps' is unknown in Recipe"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain, groupby
+from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sfumato.edit import AttentionEdit, Composite, Hold, Source, Start
 
 ROWS = 8  # pictures in one batch
+SIDE = 4  # of which a recipe's sides are multiples
 SHRUNK = 0.75  # of a picture's own size: less, and a part around the mask may be edited instead
 NEARER = 1.25  # how much larger that part must be shown than the whole would be
 
@@ -218,10 +220,11 @@ class Pipe:
     def fit(self, width: int, height: int) -> tuple[int, int]:
         """The size at which a picture of width x height is edited: scaled so that its longer side is the model's own
         size, each side rounded to the multiple that the model needs, and at least the 8 pixels of a recipe."""
-        scale, least = max(self.size) / max(width, height), -(-8 // self.multiple) * self.multiple
+        scale, multiple = max(self.size) / max(width, height), lcm(self.multiple, SIDE)
+        least = -(-8 // multiple) * multiple
 
         def rounded(side: int) -> int:
-            return max(least, round(side * scale / self.multiple) * self.multiple)
+            return max(least, round(side * scale / multiple) * multiple)
 
         return rounded(width), rounded(height)
 

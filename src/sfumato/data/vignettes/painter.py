@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import skia
+
+from sfumato.lazy import skia
 
 from .light import mix
 from .vocabulary import SEMANTIC, Colour

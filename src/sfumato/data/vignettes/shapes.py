@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import skia
+from sfumato.lazy import skia
 
 Point = tuple[float, float]
 

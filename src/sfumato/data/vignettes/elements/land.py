@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import pi, sin
 
-import skia
+from sfumato.lazy import skia
 
 from ..dice import Dice
 from ..light import Light, mix, multiplied, scaled

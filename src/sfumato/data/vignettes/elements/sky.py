@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import skia
+from sfumato.lazy import skia
 
 from ..light import Light, mix
 from ..painter import Painter

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import skia
+
+from sfumato.lazy import skia
 
 _LENGTH, _VARIANTS = 96, 6
 
