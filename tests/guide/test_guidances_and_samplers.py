@@ -33,7 +33,7 @@ def reached(name: str, guidances: tuple, label: int = 0) -> torch.Tensor:
     denoise = bind(Guided(ORACLE, guidances), Condition((Label(torch.full((ROWS,), label), none=2),)))
     noise = KeyedNoise(range(ROWS))
     x = noise(torch.zeros(ROWS, 2, dtype=torch.float64), "start")
-    *_, last = trajectory(denoise, sampler(name), x, grid("log-snr", 30, SCHEDULE), noise)
+    *_, last = trajectory(denoise, sampler(name), x, grid("log-snr", 10 if name == "rk45" else 30, SCHEDULE), noise)
     return last.x
 
 
