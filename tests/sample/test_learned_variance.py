@@ -55,7 +55,7 @@ def test_strided_sampling_is_that_of_diffusers(steps):
     x, generator = START, torch.Generator().manual_seed(0)
     for index in scheduler.timesteps:
         x = scheduler.step(network(x, index[None]), index, x, generator=generator).prev_sample
-    ours = learned(Replay(), LeadingGrid()(steps, SCHEDULE, offset=0))
+    ours = learned(Replay(), LeadingGrid(offset=0)(steps, SCHEDULE))
     assert float((ours - x).abs().max() / x.abs().max()) < 1e-4
 
 

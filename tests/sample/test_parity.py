@@ -30,7 +30,7 @@ def test_the_grids_are_diffusers_own():
     case = next(case for case in parity.CASES if case.name == "ddim")
     assert parity.knots(case, case.made()).tolist() == grid("leading", 20, parity.SCHEDULE).tolist()
     case = next(case for case in parity.CASES if case.name == "ddpm")  # down to index 0, where no large noise is added
-    assert parity.knots(case, case.made()).tolist() == LeadingGrid()(25, parity.SCHEDULE, offset=0).tolist()
+    assert parity.knots(case, case.made()).tolist() == LeadingGrid(offset=0)(25, parity.SCHEDULE).tolist()
     case = next(case for case in parity.CASES if case.name == "heun")
     assert parity.knots(case, case.made()).tolist() == grid("trailing", 20, parity.SCHEDULE).tolist()
 
