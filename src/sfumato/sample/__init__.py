@@ -93,7 +93,7 @@ def trajectory(
 
     A grid of one knot makes no move: the hold acts once and one Step with total = 0 is yielded. Nothing here keeps
     the caller from stopping at any step, and gradients are off only inside the step, never around the `yield`.
-    A consistency function refuses every sampler but `Consistency`, and CFG++ those that read the score alone.
+    A consistency function refuses every sampler but `Consistency`, and CFG++ those that read the score.
     """
     refuse_misfits(denoise, sampler)
     last = _Last(denoise)

@@ -13,8 +13,8 @@ def refuse_misfits(denoise: Any, sampler: Sampler) -> None:
     """Raises BadInput where a denoiser, bound, guided or alone, and a sampler don't go together.
 
     A consistency function's x0 is no mean over what x_t may have been, and the eps that follows no score: every solver
-    of the flow would err. A guidance that moves x0 and leaves eps (CFG++) is lost on a sampler that reads the score
-    from eps alone: its pictures would be the unguided ones.
+    of the flow would err. A guidance that moves x0 and leaves eps (CFG++) is lost, wholly or in part, on a sampler
+    that reads the slope at x from them: its pictures would be those of weaker guidance, or of none.
     """
     inner = denoise
     while inner is not None:
@@ -29,9 +29,9 @@ def refuse_misfits(denoise: Any, sampler: Sampler) -> None:
 
 
 def refuse_guidance(guidance: Any, sampler: Sampler) -> None:
-    """Raises BadInput where `sampler` reads the score from eps alone, and `guidance` doesn't guide it."""
+    """Raises BadInput where `sampler` reads the score at x from its answer, and `guidance` doesn't keep it one."""
     if getattr(sampler, "reads_score", False) and not getattr(guidance, "keeps_score", True):
         raise BadInput(
-            f"{type(guidance).__name__} guides the picture and not the noise, and {type(sampler).__name__} reads the "
-            "noise alone: choose another sampler, as ddim or dpmpp-2m, or another guidance, as classifier-free."
+            f"{type(guidance).__name__} guides the picture and not the noise, and {type(sampler).__name__} takes both "
+            "for one answer: choose another sampler, as ddim or dpmpp-2m, or another guidance, as classifier-free."
         )

@@ -25,7 +25,7 @@ class Sampler(Element, kinds="sampler", package="sfumato.sample"):
     ancestral_eta: ClassVar[float | property] = 0.0
     """The eta of the `DDIM` that it equals, where it adds noise of its own: 1 is ancestral sampling."""
     reads_score: ClassVar[bool] = False
-    """Whether it takes eps for -sigma times the score of x_t, and so refuses a guidance that doesn't keep it one."""
+    """Whether it reads the score, or the flow's slope, at x_t from x0 and eps, and so needs them to belong to x_t."""
 
     def init(self, x: Tensor, times: Tensor) -> State:
         """The state before the first step from x (B, ...) along the grid `times`; nothing, for one-step methods."""
