@@ -11,7 +11,6 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.names import SAMPLERS, TIMES
-from sfumato.network.engine import PRECISIONS, Engine
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.attention import PromptToPrompt
 from sfumato.recipe.checks import Class, Listed, Real, Whole, element, one_of, sentence
@@ -92,7 +91,8 @@ __all__ = [
 
 COMPOSITES = ("paste", "poisson", "latent", "decoder", "none")
 _COMPOSITE = "a name: " + ", ".join(COMPOSITES)
-ENGINES = tuple(Engine.registry)
+ENGINES = ("eager", "exact")
+PRECISIONS = ("float32", "bfloat16")
 MAX_JSON = 1 << 20
 
 _SIDE = "a multiple of 4 from 8 to 4096, or nothing for the model's own size"
