@@ -118,11 +118,12 @@ def _load(folder: Path, stamp: int) -> Clip:
     try:
         with hushed():
             tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-            network, info = CLIPModel.from_pretrained(folder, local_files_only=True, **options)
+            loaded: Any = CLIPModel.from_pretrained(folder, local_files_only=True, **options)
         file = folder / "preprocessor_config.json"
         values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     except Exception as error:
         raise BadInput(f"The {what} can't be read: {reason(error)}") from error
+    network, info = loaded
     check_weights(info, what)
     network.eval().requires_grad_(False)
     return Clip(network, tokenizer, values.get("image_mean", ()), values.get("image_std", ()))
