@@ -149,7 +149,8 @@ def build_pixels(
     """Write a model of 16 x 16 pixels into `folder`, in the format of `sfumato.train.tasks.pixels`.
 
     how: a class is told by "time", by "channels", or (None) not at all. `scheduler` replaces keys of its
-    configuration. Random layers answer faintly: the last one and the classes' embeddings are made stronger.
+    configuration, or all of it where it is no table of betas. Random layers answer faintly: the last one and the
+    classes' embeddings are made stronger.
     """
     from diffusers import UNet2DModel
 
@@ -166,6 +167,7 @@ def build_pixels(
     }
     width = 4 if how == "channels" else 0
     continuous = config["_class_name"] == "ScoreSdeVeScheduler"
+    config = scheduler if continuous and scheduler else config
     network = UNet2DModel(
         sample_size=16,
         in_channels=channels + width,

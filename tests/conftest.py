@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("sfumato", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sfumato")  # nothing is timed in tests: a busy machine is no reason to fail
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

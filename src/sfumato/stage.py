@@ -47,7 +47,8 @@ class Stage:
 
     def encode(self, recipes: Sequence[Recipe]) -> Condition:
         """What recipes that name no pictures say."""
-        return self.condition(Told(recipes, self.size, self.denoiser.schedule))
+        size = (recipes[0].width or self.size[0], recipes[0].height or self.size[1])
+        return self.condition(Told(recipes, size, self.denoiser.schedule))
 
     @cached_property
     def capabilities(self) -> Capabilities:

@@ -305,7 +305,7 @@ def test_classes_of_a_stock_folder_are_their_indices_and_one_must_be_given(broke
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model_index.json": {"vqvae": ["diffusers", "VQModel"]}}, "also vqvae"),
+        ({"model_index.json": {"vqvae": ["diffusers", "VQModel"]}}, "a discrete autoencoder"),
         ({"label/config.json": {"classes": ["a"], "null": 1}}, "embeds 4 classes, and label/config.json names 2"),
         ({"label/config.json": {"classes": [], "null": 0}}, "no list of classes"),
         ({"label/config.json": {"null": 1}}, "no list of classes"),

@@ -77,6 +77,14 @@ def test_a_batch_with_the_leading_grid_gives_the_pictures_of_stock_diffusers(tin
         assert psnr(mine, other) >= 60
 
 
+def test_sides_need_be_multiples_of_the_autoencoder_s_cells_alone(tmp_path: Path):
+    """As 520 is with Stable Diffusion: latents that the U-Net's halvings don't divide."""
+    folder = build(tmp_path / "deep", "v", replace(TINY, unet=(32, 64, 64), heads=(2, 4, 4)))
+    images, latents = ours(folder, width=36, height=44, steps=3)
+    assert (images[0].size, latents.shape[2:]) == ((36, 44), (22, 18))
+    assert psnr(images[0], theirs(folder, latents, steps=3)[0]) >= 60
+
+
 def test_different_prompts_run_as_one_batch_and_give_the_pictures_they_give_alone(tiny: Path):
     pipe = sfumato.load(str(tiny), engine="exact")
     network = pipe.stages[0].denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]

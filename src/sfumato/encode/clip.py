@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sfumato.network.reading import check_files, check_weights, hushed, reason
 from sfumato.picture import BadInput
+from sfumato.picture.errors import name_of
 from sfumato.schedule import Schedule
 from sfumato.schedule.named import named
 
@@ -109,18 +111,19 @@ def _load(folder: Path, stamp: int) -> Clip:
     import json
 
     from transformers import CLIPModel, CLIPTokenizer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    what = f"CLIP in {name_of(folder)}"
+    check_files(folder, "model", what)
+    options: dict[str, Any] = {"dtype": torch.float32, "output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-        network: Any = CLIPModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        with hushed():
+            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            loaded: Any = CLIPModel.from_pretrained(folder, local_files_only=True, **options)
         file = folder / "preprocessor_config.json"
         values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise BadInput(f"The CLIP in {folder} can't be read ({reason}): copy or download it again.") from error
-    finally:
-        logging.enable_progress_bar()
+        raise BadInput(f"The {what} can't be read: {reason(error)}") from error
+    network, info = loaded
+    check_weights(info, what)
     network.eval().requires_grad_(False)
     return Clip(network, tokenizer, values.get("image_mean", ()), values.get("image_std", ()))

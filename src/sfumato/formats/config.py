@@ -33,8 +33,8 @@ def check_fields(kind: type, config: Mapping[str, Any], where: str, neutral: Map
         value = config.get(field, wanted)
         if value != wanted:
             raise BadInput(
-                f"The {where} has {field} {printable(repr(value), 60)}: it wants to be told something that is not "
-                f"said to it here; accepted is {wanted!r}."
+                f"The {where} has {field} {printable(repr(value), 60)}; accepted is {wanted!r}, with which it is told "
+                "nothing else."
             )
 
 

@@ -98,7 +98,7 @@ class Pixels(Format):
             self.denoiser(parts, backbone, learned),
             tuple(encoders),
             size=_size(unet.config["sample_size"], parts),
-            multiple=2 ** (len(unet.config["block_out_channels"]) - 1),
+            multiple=max(4, 2 ** (len(unet.config["block_out_channels"]) - 1)),  # a recipe's sides are multiples of 4
             networks=parts.networks,
             device=parts.device,
         )

@@ -62,7 +62,8 @@ def parts_of(folder: Path) -> dict[str, str]:
 
 def place_of(folder: Path, part: str) -> Path:
     """Where a part lies: in a folder of its name, or, as in the first DDPM repositories, beside the index."""
-    return folder / part if (folder / part).is_dir() else folder
+    own, file = folder / part, "scheduler_config.json" if part == "scheduler" else "config.json"
+    return folder if not own.is_dir() and (folder / file).is_file() else own
 
 
 def config_of(folder: Path, part: str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +13,11 @@ import torch
 from sfumato.formats.config import check_fields, check_sizes
 from sfumato.formats.folder import parts_of, place_of, read_json, regular, scheduler_of
 from sfumato.network.engine import dtype_of
+from sfumato.network.reading import check_weights, hushed, reason, variant_of
 from sfumato.picture.errors import BadInput, name_of, printable
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
-ENDINGS = (".safetensors", ".bin")
-SHOWN = 4  # names of weights in one sentence
+SHOWN = 4  # words in one sentence
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Parts:
                     f"The {what} is a {printable(config['_class_name'], 60)}, and not the {kind} it should be."
                 )
             check_fields(made, config, what, neutral or {})
-        variant = _variant(place, STEMS[library], what)
+        variant = variant_of(place, STEMS[library], what)
         options: dict[str, Any] = {"torch_dtype" if library == "diffusers" else "dtype": dtype_of(self.precision)}
         with self.explained(part):
             read, info = made.from_pretrained(
@@ -74,9 +72,9 @@ class Parts:
                 ignore_mismatched_sizes=True,  # they are refused by name
                 **options,
             )
-        _check_weights(info, what)
-        network = read.to(self.device).eval().requires_grad_(False)
-        self.networks[part] = network
+        check_weights(info, what)
+        with self.explained(part):
+            network = self.networks[part] = read.to(self.device).eval().requires_grad_(False)
         return network
 
     def tokenizer(self, part: str, vocabulary: int) -> Any:
@@ -96,12 +94,12 @@ class Parts:
     def explained(self, part: str) -> Iterator[None]:
         """Whatever goes wrong while a part is read, in one sentence; what the libraries would say is hushed."""
         try:
-            with _hushed():
+            with hushed():
                 yield
         except BadInput:
             raise
         except Exception as error:
-            raise BadInput(f"The {part} of {self.model} can't be read: {_reason(error)}") from error
+            raise BadInput(f"The {part} of {self.model} can't be read: {reason(error)}") from error
 
     def _check_kind(self, part: str, *accepted: str) -> None:
         found = parts_of(self.folder).get(part)
@@ -115,7 +113,9 @@ class Parts:
     def _safe(self, part: str) -> Path:
         """The part's place, in which there is nothing but files and folders."""
         place = self.place(part)
-        for path in place.iterdir() if place.is_dir() else ():
+        if not place.is_dir():
+            raise BadInput(f"The {part} of {self.model} is missing: there is no folder of that name in it.")
+        for path in place.iterdir():
             if path.exists():
                 regular(path)
         return place
@@ -149,87 +149,3 @@ def _class_of(kind: str) -> tuple[str, type]:
 
     library = diffusers if hasattr(diffusers, kind) else transformers
     return library.__name__, getattr(library, kind)
-
-
-def _variant(place: Path, stem: str, what: str) -> str | None:
-    """Which weights of a part are read: the plain ones, or, where there is nothing else, the first variant."""
-    found: dict[str, None] = {}
-    for ending in ENDINGS:
-        for path in sorted(place.glob(f"{stem}*{ending}*")):
-            rest = path.name.removeprefix(stem).split(ending)[0]
-            pieces = [piece for piece in rest.split(".") if piece and "-of-" not in piece]
-            found.setdefault(pieces[0] if pieces else "", None)
-    if not found and stem == "model":
-        return _variant(place, "pytorch_model", what)
-    if not found:
-        raise BadInput(f"There are no weights of the {what}: {stem}.safetensors is missing.")
-    _check_files(place, stem, what)
-    return None if "" in found else next(iter(found))
-
-
-def _check_files(place: Path, stem: str, what: str) -> None:
-    """Raises BadInput for a file of weights that was cut short or is none."""
-    from safetensors import SafetensorError, safe_open
-
-    for path in place.glob(f"{stem}*.safetensors"):
-        try:
-            with safe_open(path, "pt"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise BadInput(
-                f"The {what} can't be read: {path.name} is damaged or incomplete ({printable(error, 150)}); copy or "
-                "download it again."
-            ) from None
-
-
-def _check_weights(info: Mapping[str, Any], what: str) -> None:
-    """Raises BadInput where weights are missing, left over or of other shapes: libraries fill in random ones."""
-    for key, said in (
-        ("missing_keys", "lacks weights, which would be random"),
-        ("mismatched_keys", "has weights of other shapes than its config says"),
-        ("unexpected_keys", "has weights that nothing uses"),
-    ):
-        names = [str(name[0] if isinstance(name, tuple) else name) for name in info.get(key) or ()]
-        if key == "unexpected_keys":
-            names = [name for name in names if not name.endswith("position_ids")]  # a buffer that old files kept
-        if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            raise BadInput(
-                f"The {what} {said}: {printable(', '.join(sorted(names)[:SHOWN]), 300)}{more}. Its file is not of the "
-                "network that its config describes."
-            )
-    if errors := info.get("error_msgs"):
-        raise BadInput(f"The {what} does not fit its config: {printable(next(iter(errors)), 200)}")
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, and what to do about it."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    reason = printable(lines[0], 200)
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "out of memory" in str(error).lower():
-        return "there is not enough memory for it."
-    return f"{reason}."
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """No lines and progress bars of the libraries' own: what matters of them is said here in sentences."""
-    import diffusers
-    import transformers
-
-    libraries = (diffusers.utils.logging, transformers.utils.logging)
-    before = [library.get_verbosity() for library in libraries]
-    hub = logging.getLogger("huggingface_hub")
-    level, hub.disabled = hub.disabled, True
-    for library in libraries:
-        library.set_verbosity(logging.CRITICAL + 1)
-        library.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        hub.disabled = level
-        for library, verbosity in zip(libraries, before, strict=True):
-            library.set_verbosity(verbosity)
-            library.enable_progress_bar()

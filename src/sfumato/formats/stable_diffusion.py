@@ -7,6 +7,7 @@ Without a vae, and with patches/config.json, it is one of pixels, which it sees 
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,8 @@ class StableDiffusion(Format):
     def capabilities(self, folder: Path) -> Capabilities:
         config = config_of(folder, "unet")
         out, patch = config.get("out_channels", 4), patch_of(folder) or 1
-        planes = (config.get("in_channels", 4) - out) // patch**2 if isinstance(out, int) else 0
+        takes = config.get("in_channels", 4)
+        planes = (takes - out) // patch**2 if isinstance(out, int) and isinstance(takes, int) else 0
         return Capabilities(text=True, inpaints=planes > 0)
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
@@ -79,7 +81,7 @@ class StableDiffusion(Format):
             Preconditioned(backbone, schedule, parameterization),
             encoders,
             size=_size(unet.config["sample_size"], cell, parts),
-            multiple=cell,
+            multiple=math.lcm(cell, 4),  # a recipe's sides are multiples of 4
             networks=parts.networks,
             device=parts.device,
         )
@@ -118,12 +120,13 @@ def _size(sample: Any, cell: int, parts: Parts) -> tuple[int, int]:
 def _inpaints(parts: Parts, config: Mapping[str, Any], patch: int, channels: int) -> bool:
     """Whether the network sees the mask and the masked picture beside x; channels are those of a cell."""
     takes, gives = config["in_channels"] / patch**2, config["out_channels"] / patch**2
-    if takes not in (channels, 2 * channels + 1) or gives != channels:
+    if takes not in (channels, 2 * channels + 1):
         raise BadInput(
-            f"The network in {parts.folder} takes {takes:g} channels and answers {gives:g}; accepted are {channels} "
-            f"(text to image) and {2 * channels + 1} (inpainting: latents, mask, latents of the masked picture), "
-            f"answered by {channels}."
+            f"The network in {parts.folder} takes {takes:g} channels; accepted are {channels} (text to image) and "
+            f"{2 * channels + 1} (inpainting: latents, mask, latents of the masked picture)."
         )
+    if gives != channels:
+        raise BadInput(f"The network in {parts.folder} answers {gives:g} channels; accepted are {channels}.")
     return takes != channels
 
 

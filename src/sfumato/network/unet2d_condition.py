@@ -69,6 +69,7 @@ class UNetBackbone:
         self.network, self.patch, self.spec = network, patch, spec(network)
         self.run = engine.prepare(network, self.spec)
         self.text_kv = TextKVCache(network, engine)
+        self._cast: tuple[Tensor, Tensor] | None = None
         config: Any = network.config
         planes = int(config["in_channels"]) // patch**2 - (channels or int(config["out_channels"]) // patch**2)
         concat: dict[type[Part], int] = {Concat: planes} if planes > 0 else {}
@@ -77,7 +78,7 @@ class UNetBackbone:
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         text, dtype = self._text(condition), own_dtype(self.network)
-        embeds = text.embeds.to(dtype)
+        embeds = self.cast(text.embeds, dtype)
         x = pixel_unshuffle(with_planes(x, condition, self.accepts.get(Concat, 0)), self.patch)
         out = self.run(
             x=x.to(dtype),
@@ -88,6 +89,14 @@ class UNetBackbone:
             text_kv=self.text_kv.of(embeds),
         )
         return pixel_shuffle(out.float(), self.patch)
+
+    def cast(self, embeds: Tensor, dtype: torch.dtype) -> Tensor:
+        """The embeddings in the network's number type; one and the same tensor as long as the same ones come."""
+        if embeds.dtype == dtype or torch.is_grad_enabled():
+            return embeds.to(dtype)
+        if self._cast is None or self._cast[0] is not embeds or self._cast[1].dtype != dtype:
+            self._cast = embeds, embeds.to(dtype)
+        return self._cast[1]
 
     def _text(self, condition: Condition) -> Text:
         refuse_others(condition, self.accepts)

@@ -7,8 +7,13 @@ from pathlib import Path
 from sfumato.picture.errors import BadInput
 from sfumato.zoo import INDEX, ZOO, built_ins
 
-HUB_FILES = ["model_index.json", *(f"*/*.{kind}" for kind in ("json", "txt", "safetensors"))]
+HUB_FILES = [
+    *("model_index.json", "config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors"),
+    *(f"*/*.{kind}" for kind in ("json", "txt", "safetensors")),
+]
 HUB_VARIANTS = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]
+WEIGHED = ("unet", "vae", "text_encoder", ".")
+"""Where a model's weights lie: in folders of its parts, or beside the index."""
 
 
 def here(name: str | Path) -> Path | None:
@@ -60,9 +65,18 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_VARIANTS))
+        folder = Path(snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=HUB_VARIANTS))
+        if _weightless(folder):  # there is nothing but a variant
+            snapshot_download(name, allow_patterns=[f"{part}/*.fp16.*" for part in WEIGHED])
+        return folder
     except Exception as error:
         raise BadInput(
             f"{name} is not in the local cache and could not be fetched from the Hub "
             f"({type(error).__name__}); check the name and the network, or give a local folder."
         ) from error
+
+
+def _weightless(folder: Path) -> bool:
+    """Whether a part that has a config has no weights."""
+    parts = (folder / part for part in WEIGHED if (folder / part / "config.json").is_file())
+    return any(not any(part.glob("*.safetensors")) for part in parts)

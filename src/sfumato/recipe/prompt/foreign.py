@@ -14,23 +14,23 @@ import re
 
 from sfumato.picture.errors import BadInput, printable
 
-_NETWORK = re.compile(r"<\s*[A-Za-z][\w-]*\s*:[^<>]*>")
-_EMBEDDING = re.compile(r"(?<!\w)embedding:[^\s,()\[\]:|]+", re.IGNORECASE)
+_NETWORK = re.compile(r"<\s*[A-Za-z][\w-]*\s*:(?=([^<>]*>))")
+_EMBEDDING = re.compile(r"(?<!\w)embedding:(?=([^\s,()\[\]:|]+))", re.IGNORECASE)
 
 
 def refuse_foreign(prompt: str) -> None:
     """Raises BadInput for a prompt that asks for what only other tools know."""
     for mark, what in ((_NETWORK, "weights to be added to the model"), (_EMBEDDING, "a learned word from a file")):
         if found := mark.search(prompt):
-            escaped = found[0].replace(":", "\\:", 1)
+            meant = found[0].replace(":", "\\:") + found[1]
             raise BadInput(
-                f"The prompt's {printable(repr(found[0]), 60)} asks for {what}, which a prompt can't do here: leave it "
-                f"out, or write {printable(escaped, 60)} for the words."
+                f"The prompt's {printable(repr(found[0] + found[1]), 60)} asks for {what}, which a prompt can't do "
+                f"here: leave it out, or write {printable(meant, 60)} for the words."
             )
 
 
 def escaped(text: str) -> str:
     """The text, in which nothing asks for what other tools know."""
     for mark in (_NETWORK, _EMBEDDING):
-        text = mark.sub(lambda found: found[0].replace(":", "\\:", 1), text)
+        text = mark.sub(lambda found: found[0].replace(":", "\\:"), text)
     return text
