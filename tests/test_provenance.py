@@ -12,13 +12,12 @@ from PIL import Image
 
 import sfumato.model
 from sfumato.edit import Crop, Outside, Resample, SDEdit
-from sfumato.formats import capabilities_of
+from sfumato.formats import capabilities_of, weights
 from sfumato.guide import AutoGuidance, ClassifierFree
 from sfumato.picture import BadInput, pixels_hash, save_picture
 from sfumato.provenance import inspect, inspect_model, known_models, redo
 from sfumato.recipe import Made, Recipe
 from sfumato.sample import DDIM
-from sfumato.zoo import weights
 
 PIXELS = np.random.default_rng(3).integers(20, 230, (16, 24, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)

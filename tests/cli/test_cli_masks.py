@@ -39,10 +39,10 @@ def edit(cli, model, *arguments):
 
 
 def test_a_mask_is_shaped_and_resampled_as_the_options_say(cli, model, sketch, mask):
-    options = ["--grow", 2, "--feather", 3, "--dilate", 8, "--resample", "2x3"]
+    options = ["--grow", 2, "--feather", 3, "--dilate", 8, "--resample", "1x3"]
     edit(cli, model, sketch, "a boat", "--mask", mask, *options)
     hold = recipe_in("out.png").hold
-    assert (hold.grow, hold.feather, hold.dilation, hold.resample) == (2, 3, 8, Resample(2, 3))
+    assert (hold.grow, hold.feather, hold.dilation, hold.resample) == (2, 3, 8, Resample(1, 3))
     changed = (opened("out.png") != opened(sketch)).any(-1)
     assert changed[9:25, 7:23].any()
     changed[12 - 5 : 22 + 5, 10 - 5 : 20 + 5] = False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sfumato.model.scene import Scene
 
 import sfumato
 from sfumato.condition import Part
-from sfumato.model.scene import Scene
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.zoo import ZOO

@@ -380,7 +380,8 @@ def test_repaints_jumps_draw_from_the_data_too():
 
 def test_wrong_samplers_are_refused_in_a_sentence():
     with pytest.raises(
-        BadInput, match=r"the sampler 'plms' is unknown.*: accepted are adams-bashforth, .*dpmpp-2m, dpmpp-2m-sde.*euler"
+        BadInput,
+        match=r"the sampler 'plms' is unknown.*: accepted are adams-.*dpmpp-2m, dpmpp-2m-sde.*euler",
     ):
         Sampler.registry.named("plms")
     for name, option in (("unipc", "order"), ("deis", "order"), ("adams-bashforth", "order")):

@@ -8,13 +8,14 @@ from sfumato.edit.attention_edit import AttentionEdit
 from sfumato.edit.attention_maps import AttentionMaps
 from sfumato.edit.composite import Composite, Uncomposited
 from sfumato.edit.crop import Crop
-from sfumato.edit.ddim_inversion import Inversion, Inverted
+from sfumato.edit.ddim_inversion import Inversion
 from sfumato.edit.decoder_tuning import DecoderTuning, tune_decoder
 from sfumato.edit.diffedit import DiffEdit, Inferred, binarized, disagreement
 from sfumato.edit.edit_friendly import EditFriendly, EditFriendlyInversion, Replayed
 from sfumato.edit.hold import BoundHold, Hold
 from sfumato.edit.ilvr import ILVR, LowPass, low_pass
 from sfumato.edit.interpolate import Between, MixedStart, lerp, slerp
+from sfumato.edit.inverted import Inverted
 from sfumato.edit.latent_optimisation import LatentOptimisation, optimise_latent
 from sfumato.edit.mask_shape import feather, grow, shrinking
 from sfumato.edit.noise_start import Noise, NoiseStart

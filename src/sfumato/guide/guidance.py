@@ -25,6 +25,9 @@ class Guidance(Element, kinds="guidance", package="sfumato.guide"):
     needs_null: ClassVar[bool | property] = False
     """Whether it moves away from the answer to nothing (no prompt, no label), so that there has to be one."""
 
+    keeps_score: ClassVar[bool] = True
+    """Whether its answer's x0 and eps belong to the same x, so that a solver may read the score from them."""
+
     null_scale: ClassVar[float | property | None] = None
     """The s of u + s (c - u), for guidances that are that and nothing else: null-text optimisation undoes it."""
 

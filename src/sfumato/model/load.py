@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sfumato.formats import format_of
-from sfumato.formats.parts import Parts
+from sfumato.model.networks import read_stage
 from sfumato.model.pipe import Pipe
-from sfumato.network.device import check_device
-from sfumato.network.engine import dtype_of, engine_of
 from sfumato.zoo.find import find
 
 
@@ -23,14 +20,11 @@ def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "
     Raises `BadInput`, in one sentence, when there is no such model or device, when the model's files can't be read, and
     for a model of a family that is not run.
     """
-    execute = engine_of(engine)
-    dtype_of(precision)
-    device = check_device(device)
     folder = find(name)
-    stage = format_of(folder).read(Parts(folder, precision, device), execute)
+    stage = read_stage(folder, engine, precision, device)
     return Pipe(_name(name, folder), (stage,), stage.size, stage.multiple, engine, precision, folder)
 
 
 def _name(name: str | Path, folder: Path) -> str:
     """What a recipe calls the model, wherever it is read: a folder by its whole path."""
-    return str(folder.resolve()) if Path(name).is_dir() else str(name)
+    return str(folder.resolve()) if Path(name).expanduser().is_dir() else str(name)

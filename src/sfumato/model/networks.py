@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.encode.clip import load_clip
+from sfumato.formats import format_of
+from sfumato.formats.parts import Parts
+from sfumato.network.device import check_device
+from sfumato.network.engine import dtype_of, engine_of
 from sfumato.picture import BadInput
 from sfumato.zoo import ZOO
 from sfumato.zoo.find import find
@@ -27,9 +31,15 @@ def network_of(name: str, part: str, model: str) -> Any:
 @lru_cache(maxsize=2)
 def stage_of(name: str, engine: str, precision: str) -> Stage:
     """The stage of the model called `name`."""
-    from sfumato.model.load import load
+    return read_stage(find(name), engine, precision)
 
-    return load(name, engine=engine, precision=precision).stages[0]
+
+def read_stage(folder: Path, engine: str, precision: str, device: str = "cpu") -> Stage:
+    """The stage of a model's folder, read by the format that it is in. Raises BadInput as `load` does."""
+    execute = engine_of(engine)
+    dtype_of(precision)
+    parts = Parts(folder, precision, check_device(device))
+    return format_of(folder).read(parts, execute)
 
 
 def _folder(name: str, part: str, model: str) -> Path:

@@ -113,8 +113,8 @@ class Pipe:
     @cached_property
     def weights(self) -> str:
         """The hash of the model's weight files, "" for a pipe that was not read from a folder."""
+        from sfumato.formats.weights import weights_hash
         from sfumato.zoo.find import here
-        from sfumato.zoo.weights import weights_hash
 
         folder = self.folder or here(self.name)
         return "" if folder is None else weights_hash(folder)

@@ -17,6 +17,7 @@ from sfumato.model.batch import Batch
 from sfumato.noise import NoiseSource
 from sfumato.recipe import Recipe
 from sfumato.sample import Sampler, Step, trajectory
+from sfumato.space.finite import refuse_nan
 
 if TYPE_CHECKING:
     from sfumato.model.pipe import Pipe
@@ -53,7 +54,7 @@ class Run:
             self.masks = self.batch.masks_of(cells)
         x = None
         for step in self._walked():
-            x = step.x
+            x = refuse_nan(step.x, "network", f"at step {step.index} of {step.total}")
             yield partial(self.batch.pictures, x if step.prediction is None else step.prediction.x0)
         if self.blend is not None and self.batch.mask is None and x is not None:
             height, width = x.shape[-2:]

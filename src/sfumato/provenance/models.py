@@ -10,12 +10,12 @@ from typing import Any
 
 from sfumato.formats import capabilities_of, parts_of
 from sfumato.formats.folder import place_of
+from sfumato.formats.weights import weight_files
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import name_of, printable
 from sfumato.provenance.tensors import tensors
 from sfumato.recipe.capabilities import WORDS, Capabilities
 from sfumato.zoo import INDEX, ZOO, built_ins
-from sfumato.zoo.weights import weight_files
 
 _NAME = re.compile(r"\w[\w.-]*")
 

@@ -15,15 +15,16 @@ from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Sou
 from sfumato.element import Class, Listed, Real, Whole, element, load_plugins, one_of, sentence
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
+from sfumato.network.engine import PRECISIONS, Engine
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.text import parameters
 from sfumato.sample import DEFAULT_SAMPLER, Sampler
+from sfumato.sample.misfits import refuse_guidance
 from sfumato.times import DEFAULT_GRID, TimeGrid
 
 __all__ = ["ENGINES", "PRECISIONS", "Made", "Recipe", "Ref", "parameters"]
 
-ENGINES = ("eager", "exact")
-PRECISIONS = ("float32", "bfloat16")
+ENGINES = tuple(Engine.registry)
 MAX_JSON = 1 << 20
 
 _SIDE = "a multiple of 4 from 8 to 4096, or nothing for the model's own size"
@@ -108,6 +109,8 @@ class Recipe:
             )
         if self.area is not None:
             self._check_area(self.area, mask)
+        for guidance in self.guidance:
+            refuse_guidance(guidance, self.sampler)
         return self
 
     def _check_area(self, area: Crop, mask: Ref | None) -> None:

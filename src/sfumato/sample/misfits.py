@@ -30,7 +30,7 @@ def refuse_misfits(denoise: Any, sampler: Sampler) -> None:
 
 def refuse_guidance(guidance: Any, sampler: Sampler) -> None:
     """Raises BadInput where `sampler` reads the score at x from its answer, and `guidance` doesn't keep it one."""
-    if getattr(sampler, "reads_score", False) and not getattr(guidance, "keeps_score", True):
+    if sampler.reads_score and not getattr(guidance, "keeps_score", True):
         raise BadInput(
             f"{type(guidance).__name__} guides the picture and not the noise, and {type(sampler).__name__} takes both "
             "for one answer: choose another sampler, as ddim or dpmpp-2m, or another guidance, as classifier-free."

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sfumato.formats import parts_of
+from sfumato.formats.folder import parts_of
 from sfumato.picture import BadInput, home, write_atomically
 
 _SHARD = re.compile(r"-\d{5}-of-\d{5}")
