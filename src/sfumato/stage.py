@@ -50,6 +50,11 @@ class Stage:
         size = (recipes[0].width or self.size[0], recipes[0].height or self.size[1])
         return self.condition(Told(recipes, size, self.denoiser.schedule))
 
+    @property
+    def painter(self) -> str:
+        """What the family calls the network that denoises, for sentences about it."""
+        return next((name for name in ("unet", "transformer") if name in self.networks), "network")
+
     @cached_property
     def capabilities(self) -> Capabilities:
         """What a recipe may tell it: what its encoders can be told, together."""

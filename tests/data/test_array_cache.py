@@ -42,7 +42,7 @@ def test_damaged_rows_are_seen_named_and_made_again_alone(tmp_path: Path, capsys
     row = len(whole) - (20 - 13) * 6  # where row 13 begins
     damages = {
         "one level of a row": (whole[:row] + bytes([whole[row] ^ 1]) + whole[row + 1 :], [(12, 18)]),
-        "cut": (whole[:-50], first.spans),
+        "cut": (whole[:-50], first.spans[1:]),
         "empty": (b"", first.spans),
         "another header": (whole[:8] + b"?" * 8 + whole[16:], first.spans),
     }
@@ -63,8 +63,8 @@ def test_damaged_rows_are_seen_named_and_made_again_alone(tmp_path: Path, capsys
 def test_a_damaged_journal_costs_its_rows_alone(tmp_path: Path):
     opened(tmp_path, Computed())
     journal = tmp_path / "t-key" / "done"
-    lines = journal.read_text().splitlines(keepends=True)
-    journal.write_text(lines[0] + "6\n" + "12 zzzzzzzz\n" + lines[3] + "18 01")
+    first, _, third, last = journal.read_text().split("\n")[1:5]
+    journal.write_text("\n".join([first, "6", "12 zzzzzzzz", third.replace("12 ", "120 "), last, "18 01"]))
     again = Computed()
     opened(tmp_path, again)
     assert again.spans == [(6, 12), (12, 18)]

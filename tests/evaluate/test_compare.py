@@ -99,7 +99,7 @@ def test_captions_are_asked_for_as_they_stand():
     reference = Pictures("flags", 1, (8, 8), "0" * 16, lambda i: Image.new("RGB", (8, 8)), lambda i: "flag (red) [old]")
     asking = model_samples.SampleSettings(2, "ddim", 1.0, 0)
     say, _ = model_samples.conditions(SimpleNamespace(stages=[stage]), asking, reference)
-    assert parse(say(3)["prompt"]) == [[("flag (red) [old]", 1.0)]]
+    assert parse(say(3)["prompt"]) == ((("flag (red) [old]", 1.0),),)
 
 
 def test_nearest_neighbours_of_a_set_in_itself_are_its_own(folder: Path):

@@ -141,10 +141,12 @@ def test_a_negative_prompt_replaces_the_unconditional_branch(pipe):
 def test_steps_tells_of_its_progress_and_the_last_one_brings_the_result(pipe):
     recipe = Recipe("a boat", model=pipe.name, steps=3)
     steps = list(pipe.steps([recipe, replace(recipe, seed=1, prompt="rain"), replace(recipe, sampler="ddim")]))
-    assert [s.index for s in steps] == [1, 2, 3, 4, 5, 6, 6]
+    assert [s.index for s in steps] == [1, 2, 3, 4, 5, 6]
     assert {s.total for s in steps} == {6}
-    assert [s.result is None for s in steps] == [True] * 6 + [False]
-    assert [len(s.preview()) for s in steps] == [2, 2, 2, 1, 1, 1, 3]
+    assert [s.result is None for s in steps] == [True] * 5 + [False]
+    assert [s.done is None for s in steps] == [True, True, False, True, True, False]
+    assert [len(s.preview()) for s in steps] == [2, 2, 2, 1, 1, 3]
+    assert [len(s.done.images) for s in steps if s.done] == [2, 1]
     assert [r.prompt for r in steps[-1].result.recipes] == ["a boat", "rain", "a boat"]
 
 

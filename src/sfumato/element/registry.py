@@ -16,15 +16,15 @@ PLUGINS = "sfumato.plugins"
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """The things of one kind by name, in the order of their names.
+    """The things of one kind by name, in the order of their names, or where `ordered` in that of being added.
 
     what: what one of them is called in a sentence, as "guidance". package: the package whose modules register the
     built-in ones when it is imported, which happens at the first look; None where they are registered otherwise. At the
     first look plugins are loaded too. A name that is not there is a `BadInput` that names what is.
     """
 
-    def __init__(self, what: str, package: str | None = None) -> None:
-        self.what, self.package = what, package
+    def __init__(self, what: str, package: str | None = None, *, ordered: bool = False) -> None:
+        self.what, self.package, self.ordered = what, package, ordered
         self._things: dict[str, T] = {}
         self._short: dict[str, str] = {}
         self.watchers: list[Callable[[], None]] = []
@@ -78,7 +78,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         self._look()
-        return iter(sorted(self._things))
+        return iter(list(self._things) if self.ordered else sorted(self._things))
 
     def __len__(self) -> int:
         self._look()

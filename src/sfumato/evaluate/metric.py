@@ -127,7 +127,7 @@ def resampled(measure: Callable[..., np.ndarray]) -> Callable[[FeatureSets], Fig
     return statistic
 
 
-METRICS: Registry[Metric] = Registry("metric", "sfumato.evaluate.metrics")
+METRICS: Registry[Metric] = Registry("metric", "sfumato.evaluate.metrics", ordered=True)
 
 
 def chosen(names: list[str], extractors: list[Extractor], paired: bool, smallest: int) -> list[str]:

@@ -144,9 +144,11 @@ class Pipe:
         results: list[Result] = []
         for batch, run in zip(batches, runs, strict=True):
             began = time.perf_counter()
+            last = index + run.steps
             for preview in run.walk():
                 index += 1
-                yield Progress(index, total, preview)
+                if index < last:  # the last step brings the pictures
+                    yield Progress(index, total, preview)
             seconds = (time.perf_counter() - began) / len(batch)
             device = self.stages[0].device
             recipes = [

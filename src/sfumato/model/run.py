@@ -54,7 +54,7 @@ class Run:
             self.masks = self.batch.masks_of(cells)
         x = None
         for step in self._walked():
-            x = refuse_nan(step.x, "network", f"at step {step.index} of {step.total}")
+            x = refuse_nan(step.x, self.batch.stage.painter, f"at step {step.index + 1} of {step.total}")
             yield partial(self.batch.pictures, x if step.prediction is None else step.prediction.x0)
         if self.blend is not None and self.batch.mask is None and x is not None:
             height, width = x.shape[-2:]
