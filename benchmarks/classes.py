@@ -22,7 +22,7 @@ from torch import Tensor
 import sfumato
 from sfumato.condition import Condition, Label
 from sfumato.denoise import bind
-from sfumato.edit.start import NoiseStart
+from sfumato.edit.noise_start import NoiseStart
 from sfumato.evaluate.metrics import Moments, frechet, inception_score, precision, recall
 from sfumato.evaluate.statistics import Figure, share
 from sfumato.guide import ClassifierFree, Guided

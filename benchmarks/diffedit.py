@@ -29,17 +29,17 @@ import sfumato as spec
 from sfumato.data import vignettes
 from sfumato.data.vignettes.vocabulary import COLOURS, GARMENTS, HELD_OUT_COLOURS, NONE, SEMANTIC
 from sfumato.denoise import Bound, bind
-from sfumato.edit import Inversion, binarized, disagreement
+from sfumato.edit import Inferred, Inversion, binarized, disagreement
 from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
-from sfumato.recipe import DiffEdit, Recipe
+from sfumato.recipe import Recipe
 from sfumato.sample import DDIM, trajectory
 from sfumato.times import grid
 
 WORLD, ROWS, LEAST = 900_002, 8, 0.015  # level and threshold were chosen on world 900_001
 LEVELS = (0.5, 0.65, 0.8, 0.9)
 THRESHOLDS = (0.3, 0.4, 0.5)
-DEFAULT = DiffEdit()
+DEFAULT = Inferred()
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,9 @@ def trips(pipe: Pipe, found: Sequence[Change], steps: Sequence[int], refine: int
 
 
 WAYS: dict[str, tuple[str, Callable[[Image.Image, str], Any]]] = {
-    "DDIM": ("ddim", lambda picture, words: spec.Inversion(picture, 1.0, words, 2)),
-    "DDIM, null text": ("ddim", lambda picture, words: spec.Inversion(picture, 1.0, words, 2, 10)),
-    "edit-friendly": ("ddpm", lambda picture, words: spec.EditFriendlyInversion(picture, 1.0, words)),
+    "DDIM": ("ddim", lambda picture, words: spec.Inverted(picture, 1.0, words, 2)),
+    "DDIM, null text": ("ddim", lambda picture, words: spec.Inverted(picture, 1.0, words, 2, 10)),
+    "edit-friendly": ("ddpm", lambda picture, words: spec.EditFriendly(picture, 1.0, words)),
 }
 
 

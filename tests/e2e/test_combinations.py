@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw
 from random_model import TINY, build
 
 import sfumato
-from sfumato import recipe as r
 from sfumato.data import vignettes
+from sfumato.edit import Composite
 from sfumato.recipe import Recipe
 from sfumato.sample import Sampler
 
@@ -41,48 +41,49 @@ def mask(fill: int | None = None) -> Image.Image:
 
 
 STARTS = {
-    "noise": lambda: r.Noise(),
-    "sdedit": lambda: r.SDEdit(picture(), 0.7),
-    "inverted": lambda: r.Inverted(picture(), 0.6, refine=1),
-    "null text": lambda: r.Inverted(picture(), 0.6, refine=0, null=1),
-    "edit-friendly": lambda: r.EditFriendly(picture(), 0.6),
-    "between": lambda: r.Between(picture(), picture(6), 0.4, 0.6, refine=0),
+    "noise": lambda: sfumato.Noise(),
+    "sdedit": lambda: sfumato.SDEdit(picture(), 0.7),
+    "inverted": lambda: sfumato.Inverted(picture(), 0.6, refine=1),
+    "null text": lambda: sfumato.Inverted(picture(), 0.6, refine=0, null=1),
+    "edit-friendly": lambda: sfumato.EditFriendly(picture(), 0.6),
+    "between": lambda: sfumato.Between(picture(), picture(6), 0.4, 0.6, refine=0),
 }
 HOLDS = {
     "nothing": lambda: None,
-    "outside": lambda: r.Outside(mask(), picture()),
-    "soft": lambda: r.Outside(mask(), picture(), grow=1, feather=2),
-    "dilated": lambda: r.Outside(mask(), picture(), dilation=5),
-    "resampled": lambda: r.Outside(mask(), picture(), resample=r.Resample(1, 2)),
-    "inferred": lambda: r.Inferred(picture=picture(), draws=2, refine=0),
-    "low-pass": lambda: r.LowPass(4, 0.2, picture()),
+    "outside": lambda: sfumato.Outside(mask(), picture()),
+    "soft": lambda: sfumato.Outside(mask(), picture(), grow=1, feather=2),
+    "dilated": lambda: sfumato.Outside(mask(), picture(), dilation=5),
+    "resampled": lambda: sfumato.Outside(mask(), picture(), resample=sfumato.Resample(1, 2)),
+    "inferred": lambda: sfumato.Inferred(picture=picture(), draws=2, refine=0),
+    "low-pass": lambda: sfumato.LowPass(4, 0.2, picture()),
 }
 AXES: dict[str, dict[str, Any]] = {
     "start": STARTS,
     "hold": HOLDS,
     "guidance": {
         "none": (),
-        "classifier-free": (r.ClassifierFree(4.0),),
-        "interval, rescaled": (r.ClassifierFree(4.0, (0.2, 0.8), 0.7),),
-        "cfg++": (r.CFGPlusPlus(0.6),),
-        "projected": (r.ProjectedGuidance(4.0, momentum=-0.5),),
-        "perturbed and free": (r.ClassifierFree(3.0), r.PerturbedAttention(2.0)),
-        "dynamic threshold": (r.ClassifierFree(6.0), r.DynamicThreshold(0.9, 2.0)),
+        "classifier-free": (sfumato.ClassifierFree(4.0),),
+        "interval, rescaled": (sfumato.ClassifierFree(4.0, (0.2, 0.8), 0.7),),
+        "cfg++": (sfumato.CFGPlusPlus(0.6),),
+        "projected": (sfumato.ProjectedGuidance(4.0, momentum=-0.5),),
+        "perturbed and free": (sfumato.ClassifierFree(3.0), sfumato.PerturbedAttention(2.0)),
+        "dynamic threshold": (sfumato.ClassifierFree(6.0), sfumato.DynamicThreshold(0.9, 2.0)),
     },
     "sampler": {
         **{name: name for name in Sampler.registry},
-        "rk45": r.RK45(0.1, 0.1),
-        "ddim, eta 0.5": r.DDIM(0.5),
-        "heun, churned": r.Heun("kappa", r.Churn(5)),
+        "rk45": sfumato.RK45(0.1, 0.1),
+        "ddim, eta 0.5": sfumato.DDIM(0.5),
+        "heun, churned": sfumato.Heun("kappa", sfumato.Churn(5)),
     },
-    "attention": {"its own": None, "prompt-to-prompt": r.PromptToPrompt(SHOWS, blend=("boat",))},
-    "area": {"all": None, "cropped": r.Crop(2)},
-    "composite": {name: name for name in r.COMPOSITES},
+    "attention": {"its own": None, "prompt-to-prompt": sfumato.PromptToPrompt(SHOWS, blend=("boat",))},
+    "area": {"all": None, "cropped": sfumato.Crop(2)},
+    "composite": {name: name for name in Composite.registry},
     "model": {"words": None, "nine channels": None, "pixels": None, "words to pixels": None},
 }
 MASKED = ("outside", "soft", "dilated", "resampled")
 OPTIMISED = ("latent", "decoder")  # 75 steps of Adam: tried with one sampler and one guidance
 GUIDED = ("classifier-free", "interval, rescaled", "perturbed and free", "dynamic threshold")
+SCORE = ("euler-maruyama", "langevin", "predictor-corrector", "rk45")  # which read eps alone
 Drawn = dict[str, str]
 
 
@@ -95,6 +96,8 @@ def valid(c: Drawn) -> bool:
         model in ("pixels", "words to pixels") or hold not in (None, "outside") or c.get("sampler", "ddim") != "ddim"
         or c.get("guidance", "none") != "none"
     ):  # fmt: skip
+        return False
+    if c.get("guidance") == "cfg++" and c.get("sampler") in SCORE:
         return False
     if model == "nine channels" and hold == "dilated":
         return False
@@ -179,7 +182,7 @@ def kept(pipe: sfumato.Pipe, asked: Recipe) -> None:
     assert out.size == (SIZE, SIZE)
     assert np.isfinite(array(out)).all()
     hold = asked.hold
-    if not isinstance(hold, r.Outside):
+    if not isinstance(hold, sfumato.Outside):
         return
     if asked.composite != "none" and not (hold.grow or hold.feather):
         assert array(out)[array(mask()) == 0].tolist() == array(picture())[array(mask()) == 0].tolist()

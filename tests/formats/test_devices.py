@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sfumato.model.scene import Scene
 
 import sfumato
 from sfumato.condition import Part
+from sfumato.model.batch import Batch
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.zoo import ZOO
@@ -36,12 +36,12 @@ def test_everything_is_on_the_stage_s_device(tiny_model, pixel_model, tmp_path, 
     assert stage.networks
     assert all(p.device.type == "meta" for network in stage.networks.values() for p in network.parameters())
     recipe = pipe.resolve(Recipe(prompt="a boat" if kind in ("words", "inpaint") else "", model=pipe.name))
-    scene = Scene(stage, [recipe], stage.size)
-    condition = stage.condition(scene)
+    batch = Batch(stage, [recipe], stage.size)
+    condition = stage.condition(batch)
     found = [tensor for part in condition.parts for tensor in tensors(part)]
     assert found
     assert all(tensor.device.type == "meta" for tensor in found)
-    x = scene.like.to("meta")
+    x = batch.like.to("meta")
     said = stage.denoiser(x, torch.tensor(0.5, dtype=torch.float64), condition)
     assert said.x0.device.type == "meta"
     assert stage.space.decode(said.x0).device.type == "meta"

@@ -8,7 +8,7 @@ import torch
 import sfumato
 from sfumato.condition import Condition, Label
 from sfumato.denoise import bind
-from sfumato.edit.start import NoiseStart
+from sfumato.edit.noise_start import NoiseStart
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.guide.classifier_guidance import ClassifierGradient
 from sfumato.network.classifier import Classifier

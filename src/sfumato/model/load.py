@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sfumato.model.networks import read_stage
 from sfumato.model.pipe import Pipe
+from sfumato.network.device import check_device
+from sfumato.network.engine import dtype_of, engine_of
 from sfumato.zoo.find import find
 
 
@@ -20,6 +22,7 @@ def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "
     Raises `BadInput`, in one sentence, when there is no such model or device, when the model's files can't be read, and
     for a model of a family that is not run.
     """
+    engine_of(engine), dtype_of(precision), check_device(device)  # refused before a model is fetched
     folder = find(name)
     stage = read_stage(folder, engine, precision, device)
     return Pipe(_name(name, folder), (stage,), stage.size, stage.multiple, engine, precision, folder)
