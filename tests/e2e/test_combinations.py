@@ -184,9 +184,9 @@ def kept(pipe: sfumato.Pipe, asked: Recipe) -> None:
     hold = asked.hold
     if not isinstance(hold, sfumato.Outside):
         return
-    if asked.composite != "none" and not (hold.grow or hold.feather):
+    if asked.composite.kind != "none" and not (hold.grow or hold.feather):
         assert array(out)[array(mask()) == 0].tolist() == array(picture())[array(mask()) == 0].tolist()
-    if asked.composite not in OPTIMISED:
+    if asked.composite.kind not in OPTIMISED:
         plain = replace(asked, composite="paste")
         empty = pipe.run(replace(plain, hold=replace(hold, mask=mask(0), grow=0))).images[0]
         assert array(empty).tolist() == array(picture()).tolist()
