@@ -11,9 +11,9 @@ that many minutes, not a piece of a longer run. A stage that an earlier call has
 
 On a GPU (found by itself) batches and learning rates are larger, as `GPU` says, and all cores draw.
 
-How long: on one core without AVX-512 (float32) about 40 hours: pictures 0.4, autoencoder 7.3, CLIP 1.4, latents 0.5, U-Net
-30.5; a third of that where bfloat16 pays. On an H100 or H200 about fifteen minutes, reckoned from the arithmetic and not
-measured. The steps of autoencoder and U-Net were timed (1.3 s for 4 pictures, 2.3 s for 32), the rest is reckoned too.
+How long: about 40 hours on one core without AVX-512 (float32): pictures 0.4, autoencoder 7.3, CLIP 1.4, latents 0.5,
+U-Net 30.5. Steps of the autoencoder (1.3 s for 4 pictures) and of the U-Net (2.3 s for 32) were timed, the rest is
+reckoned; where bfloat16 pays, a third of it. An H100 or H200 should take fifteen minutes: reckoned too.
 """
 
 from __future__ import annotations
