@@ -55,10 +55,10 @@ def main() -> None:
         if options.export_now:
             if _seconds(options.runs, name) is None:
                 break
-            more.append("minutes=0.001")
+            more += ["--set", "minutes=0.001"]
         elif left:
             share = STAGES[name] / sum(STAGES[n] for n in stages[i:]) * max(left() - kept, 0.2)
-            more.append(f"minutes={(_seconds(options.runs, name) or 0) / 60 + share:.2f}")
+            more += ["--set", f"minutes={(_seconds(options.runs, name) or 0) / 60 + share:.2f}"]
         folder = options.runs / f"{PREFIX}-{name}"
         code = _sfumato("train", f"{PREFIX}-{name}", "--output", str(folder), *more)
         _copy(folder, options.copy_to)
