@@ -83,12 +83,11 @@ def _settings(options: argparse.Namespace, name: str, cuda: bool) -> list[str]:
 def _draw(options: argparse.Namespace, cuda: bool) -> None:
     """Draws what the stages share beforehand, since a run's clock stands still meanwhile."""
     from sfumato.train import recipe as r
-    from sfumato.train.source import open_sources
 
     for name in STAGES:
         if not _exported(options.runs, name):
             recipe = r.load(f"{PREFIX}-{name}", _settings(options, name, cuda)[1::2])
-            open_sources(recipe.data, getattr(recipe, "held_back", 1), options.runs / "cache", recipe.workers)
+            recipe.data.open(getattr(recipe, "held_back", 1), options.runs / "cache", recipe.workers)
 
 
 def _sfumato(*words: str, limit: float | None = None) -> int:
