@@ -1,4 +1,4 @@
-"""Keeping the rest: four ways to join an edit to its picture (Avrahami et al. 2023, figure 4; document 003)."""
+"""Keeping the rest: four ways to join an edit to its picture (Avrahami et al. 2023, figure 4)."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def _bars(table: Mapping[str, np.ndarray], original: np.ndarray) -> Any:
 STUDY = Study(
     title="Keeping the rest",
     summary="four ways to keep the rest of an edited picture: the seam, the background, the foreground",
-    source="Avrahami, Fried & Lischinski 2023, section 4.2 and figure 4 (document 003, background reconstruction)",
+    source="Avrahami, Fried & Lischinski 2023, section 4.2 and figure 4",
     about="An autoencoder alters the whole picture, also where nothing was to change. The middle of each picture is "
     "painted anew in latents, and joined to the original: by pasting, by Poisson cloning, by moving the latents or by "
     "tuning the decoder's weights for this picture, 75 steps of Adam each. The seam is the mean step across the mask's "

@@ -217,8 +217,7 @@ def _pictures(s: Settings, results: Mapping[str, Result], classes: bool) -> Any:
 STUDY = Study(
     title="What guidance buys, and what it costs",
     summary="guidance trades diversity for fidelity: FID, sFID, IS, precision and recall by strength",
-    source="Dhariwal & Nichol 2021, table 4 (document 001, the table of classifier guidance); Ho & Salimans 2022, "
-    "table 1 (document 001, the table of classifier-free guidance)",
+    source="Dhariwal & Nichol 2021, table 4; Ho & Salimans 2022, table 1",
     about="Guidance makes pictures more like their class and more like each other. The Inception Score and precision "
     "praise that; recall counts what is lost; FID, which wants the whole distribution, falls at first and then rises. "
     "Distances are taken on the features named below: they compare rows of this table, not with papers' numbers.",

@@ -1,4 +1,5 @@
-"""Inpainting by four architectures: document 004, experiment 2 (section 4.3, figures 4.6 to 4.16)."""
+"""Inpainting by four architectures, after the thesis "Conditioning diffusion models for image manipulation", section
+4.3 (experiment 2, figures 4.6 to 4.16)."""
 
 from __future__ import annotations
 
@@ -185,7 +186,8 @@ _CODED = "Encoded and decoded without any painting: what an autoencoder loses ou
 STUDY = Study(
     title="Inpainting by four architectures",
     summary="a mask off, a headset off, a scarf on: four architectures of inpainting, measured",
-    source="Document 004, experiment 2 (section 4.3, figures 4.6 to 4.16)",
+    source="the thesis Conditioning diffusion models for image manipulation, section 4.3 (experiment 2, figures 4.6 to "
+    "4.16)",
     about="Three tasks: take a mask off, take a headset off, put a scarf on. A latent model of nine channels, trained "
     "to inpaint; two that never saw a mask and are held outside it, one of latents and one of pixels; and, where there "
     "is a key, a hosted model through its own API. The pictures are the built-in world's, of which the true answer is "

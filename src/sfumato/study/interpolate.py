@@ -211,7 +211,7 @@ def _curves(places: np.ndarray, by_mixing: Mapping[str, Result]) -> Any:
 STUDY = Study(
     title="Interpolation through noise",
     summary="from one picture to another through the noise of a chosen time",
-    source="Ho et al. 2020, figures 8 and 9 (document 002, figure 8); Song, Meng & Ermon 2021, section 5.3",
+    source="Ho et al. 2020, figures 8 and 9; Song, Meng & Ermon 2021, section 5.3",
     about="Two pictures are brought to the noise of time t, mixed there, and denoised. At small t the mix is a double "
     "exposure; at large t the model is free to paint a third picture that has something of both.",
     see=(

@@ -206,7 +206,7 @@ def _curves(t: np.ndarray, paintings: Sequence[Result], bands: np.ndarray) -> An
 STUDY = Study(
     title="Progressive generation",
     summary="what a model believes the picture to be, from the first step to the last",
-    source="Ho et al. 2020, figures 6 and 7 (document 002, figure 6)",
+    source="Ho et al. 2020, figures 6 and 7",
     about="At every step the network says what the clean picture is, as far as it can be known: the mean of all "
     "pictures that fit the noisy one. At first that is a blur of the whole world, at the end one picture.",
     see=(

@@ -213,7 +213,7 @@ def _wasted(curves: Mapping[str, Result], rows: Sequence[Mapping[str, Any]]) -> 
 STUDY = Study(
     title="Noise schedules",
     summary="linear against cosine and others: how much of the picture is left, and which steps are wasted",
-    source="Nichol & Dhariwal 2021, figures 3 to 5 (document 004, figure 2.2); Ho et al. 2020; Karras et al. 2022",
+    source="Nichol & Dhariwal 2021, figures 3 to 5; Ho et al. 2020; Karras et al. 2022",
     about="A schedule says how fast a picture drowns in noise. The linear one of Ho et al. drowns small pictures too "
     "fast: its last steps see nothing but noise, and nothing is lost by leaving them out. The cosine schedule was made "
     "to mend that. Here the waste is not judged by a trained network but computed: pictures of the built-in world are "

@@ -204,7 +204,7 @@ def _langevin(found: Mapping[str, Result]) -> Any:
 STUDY = Study(
     title="Perturbed scores",
     summary="perturbed scores of a mixture, true and learned, and what Langevin dynamics makes of them",
-    source="Song & Ermon 2019, figures 2 and 3 and algorithm 1 (document 004, figure 2.1 and equations 2.3 to 2.8)",
+    source="Song & Ermon 2019, figures 2 and 3 and algorithm 1",
     about="A score points uphill in log density. Where there are no data it cannot be learned, and Langevin dynamics "
     "that follow it forget how much weight each hill has. Noise cures both: blurred by enough of it, the data fill the "
     "plane and the hills become one. Here the mixture's true scores at every noise level are known in closed form.",

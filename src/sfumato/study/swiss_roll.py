@@ -248,7 +248,7 @@ def _errors(walked: Result, seen: Result) -> Any:
 STUDY = Study(
     title="The swiss roll, there and back",
     summary="a plane curve dissolves into noise, and a small network rolls it up again",
-    source="Sohl-Dickstein et al. 2015, figure 1 (document 000, figure 2.1 and equations 2.1 to 2.3)",
+    source="Sohl-Dickstein et al. 2015, figure 1",
     about="A cloud of points on a rolled-up line is the smallest world on which a diffusion model can be seen whole. "
     "Noise is added until nothing is left of the roll; a network of a few thousand numbers, trained for seconds to say "
     "which noise was added, leads fresh noise back.",

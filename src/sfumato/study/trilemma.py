@@ -189,7 +189,7 @@ def _legend(figure: Any, axes: Any, count: int) -> None:
 STUDY = Study(
     title="The trilemma",
     summary="seconds against FID against recall, for every sampler and number of steps",
-    source="Xiao et al. 2022, figure 1 (document 004, figure 5.1 and section 5.1.1)",
+    source="Xiao et al. 2022, figure 1",
     about="No generative model is fast, good and diverse at once, says the trilemma; diffusion is good and diverse, "
     "and slow. How slow is the sampler's affair: every sampler here asks the same network, with the same seeds, and "
     "spends its calls in its own way. Seconds are this machine's, with whatever else it had to do.",
