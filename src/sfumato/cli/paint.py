@@ -47,9 +47,10 @@ def make(
     found: list[Path] = []
     with progress(f"loading {recipes[0].model}") as update:
         pipe = _ready(recipes[0], paths[0])
+        loaded = time.perf_counter()
         for step in pipe.steps(recipes):
             update(step.index, step.total, "painting")
-            _tell_time(step.index, step.total, time.perf_counter() - began)
+            _tell_time(step.index, step.total, time.perf_counter() - loaded)
             if step.done is None:
                 continue
             here_paths = paths[len(painted) : len(painted) + len(step.done.images)]

@@ -66,7 +66,7 @@ class DDPM(Sampler):
                 return _between(self.v, k)
             case "learned":
                 if p.fraction is None:
-                    raise BadInput("This network has no learned variance: use DDPM's variance small or large.")
+                    raise BadInput("This network has no learned variance: use DDPM's variance small, between or large.")
                 return _between(p.fraction, k) if k.sigma_s > 0 else _at_the_end(p.fraction, k, schedule, t)
 
 
