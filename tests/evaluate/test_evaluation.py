@@ -61,7 +61,7 @@ def test_a_model_that_paints_the_truth_reaches_the_ceiling(judge: Judge):
         assert len(part.images) == 5
     assert found.autoencoder.value > 100
     assert [recipe.seed for recipe in oracle.asked] == 2 * [SETTINGS["seed"] + i for i in range(5)]
-    assert {(recipe.steps, recipe.sampler, recipe.guidance[0].scale) for recipe in oracle.asked} == {(3, "ddim", 5.0)}
+    assert {(r.steps, r.sampler.kind, r.guidance[0].scale) for r in oracle.asked} == {(3, "ddim", 5.0)}
 
 
 def test_another_picture_is_judged_otherwise(judge: Judge):
