@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from functools import wraps
 from typing import Any, ClassVar, Literal, TypeVar, overload
 
@@ -187,4 +187,4 @@ def options_of(value: Any) -> dict[str, Any]:
 
 def required(made: Any) -> list[str]:
     """The fields of an element's class that have no default."""
-    return [f.name for f in fields(made) if f.default is MISSING and f.default_factory is MISSING]
+    return [name for name, field in made.__pydantic_fields__.items() if field.is_required()]

@@ -86,7 +86,7 @@ class Recipe:
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
     composite: Composite = Field(default=Paste(), description="a composite's name, or one with options, as Paste()")
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
-    engine: Annotated[str, one_of(ENGINES)] = Field(default="eager", description=" or ".join(ENGINES))
+    engine: Annotated[str, one_of(Engine.registry)] = Field(default="eager", description=" or ".join(ENGINES))
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))
     made: Made | None = Field(default=None, description="what the pipe fills in")
 
