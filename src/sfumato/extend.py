@@ -20,7 +20,8 @@ def register(thing: T, name: str = "") -> T:
     Raises BadInput for anything else, ValueError for a name that something else has.
     """
     if isinstance(thing, type) and issubclass(thing, Element):
-        return thing if thing in thing.registry.classes.values() else _refuse(thing, "decorate it, @element(NAME)")
+        known = thing in thing.registry.classes.values()
+        return thing if known else _refuse(thing, "decorate it, @element(NAME)")  # type: ignore[return-value]
     from sfumato.evaluate.metric import METRICS, Metric
     from sfumato.formats import FORMATS, Format
     from sfumato.study.study import STUDIES, Study

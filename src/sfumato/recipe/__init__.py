@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
-from pydantic.dataclasses import rebuild_dataclass
 
 from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Source, Start
 from sfumato.element import Class, Listed, Real, Whole, element, load_plugins, one_of, sentence
+from sfumato.element.define import rebuilt
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
 from sfumato.network.engine import PRECISIONS, Engine
@@ -147,8 +147,7 @@ _RECIPE = TypeAdapter(Recipe)
 def _renew() -> None:
     """A recipe takes what is registered: its fields are built anew when a method is added or taken out."""
     global _RECIPE
-    rebuild_dataclass(Recipe, force=True)  # type: ignore[arg-type]
-    _RECIPE = TypeAdapter(Recipe)
+    _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
 for _base in (Start, Hold, AttentionEdit, Guidance, Composite, Sampler, TimeGrid):
