@@ -29,7 +29,7 @@ TYPICAL = {  # the kind of thing: a class (or "" for things without one), and it
 
 
 def said(path: Path) -> set[str]:
-    """The names and the strings of a file's code; the names that it imports among them."""
+    """The names of a file's code, those that it imports among them, and its strings as they are quoted: 'kid'."""
     tree, found = ast.parse(path.read_text(encoding="utf-8")), set()
     for node in ast.walk(tree):
         match node:
@@ -38,17 +38,17 @@ def said(path: Path) -> set[str]:
             case ast.alias(name=name):
                 found.add(name.rpartition(".")[2])
             case ast.Constant(value=str(text)):
-                found.add(text)
+                found.add(repr(text))
     return found
 
 
 def main() -> int:
     files = {path.relative_to(SOURCE).as_posix(): said(path) for path in sorted(SOURCE.rglob("*.py"))}
     many = 0
-    for kind, names in TYPICAL.items():
-        naming = [path for path, words in files.items() if words & {name for name in names if name}]
+    for kind, (made, name) in TYPICAL.items():
+        naming = [path for path, words in files.items() if words & {made, repr(name)} - {"", "''"}]
         many += len(naming) > 2
-        print(f"{kind:14} {' '.join(filter(None, names)):32} {len(naming)}  {', '.join(naming)}")
+        print(f"{kind:14} {made:18} {name:14} {len(naming)}  {', '.join(naming)}")
     return 1 if many else 0
 
 
