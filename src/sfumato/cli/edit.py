@@ -19,6 +19,15 @@ def edit(
     context: typer.Context,
     picture: Annotated[Path, typer.Argument(help="The picture to start from.", show_default=False)],
     prompt: options.Prompt = "",
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Start from the picture by the method of this name, as sdedit:strength=0.4; --from, --with and --task "
+            "choose one themselves.",
+            show_default=False,
+        ),
+    ] = None,
     strength: Annotated[
         float | None,
         typer.Option(
@@ -139,8 +148,10 @@ def edit(
     composite: Annotated[
         str,
         typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
             help="How the result joins what lies outside the mask, where every pixel stays as it is: paste; poisson, "
-            "with its colours at the edge; latent or decoder, optimised for each picture. none: as the model gives it."
+            "with its colours at the edge; latent or decoder, optimised for each picture. none: as the model gives it. "
+            "Of {sfumato.edit:Composite}.",
         ),
     ] = "paste",
     label: options.Label = None,

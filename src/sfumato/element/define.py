@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from functools import wraps
 from typing import Any, ClassVar, Literal, TypeVar, overload
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, ValidationError
-from pydantic.dataclasses import dataclass
+from pydantic.dataclasses import dataclass, rebuild_dataclass
 from pydantic_core import core_schema
 from typing_extensions import dataclass_transform
 
@@ -56,14 +56,15 @@ class Elements(Registry["Element"]):
         return made(**{**preset, **options})
 
     def name(self, value: Any) -> str:
-        """The name that says the most of an element: of its kind, or of the preset whose options it has."""
+        """The name that says the most of an element: of its kind, or of the preset whose options it has; its class's
+        where it is not registered."""
         self._look()
         fitting = {
             name: len(preset)
             for name, (made, preset) in self.options.items()
             if type(value) is made and all(getattr(value, key) == option for key, option in preset.items())
         }
-        return max(fitting, key=fitting.__getitem__)
+        return max(fitting, key=fitting.__getitem__, default=type(value).__name__)
 
     def label(self, value: Any) -> str:
         """What A1111's web page calls an element; nothing where it has no word for it."""
@@ -83,6 +84,7 @@ class Element:
 
     def __init_subclass__(cls, kinds: str = "", package: str | None = None, **rest: Any) -> None:
         super().__init_subclass__(**rest)
+        cls.kind = cls.__name__  # of somebody's own; the decorator gives the others theirs
         if kinds:
             cls.registry = Elements(kinds, package)
 
@@ -120,7 +122,7 @@ def _kind_of(value: Any) -> Any:
 
 
 def _written(value: Any) -> Any:
-    if not hasattr(value, "__pydantic_serializer__"):
+    if type(value) not in value.registry.classes.values():
         return {"kind": OPAQUE, "name": type(value).__name__}
     return value.__pydantic_serializer__.to_python(value, mode="json")
 
@@ -162,22 +164,34 @@ def element(
             cls.__annotations__ = {**vars(cls).get("__annotations__", {}), "kind": Literal[kind]}
             cls.kind = kind  # type: ignore[attr-defined]
         made: Any = dataclass(frozen=True, config=_CONFIG)(cls)
-        check = made.__init__
-
-        @wraps(check)
-        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-            try:
-                check(self, *args, **kwargs)
-            except ValidationError as error:
-                raise BadInput(sentence(error, made)) from None
-
-        made.__init__ = __init__
+        _say_it_in_a_sentence(made)
         registry = getattr(made, "registry", None)
         if kind and registry is not None:
             registry.define(kind, made, short, label, presets or {})
         return made
 
     return make
+
+
+def _say_it_in_a_sentence(made: Any) -> None:
+    """What is wrong with the fields of an element becomes a `BadInput`."""
+    check = made.__init__
+
+    @wraps(check)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            check(self, *args, **kwargs)
+        except ValidationError as error:
+            raise BadInput(sentence(error, made)) from None
+
+    made.__init__ = __init__
+
+
+def rebuilt(made: type[T]) -> type[T]:
+    """An element whose fields are of other kinds, built anew: it takes what is registered now."""
+    rebuild_dataclass(made, force=True)  # type: ignore[arg-type]
+    _say_it_in_a_sentence(made)  # which pydantic has replaced
+    return made
 
 
 def options_of(value: Any) -> dict[str, Any]:
@@ -187,4 +201,4 @@ def options_of(value: Any) -> dict[str, Any]:
 
 def required(made: Any) -> list[str]:
     """The fields of an element's class that have no default."""
-    return [f.name for f in fields(made) if f.default is MISSING and f.default_factory is MISSING]
+    return [name for name, field in made.__pydantic_fields__.items() if field.is_required()]

@@ -5,7 +5,7 @@ JSON may be a stranger's: there a path would be read from this machine and a Hub
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from PIL import Image
@@ -20,8 +20,8 @@ T = TypeVar("T")
 INTERVAL = "two times (low, high) with 0 <= low <= high <= 1"
 
 
-def one_of(names: tuple[str, ...]) -> BeforeValidator:
-    """A string must be one of `names`; anything else is left to the field's type."""
+def one_of(names: Collection[str]) -> BeforeValidator:
+    """A string must be one of `names`, which may be a registry; anything else is left to the field's type."""
 
     def check(value: Any) -> Any:
         if isinstance(value, str) and value not in names:

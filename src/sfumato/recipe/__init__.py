@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
-from pydantic.dataclasses import rebuild_dataclass
 
 from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Source, Start
 from sfumato.element import Class, Listed, Real, Whole, element, load_plugins, one_of, sentence
+from sfumato.element.define import rebuilt
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
 from sfumato.network.engine import PRECISIONS, Engine
@@ -86,7 +86,7 @@ class Recipe:
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
     composite: Composite = Field(default=Paste(), description="a composite's name, or one with options, as Paste()")
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
-    engine: Annotated[str, one_of(ENGINES)] = Field(default="eager", description=" or ".join(ENGINES))
+    engine: Annotated[str, one_of(Engine.registry)] = Field(default="eager", description=" or ".join(ENGINES))
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))
     made: Made | None = Field(default=None, description="what the pipe fills in")
 
@@ -147,8 +147,7 @@ _RECIPE = TypeAdapter(Recipe)
 def _renew() -> None:
     """A recipe takes what is registered: its fields are built anew when a method is added or taken out."""
     global _RECIPE
-    rebuild_dataclass(Recipe, force=True)  # type: ignore[arg-type]
-    _RECIPE = TypeAdapter(Recipe)
+    _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
 for _base in (Start, Hold, AttentionEdit, Guidance, Composite, Sampler, TimeGrid):

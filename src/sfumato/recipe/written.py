@@ -62,6 +62,15 @@ def hold(text: str) -> Any:
     return _named("--hold", registry, text, [each for each in registry if not required(registry[each])])
 
 
+def start(text: str, **given: Any) -> Any:
+    """`sdedit:strength=0.4`: the start of that name, with the fields `given` otherwise: a start that needs a picture
+    and nothing else. Raises `BadInput` as `guidance` does, and for a field that it has not."""
+    registry = Start.registry
+    return _named(
+        "--start", registry, text, [each for each in registry if required(registry[each]) == ["picture"]], **given
+    )
+
+
 def inversion(text: str, **given: Any) -> Any:
     """`ddim:null=10`: the start of that inversion, with the fields `given` otherwise.
 

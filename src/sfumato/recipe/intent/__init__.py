@@ -81,6 +81,7 @@ def edit(
     picture: str | Path | bytes | Image.Image,
     prompt: str = "",
     *,
+    start: str | None = None,
     strength: float | None = None,
     shows: str | None = None,
     method: str | None = None,
@@ -111,6 +112,7 @@ def edit(
     | shows | the picture is inverted (strength 0.8); without a mask only where the words differ may it change |
     | shows, method prompt-to-prompt | the picture's own attention maps are injected (strength 1) |
     | other | a start between two pictures, at `weight` |
+    | start | that start, with its options, from the picture |
     | task | a model that mends the picture it is shown |
 
     Raises BadInput for an option that has no use beside the others, and for pictures that can't be read.
@@ -120,6 +122,7 @@ def edit(
         recipe,
         **start_and_hold(
             picture,
+            start=start,
             strength=strength,
             shows=shows,
             method=method,

@@ -13,13 +13,14 @@ from sfumato.recipe.intent.masks import area_of, canvas, outside
 
 Named = Callable[[str], str]
 
-ASKED_BY = {"task": "source", "other": "between", "shows": "inverted"}
+ASKED_BY = {"start": "written", "task": "source", "other": "between", "shows": "inverted"}
 """The wish that asks for each kind of start; without any it is sdedit."""
 TAKES: dict[str, tuple[str, ...]] = {
     "sdedit": ("strength",),
     "inverted": ("strength", "shows", "refine", "inversion"),
     "between": ("strength", "weight", "other", "refine"),
     "source": ("task",),
+    "written": ("strength", "start"),
 }
 NEEDS = {"weight": ("other",), "refine": ("shows", "other"), "inversion": ("shows",)}
 MASKED = 1.0  # a mask says what to repaint: all of it
@@ -37,6 +38,7 @@ def attention_of(shows: str | None, method: str | None, named: Named) -> Attenti
 def start_and_hold(
     picture: Any,
     *,
+    start: str | None,
     strength: float | None,
     shows: str | None,
     method: str | None,
@@ -58,7 +60,7 @@ def start_and_hold(
     if attention is not None:
         strength, hold = BESIDE if strength is None else strength, hold or "none"
     wishes = {"strength": strength, "shows": shows, "refine": refine, "inversion": inversion, "weight": weight}
-    wishes |= {"other": other, "task": task}
+    wishes |= {"other": other, "task": task, "start": start}
     given = {name: value for name, value in wishes.items() if value is not None}
     asked = next((name for name in ASKED_BY if name in given), "")
     kind = ASKED_BY.get(asked, "sdedit")
@@ -76,6 +78,8 @@ def start_and_hold(
         given.setdefault("strength", MASKED)
     if kind == "source":
         return {**fields, "start": Noise(), "source": Source(source, **given)}
+    if kind == "written":
+        return {**fields, "start": written.start(given.pop("start"), picture=source, **given)}
     if kind == "inverted":
         return {**fields, "start": written.inversion(given.pop("inversion", "ddim"), picture=source, **given)}
     return {**fields, "start": {"sdedit": SDEdit, "between": Between}[kind](source, **given)}

@@ -1,0 +1,56 @@
+"""How many source files name each method: its own, and its package's list. More than two is a method with many homes.
+
+    python scripts/touch.py
+
+A file names a method that has its class's name, or its kind as a quoted string. Tests and docstrings are not counted.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src" / "sfumato"
+TYPICAL = {  # the kind of thing: a class (or "" for things without one), and its name
+    "sampler": ("DEIS", "deis"),
+    "guidance": ("ProjectedGuidance", "projected"),
+    "start": ("EditFriendly", "edit-friendly"),
+    "hold": ("LowPass", "low-pass"),
+    "composite": ("Poisson", "poisson"),
+    "time grid": ("KarrasGrid", "karras"),
+    "encoder": ("PictureToMend", ""),
+    "engine": ("Exact", "exact"),
+    "format": ("ScoreSde", "score-sde"),
+    "metric": ("", "kid"),
+    "study": ("", "swiss-roll"),
+    "training task": ("", "ncsn"),
+}
+
+
+def said(path: Path) -> set[str]:
+    """The names of a file's code, those that it imports among them, and its strings as they are quoted: 'kid'."""
+    tree, found = ast.parse(path.read_text(encoding="utf-8")), set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case ast.alias(name=name):
+                found.add(name.rpartition(".")[2])
+            case ast.Constant(value=str(text)):
+                found.add(repr(text))
+    return found
+
+
+def main() -> int:
+    files = {path.relative_to(SOURCE).as_posix(): said(path) for path in sorted(SOURCE.rglob("*.py"))}
+    many = 0
+    for kind, (made, name) in TYPICAL.items():
+        naming = [path for path, words in files.items() if words & {made, repr(name)} - {"", "''"}]
+        many += len(naming) > 2
+        print(f"{kind:14} {made:18} {name:14} {len(naming)}  {', '.join(naming)}")
+    return 1 if many else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
