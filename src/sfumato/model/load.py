@@ -22,7 +22,9 @@ def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "
     Raises `BadInput`, in one sentence, when there is no such model or device, when the model's files can't be read, and
     for a model of a family that is not run.
     """
-    engine_of(engine), dtype_of(precision), check_device(device)  # refused before a model is fetched
+    engine_of(engine)  # what is wrong is refused before a model is fetched
+    dtype_of(precision)
+    check_device(device)
     folder = find(name)
     stage = read_stage(folder, engine, precision, device)
     return Pipe(_name(name, folder), (stage,), stage.size, stage.multiple, engine, precision, folder)
