@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -185,3 +186,20 @@ def test_what_the_pipe_cannot_run_is_refused_in_a_sentence(pipe):
         with pytest.raises(BadInput, match=message) as caught:
             run()
         assert "\n" not in str(caught.value)
+
+
+def test_steps_takes_words_as_the_pipe_does(pipe):
+    *_, last = pipe.steps("a boat", seed=3, steps=2, count=2)
+    assert [array(image).tolist() for image in last.result.images] == [
+        array(image).tolist() for image in pipe("a boat", seed=3, steps=2, count=2).images
+    ]
+
+
+def test_a_pipe_is_pickled_by_its_name(pipe):
+    text = pickle.dumps(pipe)
+    assert len(text) < 1000
+    again = pickle.loads(text)
+    assert (again.name, again.engine, again.precision) == (pipe.name, pipe.engine, pipe.precision)
+    assert array(again("a boat", steps=2).image).tolist() == array(pipe("a boat", steps=2).image).tolist()
+    with pytest.raises(BadInput, match="read from no folder"):
+        pickle.dumps(replace(pipe, folder=None))

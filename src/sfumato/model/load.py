@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copyreg
 from pathlib import Path
 
 from sfumato.model.networks import read_stage
 from sfumato.model.pipe import Pipe
 from sfumato.network.device import check_device
 from sfumato.network.engine import dtype_of, engine_of
+from sfumato.picture import BadInput
 from sfumato.zoo.find import find
 
 
@@ -33,3 +35,16 @@ def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "
 def _name(name: str | Path, folder: Path) -> str:
     """What a recipe calls the model, wherever it is read: a folder by its whole path."""
     return str(folder.resolve()) if Path(name).expanduser().is_dir() else str(name)
+
+
+def _again(name: str, engine: str, precision: str, device: str) -> Pipe:
+    return load(name, engine=engine, precision=precision, device=device)
+
+
+def _by_name(pipe: Pipe) -> tuple:
+    if pipe.folder is None:
+        raise BadInput(f"The pipe {pipe.name!r} was read from no folder, so it can't be pickled by its name.")
+    return _again, (pipe.name, pipe.engine, pipe.precision, pipe.stages[0].device)
+
+
+copyreg.pickle(Pipe, _by_name)  # another process reads the model again

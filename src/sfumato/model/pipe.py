@@ -65,7 +65,11 @@ class Pipe:
     precision: str = "float32"
     folder: Path | None = None
 
-    def __call__(
+    def __call__(self, prompt: str = "", **options: Any) -> Result:
+        """`count` pictures, with seeds seed, seed + 1, ...; the options are those of `recipes`."""
+        return self.run(self.recipes(prompt, **options))
+
+    def recipes(
         self,
         prompt: str = "",
         *,
@@ -85,8 +89,8 @@ class Pipe:
         width: int | None = None,
         height: int | None = None,
         composite: Composite | str = "paste",
-    ) -> Result:
-        """`count` pictures, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name."""
+    ) -> list[Recipe]:
+        """`count` recipes, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name."""
         recipe = Recipe(
             prompt=prompt,
             negative=negative,
@@ -108,7 +112,7 @@ class Pipe:
             engine=self.engine,  # pyright: ignore[reportArgumentType]
             precision=self.precision,  # pyright: ignore[reportArgumentType]
         )
-        return self.run([replace(recipe, seed=seed + i) for i in range(count)])
+        return [replace(recipe, seed=seed + i) for i in range(count)]
 
     @cached_property
     def weights(self) -> str:
@@ -131,13 +135,16 @@ class Pipe:
                 return step.result
         raise BadInput("There is nothing to run: give at least one recipe.")
 
-    def steps(self, recipes: Recipe | Sequence[Recipe]) -> Iterator[Progress]:
-        """One `Progress` a step, and a last one with the result. Stop asking to cancel; nothing is left behind.
+    def steps(self, asked: str | Recipe | Sequence[Recipe], **options: Any) -> Iterator[Progress]:
+        """One `Progress` a step, the last with the result. Stop asking to cancel; nothing is left behind.
+
+        asked: recipes, or a prompt with the options of `recipes`.
 
         Recipes that differ in seed and words alone run as one batch (at most 8, of as many prompts and chunks), which
         changes no picture: to the bit with the exact engine, by at most 1/255 otherwise.
         """
-        todo = [self.resolve(recipe) for recipe in ([recipes] if isinstance(recipes, Recipe) else recipes)]
+        asked = self.recipes(asked, **options) if isinstance(asked, str) else asked
+        todo = [self.resolve(recipe) for recipe in ([asked] if isinstance(asked, Recipe) else asked)]
         batches = _batches(todo, self.stages[0].chunks)
         runs = [bind(self, batch) for batch in batches]
         total, index = sum(run.steps for run in runs), 0
