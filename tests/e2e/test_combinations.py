@@ -83,7 +83,7 @@ AXES: dict[str, dict[str, Any]] = {
 MASKED = ("outside", "soft", "dilated", "resampled")
 OPTIMISED = ("latent", "decoder")  # 75 steps of Adam: tried with one sampler and one guidance
 GUIDED = ("classifier-free", "interval, rescaled", "perturbed and free", "dynamic threshold")
-SCORE = ("euler-maruyama", "langevin", "predictor-corrector", "rk45")  # which read eps alone
+SCORE = [name for name, sampler in Sampler.registry.items() if sampler.reads_score]  # which refuse CFG++
 Drawn = dict[str, str]
 
 

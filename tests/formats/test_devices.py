@@ -50,7 +50,7 @@ def test_everything_is_on_the_stage_s_device(tiny_model, pixel_model, tmp_path, 
 
 @pytest.mark.parametrize("name", [ABSENT, "gpu", "cuda:-1", "mps:9", "\x1b[2J"])
 def test_an_absent_device_is_one_sentence_before_anything_is_read(name, monkeypatch):
-    monkeypatch.setattr("sfumato.model.load.find", None, raising=False)
+    monkeypatch.setattr("sfumato.model.networks.find", None)
     with pytest.raises(BadInput, match="device") as caught:
         sfumato.load(ZOO / "mini", device=name)
     assert "\n" not in str(caught.value)

@@ -16,23 +16,6 @@ from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 
 
-@pytest.fixture(scope="module")
-def network():
-    from diffusers import UNet2DConditionModel
-
-    torch.manual_seed(0)
-    return UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(8, 16),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
-        cross_attention_dim=12,
-        attention_head_dim=8,
-        norm_num_groups=4,
-    ).eval()
-
-
 def inputs(rows: int = 2) -> dict[str, torch.Tensor]:
     draw = torch.Generator().manual_seed(3)
     x, text = torch.randn(rows, 4, 8, 8, generator=draw), torch.randn(rows, 5, 12, generator=draw)

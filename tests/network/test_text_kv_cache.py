@@ -13,23 +13,6 @@ TIME = torch.tensor(500)
 
 
 @pytest.fixture
-def network():
-    from diffusers import UNet2DConditionModel
-
-    torch.manual_seed(0)
-    return UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(8, 16),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
-        cross_attention_dim=12,
-        attention_head_dim=8,
-        norm_num_groups=4,
-    ).eval()
-
-
-@pytest.fixture
 def counted(network):
     """The network and how often each of its text's keys was computed."""
     key = next(m for name, m in network.named_modules() if name.endswith("attn2.to_k"))

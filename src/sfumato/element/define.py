@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import wraps
 from typing import Any, ClassVar, Literal, TypeVar, overload
 
@@ -192,11 +191,6 @@ def rebuilt(made: type[T]) -> type[T]:
     rebuild_dataclass(made, force=True)  # type: ignore[arg-type]
     _say_it_in_a_sentence(made)  # which pydantic has replaced
     return made
-
-
-def options_of(value: Any) -> dict[str, Any]:
-    """The fields of an element by name, but for its kind."""
-    return {field.name: getattr(value, field.name) for field in fields(value) if field.name != "kind"}
 
 
 def required(made: Any) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfumato.data.array_cache import digest
 from sfumato.evaluate import feature_cache
 from sfumato.evaluate.comparison import Comparison, Measurement
 from sfumato.evaluate.comparison_page import table, write
@@ -20,7 +21,7 @@ from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets, ModelMe
 from sfumato.evaluate.metrics import cosines, resamplings
 from sfumato.evaluate.metrics.manifold import squares
 from sfumato.evaluate.model_samples import SampleSettings, picture_path, sample_pictures
-from sfumato.evaluate.pictures import VIGNETTES, Pictures, digest, pictures
+from sfumato.evaluate.pictures import VIGNETTES, Pictures, pictures
 from sfumato.evaluate.statistics import Figure, mean
 from sfumato.lazy import torch
 from sfumato.picture import BadInput, open_picture

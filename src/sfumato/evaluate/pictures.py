@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
@@ -16,6 +14,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from sfumato.data.array_cache import digest
 from sfumato.picture import BadInput, PictureWarning, open_picture
 from sfumato.picture.errors import name_of, printable
 
@@ -136,11 +135,6 @@ def levels(x: Tensor) -> Tensor:
 def fitted(image: Image.Image, size: Size) -> Image.Image:
     """The picture's middle of the proportions of `size`, at that size."""
     return image if image.size == size else ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-
-
-def digest(*values: object) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of JSON-able values."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _listed(name: str, reads, said, names, stamps, size: Size | None, most: int) -> Pictures:

@@ -7,10 +7,7 @@ from pathlib import Path
 
 from sfumato.model.networks import read_stage
 from sfumato.model.pipe import Pipe
-from sfumato.network.device import check_device
-from sfumato.network.engine import dtype_of, engine_of
 from sfumato.picture import BadInput
-from sfumato.zoo.find import find
 
 
 def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "float32", device: str = "cpu") -> Pipe:
@@ -24,11 +21,7 @@ def load(name: str | Path = "mini", *, engine: str = "eager", precision: str = "
     Raises `BadInput`, in one sentence, when there is no such model or device, when the model's files can't be read, and
     for a model of a family that is not run.
     """
-    engine_of(engine)  # what is wrong is refused before a model is fetched
-    dtype_of(precision)
-    check_device(device)
-    folder = find(name)
-    stage = read_stage(folder, engine, precision, device)
+    folder, stage = read_stage(name, engine, precision, device)
     return Pipe(_name(name, folder), (stage,), stage.size, stage.multiple, engine, precision, folder)
 
 

@@ -31,15 +31,19 @@ def network_of(name: str, part: str, model: str) -> Any:
 @lru_cache(maxsize=2)
 def stage_of(name: str, engine: str, precision: str) -> Stage:
     """The stage of the model called `name`."""
-    return read_stage(find(name), engine, precision)
+    return read_stage(name, engine, precision)[1]
 
 
-def read_stage(folder: Path, engine: str, precision: str, device: str = "cpu") -> Stage:
-    """The stage of a model's folder, read by the format that it is in. Raises BadInput as `load` does."""
+def read_stage(name: str | Path, engine: str, precision: str, device: str = "cpu") -> tuple[Path, Stage]:
+    """The folder of the model called `name`, and its stage, read by the format that it is in.
+
+    Raises BadInput as `load` does; what is wrong with the rest before a model is fetched.
+    """
     execute = engine_of(engine)
     dtype_of(precision)
-    parts = Parts(folder, precision, check_device(device))
-    return format_of(folder).read(parts, execute)
+    device = check_device(device)
+    folder = find(name)
+    return folder, format_of(folder).read(Parts(folder, precision, device), execute)
 
 
 def _folder(name: str, part: str, model: str) -> Path:

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from sfumato.element.section import Count, Few, Named, Section
+from sfumato.formats.scheduler_config import geometric_config
 from sfumato.sample import Sampler
 from sfumato.sample.langevin import Langevin
 from sfumato.times import UniformGrid
@@ -89,13 +90,7 @@ class NcsnTask(PixelsTask):
         return Langevin(p.repeats, p.size), UniformGrid()(self.recipe.objective.table, self.schedule)
 
     def scheduler(self) -> dict[str, object]:
-        objective = self.recipe.objective
-        return {
-            "_class_name": "ScoreSdeVeScheduler",
-            "num_train_timesteps": objective.table,
-            "sigma_min": objective.schedule.sigma_min,
-            "sigma_max": objective.schedule.sigma_max,
-        }
+        return geometric_config(self.recipe.objective)
 
     def measure(self, network: Any, x0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         """sigma^2 |s - s*|^2."""
