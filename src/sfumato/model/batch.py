@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -73,7 +73,13 @@ class Batch:
             refs["source"] = recipe.source.picture
         if recipe.hold is not None and recipe.held is not None:
             refs["held"] = recipe.held
-        return {name: self.view(fetch(ref)) for name, ref in refs.items()}
+        seen = {ref: self.view(self._fetch(ref)) for ref in dict.fromkeys(refs.values())}
+        return {name: seen[ref] for name, ref in refs.items()}
+
+    @cached_property
+    def _fetch(self) -> Callable[[Ref], Image.Image]:
+        """`fetch`, once a picture: what is held is mostly what was started from."""
+        return cache(fetch)
 
     @cached_property
     def shaped_mask(self) -> Image.Image | None:
@@ -98,8 +104,8 @@ class Batch:
         if held is None:
             return None
         start = _pictures(recipe.start).get("picture")
-        other = None if start is None or start == held else fetch(start)
-        whole = Whole(self.view, fetch(held), other, self.shaped_mask, recipe.composite.pastes)
+        other = None if start is None or start == held else self._fetch(start)
+        whole = Whole(self.view, self._fetch(held), other, self.shaped_mask, recipe.composite.pastes)
         return whole if whole.differs else None
 
     # tensors
