@@ -7,6 +7,7 @@ import pytest
 import sfumato as spec
 from sfumato.guide import Guidance
 from sfumato.picture import BadInput
+from sfumato.recipe.capabilities import Suits
 from sfumato.recipe.written import guidance, guidances, sampler, times
 from sfumato.sample import DDIM, DDPM, RK45, Churn, DPMpp2M, DPMpp3M, Heun, UniPC
 from sfumato.times import KarrasGrid, UniformGrid
@@ -72,8 +73,8 @@ def test_a_time_grid_is_a_name_or_a_name_and_its_options(text, element):
     ],
 )
 def test_the_default_guidance_stands_unless_another_is_in_its_place(written, scale, kinds):
-    assert [part.kind for part in guidances(written, scale)] == kinds
-    assert guidances([], 3.0) == (spec.ClassifierFree(3.0),)
+    assert [part.kind for part in guidances(written, scale, Suits())] == kinds
+    assert guidances([], 3.0, Suits()) == (spec.ClassifierFree(3.0),)
 
 
 def test_every_element_has_a_name_and_every_name_an_element():

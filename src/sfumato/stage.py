@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from sfumato.denoise import Denoiser
 from sfumato.edit import Words
 from sfumato.encode import Asked, Encoder, Told
 from sfumato.noise import NoiseSource
-from sfumato.recipe.capabilities import Capabilities
+from sfumato.recipe.capabilities import Capabilities, Suits
+from sfumato.schedule import Schedule
 from sfumato.space import Space
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ class Stage:
 
     size: the (width, height) that it was trained at. multiple: each side of a picture must be a multiple of it.
     networks: its modules by the family's own names ("unet", "vae", ...), for what changes or measures them.
+    suits: steps, guidance, sampler and times that suit it where nothing else is said.
+    schedule_at: its schedule at a (width, height), where it depends on it.
     link: turns this stage's result into parts of the next stage's condition; the last stage has none.
     """
 
@@ -38,11 +42,13 @@ class Stage:
     multiple: int = 1
     networks: Mapping[str, nn.Module] = field(default_factory=dict, repr=False)
     device: str = "cpu"
+    suits: Suits = field(default_factory=Suits)
+    schedule_at: Callable[[tuple[int, int]], Schedule] | None = field(default=None, repr=False)
     link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
 
     def condition(self, batch: Asked) -> Condition:
         """What the recipes of a batch say, as the network's condition, on the stage's device."""
-        parts = tuple(encoder(batch) for encoder in self.encoders)
+        parts = tuple(part for encoder in self.encoders if (part := encoder(batch)) is not None)
         return Condition(parts).to(self.device) if parts else Condition.empty(len(batch.recipes))
 
     def encode(self, recipes: Sequence[Recipe]) -> Condition:
@@ -58,7 +64,16 @@ class Stage:
     @cached_property
     def capabilities(self) -> Capabilities:
         """What a recipe may tell it: what its encoders can be told, together."""
-        return reduce(Capabilities.__or__, (encoder.tells for encoder in self.encoders), Capabilities())
+        told = reduce(Capabilities.__or__, (encoder.tells for encoder in self.encoders), Capabilities())
+        return replace(told, suits=self.suits)
+
+    def at(self, size: tuple[int, int]) -> Stage:
+        """The stage as it paints pictures of this (width, height)."""
+        if self.schedule_at is None:
+            return self
+        denoiser = copy.copy(self.denoiser)
+        denoiser.schedule = self.schedule_at(size)  # type: ignore[misc]
+        return replace(self, denoiser=denoiser, schedule_at=None)
 
     def chunks(self, recipe: Recipe) -> int:
         """How many chunks a recipe's words take: only recipes of as many share a batch."""

@@ -40,7 +40,7 @@ def tokens(text: ClipText, *prompts: str) -> torch.Tensor:
 
 
 def embed(text: ClipText, *prompts: str) -> torch.Tensor:
-    return text.embed([parse(prompt) for prompt in prompts])
+    return text.embed([parse(prompt) for prompt in prompts]).embeds
 
 
 def encoded(text: ClipText, *prompts: str) -> torch.Tensor:

@@ -38,9 +38,11 @@ def wishes(options: Mapping[str, Any], of: str) -> dict[str, Any]:
     from sfumato.zoo.find import find
 
     takes = signature(getattr(intent, of)).parameters.keys() | signature(intent.generate).parameters.keys()
-    if options["prompt"] is None and options.get("label") is None and capabilities_of(find(options["model"])).text:
+    tells = capabilities_of(find(options["model"]))
+    unsaid = options["prompt"] is None and options.get("label") is None and not options.get("images")
+    if unsaid and tells.text:
         raise BadInput(f"{options['model']} paints from words: give a prompt that says what the picture is to show")
-    return {**{name: value for name, value in options.items() if name in takes}, "named": named}
+    return {**{name: value for name, value in options.items() if name in takes}, "tells": tells, "named": named}
 
 
 def recipes_of(recipe: Recipe, count: int) -> list[Recipe]:

@@ -154,6 +154,7 @@ def edit(
             "Of {sfumato.edit:Composite}.",
         ),
     ] = "paste",
+    images: options.Images = None,
     label: options.Label = None,
     negative: options.Negative = "",
     guidance: options.Guided = None,
@@ -164,7 +165,7 @@ def edit(
     model: options.Model = "mini",
     sampler: options.Sampled = None,
     times: options.Times = None,
-    steps: options.Steps = 20,
+    steps: options.Stepped = None,
     engine: options.Engine = "eager",
     precision: options.Precision = "float32",
     output: options.Output = None,
@@ -188,7 +189,7 @@ def edit(
         said["prompt"] = to
     recipe = intent.edit(**said)
     check_found(recipe, save_mask)
-    make(recipes_of(recipe, count), output, json, save_mask, inputs=[picture, mask, other])
+    make(recipes_of(recipe, count), output, json, save_mask, inputs=[picture, mask, other, *(images or [])])
 
 
 def check_found(recipe: Recipe, save_mask: Path | None) -> None:

@@ -22,6 +22,7 @@ def generate(
         ),
     ] = None,
     method: options.Method = None,
+    images: options.Images = None,
     label: options.Label = None,
     negative: options.Negative = "",
     guidance: options.Guided = None,
@@ -32,7 +33,7 @@ def generate(
     model: options.Model = "mini",
     sampler: options.Sampled = None,
     times: options.Times = None,
-    steps: options.Steps = 20,
+    steps: options.Stepped = None,
     engine: options.Engine = "eager",
     precision: options.Precision = "float32",
     output: options.Output = None,
@@ -43,4 +44,5 @@ def generate(
     from sfumato.cli.paint import make
     from sfumato.recipe import intent
 
-    make(recipes_of(intent.generate(**wishes(context.params, "generate")), count), output, json)
+    recipe = intent.generate(**wishes(context.params, "generate"))
+    make(recipes_of(recipe, count), output, json, inputs=images or [])

@@ -41,8 +41,9 @@ Guided = Annotated[
     float | None,
     typer.Option(
         "--guidance",
-        help="Classifier-free guidance: how closely to follow words or class; 1 is off. By default 5, or what --guide "
-        "says of cfg, cfg++ or apg.",
+        help="How closely to follow words or class: the scale of classifier-free guidance, 1 is off, or of a guidance "
+        "of the model's own. By default what suits it, mostly 5, or what --guide says of cfg, cfg++ or "
+        "apg.",
         show_default=False,
     ),
 ]
@@ -78,6 +79,23 @@ Times = Annotated[
     ),
 ]
 Steps = Annotated[int, typer.Option(help="Steps, 1 to 1000.", rich_help_panel=_SAMPLING)]
+Stepped = Annotated[
+    int | None,
+    typer.Option(
+        "--steps",
+        help="Steps, 1 to 1000; by default what suits the model, mostly 20.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Images = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--image",
+        help="A picture that the model looks at while it paints, for models that do; repeatable.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option(help="Seed of the first picture; without it a random one.", show_default=False)
 ]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sfumato.condition.attention import Attention, Injection, Watched
-from sfumato.condition.inputs import Concat, Image, Label, Level, Sizes
+from sfumato.condition.inputs import Concat, GuidanceScale, Image, Label, Level, References, Sizes
 from sfumato.condition.part import Part
 from sfumato.condition.text import ScheduledText, Text
 from sfumato.picture import BadInput
@@ -24,11 +24,13 @@ __all__ = [
     "Attention",
     "Concat",
     "Condition",
+    "GuidanceScale",
     "Image",
     "Injection",
     "Label",
     "Level",
     "Part",
+    "References",
     "ScheduledText",
     "Sizes",
     "Text",

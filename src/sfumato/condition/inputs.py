@@ -1,9 +1,10 @@
-"""What a network is told besides words: a class, a picture, planes beside its own, levels and sizes."""
+"""What a network is told besides words: a class, pictures, planes beside its own, levels, sizes, a guidance scale."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -62,3 +63,32 @@ class Sizes(Part):
     """SDXL's sizes: values (B, 6) = original height, width, crop top, left, target height, width. They do not drop."""
 
     values: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class GuidanceScale(Part):
+    """The scale of a guidance that was distilled into the network, which is told it (Meng et al. 2023): value (B,).
+
+    It does not drop.
+    """
+
+    value: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class References(Part):
+    """Pictures that a network looks at while it paints, each in the space that it diffuses in: a tuple of tensors
+    (B, C, h_i, w_i), which need not be of x's size. They do not drop."""
+
+    pictures: tuple[Tensor, ...]
+
+    @property
+    def rows(self) -> int:
+        return len(self.pictures[0])
+
+    @classmethod
+    def cat(cls, parts: Sequence[References]) -> References:  # type: ignore[override]
+        return cls(tuple(torch.cat(same) for same in zip(*(part.pictures for part in parts), strict=True)))
+
+    def _map(self, function: Any) -> References:
+        return replace(self, pictures=tuple(map(function, self.pictures)))

@@ -4,16 +4,34 @@
 |---|---|---|
 | `ClipText` | `Text` | the recipe's prompt and negative prompt |
 | `ClassLabel` | `Label` | its label |
+| `ToldScale` | `GuidanceScale` | the scale of a guidance that the network is told |
+| `ReferenceLatents` | `References` | its reference pictures |
 | `MaskedPicture` | `Concat` | the held picture and the mask, for networks trained to inpaint |
 | `PictureToMend` | `Concat` | the source and its task, for networks of pictures to pictures |
 
-`clip` is a whole CLIP, which compares pictures with captions.
+`text_encoder` is what all encoders of words have in common. `clip` is a whole CLIP, which compares pictures with
+captions.
 """
 
 from sfumato.encode.class_label import ClassLabel
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.encoder import Asked, Encoder, Told
+from sfumato.encode.guidance_scale import ToldScale
 from sfumato.encode.masked_picture import MaskedPicture, masked_planes
 from sfumato.encode.picture_to_mend import PictureToMend
+from sfumato.encode.reference_latents import ReferenceLatents
+from sfumato.encode.text_encoder import TextEncoder
 
-__all__ = ["Asked", "ClassLabel", "ClipText", "Encoder", "MaskedPicture", "PictureToMend", "Told", "masked_planes"]
+__all__ = [
+    "Asked",
+    "ClassLabel",
+    "ClipText",
+    "Encoder",
+    "MaskedPicture",
+    "PictureToMend",
+    "ReferenceLatents",
+    "TextEncoder",
+    "Told",
+    "ToldScale",
+    "masked_planes",
+]

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.condition import ScheduledText, Text
+from sfumato.condition import Text
 from sfumato.edit import Words
 from sfumato.encode.chunks import Token, chunks
-from sfumato.encode.encoder import Asked, Encoder
+from sfumato.encode.text_encoder import TextEncoder
 from sfumato.encode.token_spans import spans
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
-from sfumato.recipe.capabilities import Capabilities
-from sfumato.recipe.prompt import NOTHING, Parts, parse, plan_of
+from sfumato.recipe.prompt import Parts, parse, plan_of
 
 MOST = 32  # chunks of one prompt
 
 
-class ClipText(Encoder):
+class ClipText(TextEncoder):
     """The last hidden state of a CLIP text encoder (after its final layer norm), padded to the tokenizer's window,
     as Stable Diffusion 1 and 2 feed it to their networks.
 
@@ -33,50 +30,13 @@ class ClipText(Encoder):
     run: token ids (N, window) -> hidden states (N, window, width), by name as `ids`: the encoder as an engine runs it.
     """
 
-    tells = Capabilities(text=True)
-
     def __init__(self, tokenizer: Any, run: Callable[..., Tensor], longest: int) -> None:
         self.tokenizer, self.run = tokenizer, run
         self.window = min(int(tokenizer.model_max_length), longest)
         self.comma = tokenizer.get_vocab().get(",</w>")
 
-    def __call__(self, batch: Asked) -> Text:
-        """What the recipes' prompts say, over the knots of their grid; step n begins at knot n. The unconditional
-        branch is the negative prompt."""
-        recipes = batch.recipes
-        steps, rows = recipes[0].steps, range(len(recipes))
-        asked = [plan_of(recipe.prompt, steps) for recipe in recipes]
-        negatives = [plan_of(recipe.negative, steps, negative=True) for recipe in recipes]
-        most = max(len(plan.conjuncts) for plan in asked)
-        several = [[*plan.conjuncts, *[NOTHING] * (most - len(plan.conjuncts))] for plan in asked]
-        firsts = sorted({first for plan in (*asked, *negatives) for first in plan.firsts})
-        whole = self.text(
-            [several[row][k].at(first) for first in firsts for k in range(most) for row in rows],
-            [negatives[row].conjuncts[0].at(first) for first in firsts for _ in range(most) for row in rows],
-        )
-        parts = [whole.select(torch.tensor(rows) + i * len(rows)) for i in range(len(firsts) * most)]
-        texts = parts[::most]
-        if most > 1:
-            shares = torch.tensor([[conjunct.weight for conjunct in each] for each in several])
-            groups = zip(texts, (parts[i + 1 : i + most] for i in range(0, len(parts), most)), strict=True)
-            texts = [replace(text, others=tuple(others), shares=shares) for text, others in groups]
-        if len(texts) == 1:
-            return texts[0]
-        times = batch.times(recipes[0].start.strength)
-        return ScheduledText.of(texts, [math.inf, *(float(times[min(n, len(times) - 1)]) for n in firsts[1:])])
-
-    def text(self, prompts: Sequence[Parts], negatives: Sequence[Parts]) -> Text:
-        """A Text part of prompts and of what their unconditional branch sees.
-
-        Each distinct text is encoded once; all have as many chunks as the longest.
-        """
-        distinct = list(dict.fromkeys([*prompts, *negatives]))
-        embedded = dict(zip(distinct, self.embed(distinct), strict=True))
-        negative = Text(torch.stack([embedded[text] for text in negatives]))
-        return Text(torch.stack([embedded[text] for text in prompts]), negative=negative)
-
     @torch.no_grad()
-    def embed(self, texts: Sequence[Parts]) -> Tensor:
+    def embed(self, texts: Sequence[Parts]) -> Text:
         """The embeddings (B, n window, width) in float32, n the most chunks that one of the texts has."""
         read = [self.cut(text) for text in texts]
         most = max(map(len, read))
@@ -86,7 +46,8 @@ class ClipText(Encoder):
         ids = [[first, *(token for token, _ in row), last, *[pad] * (room - len(row))] for row in rows]
         weights = [[1.0, *(weight for _, weight in row), *[1.0] * (room + 1 - len(row))] for row in rows]
         out = self.run(ids=torch.tensor(ids)).float()
-        return weighed(out, torch.tensor(weights, device=out.device)).reshape(len(texts), most * self.window, -1)
+        weighted = weighed(out, torch.tensor(weights, device=out.device))
+        return Text(weighted.reshape(len(texts), most * self.window, -1))
 
     def cut(self, text: Parts) -> list[list[Token]]:
         """The (token, weight) of each chunk, without first, last and padding: token i of chunk k is embedded at

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Asked(Protocol):
     """What encoders see of a batch: its recipes, which differ in seed and words alone, the (width, height) of the run,
     the pictures that they name as the run sees them ("start", "held", "source", ...), the mask (mode L, white =
-    repaint) and the grid over [strength, 0]."""
+    repaint), the reference pictures and the grid over [strength, 0]."""
 
     @property
     def recipes(self) -> Sequence[Recipe]: ...
@@ -33,6 +33,8 @@ class Asked(Protocol):
     def images(self) -> Any: ...  # a mapping of names to PIL images
     @property
     def mask(self) -> Any: ...  # a PIL image, or None
+    @property
+    def references(self) -> Any: ...  # PIL images
     def times(self, start: float = ...) -> Tensor: ...
 
 
@@ -45,6 +47,7 @@ class Told:
     schedule: Schedule
     images: Mapping[str, Image.Image] = field(default_factory=dict)
     mask: Image.Image | None = None
+    references: Sequence[Image.Image] = ()
 
     def times(self, start: float = 1.0) -> Tensor:
         return grid(self.recipes[0].times, self.recipes[0].steps, self.schedule, start)
@@ -59,7 +62,8 @@ class Encoder:
 
     tells: Capabilities | ClassVar[Capabilities] = Capabilities()
 
-    def __call__(self, batch: Asked) -> Part:
+    def __call__(self, batch: Asked) -> Part | None:
+        """The part; None where the recipes say nothing of it and the network needs none."""
         raise NotImplementedError
 
     def chunks(self, recipe: Recipe) -> int:

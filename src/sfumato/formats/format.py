@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 class Format:
     """A family of models, one file each.
 
-    title: what it is called in a sentence. Its module also has the functions that write its folders: what was written
-    is detected and reads as what it was.
+    title: what it is called in a sentence. pipelines: the classes of diffusers' pipelines whose folders are of this
+    family; a family without any is known by its parts (`detect`). Its module also has the functions that write its
+    folders: what was written is detected and reads as what it was.
     """
 
     title: str = ""
+    pipelines: tuple[str, ...] = ()
 
     def detect(self, folder: Path) -> bool:
         """Whether the model in a folder is of this family. Only JSON is read."""
-        raise NotImplementedError
+        return index_of(folder).get("_class_name") in self.pipelines
 
     def capabilities(self, folder: Path) -> Capabilities:
         """What the model in a folder can be told. Only JSON is read."""
@@ -46,6 +48,9 @@ def format_of(folder: Path) -> Format:
     """The family of the model in a folder. Raises BadInput, with its name, for one that is not run."""
     index, parts = index_of(folder), parts_of(folder)
     pipeline = printable(index.get("_class_name", ""), 80)
+    named = next((each for each in FORMATS.values() if pipeline in each.pipelines), None)
+    if named is not None:
+        return named
     family = unsupported(pipeline, parts)
     runs = "; ".join(each.title for each in FORMATS.values())
     if family:

@@ -11,6 +11,7 @@ the rows of all of them, and lets the guidances combine the answers in the order
 | `ProjectedGuidance` | c + (scale - 1) (c - u), its part parallel to c damped | 1 | + 1 | |
 | `PerturbedAttention` | c + scale (c - p), p with self-attention the identity | 0 | + 1 | |
 | `AutoGuidance`, `AutoGuided` | bad + scale (c - bad) | 1 | + 0 | a call of the bad denoiser |
+| `Distilled` | what the network learned to answer when told its scale | 1 | + 0 | |
 | `StaticThreshold`, `DynamicThreshold` | x0 within a limit | | + 0 | |
 | `ClassifierGuidance`, `ClassifierGradient` | eps - sigma scale grad log p(y given x_t) | 0 | + 0 | a classifier |
 | `ClipGuidance`, `ClipGradient` of a noised CLIP | eps - sigma scale grad f(x_t) g(c) | 0 | + 0 | its tower |
@@ -26,6 +27,7 @@ from sfumato.guide.cfg_plus_plus import CFGPlusPlus
 from sfumato.guide.classifier_free import ClassifierFree
 from sfumato.guide.classifier_guidance import Classifier, ClassifierGradient, ClassifierGuidance, MixtureClassifier
 from sfumato.guide.clip_guidance import CleanClip, ClipGradient, ClipGuidance, NoisedClip
+from sfumato.guide.distilled import Distilled
 from sfumato.guide.gradient import Gradient
 from sfumato.guide.guidance import Guidance
 from sfumato.guide.guided import Guided
@@ -44,6 +46,7 @@ __all__ = [
     "CleanClip",
     "ClipGradient",
     "ClipGuidance",
+    "Distilled",
     "DynamicThreshold",
     "Gradient",
     "Guidance",

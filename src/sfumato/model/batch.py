@@ -77,6 +77,12 @@ class Batch:
         return {name: seen[ref] for name, ref in refs.items()}
 
     @cached_property
+    def references(self) -> list[Image.Image]:
+        """The recipe's reference pictures: what is held as the run sees it, others as they are."""
+        recipe = self.recipe
+        return [self.view(self._fetch(ref)) if ref == recipe.held else self._fetch(ref) for ref in recipe.images]
+
+    @cached_property
     def _fetch(self) -> Callable[[Ref], Image.Image]:
         """`fetch`, once a picture: what is held is mostly what was started from."""
         return cache(fetch)

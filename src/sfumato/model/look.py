@@ -79,7 +79,8 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
         raise BadInput(f"A picture is looked at with noise of a time above 0 and up to 1, not {t}.")
     maps = AttentionMaps()
     pipe, recipe = _watched(pipe, recipe.prompt, maps), pipe.resolve(recipe)
-    batch = Batch(pipe.stages[0], [recipe], (recipe.width or pipe.size[0], recipe.height or pipe.size[1]))
+    size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
+    batch = Batch(pipe.stages[0].at(size), [recipe], size)
     if picture is None:
         picture = pipe.run(recipe).image
     else:

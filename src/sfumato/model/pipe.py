@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sfumato.edit import Crop, Noise
-from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.model.result import Result, made
 from sfumato.model.run import bind
 from sfumato.picture import BadInput, around
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import plan_of
-from sfumato.sample import DEFAULT_SAMPLER
 from sfumato.stage import Stage
-from sfumato.times import DEFAULT_GRID
 
 if TYPE_CHECKING:
     from sfumato.edit import AttentionEdit, Composite, Hold, Source, Start
@@ -77,20 +74,25 @@ class Pipe:
         label: str | int | None = None,
         start: Start | None = None,
         hold: Hold | None = None,
+        images: Sequence[Any] = (),
         source: Source | None = None,
         area: Crop | None = None,
         attention: AttentionEdit | None = None,
-        guidance: Sequence[Any] = DEFAULT_GUIDANCE,
-        sampler: Any = DEFAULT_SAMPLER,
-        times: Any = DEFAULT_GRID,
-        steps: int = 20,
+        guidance: Sequence[Any] | None = None,
+        sampler: Any = None,
+        times: Any = None,
+        steps: int | None = None,
         seed: int = 0,
         count: int = 1,
         width: int | None = None,
         height: int | None = None,
         composite: Composite | str = "paste",
     ) -> list[Recipe]:
-        """`count` recipes, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name."""
+        """`count` recipes, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name.
+
+        Guidance, sampler, times and steps that are None are those that suit the model.
+        """
+        suits = self.stages[0].suits
         recipe = Recipe(
             prompt=prompt,
             negative=negative,
@@ -100,13 +102,14 @@ class Pipe:
             height=height,
             start=start or Noise(),
             hold=hold,
+            images=tuple(images),
             source=source,
             area=area,
             attention=attention,
-            guidance=tuple(guidance),
-            sampler=sampler,
-            times=times,
-            steps=steps,
+            guidance=suits.guidance if guidance is None else tuple(guidance),
+            sampler=suits.sampler if sampler is None else sampler,
+            times=suits.times if times is None else times,
+            steps=suits.steps if steps is None else steps,
             composite=composite,  # pyright: ignore[reportArgumentType]
             seed=seed,
             engine=self.engine,  # pyright: ignore[reportArgumentType]

@@ -3,6 +3,7 @@
 | file | what |
 |---|---|
 | `spec`, `engine/` | a network's inputs by name; eager and exact execution |
+| `backbone` | any network as a backbone, by its spec |
 | `unet2d_condition`, `unet2d` | diffusers' U-Nets as backbones |
 | `autoencoder_kl`, `clip_text_model` | what else an engine runs |
 | `attention_directives`, `attention_maps` | what a condition asks of a network's attention |

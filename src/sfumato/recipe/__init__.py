@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Source, Start
-from sfumato.element import Class, Listed, Real, Whole, element, load_plugins, one_of, sentence
+from sfumato.element import Class, Kept, Listed, Real, Whole, element, load_plugins, one_of, sentence
 from sfumato.element.define import rebuilt
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
@@ -58,6 +58,8 @@ class Recipe:
     `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler`
     and `times` are elements, as `DDIM(eta)` and `KarrasGrid(rho)`, or the names of some. The parts say in their classes
     what they do.
+    `images` are reference pictures, for models that look at some while they paint; the first of them is what is held
+    where nothing else is.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
     the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
     stands in recipes of pictures that have been made.
@@ -73,6 +75,7 @@ class Recipe:
         default=Noise(), description="Noise(), SDEdit(picture), Inverted(picture), Between(picture, other)"
     )
     hold: Hold | None = Field(default=None, description="Outside(mask), Inferred(shows) or LowPass(factor), or nothing")
+    images: Listed[Kept] = Field(default=(), max_length=16, description="a list of at most 16 reference pictures")
     source: Source | None = Field(default=None, description="Source(picture, task), or nothing")
     area: Crop | None = Field(default=None, description="Crop(margin), or nothing for the whole picture")
     attention: AttentionEdit | None = Field(default=None, description="PromptToPrompt(source), or nothing")
@@ -92,9 +95,10 @@ class Recipe:
 
     @property
     def held(self) -> Ref | None:
-        """The picture that is held: the hold's own, else what is started from or mended."""
+        """The picture that is held: the hold's own, else what is started from, mended or looked at."""
         parts = (self.hold, self.start, self.source)
-        return next((own for part in parts if (own := getattr(part, "picture", None)) is not None), None)
+        own = (getattr(part, "picture", None) for part in parts)
+        return next((picture for picture in (*own, *self.images) if picture is not None), None)
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
+from sfumato.guide import Distilled, Guidance
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt import plan_of
+from sfumato.sample import DEFAULT_SAMPLER, Sampler
+from sfumato.times import DEFAULT_GRID, TimeGrid
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
@@ -17,11 +20,30 @@ SHOWN = 20  # names of classes in one sentence
 
 
 @dataclass(frozen=True)
+class Suits:
+    """What suits a model where nothing else is said: the faces fill it into the recipes that they make."""
+
+    steps: int = 20
+    guidance: tuple[Guidance, ...] = DEFAULT_GUIDANCE
+    sampler: Sampler = DEFAULT_SAMPLER
+    times: TimeGrid = DEFAULT_GRID
+
+    def scaled(self, scale: float) -> tuple[Guidance, ...]:
+        """The guidance, the first of its scales this one; classifier-free guidance where it has none."""
+        first = next((i for i, each in enumerate(self.guidance) if hasattr(each, "scale")), None)
+        if first is None:
+            return (*(replace(each, scale=scale) for each in DEFAULT_GUIDANCE), *self.guidance)
+        return tuple(replace(each, scale=scale) if i == first else each for i, each in enumerate(self.guidance))
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """`text`: the model reads prompts. `classes`: the names of its classes, by index ("0", "1", ... where they have
     none). `none`: the index that means "no class"; None where the model was trained without one.
     `tasks`: what a model of pictures to pictures does with the picture that it is shown. `inpaints`: it is shown the
     mask and what is held outside it, so that nothing need be put back after its moves.
+    `references`: how many pictures it looks at while it paints. `distilled`: it is told the scale of a guidance that
+    was distilled into it. `suits`: what suits it.
 
     `a | b` is what a model can be told that has the encoders of both.
     """
@@ -31,6 +53,9 @@ class Capabilities:
     none: int | None = None
     tasks: tuple[str, ...] = ()
     inpaints: bool = False
+    references: int = 0
+    distilled: bool = False
+    suits: Suits = field(default_factory=Suits)
 
     def __or__(self, other: Capabilities) -> Capabilities:
         classes = self if self.classes else other
@@ -40,6 +65,9 @@ class Capabilities:
             classes.none,
             self.tasks or other.tasks,
             self.inpaints or other.inpaints,
+            max(self.references, other.references),
+            self.distilled or other.distilled,
+            other.suits if self.suits == Suits() else self.suits,
         )
 
     def fitted(self, recipe: Recipe) -> Recipe:
@@ -64,6 +92,11 @@ class Capabilities:
         if recipe.label is None and self.classes and self.none is None:
             raise BadInput(f"The model {recipe.model} needs a label, {self._some('')}.")
         self._check_source(recipe)
+        if len(recipe.images) > self.references:
+            looks = f"at most {self.references}" if self.references else "none: start from it instead"
+            raise BadInput(
+                f"The model {recipe.model} is shown {len(recipe.images)} reference pictures and looks at {looks}."
+            )
         return replace(recipe, label=self._named(recipe.label), guidance=self._guidance(recipe))
 
     def index(self, label: str | int | None) -> int | None:
@@ -86,6 +119,7 @@ class Capabilities:
             "words": self.text,
             f"{len(self.classes)} classes": bool(self.classes),
             f"a picture to {' or '.join(self.tasks)}": bool(self.tasks),
+            f"{self.references} reference picture{'s' * (self.references > 1)}": self.references > 0,
         }
         return " and ".join(kind for kind, there in kinds.items() if there) or "nothing"
 
@@ -106,6 +140,8 @@ class Capabilities:
             raise BadInput(f"The model {recipe.model} can't {source.task} a picture: {does}.")
 
     def _guidance(self, recipe: Recipe) -> tuple:
+        if not self.distilled and (told := next((g for g in recipe.guidance if isinstance(g, Distilled)), None)):
+            raise BadInput(f"No guidance was distilled into {recipe.model}: leave {told.kind} out, or guide otherwise.")
         if self.text or (recipe.label is not None and self.none is not None):
             return recipe.guidance
         kept = tuple(part for part in recipe.guidance if part not in DEFAULT_GUIDANCE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -12,24 +11,24 @@ from pydantic.fields import FieldInfo
 from sfumato.edit import AttentionEdit, Composite, Hold, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
-from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
 from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.capabilities import Suits
 from sfumato.sample import Sampler
 from sfumato.times import TimeGrid
 
 DIFFEDIT = "diffedit"  # the method that does nothing to attention
 
 
-def guidances(written: list[str], scale: float | None) -> tuple[Any, ...]:
-    """The guidances of `--guide` in their order, behind a classifier-free one of `scale`.
+def guidances(written: list[str], scale: float | None, suits: Suits) -> tuple[Any, ...]:
+    """The guidances of `--guide` in their order, behind those that suit the model, at `scale`.
 
-    `scale` None is the default one, unless another that moves away from no prompt is written in its place.
+    `scale` None is theirs, unless another that moves away from no prompt is written in their place.
     """
     given = tuple(guidance(text) for text in written)
     if scale is None:
-        return given if any(part.needs_null for part in given) else (*DEFAULT_GUIDANCE, *given)
-    return (*(replace(part, scale=scale) for part in DEFAULT_GUIDANCE), *given)
+        return given if any(part.needs_null for part in given) else (*suits.guidance, *given)
+    return (*suits.scaled(scale), *given)
 
 
 def guidance(text: str) -> Any:

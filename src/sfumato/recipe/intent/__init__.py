@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, written
+from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.intent.starts import attention_of, start_and_hold
-from sfumato.sample import DEFAULT_SAMPLER
-from sfumato.times import DEFAULT_GRID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,20 +39,24 @@ def generate(
     model: str = "mini",
     sampler: str | None = None,
     times: str | None = None,
-    steps: int = 20,
+    steps: int | None = None,
+    images: Sequence[Any] | None = None,
     composite: str = "paste",
     engine: str = "eager",
     precision: str = "float32",
+    tells: Capabilities = Capabilities(),
     named: Named = str,
 ) -> Recipe:
     """The recipe of a picture made from words, or of a class.
 
     shows: the prompt of a picture that is painted beside it and edited (Prompt-to-Prompt), by `method`. guidance: the
-    scale of classifier-free guidance; `guide` adds others. seed None is a random one. named: how an option is called
-    in sentences about it.
+    scale of the model's guidance, classifier-free unless it has one of its own; `guide` adds others. images: reference
+    pictures, for models that look at some. seed None is a random one. tells: what the model can be told, and what suits
+    it where guidance, sampler, times or steps are not said. named: how an option is called in sentences about it.
 
     Raises BadInput for what can't be.
     """
+    suits = tells.suits
     width, height = size_of(size, named)
     attention = attention_of(shows, method, named)
     if shows is not None and attention is None:
@@ -66,10 +69,11 @@ def generate(
         width=width,
         height=height,
         attention=attention,
-        guidance=written.guidances(list(guide or []), guidance),
-        sampler=DEFAULT_SAMPLER if sampler is None else written.sampler(sampler),
-        times=DEFAULT_GRID if times is None else written.times(times),
-        steps=steps,
+        images=tuple(images or ()),
+        guidance=written.guidances(list(guide or []), guidance, suits),
+        sampler=suits.sampler if sampler is None else written.sampler(sampler),
+        times=suits.times if times is None else written.times(times),
+        steps=suits.steps if steps is None else steps,
         composite=written.composite(composite),
         seed=random_seed() if seed is None else seed,
         engine=engine,  # type: ignore[arg-type]
@@ -106,7 +110,7 @@ def edit(
 
     | what is said | the edit |
     |---|---|
-    | nothing else | SDEdit at strength 0.6 |
+    | nothing else | SDEdit at strength 0.6; from noise where the model looks at the picture while it paints |
     | mask | what is white is painted anew (strength 1), the rest held |
     | extend | the canvas is widened and what is new painted (strength 0.9, from the stretched edge) |
     | shows | the picture is inverted (strength 0.8); without a mask only where the words differ may it change |
@@ -117,7 +121,9 @@ def edit(
 
     Raises BadInput for an option that has no use beside the others, and for pictures that can't be read.
     """
-    recipe = generate(prompt, named=named, **said)
+    tells: Capabilities = said.get("tells") or Capabilities()
+    looked_at = [picture, *(said.pop("images", None) or [])] if tells.references else said.pop("images", None)
+    recipe = generate(prompt, named=named, images=looked_at, **said)
     return replace(
         recipe,
         **start_and_hold(
@@ -137,6 +143,7 @@ def edit(
             margin=margin,
             extend=extend,
             task=task,
+            looks=tells.references > 0,
             named=named,
         ),
     )

@@ -53,9 +53,13 @@ def start_and_hold(
     margin: int | None,
     extend: str | None,
     task: str | None,
+    looks: bool,
     named: Named,
 ) -> dict[str, Any]:
-    """The recipe's fields `start`, `hold`, `source`, `area`, `attention`. Raises BadInput for a wish without use."""
+    """The recipe's fields `start`, `hold`, `source`, `area`, `attention`. Raises BadInput for a wish without use.
+
+    looks: whether the model looks at the picture while it paints: then it starts from noise unless told otherwise.
+    """
     attention = attention_of(shows, method, named) if method else None
     if attention is not None:
         strength, hold = BESIDE if strength is None else strength, hold or "none"
@@ -76,6 +80,8 @@ def start_and_hold(
         given.setdefault("strength", EXTENDED)
     elif white is not None and kind == "sdedit":
         given.setdefault("strength", MASKED)
+    if looks and not given.keys() - {"strength"} and strength is None:
+        return {**fields, "start": Noise()}
     if kind == "source":
         return {**fields, "start": Noise(), "source": Source(source, **given)}
     if kind == "written":
