@@ -15,29 +15,10 @@ from typing import Any
 
 import torch
 
-WORDS = [
-    "a",
-    "an",
-    "the",
-    "in",
-    "on",
-    "of",
-    "with",
-    "red",
-    "blue",
-    "green",
-    "hat",
-    "boat",
-    "cat",
-    "dog",
-    "sea",
-    "night",
-    "painting",
-    "photo",
-    "portrait",
-    "make",
-    "it",
-]
+WORDS = (
+    *("a", "an", "the", "in", "on", "of", "with", "red", "blue", "green"),
+    *("hat", "boat", "cat", "dog", "sea", "night", "painting", "photo", "portrait", "make", "it"),
+)
 
 
 def seeded(seed: int = 0) -> None:
