@@ -18,6 +18,7 @@ TYPICAL = {  # the kind of thing: a class (or "" for things without one), and it
     "guidance": ("ProjectedGuidance", "projected"),
     "start": ("EditFriendly", "edit-friendly"),
     "hold": ("LowPass", "low-pass"),
+    "control": ("T2IAdapter", "t2i-adapter"),
     "composite": ("DecoderTuning", ""),
     "time grid": ("LogSNRGrid", "log-snr"),
     "encoder": ("PictureToMend", ""),

@@ -29,6 +29,7 @@ class Stage:
 
     size: the (width, height) that it was trained at. multiple: each side of a picture must be a multiple of it.
     networks: its modules by the family's own names ("unet", "vae", ...), for what changes or measures them.
+    controls: what its network takes from controls (`Control.takes`).
     suits: steps, guidance, sampler and times that suit it where nothing else is said.
     schedule_at: its schedule at a (width, height), where it depends on it.
     link: turns this stage's result into parts of the next stage's condition; the last stage has none.
@@ -42,6 +43,7 @@ class Stage:
     multiple: int = 1
     networks: Mapping[str, nn.Module] = field(default_factory=dict, repr=False)
     device: str = "cpu"
+    controls: tuple[str, ...] = ()
     suits: Suits = field(default_factory=Suits)
     schedule_at: Callable[[tuple[int, int]], Schedule] | None = field(default=None, repr=False)
     link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
@@ -65,7 +67,7 @@ class Stage:
     def capabilities(self) -> Capabilities:
         """What a recipe may tell it: what its encoders can be told, together."""
         told = reduce(Capabilities.__or__, (encoder.tells for encoder in self.encoders), Capabilities())
-        return replace(told, suits=self.suits)
+        return replace(told, controls=self.controls, suits=self.suits)
 
     def at(self, size: tuple[int, int]) -> Stage:
         """The stage as it paints pictures of this (width, height)."""

@@ -46,7 +46,7 @@ def test_keys_and_values_that_are_given_are_used(network):
 
 def test_inputs_are_refused_and_missed_by_name(network):
     run = Eager().prepare(network, spec(network))
-    with pytest.raises(BadInput, match=r"no input sizes; it has x, t, text, text_mask, directives, text_kv\."):
+    with pytest.raises(BadInput, match=r"no input sizes; it has x, t, text, text_mask, directives, text_kv, added\."):
         run(**inputs(), sizes=torch.zeros(2, 6))
     with pytest.raises(BadInput, match=r"needs its input text\."):
         run(**{name: value for name, value in inputs().items() if name != "text"})

@@ -155,6 +155,7 @@ def edit(
         ),
     ] = "paste",
     images: options.Images = None,
+    controls: options.Controls = None,
     label: options.Label = None,
     negative: options.Negative = "",
     guidance: options.Guided = None,

@@ -23,6 +23,7 @@ def generate(
     ] = None,
     method: options.Method = None,
     images: options.Images = None,
+    controls: options.Controls = None,
     label: options.Label = None,
     negative: options.Negative = "",
     guidance: options.Guided = None,

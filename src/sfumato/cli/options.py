@@ -96,6 +96,16 @@ Images = Annotated[
         show_default=False,
     ),
 ]
+Controls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--control",
+        metavar="NAME:KEY=VALUE,...",
+        help="A map and the network that obeys it, as controlnet:picture=map.png,net=FOLDER,weight=0.8,interval=0.2-1; "
+        "repeatable. One of {sfumato.control:Control}.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option(help="Seed of the first picture; without it a random one.", show_default=False)
 ]

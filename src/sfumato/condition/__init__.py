@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sfumato.condition.attention import Attention, Injection, Watched
+from sfumato.condition.controls import Controls, ImagePrompts, Steering
 from sfumato.condition.inputs import Concat, GuidanceScale, Image, Label, Level, References, Sizes
 from sfumato.condition.part import Part
 from sfumato.condition.text import ScheduledText, Text
@@ -24,8 +25,10 @@ __all__ = [
     "Attention",
     "Concat",
     "Condition",
+    "Controls",
     "GuidanceScale",
     "Image",
+    "ImagePrompts",
     "Injection",
     "Label",
     "Level",
@@ -33,6 +36,7 @@ __all__ = [
     "References",
     "ScheduledText",
     "Sizes",
+    "Steering",
     "Text",
     "Watched",
 ]

@@ -6,6 +6,8 @@ JSON may be a stranger's: there a path would be read from this machine and a Hub
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from PIL import Image
@@ -63,6 +65,11 @@ def _kept(door: Callable[[Any], Image.Image]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _path(value: Any) -> Any:
+    """A path as the name of a folder, whole, so that it is found from everywhere."""
+    return str(Path(value).expanduser().resolve()) if isinstance(value, PathLike) else value
+
+
 def _at_hand(value: str, info: ValidationInfo) -> str:
     if value and info.mode == "json":
         from sfumato.zoo.find import would_be_fetched
@@ -83,7 +90,7 @@ if TYPE_CHECKING:
     Pair = tuple[float, float]
     Interval = tuple[float, float]
     Box = tuple[int, int, int, int]
-    ModelName = str
+    ModelName = str | PathLike[str]
     Kept = Any  # in: a path, bytes, a PIL image, an array or a Ref; afterwards always a Ref
     KeptMask = Any
 else:
@@ -93,7 +100,7 @@ else:
     Pair = Annotated[tuple[Real, Real], BeforeValidator(_tuple)]
     Interval = Annotated[Pair, AfterValidator(_ordered), Field(description=INTERVAL)]
     Box = Annotated[tuple[Whole, Whole, Whole, Whole], BeforeValidator(_tuple)]
-    ModelName = Annotated[str, Field(max_length=4096), AfterValidator(_at_hand)]
+    ModelName = Annotated[str, Field(max_length=4096), BeforeValidator(_path), AfterValidator(_at_hand)]
     Kept = Annotated[Ref, _kept(open_picture)]
     KeptMask = Annotated[Ref, _kept(open_mask)]
     Class = Annotated[str, Field(min_length=1, max_length=200)] | Annotated[Whole, Field(ge=0, lt=1_000_000)]

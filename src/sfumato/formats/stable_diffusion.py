@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sfumato.space import Space
     from sfumato.stage import Stage
 
+CONTROLS = ("residuals", "features", "image tokens")  # what a UNet2DConditionModel takes from controls
 MOST = 64  # pixels along the side of a patch
 CELLS = 64  # along a side of what a network was trained at that does not say
 READ = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -48,7 +49,7 @@ class StableDiffusion(Format):
         out, patch = config.get("out_channels", 4), patch_of(folder) or 1
         takes = config.get("in_channels", 4)
         planes = (takes - out) // patch**2 if isinstance(out, int) and isinstance(takes, int) else 0
-        return Capabilities(text=True, inpaints=planes > 0)
+        return Capabilities(text=True, inpaints=planes > 0, controls=CONTROLS)
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.denoise import Preconditioned
@@ -84,6 +85,7 @@ class StableDiffusion(Format):
             multiple=math.lcm(cell, 4),  # a recipe's sides are multiples of 4
             networks=parts.networks,
             device=parts.device,
+            controls=CONTROLS,
         )
 
 

@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from sfumato.condition import Condition
+from sfumato.control.control import steering
 from sfumato.denoise import Bound, bind
 from sfumato.guide import Gradient, Guidance, Guided
 from sfumato.model.view import View, Whole
+from sfumato.network.engine import Engine, engine_of
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput, Ref, fetch
 from sfumato.recipe import Recipe
@@ -52,6 +54,11 @@ class Batch:
     def device(self) -> torch.device:
         """Where x, conditions and masks live."""
         return torch.device(self.stage.device)
+
+    @property
+    def engine(self) -> Engine:
+        """What runs networks."""
+        return engine_of(self.recipe.engine)
 
     @property
     def schedule(self) -> Schedule:
@@ -184,8 +191,28 @@ class Batch:
     # conditions
 
     def condition(self, recipes: Sequence[Recipe] | None = None) -> Condition:
-        """What the recipes say, or others in their place."""
-        return self.stage.condition(self if recipes is None else replace(self, recipes=recipes))
+        """What the recipes say, or others in their place; their controls too."""
+        batch = self if recipes is None else replace(self, recipes=recipes)
+        condition = self.stage.condition(batch)
+        for part in steering(self.recipe.controls, batch):
+            condition = condition.adding(part.to(self.device))
+        return condition
+
+    def fetched(self, ref: Ref) -> Image.Image:
+        """A picture that the recipe names, as it is."""
+        return self._fetch(ref)
+
+    def control_map(self, ref: Ref) -> Tensor:
+        """A control's map at the run's size, in [-1, 1], (1, 3, H, W): cut as what is held, where it has its size."""
+        return self.tensor(self._viewed(ref).convert("RGB"))
+
+    def control_mask(self, ref: Ref) -> Tensor:
+        """A control's mask in the same way, in [0, 1], (1, 1, H, W)."""
+        return self.mask_tensor(self._viewed(ref).convert("L"))
+
+    def _viewed(self, ref: Ref) -> Image.Image:
+        held, image = self.recipe.held, self._fetch(ref)
+        return self.view(image) if held is not None and held.size == image.size else View(self.size)(image)
 
     def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **changes: str) -> Bound:
         """The denoiser told what the recipes say, or with other words (prompt=..., negative=..., label=...)."""

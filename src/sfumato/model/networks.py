@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.encode.clip import load_clip
 from sfumato.formats import format_of
+from sfumato.formats.control_network import read_controlnet, read_ip_adapter, read_t2i_adapter
 from sfumato.formats.parts import Parts
 from sfumato.network.device import check_device
 from sfumato.network.engine import dtype_of, engine_of
@@ -47,10 +48,13 @@ def read_stage(name: str | Path, engine: str, precision: str, device: str = "cpu
 
 
 def _folder(name: str, part: str, model: str) -> Path:
-    places = [Path(name), Path(name) / part, ZOO / name] if name else [find(model) / part]
+    own = Path(name).expanduser()
+    places = [own, own / part, ZOO / name] if name else [find(model) / part]
     for folder in places:
-        if (folder / "config.json").is_file():
+        if any((folder / file).is_file() for file in FILES):
             return folder
+    if name.count("/") == 1 and not own.exists() and part in CONTROLS:
+        return find(name)
     if name:
         raise BadInput(f"There is no {part} called {name!r}: give the path of a folder with a config.json.")
     raise BadInput(f"The model {model} has no {part}/ of its own: name the folder of one in the guidance.")
@@ -67,8 +71,14 @@ def _classifier_of(folder: Path, stamp: int) -> Any:
     return Classifier.load(folder)
 
 
+FILES = ("config.json", "image_encoder/config.json")  # by which a network's folder is known
+CONTROLS = ("controlnet", "t2i_adapter", "ip_adapter")  # that may be Hub ids
+
 READERS: dict[str, Callable[[Path], Any]] = {
     "classifier": _classifier,
     "clip": load_clip,
     "clip_noised": load_clip,
+    "controlnet": read_controlnet,
+    "t2i_adapter": read_t2i_adapter,
+    "ip_adapter": read_ip_adapter,
 }

@@ -22,6 +22,7 @@ from sfumato.recipe.prompt import plan_of
 from sfumato.stage import Stage
 
 if TYPE_CHECKING:
+    from sfumato.control import Control
     from sfumato.edit import AttentionEdit, Composite, Hold, Source, Start
 
 ROWS = 8  # pictures in one batch
@@ -77,6 +78,7 @@ class Pipe:
         images: Sequence[Any] = (),
         source: Source | None = None,
         area: Crop | None = None,
+        controls: Sequence[Control] = (),
         attention: AttentionEdit | None = None,
         guidance: Sequence[Any] | None = None,
         sampler: Any = None,
@@ -105,6 +107,7 @@ class Pipe:
             images=tuple(images),
             source=source,
             area=area,
+            controls=tuple(controls),
             attention=attention,
             guidance=suits.guidance if guidance is None else tuple(guidance),
             sampler=suits.sampler if sampler is None else sampler,

@@ -8,6 +8,7 @@
 | `autoencoder_kl`, `clip_text_model` | what else an engine runs |
 | `attention_directives`, `attention_maps` | what a condition asks of a network's attention |
 | `text_kv_cache` | keys and values of a text, kept for a run |
+| `controlnet`, `t2i_adapter`, `residuals`, `image_prompts` | what controls add, and how |
 | `batch_invariant` | rows that do not know of each other |
 | `mlp`, `classifier`, `inception`, `lpips`, `widen` | networks that no kept library has |
 """

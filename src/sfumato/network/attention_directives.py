@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfumato.condition import Attention, Condition, Injection, Part, Watched
+from sfumato.condition import Attention, Condition, ImagePrompts, Injection, Part, Watched
 from sfumato.network.attention_maps import attended, entered, injected, left, maps_and_values
 from sfumato.picture import BadInput
 
@@ -21,7 +21,7 @@ Change = Callable[[Any, Tensor, dict[str, Any], Tensor], Tensor | None]
 """(module, the hidden states given to it, what else it was given, its answer) -> another answer, or None."""
 
 
-DIRECTIVES: tuple[type[Part], ...] = (Attention, Injection, Watched)
+DIRECTIVES: tuple[type[Part], ...] = (Attention, Injection, Watched, ImagePrompts)
 
 
 def directives_of(condition: Condition) -> Condition | None:
@@ -40,7 +40,9 @@ def directed(network: nn.Module, condition: Condition | None) -> Iterator[None]:
         yield
         return
     call = object()
-    changes = [*_crossings(network, condition), *_copies(network, condition), *_identities(network, condition)]
+    changes = [
+        change for asked in (_crossings, _copies, _identities, _pictures) for change in asked(network, condition)
+    ]
     handles = [module.register_forward_hook(_during(call, change), with_kwargs=True) for module, change in changes]
     token = _CALL.set(call)
     try:
@@ -154,6 +156,34 @@ def _identities(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.M
         return _put(output, here, each_itself(module, hidden[here]))
 
     yield from ((module, change) for module in chosen(network, part.layers))
+
+
+def _pictures(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Module, Change]]:
+    """Cross-attention: what image prompts add in the rows in which they count."""
+    part = condition.get(ImagePrompts)
+    for k, prompt in enumerate(part.things if part is not None else ()):
+        assert part is not None
+        rows, weight, empty = part.weight[:, k].nonzero()[:, 0], part.weight[:, k], part.empty
+        for name, module in cross_attention(network).items():
+            if not len(rows) or name not in prompt.layers:
+                continue
+
+            def change(
+                module: Any,
+                hidden: Tensor,
+                named: dict[str, Any],
+                output: Tensor,
+                name: str = name,
+                prompt: Any = prompt,
+                rows: Tensor = rows,
+                weight: Tensor = weight,
+                empty: Tensor = empty,
+            ) -> Tensor:
+                here = rows.to(output.device)
+                more = prompt(name, module, hidden[here], empty[rows])
+                return _put(output, here, output[here] + weight[rows].to(output)[:, None, None] * more)
+
+            yield module, change
 
 
 def _attention(network: nn.Module) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from sfumato.condition import Concat, Condition, Part, Text
+from sfumato.condition import Concat, Condition, Controls, Part, Text
 from sfumato.network.attention_directives import DIRECTIVES, directed, directives_of
 from sfumato.network.engine import Eager, Engine
 from sfumato.network.planes import refuse_others, with_planes
+from sfumato.network.residuals import Residuals, residuals_of
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.network.text_kv_cache import TextKV, TextKVCache, projected
 from sfumato.picture import BadInput
@@ -20,7 +21,7 @@ from sfumato.picture import BadInput
 
 def spec(network: Any) -> NetworkSpec:
     """The inputs of a `UNet2DConditionModel`: [x, planes], its own time, a text and its mask; what a condition asks of
-    its attention; and the text's keys and values where they are known."""
+    its attention; the text's keys and values where they are known; and what controls add on the way."""
     config = network.config
     return NetworkSpec(
         {
@@ -30,6 +31,7 @@ def spec(network: Any) -> NetworkSpec:
             "text_mask": Input(("rows", "tokens"), "bool", needed=False),
             "directives": Input(("rows",), "object", needed=False),
             "text_kv": Input(("rows", "tokens", "width"), needed=False),
+            "added": Input(("rows",), "object", needed=False),
         },
         _forward,
     )
@@ -43,9 +45,18 @@ def _forward(
     text_mask: Tensor | None,
     directives: Condition | None,
     text_kv: TextKV | None,
+    added: Residuals | None,
 ) -> Tensor:
+    residuals: dict[str, Any] = {}
+    if added is not None and added.skips:
+        residuals["down_block_additional_residuals"] = added.skips
+        residuals["mid_block_additional_residual"] = added.middle
+    if added is not None and added.within:
+        residuals["down_intrablock_additional_residuals"] = list(added.within)
     with directed(network, directives), projected(network, text, text_kv):
-        return network(x, t, encoder_hidden_states=text, encoder_attention_mask=text_mask, return_dict=False)[0]
+        return network(
+            x, t, encoder_hidden_states=text, encoder_attention_mask=text_mask, return_dict=False, **residuals
+        )[0]
 
 
 class UNetBackbone:
@@ -74,11 +85,13 @@ class UNetBackbone:
         planes = int(config["in_channels"]) // patch**2 - (channels or int(config["out_channels"]) // patch**2)
         concat: dict[type[Part], int] = {Concat: planes} if planes > 0 else {}
         directives = dict.fromkeys(DIRECTIVES, 0)
-        self.accepts: Mapping[type[Part], int] = {Text: int(config["cross_attention_dim"]), **directives, **concat}
+        width = int(config["cross_attention_dim"])
+        self.accepts: Mapping[type[Part], int] = {Text: width, Controls: 0, **directives, **concat}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         text, dtype = self._text(condition), own_dtype(self.network)
         embeds = self.cast(text.embeds, dtype)
+        added = residuals_of(x, t, condition, {"text": embeds, "text_mask": text.mask})
         x = pixel_unshuffle(with_planes(x, condition, self.accepts.get(Concat, 0)), self.patch)
         out = self.run(
             x=x.to(dtype),
@@ -87,6 +100,7 @@ class UNetBackbone:
             text_mask=text.mask,
             directives=directives_of(condition),
             text_kv=self.text_kv.of(embeds),
+            added=None if added is None else added.map(lambda a: a.to(dtype)),
         )
         return pixel_shuffle(out.float(), self.patch)
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from sfumato.control import Control
 from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Source, Start
 from sfumato.element import Class, Kept, Listed, Real, Whole, element, load_plugins, one_of, sentence
 from sfumato.element.define import rebuilt
@@ -78,6 +79,9 @@ class Recipe:
     images: Listed[Kept] = Field(default=(), max_length=16, description="a list of at most 16 reference pictures")
     source: Source | None = Field(default=None, description="Source(picture, task), or nothing")
     area: Crop | None = Field(default=None, description="Crop(margin), or nothing for the whole picture")
+    controls: Listed[Control] = Field(
+        default=(), max_length=16, description="a list of at most 16 controls, as [ControlNet(picture, net)]"
+    )
     attention: AttentionEdit | None = Field(default=None, description="PromptToPrompt(source), or nothing")
     guidance: Listed[Guidance] = Field(
         default=DEFAULT_GUIDANCE,
@@ -154,6 +158,6 @@ def _renew() -> None:
     _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
-for _base in (Start, Hold, AttentionEdit, Guidance, Composite, Sampler, TimeGrid):
+for _base in (Start, Hold, AttentionEdit, Control, Guidance, Composite, Sampler, TimeGrid):
     _base.registry.watchers.append(_renew)
 load_plugins()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+from sfumato.control import Control
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Distilled, Guidance
 from sfumato.picture.errors import BadInput, printable
@@ -43,7 +44,7 @@ class Capabilities:
     `tasks`: what a model of pictures to pictures does with the picture that it is shown. `inpaints`: it is shown the
     mask and what is held outside it, so that nothing need be put back after its moves.
     `references`: how many pictures it looks at while it paints. `distilled`: it is told the scale of a guidance that
-    was distilled into it. `suits`: what suits it.
+    was distilled into it. `controls`: what it takes from controls ("residuals", ...). `suits`: what suits it.
 
     `a | b` is what a model can be told that has the encoders of both.
     """
@@ -55,6 +56,7 @@ class Capabilities:
     inpaints: bool = False
     references: int = 0
     distilled: bool = False
+    controls: tuple[str, ...] = ()
     suits: Suits = field(default_factory=Suits)
 
     def __or__(self, other: Capabilities) -> Capabilities:
@@ -67,6 +69,7 @@ class Capabilities:
             self.inpaints or other.inpaints,
             max(self.references, other.references),
             self.distilled or other.distilled,
+            self.controls or other.controls,
             other.suits if self.suits == Suits() else self.suits,
         )
 
@@ -92,6 +95,11 @@ class Capabilities:
         if recipe.label is None and self.classes and self.none is None:
             raise BadInput(f"The model {recipe.model} needs a label, {self._some('')}.")
         self._check_source(recipe)
+        for control in recipe.controls:
+            if control.takes not in self.controls:
+                kinds = [kind for kind, made in Control.registry.classes.items() if made.takes in self.controls]
+                obeys = f"it obeys {', '.join(kinds)}" if kinds else "leave the controls out"
+                raise BadInput(f"The model {recipe.model} obeys no {control.kind}: {obeys}.")
         if len(recipe.images) > self.references:
             looks = f"at most {self.references}" if self.references else "none: start from it instead"
             raise BadInput(

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from sfumato.control import Control
 from sfumato.edit import AttentionEdit, Composite, Hold, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
@@ -53,6 +54,11 @@ def times(text: str) -> Any:
 def composite(text: str) -> Any:
     """`poisson`: the composite of that name. Raises `BadInput` as `guidance` does."""
     return _named("--composite", Composite.registry, text)
+
+
+def control(text: str) -> Any:
+    """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control. Raises BadInput as `guidance` does."""
+    return _named("--control", Control.registry, text, pictured=True)
 
 
 def hold(text: str) -> Any:
@@ -106,8 +112,13 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
     return name.lower(), options
 
 
-def _named(what: str, registry: Elements, text: str, among: Sequence[str] | None = None, **given: Any) -> Any:
-    """The element of a name of `registry` (one of `among`), with the options that are written behind it."""
+def _named(
+    what: str, registry: Elements, text: str, among: Sequence[str] | None = None, pictured: bool = False, **given: Any
+) -> Any:
+    """The element of a name of `registry` (one of `among`), with the options that are written behind it.
+
+    pictured: whether its picture is one of them; else it is said elsewhere.
+    """
     name, options = _split(text)
     names = list(registry) if among is None else list(among)
     if name not in registry or not {name, registry.short(name), registry.full(name)} & set(names):
@@ -120,12 +131,20 @@ def _named(what: str, registry: Elements, text: str, among: Sequence[str] | None
     some = [each for each in names if each in registry and set(registry[each].__pydantic_fields__) - {"kind"}]
     if options and registry.options[registry.full(name)][0] not in [registry[each] for each in some]:
         raise BadInput(f"{what} {name} has no options; those that have are {', '.join(some)}")
-    return _made(f"{what} {name}", made, options, **{key: preset[key] for key in preset if key not in options}, **given)
+    elsewhere = {"kind"} if pictured else {"kind", "picture"}
+    return _made(
+        f"{what} {name}",
+        made,
+        options,
+        elsewhere,
+        **{key: preset[key] for key in preset if key not in options},
+        **given,
+    )
 
 
-def _made(what: str, element: Any, options: dict[str, str], **given: Any) -> Any:
-    elsewhere = {"kind", "picture", *given}
-    known = {name: field for name, field in element.__pydantic_fields__.items() if name not in elsewhere}
+def _made(what: str, element: Any, options: dict[str, str], elsewhere: set[str], **given: Any) -> Any:
+    fields = element.__pydantic_fields__
+    known = {name: field for name, field in fields.items() if name not in elsewhere | given.keys()}
     for key in options:
         if key not in known:
             raise _unknown(f"{what}:", key, list(known))

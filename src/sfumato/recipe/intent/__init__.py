@@ -41,6 +41,7 @@ def generate(
     times: str | None = None,
     steps: int | None = None,
     images: Sequence[Any] | None = None,
+    controls: Sequence[str] | None = None,
     composite: str = "paste",
     engine: str = "eager",
     precision: str = "float32",
@@ -51,8 +52,9 @@ def generate(
 
     shows: the prompt of a picture that is painted beside it and edited (Prompt-to-Prompt), by `method`. guidance: the
     scale of the model's guidance, classifier-free unless it has one of its own; `guide` adds others. images: reference
-    pictures, for models that look at some. seed None is a random one. tells: what the model can be told, and what suits
-    it where guidance, sampler, times or steps are not said. named: how an option is called in sentences about it.
+    pictures, for models that look at some. controls: each written as `controlnet:picture=map.png,net=FOLDER`. seed None
+    is a random one. tells: what the model can be told, and what suits it where guidance, sampler, times or steps are
+    not said. named: how an option is called in sentences about it.
 
     Raises BadInput for what can't be.
     """
@@ -70,6 +72,7 @@ def generate(
         height=height,
         attention=attention,
         images=tuple(images or ()),
+        controls=tuple(map(written.control, controls or ())),
         guidance=written.guidances(list(guide or []), guidance, suits),
         sampler=suits.sampler if sampler is None else written.sampler(sampler),
         times=suits.times if times is None else written.times(times),

@@ -1,0 +1,18 @@
+"""Controls: pictures that say where things are to be, and the networks that obey them. One file a control.
+
+A control is a map x a network x a weight x an interval of t x a mask, as `ControlNet("map.png", "folder") * 0.8`.
+Several act at once, on top of any start, hold, guidance and sampler.
+
+| control | what it is shown | what it does |
+|---|---|---|
+| `ControlNet` | a map: edges, depth, a pose, ... | adds to the skips, from x, t and text (Zhang et al. 2023) |
+| `T2IAdapter` | a map | adds to what the downward blocks hand on, the same at all times (Mou et al. 2023) |
+| `IPAdapter` | any picture | cross-attention looks at the picture as it looks at the text (Ye et al. 2023) |
+"""
+
+from sfumato.control.control import Control
+from sfumato.control.controlnet import ControlNet
+from sfumato.control.ip_adapter import IPAdapter
+from sfumato.control.t2i_adapter import T2IAdapter
+
+__all__ = ["Control", "ControlNet", "IPAdapter", "T2IAdapter"]

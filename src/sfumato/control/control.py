@@ -1,0 +1,76 @@
+"""What every control is: a picture, a network that obeys it, and where and how much."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field
+
+from sfumato.element import Element, Interval, Kept, KeptMask, ModelName, Real, element
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sfumato.condition import Part
+    from sfumato.condition.controls import Steering
+
+
+class Control(Element, kinds="control", package="sfumato.control"):
+    """One control. `bind` makes what acts in a run; the part of the condition that holds it is its `steers`.
+
+    Its fields are those of `Shown`: picture, net, weight, interval, mask. `control * 0.8` multiplies its weight.
+    """
+
+    takes: ClassVar[str]
+    """What a network takes from it, as `Capabilities.controls` says what a network does take."""
+
+    steers: ClassVar[str]
+    """The class of `sfumato.condition` that holds what `bind` makes."""
+
+    if TYPE_CHECKING:
+        picture: Any
+        weight: float
+        interval: tuple[float, float]
+
+    def bind(self, batch: Any) -> Any:
+        """What acts in a run of `batch` (`sfumato.model.Batch`); with `guess` true, not in unconditional rows."""
+        raise NotImplementedError
+
+    def __mul__(self, factor: float) -> Self:
+        return replace(self, weight=self.weight * factor)  # type: ignore[type-var]
+
+    __rmul__ = __mul__
+
+
+@element
+class Shown:
+    """The fields of every control.
+
+    picture: the map that is shown: a path, bytes, a PIL image, an array or a Ref. net: the network that obeys it: a
+    folder or a Hub id. weight: 1 as it was trained, 0 nothing. interval: the times t at which it acts. mask:
+    where it acts, white = there; everywhere without one.
+    """
+
+    picture: Kept = Field(description="a picture: a path, bytes, a PIL image, an array or a Ref")
+    net: ModelName = Field(min_length=1, description="the folder or the Hub id of a network")
+    weight: Real = Field(default=1.0, ge=-10, le=10, description="a number from -10 to 10, where 0 means off")
+    interval: Interval = (0.0, 1.0)
+    mask: KeptMask | None = Field(default=None, description="a picture, white where the control acts, or nothing")
+
+
+def steering(controls: Sequence[Control], batch: Any) -> list[Part]:
+    """The parts of a condition that hold the controls of a batch, those of weight 0 left out."""
+    from sfumato import condition
+
+    parts: list[Part] = []
+    acting = [control for control in controls if control.weight != 0]
+    for name in dict.fromkeys(control.steers for control in acting):
+        some = [control for control in acting if control.steers == name]
+        kind: type[Steering] = getattr(condition, name)
+        weight = torch.tensor([[float(control.weight) for control in some]]).repeat(batch.rows, 1)
+        things = tuple(control.bind(batch) for control in some)
+        guess = tuple(bool(getattr(thing, "guess", False)) for thing in things)
+        parts.append(kind(weight, things, tuple(control.interval for control in some), guess))
+    return parts

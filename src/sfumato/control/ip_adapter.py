@@ -1,0 +1,35 @@
+"""IP-Adapter: Ye et al. 2023, "IP-Adapter: Text Compatible Image Prompt Adapter for Text-to-Image Diffusion Models"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from sfumato.control.control import Control, Shown
+from sfumato.element import Listed, element
+
+if TYPE_CHECKING:
+    from sfumato.network.image_prompts import ImagePrompt
+
+
+@element("ip-adapter")
+class IPAdapter(Shown, Control):
+    """Cross-attention looks at a picture too, through keys and values of its own: Z = Attn(Q, K, V) + weight
+    Attn(Q, K', V') (eq. 5 of the paper). K' and V' are made of the picture's CLIP embedding.
+
+    net: a folder with the adapter's weights (ip_adapter.safetensors, or any one .safetensors) and image_encoder/, a
+    CLIPVisionModelWithProjection. blocks: the parts of the network in which it acts, as ("up.1",) for its style alone;
+    everywhere without any. The unconditional rows look at the embedding of no picture.
+    """
+
+    blocks: Listed[str] = Field(
+        default=(), max_length=64, description="names of blocks, as down.1+mid+up.1, or nothing"
+    )
+
+    takes, steers = "image tokens", "ImagePrompts"
+
+    def bind(self, batch: Any) -> ImagePrompt:
+        adapter = batch.network(self.net, "ip_adapter")
+        mask = None if self.mask is None else batch.control_mask(self.mask)
+        return adapter.of(batch.fetched(self.picture), batch.stage.networks["unet"], self.blocks, mask)

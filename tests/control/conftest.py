@@ -1,0 +1,109 @@
+"""A tiny Stable Diffusion and tiny networks that obey controls, random but for none of their zeros."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+
+def stirred(network: Any, seed: int) -> Any:
+    """The network with every weight that is zero at the start of training moved away from it."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if not weight.any():
+                weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
+    return network
+
+
+@pytest.fixture(scope="session")
+def unet(tiny_model: Path) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_pretrained(tiny_model / "unet")
+
+
+@pytest.fixture(scope="session")
+def nets(unet: Any, attentive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders: "plain" and "other" ControlNets, "fresh" with its zero convolutions, "union", "t2i" and "ip"."""
+    from diffusers import ControlNetModel, ControlNetUnionModel, T2IAdapter, UNet2DConditionModel
+
+    place = tmp_path_factory.mktemp("nets")
+    embedding = {"conditioning_embedding_out_channels": (8, 16)}
+    made: dict[str, Any] = {}
+    for seed, name in enumerate(("plain", "other", "fresh")):
+        torch.manual_seed(seed)
+        net = ControlNetModel.from_unet(unet, **embedding, load_weights_from_unet=name == "fresh")
+        made[name] = net if name == "fresh" else stirred(net, seed)
+    torch.manual_seed(7)
+    torch.manual_seed(6)
+    crossed = UNet2DConditionModel.from_pretrained(attentive / "unet")
+    made["crossed"] = stirred(ControlNetModel.from_unet(crossed, **embedding, load_weights_from_unet=False), 6)
+    known = inspect.signature(ControlNetUnionModel.__init__).parameters
+    shape = {name: value for name, value in unet.config.items() if name in known and not name.startswith("_")}
+    union = ControlNetUnionModel(
+        **{**shape, "addition_time_embed_dim": 8, "num_trans_channel": 32, "num_proj_channel": 32, "num_trans_head": 4},
+        **embedding,
+    )
+    made["union"] = stirred(union, 7)
+    torch.manual_seed(8)
+    channels = tuple(unet.config.block_out_channels)
+    made["t2i"] = T2IAdapter(3, channels, num_res_blocks=1, downscale_factor=2, adapter_type="full_adapter")
+    for name, net in made.items():
+        net.save_pretrained(place / name)
+    _save_ip_adapter(unet, place / "ip")
+    return {name: place / name for name in [*made, "ip"]}
+
+
+def _save_ip_adapter(unet: Any, folder: Path) -> None:
+    from safetensors.torch import save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(9)
+    config = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=37, num_hidden_layers=3, num_attention_heads=4, image_size=30, patch_size=10,
+        projection_dim=24,
+    )  # fmt: skip
+    CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
+    width = unet.config.cross_attention_dim
+    weights = {
+        "image_proj.proj.weight": torch.randn(4 * width, 24) * 0.2,
+        "image_proj.proj.bias": torch.randn(4 * width) * 0.2,
+        "image_proj.norm.weight": torch.ones(width),
+        "image_proj.norm.bias": torch.zeros(width),
+    }
+    modules = dict(unet.named_modules())
+    for index, name in enumerate(unet.attn_processors):
+        if name.endswith("attn2.processor"):
+            shape = modules[name.removesuffix(".processor")].to_k.weight.shape
+            for which in "kv":
+                weights[f"ip_adapter.{index}.to_{which}_ip.weight"] = torch.randn(shape) * 0.2
+    save_file(weights, folder / "ip-adapter_tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def attentive(tiny_model: Path, unet: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with cross-attention in its first block, as Stable Diffusion 1 has it."""
+    from diffusers import UNet2DConditionModel
+
+    folder = tmp_path_factory.mktemp("attentive") / "model"
+    shutil.copytree(tiny_model, folder)
+    down, up = ("CrossAttnDownBlock2D", "DownBlock2D"), ("UpBlock2D", "CrossAttnUpBlock2D")
+    torch.manual_seed(11)
+    config = {**unet.config, "down_block_types": down, "up_block_types": up}
+    UNet2DConditionModel.from_config(config).save_pretrained(folder / "unet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def maps() -> list[Image.Image]:
+    """Two maps of 32 x 32 pixels."""
+    generator = np.random.default_rng(3)
+    return [Image.fromarray(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)) for _ in range(2)]

@@ -1,0 +1,252 @@
+"""Controls: the pictures of stock diffusers, nothing changed where nothing is asked, refusals by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sfumato
+from sfumato.control import ControlNet, IPAdapter, T2IAdapter
+from sfumato.edit import Outside, SDEdit
+from sfumato.guide import ClassifierFree, PerturbedAttention
+from sfumato.picture import BadInput
+from sfumato.recipe import Recipe
+
+PROMPT, STEPS = "a red boat on the sea", 4
+STOCK = {"guidance": [ClassifierFree(4.0)], "sampler": "ddim", "times": "trailing", "steps": STEPS, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def pipe(tiny_model: Path) -> sfumato.Pipe:
+    return sfumato.load(tiny_model)
+
+
+def painted(pipe: sfumato.Pipe, *controls: Any, **options: Any) -> tuple[Image.Image, torch.Tensor]:
+    """The picture, and the latents that it began from."""
+    calls: list[torch.Tensor] = []
+    network = pipe.stages[0].denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
+    hook = network.register_forward_pre_hook(lambda _, args: calls.append(args[0].clone()))
+    image = pipe(PROMPT, controls=controls, **{**STOCK, **options}).image
+    hook.remove()
+    return image, calls[0][:1]
+
+
+def far(a: Image.Image, b: Image.Image) -> int:
+    return int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max())
+
+
+def theirs(pipeline: Any, latents: torch.Tensor, **options: Any) -> Image.Image:
+    from diffusers import DDIMScheduler
+
+    assert isinstance(pipeline.scheduler, DDIMScheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    made = pipeline(
+        PROMPT, negative_prompt="", num_inference_steps=STEPS, guidance_scale=4.0, latents=latents, width=32, height=32,
+        **options,
+    )  # fmt: skip
+    return made.images[0]
+
+
+@pytest.mark.parametrize("guess", [False, True])
+def test_two_controlnets_paint_the_picture_of_stock_diffusers(pipe, tiny_model, nets, maps, guess):
+    from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
+
+    late = (0.6, 1.0)  # the first two of the steps at 1, 0.75, 0.5, 0.25
+    controls = (
+        ControlNet(maps[0], nets["plain"], 0.8, guess=guess),
+        ControlNet(maps[1], nets["other"], interval=late, guess=guess),
+    )
+    ours, latents = painted(pipe, *controls)
+    both = [ControlNetModel.from_pretrained(nets[name]) for name in ("plain", "other")]
+    stock = StableDiffusionControlNetPipeline.from_pretrained(tiny_model, controlnet=both, safety_checker=None)
+    options = {"controlnet_conditioning_scale": [0.8, 1.0], "control_guidance_end": [1.0, 0.5], "guess_mode": guess}
+    assert far(ours, theirs(stock, latents, image=maps, **options)) <= 1
+    assert far(ours, painted(pipe)[0]) > 20
+
+
+def test_a_union_of_controlnets_paints_the_picture_of_stock_diffusers(pipe, nets, maps):
+    """There is no stock pipeline of one for Stable Diffusion 1: one call is compared, of the network itself."""
+    from diffusers import ControlNetUnionModel
+
+    batch = _batch(pipe, ControlNet(maps[0], nets["union"], mode=2))
+    added = batch.condition().get(sfumato.condition.Controls).things[0]
+    torch.manual_seed(0)
+    x, t = torch.randn(1, 4, 16, 16), torch.tensor([500.0])
+    text = batch.condition().get(sfumato.condition.Text).embeds
+    network = ControlNetUnionModel.from_pretrained(nets["union"])
+    kinds = torch.zeros(1, network.config.num_control_type)
+    kinds[:, 2] = 1
+    hint = torch.from_numpy(np.array(maps[0])).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        skips, middle = network(x, t, text, [hint], kinds, [2], return_dict=False)
+        found = added(x, t, {"text": text})
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found.skips, skips, strict=True))
+    assert torch.allclose(found.middle, middle, atol=1e-5)
+    with pytest.raises(BadInput, match="needs a mode, 0 to 5"):
+        _batch(pipe, ControlNet(maps[0], nets["union"])).condition()
+
+
+def test_a_t2i_adapter_paints_the_picture_of_stock_diffusers(attentive, nets, maps):
+    from diffusers import StableDiffusionAdapterPipeline
+    from diffusers import T2IAdapter as Network
+
+    pipe = sfumato.load(attentive)
+    ours, latents = painted(pipe, T2IAdapter(maps[0], nets["t2i"], 0.7))
+    adapter = Network.from_pretrained(nets["t2i"])
+    stock = StableDiffusionAdapterPipeline.from_pretrained(attentive, adapter=adapter, safety_checker=None)
+    assert far(ours, theirs(stock, latents, image=maps[0], adapter_conditioning_scale=0.7)) <= 1
+    assert far(ours, painted(pipe)[0]) > 5
+
+
+def test_an_image_prompt_paints_the_picture_of_stock_diffusers(pipe, tiny_model, nets, maps):
+    from diffusers import StableDiffusionPipeline
+    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+    ours, latents = painted(pipe, IPAdapter(maps[0], nets["ip"], 0.6))
+    stock = StableDiffusionPipeline.from_pretrained(
+        tiny_model,
+        image_encoder=CLIPVisionModelWithProjection.from_pretrained(nets["ip"] / "image_encoder"),
+        feature_extractor=CLIPImageProcessor(size={"shortest_edge": 30}, crop_size={"height": 30, "width": 30}),
+    )
+    stock.load_ip_adapter(
+        nets["ip"], subfolder="", weight_name="ip-adapter_tiny.safetensors", image_encoder_folder=None
+    )
+    stock.set_ip_adapter_scale(0.6)
+    assert far(ours, theirs(stock, latents, ip_adapter_image=maps[0])) <= 1
+    assert far(ours, painted(pipe)[0]) > 20
+
+
+def _batch(pipe: sfumato.Pipe, *controls: Any, **options: Any):
+    from sfumato.model.batch import Batch
+
+    [recipe] = pipe.recipes(PROMPT, controls=controls, **options)
+    return Batch(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+
+
+@pytest.mark.parametrize("steps", [3])
+def test_what_has_no_say_changes_nothing_to_the_bit(pipe, nets, maps, steps):
+    plain = painted(pipe, steps=steps)[0]
+    black = Image.new("L", (32, 32), 0)
+    for control in (
+        ControlNet(maps[0], nets["fresh"]),  # zero convolutions
+        ControlNet(maps[0], nets["plain"], 0.0),
+        ControlNet(maps[0], nets["plain"], mask=black),
+        ControlNet(maps[0], nets["plain"], interval=(0.0, 0.1)),
+        T2IAdapter(maps[0], nets["t2i"]) * 0,
+        IPAdapter(maps[0], nets["ip"], mask=black),
+    ):
+        assert far(painted(pipe, control, steps=steps)[0], plain) == 0, control
+
+
+def test_a_mask_keeps_a_control_to_its_place(pipe, nets, maps):
+    """The features outside the mask are those without the control."""
+    half = Image.new("L", (32, 32), 0)
+    half.paste(255, (0, 0, 16, 32))
+    whole, masked = (
+        _batch(pipe, ControlNet(maps[0], nets["plain"], mask=mask))
+        .condition()
+        .get(sfumato.condition.Controls)
+        .things[0]
+        for mask in (None, half)
+    )
+    x, t = torch.ones(1, 4, 16, 16), torch.tensor([300.0])
+    text = {"text": torch.ones(1, 8, pipe.stages[0].denoiser.backbone.network.config.cross_attention_dim)}  # pyright: ignore[reportAttributeAccessIssue]
+    with torch.no_grad():
+        all_of_it, part = whole(x, t, text), masked(x, t, text)
+    for a, b in zip(all_of_it.skips, part.skips, strict=True):
+        middle = a.shape[-1] // 2
+        assert torch.equal(b[..., :middle], a[..., :middle])
+        assert not b[..., middle:].any()
+
+
+def test_controls_go_with_everything_else_and_a_batch_is_its_pictures_alone(attentive, nets, maps):
+    pipe = sfumato.load(attentive, engine="exact")
+    mask = Image.new("L", (32, 32), 0)
+    mask.paste(255, (8, 8, 24, 24))
+    options = {
+        "controls": [
+            ControlNet(maps[0], nets["crossed"], guess=True),
+            T2IAdapter(maps[1], nets["t2i"], interval=(0.3, 1.0)),
+            IPAdapter(maps[1], nets["ip"], 0.5, blocks=("mid",)),
+        ],
+        "start": SDEdit(maps[1], 0.8),
+        "hold": Outside(mask),
+        "guidance": [ClassifierFree(3.0), PerturbedAttention(1.0)],
+        "steps": 4,
+        "seed": 5,
+    }
+    both = pipe(PROMPT, count=2, **options).images
+    alone = pipe(PROMPT, count=1, **{**options, "seed": 6}).image
+    assert far(both[1], alone) == 0
+    outside = np.asarray(mask) == 0
+    assert (np.asarray(alone)[outside] == np.asarray(maps[1])[outside]).all()
+    without = pipe(PROMPT, **{**options, "seed": 6, "controls": []}).image
+    assert far(alone, without) > 20
+
+
+def test_a_recipe_keeps_its_controls(nets, maps):
+    recipe = Recipe(prompt="a hat", controls=(ControlNet(maps[0], str(nets["plain"])) * 0.5,))
+    again = Recipe.from_json(recipe.to_json())
+    assert again == recipe
+    assert again.controls[0].weight == 0.5
+    assert replace(recipe, controls=()) != recipe
+
+
+def test_what_can_t_be_obeyed_is_refused_by_name(pipe, nets, maps, tmp_path, pixel_model):
+    config = json.loads((nets["plain"] / "config.json").read_text())
+    wide = tmp_path / "wide"
+    shutil.copytree(nets["plain"], wide)
+    (wide / "config.json").write_text(json.dumps({**config, "strange_field": 1}))
+    with pytest.raises(BadInput, match="strange_field"):
+        pipe("a", controls=[ControlNet(maps[0], wide)])
+    with pytest.raises(BadInput, match="holds a T2IAdapter; accepted here is ControlNetModel"):
+        pipe("a", controls=[ControlNet(maps[0], nets["t2i"])])
+    with pytest.raises(BadInput, match=r"its features are 32 x 16 x 16, .* hand on 32 x 8 x 8, 64 x 8 x 8"):
+        pipe("a", controls=[T2IAdapter(maps[0], nets["t2i"])])
+    with pytest.raises(BadInput, match="made for another network: its"):
+        pipe("a", controls=[ControlNet(maps[0], nets["crossed"])])
+    with pytest.raises(BadInput, match="There is no controlnet called"):
+        pipe("a", controls=[ControlNet(maps[0], tmp_path / "none")])
+    with pytest.raises(BadInput, match=r"no cross-attention in up\.9"):
+        pipe("a", controls=[IPAdapter(maps[0], nets["ip"], blocks=("up.9",))])
+    with pytest.raises(BadInput, match="obeys no controlnet"):
+        sfumato.load(pixel_model())(controls=[ControlNet(maps[0], nets["plain"])])
+    (tmp_path / "cut").mkdir()
+    shutil.copytree(nets["plain"], tmp_path / "cut", dirs_exist_ok=True)
+    weights = tmp_path / "cut" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(BadInput, match="damaged or incomplete"):
+        pipe("a", controls=[ControlNet(maps[0], tmp_path / "cut")])
+
+
+def test_the_command_line_takes_controls_and_redo_gives_the_same_pixels(tiny_model, nets, maps, tmp_path, monkeypatch):
+    from sfumato.cli import main
+
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    maps[0].save("map.png")
+    control = f"controlnet:picture=map.png,net={nets['plain']},weight=0.8,interval=0.2-1"
+    asked = ["generate", "a boat", "--model", str(tiny_model), "--steps", "3", "--seed", "1"]
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as left:
+            main(list(arguments))
+        return int(left.value.code or 0)
+
+    assert run(*asked, "-o", "plain.png") == 0
+    assert run(*asked, "--control", control, "-o", "steered.png") == 0
+    assert run("redo", "steered.png", "-o", "again.png") == 0
+    plain, steered, again = (Image.open(f"{name}.png") for name in ("plain", "steered", "again"))
+    assert far(plain, steered) > 20
+    assert far(steered, again) == 0
+    assert run(*asked, "--control", "controlnot:picture=map.png") == 2
+    assert run(*asked, "--control", "controlnet:picture=map.png") == 2
+    assert run(*asked, "--control", f"controlnet:picture=none.png,net={nets['plain']}") == 2
