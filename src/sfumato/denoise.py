@@ -97,7 +97,7 @@ def bind(denoiser: Denoiser, condition: Condition) -> Bound:
     return Bound(denoiser, condition)
 
 
-TIMES = ("rounded", "continuous", "t", "edm")
+TIMES = ("rounded", "continuous", "t", "sigma", "edm")
 
 
 class Preconditioned:
@@ -108,7 +108,8 @@ class Preconditioned:
     time: what the network is told, from t:
         "rounded"     round(t N - 1), a whole index, as a float32 (discrete schedules; floor would miss 5 of 1000)
         "continuous"  t N - 1 unrounded, not below 0
-        "t"           t itself (1000 t for some flow networks: pass a function)
+        "t"           t itself
+        "sigma"       sigma(t), what networks of flow matching are told, whatever the size's shift
         "edm"         log(kappa)/4, c_noise of Karras et al. 2022
         or a function of t (B,) float64.
     learned_variance: the network has twice the channels; the second half v in [-1, 1] becomes fraction (v + 1)/2.
@@ -183,6 +184,8 @@ class Preconditioned:
                 own = self.schedule.index(t).clamp(min=0)  # type: ignore[attr-defined]
             case "t":
                 own = t
+            case "sigma":
+                own = self.schedule(t)[1]
             case "edm":
                 alpha, sigma = self.schedule(t)
                 own = (sigma / alpha).log() / 4

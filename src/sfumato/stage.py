@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from sfumato.condition import Condition, Part
+from sfumato.condition import Attention, Condition, Part
 from sfumato.denoise import Denoiser
 from sfumato.edit import Words
 from sfumato.encode import Asked, Encoder, Told
@@ -67,7 +67,9 @@ class Stage:
     def capabilities(self) -> Capabilities:
         """What a recipe may tell it: what its encoders can be told, together."""
         told = reduce(Capabilities.__or__, (encoder.tells for encoder in self.encoders), Capabilities())
-        return replace(told, controls=self.controls, suits=self.suits)
+        accepts = getattr(getattr(self.denoiser, "backbone", None), "accepts", None)
+        joint = told.text and accepts is not None and Attention not in accepts
+        return replace(told, controls=self.controls, joint=joint, suits=self.suits)
 
     def at(self, size: tuple[int, int]) -> Stage:
         """The stage as it paints pictures of this (width, height)."""

@@ -3,6 +3,7 @@
 | encoder | gives | of |
 |---|---|---|
 | `ClipText` | `Text` | the recipe's prompt and negative prompt |
+| `ChatText` | `Text` | the same, and its reference pictures where the chat model sees |
 | `ClassLabel` | `Label` | its label |
 | `ToldScale` | `GuidanceScale` | the scale of a guidance that the network is told |
 | `ReferenceLatents` | `References` | its reference pictures |
@@ -10,9 +11,10 @@
 | `PictureToMend` | `Concat` | the source and its task, for networks of pictures to pictures |
 
 `text_encoder` is what all encoders of words have in common. `clip` is a whole CLIP, which compares pictures with
-captions.
+captions; `vision_patches` is how Qwen's chat models see pictures.
 """
 
+from sfumato.encode.chat_text import ChatText
 from sfumato.encode.class_label import ClassLabel
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.encoder import Asked, Encoder, Told
@@ -21,9 +23,11 @@ from sfumato.encode.masked_picture import MaskedPicture, masked_planes
 from sfumato.encode.picture_to_mend import PictureToMend
 from sfumato.encode.reference_latents import ReferenceLatents
 from sfumato.encode.text_encoder import TextEncoder
+from sfumato.encode.vision_patches import VisionPatches
 
 __all__ = [
     "Asked",
+    "ChatText",
     "ClassLabel",
     "ClipText",
     "Encoder",
@@ -33,5 +37,6 @@ __all__ = [
     "TextEncoder",
     "Told",
     "ToldScale",
+    "VisionPatches",
     "masked_planes",
 ]

@@ -5,6 +5,8 @@
 | `stable-diffusion` | a `UNet2DConditionModel` told words; latents, or pixels in patches | `stable_diffusion` |
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
+| `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
+| `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |
 
 What else is known by name is refused by name (`families`), as is every field of a config that is not understood
 (`config`, `scheduler_config`) and every weight that is missing or left over (`parts`).
@@ -13,6 +15,7 @@ What else is known by name is refused by name (`families`), as is every field of
 from sfumato.formats.ddpm import Pixels
 from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format, capabilities_of, format_of
+from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
 from sfumato.formats.scheduler_config import PARAMETERIZATIONS, noise_schedule
 from sfumato.formats.score_sde import ScoreSde
 from sfumato.formats.stable_diffusion import StableDiffusion
@@ -22,6 +25,8 @@ __all__ = [
     "PARAMETERIZATIONS",
     "Format",
     "Pixels",
+    "QwenImage",
+    "QwenImageEdit",
     "ScoreSde",
     "StableDiffusion",
     "capabilities_of",

@@ -87,6 +87,19 @@ class Parts:
             tokenizer = CLIPTokenizer.from_pretrained(place, local_files_only=True)
         return check_tokenizer(tokenizer, vocabulary, f"{part} of {self.model}")
 
+    def words(self, part: str, vocabulary: int, *accepted: str) -> Any:
+        """The tokenizer `part`, of one of the `accepted` classes, for an encoder that embeds `vocabulary` tokens."""
+        self._check_kind(part, *accepted)
+        place = self._safe(part)
+        from transformers import AutoTokenizer
+
+        with self.explained(part):
+            tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
+        what = f"{part} of {self.model}"
+        if tokenizer.pad_token_id is None:
+            raise BadInput(f"The {what} has no pad_token, with which texts are filled up: name it in its config.")
+        return check_vocabulary(tokenizer, vocabulary, what)
+
     def scheduler(self) -> dict[str, Any]:
         return scheduler_of(self.folder)
 
@@ -133,6 +146,11 @@ def check_tokenizer(tokenizer: Any, vocabulary: int, what: str) -> Any:
             raise BadInput(
                 f"The {what} has no {name}, with which every text is framed or filled up: name it in its config."
             )
+    return check_vocabulary(tokenizer, vocabulary, what)
+
+
+def check_vocabulary(tokenizer: Any, vocabulary: int, what: str) -> Any:
+    """The tokenizer. Raises BadInput where its text encoder does not embed all of its tokens."""
     last = max(tokenizer.get_vocab().values())
     if last >= vocabulary:
         words = [word for word, index in tokenizer.get_vocab().items() if index >= vocabulary]

@@ -67,6 +67,8 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     Maps are softmax(Q K^T / sqrt(d)) of the conditional branch (Hertz et al. 2022, section 3.1). Raises BadInput for
     a model that reads no words, a prompt without any, and a t that is not in (0, 1].
     """
+    if pipe.stages[0].capabilities.joint:
+        raise BadInput(f"The model {pipe.name} attends to words and picture at once: no word has a map of its own.")
     if (words := pipe.stages[0].words(recipe.prompt)) is None:
         raise BadInput(f"The model {pipe.name} reads no words that could look anywhere.")
     check_single([recipe.prompt], "each word has one map")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from sfumato.condition import Concat, Condition, Part
+from sfumato.condition import Concat, Condition, Part, Text
 from sfumato.picture import BadInput
 
 
@@ -36,3 +36,18 @@ def with_planes(x: Tensor, condition: Condition, planes: int) -> Tensor:
             f"{planes} of the picture's own size, {x.shape[2]} x {x.shape[3]}."
         )
     return torch.cat([x, given.to(x)], dim=1)
+
+
+def text_of(condition: Condition, width: int) -> Text:
+    """The one text that a network is told. Raises BadInput where there is none, several, or one of another width."""
+    text = condition.get(Text)
+    if text is None:
+        raise BadInput("This network needs exactly one Text condition; give it a prompt (an empty one will do).")
+    if text.others:
+        raise BadInput("A network is told one text at a time, and this one is joined of several: call it by Guided.")
+    if text.embeds.shape[-1] != width:
+        raise BadInput(
+            f"The text embedding is {text.embeds.shape[-1]} wide and this network takes {width}; "
+            "use the text encoder that the network was trained with."
+        )
+    return text

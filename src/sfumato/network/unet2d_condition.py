@@ -12,11 +12,10 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from sfumato.condition import Concat, Condition, Controls, Part, Text
 from sfumato.network.attention_directives import DIRECTIVES, directed, directives_of
 from sfumato.network.engine import Eager, Engine
-from sfumato.network.planes import refuse_others, with_planes
+from sfumato.network.planes import refuse_others, text_of, with_planes
 from sfumato.network.residuals import Residuals, residuals_of
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.network.text_kv_cache import TextKV, TextKVCache, projected
-from sfumato.picture import BadInput
 
 
 def spec(network: Any) -> NetworkSpec:
@@ -114,16 +113,4 @@ class UNetBackbone:
 
     def _text(self, condition: Condition) -> Text:
         refuse_others(condition, self.accepts)
-        text, width = condition.get(Text), self.accepts[Text]
-        if text is None:
-            raise BadInput("This network needs exactly one Text condition; give it a prompt (an empty one will do).")
-        if text.others:
-            raise BadInput(
-                "A network is told one text at a time, and this one is joined of several: call it by Guided."
-            )
-        if text.embeds.shape[-1] != width:
-            raise BadInput(
-                f"The text embedding is {text.embeds.shape[-1]} wide and this network takes {width}; "
-                "use the text encoder that the network was trained with."
-            )
-        return text
+        return text_of(condition, self.accepts[Text])

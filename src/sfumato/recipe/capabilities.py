@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.control import Control
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
-from sfumato.guide import Distilled, Guidance
+from sfumato.guide import Distilled, Guidance, PerturbedAttention
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt import plan_of
 from sfumato.sample import DEFAULT_SAMPLER, Sampler
@@ -44,7 +44,8 @@ class Capabilities:
     `tasks`: what a model of pictures to pictures does with the picture that it is shown. `inpaints`: it is shown the
     mask and what is held outside it, so that nothing need be put back after its moves.
     `references`: how many pictures it looks at while it paints. `distilled`: it is told the scale of a guidance that
-    was distilled into it. `controls`: what it takes from controls ("residuals", ...). `suits`: what suits it.
+    was distilled into it. `controls`: what it takes from controls ("residuals", ...). `joint`: it attends to words and
+    picture at once, so that its attention can be neither directed nor watched. `suits`: what suits it.
 
     `a | b` is what a model can be told that has the encoders of both.
     """
@@ -57,6 +58,7 @@ class Capabilities:
     references: int = 0
     distilled: bool = False
     controls: tuple[str, ...] = ()
+    joint: bool = False
     suits: Suits = field(default_factory=Suits)
 
     def __or__(self, other: Capabilities) -> Capabilities:
@@ -70,6 +72,7 @@ class Capabilities:
             max(self.references, other.references),
             self.distilled or other.distilled,
             self.controls or other.controls,
+            self.joint or other.joint,
             other.suits if self.suits == Suits() else self.suits,
         )
 
@@ -94,6 +97,7 @@ class Capabilities:
             raise BadInput(f"The model {recipe.model} knows no classes: {instead}.")
         if recipe.label is None and self.classes and self.none is None:
             raise BadInput(f"The model {recipe.model} needs a label, {self._some('')}.")
+        self._check_attention(recipe)
         self._check_source(recipe)
         for control in recipe.controls:
             if control.takes not in self.controls:
@@ -138,6 +142,16 @@ class Capabilities:
         assert index is not None
         name = self.classes[index]
         return name if self.classes.count(name) == 1 else index
+
+    def _check_attention(self, recipe: Recipe) -> None:
+        directs = [g.kind for g in recipe.guidance if isinstance(g, PerturbedAttention)]
+        if recipe.attention is not None:
+            directs.append(recipe.attention.kind)
+        if self.joint and directs:
+            raise BadInput(
+                f"The model {recipe.model} attends to words and picture at once, and its attention can't be directed: "
+                f"leave {directs[-1]} out."
+            )
 
     def _check_source(self, recipe: Recipe) -> None:
         source = recipe.source

@@ -13,6 +13,7 @@ from sfumato.times.karras import KarrasGrid
 from sfumato.times.knots import from_indices, from_strength, jumps
 from sfumato.times.leading import LeadingGrid
 from sfumato.times.log_snr import LogSNRGrid
+from sfumato.times.stretched import StretchedGrid
 from sfumato.times.time_grid import TimeGrid
 from sfumato.times.trailing import TrailingGrid
 from sfumato.times.uniform import UniformGrid
@@ -27,6 +28,7 @@ __all__ = [
     "KarrasGrid",
     "LeadingGrid",
     "LogSNRGrid",
+    "StretchedGrid",
     "TimeGrid",
     "TrailingGrid",
     "UniformGrid",
