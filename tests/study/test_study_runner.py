@@ -169,7 +169,7 @@ def test_a_study_that_is_ended_goes_on_where_it_stopped(tmp_path, way):
 
 
 def test_a_study_leaves_figures_a_table_and_a_page_that_needs_nothing_else(tmp_path):
-    page = runner.run("schedules", out=tmp_path, settings=SMALL, progress=False)
+    page = runner.run_study("schedules", out=tmp_path, settings=SMALL, progress=False)
     assert page == tmp_path / "index.html"
     assert {path.name for path in tmp_path.iterdir()} == {
         "cells", "curves.png", "strips.png", "wasted.png", "table.csv", "index.html"
@@ -193,12 +193,12 @@ def test_a_study_leaves_figures_a_table_and_a_page_that_needs_nothing_else(tmp_p
 )
 def test_wrong_settings_are_refused_in_a_sentence(setting, words):
     with pytest.raises(BadInput, match=words.replace("[", r"\[")):
-        runner.run("schedules", settings=[setting])
+        runner.run_study("schedules", settings=[setting])
 
 
 def test_a_model_where_none_is_looked_at_is_refused():
     with pytest.raises(BadInput, match="looks at no model"):
-        runner.run("schedules", model="mini")
+        runner.run_study("schedules", model="mini")
 
 
 def test_every_study_is_there():

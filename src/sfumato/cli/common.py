@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST = 1000  # pictures in one command
 
 
-def named(name: str) -> str:
+def option_name(name: str) -> str:
     """How a wish of `sfumato.recipe.intent` is called on the command line."""
     return f"--{OPTIONS.get(name, name).replace('_', '-')}"
 
@@ -40,7 +40,7 @@ def wishes(options: Mapping[str, Any], of: str) -> dict[str, Any]:
     takes = signature(getattr(intent, of)).parameters.keys() | signature(intent.generate).parameters.keys()
     if options["prompt"] is None and options.get("label") is None and capabilities_of(find(options["model"])).text:
         raise BadInput(f"{options['model']} paints from words: give a prompt that says what the picture is to show")
-    return {**{name: value for name, value in options.items() if name in takes}, "named": named}
+    return {**{name: value for name, value in options.items() if name in takes}, "named": option_name}
 
 
 def recipes_of(recipe: Recipe, count: int) -> list[Recipe]:
@@ -66,13 +66,13 @@ def note(sentence: str) -> None:
 
 def print_json(value: Any) -> None:
     """The one JSON object of a command."""
-    from sfumato.picture.errors import escaped
+    from sfumato.picture.errors import escaped_json
 
-    print(escaped(json_format.dumps(value, ensure_ascii=False)))
+    print(escaped_json(json_format.dumps(value, ensure_ascii=False)))
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Silence libraries that write to file descriptor 2 themselves, as libtiff does; Python is still heard."""
     if sys.stderr is None:  # closed by the caller
         yield

@@ -18,7 +18,7 @@ from typer.core import TyperCommand
 NAMES = re.compile(r"\{([a-z_][\w.]*):([A-Za-z_]\w*)\}")
 
 
-def filled(text: str) -> str:
+def with_names(text: str) -> str:
     """`text` with each `{package.module:NAME}` replaced by the names that are there."""
 
     def names(found: re.Match[str]) -> str:
@@ -37,5 +37,5 @@ class DerivedHelp(TyperCommand):
     def format_help(self, *args: Any, **options: Any) -> None:
         for parameter in self.params:
             if text := getattr(parameter, "help", None):
-                parameter.help = filled(text)  # type: ignore[attr-defined]
+                parameter.help = with_names(text)  # type: ignore[attr-defined]
         super().format_help(*args, **options)

@@ -32,13 +32,13 @@ def make(
     mask: where to write the masks that were inferred. inputs: the files that were read, which nothing may overwrite.
     """
     from sfumato.formats import capabilities_of
-    from sfumato.picture import check_outputs, numbered, save_picture
+    from sfumato.picture import check_outputs, numbered_paths, save_picture
     from sfumato.zoo.find import find, here
 
     output = output or default_output(recipes[0])
-    paths = numbered(output, len(recipes))
+    paths = numbered_paths(output, len(recipes))
     page = output.with_name(f"{output.stem}-sheet{output.suffix}") if len(recipes) > 1 else None
-    masks = [] if mask is None else numbered(mask, len(recipes))
+    masks = [] if mask is None else numbered_paths(mask, len(recipes))
     check_outputs(inputs, [*paths, *masks, *([page] if page else [])])
     if here(recipes[0].model) is not None:
         capabilities_of(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded

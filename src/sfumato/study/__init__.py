@@ -38,6 +38,6 @@ def run(
         from sfumato.picture import BadInput
 
         raise BadInput("studies draw with matplotlib, which is not installed: pip install 'sfumato[study]'") from None
-    from sfumato.study.runner import run as run_study
+    from sfumato.study.runner import run_study
 
     return run_study(name, model=model, out=out, quick=quick, settings=settings, progress=progress)

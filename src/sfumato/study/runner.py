@@ -18,10 +18,10 @@ from sfumato.picture import BadInput
 from sfumato.study import page
 from sfumato.study.cell_cache import CellCache, Results
 from sfumato.study.study import STUDIES, Cell, Model, Study, Tick
-from sfumato.study.style import house
+from sfumato.study.style import house_style
 
 
-def run(
+def run_study(
     name: str,
     *,
     model: str | None = None,
@@ -38,10 +38,10 @@ def run(
     results = work(name, cells, folder, progress)
     command = ["sfumato study", name, *(["--model", model] if model else []), *(["--quick"] if quick else [])]
     command += [f"--set {shlex.quote(setting)}" for setting in settings]
-    with house():
+    with house_style():
         report = study.draw(chosen, results)
         asked = {"model": model or study.model or "none", **vars(chosen)}
-        return page.write(folder, study, report, " ".join(command), asked, results)
+        return page.write_page(folder, study, report, " ".join(command), asked, results)
 
 
 def changed(chosen: Any, settings: Sequence[str]) -> Any:

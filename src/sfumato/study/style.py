@@ -60,7 +60,7 @@ HOUSE: dict[Any, Any] = {
 
 
 @contextmanager
-def house() -> Iterator[None]:
+def house_style() -> Iterator[None]:
     """The style, for figures made and saved inside."""
     with mpl.rc_context(HOUSE):
         yield

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sfumato.evaluate.metric import METRICS, FeatureMetric, resampled
-from sfumato.evaluate.metrics.resample import chunks
+from sfumato.evaluate.metrics.resample import in_chunks
 
 RIM = 1e-12  # of the largest squared length: what rounding may take from a row on a rim
 
@@ -21,7 +21,7 @@ def squares(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Squared distances of all rows of y (M, D) to a few rows of x (N, D) at a time: (chunk, M)."""
     y = np.asarray(y, np.float64)
     lengths = (y * y).sum(1)
-    for part, rows in chunks(x, len(y)):
+    for part, rows in in_chunks(x, len(y)):
         yield part, ((rows * rows).sum(1)[:, None] + lengths - 2 * rows @ y.T).clip(min=0)
 
 

@@ -20,7 +20,7 @@ def resamplings(rows: int, resamples: int, seed: int = 0) -> np.ndarray:
     return np.concatenate([np.ones((1, rows)), counts.astype(np.float64)])
 
 
-def chunks(x: np.ndarray, width: int) -> Iterator[tuple[slice, np.ndarray]]:
+def in_chunks(x: np.ndarray, width: int) -> Iterator[tuple[slice, np.ndarray]]:
     """The rows of x in float64, so many at a time that a matrix of them by `width` stays below 64 MiB."""
     size = max(1, ENTRIES // max(width, x.shape[1], 1))
     for start in range(0, len(x), size):
