@@ -100,7 +100,13 @@ def _note(recipe: Recipe) -> None:
     source = getattr(recipe.start, "picture", None)
     box = recipe.area and recipe.area.box
     size = source and (source.size if box is None else (box[2] - box[0], box[3] - box[1]))
-    if size is not None and size != (recipe.width, recipe.height):
+    if recipe.held and box and mask is None:
+        left, top, right, bottom = box
+        note(
+            f"of the picture's {recipe.held.width} x {recipe.held.height} the part {right - left} x {bottom - top} at "
+            f"({left}, {top}) is edited, which has the proportions of {recipe.width} x {recipe.height}"
+        )
+    elif size is not None and size != (recipe.width, recipe.height):
         what = "picture" if box is None else "part around the mask"
         note(
             f"the {what} is {size[0]} x {size[1]} and is edited at {recipe.width} x {recipe.height}, "

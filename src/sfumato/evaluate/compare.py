@@ -189,7 +189,7 @@ def extractors_of(metrics: Sequence[str], named: Sequence[str], reference: str) 
     where no metric that is asked for is one of features. Raises BadInput for an unknown metric."""
     if metrics and not any(isinstance(METRICS[name], FeatureMetric) for name in metrics):
         if named:
-            raise BadInput(f"{', '.join(metrics)} is taken of no features: leave --features out, or name another metric")
+            raise BadInput(f"{', '.join(metrics)} is taken of no features: leave --features out, or name more metrics")
         return []
     return [features(name) for name in named or ["vignettes-features" if reference == VIGNETTES else "inception"]]
 

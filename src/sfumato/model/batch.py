@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +18,8 @@ from sfumato.guide import Gradient, Guidance, Guided
 from sfumato.model.view import View, Whole
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput, Ref, fetch
+from sfumato.picture.area import alike
+from sfumato.picture.errors import note
 from sfumato.recipe import Recipe
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.prompt import check_single, literal, parse, plan_of
@@ -78,8 +80,23 @@ class Batch:
 
     @cached_property
     def _fetch(self) -> Callable[[Ref], Image.Image]:
-        """`fetch`, once a picture: what is held is mostly what was started from."""
-        return cache(fetch)
+        """`fetch`, once a picture: what is held is mostly what was started from. Of another picture with other
+        proportions it is the middle, at the size of what is held."""
+        held = self.recipe.held
+
+        @cache
+        def fetched(ref: Ref) -> Image.Image:
+            image = fetch(ref)
+            if held is None or image.size == held.size or (self.view.box is None and alike(image.size, held.size, 2)):
+                return image
+            if not alike(image.size, held.size, 2):
+                note(
+                    f"of a picture of {image.width} x {image.height} the middle is taken, to go with {held.width} x "
+                    f"{held.height}"
+                )
+            return ImageOps.fit(image, held.size, Image.Resampling.LANCZOS)
+
+        return fetched
 
     @cached_property
     def shaped_mask(self) -> Image.Image | None:

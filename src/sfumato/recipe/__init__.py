@@ -108,23 +108,18 @@ class Recipe:
                 "a mask must have the size of its picture"
             )
         if self.area is not None:
-            self._check_area(self.area, mask)
+            self._check_area(self.area, picture)
         for guidance in self.guidance:
             refuse_guidance(guidance, self.sampler)
         return self
 
-    def _check_area(self, area: Crop, mask: Ref | None) -> None:
-        if mask is None:
-            raise ValueError("area is a crop around the mask: give one, hold=Outside(mask)")
-        others = (getattr(self.start, "picture", None), getattr(self.start, "other", None))
-        others = (*others, self.source and self.source.picture)
-        for picture in others:
-            if picture is not None and picture.size != mask.size:
-                raise ValueError("area crops all pictures alike: give pictures of the mask's size")
+    def _check_area(self, area: Crop, picture: Ref | None) -> None:
+        if picture is None or (area.box is None and (self.hold is None or self.hold.mask is None)):
+            raise ValueError("area is a crop around the mask: give one, hold=Outside(mask), or a picture and a box")
         if area.box is not None:
             left, top, right, bottom = area.box
-            if not (0 <= left < right <= mask.width and 0 <= top < bottom <= mask.height):
-                raise ValueError(f"area's box {area.box} does not lie within {mask.width} x {mask.height} pixels")
+            if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
+                raise ValueError(f"area's box {area.box} does not lie within {picture.width} x {picture.height} pixels")
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The recipe as JSON with every field written out; `Recipe.from_json` gives an equal value back."""

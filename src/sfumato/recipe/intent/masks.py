@@ -9,22 +9,26 @@ from typing import Any
 from PIL import Image
 
 from sfumato.edit import Crop, Outside, Resample
-from sfumato.picture import BadInput, extended, open_mask
+from sfumato.picture import BadInput, Ref, extended, keep_from, open_mask, open_picture
 
 Named = Callable[[str], str]
 
 
 def canvas(
-    picture: Image.Image, mask: Any, extend: str | None, shape: Mapping[str, Any], named: Named
-) -> tuple[Image.Image, Image.Image | None]:
-    """The picture and its mask, both extended by `extend`; the mask is None where nothing asks for one."""
-    white = None if mask is None else open_mask(mask, picture.size)
+    picture: Any, mask: Any, extend: str | None, shape: Mapping[str, Any], named: Named
+) -> tuple[Ref | Image.Image, Image.Image | None]:
+    """The picture and its mask, both extended by `extend`; the mask is None where nothing asks for one.
+
+    Where it is not extended the picture is kept, as the file that it is, so that the result can be saved like it.
+    """
     if extend is not None:
-        return extended(picture, border(extend, named), white)
+        image = open_picture(picture)
+        return extended(image, border(extend, named), None if mask is None else open_mask(mask, image.size))
     for name, value in shape.items():
-        if white is None and value:
+        if mask is None and value:
             raise BadInput(f"{named(name)} is about a mask: give one with {named('mask')}")
-    return picture, white
+    kept = keep_from(picture)
+    return kept, None if mask is None else open_mask(mask, kept.size)
 
 
 def outside(mask: Image.Image, shape: Mapping[str, Any], named: Named) -> Outside:

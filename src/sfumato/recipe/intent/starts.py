@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from sfumato.edit import AttentionEdit, Between, Hold, Inferred, Noise, SDEdit, Source
-from sfumato.picture import BadInput, open_picture
+from sfumato.picture import BadInput
 from sfumato.recipe import written
 from sfumato.recipe.intent.masks import area_of, canvas, outside
 
@@ -65,8 +65,7 @@ def start_and_hold(
     asked = next((name for name in ASKED_BY if name in given), "")
     kind = ASKED_BY.get(asked, "sdedit")
     _check_used(given, kind, asked, named)
-    image, white = canvas(open_picture(picture), mask, extend, {**shape, "only_masked": only_masked}, named)
-    source = picture if extend is None else image  # a file is kept as it is, so that the result can be saved like it
+    source, white = canvas(picture, mask, extend, {**shape, "only_masked": only_masked}, named)
     fields: dict[str, Any] = {
         "hold": _hold(hold, shows, outside(white, shape, named) if white is not None else None, named),
         "area": area_of(only_masked, margin, named),
