@@ -223,7 +223,7 @@ def test_the_command_line_names_studies_and_the_nearest_one():
 
 def test_help_loads_no_torch():
     code = (
-        "import sys\nfrom sfumato.cli.app import run\nrun(['study', '--help'])\n"
+        "import sys\nfrom sfumato.cli.app import run_command\nrun_command(['study', '--help'])\n"
         "assert not {'torch', 'matplotlib', 'numpy'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

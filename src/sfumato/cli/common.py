@@ -85,27 +85,3 @@ def silent_stderr() -> Iterator[None]:
             yield
         finally:
             os.dup2(heard.fileno(), 2)
-
-
-@contextmanager
-def progress(what: str) -> Iterator[Any]:
-    """A progress bar on stderr; where stderr is no terminal, nothing. Yields `update(index, total, what=None)`."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(escape(what), total=None)
-
-        def update(index: int, total: int, what: str | None = None) -> None:
-            bar.update(task, completed=index, total=total, description=what)
-
-        yield update

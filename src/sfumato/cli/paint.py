@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.cli.common import default_output, note, print_json, progress
+from sfumato.cli.common import default_output, note, print_json
+from sfumato.progress import progress
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from sfumato.model import Pipe
     from sfumato.recipe import Recipe
-
-LONG = 120.0  # seconds: what takes longer is told, where no progress bar tells it
 
 
 def make(
@@ -45,12 +43,10 @@ def make(
     began = time.perf_counter()
     painted: list[tuple[Path, Image.Image, Recipe]] = []
     found: list[Path] = []
-    with progress(f"loading {recipes[0].model}") as update:
+    with progress(f"loading {recipes[0].model}") as advance:
         pipe = _ready(recipes[0], paths[0])
-        loaded = time.perf_counter()
         for step in pipe.steps(recipes):
-            update(step.index, step.total, "painting")
-            _tell_time(step.index, step.total, time.perf_counter() - loaded)
+            advance(done=step.index, total=step.total, title="painting")
             if step.done is None:
                 continue
             here_paths = paths[len(painted) : len(painted) + len(step.done.images)]
@@ -112,13 +108,6 @@ def _note(recipe: Recipe) -> None:
             f"the {what} is {size[0]} x {size[1]} and is edited at {recipe.width} x {recipe.height}, "
             "which suits the model; --size chooses another"
         )
-
-
-def _tell_time(index: int, total: int, seconds: float) -> None:
-    """Once, after the first steps: how long it will take, where that is long and no bar is shown."""
-    if index == 3 and not sys.stderr.isatty() and seconds / index * total > LONG:
-        minutes = seconds / index * total / 60
-        note(f"{total} steps will take about {minutes:.0f} minutes; pictures are saved as they come")
 
 
 def _described(path: Path, image: Image.Image, recipe: Recipe) -> dict[str, Any]:

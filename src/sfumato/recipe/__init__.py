@@ -22,9 +22,8 @@ from sfumato.sample import DEFAULT_SAMPLER, Sampler
 from sfumato.sample.misfits import refuse_guidance
 from sfumato.times import DEFAULT_GRID, TimeGrid
 
-__all__ = ["ENGINES", "PRECISIONS", "Made", "Recipe", "Ref", "parameters"]
+__all__ = ["PRECISIONS", "Made", "Recipe", "Ref", "parameters"]
 
-ENGINES = tuple(Engine.registry)
 MAX_JSON = 1 << 20
 
 _SIDE = "a multiple of 4 from 8 to 4096, or nothing for the model's own size"
@@ -69,24 +68,22 @@ class Recipe:
     model: str = Field(default="mini", min_length=1, max_length=4096, description="a model's name, folder or Hub id")
     width: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     height: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
-    start: Start = Field(
-        default=Noise(), description="Noise(), SDEdit(picture), Inverted(picture), Between(picture, other)"
-    )
-    hold: Hold | None = Field(default=None, description="Outside(mask), Inferred(shows) or LowPass(factor), or nothing")
+    start: Start = Noise()
+    hold: Hold | None = None
     source: Source | None = Field(default=None, description="Source(picture, task), or nothing")
     area: Crop | None = Field(default=None, description="Crop(margin), or nothing for the whole picture")
-    attention: AttentionEdit | None = Field(default=None, description="PromptToPrompt(source), or nothing")
+    attention: AttentionEdit | None = None
     guidance: Listed[Guidance] = Field(
         default=DEFAULT_GUIDANCE,
         max_length=16,
         description="a list of at most 16 guidances, as [ClassifierFree(5.0)]",
     )
-    sampler: Sampler = Field(default=DEFAULT_SAMPLER, description="a sampler's name, or a sampler, as DDIM(eta)")
-    times: TimeGrid = Field(default=DEFAULT_GRID, description="a time grid's name, or a grid, as KarrasGrid(rho)")
+    sampler: Sampler = DEFAULT_SAMPLER
+    times: TimeGrid = DEFAULT_GRID
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
-    composite: Composite = Field(default=Paste(), description="a composite's name, or one with options, as Paste()")
+    composite: Composite = Paste()
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
-    engine: Annotated[str, one_of(Engine.registry)] = Field(default="eager", description=" or ".join(ENGINES))
+    engine: Annotated[str, one_of(Engine.registry)] = Field(default="eager", description="an engine's name")
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))
     made: Made | None = Field(default=None, description="what the pipe fills in")
 
