@@ -15,9 +15,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sfumato import study
 from sfumato.data import vignettes
 from sfumato.evaluate import compare
-from sfumato.study import page, runner
+from sfumato.study import page
 from sfumato.study.cell_cache import CellCache, Results
 from sfumato.study.study import Drawing, Report, Study
 
@@ -53,7 +54,7 @@ def looked_at(path: Path, width: int, home: Path) -> dict[str, Any]:
 
 def made(which: str, home: Path) -> Path:
     if which == "study":
-        return runner.run_study("schedules", out=home, settings=["pictures=8", "size=8", "knots=20"], progress=False)
+        return study.run("schedules", out=home, settings=["pictures=8", "size=8", "knots=20"], progress=False)
     (home / "set").mkdir()
     for i in range(12):
         Image.fromarray(vignettes.draw(vignettes.scene(8, i), 32, truth=False).image).save(home / "set" / f"{i}.png")

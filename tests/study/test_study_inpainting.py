@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato import study
 from sfumato.picture import BadInput
-from sfumato.study import filling, inpainting, openai_images, runner
+from sfumato.study import filling, inpainting, openai_images
 
 TINY = ["count=1", "steps=2", "guidance=2", "hosted="]
 
@@ -99,7 +100,7 @@ def free(monkeypatch):
 def test_without_a_key_the_hosted_model_is_left_out_and_the_page_says_why(tmp_path, tiny_model, monkeypatch, free):
     monkeypatch.delenv(openai_images.KEY, raising=False)
     settings = ["count=1", "steps=2", "nine=", "pixel=", f"latent={tiny_model}"]
-    page = runner.run_study("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
+    page = study.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
     assert (
         "The OpenAI images API was left out: there is no key" in page.read_text() or "not installed" in page.read_text()
     )
@@ -127,13 +128,13 @@ def test_figures_tell_the_background_from_the_hole():
 
 def test_runs_from_end_to_end_and_again_without_work(tmp_path, tiny_model, monkeypatch):
     settings = [*TINY, "nine=", "pixel=", f"latent={tiny_model}"]
-    page = runner.run_study("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
+    page = study.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
     table = (tmp_path / "table.csv").read_bytes()
     assert b"asked" in table
     assert b"MiB" in table
     assert page.read_text().count("<figure>") == len(list(tmp_path.glob("*.png"))) == 3
     monkeypatch.setattr("sfumato.model.load", None)
-    runner.run_study("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
+    study.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
     assert (tmp_path / "table.csv").read_bytes() == table
 
 
@@ -143,7 +144,7 @@ def test_ones_own_pictures_are_filled_too(tmp_path, tiny_model, free):
     hole.save(tmp_path / "m.png")
     own = [f"pictures=[{tmp_path}/p.png]", f"masks=[{tmp_path}/m.png]", "prompts=[a boat]"]
     settings = [*TINY, "nine=", "pixel=", f"latent={tiny_model}"]
-    page = runner.run_study("inpainting", model=None, out=tmp_path / "s", settings=[*settings, *own], progress=False)
+    page = study.run("inpainting", model=None, out=tmp_path / "s", settings=[*settings, *own], progress=False)
     assert "picture 0" in page.read_text() or (tmp_path / "s" / "fills.png").is_file()
     with pytest.raises(BadInput, match="one mask and one prompt for each picture"):
-        runner.run_study("inpainting", model=None, out=tmp_path, settings=[*settings, own[0]], progress=False)
+        study.run("inpainting", model=None, out=tmp_path, settings=[*settings, own[0]], progress=False)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato import study
 from sfumato.evaluate.metrics import Moments, frechet, recall
 from sfumato.guide import ClassifierFree, ClassifierGuidance, StaticThreshold
 from sfumato.network.classifier import Classifier
 from sfumato.picture import BadInput
-from sfumato.study import guidance_table, runner, trilemma
+from sfumato.study import guidance_table, trilemma
 from sfumato.study import measured_samples as m
 from sfumato.study.measured_samples import SamplingSetup, StampedName
 from sfumato.study.pictures import recipe_for
@@ -54,7 +55,7 @@ TINY = {
 @pytest.mark.parametrize("name", TINY)
 def test_runs_from_end_to_end_and_again_without_work(tmp_path, model, true, name, monkeypatch):
     settings = [*TINY[name], f"against={true}:x"]
-    page = runner.run_study(name, model=str(model), out=tmp_path, settings=settings, progress=False)
+    page = study.run(name, model=str(model), out=tmp_path, settings=settings, progress=False)
     with open(tmp_path / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == {"guidance-table": 1 + 4 + 4, "trilemma": 1 + 4}[name]
@@ -62,12 +63,12 @@ def test_runs_from_end_to_end_and_again_without_work(tmp_path, model, true, name
     assert {row["pictures"] for row in rows[1:]} == {"20"}
     assert f"by the features of {model}" in page.read_text()
     monkeypatch.setattr(m, "sample_images", None)
-    runner.run_study(name, model=str(model), out=tmp_path, settings=settings, progress=False)
+    study.run(name, model=str(model), out=tmp_path, settings=settings, progress=False)
 
 
 def test_a_model_of_words_is_compared_with_the_built_in_world(tmp_path, tiny_model):
     settings = ["count=20", "true=24", "ws=[0, 1]", "counts=[1]", "resamples=2"]
-    page = runner.run_study("guidance-table", model=str(tiny_model), out=tmp_path, settings=settings, progress=False)
+    page = study.run("guidance-table", model=str(tiny_model), out=tmp_path, settings=settings, progress=False)
     assert "vignettes-features" in page.read_text()
     assert not (tmp_path / "classifier.png").exists()
 
@@ -139,9 +140,9 @@ def test_parts_make_one_set(model):
 def test_absent_pictures_are_asked_for_in_a_sentence(model, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match="--set against="):
-        runner.run_study("guidance-table", model=str(model), progress=False)
+        study.run("guidance-table", model=str(model), progress=False)
     with pytest.raises(BadInput, match="did you mean 'ddim'"):
-        runner.run_study("trilemma", model=str(model), settings=["samplers=[ddimm]"], progress=False)
+        study.run("trilemma", model=str(model), settings=["samplers=[ddimm]"], progress=False)
 
 
 def test_the_tables_have_the_rows_of_the_papers():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sfumato.study import interpolate, progressive, runner
+from sfumato import study
+from sfumato.study import interpolate, progressive
 
 TINY = {
     "progressive": ["subjects=2", "steps=5", "endings=2"],
@@ -13,17 +14,17 @@ TINY = {
 
 @pytest.mark.parametrize("name", TINY)
 def test_runs_from_end_to_end_and_again_without_work(tmp_path, tiny_model, name, monkeypatch):
-    page = runner.run_study(name, model=str(tiny_model), out=tmp_path, settings=TINY[name], progress=False)
+    page = study.run(name, model=str(tiny_model), out=tmp_path, settings=TINY[name], progress=False)
     table = (tmp_path / "table.csv").read_bytes()
     assert page.read_text().count("<figure>") == len(list(tmp_path.glob("*.png"))) == 3
     monkeypatch.setattr("sfumato.model.load", None)  # nothing is painted again, nor is the model loaded
-    runner.run_study(name, model=str(tiny_model), out=tmp_path, settings=TINY[name], progress=False)
+    study.run(name, model=str(tiny_model), out=tmp_path, settings=TINY[name], progress=False)
     assert (tmp_path / "table.csv").read_bytes() == table
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_models_of_classes_are_looked_at_too(tmp_path, pixel_model, name):
-    page = runner.run_study(name, model=str(pixel_model(channels=1)), out=tmp_path, settings=TINY[name], progress=False)
+    page = study.run(name, model=str(pixel_model(channels=1)), out=tmp_path, settings=TINY[name], progress=False)
     assert "boat" in page.read_text() or "Tree" in page.read_text()
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato import study
 from sfumato.data.points import draw
 from sfumato.network import mlp
 from sfumato.picture import BadInput
 from sfumato.schedule import Cosine
-from sfumato.study import point_clouds, runner, score_field, swiss_roll
+from sfumato.study import point_clouds, score_field, swiss_roll
 
 QUICK = {
     "swiss-roll": ["training=30", "batch=64", "width=16", "steps=5", "count=60", "paths=3"],
@@ -24,7 +25,7 @@ def silent(done, total):
 
 @pytest.mark.parametrize("name", QUICK)
 def test_runs_from_end_to_end(tmp_path, name):
-    page = runner.run_study(name, out=tmp_path, settings=QUICK[name], progress=False)
+    page = study.run(name, out=tmp_path, settings=QUICK[name], progress=False)
     assert page.read_text().count("<figure>") == len(list(tmp_path.glob("*.png"))) >= 2
     with open(tmp_path / "table.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) >= 6
@@ -95,9 +96,7 @@ def test_a_model_that_was_trained_elsewhere_is_taken(tmp_path):
     x = torch.randn(3, 2)
     t = torch.tensor(0.5)
     assert torch.equal(point_clouds.alone(taken, 3)(x, t).x0, point_clouds.alone(model.load(), 3)(x, t).x0)
-    page = runner.run_study(
-        "swiss-roll", model=model.name, out=tmp_path / "out", settings=QUICK["swiss-roll"], progress=False
-    )
+    page = study.run("swiss-roll", model=model.name, out=tmp_path / "out", settings=QUICK["swiss-roll"], progress=False)
     assert f"--model {model.name}" in page.read_text()
     with pytest.raises(BadInput, match="no readable network of points"):
-        runner.run_study("swiss-roll", model=str(tmp_path), progress=False)
+        study.run("swiss-roll", model=str(tmp_path), progress=False)

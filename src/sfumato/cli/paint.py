@@ -74,11 +74,11 @@ def make(
 
 def _ready(first: Recipe, path: Path) -> Pipe:
     """The pipe, after everything that can be refused has been."""
-    import sfumato
+    from sfumato.model import load
     from sfumato.picture import check_metadata, check_size, original
     from sfumato.recipe import parameters
 
-    pipe = sfumato.load(first.model, engine=first.engine, precision=first.precision)
+    pipe = load(first.model, engine=first.engine, precision=first.precision)
     resolved = pipe.resolve(first)
     like = None if resolved.held is None else original(resolved.held)
     check_size(path, (resolved.width or 0, resolved.height or 0))

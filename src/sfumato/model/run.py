@@ -17,7 +17,7 @@ from sfumato.model.batch import Batch
 from sfumato.noise import NoiseSource
 from sfumato.recipe import Recipe
 from sfumato.sample import Sampler, Step, trajectory
-from sfumato.space.finite import refuse_nan
+from sfumato.space import refuse_nan
 
 if TYPE_CHECKING:
     from sfumato.model.pipe import Pipe

@@ -19,7 +19,7 @@ from sfumato.network.engine import PRECISIONS, Engine
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.text import parameters
 from sfumato.sample import DEFAULT_SAMPLER, Sampler
-from sfumato.sample.misfits import refuse_guidance
+from sfumato.sample.sampler import refuse_guidance
 from sfumato.times import DEFAULT_GRID, TimeGrid
 
 __all__ = ["PRECISIONS", "Made", "Recipe", "Ref", "parameters"]

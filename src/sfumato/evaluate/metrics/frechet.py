@@ -12,8 +12,7 @@ from scipy.linalg import eigh, eigvalsh
 
 from sfumato.evaluate.features.extractor import POOL, SPATIAL
 from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets
-from sfumato.evaluate.metrics.resample import in_chunks
-from sfumato.evaluate.statistics import Figure, bootstrapped
+from sfumato.evaluate.statistics import Figure, bootstrapped, in_chunks
 
 WIDE, FEW = 512, 20  # columns beyond which a distance takes seconds, and how many resamples it then gets
 

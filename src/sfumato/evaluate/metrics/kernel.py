@@ -9,8 +9,7 @@ import numpy as np
 
 from sfumato.evaluate.features.extractor import POOL
 from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets, resampled
-from sfumato.evaluate.metrics.resample import in_chunks
-from sfumato.evaluate.statistics import Figure, bootstrapped
+from sfumato.evaluate.statistics import Figure, bootstrapped, in_chunks
 
 Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

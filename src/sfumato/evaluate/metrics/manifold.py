@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sfumato.evaluate.metric import METRICS, FeatureMetric, resampled
-from sfumato.evaluate.metrics.resample import in_chunks
+from sfumato.evaluate.statistics import in_chunks
 
 RIM = 1e-12  # of the largest squared length: what rounding may take from a row on a rim
 
