@@ -9,8 +9,7 @@ from pydantic import Field
 
 from sfumato.element import Class, Interval, ModelName, Real, element
 from sfumato.guide.gradient import Gradient, carried
-from sfumato.guide.guidance import Guidance
-from sfumato.guide.interval import ALWAYS, check
+from sfumato.guide.guidance import ALWAYS, Guidance, check_interval
 from sfumato.lazy import torch
 from sfumato.picture import BadInput
 
@@ -101,7 +100,7 @@ class ClassifierGradient(Gradient):
     label: int | None = None
 
     def __post_init__(self) -> None:
-        check(self.interval)
+        check_interval(self.interval)
 
     def log_likelihood(self, current: Prediction, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         ids, known = self._classes(condition)
