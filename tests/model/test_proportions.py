@@ -64,6 +64,15 @@ def test_a_mask_that_no_such_part_holds_is_refused_with_a_size_that_does(pipe):
     assert pipe.resolve(replace(recipe, width=32, height=20)).area is None
 
 
+def test_the_picture_that_is_held_says_the_size(pipe):
+    tall = Image.new("RGB", (60, 90), "red")
+    recipe = masked((60, 30, 75, 44))
+    with pytest.warns(PictureWarning, match="the middle is taken"):
+        result = pipe.run(replace(recipe, start=SDEdit(tall, 0.7), hold=replace(recipe.hold, picture=WIDE)))
+    assert (result.recipe.width, result.recipe.height) == (32, 20)
+    assert np.asarray(result.image)[:30].tobytes() == np.asarray(WIDE)[:30].tobytes()
+
+
 def test_a_second_picture_of_other_proportions_is_fitted_to_the_first(pipe):
     tall = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 60, 3), dtype=np.uint8))
     recipe = pipe.resolve(Recipe(start=Between(WIDE, tall), steps=2))

@@ -75,28 +75,32 @@ class Batch:
             refs["source"] = recipe.source.picture
         if recipe.hold is not None and recipe.held is not None:
             refs["held"] = recipe.held
-        seen = {ref: self.view(self._fetch(ref)) for ref in dict.fromkeys(refs.values())}
+        seen = {ref: self.view(self._fitted(ref)) for ref in dict.fromkeys(refs.values())}
         return {name: seen[ref] for name, ref in refs.items()}
 
     @cached_property
     def _fetch(self) -> Callable[[Ref], Image.Image]:
-        """`fetch`, once a picture: what is held is mostly what was started from. Of another picture with other
-        proportions it is the middle, at the size of what is held."""
+        """`fetch`, once a picture: what is held is mostly what was started from."""
+        return cache(fetch)
+
+    @cached_property
+    def _fitted(self) -> Callable[[Ref], Image.Image]:
+        """A picture with the proportions of the one that is held: of one with others the middle, at the held one's
+        size."""
         held = self.recipe.held
 
         @cache
-        def fetched(ref: Ref) -> Image.Image:
-            image = fetch(ref)
-            if held is None or image.size == held.size or (self.view.box is None and alike(image.size, held.size, 2)):
+        def fitted(ref: Ref) -> Image.Image:
+            image = self._fetch(ref)
+            same = held is None or alike(image.size, held.size, 2)
+            if held is None or image.size == held.size or (same and self.view.box is None):
                 return image
-            if not alike(image.size, held.size, 2):
-                note(
-                    f"of a picture of {image.width} x {image.height} the middle is taken, to go with {held.width} x "
-                    f"{held.height}"
-                )
+            if not same:
+                size = f"{held.width} x {held.height}"
+                note(f"of a picture of {image.width} x {image.height} the middle is taken, to go with {size}")
             return ImageOps.fit(image, held.size, Image.Resampling.LANCZOS)
 
-        return fetched
+        return fitted
 
     @cached_property
     def shaped_mask(self) -> Image.Image | None:
@@ -121,7 +125,7 @@ class Batch:
         if held is None:
             return None
         start = _pictures(recipe.start).get("picture")
-        other = None if start is None or start == held else self._fetch(start)
+        other = None if start is None or start == held else self._fitted(start)
         whole = Whole(self.view, self._fetch(held), other, self.shaped_mask, recipe.composite.pastes)
         return whole if whole.differs else None
 

@@ -200,14 +200,14 @@ class Pipe:
         if recipe.area is not None and recipe.area.box is not None:
             left, top, right, bottom = recipe.area.box
             return self.fit(right - left, bottom - top)
-        picture = getattr(recipe.start, "picture", None) or recipe.held
-        return self.size if picture is None else self.fit(picture.width, picture.height)
+        return self.size if recipe.held is None else self.fit(recipe.held.width, recipe.held.height)
 
     def _boxed(self, recipe: Recipe) -> Recipe:
         """The recipe with the box of the part that it edits, if it edits a part: around a mask what is wished or shows
         the model enough, and of a picture whose proportions a size does not have the largest part that has them."""
         picture = recipe.held
-        if picture is None or (recipe.area is not None and recipe.area.box is not None):
+        painted = isinstance(recipe.start, Noise) and recipe.hold is None and recipe.source is None
+        if painted or picture is None or (recipe.area is not None and recipe.area.box is not None):
             return recipe
         mask = None if recipe.hold is None else recipe.hold.shaped()
         asked = (recipe.width, recipe.height) if recipe.width and recipe.height else None
