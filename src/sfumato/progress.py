@@ -22,47 +22,49 @@ def progress(title: str, total: int | None = None, done: int = 0, shown: bool = 
     """
     if not shown:
         yield lambda n=1, note="", **told: None
-        return
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    elif sys.stderr.isatty():
+        with _bar(title, total, done) as advance:
+            yield advance
+    else:
+        yield _Lines(title, total, done)
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        note_column, console = TextColumn("{task.fields[note]}"), Console(stderr=True)
-        with Progress(*columns, note_column, console=console, transient=total is None) as bar:
-            task = bar.add_task(escape(title), total=total, completed=done, note="")
 
-            def move(
-                n: int = 1,
-                note: str = "",
-                *,
-                done: int | None = None,
-                total: int | None = None,
-                title: str | None = None,
-            ) -> None:
-                step = n if done is None else None
-                bar.update(
-                    task, advance=step, completed=done, total=total, description=title and escape(title), note=note
-                )
+@contextmanager
+def _bar(title: str, total: int | None, done: int) -> Iterator[Callable[..., None]]:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            yield move
-        return
-    begun = last = time.monotonic()
-    first = at = done
-    whole, leaves = total, total is not None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    note_column, console = TextColumn("{task.fields[note]}"), Console(stderr=True)
+    with Progress(*columns, note_column, console=console, transient=total is None) as bar:
+        task = bar.add_task(escape(title), total=total, completed=done, note="")
 
-    def advance(
-        n: int = 1, note: str = "", *, done: int | None = None, total: int | None = None, title: str | None = None
+        def advance(
+            n: int = 1, note: str = "", *, done: int | None = None, total: int | None = None, title: str | None = None
+        ) -> None:
+            step = n if done is None else None
+            bar.update(task, advance=step, completed=done, total=total, description=title and escape(title), note=note)
+
+        yield advance
+
+
+class _Lines:
+    """Lines with the time left, counted from when work of this title began."""
+
+    def __init__(self, title: str, total: int | None, done: int) -> None:
+        self.title, self.total, self.done, self.first = title, total, done, done
+        self.begun = self.said = time.monotonic()
+        self.ends = total is not None
+
+    def __call__(
+        self, n: int = 1, note: str = "", *, done: int | None = None, total: int | None = None, title: str | None = None
     ) -> None:
-        nonlocal begun, last, first, at, whole, name
         now = time.monotonic()
-        if title not in (None, name):  # something else is done from here on
-            name, begun, last, first = title, now, now, at
-        at, whole = at + n if done is None else done, whole if total is None else total
-        if whole is not None and (now - last > 30 or (leaves and at >= whole)):
-            last, left = now, (now - begun) / max(at - first, 1) * (whole - at)
-            say(f"{name} {at}/{whole}, {left / 60:.1f} min left {note}")
-
-    name: str | None = title
-    yield advance
+        if title not in (None, self.title):
+            self.title, self.begun, self.said, self.first = title, now, now, self.done
+        self.done, self.total = self.done + n if done is None else done, total or self.total
+        if self.total is not None and (now - self.said > 30 or (self.ends and self.done >= self.total)):
+            left = (now - self.begun) / max(self.done - self.first, 1) * (self.total - self.done)
+            self.said = now
+            say(f"{self.title} {self.done}/{self.total}, {left / 60:.1f} min left {note}")
