@@ -53,8 +53,8 @@ def test_a_start_is_left_at_the_times_that_are_asked_for(tiny_model):
 
 def test_contrast_is_the_length_of_the_gradient():
     ramp = np.broadcast_to(np.arange(16)[:, None, None] * 3, (16, 16, 3)).astype(np.uint8)
-    assert interpolate.edges(ramp) == pytest.approx(3)
-    assert interpolate.edges(np.full((8, 8, 3), 7, np.uint8)) == 0
+    assert interpolate.edge_strength(ramp) == pytest.approx(3)
+    assert interpolate.edge_strength(np.full((8, 8, 3), 7, np.uint8)) == 0
 
 
 def test_one_noise_keeps_its_size_at_every_place(tiny_model):

@@ -43,7 +43,7 @@ def test_the_roll_as_a_mixture_has_the_moments_and_the_density_of_its_points():
 
 def test_places_along_the_roll_go_from_its_inside_to_its_outside():
     means = swiss_roll.roll(Cosine()).means.numpy()
-    assert swiss_roll.place(means) == pytest.approx(np.linspace(0, 1, len(means)))
+    assert swiss_roll.place_along(means) == pytest.approx(np.linspace(0, 1, len(means)))
 
 
 def test_the_sliced_distance_of_shifted_clouds_is_the_shift():
@@ -64,7 +64,7 @@ def test_training_makes_the_score_right_and_is_a_function_of_its_arguments():
     exact = score_field.mixture()
 
     def trained(steps):
-        return score_field.train(silent, steps=steps, batch=256, width=32)
+        return score_field.train_on_mixture(silent, steps=steps, batch=256, width=32)
 
     def error(result):
         t = exact.schedule.time(1.0)

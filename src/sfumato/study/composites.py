@@ -71,11 +71,12 @@ def cells(s: CompositesSettings, model: Model | None) -> Sequence[Cell]:
     numbers = (n for n in range(10 * s.count) if vignettes.scene(WORLD, n).attributes["subject"] != "landscape")
     arguments = {"model": model, "steps": s.steps, "guidance": s.guidance}
     return [
-        Cell(f"picture {i}", joined, {**arguments, "number": n}) for i, n in zip(range(s.count), numbers, strict=False)
+        Cell(f"picture {i}", composited, {**arguments, "number": n})
+        for i, n in zip(range(s.count), numbers, strict=False)
     ]
 
 
-def joined(tick: Tick, model: Model, number: int, steps: int, guidance: float) -> Result:
+def composited(tick: Tick, model: Model, number: int, steps: int, guidance: float) -> Result:
     """Scene `number`, its middle painted anew by Blended Latent Diffusion, joined in every way and measured."""
     pipe: Pipe = model.load()
     if not isinstance(pipe.stages[0].space, Latent):

@@ -98,7 +98,7 @@ def between(
         "strip": np.stack([sources[0], *shown, sources[1]]),
         "named": np.array([words_of(recipe) for recipe in recipes]),
         "size": np.array(sizes),
-        "edges": np.array([edges(picture) for picture in shown]),
+        "edges": np.array([edge_strength(picture) for picture in shown]),
         "steps": np.array([np.sqrt(((a.astype(float) - b) ** 2).mean()) for a, b in pairwise(shown)]),
     }  # fmt: skip
 
@@ -130,7 +130,7 @@ def mixed(condition: Condition, place: float) -> Condition:
     return replace(near, parts=tuple(blended if isinstance(part, Text) else part for part in near.parts))
 
 
-def edges(picture: np.ndarray) -> float:
+def edge_strength(picture: np.ndarray) -> float:
     """How much contrast there is from pixel to pixel: the mean length of the gradient, in levels of 255."""
     values = picture.astype(np.float64)
     down, right = np.diff(values, axis=0)[:, :-1], np.diff(values, axis=1)[:-1]

@@ -43,7 +43,7 @@ class SchedulesSettings:
 
 
 def cells(s: SchedulesSettings, model: Model | None) -> Sequence[Cell]:
-    curves = (Cell(name, curve, {"schedule": name, "knots": s.knots}, ("pictures",)) for name in SCHEDULES)
+    curves = (Cell(name, schedule_curve, {"schedule": name, "knots": s.knots}, ("pictures",)) for name in SCHEDULES)
     return [
         Cell("pictures", spectrum, {"count": s.pictures, "size": s.size}),
         *curves,
@@ -67,7 +67,7 @@ def spectrum(tick: Tick, count: int, size: int) -> Result:
     return {"variances": np.append(values.astype(np.float64) ** 2 / count, 0.0), "mean": np.append(along, rest)}
 
 
-def curve(tick: Tick, world: Result, schedule: str, knots: int) -> Result:
+def schedule_curve(tick: Tick, world: Result, schedule: str, knots: int) -> Result:
     """Of one schedule: signal's share, log-SNR and what can be known at each t; the error of skipping first steps."""
     chosen = SCHEDULES[schedule]
     t = torch.arange(1, knots + 1, dtype=torch.float64) / knots

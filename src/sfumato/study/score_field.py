@@ -51,13 +51,13 @@ def mixture() -> GaussianMixture:
 def cells(s: ScoreFieldSettings, model: Model | None) -> Sequence[Cell]:
     moves = {"levels": s.levels, "repeats": s.repeats, "count": s.count}
     return [
-        Cell("network", train, {"steps": s.training, "batch": s.batch, "width": s.width}),
+        Cell("network", train_on_mixture, {"steps": s.training, "batch": s.batch, "width": s.width}),
         Cell("fields", fields, {"count": s.count}, ("network",)),
         *(Cell(dynamics, langevin, {**moves, "dynamics": dynamics}, ("network",)) for dynamics in DYNAMICS),
     ]
 
 
-def train(tick: Tick, steps: int, batch: int, width: int) -> Result:
+def train_on_mixture(tick: Tick, steps: int, batch: int, width: int) -> Result:
     """A network of the mixture's scores at all noise levels."""
     exact = mixture()
     return point_clouds.train_points(
@@ -114,14 +114,14 @@ def langevin(tick: Tick, network: Result, levels: int, repeats: int, count: int,
     return {"cloud": cloud, "walk": np.stack([x[:5].numpy() for x in walk]), "shares": shares(cloud)}
 
 
-def nearest(x: np.ndarray) -> np.ndarray:
+def nearest_component(x: np.ndarray) -> np.ndarray:
     """The component whose centre is nearest to each point (n, 2)."""
     return torch.cdist(torch.from_numpy(x).double(), torch.tensor(CENTRES).double()).argmin(1).numpy()
 
 
 def shares(x: np.ndarray) -> np.ndarray:
     """Which part of the points lies at each component (3,)."""
-    return np.bincount(nearest(x), minlength=len(CENTRES)) / len(x)
+    return np.bincount(nearest_component(x), minlength=len(CENTRES)) / len(x)
 
 
 def draw(s: ScoreFieldSettings, results: Mapping[str, Result]) -> Report:
@@ -193,7 +193,7 @@ def _langevin(found: Mapping[str, Result]) -> Any:
     figure, axes = panels(1, len(found), 3.7)
     for panel, (name, result) in zip(axes[0], found.items(), strict=True):
         plane(panel, REACH).set_title(DYNAMICS[name], loc="center", fontsize=9)
-        ends = nearest(result["cloud"])
+        ends = nearest_component(result["cloud"])
         panel.scatter(*result["cloud"].T, s=1.4, lw=0, c=np.array(COLOURS)[ends], alpha=0.6, rasterized=True)
         for n in range(result["walk"].shape[1]):
             panel.plot(*result["walk"][:, n].T, color=COLOURS[ends[n]], lw=0.4, alpha=0.45)

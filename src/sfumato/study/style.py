@@ -116,7 +116,7 @@ def strips(
     return figure
 
 
-def plain(axis: Axis) -> None:
+def plain_axis(axis: Axis) -> None:
     """Numbers as 0.5, 1, 20 on a logarithmic axis, few of them."""
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

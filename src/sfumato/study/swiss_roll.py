@@ -44,7 +44,7 @@ class SwissRollSettings:
 
 def cells(s: SwissRollSettings, model: Model | None) -> Sequence[Cell]:
     if model is None:
-        network = Cell("network", train, {"steps": s.training, "batch": s.batch, "width": s.width})
+        network = Cell("network", train_on_roll, {"steps": s.training, "batch": s.batch, "width": s.width})
     else:
         network = Cell("network", point_clouds.trained_before, {"model": model})
     walk = {"steps": s.steps, "count": s.count}
@@ -66,13 +66,13 @@ def roll(schedule: Schedule, parts: int = 400) -> GaussianMixture:
     return GaussianMixture(schedule, torch.from_numpy(kind.place(u)[0] / kind.scale), spread**2)
 
 
-def place(x: np.ndarray) -> np.ndarray:
+def place_along(x: np.ndarray) -> np.ndarray:
     """Where along the roll each point (n, 2) lies, from 0 inside to 1 outside."""
     means = roll(Cosine()).means
     return torch.cdist(torch.from_numpy(x).double(), means).argmin(1).numpy() / (len(means) - 1)
 
 
-def train(tick: Tick, steps: int, batch: int, width: int) -> Result:
+def train_on_roll(tick: Tick, steps: int, batch: int, width: int) -> Result:
     """A network of the roll on the cosine schedule, along which the roll dissolves evenly."""
     return point_clouds.train_points(tick, partial(_cloud, SEED), {"kind": "cosine"}, steps, batch, width, seed=0)
 
@@ -195,7 +195,7 @@ def _mean_error(seen: Result) -> float:
 
 def _trajectories(walked: Result, seen: Result) -> Any:
     figure, axes = panels(3, len(SHOWN), 5.2)
-    begin, end = place(walked["forward"][0]), place(walked["clouds"][0])
+    begin, end = place_along(walked["forward"][0]), place_along(walked["clouds"][0])
     for j, t in enumerate(SHOWN):
         reach = REACH * float(walked["size"][j])
         for i, (cloud, colour) in enumerate(((walked["forward"][j], begin), (walked["clouds"][j], end))):
@@ -224,7 +224,7 @@ def _paths(found: Result, cloud: np.ndarray) -> Any:
     figure, axes = panels(1, 2, 5.0)
     for panel, (name, (title, most)) in zip(axes[0], PROCESSES.items(), strict=True):
         walk = found[name][:, :most]
-        colours = ROLL(place(walk[-1]))
+        colours = ROLL(place_along(walk[-1]))
         panel.scatter(*cloud.T, s=3, c=RULE, lw=0, zorder=0)
         for n in range(walk.shape[1]):
             panel.plot(*walk[:, n].T, color=colours[n], lw=0.8, alpha=0.8)

@@ -24,7 +24,7 @@ from sfumato.study.measured_samples import (
     value,
 )
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
-from sfumato.study.style import COLOURS, SOFT, panels, plain, strips
+from sfumato.study.style import COLOURS, SOFT, panels, plain_axis, strips
 
 SPECIAL = ("consistency",)  # for networks that are consistency functions: others they refuse
 ALL = tuple(name for name in Sampler.registry if name not in SPECIAL)
@@ -153,11 +153,11 @@ def _curves(lines: Mapping[str, Sequence[Result]], ceiling: Result) -> Any:
             panel.plot(x, y, marker="o", ms=3.4, lw=1.4, label=name, **_look(i))
         panel.axhline(value(ceiling, key), color=SOFT, ls="--", lw=0.9)
         panel.set(title=title, xlabel=words, xscale="log")
-        plain(panel.xaxis)
+        plain_axis(panel.xaxis)
         if key == "fid":
             panel.set_yscale("log")
             panel.set_ylim(bottom=0.7 * min(value(ceiling, "fid"), lowest))
-            plain(panel.yaxis)
+            plain_axis(panel.yaxis)
     _legend(figure, axes[0, 0], len(lines))
     return figure
 
@@ -172,7 +172,7 @@ def _front(lines: Mapping[str, Sequence[Result]]) -> Any:
         size = [22 * (float(found["each"]) / quickest) ** 0.5 for found in line]
         panel.scatter(x, y, s=size, color=_look(i)["color"], edgecolor="white", lw=0.5, zorder=3)
     panel.set(xlabel="recall (more diverse to the right)", ylabel="FID (better below)", yscale="log")
-    plain(panel.yaxis)
+    plain_axis(panel.yaxis)
     _legend(figure, panel, len(lines))
     return figure
 
