@@ -15,7 +15,7 @@ from torch.nn.functional import cosine_similarity
 import sfumato
 from sfumato import ClassifierFree, ClipGuidance, Recipe
 from sfumato.encode.clip import load_clip
-from sfumato.evaluate.attributes import score
+from sfumato.evaluate.attributes import score_attributes
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.questions import questions
 from sfumato.space.pixels import to_tensor
@@ -46,7 +46,7 @@ def main(model: str = "mini", count: str = "24", steps: str = "15") -> None:
         pictures = to_tensor(images)
         with torch.no_grad():
             clip_score = 100 * float(cosine_similarity(clip.image(pictures), text).mean())
-        accuracy = score(asked, judge.predict(pictures)).stated.value
+        accuracy = score_attributes(asked, judge.predict(pictures)).stated.value
         print(f"| {name} | {clip_score:.1f} | {accuracy:.1%} | {seconds:.0f} |", flush=True)
 
 

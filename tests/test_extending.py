@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import sfumato
-from sfumato.cli.app import run
+from sfumato.cli.app import run_command
 from sfumato.edit import BoundHold, Composite, Hold, Start
 from sfumato.evaluate.metric import METRICS
 from sfumato.formats import FORMATS
@@ -82,7 +82,7 @@ def pipe(tiny_model: Path) -> sfumato.Pipe:
 def command(capfd, *arguments: object, status: int = 0) -> str:
     """What a command says on stderr."""
     capfd.readouterr()
-    done = run([str(argument) for argument in arguments])
+    done = run_command([str(argument) for argument in arguments])
     said = capfd.readouterr().err
     assert done == status, said
     return said
@@ -216,7 +216,7 @@ def test_a_metric(stranger, place, capfd):
     assert "the metric 'mean-error' is unknown" in command(capfd, *line, status=2)
     stranger("my_metric")
     capfd.readouterr()
-    assert run(line) == 0, capfd.readouterr().err
+    assert run_command(line) == 0, capfd.readouterr().err
     (found,) = json.loads(capfd.readouterr().out)["metrics"]
     assert found["value"] == pytest.approx(51 / 255 / 3)
     METRICS.remove("mean-error")

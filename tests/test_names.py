@@ -8,14 +8,8 @@ from pathlib import Path
 
 import sfumato
 
-TWICE = {
-    "Answer", "Block",  # parts of two networks each, of which nothing is imported elsewhere
-    "Classifier",  # the network, and what a guidance asks of any
-    "Settings",  # of two studies, each its own
-    "Task",  # what a run trains, and what a study of inpainting asks for
-    "Source",  # the picture that a model is shown, and where data comes from
-}  # fmt: skip
-THRICE = {"config.py", "points.py"}  # of formats, training and its objective; of data, training and studies
+TWICE = {"Source"}  # the picture that a model is shown, and where training data come from
+THRICE = {"config.py"}  # of formats, training and its objective
 ROOT = Path(sfumato.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
 

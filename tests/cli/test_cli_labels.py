@@ -79,7 +79,7 @@ def test_what_the_model_can_t_be_told_is_refused_in_a_sentence(cli, pixel_model,
 
 LIGHT = """
 import sys
-from sfumato.cli.app import run
+from sfumato.cli.app import run_command as run
 assert run(sys.argv[1:]) == 2
 assert not {"torch", "diffusers", "transformers"} & set(sys.modules)
 """

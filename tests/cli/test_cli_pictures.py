@@ -127,6 +127,20 @@ def test_pictures_of_another_size_are_scaled_and_it_is_said(make, home):
     assert pixels("b.png").shape == (32, 64, 3)
 
 
+def test_a_size_of_other_proportions_crops_and_says_so(process, model, home):
+    wide = Image.effect_noise((300, 150), 50).convert("RGB")
+    wide.save("wide.png")
+    whole = ["edit", "wide.png", "", "--size", "32x32", "--strength", 0, "--model", model, "-o", "a.png"]
+    done = process(*whole)
+    assert done.status == 0
+    assert done.err == (
+        "sfumato: note: of the picture's 300 x 150 the part 150 x 150 at (75, 0) is edited, which has the proportions "
+        "of 32 x 32\n"
+    )
+    middle = wide.crop((75, 0, 225, 150)).resize((32, 32), Image.Resampling.LANCZOS)
+    assert np.array_equal(pixels("a.png"), np.asarray(middle))
+
+
 def test_sizes(make):
     make("generate", "a boat", "--size", "48x32", "-o", "a.png")
     assert pixels("a.png").shape == (32, 48, 3)

@@ -116,9 +116,9 @@ def test_wrong_commands_in_a_process_of_their_own(process, files, command, said)
 HELPS = """
 import sys
 sys.argv = ["sfumato"]
-from sfumato.cli.app import run
+from sfumato.cli.app import run_command
 for command in ([], *([name] for name in sys.stdin.read().split())):
-    assert run([*command, "--help"]) == 0, command
+    assert run_command([*command, "--help"]) == 0, command
 heavy = {"torch", "diffusers", "transformers", "skia", "rich.progress"} & set(sys.modules)
 assert not heavy, heavy
 """
@@ -135,15 +135,20 @@ def test_help_of_every_command_loads_nothing_heavy():
 
 
 def test_help_names_what_the_recipe_accepts(cli):
-    from sfumato.cli import options
+    from sfumato.edit.palette import SEEN
+    from sfumato.network.engine import Engine
     from sfumato.picture import WRITABLE
+    from sfumato.recipe import written
     from sfumato.sample import Sampler
     from sfumato.times import TimeGrid
 
-    shown = "".join(filter(lambda c: c not in " \n│", cli("generate", "--help").out))
-    assert f"Oneof{','.join(Sampler.registry)}." in shown
-    assert f"oneof{','.join(TimeGrid.registry)}." in shown
-    assert f"{', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}" == options.WRITABLE
+    shown = "".join(filter(lambda c: c not in " \n│", cli("edit", "--help").out))
+    for names in (Sampler.registry, TimeGrid.registry, Engine.registry, SEEN, WRITABLE):
+        assert f"{','.join(names)}" in shown
+    for names in (written.holds(), written.starts(), written.inversions(), written.methods()):
+        assert f"oneof{','.join(names)}" in shown
+    wide = cli("edit", "--help").out
+    assert "…" not in wide, "no example is cut"
     assert cli().status == 0
     assert "sfumato 0." in cli("--version").out
 

@@ -15,9 +15,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sfumato import study
 from sfumato.data import vignettes
 from sfumato.evaluate import compare
-from sfumato.study import page, runner
+from sfumato.study import page
 from sfumato.study.cell_cache import CellCache, Results
 from sfumato.study.study import Drawing, Report, Study
 
@@ -53,12 +54,14 @@ def looked_at(path: Path, width: int, home: Path) -> dict[str, Any]:
 
 def made(which: str, home: Path) -> Path:
     if which == "study":
-        return runner.run("schedules", out=home, settings=["pictures=8", "size=8", "knots=20"], progress=False)
+        return study.run("schedules", out=home, settings=["pictures=8", "size=8", "knots=20"], progress=False)
     (home / "set").mkdir()
     for i in range(12):
         Image.fromarray(vignettes.draw(vignettes.scene(8, i), 32, truth=False).image).save(home / "set" / f"{i}.png")
     folder = home / "set"
-    compare.run(None, str(folder), folder=folder, features=["vignettes-features"], resamples=4, out=home / "out")
+    compare.compare_and_report(
+        None, str(folder), folder=folder, features=["vignettes-features"], resamples=4, out=home / "out"
+    )
     return home / "out" / "report.html"
 
 
@@ -94,7 +97,7 @@ def test_whatever_a_page_is_given_is_escaped(tmp_path):
     study = Study(bad, bad, bad, bad, (bad,), None, None, lambda s, m: [], lambda s, r: Report([], []))
     figure = Figure(figsize=(1, 1))
     report = Report([Drawing("a", figure, bad)], [{bad: bad}], [bad])
-    text = page.write(tmp_path, study, report, bad, {bad: bad}, Results(CellCache(tmp_path, "a"))).read_text()
+    text = page.write_page(tmp_path, study, report, bad, {bad: bad}, Results(CellCache(tmp_path, "a"))).read_text()
     assert "<script" not in text
     assert text.count("&lt;script&gt;") == 13
 
@@ -102,7 +105,9 @@ def test_whatever_a_page_is_given_is_escaped(tmp_path):
     folder.mkdir()
     for i in range(5):
         Image.new("RGB", (16, 16), (40 * i, 0, 0)).save(folder / f"{i}.png")
-    compare.run(None, str(folder), folder=folder, features=["vignettes-features"], resamples=0, out=tmp_path / "out")
+    compare.compare_and_report(
+        None, str(folder), folder=folder, features=["vignettes-features"], resamples=0, out=tmp_path / "out"
+    )
     text = (tmp_path / "out" / "report.html").read_text()
     assert "<b>" not in text
     assert "&lt;b&gt;set" in text

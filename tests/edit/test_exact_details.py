@@ -12,7 +12,7 @@ from sfumato.edit.diffedit import DiffEdit, disagreement
 from sfumato.edit.null_text import RATE, _descended
 from sfumato.edit.prompt_to_prompt import LocalBlend
 from sfumato.guide import ProjectedGuidance
-from sfumato.guide.interval import inside, touches
+from sfumato.guide.guidance import inside, touches
 from sfumato.noise import KeyedNoise
 from sfumato.schedule import VPLinear
 from sfumato.space import Latent

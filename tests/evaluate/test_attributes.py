@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sfumato.data import vignettes
-from sfumato.evaluate.attributes import drawn, names_of, score, through
+from sfumato.evaluate.attributes import drawn, names_of, score_attributes, through
 from sfumato.evaluate.metrics import psnr
 from sfumato.evaluate.questions import questions
 from sfumato.space import Pixel
@@ -14,7 +14,7 @@ HELD = questions(60, 1_000_003, "held-out")
 
 
 def test_what_is_read_rightly_everywhere_is_all_right():
-    scores = score(HELD, [q.scene.attributes for q in HELD])
+    scores = score_attributes(HELD, [q.scene.attributes for q in HELD])
     for figure in (scores.stated, scores.captions, scores.pairs, scores.absent):
         assert figure.value == 1
     assert scores.captions.total == 60
@@ -27,7 +27,7 @@ def test_one_attribute_read_wrongly_costs_that_attribute_and_the_caption(name: s
     verdicts = [dict(q.scene.attributes) for q in HELD]
     for verdict in verdicts[:15]:
         verdict[name] = next(v for v in vignettes.ATTRIBUTES[name] if v != verdict[name])
-    scores = score(HELD, verdicts)
+    scores = score_attributes(HELD, verdicts)
     assert scores.attributes[name].value == 0.75
     assert scores.captions.value == 0.75
     assert scores.stated.value == pytest.approx(1 - 15 / scores.stated.total)
@@ -40,7 +40,7 @@ def test_garments_that_nobody_asked_for_are_counted():
     for verdict in verdicts:
         if verdict["hat"] == "none":
             verdict["hat"], added = "red", added + 1
-    scores = score(HELD, verdicts)
+    scores = score_attributes(HELD, verdicts)
     assert scores.absent.value == pytest.approx(1 - added / scores.absent.total)
     assert scores.captions.value == 1, "only what was said is asked of a caption"
 
@@ -52,7 +52,7 @@ def test_a_held_out_pair_needs_both_halves():
             assert set(part) <= {question.wanted[name] for name in names} | set(names)
     boats = [q for q in HELD if q.scene["subject"] not in ("woman", "man")]
     verdicts = [{**q.scene.attributes, "subject": "woman"} for q in boats]
-    assert score(boats, verdicts).pairs.value == 0
+    assert score_attributes(boats, verdicts).pairs.value == 0
 
 
 def test_true_pictures_are_those_of_the_world_at_any_size():

@@ -63,7 +63,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(folder: Path, reference: Path | str, **options):
     given = {"features": ["vignettes-features"], "resamples": 4} | options
-    return compare.run(None, str(reference), folder=folder, **given)
+    return compare.compare_and_report(None, str(reference), folder=folder, **given)
 
 
 def values(report) -> dict[str, float]:
@@ -103,7 +103,7 @@ def test_captions_are_asked_for_as_they_stand():
 
 
 def test_nearest_neighbours_of_a_set_in_itself_are_its_own(folder: Path):
-    made = compare.pictures(str(folder), None, 100)
+    made = compare.picture_set(str(folder), None, 100)
     rows = feature_cache.features_of(features("vignettes-features"), made, feature_cache.cache(), 8)
     sets = FeatureSets(rows, rows, np.ones((1, len(made))), lambda kind: Moments.of(rows[kind]))
     near = compare.nearest_of(sets)
@@ -178,7 +178,7 @@ def painter(monkeypatch: pytest.MonkeyPatch):
 
 def paints(home: Path, **options):
     given = {"count": 12, "most": 8, "batch": 4, "seed": 3, "resamples": 0, "metrics": ["fid"], "out": home / "out"}
-    return compare.run("mini", "vignettes", **(given | options))
+    return compare.compare_and_report("mini", "vignettes", **(given | options))
 
 
 def test_a_model_is_told_the_reference_s_captions(painter, home: Path):
@@ -249,7 +249,7 @@ def test_features_of_a_reference_are_kept(folder: Path, home: Path, monkeypatch:
 
 
 def test_other_pictures_or_other_features_are_computed_anew(folder: Path, drawn, home: Path):
-    first, second = (compare.pictures(str(folder), size, 100) for size in (None, (16, 16)))
+    first, second = (compare.picture_set(str(folder), size, 100) for size in (None, (16, 16)))
     extract = features("vignettes-features")
     rows = [feature_cache.features_of(extract, each, home / "kept", 8)["pool"] for each in (first, second)]
     assert not np.allclose(*rows)
@@ -276,11 +276,11 @@ def test_bits_are_the_bound_s(painter, home: Path, folder: Path):
     stage = model.stages[0]
     stage.denoiser = GaussianMixture(VPLinear(), torch.zeros(1, 3, SIZE, SIZE), 0.25)
     stage.encode = lambda recipes: Condition.empty(len(recipes))
-    report = compare.run(
+    report = compare.compare_and_report(
         "mini", str(folder), count=6, most=6, seed=3, steps=10, metrics=["bits-per-dim"], resamples=0,
-        features=["vignettes-features"], out=home / "out",
+        out=home / "out",
     )  # fmt: skip
-    true = compare.pictures(str(folder), (SIZE, SIZE), 6)
+    true = compare.picture_set(str(folder), (SIZE, SIZE), 6)
     denoise = bind(stage.denoiser, Condition.empty(6))
     noise = KeyedNoise([3 + i for i in range(6)])
     want = variational_bound(denoise, true.batch(range(6)), grid("uniform", 10, VPLinear()), noise).total
@@ -289,9 +289,9 @@ def test_bits_are_the_bound_s(painter, home: Path, folder: Path):
     assert 0 < float(want.mean()) < math.inf
     stage.space = SimpleNamespace(factor=4)
     with pytest.raises(BadInput, match="needs a model of pixels"):
-        compare.run(
+        compare.compare_and_report(
             "mini", str(folder), count=6, most=6, seed=3, steps=10, metrics=["bits-per-dim"], resamples=0,
-            features=["vignettes-features"], out=home / "out",
+            out=home / "out",
         )  # fmt: skip
 
 
@@ -317,9 +317,9 @@ def test_bits_are_those_of_the_variance_that_the_model_learned_on_levels(painter
     rng = np.random.default_rng(2)
     colours = [Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)) for _ in range(6)]
     folder = save(colours, home / "colours")
-    report = compare.run(
+    report = compare.compare_and_report(
         "mini", str(folder), count=6, most=6, seed=3, steps=10, metrics=["bits-per-dim"], resamples=0,
-        features=["vignettes-features"], out=home / "out",
+        out=home / "out",
     )  # fmt: skip
     grey = np.stack([np.asarray(image, np.float64) @ [0.299, 0.587, 0.114] for image in colours])
     x0 = torch.from_numpy(np.round(grey)[:, None] / 127.5 - 1).float()
@@ -373,8 +373,9 @@ def test_what_cannot_be_measured_is_said(folder: Path, home: Path):
         (folder, folder, "resamples", -1): "--resamples is -1",
     }.items():
         made, true, name, value = options
+        pairs_or_model = value in {("bits-per-dim",), ("lpips",), ("ssim",), ("psnr",)}
         with pytest.raises(BadInput, match=said) as refusal:
-            run(made, true, **{name: value}, out=home / "out")
+            run(made, true, **{"features": ()} if pairs_or_model else {}, **{name: value}, out=home / "out")
         assert "\n" not in str(refusal.value)
 
 
@@ -382,4 +383,17 @@ def test_the_usual_features_are_never_replaced(folder: Path, home: Path, monkeyp
     monkeypatch.delenv("SFUMATO_INCEPTION", raising=False)
     with pytest.raises(BadInput, match="needs its weights"):
         run(folder, folder, features=(), out=home / "out")
-    assert compare.default_features("vignettes") == ["vignettes-features"]
+    assert compare.extractors_of([], (), "vignettes")[0].name == "vignettes-features"
+
+
+def test_pairs_need_no_features_and_no_number_of_pictures(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("SFUMATO_INCEPTION", raising=False)
+    one, other = (save([Image.new("RGB", (16, 16), (level,) * 3)], home / str(level)) for level in (100, 151))
+    report = run(one, other, features=(), metrics=("psnr", "ssim"), out=home / "out")
+    assert values(report)["psnr"] == pytest.approx(20 * math.log10(255 / 51), abs=1e-4)
+    assert (report["features"], report["pictures"]["count"]) == ([], 1)
+    assert "Nearest" not in (home / "out" / "report.html").read_text()
+    with pytest.raises(BadInput, match="at least 5"):
+        run(one, other, metrics=("psnr", "fid"), out=home / "out")
+    with pytest.raises(BadInput, match="psnr is taken of no features"):
+        run(one, other, metrics=("psnr",), out=home / "out")

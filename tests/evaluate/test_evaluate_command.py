@@ -60,10 +60,10 @@ def test_a_killed_run_goes_on_and_tells_one_report(place: Path, tiny_model: Path
 def test_two_folders_by_their_table(place: Path, capfd: pytest.CaptureFixture):
     vignettes.export(place / "a", 6, seed=1, size=32, truth=False)
     vignettes.export(place / "b", 7, seed=2, size=32, truth=False)
-    from sfumato.cli.app import run
+    from sfumato.cli.app import run_command
 
     asked = ["--pictures", "a", "--against", "b", "--features", "vignettes-features", "--resamples", "0"]
-    assert run(["evaluate", *asked]) == 0
+    assert run_command(["evaluate", *asked]) == 0
     said = capfd.readouterr().out
     assert "FID ↓" in said
     assert said.splitlines()[-1] == "out/a-against-b/report.html"
@@ -86,10 +86,10 @@ def test_two_folders_by_their_table(place: Path, capfd: pytest.CaptureFixture):
     ],
 )
 def test_bad_input_is_one_sentence_and_status_two(place: Path, capfd: pytest.CaptureFixture, arguments, said):
-    from sfumato.cli.app import run
+    from sfumato.cli.app import run_command
 
     vignettes.export(place / "b", 5, seed=2, size=32, truth=False)
-    assert run(["evaluate", *arguments.split()]) == 2
+    assert run_command(["evaluate", *arguments.split()]) == 2
     heard = capfd.readouterr()
     assert said in heard.err
     assert (heard.out, heard.err.count("\n")) == ("", 1)

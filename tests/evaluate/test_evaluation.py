@@ -13,7 +13,7 @@ from PIL import Image
 from sfumato import evaluate
 from sfumato.data import vignettes
 from sfumato.evaluate import evaluation as e
-from sfumato.evaluate.attribute_report import sheet, table, wrap
+from sfumato.evaluate.attribute_report import attribute_table, captioned_sheet, wrap
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.questions import questions
 from sfumato.picture import BadInput
@@ -76,7 +76,7 @@ def test_another_picture_is_judged_otherwise(judge: Judge):
 
 def test_the_sheet_shows_what_is_missing(judge: Judge):
     part = e.evaluate(Oracle(), judge, **SETTINGS, bar=False).splits["seen"]  # pyright: ignore[reportArgumentType]
-    page = sheet(part, count=4, columns=2, side=64)
+    page = captioned_sheet(part, count=4, columns=2, side=64)
     assert page.width == 2 * 74 + 10
     colours = page.getcolors(1 << 20) or []
     assert any(colour == (178, 34, 34) for _, colour in colours), "an untrained judge misses something, said in red"
@@ -124,6 +124,6 @@ def test_bad_input_is_refused(model: Path, judge: Judge, tmp_path: Path):
 
 
 def test_the_table_has_a_row_for_each_attribute(judge: Judge):
-    view = table(e.evaluate(Oracle(), judge, **SETTINGS, bar=False))  # pyright: ignore[reportArgumentType]
+    view = attribute_table(e.evaluate(Oracle(), judge, **SETTINGS, bar=False))  # pyright: ignore[reportArgumentType]
     assert view.row_count == len(vignettes.ATTRIBUTES) + 4
     assert len(view.columns) == 5

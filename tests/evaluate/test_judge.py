@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sfumato.data import vignettes
-from sfumato.evaluate.attributes import drawn, score
+from sfumato.evaluate.attributes import drawn, score_attributes
 from sfumato.evaluate.judge import JUDGE, Detail, Judge, augment, resized
 from sfumato.evaluate.questions import questions
 from sfumato.picture import BadInput
@@ -157,6 +157,6 @@ def test_the_built_in_judge_reads_true_pictures_it_never_saw():
     """The ceiling of every attribute accuracy: measured on a world that nothing was trained on."""
     assert (JUDGE / "model.safetensors").stat().st_size < 16 << 20
     asked = questions(60, 2_000_003, "seen") + questions(60, 2_000_003, "held-out")
-    scores = score(asked, Judge.load().predict(drawn(asked, (64, 64))))
+    scores = score_attributes(asked, Judge.load().predict(drawn(asked, (64, 64))))
     assert scores.stated.value >= 0.95
     assert scores.absent.value >= 0.97

@@ -82,7 +82,7 @@ def test_rows_are_read_in_chunks(monkeypatch):
     x = np.random.default_rng(3).standard_normal((50, 3))
     whole = Moments.of(x)
     monkeypatch.setattr(r, "ENTRIES", 12)
-    assert [part.stop - part.start for part, _ in r.chunks(x, 3)][:2] == [4, 4]
+    assert [part.stop - part.start for part, _ in r.in_chunks(x, 3)][:2] == [4, 4]
     np.testing.assert_allclose(Moments.of(x).scatter, whole.scatter, rtol=1e-12)
 
 

@@ -19,8 +19,8 @@ from sfumato.evaluate.metrics import (
     resamplings,
     ssim,
 )
-from sfumato.evaluate.metrics.inception_score import score, splits_of
-from sfumato.evaluate.metrics.pixel import bell, box
+from sfumato.evaluate.metrics.inception_score import score_of, splits_of
+from sfumato.evaluate.metrics.pixel import box_window, gaussian_window
 from sfumato.evaluate.statistics import bootstrapped
 
 SURE = 100.0 * np.eye(5)
@@ -50,7 +50,7 @@ def test_the_inception_score_as_torch_fidelity_computes_it():
 def test_weights_of_the_inception_score_count_rows():
     logits = np.random.default_rng(1).standard_normal((6, 4))
     w = np.array([1.0, 0, 2, 3, 0, 1])
-    assert score(logits, w) == pytest.approx(score(np.repeat(logits, w.astype(int), axis=0)))
+    assert score_of(logits, w) == pytest.approx(score_of(np.repeat(logits, w.astype(int), axis=0)))
 
 
 def test_psnr():
@@ -81,7 +81,7 @@ def test_ssim_is_its_definition():
     at = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
     gaussian = np.outer(at, at) / at.sum() ** 2
     a, b = (torch.from_numpy(z)[None, None] for z in (x, y))
-    for window, local in ((gaussian, bell), (np.full((7, 7), 1 / 49), box)):
+    for window, local in ((gaussian, gaussian_window), (np.full((7, 7), 1 / 49), box_window)):
         assert float(ssim(a, b, local)) == pytest.approx(slow_ssim((x + 1) / 2, (y + 1) / 2, window), rel=1e-9)
     assert float(ssim(a, a)) == pytest.approx(1)
     assert float(ssim(a, -a)) < 0

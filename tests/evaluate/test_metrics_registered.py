@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL, Extractor
-from sfumato.evaluate.metric import CAPTIONS, METRICS, FeatureMetric, FeatureSets, Metric, PairMetric, chosen
+from sfumato.evaluate.metric import CAPTIONS, METRICS, FeatureMetric, FeatureSets, Metric, PairMetric, chosen_metrics
 from sfumato.evaluate.metrics import Moments, cmmd, coverage, density, frechet, kid, mmd, precision, recall, resamplings
 from sfumato.evaluate.metrics.inception_score import inception_score
 from sfumato.evaluate.metrics.kernel import polynomial
@@ -87,13 +87,13 @@ def test_what_a_metric_needs_and_what_is_better():
 def test_the_default_is_what_features_and_pictures_allow():
     plain, clip = (Extractor(name, "", lambda x: {}, "0") for name in ("inception", "clip (folder)"))
     usual = ["fid", "sfid", "kid", "is", "precision", "recall", "density", "coverage", "clip-score"]
-    assert chosen([], [plain], paired=False, smallest=64) == usual
-    assert chosen([], [plain], paired=True, smallest=64) == [*usual, "psnr", "ssim"]
-    assert chosen([], [plain], paired=True, smallest=8) == [*usual, "psnr"]
-    assert set(chosen([], [plain, clip], paired=False, smallest=64)) - set(usual) == {"cmmd"}
-    assert chosen(["kid", "fid", "kid"], [], paired=False, smallest=0) == ["kid", "fid"]
+    assert chosen_metrics([], [plain], paired=False, smallest=64) == usual
+    assert chosen_metrics([], [plain], paired=True, smallest=64) == [*usual, "psnr", "ssim"]
+    assert chosen_metrics([], [plain], paired=True, smallest=8) == [*usual, "psnr"]
+    assert set(chosen_metrics([], [plain, clip], paired=False, smallest=64)) - set(usual) == {"cmmd"}
+    assert chosen_metrics(["kid", "fid", "kid"], [], paired=False, smallest=0) == ["kid", "fid"]
     with pytest.raises(BadInput, match="did you mean 'fid'"):
-        chosen(["fidd"], [], paired=False, smallest=0)
+        chosen_metrics(["fidd"], [], paired=False, smallest=0)
 
 
 def test_an_interval_stays_where_the_metric_can_be(sets: FeatureSets):

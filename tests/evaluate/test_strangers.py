@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.cli.app import run
+from sfumato.cli.app import run_command
 from sfumato.evaluate.metric import METRICS
 from sfumato.evaluate.metrics.frechet import Moments, frechet
 
@@ -118,19 +118,19 @@ def test_an_installed_stranger_is_used_by_name_on_the_command_line(site: Path, t
 
 
 def test_the_help_names_every_metric_and_forgets_a_removed_one(capfd):
-    assert run(["evaluate", "--help"]) == 0
+    assert run_command(["evaluate", "--help"]) == 0
     words = "".join(capfd.readouterr().out.split())
     for name in METRICS:
         assert name.replace(" ", "") in words.replace("│", ""), name
     METRICS.add("toy", METRICS["fid"])
     METRICS.remove("toy")
-    assert run(["evaluate", "--against", "vignettes", "--metrics", "toy"]) == 2
+    assert run_command(["evaluate", "--against", "vignettes", "--metrics", "toy"]) == 2
     assert "the metric 'toy' is unknown" in capfd.readouterr().err
 
 
 def test_the_help_of_other_commands_loads_no_registry():
     code = (
-        "import sys\nfrom sfumato.cli.app import run\nrun(['--help'])\nrun(['study', '--help'])\n"
+        "import sys\nfrom sfumato.cli.app import run_command as run\nrun(['--help'])\nrun(['study', '--help'])\n"
         "assert not {'torch', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)\n"
         "run(['evaluate', '--help'])\nassert 'torch' not in sys.modules\n"
     )

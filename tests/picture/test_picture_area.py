@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfumato.picture import BadInput, around, extended
+from sfumato.picture.area import proportioned
 
 side = st.integers(1, 60)
 
@@ -84,3 +85,22 @@ def test_borders_that_make_no_sense_are_refused():
             extended(picture, border)
     with pytest.raises(BadInput, match="megapixels"):
         extended(picture, (100_000, 0, 0, 100_000))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.tuples(side, side), st.tuples(side, side), st.data())
+def test_a_part_of_given_proportions_is_the_largest_and_holds_what_it_must(whole, size, data):
+    box = proportioned(whole, size)
+    wide, high = box[2] - box[0], box[3] - box[1]
+    assert 0 <= box[0] < box[2] <= whole[0]
+    assert 0 <= box[1] < box[3] <= whole[1]
+    assert wide == whole[0] or high == whole[1]
+    assert abs(wide * size[1] - high * size[0]) <= max(size) or 1 in (wide, high)
+    assert abs(box[0] + box[2] - whole[0]) <= 1
+    assert abs(box[1] + box[3] - whole[1]) <= 1
+    x, y = data.draw(st.integers(0, whole[0] - wide)), data.draw(st.integers(0, whole[1] - high))
+    inner = (x, y, x + data.draw(st.integers(1, wide)), y + data.draw(st.integers(1, high)))
+    left, top, right, bottom = proportioned(whole, size, inner)
+    assert (right - left, bottom - top) == (wide, high)
+    assert left <= inner[0] < inner[2] <= right
+    assert top <= inner[1] < inner[3] <= bottom

@@ -13,7 +13,7 @@ from sfumato.picture import (
     BadInput,
     atomic,
     check_outputs,
-    numbered,
+    numbered_paths,
     open_picture,
     path_of,
     save_picture,
@@ -73,7 +73,7 @@ def test_home_is_expanded_in_and_out(tmp_path, monkeypatch):
     save_picture(Image.new("RGB", (4, 4)), "~/a.png")
     assert (tmp_path / "a.png").is_file()
     assert open_picture("~/a.png").size == (4, 4)
-    assert numbered("~/g.png", 2) == [tmp_path / "g-0.png", tmp_path / "g-1.png"]
+    assert numbered_paths("~/g.png", 2) == [tmp_path / "g-0.png", tmp_path / "g-1.png"]
     assert path_of("~nobody-has-this-name/x") == Path("~nobody-has-this-name/x")
     (tmp_path / "~").write_bytes(b"")
     assert path_of("~") == Path("~")  # a file that is called so

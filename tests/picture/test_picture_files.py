@@ -21,14 +21,14 @@ from sfumato.picture import (  # fmt: skip
     BadInput,
     check_size,
     check_writable,
-    numbered,
+    numbered_paths,
     open_picture,
     pixels_hash,
     read_metadata,
     save_picture,
     write_atomically,
 )
-from sfumato.picture.errors import escaped
+from sfumato.picture.errors import escaped_json
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(COLOURS)
@@ -134,7 +134,7 @@ def test_a_size_is_refused_before_the_work(tmp_path):
 @given(st.text(max_size=40))
 def test_json_for_a_terminal_says_the_same_in_printable_characters(text):
     for value in (text, "\x1b[2J\x9b2J\u202e\ud800\U000e0001"):
-        line = escaped(json.dumps({value: value}, ensure_ascii=False))
+        line = escaped_json(json.dumps({value: value}, ensure_ascii=False))
         assert line.isprintable()
         assert json.loads(line) == {value: value}
 
@@ -150,8 +150,8 @@ def test_checking_touches_nothing(tmp_path):
 
 
 def test_numbered_names(tmp_path):
-    assert numbered("g.png", 1)[0].name == "g.png"
-    assert [p.name for p in numbered("g.png", 3)] == ["g-0.png", "g-1.png", "g-2.png"]
+    assert numbered_paths("g.png", 1)[0].name == "g.png"
+    assert [p.name for p in numbered_paths("g.png", 3)] == ["g-0.png", "g-1.png", "g-2.png"]
 
 
 def test_links_and_permissions(tmp_path):

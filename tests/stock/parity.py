@@ -25,6 +25,7 @@ def walked(pipe: Pipe, x: Tensor, prompt: str = "", times: Tensor | None = None,
 
 def batch_of(pipe: Pipe, prompt: str = "", **options: Any) -> Batch:
     recipe = pipe.resolve(pipe.recipes(prompt, **options)[0])
-    assert recipe.width is not None and recipe.height is not None
+    assert recipe.width is not None
+    assert recipe.height is not None
     size = (recipe.width, recipe.height)
     return Batch(pipe.stages[0].at(size), [recipe], size)

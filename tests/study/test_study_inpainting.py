@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato import study
 from sfumato.picture import BadInput
-from sfumato.study import filling, inpainting, openai_images, runner
+from sfumato.study import filling, inpainting, openai_images
 
 TINY = ["count=1", "steps=2", "guidance=2", "hosted="]
 
@@ -74,7 +75,7 @@ def halves() -> tuple[Image.Image, Image.Image]:
 
 def test_the_hosted_model_is_sent_the_inverted_hole_in_alpha(api):
     picture, hole = halves()
-    out = np.asarray(openai_images.filled(picture, hole, "a green half", "gpt-image-1"))
+    out = np.asarray(openai_images.fill_hole(picture, hole, "a green half", "gpt-image-1"))
     assert out.shape == (64, 64, 3)
     assert np.abs(out[:, :28].astype(int) - (0, 200, 0)).max() == 0
     assert np.abs(out[:, 36:].astype(int) - (200, 40, 40)).max() == 0
@@ -87,7 +88,7 @@ def test_the_hosted_model_is_sent_the_inverted_hole_in_alpha(api):
 
 def test_what_the_hosted_model_refuses_is_one_sentence(api):
     with pytest.raises(BadInput, match=r"did not fill the picture: .*not that"):
-        openai_images.filled(*halves(), "refuse", "gpt-image-1")
+        openai_images.fill_hole(*halves(), "refuse", "gpt-image-1")
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def free(monkeypatch):
 def test_without_a_key_the_hosted_model_is_left_out_and_the_page_says_why(tmp_path, tiny_model, monkeypatch, free):
     monkeypatch.delenv(openai_images.KEY, raising=False)
     settings = ["count=1", "steps=2", "nine=", "pixel=", f"latent={tiny_model}"]
-    page = runner.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
+    page = study.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
     assert (
         "The OpenAI images API was left out: there is no key" in page.read_text() or "not installed" in page.read_text()
     )
@@ -107,7 +108,7 @@ def test_without_a_key_the_hosted_model_is_left_out_and_the_page_says_why(tmp_pa
 
 @pytest.mark.parametrize("task", inpainting.TASKS, ids=lambda task: task.attribute)
 def test_a_task_changes_one_thing_inside_the_hole(task):
-    edit = filling.known(task, 1)
+    edit = filling.known_pair(task, 1)
     assert edit.scene[task.attribute] == task.value
     before, after, hole = (np.asarray(image).astype(int) for image in (edit.before, edit.after, edit.hole))
     assert 0.01 < (hole > 0).mean() < 0.7
@@ -118,7 +119,7 @@ def test_a_task_changes_one_thing_inside_the_hole(task):
 def test_figures_tell_the_background_from_the_hole():
     picture, hole = halves()
     worse = Image.fromarray(np.asarray(picture) + np.uint8(4))
-    found = filling.figures(picture, hole, worse, Image.composite(worse, picture, hole))
+    found = filling.outside_and_seam(picture, hole, worse, Image.composite(worse, picture, hole))
     assert found["background error"] == pytest.approx(4, abs=1e-4)
     assert found["background error, pasted"] == 0
     assert found["seam"] == pytest.approx(4, abs=1e-3)
@@ -127,13 +128,13 @@ def test_figures_tell_the_background_from_the_hole():
 
 def test_runs_from_end_to_end_and_again_without_work(tmp_path, tiny_model, monkeypatch):
     settings = [*TINY, "nine=", "pixel=", f"latent={tiny_model}"]
-    page = runner.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
+    page = study.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
     table = (tmp_path / "table.csv").read_bytes()
     assert b"asked" in table
     assert b"MiB" in table
     assert page.read_text().count("<figure>") == len(list(tmp_path.glob("*.png"))) == 3
     monkeypatch.setattr("sfumato.model.load", None)
-    runner.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
+    study.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
     assert (tmp_path / "table.csv").read_bytes() == table
 
 
@@ -143,7 +144,7 @@ def test_ones_own_pictures_are_filled_too(tmp_path, tiny_model, free):
     hole.save(tmp_path / "m.png")
     own = [f"pictures=[{tmp_path}/p.png]", f"masks=[{tmp_path}/m.png]", "prompts=[a boat]"]
     settings = [*TINY, "nine=", "pixel=", f"latent={tiny_model}"]
-    page = runner.run("inpainting", model=None, out=tmp_path / "s", settings=[*settings, *own], progress=False)
+    page = study.run("inpainting", model=None, out=tmp_path / "s", settings=[*settings, *own], progress=False)
     assert "picture 0" in page.read_text() or (tmp_path / "s" / "fills.png").is_file()
     with pytest.raises(BadInput, match="one mask and one prompt for each picture"):
-        runner.run("inpainting", model=None, out=tmp_path, settings=[*settings, own[0]], progress=False)
+        study.run("inpainting", model=None, out=tmp_path, settings=[*settings, own[0]], progress=False)

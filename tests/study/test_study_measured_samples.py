@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato import study
 from sfumato.evaluate.metrics import Moments, frechet, recall
 from sfumato.guide import ClassifierFree, ClassifierGuidance, StaticThreshold
 from sfumato.network.classifier import Classifier
 from sfumato.picture import BadInput
-from sfumato.study import guidance_table, runner, trilemma
+from sfumato.study import guidance_table, trilemma
 from sfumato.study import measured_samples as m
-from sfumato.study.measured_samples import SamplingSetup, Source
+from sfumato.study.measured_samples import SamplingSetup, StampedName
 from sfumato.study.pictures import recipe_for
 from sfumato.study.study import Model
 
@@ -54,7 +55,7 @@ TINY = {
 @pytest.mark.parametrize("name", TINY)
 def test_runs_from_end_to_end_and_again_without_work(tmp_path, model, true, name, monkeypatch):
     settings = [*TINY[name], f"against={true}:x"]
-    page = runner.run(name, model=str(model), out=tmp_path, settings=settings, progress=False)
+    page = study.run(name, model=str(model), out=tmp_path, settings=settings, progress=False)
     with open(tmp_path / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == {"guidance-table": 1 + 4 + 4, "trilemma": 1 + 4}[name]
@@ -62,12 +63,12 @@ def test_runs_from_end_to_end_and_again_without_work(tmp_path, model, true, name
     assert {row["pictures"] for row in rows[1:]} == {"20"}
     assert f"by the features of {model}" in page.read_text()
     monkeypatch.setattr(m, "sample_images", None)
-    runner.run(name, model=str(model), out=tmp_path, settings=settings, progress=False)
+    study.run(name, model=str(model), out=tmp_path, settings=settings, progress=False)
 
 
 def test_a_model_of_words_is_compared_with_the_built_in_world(tmp_path, tiny_model):
     settings = ["count=20", "true=24", "ws=[0, 1]", "counts=[1]", "resamples=2"]
-    page = runner.run("guidance-table", model=str(tiny_model), out=tmp_path, settings=settings, progress=False)
+    page = study.run("guidance-table", model=str(tiny_model), out=tmp_path, settings=settings, progress=False)
     assert "vignettes-features" in page.read_text()
     assert not (tmp_path / "classifier.png").exists()
 
@@ -108,7 +109,7 @@ def test_untold_pictures_do_not_depend_on_their_class(model):
 
 
 def test_rows_are_counted(model):
-    read = Source.named(str(model / "features"))
+    read = StampedName.named(str(model / "features"))
     arguments = {"model": Model.named(str(model)), "read": read, "first": 0, "count": 4}
     assert float(m.sample_and_read(silent, setup=SamplingSetup(steps=3), **arguments)["rows"]) == 3
     assert float(m.sample_and_read(silent, setup=SamplingSetup(guidance_scale=2.0, steps=3), **arguments)["rows"]) == 6
@@ -117,7 +118,7 @@ def test_rows_are_counted(model):
 
 def test_parts_make_one_set(model):
     """Pictures made in two cells and in one are the same, and so are their figures."""
-    setup, source, read = SamplingSetup(steps=1), Model.named(str(model)), Source.named(str(model / "features"))
+    setup, source, read = SamplingSetup(steps=1), Model.named(str(model)), StampedName.named(str(model / "features"))
     whole = m.sample_and_read(silent, source, read, setup, 0, 20, batch=20)
     halves = [m.sample_and_read(silent, source, read, setup, first, 10, batch=20) for first in (0, 10)]
     draw = np.random.default_rng(1).normal
@@ -139,17 +140,17 @@ def test_parts_make_one_set(model):
 def test_absent_pictures_are_asked_for_in_a_sentence(model, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match="--set against="):
-        runner.run("guidance-table", model=str(model), progress=False)
+        study.run("guidance-table", model=str(model), progress=False)
     with pytest.raises(BadInput, match="did you mean 'ddim'"):
-        runner.run("trilemma", model=str(model), settings=["samplers=[ddimm]"], progress=False)
+        study.run("trilemma", model=str(model), settings=["samplers=[ddimm]"], progress=False)
 
 
 def test_the_tables_have_the_rows_of_the_papers():
-    rows = guidance_table.adm(guidance_table.Settings(scales=(1.0, 10.0)))
+    rows = guidance_table.adm(guidance_table.GuidanceSettings(scales=(1.0, 10.0)))
     assert [(setup.conditional, setup.classifier_scale) for setup in rows.values()] == [
         (False, 0), (False, 1), (False, 10), (True, 0), (True, 1), (True, 10)
     ]  # fmt: skip
-    strengths = guidance_table.cfg(guidance_table.Settings())
+    strengths = guidance_table.cfg(guidance_table.GuidanceSettings())
     assert len(strengths) == 14 * 3
     assert strengths["w = 0.3, 8 steps"] == SamplingSetup(guidance_scale=1.3, sampler="ddim", steps=8)
 

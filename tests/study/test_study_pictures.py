@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sfumato.study import interpolate, progressive, runner
+from sfumato import study
+from sfumato.study import interpolate, progressive
 
 TINY = {
     "progressive": ["subjects=2", "steps=5", "endings=2"],
@@ -13,17 +14,17 @@ TINY = {
 
 @pytest.mark.parametrize("name", TINY)
 def test_runs_from_end_to_end_and_again_without_work(tmp_path, tiny_model, name, monkeypatch):
-    page = runner.run(name, model=str(tiny_model), out=tmp_path, settings=TINY[name], progress=False)
+    page = study.run(name, model=str(tiny_model), out=tmp_path, settings=TINY[name], progress=False)
     table = (tmp_path / "table.csv").read_bytes()
     assert page.read_text().count("<figure>") == len(list(tmp_path.glob("*.png"))) == 3
     monkeypatch.setattr("sfumato.model.load", None)  # nothing is painted again, nor is the model loaded
-    runner.run(name, model=str(tiny_model), out=tmp_path, settings=TINY[name], progress=False)
+    study.run(name, model=str(tiny_model), out=tmp_path, settings=TINY[name], progress=False)
     assert (tmp_path / "table.csv").read_bytes() == table
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_models_of_classes_are_looked_at_too(tmp_path, pixel_model, name):
-    page = runner.run(name, model=str(pixel_model(channels=1)), out=tmp_path, settings=TINY[name], progress=False)
+    page = study.run(name, model=str(pixel_model(channels=1)), out=tmp_path, settings=TINY[name], progress=False)
     assert "boat" in page.read_text() or "Tree" in page.read_text()
 
 
@@ -43,7 +44,7 @@ def test_a_start_is_left_at_the_times_that_are_asked_for(tiny_model):
     """Going on from x_t with the walk's own noise gives its own picture; the frozen x are on the walk."""
     from sfumato.study.study import Model
 
-    found = progressive.start(lambda *_: None, Model.named(str(tiny_model)), 5, 1.0, 0)
+    found = progressive.walk_and_freeze(lambda *_: None, Model.named(str(tiny_model)), 5, 1.0, 0)
     assert {name for name in found if name.startswith("x at")} == {f"x at {t:g}" for t in progressive.FROZEN}
     first, second = (found[f"x at {t:g}"] for t in (1.0, 0.8))
     assert first.std() == pytest.approx(1, abs=0.1)
@@ -52,8 +53,8 @@ def test_a_start_is_left_at_the_times_that_are_asked_for(tiny_model):
 
 def test_contrast_is_the_length_of_the_gradient():
     ramp = np.broadcast_to(np.arange(16)[:, None, None] * 3, (16, 16, 3)).astype(np.uint8)
-    assert interpolate.edges(ramp) == pytest.approx(3)
-    assert interpolate.edges(np.full((8, 8, 3), 7, np.uint8)) == 0
+    assert interpolate.edge_strength(ramp) == pytest.approx(3)
+    assert interpolate.edge_strength(np.full((8, 8, 3), 7, np.uint8)) == 0
 
 
 def test_one_noise_keeps_its_size_at_every_place(tiny_model):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sfumato import study
 from sfumato.picture import BadInput
 from sfumato.study import STUDIES, runner
 from sfumato.study.cell_cache import CellCache
@@ -169,7 +170,7 @@ def test_a_study_that_is_ended_goes_on_where_it_stopped(tmp_path, way):
 
 
 def test_a_study_leaves_figures_a_table_and_a_page_that_needs_nothing_else(tmp_path):
-    page = runner.run("schedules", out=tmp_path, settings=SMALL, progress=False)
+    page = study.run("schedules", out=tmp_path, settings=SMALL, progress=False)
     assert page == tmp_path / "index.html"
     assert {path.name for path in tmp_path.iterdir()} == {
         "cells", "curves.png", "strips.png", "wasted.png", "table.csv", "index.html"
@@ -193,12 +194,12 @@ def test_a_study_leaves_figures_a_table_and_a_page_that_needs_nothing_else(tmp_p
 )
 def test_wrong_settings_are_refused_in_a_sentence(setting, words):
     with pytest.raises(BadInput, match=words.replace("[", r"\[")):
-        runner.run("schedules", settings=[setting])
+        study.run("schedules", settings=[setting])
 
 
 def test_a_model_where_none_is_looked_at_is_refused():
     with pytest.raises(BadInput, match="looks at no model"):
-        runner.run("schedules", model="mini")
+        study.run("schedules", model="mini")
 
 
 def test_every_study_is_there():
@@ -223,7 +224,7 @@ def test_the_command_line_names_studies_and_the_nearest_one():
 
 def test_help_loads_no_torch():
     code = (
-        "import sys\nfrom sfumato.cli.app import run\nrun(['study', '--help'])\n"
+        "import sys\nfrom sfumato.cli.app import run_command\nrun_command(['study', '--help'])\n"
         "assert not {'torch', 'matplotlib', 'numpy'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

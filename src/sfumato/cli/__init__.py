@@ -10,9 +10,9 @@ from typing import NoReturn
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line with `arguments` (by default the process's own) and leave with its exit status."""
     try:
-        from sfumato.cli.app import run
+        from sfumato.cli.app import run_command
 
-        status = run(arguments)
+        status = run_command(arguments)
     except KeyboardInterrupt:
         print("sfumato: interrupted", file=sys.stderr)
         status = 130

@@ -59,7 +59,7 @@ def about(
         typer.echo(context.get_help())
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; whatever goes wrong becomes one sentence on stderr."""
     _quiet_libraries()
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no text

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST = 1000  # pictures in one command
 
 
-def named(name: str) -> str:
+def option_name(name: str) -> str:
     """How a wish of `sfumato.recipe.intent` is called on the command line."""
     return f"--{OPTIONS.get(name, name).replace('_', '-')}"
 
@@ -42,7 +42,7 @@ def wishes(options: Mapping[str, Any], of: str) -> dict[str, Any]:
     unsaid = options["prompt"] is None and options.get("label") is None and not options.get("images")
     if unsaid and tells.text:
         raise BadInput(f"{options['model']} paints from words: give a prompt that says what the picture is to show")
-    return {**{name: value for name, value in options.items() if name in takes}, "tells": tells, "named": named}
+    return {**{name: value for name, value in options.items() if name in takes}, "tells": tells, "named": option_name}
 
 
 def recipes_of(recipe: Recipe, count: int) -> list[Recipe]:
@@ -68,13 +68,13 @@ def note(sentence: str) -> None:
 
 def print_json(value: Any) -> None:
     """The one JSON object of a command."""
-    from sfumato.picture.errors import escaped
+    from sfumato.picture.errors import escaped_json
 
-    print(escaped(json_format.dumps(value, ensure_ascii=False)))
+    print(escaped_json(json_format.dumps(value, ensure_ascii=False)))
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Silence libraries that write to file descriptor 2 themselves, as libtiff does; Python is still heard."""
     if sys.stderr is None:  # closed by the caller
         yield
@@ -87,27 +87,3 @@ def hushed() -> Iterator[None]:
             yield
         finally:
             os.dup2(heard.fileno(), 2)
-
-
-@contextmanager
-def progress(what: str) -> Iterator[Any]:
-    """A progress bar on stderr; where stderr is no terminal, nothing. Yields `update(index, total, what=None)`."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(escape(what), total=None)
-
-        def update(index: int, total: int, what: str | None = None) -> None:
-            bar.update(task, completed=index, total=total, description=what)
-
-        yield update

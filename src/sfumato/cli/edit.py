@@ -23,8 +23,8 @@ def edit(
         str | None,
         typer.Option(
             metavar="NAME[:KEY=VALUE,...]",
-            help="Start from the picture by the method of this name, as sdedit:strength=0.4; --from, --with and --task "
-            "choose one themselves.",
+            help="Start from the picture by one of {sfumato.recipe.written:starts}, as sdedit:strength=0.4; --from, "
+            "--with and --task choose a start themselves.",
             show_default=False,
         ),
     ] = None,
@@ -73,8 +73,8 @@ def edit(
         str | None,
         typer.Option(
             metavar="NAME[:KEY=VALUE,...]",
-            help="How --from inverts: ddim; ddim:null=10, with null texts that keep the picture under guidance; or "
-            "edit-friendly, with noise for --sampler ddpm.",
+            help="How --from inverts: one of {sfumato.recipe.written:inversions}; ddim:null=10 has null texts that "
+            "keep the picture under guidance, and edit-friendly noise for --sampler ddpm.",
             show_default=False,
         ),
     ] = None,
@@ -82,8 +82,8 @@ def edit(
         str | None,
         typer.Option(
             metavar="NAME[:KEY=VALUE,...]",
-            help="What to keep without a mask: low-pass:factor=4, the picture's coarse shapes and colours; "
-            "inferred:threshold=0.4,draws=10, what --from has in common with the prompt; or none.",
+            help="What to keep without a mask: one of {sfumato.recipe.written:holds}, or none. low-pass:factor=4 keeps "
+            "the picture's coarse shapes and colours, inferred:draws=10 what --from has in common with the prompt.",
             show_default=False,
         ),
     ] = None,
@@ -141,7 +141,8 @@ def edit(
     task: Annotated[
         str | None,
         typer.Option(
-            help="For a model that mends the picture it is shown: colourise, restore, or with a mask inpaint, uncrop.",
+            help="For a model that mends the picture it is shown: one of {sfumato.edit.palette:SEEN}, some of them "
+            "with a mask.",
             show_default=False,
         ),
     ] = None,

@@ -128,7 +128,7 @@ def evaluate(
         )
         return
 
-    from sfumato.evaluate.compare import run as compare
+    from sfumato.evaluate.compare import compare_and_report as compare
 
     compare(
         None if pictures else model,

@@ -15,7 +15,7 @@ def inspect(
     json: options.Json = False,
 ) -> None:
     """Say what stands in a picture: its recipe, how it was made, whether it was changed. Or what a model holds."""
-    from sfumato.cli.common import hushed, print_json
+    from sfumato.cli.common import print_json, silent_stderr
     from sfumato.picture import path_of
     from sfumato.provenance import inspect as look
     from sfumato.provenance import inspect_model
@@ -23,7 +23,7 @@ def inspect(
 
     path = path_of(path)
     model = path if path.exists() else here(path)
-    with hushed():
+    with silent_stderr():
         found = look(path) if model is None or not model.is_dir() else inspect_model(model)
     if json:
         print_json(found.as_dict())

@@ -35,19 +35,20 @@ def look_attention(
 ) -> None:
     """Show where each word of a prompt looks: the network's cross-attention, as one picture with a tile a word."""
     import sfumato
-    from sfumato.cli.common import default_output, hushed, print_json, progress, wishes
+    from sfumato.cli.common import default_output, print_json, silent_stderr, wishes
     from sfumato.model.look import look_attention as look
     from sfumato.picture import check_writable, open_picture, save_picture
+    from sfumato.progress import progress
     from sfumato.recipe import intent
 
     recipe = intent.generate(**wishes(context.params, "generate"))
     default = default_output(recipe)
     path = check_writable(output or default.with_name(f"look-{default.name}"))
-    with hushed():
+    with silent_stderr():
         shown = None if picture is None else open_picture(picture)
-    with progress(f"loading {model}") as update:
+    with progress(f"loading {model}") as advance:
         pipe = sfumato.load(model, engine=engine, precision=precision)
-        update(0, 1, "looking")
+        advance(done=0, total=1, title="looking")
         looked = look(pipe, recipe, shown, at)
     save_picture(looked.sheet(), path)
     if json:

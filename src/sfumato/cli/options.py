@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-WRITABLE = ".png, .jpg, .jpeg or .webp"
-
 _SAMPLING = "Sampling"
 _OUTPUT = "Output"
 
@@ -21,8 +19,8 @@ Method = Annotated[
     str | None,
     typer.Option(
         metavar="NAME[:KEY=VALUE,...]",
-        help="With --from: diffedit, or prompt-to-prompt, which paints the words that stay where they were; as "
-        "prompt-to-prompt:cross_maps=0.8,self_maps=0.4,blend=hat+scarf. blend: all but these words stays as it is.",
+        help="With --from: one of {sfumato.recipe.written:methods}. prompt-to-prompt paints the words that stay where "
+        "they were; with prompt-to-prompt:blend=hat+bow all but these words stays as it is.",
         show_default=False,
     ),
 ]
@@ -51,8 +49,7 @@ Guide = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME[:KEY=VALUE,...]",
-        help="A further guidance, as pag:scale=3,layers=mid+up,interval=0.2-0.8; repeatable. One of "
-        "{sfumato.guide:Guidance}.",
+        help="A further guidance, as pag:scale=3,interval=0.2-0.8; repeatable. One of {sfumato.guide:Guidance}.",
         show_default=False,
         rich_help_panel=_SAMPLING,
     ),
@@ -112,20 +109,28 @@ Seed = Annotated[
 Count = Annotated[int, typer.Option(help="How many pictures; their seeds are SEED, SEED+1, ...")]
 Size = Annotated[
     str | None,
-    typer.Option(metavar="WxH|N", help="Size in pixels, as 128x96 or 128; else the model's own.", show_default=False),
+    typer.Option(
+        metavar="WxH|N",
+        help="Size in pixels, as 128x96 or 128; else the model's own. A picture of other proportions is cropped to it.",
+        show_default=False,
+    ),
 ]
 Model = Annotated[str, typer.Option(help="A built-in model, a folder, or a Hub id; see `sfumato models`.")]
 Engine = Annotated[
-    str, typer.Option(help="eager, or exact: the same bits alone and in any batch.", rich_help_panel=_SAMPLING)
+    str,
+    typer.Option(
+        help="One of {sfumato.network.engine:Engine}; exact gives the same bits alone and in any batch.",
+        rich_help_panel=_SAMPLING,
+    ),
 ]
-Precision = Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_SAMPLING)]
+Precision = Annotated[str, typer.Option(help="One of {sfumato.network.engine:PRECISIONS}.", rich_help_panel=_SAMPLING)]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
-        help=f"Where to: a name ending in {WRITABLE}; of several pictures g.png becomes g-0.png, g-1.png, ... and the "
-        "contact sheet g-sheet.png. By default out/WORDS-SEED.png.",
+        help="Where to: a name ending in {sfumato.picture:WRITABLE}; of several pictures g.png becomes g-0.png, "
+        "g-1.png, ... and the contact sheet g-sheet.png. By default out/WORDS-SEED.png.",
         show_default=False,
         rich_help_panel=_OUTPUT,
     ),

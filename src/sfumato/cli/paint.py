@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.cli.common import default_output, note, print_json, progress
+from sfumato.cli.common import default_output, note, print_json
+from sfumato.progress import progress
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from sfumato.model import Pipe
     from sfumato.recipe import Recipe
-
-LONG = 120.0  # seconds: what takes longer is told, where no progress bar tells it
 
 
 def make(
@@ -32,25 +30,23 @@ def make(
     mask: where to write the masks that were inferred. inputs: the files that were read, which nothing may overwrite.
     """
     from sfumato.formats import capabilities_of
-    from sfumato.picture import check_outputs, numbered, save_picture
+    from sfumato.picture import check_outputs, numbered_paths, save_picture
     from sfumato.zoo.find import find, here
 
     output = output or default_output(recipes[0])
-    paths = numbered(output, len(recipes))
+    paths = numbered_paths(output, len(recipes))
     page = output.with_name(f"{output.stem}-sheet{output.suffix}") if len(recipes) > 1 else None
-    masks = [] if mask is None else numbered(mask, len(recipes))
+    masks = [] if mask is None else numbered_paths(mask, len(recipes))
     check_outputs(inputs, [*paths, *masks, *([page] if page else [])])
     if here(recipes[0].model) is not None:
         capabilities_of(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
     began = time.perf_counter()
     painted: list[tuple[Path, Image.Image, Recipe]] = []
     found: list[Path] = []
-    with progress(f"loading {recipes[0].model}") as update:
+    with progress(f"loading {recipes[0].model}") as advance:
         pipe = _ready(recipes[0], paths[0])
-        loaded = time.perf_counter()
         for step in pipe.steps(recipes):
-            update(step.index, step.total, "painting")
-            _tell_time(step.index, step.total, time.perf_counter() - loaded)
+            advance(done=step.index, total=step.total, title="painting")
             if step.done is None:
                 continue
             here_paths = paths[len(painted) : len(painted) + len(step.done.images)]
@@ -78,11 +74,11 @@ def make(
 
 def _ready(first: Recipe, path: Path) -> Pipe:
     """The pipe, after everything that can be refused has been."""
-    import sfumato
+    from sfumato.model import load
     from sfumato.picture import check_metadata, check_size, original
     from sfumato.recipe import parameters
 
-    pipe = sfumato.load(first.model, engine=first.engine, precision=first.precision)
+    pipe = load(first.model, engine=first.engine, precision=first.precision)
     resolved = pipe.resolve(first)
     like = None if resolved.held is None else original(resolved.held)
     check_size(path, (resolved.width or 0, resolved.height or 0))
@@ -100,19 +96,18 @@ def _note(recipe: Recipe) -> None:
     source = getattr(recipe.start, "picture", None)
     box = recipe.area and recipe.area.box
     size = source and (source.size if box is None else (box[2] - box[0], box[3] - box[1]))
-    if size is not None and size != (recipe.width, recipe.height):
+    if recipe.held and box and mask is None:
+        left, top, right, bottom = box
+        note(
+            f"of the picture's {recipe.held.width} x {recipe.held.height} the part {right - left} x {bottom - top} at "
+            f"({left}, {top}) is edited, which has the proportions of {recipe.width} x {recipe.height}"
+        )
+    elif size is not None and size != (recipe.width, recipe.height):
         what = "picture" if box is None else "part around the mask"
         note(
             f"the {what} is {size[0]} x {size[1]} and is edited at {recipe.width} x {recipe.height}, "
             "which suits the model; --size chooses another"
         )
-
-
-def _tell_time(index: int, total: int, seconds: float) -> None:
-    """Once, after the first steps: how long it will take, where that is long and no bar is shown."""
-    if index == 3 and not sys.stderr.isatty() and seconds / index * total > LONG:
-        minutes = seconds / index * total / 60
-        note(f"{total} steps will take about {minutes:.0f} minutes; pictures are saved as they come")
 
 
 def _described(path: Path, image: Image.Image, recipe: Recipe) -> dict[str, Any]:

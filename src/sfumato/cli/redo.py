@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sfumato.cli import options
+
+if TYPE_CHECKING:
+    from sfumato.model.pipe import Progress
 
 
 def redo(
@@ -24,11 +27,10 @@ def redo(
     """Make a picture again from the recipe inside it, and say whether the pixels are the same."""
     import sys
 
-    from rich.markup import escape
-
-    from sfumato.cli.common import print_json, progress
+    from sfumato.cli.common import print_json
     from sfumato.picture import check_outputs, original, path_of, save_picture
     from sfumato.picture.errors import printable
+    from sfumato.progress import progress
     from sfumato.provenance import recipe_in
     from sfumato.provenance import redo as again
     from sfumato.recipe import parameters
@@ -36,8 +38,12 @@ def redo(
     picture = path_of(picture)
     (output,) = check_outputs([picture], [output or picture.with_name(f"{picture.stem}-redo.png")])
     recipe = recipe_in(picture)
-    with progress(f"loading {escape(printable(model or recipe.model, 60))}") as update:
-        made = again(picture, model=model, on_step=lambda step: update(step.index, step.total, "painting"))
+    with progress(f"loading {printable(model or recipe.model, 60)}") as advance:
+
+        def show(step: Progress) -> None:
+            advance(done=step.index, total=step.total, title="painting")
+
+        made = again(picture, model=model, on_step=show)
     held = made.recipe.held
     save_picture(
         made.image,

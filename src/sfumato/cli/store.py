@@ -34,7 +34,7 @@ def store(
     """
     from sfumato.cli.common import print_json
     from sfumato.picture import BadInput, prune, stored
-    from sfumato.picture.store import pictures
+    from sfumato.picture.store import pictures_folder
 
     if everything and older_than is not None:
         raise BadInput("--all and --older-than say two things: give one of them")
@@ -44,11 +44,11 @@ def store(
     found = prune(_seconds(older_than), dry_run=dry_run) if removes else stored()
     if json:
         told = [_described(each) for each in found]
-        print_json({"folder": str(pictures()), "removed": removes and not dry_run, "pictures": told})
+        print_json({"folder": str(pictures_folder()), "removed": removes and not dry_run, "pictures": told})
         return
     for each in found:
         print(_line(each))
-    done = ("would be removed" if dry_run else "removed") if removes else f"kept in {pictures()}"
+    done = ("would be removed" if dry_run else "removed") if removes else f"kept in {pictures_folder()}"
     files = f"{len(found)} file{'' if len(found) == 1 else 's'}"
     print(f"{files}, {sum(each.bytes for each in found) / 1e6:.1f} MB {done}")
 

@@ -30,10 +30,11 @@ def vignettes(
 
     What is there already is kept, so a run that was broken off goes on where it stopped.
     """
-    from sfumato.cli.common import print_json, progress
+    from sfumato.cli.common import print_json
     from sfumato.data.vignettes.scene import SPLITS
     from sfumato.element import nearest
     from sfumato.picture import BadInput, check_writable, save_picture
+    from sfumato.progress import progress
 
     if split not in SPLITS:
         raise BadInput(f"--split {split!r} is unknown{nearest(split, SPLITS)}: accepted are {', '.join(SPLITS)}")
@@ -60,7 +61,7 @@ def vignettes(
             raise BadInput(f"a sheet of {count} pictures of {size} x {size} is too large: take fewer or smaller ones")
         save_picture(sheet(count, seed=seed, size=size, split=split, columns=columns), folder)  # type: ignore[arg-type]
     else:
-        with progress("drawing") as update:
+        with progress("drawing") as advance:
             export(
                 folder,
                 count,
@@ -69,7 +70,7 @@ def vignettes(
                 split=split,  # type: ignore[arg-type]
                 truth=truth,
                 start=start,
-                progress=lambda done: update(done, count),
+                progress=lambda done: advance(done=done, total=count),
             )
     if json:
         print_json({"path": str(folder), "count": count, "seed": seed, "start": start, "size": size, "split": split})

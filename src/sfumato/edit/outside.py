@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sfumato.edit.mask_shape import feather, grow, shrinking
 from sfumato.edit.repaint import Resample
 from sfumato.element import Kept, KeptMask, Real, element
 from sfumato.lazy import torch
-from sfumato.picture import BadInput, fetch
+from sfumato.picture import BadInput, Ref, fetch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,12 +46,7 @@ class Outside(Hold):
 
     def shaped(self) -> Image.Image:
         """The mask (mode L) at its own size, grown and feathered."""
-        mask = fetch(self.mask).convert("L")
-        if self.grow == 0 and self.feather == 0:
-            return mask
-        values = torch.from_numpy(np.array(mask)).float()
-        changed = 255 * feather(grow(values / 255, self.grow), self.feather)
-        return Image.fromarray(changed.round().to(torch.uint8).numpy())
+        return _shaped(self.mask, self.grow, self.feather)
 
     def bind(self, batch: Any, start: BoundStart) -> BoundHold | None:
         if not batch.stage.capabilities.inpaints:
@@ -62,6 +58,17 @@ class Outside(Hold):
                 "leave it out, or grow the mask."
             )
         return None
+
+
+@lru_cache(maxsize=2)
+def _shaped(mask: Ref, by: float, radius: float) -> Image.Image:
+    """Once a mask: what asks for it (the box around it, a remark, the run) asks one after the other."""
+    own = fetch(mask).convert("L")
+    if by == 0 and radius == 0:
+        return own
+    values = torch.from_numpy(np.array(own)).float()
+    changed = 255 * feather(grow(values / 255, by), radius)
+    return Image.fromarray(changed.round().to(torch.uint8).numpy())
 
 
 @dataclass(frozen=True, eq=False)

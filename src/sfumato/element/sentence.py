@@ -38,7 +38,7 @@ def _sentence(error: Any, owner: Any) -> str:
         elif part in getattr(owner, "__pydantic_fields__", {}):
             where += f".{part}" if where else part
             field = owner.__pydantic_fields__[part]
-            accepted = field.description or accepted
+            accepted = field.description or _choices(field.annotation) or accepted
             owner = field.annotation
         elif (one := _element(owner, part)) is not None:
             owner = one
@@ -64,6 +64,19 @@ def _sentence(error: Any, owner: Any) -> str:
     if not accepted:
         return f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}, not {_shown(given)}"
     return f"{where} is {_shown(given)}: give {accepted}"
+
+
+def _choices(annotation: Any) -> str:
+    """What a field of elements takes: `Noise(), SDEdit(picture), ... or nothing`; "" of any other field."""
+    parts = get_args(annotation)
+    registry = next((part.registry for part in (annotation, *parts) if hasattr(part, "registry")), None)
+    if registry is None:
+        return ""
+    calls = []
+    for made in dict.fromkeys(registry[name] for name in registry):
+        needed = [name for name, field in made.__pydantic_fields__.items() if field.is_required()]
+        calls.append(f"{made.__name__}({', '.join(needed)})")
+    return f"{', '.join(calls)}{', or nothing' if type(None) in parts else ''}"
 
 
 def _element(owner: Any, kind: object) -> Any:

@@ -48,8 +48,12 @@ class VisionPatches:
         }
         for name, value in found.items():
             if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 28:
-                raise BadInput(f"The {where} says {printable(repr(value), 60)} for {name}: give a whole number above 0.")
-        colours = {name: tuple(map(float, config.get(f"image_{name}", ours))) for name, ours in (("mean", MEAN), ("std", STD))}
+                raise BadInput(
+                    f"The {where} says {printable(repr(value), 60)} for {name}: give a whole number above 0."
+                )
+        colours = {
+            name: tuple(map(float, config.get(f"image_{name}", ours))) for name, ours in (("mean", MEAN), ("std", STD))
+        }
         return cls(**found, **colours)
 
     def __call__(self, pictures: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:

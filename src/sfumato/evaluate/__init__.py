@@ -37,7 +37,7 @@ def run(
     """
     import sfumato
     from sfumato.evaluate import evaluation as e
-    from sfumato.evaluate.attribute_report import table, write
+    from sfumato.evaluate.attribute_report import attribute_table, write_attribute_report
     from sfumato.evaluate.judge import Judge
 
     reader = Judge.load(judge) if judge else Judge.load()
@@ -46,7 +46,7 @@ def run(
         pipe, reader, count=count, seed=seed, steps=steps, guidance=guidance, sampler=sampler, bar=progress
     )
     if out is not None:
-        write(found, Path(out))
+        write_attribute_report(found, Path(out))
     if json:
         import json as _json
 
@@ -54,5 +54,5 @@ def run(
     else:
         from rich.console import Console
 
-        Console().print(table(found))
+        Console().print(attribute_table(found))
     return found.to_dict()

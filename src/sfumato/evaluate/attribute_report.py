@@ -26,7 +26,7 @@ SUMMARY = {
 LOSSLESS = 100.0  # dB
 
 
-def table(evaluation: Evaluation) -> Table:
+def attribute_table(evaluation: Evaluation) -> Table:
     """Attribute accuracy in %, with 95 % intervals, beside what the judge makes of the true pictures."""
     from rich.table import Table
 
@@ -59,7 +59,7 @@ def _cell(text: str, column: int) -> str:
     return text.split(" ")[0] if column % 2 else text
 
 
-def sheet(part: Painted, count: int = 32, columns: int = 8, side: int = 160) -> Image.Image:
+def captioned_sheet(part: Painted, count: int = 32, columns: int = 8, side: int = 160) -> Image.Image:
     """The first `count` pictures of a split over their captions; what the judge does not find is named in red."""
     font, line, gap = ImageFont.load_default(11), 13, 10
     shown = []
@@ -91,7 +91,7 @@ def wrap(text: str, font, width: int) -> list[str]:
     return lines
 
 
-def write(evaluation: Evaluation, out: Path) -> None:
+def write_attribute_report(evaluation: Evaluation, out: Path) -> None:
     """report.json and a sheet of pictures for each split, into the folder `out`."""
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -99,4 +99,4 @@ def write(evaluation: Evaluation, out: Path) -> None:
         raise BadInput(f"the report can't be written to {out} ({error.strerror}): choose another folder") from error
     write_atomically(out / "report.json", (json.dumps(evaluation.to_dict(), indent=1) + "\n").encode())
     for name, part in evaluation.splits.items():
-        save_picture(sheet(part), out / f"{name}.png")
+        save_picture(captioned_sheet(part), out / f"{name}.png")

@@ -39,7 +39,7 @@ class Scores:
         return {"attributes": named, **{name: getattr(self, name).to_dict() for name in rest}}
 
 
-def score(questions: Sequence[Question], verdicts: Sequence[Verdict]) -> Scores:
+def score_attributes(questions: Sequence[Question], verdicts: Sequence[Verdict]) -> Scores:
     """Compare what the judge reads in each picture with what its question states."""
     from sfumato.data.vignettes import ATTRIBUTES, held_out_parts
 
@@ -88,4 +88,4 @@ def through(space, pictures: Tensor, batch: int = 16, advance: Callable[[int], N
 
 
 def judged(judge: Judge, questions: Sequence[Question], pictures: Tensor) -> Scores:
-    return score(questions, judge.predict(pictures))
+    return score_attributes(questions, judge.predict(pictures))

@@ -14,14 +14,14 @@ import numpy as np
 from sfumato.data.array_cache import digest
 from sfumato.evaluate import feature_cache
 from sfumato.evaluate.comparison import Comparison, Measurement
-from sfumato.evaluate.comparison_page import table, write
+from sfumato.evaluate.comparison_page import comparison_table, write_comparison
 from sfumato.evaluate.features import Extractor, features
 from sfumato.evaluate.features.extractor import POOL
-from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets, ModelMetric, PairMetric, chosen
+from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets, ModelMetric, PairMetric, chosen_metrics
 from sfumato.evaluate.metrics import cosines, resamplings
 from sfumato.evaluate.metrics.manifold import squares
 from sfumato.evaluate.model_samples import SampleSettings, picture_path, sample_pictures
-from sfumato.evaluate.pictures import VIGNETTES, Pictures, pictures
+from sfumato.evaluate.pictures import VIGNETTES, Pictures, picture_set
 from sfumato.evaluate.statistics import Figure, mean
 from sfumato.lazy import torch
 from sfumato.picture import BadInput, open_picture
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 
     from sfumato.model import Pipe
 
-SMALLEST = 5  # pictures in a set
 MANY = 10_000  # pictures of a reference by default
 WORLD = 2_000  # vignettes of a reference by default
 
 
-def run(
+def compare_and_report(
     model: str | None,
     reference: str,
     *,
@@ -60,8 +59,8 @@ def run(
     """Measures what `model` paints, or the pictures of `folder`, against `reference`; prints, writes, returns a report.
 
     reference: "vignettes" (drawn on the fly at the model's size: `split` of the world `seed`), a folder of pictures or
-    tars, or FILE.npz (see `pictures`). Its pictures, at most `most` (2,000 vignettes or 10,000 others), are fitted to
-    the model's size, or to that of the folder's first picture. features: names for `sfumato.evaluate.features`, by
+    tars, or FILE.npz (see `picture_set`). Its pictures, at most `most` (2,000 vignettes or 10,000 others), are fitted
+    to the model's size, or to that of the folder's first picture. features: names for `sfumato.evaluate.features`, by
     default the built-in ones for vignettes and Inception for all else. metrics: names of `METRICS`, by default all
     that these pictures and features allow.
     A model paints `count` pictures of the seeds seed, seed + 1, ... of the reference's captions, of its classes in
@@ -74,11 +73,11 @@ def run(
     """
     from sfumato.progress import progress
 
-    for name, value, low in (("count", count, SMALLEST), ("batch", batch, 1), ("resamples", resamples, 0)):
-        if value < low:
+    fewest = fewest_of(metrics)
+    limits = (("count", count, fewest), ("reference", most, fewest), ("batch", batch, 1), ("resamples", resamples, 0))
+    for name, value, low in limits:
+        if value is not None and value < low:
             raise BadInput(f"--{name} is {value}: give a whole number of at least {low}")
-    if most is not None and most < SMALLEST:
-        raise BadInput(f"--reference is {most}: give a whole number of at least {SMALLEST}")
     home = out or Path("out") / f"{slug(str(folder or model))}-against-{slug(reference)}"
     comparison = compare(
         model,
@@ -96,13 +95,13 @@ def run(
         out=home,
         progress=progress,
     )
-    write(comparison, home)
+    write_comparison(comparison, home)
     if json:
         print(_json.dumps(comparison.to_dict(), indent=1))
     else:
         from rich.console import Console
 
-        Console().print(table(comparison))
+        Console().print(comparison_table(comparison))
         print(home / "report.html")
     return comparison.to_dict()
 
@@ -131,26 +130,25 @@ def compare(
 ) -> Comparison:
     """Measures `count` pictures that `model` paints, or those of `folder`, against `reference`.
 
-    See `run`; progress(title, total, done) is a context that yields `advance(n)`.
+    See `compare_and_report`; progress(title, total, done) is a context that yields `advance(n)`.
     """
     began = time.perf_counter()
-    chosen(list(metrics), [], False, 0)  # refuse unknown names before anything slow
-    extractors = [features(name) for name in features_from or default_features(reference)]
+    extractors = extractors_of(metrics, features_from, reference)
     limit = most or (WORLD if reference == VIGNETTES else MANY)
     if (pipe := None if folder else loaded(model or "mini")) is None:
         assert folder is not None
-        generated = pictures(str(folder), None, count)
-        real = pictures(reference, generated.size, limit, sampling.seed, split)
+        generated = picture_set(str(folder), None, count)
+        real = picture_set(reference, generated.size, limit, sampling.seed, split)
         conditions, caption = "", generated.words
     else:
-        real = pictures(reference, pipe.size, limit, sampling.seed, split)
+        real = picture_set(reference, pipe.size, limit, sampling.seed, split)
         conditions, caption = sample_pictures(pipe, sampling, real, count, batch, out, progress)
         generated = kept(out, count, pipe)
     for each in (generated, real):
-        if len(each) < SMALLEST:
-            raise BadInput(f"{each.name} holds {len(each)} pictures: sets of at least {SMALLEST} can be compared.")
+        if len(each) < (fewest := fewest_of(metrics)):
+            raise BadInput(f"{each.name} holds {len(each)} pictures: sets of at least {fewest} can be compared.")
 
-    names = chosen(list(metrics), extractors, paired(generated, real), min(generated.size))
+    names = chosen_metrics(list(metrics), extractors, paired(generated, real), min(generated.size))
     measurements: list[Measurement] = []
     neighbours: Sequence[Sequence[int]] = ()
     weights = resamplings(len(generated), resamples)
@@ -180,9 +178,20 @@ def loaded(model: str) -> Pipe:
     return sfumato.load(model)
 
 
-def default_features(reference: str) -> list[str]:
-    """The features of a reference that nobody chose any for: the built-in ones know vignettes alone."""
-    return ["vignettes-features" if reference == VIGNETTES else "inception"]
+def fewest_of(metrics: Sequence[str]) -> int:
+    """How many pictures a set needs at least for these metrics, or where none are named for the usual ones."""
+    named = [METRICS[name] for name in metrics]
+    return max(metric.fewest for metric in named or METRICS.values() if named or metric.default)
+
+
+def extractors_of(metrics: Sequence[str], named: Sequence[str], reference: str) -> list[Extractor]:
+    """The features that are `named`, or else those of the reference: the built-in ones know vignettes alone. None
+    where no metric that is asked for is one of features. Raises BadInput for an unknown metric."""
+    if metrics and not any(isinstance(METRICS[name], FeatureMetric) for name in metrics):
+        if named:
+            raise BadInput(f"{', '.join(metrics)} is taken of no features: leave --features out, or name more metrics")
+        return []
+    return [features(name) for name in named or ["vignettes-features" if reference == VIGNETTES else "inception"]]
 
 
 def kept(out: Path, count: int, pipe: Pipe) -> Pictures:

@@ -24,7 +24,7 @@ SHOWN, COLUMNS, SIDE = 32, 8, 72
 LEFT, WIDTH = 190, 520  # of the bars, in units of their drawing
 
 
-def write(comparison: Comparison, out: Path) -> None:
+def write_comparison(comparison: Comparison, out: Path) -> None:
     """report.json and report.html into `out`."""
     write_atomically(out / "report.json", (json.dumps(comparison.to_dict(), indent=1) + "\n").encode())
     write_atomically(out / "report.html", page(comparison).encode())
@@ -45,14 +45,14 @@ def page(comparison: Comparison) -> str:
         generated=_grid(generated),
         real=_grid(real),
         neighbours=_neighbours(comparison),
-        neighbours_by=comparison.extractors[0].name,
+        neighbours_by=comparison.extractors[0].name if comparison.extractors else "",
         features=[tuple(each.values()) for each in report["features"]],
         settings=", ".join(settings),
         versions=f"{', '.join(versions)}; {report['seconds']:.0f} seconds.",
     )
 
 
-def table(comparison: Comparison) -> Table:
+def comparison_table(comparison: Comparison) -> Table:
     """The metrics for the terminal."""
     from rich.table import Table
 
@@ -106,7 +106,7 @@ def _bars(comparison: Comparison) -> list[dict[str, Any]]:
     bars = []
     for each in rows:
         figure = each.figure
-        label = each.name if len(comparison.extractors) == 1 else f"{each.name}, {each.features}"
+        label = each.name if len(comparison.extractors) < 2 else f"{each.name}, {each.features}"
         whisker = [f"{LEFT + scale * max(end, 0.0):.1f}" for end in (figure.low, figure.high)]
         bars.append(
             {

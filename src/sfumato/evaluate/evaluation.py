@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from sfumato.evaluate.attributes import Scores, drawn, score, through
+from sfumato.evaluate.attributes import Scores, drawn, score_attributes, through
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.metrics.pixel import psnr
 from sfumato.evaluate.questions import Question, questions
@@ -84,15 +84,15 @@ def evaluate(
             true = drawn(asked, pipe.size)
             copied = through(pipe.stages[-1].space, true)
             quality += psnr(true, copied).tolist()
-            images = paint(pipe, plain, asked, seed, advance)
+            images = paint_questions(pipe, plain, asked, seed, advance)
             verdicts = judge.predict(_tensor(images))
             splits[split] = Painted(
                 asked,
                 images,
                 verdicts,
-                scores=score(asked, verdicts),
-                ceiling=score(asked, judge.predict(copied)),
-                truth=score(asked, judge.predict(true)),
+                scores=score_attributes(asked, verdicts),
+                ceiling=score_attributes(asked, judge.predict(copied)),
+                truth=score_attributes(asked, judge.predict(true)),
             )
     settings = {
         "model": pipe.name,
@@ -106,7 +106,7 @@ def evaluate(
     return Evaluation(settings, splits, mean(quality), time.perf_counter() - began)
 
 
-def paint(pipe: Pipe, plain: Recipe, asked: Sequence[Question], seed: int, advance) -> list[Image.Image]:
+def paint_questions(pipe: Pipe, plain: Recipe, asked: Sequence[Question], seed: int, advance) -> list[Image.Image]:
     """The picture of each question's caption; picture i has the seed `seed` + i."""
     from dataclasses import replace
 

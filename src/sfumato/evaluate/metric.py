@@ -62,7 +62,8 @@ class Metric:
     """What every metric says of itself.
 
     title: as it is printed. better: "lower" or "higher". source: the paper. within: what its values can be; an
-    interval is cut to that. default: whether it is measured where nobody names metrics and its needs are met.
+    interval is cut to that. default: whether it is measured where nobody names metrics and its needs are met. fewest:
+    how many pictures a set needs for it.
     """
 
     title: str
@@ -70,6 +71,7 @@ class Metric:
     source: str
     within: tuple[float, float] = (-math.inf, math.inf)
     default: bool = True
+    fewest: int = 1
 
     def bounded(self, figure: Figure) -> Figure:
         """The figure with its interval cut to what the metric can be."""
@@ -89,6 +91,7 @@ class FeatureMetric(Metric):
     statistic: Callable[[FeatureSets], Figure]
     needs: str = POOL
     family: str = ""
+    fewest: int = 5
 
     def possible(self, sets: FeatureSets) -> bool:
         """Whether these sets have what the statistic needs."""
@@ -130,7 +133,7 @@ def resampled(measure: Callable[..., np.ndarray]) -> Callable[[FeatureSets], Fig
 METRICS: Registry[Metric] = Registry("metric", "sfumato.evaluate.metrics", ordered=True)
 
 
-def chosen(names: list[str], extractors: list[Extractor], paired: bool, smallest: int) -> list[str]:
+def chosen_metrics(names: list[str], extractors: list[Extractor], paired: bool, smallest: int) -> list[str]:
     """The names to measure: those that are asked for, or else every default that features and pictures allow.
 
     paired: whether both sets are pairs. smallest: the shortest side of a picture. Raises BadInput for an unknown name.

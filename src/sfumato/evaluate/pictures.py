@@ -47,7 +47,7 @@ class Pictures:
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def pictures(source: str, size: Size | None, most: int, seed: int = 0, split: str = "seen") -> Pictures:
+def picture_set(source: str, size: Size | None, most: int, seed: int = 0, split: str = "seen") -> Pictures:
     """The pictures that `source` names, fitted to `size` (their middle, Lanczos), by default the first one's own.
 
     source: "vignettes", the first `most` of the world `seed`; a folder of pictures, with captions in metadata.jsonl or

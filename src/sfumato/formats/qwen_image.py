@@ -20,8 +20,6 @@ from sfumato.sample import DDIM
 from sfumato.times import DEFAULT_GRID, StretchedGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from PIL import Image
 
     from sfumato.encode import ChatText, Encoder
@@ -67,7 +65,7 @@ class QwenImage(Format):
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.denoise import Preconditioned
-        from sfumato.encode import Encoder, ReferenceLatents
+        from sfumato.encode import ReferenceLatents
         from sfumato.network.qwen_image import backbone
         from sfumato.space.one_frame import OneFrame
         from sfumato.stage import Stage

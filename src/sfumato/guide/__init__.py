@@ -26,7 +26,7 @@ Outside its interval a guidance costs nothing. Branches of one name are shared, 
 from sfumato.guide.auto_guidance import AutoGuidance, AutoGuided
 from sfumato.guide.cfg_plus_plus import CFGPlusPlus
 from sfumato.guide.classifier_free import ClassifierFree
-from sfumato.guide.classifier_guidance import Classifier, ClassifierGradient, ClassifierGuidance, MixtureClassifier
+from sfumato.guide.classifier_guidance import ClassifierGradient, ClassifierGuidance, MixtureClassifier, NoisyClassifier
 from sfumato.guide.clip_guidance import CleanClip, ClipGradient, ClipGuidance, NoisedClip
 from sfumato.guide.distilled import Distilled
 from sfumato.guide.gradient import Gradient
@@ -41,7 +41,6 @@ __all__ = [
     "AutoGuidance",
     "AutoGuided",
     "CFGPlusPlus",
-    "Classifier",
     "ClassifierFree",
     "ClassifierGradient",
     "ClassifierGuidance",
@@ -55,6 +54,7 @@ __all__ = [
     "Guided",
     "MixtureClassifier",
     "NoisedClip",
+    "NoisyClassifier",
     "NormPreserving",
     "PerturbedAttention",
     "ProjectedGuidance",

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from sfumato.element import Interval, ModelName, Real, element
-from sfumato.guide.guidance import Guidance
-from sfumato.guide.interval import ALWAYS, check, touches, within
+from sfumato.guide.guidance import ALWAYS, Guidance, check_interval, touches, within
 from sfumato.picture import BadInput
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class AutoGuided(Guidance):
     interval: tuple[float, float] = ALWAYS
 
     def __post_init__(self) -> None:
-        check(self.interval)
+        check_interval(self.interval)
 
     @property
     def name(self) -> str:

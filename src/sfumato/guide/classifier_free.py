@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from sfumato.element import Interval, Real, element
-from sfumato.guide.guidance import Guidance
-from sfumato.guide.interval import touches, within
+from sfumato.guide.guidance import Guidance, touches, within
 from sfumato.lazy import torch
 
 if TYPE_CHECKING:

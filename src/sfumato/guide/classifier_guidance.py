@@ -9,8 +9,7 @@ from pydantic import Field
 
 from sfumato.element import Class, Interval, ModelName, Real, element
 from sfumato.guide.gradient import Gradient, carried
-from sfumato.guide.guidance import Guidance
-from sfumato.guide.interval import ALWAYS, check
+from sfumato.guide.guidance import ALWAYS, Guidance, check_interval
 from sfumato.lazy import torch
 from sfumato.picture import BadInput
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from sfumato.schedule import Schedule
 
 
-class Classifier(Protocol):
+class NoisyClassifier(Protocol):
     """A classifier of noisy pictures, trained on the noise of `schedule`."""
 
     @property
@@ -78,7 +77,7 @@ class ClassifierGradient(Gradient):
 
     Dhariwal & Nichol 2021, algorithms 2 and 1; seed 000, algorithms 4 and 3; seed 004, eq. 3.4.
 
-    classifier: any `Classifier`; its schedule need not be the denoiser's, nor the network's parameterization matter.
+    classifier: any `NoisyClassifier`; its schedule need not be the denoiser's, nor does the parameterization matter.
     scale: 0 is off and costs nothing. 1 is Bayes' rule: with a perfect classifier it turns an unconditional denoiser
         into the conditional one. Above 1 sharpens p(y|x_t)^scale. On a conditional denoiser it comes on top, as if the
         class counted 1 + scale times.
@@ -95,13 +94,13 @@ class ClassifierGradient(Gradient):
     Raises BadInput where there is no class, or one that the classifier does not know.
     """
 
-    classifier: Classifier
+    classifier: NoisyClassifier
     scale: float = 1.0
     interval: tuple[float, float] = ALWAYS
     label: int | None = None
 
     def __post_init__(self) -> None:
-        check(self.interval)
+        check_interval(self.interval)
 
     def log_likelihood(self, current: Prediction, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         ids, known = self._classes(condition)

@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 
 from sfumato.element import Interval, ModelName, Real, Whole, element, one_of
 from sfumato.guide.gradient import Gradient, carried
-from sfumato.guide.guidance import Guidance
-from sfumato.guide.interval import ALWAYS, check
+from sfumato.guide.guidance import ALWAYS, Guidance, check_interval
 from sfumato.lazy import torch
 from sfumato.picture import BadInput
 
@@ -186,7 +185,7 @@ class ClipGradient(Gradient):
     logit_scale: float = 100.0
 
     def __post_init__(self) -> None:
-        check(self.interval)
+        check_interval(self.interval)
 
     @property
     def through(self) -> bool:  # type: ignore[override]

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sfumato.guide.interval import ALWAYS, inside, touches
+from sfumato.guide.guidance import ALWAYS, inside, touches
 from sfumato.lazy import torch
 
 if TYPE_CHECKING:

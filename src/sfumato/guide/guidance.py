@@ -1,4 +1,4 @@
-"""What every guidance is: a value that moves a prediction."""
+"""What every guidance is: a value that moves a prediction, in an interval of time (Kynkäänniemi et al. 2024)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sfumato.element import Element
+from sfumato.lazy import torch
+from sfumato.picture import BadInput
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sfumato.condition import Condition
     from sfumato.denoise import Prediction
+    from sfumato.element import Interval
+
+ALWAYS: Interval = (0.0, 1.0)
 
 
 class Guidance(Element, kinds="guidance", package="sfumato.guide"):
@@ -46,3 +51,27 @@ class Guidance(Element, kinds="guidance", package="sfumato.guide"):
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
         """The moved prediction. `current` is what the guidances before it left; outs["conditional"] the plain one."""
         return current
+
+
+def check_interval(interval: Interval) -> None:
+    """Raises BadInput unless 0 <= low <= high <= 1."""
+    low, high = interval
+    if not 0 <= low <= high <= 1:
+        raise BadInput(f"A guidance interval is two times 0 <= low <= high <= 1, not {interval}.")
+
+
+def inside(interval: Interval, t: Any) -> Any:
+    """Whether t (a number, or (B,)) lies in the interval: a bool, or (B,) of them."""
+    return (t >= interval[0]) & (t <= interval[1])
+
+
+def touches(interval: Interval, t: Tensor) -> bool:
+    """Whether any row's t lies in the interval."""
+    return bool(torch.any(inside(interval, t)) if t.ndim else inside(interval, float(t)))
+
+
+def within(interval: Interval, t: Tensor, value: float, like: Tensor) -> Tensor | float:
+    """`value` in the rows whose t lies in the interval and 0 in the others, to multiply `like` (B, ...)."""
+    from sfumato.predict import expand
+
+    return expand(torch.where(inside(interval, t), value, 0.0), like) if t.ndim else value

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from sfumato.element import Interval, Real, Whole, element
-from sfumato.guide.guidance import Guidance
-from sfumato.guide.interval import touches, within
+from sfumato.guide.guidance import Guidance, touches, within
 
 if TYPE_CHECKING:
     from torch import Tensor

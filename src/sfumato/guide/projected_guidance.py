@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from sfumato.element import Interval, Real, element
-from sfumato.guide.guidance import Guidance
-from sfumato.guide.interval import inside, touches, within
+from sfumato.guide.guidance import Guidance, inside, touches, within
 from sfumato.lazy import torch
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,6 +20,8 @@ from sfumato.model.view import View, Whole
 from sfumato.network.engine import Engine, engine_of
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput, Ref, fetch
+from sfumato.picture.area import alike
+from sfumato.picture.errors import note
 from sfumato.recipe import Recipe
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.prompt import check_single, literal, parse, plan_of
@@ -80,7 +82,7 @@ class Batch:
             refs["source"] = recipe.source.picture
         if recipe.hold is not None and recipe.held is not None:
             refs["held"] = recipe.held
-        seen = {ref: self.view(self._fetch(ref)) for ref in dict.fromkeys(refs.values())}
+        seen = {ref: self.view(self._fitted(ref)) for ref in dict.fromkeys(refs.values())}
         return {name: seen[ref] for name, ref in refs.items()}
 
     @cached_property
@@ -93,6 +95,25 @@ class Batch:
     def _fetch(self) -> Callable[[Ref], Image.Image]:
         """`fetch`, once a picture: what is held is mostly what was started from."""
         return cache(fetch)
+
+    @cached_property
+    def _fitted(self) -> Callable[[Ref], Image.Image]:
+        """A picture with the proportions of the one that is held: of one with others the middle, at the held one's
+        size."""
+        held = self.recipe.held
+
+        @cache
+        def fitted(ref: Ref) -> Image.Image:
+            image = self._fetch(ref)
+            same = held is None or alike(image.size, held.size, 2)
+            if held is None or image.size == held.size or (same and self.view.box is None):
+                return image
+            if not same:
+                size = f"{held.width} x {held.height}"
+                note(f"of a picture of {image.width} x {image.height} the middle is taken, to go with {size}")
+            return ImageOps.fit(image, held.size, Image.Resampling.LANCZOS)
+
+        return fitted
 
     @cached_property
     def shaped_mask(self) -> Image.Image | None:
@@ -117,7 +138,7 @@ class Batch:
         if held is None:
             return None
         start = _pictures(recipe.start).get("picture")
-        other = None if start is None or start == held else self._fetch(start)
+        other = None if start is None or start == held else self._fitted(start)
         whole = Whole(self.view, self._fetch(held), other, self.shaped_mask, recipe.composite.pastes)
         return whole if whole.differs else None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,7 +14,6 @@ from sfumato.condition import Watched
 from sfumato.edit import AttentionMaps
 from sfumato.encode import Asked, Encoder
 from sfumato.model.batch import Batch
-from sfumato.model.view import sized
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import check_single
@@ -80,13 +79,15 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     if not 0 < t <= 1:
         raise BadInput(f"A picture is looked at with noise of a time above 0 and up to 1, not {t}.")
     maps = AttentionMaps()
+    if picture is not None and recipe.width is None:
+        recipe = replace(recipe, **dict(zip(("width", "height"), pipe.fit(*picture.size), strict=True)))
     pipe, recipe = _watched(pipe, recipe.prompt, maps), pipe.resolve(recipe)
     size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
     batch = Batch(pipe.stages[0].at(size), [recipe], size)
     if picture is None:
         picture = pipe.run(recipe).image
     else:
-        picture = sized(picture.convert("RGB"), batch.size)
+        picture = ImageOps.fit(picture.convert("RGB"), batch.size, Image.Resampling.LANCZOS)
         at, x0 = torch.tensor(t, dtype=torch.float64), batch.encoded(picture)
         with torch.no_grad():
             batch.denoise()(noised(batch.schedule, x0, at, batch.noise(x0, "start")), at)

@@ -16,7 +16,8 @@ from PIL import Image
 from sfumato.edit import Crop, Noise
 from sfumato.model.result import Result, made
 from sfumato.model.run import bind
-from sfumato.picture import BadInput, around
+from sfumato.picture import BadInput
+from sfumato.picture.area import alike, around, proportioned
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import plan_of
 from sfumato.stage import Stage
@@ -205,20 +206,34 @@ class Pipe:
         if recipe.area is not None and recipe.area.box is not None:
             left, top, right, bottom = recipe.area.box
             return self.fit(right - left, bottom - top)
-        picture = getattr(recipe.start, "picture", None) or recipe.held
-        return self.size if picture is None else self.fit(picture.width, picture.height)
+        return self.size if recipe.held is None else self.fit(recipe.held.width, recipe.held.height)
 
     def _boxed(self, recipe: Recipe) -> Recipe:
-        """The recipe with the box of the part that it edits, if it edits a part."""
+        """The recipe with the box of the part that it edits, if it edits a part: around a mask what is wished or shows
+        the model enough, and of a picture whose proportions a size does not have the largest part that has them."""
+        picture = recipe.held
+        painted = isinstance(recipe.start, Noise) and recipe.hold is None and recipe.source is None
+        if painted or picture is None or (recipe.area is not None and recipe.area.box is not None):
+            return recipe
         mask = None if recipe.hold is None else recipe.hold.shaped()
-        if mask is None or (recipe.area is not None and recipe.area.box is not None):
+        asked = (recipe.width, recipe.height) if recipe.width and recipe.height else None
+        if recipe.area is not None and mask is not None:
+            box = around(mask, recipe.area.margin, asked or self.size)
+            recipe = replace(recipe, area=replace(recipe.area, box=box))
+            picture_size = (box[2] - box[0], box[3] - box[1])
+        elif asked is None:
+            return recipe if mask is None else replace(recipe, area=self._enough(mask))
+        else:
+            picture_size = (picture.width, picture.height)
+        if asked is None or asked == self.fit(*picture_size) or alike(picture_size, asked, self._grain / 2):
             return recipe
-        if recipe.area is not None:
-            size = (recipe.width or self.size[0], recipe.height or self.size[1])
-            return replace(recipe, area=replace(recipe.area, box=around(mask, recipe.area.margin, size)))
-        if recipe.width or recipe.height:
-            return recipe
-        return replace(recipe, area=self._enough(mask))
+        inner = None if mask is None else mask.getbbox()
+        try:
+            box = proportioned((picture.width, picture.height), asked, inner)
+        except BadInput as error:
+            width, height = self.fit(picture.width, picture.height, max(asked))
+            raise BadInput(f"{error}: give the size {width} x {height}, or leave it out") from None
+        return replace(recipe, area=replace(recipe.area or Crop(), box=box))
 
     def _enough(self, mask: Image.Image) -> Crop | None:
         """The part around a mask to edit, where the whole picture would have to shrink far more than that part; None
@@ -232,16 +247,22 @@ class Pipe:
         part = max(self.size) / max(box[2] - box[0], box[3] - box[1])
         return Crop(margin, box) if part > NEARER * whole else None
 
-    def fit(self, width: int, height: int) -> tuple[int, int]:
-        """The size at which a picture of width x height is edited: scaled so that its longer side is the model's own
-        size, each side rounded to the multiple that the model needs, and at least the 8 pixels of a recipe."""
-        scale, multiple = max(self.size) / max(width, height), lcm(self.multiple, SIDE)
-        least = -(-8 // multiple) * multiple
+    def fit(self, width: int, height: int, longer: int | None = None) -> tuple[int, int]:
+        """The size at which a picture of width x height is edited: scaled so that its longer side is `longer`, by
+        default the model's own size, each side rounded to the multiple that the model needs, and at least the 8 pixels
+        of a recipe."""
+        scale = (longer or max(self.size)) / max(width, height)
+        least = -(-8 // self._grain) * self._grain
 
         def rounded(side: int) -> int:
-            return max(least, round(side * scale / multiple) * multiple)
+            return max(least, round(side * scale / self._grain) * self._grain)
 
         return rounded(width), rounded(height)
+
+    @property
+    def _grain(self) -> int:
+        """What each side of a run must be a multiple of."""
+        return lcm(self.multiple, SIDE)
 
 
 def _batches(recipes: list[Recipe], chunks: Callable[[Recipe], int]) -> list[list[Recipe]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sfumato.picture import numbered, original, pixels_hash, save_picture
+from sfumato.picture import numbered_paths, original, pixels_hash, save_picture
 from sfumato.recipe import Made, Recipe, parameters
 
 
@@ -41,7 +41,7 @@ class Result:
 
         One picture goes to `path`; of several, g.png becomes g-0.png, g-1.png, ...
         """
-        return self.save_as(numbered(path, len(self.images)))
+        return self.save_as(numbered_paths(path, len(self.images)))
 
     def save_as(self, paths: Sequence[Path]) -> list[Path]:
         """Write each picture to a path of its own, with the EXIF, colours and density of the file it was made of."""

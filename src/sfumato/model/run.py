@@ -17,7 +17,7 @@ from sfumato.model.batch import Batch
 from sfumato.noise import NoiseSource
 from sfumato.recipe import Recipe
 from sfumato.sample import Sampler, Step, trajectory
-from sfumato.space.finite import refuse_nan
+from sfumato.space import refuse_nan
 
 if TYPE_CHECKING:
     from sfumato.model.pipe import Pipe
@@ -77,7 +77,7 @@ class Run:
         batch, composite = self.batch, self.batch.recipe.composite
         given = [] if batch.mask is None else [batch.mask] * batch.rows
         masks = list(self.masks or given)
-        whole = batch.whole if masks or batch.view.box is not None else None
+        whole = batch.whole if masks else None
         within = masks if whole is None else [mask.point(lambda value: 255 if value else 0) for mask in masks]
         decoded = self._before() if x is None else batch.pictures(x)
         for index, pictures in enumerate(composite.apply(batch, within, x, decoded)):

@@ -26,7 +26,7 @@ FAINT = 0.1  # of alpha/sqrt(alpha^2 + sigma^2), below which a picture says less
 LARGEST = 10.0  # of |log(alpha/sigma)|, beyond which a picture counts as clean, or as noise
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """x + conv(silu(scale norm(conv(silu(norm(x)))) + shift)), scale and shift read from the noise's embedding."""
 
     def __init__(self, channels: int, groups: int):
@@ -84,7 +84,7 @@ class Classifier(nn.Module):
         before = 4 * channels
         for level, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             levels.append(nn.Conv2d(before, width, 3, stride=1 if level == 0 else 2, padding=1))
-            levels += [Block(width, groups) for _ in range(count)]
+            levels += [_Block(width, groups) for _ in range(count)]
             before = width
         self.levels = nn.ModuleList(levels)
         self.norm = nn.GroupNorm(groups, before)
@@ -111,7 +111,7 @@ class Classifier(nn.Module):
         embedding = self.embed(_waves(log_ratio))
         h = nf.pixel_unshuffle(x, 2)
         for layer in self.levels:
-            h = layer(h, embedding) if isinstance(layer, Block) else layer(h)
+            h = layer(h, embedding) if isinstance(layer, _Block) else layer(h)
         return nf.silu(self.norm(h)).mean((2, 3))
 
     def logits(self, x: Tensor, t: Tensor | float = 0.0) -> Tensor:

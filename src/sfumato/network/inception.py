@@ -13,7 +13,7 @@ CLASSES = 1008
 SPATIAL = 7  # channels of the spatial features
 
 
-class Answer(NamedTuple):
+class InceptionOutput(NamedTuple):
     """Pooled features (B, 2048), logits without their bias (B, 1008), spatial features (B, 7 x 17 x 17)."""
 
     pool: Tensor
@@ -154,7 +154,7 @@ def block_e(before: int, pooling) -> Mixed:
 
 
 class Inception(nn.Module):
-    """Inception-v3 (Szegedy et al. 2016) for pictures (B, 3, 299, 299), (x - 128)/128 of levels 0 to 255 -> `Answer`.
+    """Inception-v3 (Szegedy et al. 2016) of pictures (B, 3, 299, 299), (x - 128)/128 of levels 0 to 255.
 
     The graph of FID (Heusel et al. 2017) differs from later ones: 1008 classes, averages that leave the padding out,
     and a maximum in the last block's pooling branch. Names of weights are torchvision's, as in the file
@@ -182,7 +182,7 @@ class Inception(nn.Module):
         self.Mixed_7c = block_e(2048, largest)
         self.fc = nn.Linear(2048, CLASSES)
 
-    def forward(self, x: Tensor) -> Answer:
+    def forward(self, x: Tensor) -> InceptionOutput:
         x = halve(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x))))
         x = halve(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)))
         x = self.Mixed_6a(self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x))))
@@ -190,4 +190,4 @@ class Inception(nn.Module):
         spatial = self.Mixed_6d.get_submodule("branch1x1")(x)[:, :SPATIAL]
         x = self.Mixed_6e(self.Mixed_6d(x))
         pool = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x))).mean((2, 3))
-        return Answer(pool, pool @ self.fc.weight.T, spatial.flatten(1))
+        return InceptionOutput(pool, pool @ self.fc.weight.T, spatial.flatten(1))

@@ -28,7 +28,7 @@ def waves(x: Tensor, frequencies: Tensor) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """h + W2 silu(W1 (scale norm(h) + shift)): scale and shift are what the time and the class say."""
 
     def __init__(self, width: int):
@@ -67,7 +67,7 @@ class MLP(nn.Module):
         self.time = nn.Sequential(nn.Linear(2 * len(TIME), width), nn.SiLU(), nn.Linear(width, width))
         self.label = nn.Embedding(classes + null, width) if classes else None
         self.first = nn.Linear((1 + 2 * len(SPACE)) * size, width)
-        self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
+        self.blocks = nn.ModuleList(_Block(width) for _ in range(depth))
         self.last = nn.Linear(width, outputs * size)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)

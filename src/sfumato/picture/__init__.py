@@ -11,7 +11,7 @@ from sfumato.picture.door import ACCEPTED, MAX_PIXELS, open_mask, open_picture
 from sfumato.picture.errors import BadInput, PictureWarning
 from sfumato.picture.files import check_metadata, check_size, save_picture
 from sfumato.picture.metadata import read_metadata
-from sfumato.picture.paths import WRITABLE, check_outputs, check_writable, numbered, path_of
+from sfumato.picture.paths import WRITABLE, check_outputs, check_writable, numbered_paths, path_of
 from sfumato.picture.prune import Stored, prune, stored
 from sfumato.picture.store import Ref, fetch, home, keep, keep_from, original, pixels_hash
 
@@ -33,7 +33,7 @@ __all__ = [
     "home",
     "keep",
     "keep_from",
-    "numbered",
+    "numbered_paths",
     "open_mask",
     "open_picture",
     "original",

@@ -25,6 +25,29 @@ def around(mask: Image.Image, margin: int, size: tuple[int, int]) -> Box:
     return x, y, x + wide, y + high
 
 
+def proportioned(whole: tuple[int, int], size: tuple[int, int], inner: Box | None = None) -> Box:
+    """The largest box with the proportions of `size` in a picture of size `whole`: its middle, or around `inner`.
+
+    Raises BadInput where `inner` is wider or higher than such a box can be.
+    """
+    scale = min(whole[0] / size[0], whole[1] / size[1])
+    wide, high = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    left, top, right, bottom = inner or (whole[0] // 2, whole[1] // 2, (whole[0] + 1) // 2, (whole[1] + 1) // 2)
+    if right - left > wide or bottom - top > high:
+        raise BadInput(
+            f"The mask is white over {right - left} x {bottom - top} of the picture's {whole[0]} x {whole[1]} pixels, "
+            f"more than a part with the proportions of {size[0]} x {size[1]} has"
+        )
+    (x, wide), (y, high) = _within(left, right, wide, whole[0]), _within(top, bottom, high, whole[1])
+    return x, y, x + wide, y + high
+
+
+def alike(size: tuple[int, int], other: tuple[int, int], within: float) -> bool:
+    """Whether two sizes have the same proportions: scaled to one side of `other`, the other side differs by at most
+    `within` pixels."""
+    return any(abs(size[1 - i] * other[i] / size[i] - other[1 - i]) <= within for i in (0, 1))
+
+
 def _within(first: int, last: int, wanted: int, limit: int) -> tuple[int, int]:
     """Where a span of `wanted` pixels around first ... last begins, and its length, within 0 ... limit."""
     length = min(max(wanted, last - first), limit)

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from sfumato.picture.errors import BadInput, note
-from sfumato.picture.modes import plain
+from sfumato.picture.modes import eight_bits_and_alpha
 
 _ORIENTATION = 0x0112
 _TURN = {
@@ -43,7 +43,7 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
 def to_rgb(image: Image.Image, name: str, say: Say = note) -> Image.Image:
     """A fresh RGB image: scaled to 8 bits, converted to sRGB, transparency laid on white. `say` hears what was done."""
     profile = image.info.get("icc_profile") if image.mode != "LAB" else None  # Pillow's LAB is always the CIE's
-    image, alpha = plain(image, name)
+    image, alpha = eight_bits_and_alpha(image, name)
     image = to_srgb(image, profile, name, say)
     if alpha is not None and alpha.getextrema()[0] != 255:
         say(f"{name} is partly transparent: it is laid on white")
@@ -53,7 +53,7 @@ def to_rgb(image: Image.Image, name: str, say: Say = note) -> Image.Image:
 
 def to_grey(image: Image.Image, name: str, say: Say = note) -> Image.Image:
     """A fresh image in mode L for a mask; see `open_mask` for what is refused."""
-    image, alpha = plain(image, name)
+    image, alpha = eight_bits_and_alpha(image, name)
     if alpha is not None and alpha.getextrema()[0] != 255:
         raise BadInput(
             f"{name} is partly transparent, which tools read in opposite ways: "

@@ -31,7 +31,7 @@ def printable(text: object, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
-def escaped(json: str) -> str:
+def escaped_json(json: str) -> str:
     r"""JSON on its way to a terminal: what is not printable as \\u escapes, which JSON itself asks of few characters.
 
     A stranger's text may hold control characters of C1 (0x9B begins a command like ESC [) or turn the direction of

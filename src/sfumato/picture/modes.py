@@ -13,7 +13,7 @@ _BITS, _COMPRESSION, _PHOTOMETRIC, _EXTRA, _FORMAT = 258, 259, 262, 338, 339  # 
 _RAW, _YCBCR, _SIGNED = 1, 6, 2
 
 
-def plain(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:
+def eight_bits_and_alpha(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:
     """`image` in mode L, RGB or CMYK, and its alpha in mode L; None where it has none.
 
     Greys of more than eight bits are scaled linearly from their whole range. Alpha that a BMP, or a TIFF that does not

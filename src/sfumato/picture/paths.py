@@ -57,7 +57,7 @@ def check_outputs(inputs: Iterable[Any], outputs: Iterable[str | os.PathLike[str
     return paths
 
 
-def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
+def numbered_paths(path: str | os.PathLike[str], count: int) -> list[Path]:
     """Where `count` pictures go: `path` itself for one; g-0.png, g-1.png, ... beside g.png for several."""
     path = path_of(path)
     return [path] if count == 1 else [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(count)]

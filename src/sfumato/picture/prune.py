@@ -11,7 +11,7 @@ from pathlib import Path
 from sfumato.picture.colour import orientation
 from sfumato.picture.door import MAX_PIXELS, opened
 from sfumato.picture.errors import BadInput, unsaid
-from sfumato.picture.store import MASK, pictures
+from sfumato.picture.store import MASK, pictures_folder
 
 _NAME = re.compile(rf"([0-9a-f]{{64}})(-[0-9a-f]{{16}})?({MASK})?\.[a-z]{{3,4}}")
 
@@ -32,7 +32,7 @@ class Stored:
 def stored() -> list[Stored]:
     """Every picture in the store, the one that was used last first."""
     found = []
-    for path in pictures().glob("??/*"):
+    for path in pictures_folder().glob("??/*"):
         name = _NAME.fullmatch(path.name)
         with contextlib.suppress(OSError):
             if name:

@@ -60,7 +60,7 @@ def home() -> Path:
     return path_of(chosen) if chosen else user_data_path("sfumato", appauthor=False)
 
 
-def pictures() -> Path:
+def pictures_folder() -> Path:
     """The folder of the store."""
     return home() / "pictures"
 
@@ -151,7 +151,7 @@ def _read(name: str, data: bytes, ref: Ref) -> Image.Image | None:
 
 
 def _folder(ref: Ref) -> Path:
-    return pictures() / ref.sha256[:2]
+    return pictures_folder() / ref.sha256[:2]
 
 
 def _places(ref: Ref) -> list[Path]:

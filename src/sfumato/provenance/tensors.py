@@ -19,7 +19,7 @@ _STORAGES = {  # torch's names of number types: as safetensors calls them, and b
 }  # fmt: skip
 
 
-class Tensor(NamedTuple):
+class StoredTensor(NamedTuple):
     """Its number of elements, its bytes, and its number type as safetensors calls it."""
 
     elements: int
@@ -27,7 +27,7 @@ class Tensor(NamedTuple):
     type: str
 
 
-def tensors(path: Path) -> list[Tensor]:
+def tensors(path: Path) -> list[StoredTensor]:
     """The tensors in a .safetensors or a .bin of torch; `BadInput` if it is damaged."""
     try:
         return _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
@@ -35,7 +35,7 @@ def tensors(path: Path) -> list[Tensor]:
         raise BadInput(f"{name_of(path)} is damaged ({printable(error, 120)}): copy or fetch it again") from None
 
 
-def _safetensors(path: Path) -> list[Tensor]:
+def _safetensors(path: Path) -> list[StoredTensor]:
     """Eight bytes of length, then JSON. The header is checked against the size of the file."""
     whole = path.stat().st_size
     with path.open("rb") as file:
@@ -47,17 +47,17 @@ def _safetensors(path: Path) -> list[Tensor]:
     for name, entry in header.items():
         if name != "__metadata__":
             start, end = map(int, entry["data_offsets"])
-            found.append(Tensor(math.prod(map(int, entry["shape"])), end - start, str(entry["dtype"])))
+            found.append(StoredTensor(math.prod(map(int, entry["shape"])), end - start, str(entry["dtype"])))
             last = max(last, end)
     if 8 + length + last != whole:
         raise ValueError("it is cut short or has been added to")
     return found
 
 
-def _torch(path: Path) -> list[Tensor]:
+def _torch(path: Path) -> list[StoredTensor]:
     """A zip of a pickle, which names the tensors, and their numbers. Of an older file its length alone."""
     if not zipfile.is_zipfile(path):
-        return [Tensor(0, path.stat().st_size, "an old pickle")]
+        return [StoredTensor(0, path.stat().st_size, "an old pickle")]
     with zipfile.ZipFile(path) as archive:
         header = next(entry for entry in archive.infolist() if entry.filename.endswith("data.pkl"))
         if header.file_size > _LONGEST_PICKLE:
@@ -65,13 +65,13 @@ def _torch(path: Path) -> list[Tensor]:
         return _storages(archive.read(header))
 
 
-def _storages(data: bytes) -> list[Tensor]:
+def _storages(data: bytes) -> list[StoredTensor]:
     """The storages that a pickle refers to, each once, however many tensors share it.
 
     The pickle is not run, only its instructions are gone through. A reference is a tuple of "storage", its type, a key,
     a device and the number of elements; strings that were named before are looked up.
     """
-    found: dict[str, Tensor] = {}
+    found: dict[str, StoredTensor] = {}
     named: dict[Any, Any] = {}
     recent: list[Any] = []
     for code, value, _ in pickletools.genops(data):
@@ -83,7 +83,7 @@ def _storages(data: bytes) -> list[Tensor]:
             recent.append(named.get(value))
         elif code.name == "BINPERSID":
             kind, width = _STORAGES[str(recent[1]).removeprefix("torch ")]
-            found[str(recent[2])] = Tensor(int(recent[4]), int(recent[4]) * width, kind)
+            found[str(recent[2])] = StoredTensor(int(recent[4]), int(recent[4]) * width, kind)
         elif value is not None:
             recent.append(value)
     return list(found.values())

@@ -20,12 +20,11 @@ from sfumato.network.engine import PRECISIONS, Engine
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.text import parameters
 from sfumato.sample import DEFAULT_SAMPLER, Sampler
-from sfumato.sample.misfits import refuse_guidance
+from sfumato.sample.sampler import refuse_guidance
 from sfumato.times import DEFAULT_GRID, TimeGrid
 
-__all__ = ["ENGINES", "PRECISIONS", "Made", "Recipe", "Ref", "parameters"]
+__all__ = ["PRECISIONS", "Made", "Recipe", "Ref", "parameters"]
 
-ENGINES = tuple(Engine.registry)
 MAX_JSON = 1 << 20
 
 _SIDE = "a multiple of 4 from 8 to 4096, or nothing for the model's own size"
@@ -72,28 +71,26 @@ class Recipe:
     model: str = Field(default="mini", min_length=1, max_length=4096, description="a model's name, folder or Hub id")
     width: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     height: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
-    start: Start = Field(
-        default=Noise(), description="Noise(), SDEdit(picture), Inverted(picture), Between(picture, other)"
-    )
-    hold: Hold | None = Field(default=None, description="Outside(mask), Inferred(shows) or LowPass(factor), or nothing")
+    start: Start = Noise()
+    hold: Hold | None = None
     images: Listed[Kept] = Field(default=(), max_length=16, description="a list of at most 16 reference pictures")
     source: Source | None = Field(default=None, description="Source(picture, task), or nothing")
     area: Crop | None = Field(default=None, description="Crop(margin), or nothing for the whole picture")
     controls: Listed[Control] = Field(
         default=(), max_length=16, description="a list of at most 16 controls, as [ControlNet(picture, net)]"
     )
-    attention: AttentionEdit | None = Field(default=None, description="PromptToPrompt(source), or nothing")
+    attention: AttentionEdit | None = None
     guidance: Listed[Guidance] = Field(
         default=DEFAULT_GUIDANCE,
         max_length=16,
         description="a list of at most 16 guidances, as [ClassifierFree(5.0)]",
     )
-    sampler: Sampler = Field(default=DEFAULT_SAMPLER, description="a sampler's name, or a sampler, as DDIM(eta)")
-    times: TimeGrid = Field(default=DEFAULT_GRID, description="a time grid's name, or a grid, as KarrasGrid(rho)")
+    sampler: Sampler = DEFAULT_SAMPLER
+    times: TimeGrid = DEFAULT_GRID
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
-    composite: Composite = Field(default=Paste(), description="a composite's name, or one with options, as Paste()")
+    composite: Composite = Paste()
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
-    engine: Annotated[str, one_of(Engine.registry)] = Field(default="eager", description=" or ".join(ENGINES))
+    engine: Annotated[str, one_of(Engine.registry)] = Field(default="eager", description="an engine's name")
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))
     made: Made | None = Field(default=None, description="what the pipe fills in")
 
@@ -116,23 +113,18 @@ class Recipe:
                 "a mask must have the size of its picture"
             )
         if self.area is not None:
-            self._check_area(self.area, mask)
+            self._check_area(self.area, picture)
         for guidance in self.guidance:
             refuse_guidance(guidance, self.sampler)
         return self
 
-    def _check_area(self, area: Crop, mask: Ref | None) -> None:
-        if mask is None:
-            raise ValueError("area is a crop around the mask: give one, hold=Outside(mask)")
-        others = (getattr(self.start, "picture", None), getattr(self.start, "other", None))
-        others = (*others, self.source and self.source.picture)
-        for picture in others:
-            if picture is not None and picture.size != mask.size:
-                raise ValueError("area crops all pictures alike: give pictures of the mask's size")
+    def _check_area(self, area: Crop, picture: Ref | None) -> None:
+        if picture is None or (area.box is None and (self.hold is None or self.hold.mask is None)):
+            raise ValueError("area is a crop around the mask: give one, hold=Outside(mask), or a picture and a box")
         if area.box is not None:
             left, top, right, bottom = area.box
-            if not (0 <= left < right <= mask.width and 0 <= top < bottom <= mask.height):
-                raise ValueError(f"area's box {area.box} does not lie within {mask.width} x {mask.height} pixels")
+            if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
+                raise ValueError(f"area's box {area.box} does not lie within {picture.width} x {picture.height} pixels")
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The recipe as JSON with every field written out; `Recipe.from_json` gives an equal value back."""

@@ -41,6 +41,27 @@ def guidance(text: str) -> Any:
     return _named("--guide", registry, text, [registry.short(each) for each in registry])
 
 
+def holds() -> list[str]:
+    """The names of the holds that need no mask."""
+    return [each for each in Hold.registry if not required(Hold.registry[each])]
+
+
+def starts() -> list[str]:
+    """The names of the starts that need a picture and nothing else."""
+    return [each for each in Start.registry if required(Start.registry[each]) == ["picture"]]
+
+
+def inversions() -> list[str]:
+    """The names of the inversions: starts that can be told what their picture shows."""
+    registry = Start.registry
+    return [registry.short(each) for each in registry if "shows" in registry[each].__pydantic_fields__]
+
+
+def methods() -> list[str]:
+    """The names of what is done to attention, and of what does nothing to it."""
+    return [DIFFEDIT, *AttentionEdit.registry]
+
+
 def sampler(text: str) -> Any:
     """`ddim:eta=1`: the sampler of that name. Raises `BadInput` as `guidance` does."""
     return _named("--sampler", Sampler.registry, text)
@@ -63,28 +84,19 @@ def control(text: str) -> Any:
 
 def hold(text: str) -> Any:
     """`low-pass:factor=8`: a hold that needs no mask. Raises `BadInput` as `guidance` does."""
-    registry = Hold.registry
-    return _named("--hold", registry, text, [each for each in registry if not required(registry[each])])
+    return _named("--hold", Hold.registry, text, holds())
 
 
 def start(text: str, **given: Any) -> Any:
     """`sdedit:strength=0.4`: the start of that name, with the fields `given` otherwise: a start that needs a picture
     and nothing else. Raises `BadInput` as `guidance` does, and for a field that it has not."""
-    registry = Start.registry
-    return _named(
-        "--start", registry, text, [each for each in registry if required(registry[each]) == ["picture"]], **given
-    )
+    return _named("--start", Start.registry, text, starts(), **given)
 
 
 def inversion(text: str, **given: Any) -> Any:
-    """`ddim:null=10`: the start of that inversion, with the fields `given` otherwise.
-
-    An inversion is a start that can be told what its picture shows. Raises `BadInput` as `guidance` does, and for a
-    field that it has not.
-    """
-    registry = Start.registry
-    inversions = [registry.short(each) for each in registry if "shows" in registry[each].__pydantic_fields__]
-    return _named("--inversion", registry, text, inversions, **given)
+    """`ddim:null=10`: the start of that inversion, with the fields `given` otherwise. Raises `BadInput` as `guidance`
+    does, and for a field that it has not."""
+    return _named("--inversion", Start.registry, text, inversions(), **given)
 
 
 def attention(text: str, source: str) -> AttentionEdit | None:
@@ -92,7 +104,7 @@ def attention(text: str, source: str) -> AttentionEdit | None:
     nothing to attention. Raises `BadInput` as `guidance` does."""
     name, options = _split(text)
     if name != DIFFEDIT:
-        return _named("--method", AttentionEdit.registry, text, [DIFFEDIT, *AttentionEdit.registry], source=source)
+        return _named("--method", AttentionEdit.registry, text, methods(), source=source)
     if options:
         raise BadInput(f"--method {name} has no options: --hold inferred has, as inferred:threshold=0.4")
     return None

@@ -21,10 +21,9 @@ from sfumato.sample.euler import Churn, Euler
 from sfumato.sample.euler_maruyama import EulerMaruyama
 from sfumato.sample.heun import Heun
 from sfumato.sample.langevin import Langevin
-from sfumato.sample.misfits import refuse_misfits
 from sfumato.sample.predictor_corrector import PredictorCorrector
 from sfumato.sample.rk45 import RK45
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Sampler, State, refuse_misfits
 from sfumato.sample.step import Denoise, renoise
 from sfumato.sample.unipc import UniPC
 

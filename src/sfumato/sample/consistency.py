@@ -25,6 +25,8 @@ class Consistency(Sampler):
     consistency function (`Preconditioned(consistency=True)`) refuses every other sampler.
     """
 
+    walks_consistency = True
+
     def step(
         self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
     ) -> tuple[Tensor, State]:

@@ -11,7 +11,7 @@ from sfumato.edit.palette import luma
 from sfumato.network.autoencoder_kl import DECODER, ENCODER
 from sfumato.network.engine import Eager, Engine
 from sfumato.network.spec import device_of, own_dtype
-from sfumato.space.finite import refuse_nan
+from sfumato.picture import BadInput
 
 
 class Space(Protocol):
@@ -75,3 +75,13 @@ class Latent:
     def _own(self, x: Tensor) -> Tensor:
         """On the autoencoder's device and in its number type."""
         return x.to(device_of(self.autoencoder), own_dtype(self.autoencoder))
+
+
+def refuse_nan(answer: Tensor, part: str, where: str = "") -> Tensor:
+    """The answer. Raises BadInput, which names the part of the model and `where` it was, if it is not finite."""
+    if answer.device.type != "meta" and not bool(answer.isfinite().all()):
+        raise BadInput(
+            f"The {part} answered NaN or infinity{where and ' ' + where}: its weights are damaged, or they overflow in "
+            "this precision. Nothing is saved; try precision float32, or copy the weights again."
+        )
+    return answer

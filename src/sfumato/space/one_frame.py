@@ -10,7 +10,7 @@ from torch import Tensor
 from sfumato.network.autoencoder_kl import DECODER, ENCODER
 from sfumato.network.engine import Eager, Engine
 from sfumato.network.spec import device_of, own_dtype
-from sfumato.space.finite import refuse_nan
+from sfumato.space import refuse_nan
 
 
 class OneFrame:

@@ -38,6 +38,20 @@ def run(
         from sfumato.picture import BadInput
 
         raise BadInput("studies draw with matplotlib, which is not installed: pip install 'sfumato[study]'") from None
-    from sfumato.study.runner import run as run_study
+    import shlex
 
-    return run_study(name, model=model, out=out, quick=quick, settings=settings, progress=progress)
+    from sfumato.study.page import write_page
+    from sfumato.study.runner import changed, model_of, work
+    from sfumato.study.style import house_style
+
+    study = STUDIES[name]
+    chosen = changed(study.quick if quick else study.full, settings)
+    cells = study.cells(chosen, model_of(name, study, model))
+    folder = Path(out) if out is not None else Path("studies") / name
+    results = work(name, cells, folder, progress)
+    command = ["sfumato study", name, *(["--model", model] if model else []), *(["--quick"] if quick else [])]
+    command += [f"--set {shlex.quote(setting)}" for setting in settings]
+    with house_style():
+        report = study.draw(chosen, results)
+        asked = {"model": model or study.model or "none", **vars(chosen)}
+        return write_page(folder, study, report, " ".join(command), asked, results)

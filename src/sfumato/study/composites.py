@@ -30,7 +30,7 @@ from sfumato.study.style import BLUE, panels, strips
 
 
 @element
-class Settings:
+class CompositesSettings:
     """count: how many scenes of the built-in world are edited; shown: how many of them in the figure; steps of each
     edit; guidance: scale of classifier-free guidance."""
 
@@ -67,15 +67,16 @@ METHODS: dict[str, Callable[..., Image.Image]] = {
 }
 
 
-def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
+def cells(s: CompositesSettings, model: Model | None) -> Sequence[Cell]:
     numbers = (n for n in range(10 * s.count) if vignettes.scene(WORLD, n).attributes["subject"] != "landscape")
     arguments = {"model": model, "steps": s.steps, "guidance": s.guidance}
     return [
-        Cell(f"picture {i}", joined, {**arguments, "number": n}) for i, n in zip(range(s.count), numbers, strict=False)
+        Cell(f"picture {i}", composited, {**arguments, "number": n})
+        for i, n in zip(range(s.count), numbers, strict=False)
     ]
 
 
-def joined(tick: Tick, model: Model, number: int, steps: int, guidance: float) -> Result:
+def composited(tick: Tick, model: Model, number: int, steps: int, guidance: float) -> Result:
     """Scene `number`, its middle painted anew by Blended Latent Diffusion, joined in every way and measured."""
     pipe: Pipe = model.load()
     if not isinstance(pipe.stages[0].space, Latent):
@@ -129,7 +130,7 @@ def middle(size: tuple[int, int]) -> Image.Image:
     return mask
 
 
-def draw(s: Settings, results: Mapping[str, Result]) -> Report:
+def draw(s: CompositesSettings, results: Mapping[str, Result]) -> Report:
     found = [results[f"picture {i}"] for i in range(s.count)]
     table = {name: np.stack([one[f"{name} figures"] for one in found]) for name in METHODS}
     original = np.array([float(one["seam of the original"]) for one in found])
@@ -207,8 +208,8 @@ STUDY = Study(
         "Latents can't hold the picture's fine detail; the decoder's weights can, and the background comes back.",
         "The dotted line is the seam of the untouched original: a mask may follow an outline.",
     ),
-    full=Settings(),
-    quick=Settings(count=4, shown=4, steps=15),
+    full=CompositesSettings(),
+    quick=CompositesSettings(count=4, shown=4, steps=15),
     cells=cells,
     draw=draw,
     takes=Model.named,

@@ -23,8 +23,7 @@ from sfumato.picture import BadInput, open_mask, open_picture
 from sfumato.recipe import Recipe
 from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 from sfumato.study import openai_images
-from sfumato.study.measured_samples import Source as Named
-from sfumato.study.measured_samples import extractor
+from sfumato.study.measured_samples import StampedName, extractor
 from sfumato.study.pictures import WORLD
 from sfumato.study.study import Model, Result, Tick
 
@@ -32,7 +31,7 @@ SIDE = 64
 
 
 @dataclass(frozen=True)
-class Task:
+class KnownEdit:
     """One of the document's three: whose picture it is, what changes and into what."""
 
     name: str
@@ -42,13 +41,13 @@ class Task:
 
 
 TASKS = (
-    Task("remove the mask", "mask", True, "none"),
-    Task("remove the headset", "headset", True, "none"),
-    Task("add a scarf", "scarf", False, "red"),
+    KnownEdit("remove the mask", "mask", True, "none"),
+    KnownEdit("remove the headset", "headset", True, "none"),
+    KnownEdit("add a scarf", "scarf", False, "red"),
 )
 
 
-def known(task: Task, number: int, side: int = SIDE) -> Pair:
+def known_pair(task: KnownEdit, number: int, side: int = SIDE) -> Pair:
     """Picture `number` of a task, drawn at `side`: of the scenes that wear the thing or, to add it, do not."""
     found = -1
     for index in range(100_000):
@@ -62,11 +61,11 @@ def known(task: Task, number: int, side: int = SIDE) -> Pair:
     raise BadInput(f"The built-in world has no {number + 1} pictures to {task.name}: ask for fewer.")
 
 
-def opened(case: Mapping[str, Any], size: tuple[int, int]) -> tuple[Image.Image, Image.Image, str, Pair | None]:
+def open_case(case: Mapping[str, Any], size: tuple[int, int]) -> tuple[Image.Image, Image.Image, str, Pair | None]:
     """The picture, the hole and the words of a case, and the pair where the result is known."""
     if "task" in case:
         task = next(task for task in TASKS if task.name == case["task"])
-        drawn = known(task, case["number"], max(size))
+        drawn = known_pair(task, case["number"], max(size))
         return drawn.before, drawn.hole, drawn.prompt, drawn
     picture = open_picture(case["picture"]["name"])
     return picture.resize(size), open_mask(case["mask"]["name"], picture.size).resize(size), case["prompt"], None
@@ -81,12 +80,14 @@ def recipe(pipe: Any, picture: Image.Image, hole: Image.Image, words: str, steps
     return replace(fill, source=Source(picture, "inpaint")) if "inpaint" in vocabulary.tasks else fill
 
 
-def filled(tick: Tick, architecture: str, model: Any, steps: int, guidance: float, case: Mapping[str, Any]) -> Result:
+def fill_and_measure(
+    tick: Tick, architecture: str, model: Any, steps: int, guidance: float, case: Mapping[str, Any]
+) -> Result:
     """One hole filled by one architecture, and measured."""
     pipe = None if architecture == "hosted" else model.load()
-    picture, hole, words, truth = opened(case, (SIDE, SIDE) if pipe is None else pipe.size)
+    picture, hole, words, truth = open_case(case, (SIDE, SIDE) if pipe is None else pipe.size)
     if pipe is None:
-        result = openai_images.filled(picture, hole, words, model)
+        result = openai_images.fill_hole(picture, hole, words, model)
     else:
         result = pipe.run(recipe(pipe, picture, hole, words, steps, guidance)).images[0]
     tick(1, 1)
@@ -96,11 +97,13 @@ def filled(tick: Tick, architecture: str, model: Any, steps: int, guidance: floa
         kept["coded"] = coded(pipe, picture)
     if truth is not None:
         kept["after"] = truth.after
-    measured = figures(picture, hole, result, pasted) | ({} if truth is None else read(truth, pasted))
+    measured = outside_and_seam(picture, hole, result, pasted) | ({} if truth is None else read_by_judge(truth, pasted))
     return {name: np.asarray(image) for name, image in kept.items()} | measured
 
 
-def figures(picture: Image.Image, hole: Image.Image, result: Image.Image, pasted: Image.Image) -> dict[str, float]:
+def outside_and_seam(
+    picture: Image.Image, hole: Image.Image, result: Image.Image, pasted: Image.Image
+) -> dict[str, float]:
     """What happened outside the hole, in 255ths, and how its edge shows."""
     outside = 1 - mask_to_tensor(hole)
     before, raw, saved = (to_tensor([image]) for image in (picture, result, pasted))
@@ -114,11 +117,11 @@ def figures(picture: Image.Image, hole: Image.Image, result: Image.Image, pasted
     }
 
 
-def read(truth: Pair, pasted: Image.Image) -> dict[str, float]:
+def read_by_judge(truth: Pair, pasted: Image.Image) -> dict[str, float]:
     """Whether the judge reads what was asked, and all else as it was; how far the features are from the true ones."""
     verdict = Judge.load().predict(to_tensor([pasted]))[0]
     wanted = truth.scene.attributes
-    rows = extractor(Named.named("vignettes-features"))(to_tensor([pasted, truth.after, truth.before]))["pool"]
+    rows = extractor(StampedName.named("vignettes-features"))(to_tensor([pasted, truth.after, truth.before]))["pool"]
     far = (rows[0] - rows[1]).norm() / (rows[2] - rows[1]).norm().clamp(min=1e-9)
     return {
         "asked": float(verdict[truth.attribute] == wanted[truth.attribute]),

@@ -31,7 +31,7 @@ COLOURS = (BLUE, RED, OCHRE, GREEN, PLUM)
 
 
 @element
-class Settings:
+class GuidanceSettings:
     """count: pictures a row; true: how many they are compared with at most; scales: of classifier guidance, walked by
     DDIM in `steps` steps; ws: strengths of classifier-free guidance, whose scale is 1 + w, at each number of steps of
     `counts`; resamples of each figure; against, features: "" for those that belong to the model."""
@@ -50,7 +50,7 @@ class Settings:
     features: str = Field(default="", description="features as `sfumato evaluate` names them")
 
 
-def adm(s: Settings) -> dict[str, SamplingSetup]:
+def adm(s: GuidanceSettings) -> dict[str, SamplingSetup]:
     """The rows of Dhariwal & Nichol's table: unconditional and conditional, without and with classifier guidance."""
     names = {False: "unconditional", True: "conditional"}
     return {
@@ -62,13 +62,13 @@ def adm(s: Settings) -> dict[str, SamplingSetup]:
     }
 
 
-def cfg(s: Settings) -> dict[str, SamplingSetup]:
+def cfg(s: GuidanceSettings) -> dict[str, SamplingSetup]:
     """The rows of Ho & Salimans' table: w at each number of steps."""
     plain = SamplingSetup(sampler="ddim")
     return {f"w = {w:g}, {n} steps": replace(plain, guidance_scale=1 + w, steps=n) for n in s.counts for w in s.ws}
 
 
-def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
+def cells(s: GuidanceSettings, model: Model | None) -> Sequence[Cell]:
     assert model is not None
     against, read = default_sources(model, s.against, s.features)
     setups = {**(adm(s) if model.load().classes else {}), **cfg(s)}
@@ -79,7 +79,7 @@ def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
     return found
 
 
-def draw(s: Settings, results: Mapping[str, Result]) -> Report:
+def draw(s: GuidanceSettings, results: Mapping[str, Result]) -> Report:
     rows_adm = {name: results[name] for name in adm(s) if name in results}
     rows_cfg = {name: results[name] for name in cfg(s)}
     drawings, found = [], []
@@ -127,7 +127,7 @@ def draw(s: Settings, results: Mapping[str, Result]) -> Report:
     return Report(drawings, table, found)
 
 
-def _said(s: Settings, rows: Mapping[str, Result]) -> list[str]:
+def _said(s: GuidanceSettings, rows: Mapping[str, Result]) -> list[str]:
     """How the strongest classifier guidance differs from none, where the intervals do not meet."""
     said = []
     for known in ("unconditional", "conditional"):
@@ -142,7 +142,7 @@ def _said(s: Settings, rows: Mapping[str, Result]) -> list[str]:
     return said
 
 
-def _classifier(s: Settings, rows: Mapping[str, Result], ceiling: Result) -> Any:
+def _classifier(s: GuidanceSettings, rows: Mapping[str, Result], ceiling: Result) -> Any:
     figure, axes = panels(1, 3, 3.3)
     trade, fid, score = axes[0]
     scales = (0.0, *s.scales)
@@ -176,7 +176,7 @@ def _trade(axes: Any, line: Sequence[Result], colour: str, label: str) -> None:
     axes.scatter(x[:1], y[:1], facecolor="white", edgecolor=colour, s=30, zorder=4, lw=1.4)
 
 
-def _free(s: Settings, rows: Mapping[str, Result]) -> Any:
+def _free(s: GuidanceSettings, rows: Mapping[str, Result]) -> Any:
     figure, axes = panels(1, 3, 3.3)
     curve, trade, both = axes[0]
     for n, colour in zip(s.counts, COLOURS, strict=False):
@@ -203,7 +203,7 @@ def _free(s: Settings, rows: Mapping[str, Result]) -> Any:
     return figure
 
 
-def _pictures(s: Settings, results: Mapping[str, Result], classes: bool) -> Any:
+def _pictures(s: GuidanceSettings, results: Mapping[str, Result], classes: bool) -> Any:
     last, ws = s.counts[-1], (s.ws[0], s.ws[len(s.ws) // 2], s.ws[-1])
     names = [*(adm(s) if classes else {}), *dict.fromkeys(f"w = {w:g}, {last} steps" for w in ws)]
     return strips(
@@ -228,8 +228,8 @@ STUDY = Study(
         "it leaves marks that no true picture has.",
         "Fewer steps cost FID, most where guidance is weak.",
     ),
-    full=Settings(),
-    quick=Settings(
+    full=GuidanceSettings(),
+    quick=GuidanceSettings(
         count=150, true=1000, scales=(1.0, 10.0), steps=20, ws=(0.0, 1.0, 2.0, 4.0), counts=(4, 8, 16), resamples=50
     ),
     cells=cells,

@@ -14,8 +14,8 @@ from pydantic import Field
 from sfumato.element import Listed, Real, Whole, element
 from sfumato.picture import BadInput
 from sfumato.study import openai_images
-from sfumato.study.filling import SIDE, TASKS, cost, filled
-from sfumato.study.measured_samples import Source as Named
+from sfumato.study.filling import SIDE, TASKS, cost, fill_and_measure
+from sfumato.study.measured_samples import StampedName
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
 from sfumato.study.style import BLUE, panels, strips
 
@@ -24,7 +24,7 @@ _NAME = "a model's name or folder, or nothing to leave it out"
 
 
 @element
-class Settings:
+class InpaintingSettings:
     """count: pictures of each task; steps and guidance of each fill; nine: a model of nine channels; latent: one of
     latents that knows no masks; pixel: one of pixels that knows none, or one of pictures to pictures, as `sfumato train
     palette` exports; hosted: a model of the OpenAI images API. pictures, masks and prompts: files of one's own and what
@@ -51,7 +51,7 @@ ARCHITECTURES = {
 SHORT = {"nine": "9 channels", "latent": "zero-shot", "pixel": "pixels", "hosted": "hosted"}
 
 
-def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
+def cells(s: InpaintingSettings, model: Model | None) -> Sequence[Cell]:
     if not len(s.pictures) == len(s.masks) == len(s.prompts):
         raise BadInput("pictures, masks and prompts go together: give one mask and one prompt for each picture.")
     shared = {"steps": s.steps, "guidance": s.guidance}
@@ -61,13 +61,15 @@ def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
         if architecture != "hosted":
             listed.append(Cell(f"cost of {architecture}", cost, arguments))
         listed += [
-            Cell(f"{architecture}, {title}", filled, {**arguments, "architecture": architecture, "case": case})
+            Cell(
+                f"{architecture}, {title}", fill_and_measure, {**arguments, "architecture": architecture, "case": case}
+            )
             for title, case in cases(s).items()
         ]
     return listed
 
 
-def architectures(s: Settings) -> dict[str, str]:
+def architectures(s: InpaintingSettings) -> dict[str, str]:
     """The architectures that are compared, and the model of each; the hosted one only where it can be asked."""
     named = {architecture: getattr(s, architecture) for architecture in ARCHITECTURES if getattr(s, architecture)}
     if openai_images.missing():
@@ -75,12 +77,16 @@ def architectures(s: Settings) -> dict[str, str]:
     return named
 
 
-def cases(s: Settings) -> dict[str, dict[str, Any]]:
+def cases(s: InpaintingSettings) -> dict[str, dict[str, Any]]:
     """The argument of each cell that says its case, by title."""
     if s.pictures:
         own = zip(s.pictures, s.masks, s.prompts, strict=True)
         return {
-            f"picture {i}": {"picture": asdict(Named.named(p)), "mask": asdict(Named.named(m)), "prompt": words}
+            f"picture {i}": {
+                "picture": asdict(StampedName.named(p)),
+                "mask": asdict(StampedName.named(m)),
+                "prompt": words,
+            }
             for i, (p, m, words) in enumerate(own)
         }
     return {f"{task.name} {i}": {"task": task.name, "number": i} for task in TASKS for i in range(s.count)}
@@ -92,7 +98,7 @@ MEANS = (
 )  # fmt: skip
 
 
-def draw(s: Settings, results: Mapping[str, Result]) -> Report:
+def draw(s: InpaintingSettings, results: Mapping[str, Result]) -> Report:
     shown, rows = architectures(s), []
     titles = list(cases(s))
     for architecture, name in shown.items():
@@ -123,7 +129,7 @@ def _error(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
 
 
-def _sheet(s: Settings, results: Mapping[str, Result], titles: Sequence[str]) -> Any:
+def _sheet(s: InpaintingSettings, results: Mapping[str, Result], titles: Sequence[str]) -> Any:
     """A row for each case: the picture, the hole, and what every architecture makes of it, raw and pasted."""
     rows = []
     for title in titles:
@@ -198,8 +204,8 @@ STUDY = Study(
         "A latent model alters the whole picture, also outside the hole: the autoencoder's loss, not the painter's. "
         "Pasted, the background is the picture's own to the byte.",
     ),
-    full=Settings(),
-    quick=Settings(count=3, steps=12),
+    full=InpaintingSettings(),
+    quick=InpaintingSettings(count=3, steps=12),
     cells=cells,
     draw=draw,
 )

@@ -23,14 +23,14 @@ from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
 from sfumato.sample import DDIM, Denoise, trajectory
 from sfumato.schedule import noised
-from sfumato.study.pictures import WORLD, decoded, guided, named, recipe_for, subject
+from sfumato.study.pictures import WORLD, decoded, guided, recipe_for, subject, words_of
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, GREEN, OCHRE, RED, panels, strips
 from sfumato.times import grid
 
 
 @element
-class Settings:
+class InterpolateSettings:
     """first, second: the numbers of two scenes (or classes) between which is walked, at each of `times`, in `places`
     pictures; mixings are compared at time `deep`; steps of each walk; guidance: scale of classifier-free guidance."""
 
@@ -53,7 +53,7 @@ FIRST = next(iter(MIXES))
 COLOUR = dict(zip(MIXES, (BLUE, RED, OCHRE, GREEN), strict=True))
 
 
-def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
+def cells(s: InterpolateSettings, model: Model | None) -> Sequence[Cell]:
     arguments = {
         "model": model, "first": s.first, "second": s.second, "places": s.places, "steps": s.steps,
         "guidance": s.guidance,
@@ -96,9 +96,9 @@ def between(
         shown.append(decoded(pipe, last)[0])
     return {
         "strip": np.stack([sources[0], *shown, sources[1]]),
-        "named": np.array([named(recipe) for recipe in recipes]),
+        "named": np.array([words_of(recipe) for recipe in recipes]),
         "size": np.array(sizes),
-        "edges": np.array([edges(picture) for picture in shown]),
+        "edges": np.array([edge_strength(picture) for picture in shown]),
         "steps": np.array([np.sqrt(((a.astype(float) - b) ** 2).mean()) for a, b in pairwise(shown)]),
     }  # fmt: skip
 
@@ -130,14 +130,14 @@ def mixed(condition: Condition, place: float) -> Condition:
     return replace(near, parts=tuple(blended if isinstance(part, Text) else part for part in near.parts))
 
 
-def edges(picture: np.ndarray) -> float:
+def edge_strength(picture: np.ndarray) -> float:
     """How much contrast there is from pixel to pixel: the mean length of the gradient, in levels of 255."""
     values = picture.astype(np.float64)
     down, right = np.diff(values, axis=0)[:, :-1], np.diff(values, axis=1)[:-1]
     return float(np.sqrt(down**2 + right**2).mean())
 
 
-def draw(s: Settings, results: Mapping[str, Result]) -> Report:
+def draw(s: InterpolateSettings, results: Mapping[str, Result]) -> Report:
     by_time = [results[_name(FIRST, t)] for t in s.times]
     by_mixing = {mixing: results[_name(mixing, s.deep)] for mixing in MIXES}
     places = np.linspace(0, 1, s.places)
@@ -220,8 +220,8 @@ STUDY = Study(
         "In the second: two noises must be mixed on the sphere. Inverted pictures (DDIM walked upwards) keep their "
         "ends, because nothing random was added.",
     ),
-    full=Settings(),
-    quick=Settings(times=(0.2, 0.5, 0.8, 1.0), steps=15, places=5),
+    full=InterpolateSettings(),
+    quick=InterpolateSettings(times=(0.2, 0.5, 0.8, 1.0), steps=15, places=5),
     cells=cells,
     draw=draw,
     takes=Model.named,

@@ -20,7 +20,7 @@ from sfumato.evaluate.features import Extractor, features
 from sfumato.evaluate.features.extractor import POOL
 from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets
 from sfumato.evaluate.metrics import Moments, resamplings
-from sfumato.evaluate.pictures import VIGNETTES, Pictures, pictures
+from sfumato.evaluate.pictures import VIGNETTES, Pictures, picture_set
 from sfumato.guide import ClassifierFree, ClassifierGuidance, Guided, StaticThreshold
 from sfumato.model import Pipe
 from sfumato.model.batch import Batch
@@ -28,7 +28,7 @@ from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import Schedule
-from sfumato.study.pictures import WORLD, decoded, named, recipe_for, subject
+from sfumato.study.pictures import WORLD, decoded, recipe_for, subject, words_of
 from sfumato.study.study import Cell, Model, Result, Tick, stamp
 from sfumato.times import grid
 from sfumato.zoo.find import find
@@ -44,24 +44,24 @@ DEFAULT_REFERENCE = "data/fashion_mnist.npz:test_x"
 
 
 @dataclass(frozen=True)
-class Source:
+class StampedName:
     """Something by name, and a stamp of its files."""
 
     name: str
     stamp: str
 
     @classmethod
-    def named(cls, name: str) -> Source:
+    def named(cls, name: str) -> StampedName:
         path = Path(name.partition(".npz:")[0] + ".npz") if ".npz:" in name else Path(name.partition(":")[2] or name)
         return cls(name, stamp(path) if path.exists() else "")
 
 
 @cache
-def extractor(source: Source) -> Extractor:
+def extractor(source: StampedName) -> Extractor:
     return features(source.name)
 
 
-def default_sources(model: Model, against: str, features_name: str) -> tuple[Source, Source]:
+def default_sources(model: Model, against: str, features_name: str) -> tuple[StampedName, StampedName]:
     """What the model's pictures are compared with, and by which features: as named, else those that belong to it.
 
     A model of words is compared with the built-in world by its own features; a model of classes with Fashion-MNIST's
@@ -75,7 +75,7 @@ def default_sources(model: Model, against: str, features_name: str) -> tuple[Sou
             "give others by --set against=FOLDER or --set against=FILE.npz:NAME."
         )
     own_or_inception = str(own) if own.is_dir() else "inception"
-    return Source.named(against), Source.named(
+    return StampedName.named(against), StampedName.named(
         features_name or ("vignettes-features" if against == VIGNETTES else own_or_inception)
     )
 
@@ -92,7 +92,7 @@ class SamplingSetup:
     steps: int = 25
 
 
-def parts(name: str, setup: SamplingSetup, model: Model, read: Source, count: int) -> list[Cell]:
+def parts(name: str, setup: SamplingSetup, model: Model, read: StampedName, count: int) -> list[Cell]:
     """The cells that make `count` pictures and read their features, PART at a time."""
     arguments = {"model": model, "read": read, "setup": setup}
     return [
@@ -101,7 +101,7 @@ def parts(name: str, setup: SamplingSetup, model: Model, read: Source, count: in
     ]
 
 
-def reference(against: Source, read: Source, model: Model, count: int) -> Cell:
+def reference(against: StampedName, read: StampedName, model: Model, count: int) -> Cell:
     """The cell that reads the true pictures' features."""
     return Cell("true pictures", read_real, {"against": against, "read": read, "model": model, "count": count})
 
@@ -113,7 +113,7 @@ def measurement(name: str, samples: Sequence[Cell], resamples: int) -> Cell:
 
 @torch.no_grad()
 def sample_and_read(
-    tick: Tick, model: Model, read: Source, setup: SamplingSetup, first: int, count: int, batch: int = 50
+    tick: Tick, model: Model, read: StampedName, setup: SamplingSetup, first: int, count: int, batch: int = 50
 ) -> Result:
     """Features of pictures first .. first + count - 1, each with a seed of its own; seconds and network rows a picture.
 
@@ -133,7 +133,7 @@ def sample_and_read(
         tick(numbers[-1] + 1 - first, count)
     first_ones = np.concatenate(shown)[:20] if first == 0 else np.concatenate(shown)[:0]
     rows = {f"f.{kind}": np.concatenate(values) for kind, values in found.items()}
-    names = [named(subject(pipe, recipe_for(pipe, 1.0), n)) for n in range(len(first_ones))]
+    names = [words_of(subject(pipe, recipe_for(pipe, 1.0), n)) for n in range(len(first_ones))]
     return {**rows, "pictures": first_ones, "named": names, "each": seconds / count, "rows": counted.rows / count}
 
 
@@ -189,9 +189,11 @@ class Counted:
 
 
 @torch.no_grad()
-def read_real(tick: Tick, against: Source, read: Source, model: Model, count: int, batch: int = 100) -> Result:
+def read_real(
+    tick: Tick, against: StampedName, read: StampedName, model: Model, count: int, batch: int = 100
+) -> Result:
     """Features of at most `count` true pictures, spread over their set, at the model's size; the first ones to show."""
-    found: Pictures = pictures(against.name, model.load().size, count, WORLD)
+    found: Pictures = picture_set(against.name, model.load().size, count, WORLD)
     extract = extractor(read)
     rows: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(found), batch):

@@ -23,7 +23,7 @@ def missing() -> str:
     return "" if os.environ.get(KEY) else f"there is no key ({KEY})"
 
 
-def filled(picture: Image.Image, hole: Image.Image, prompt: str, model: str) -> Image.Image:
+def fill_hole(picture: Image.Image, hole: Image.Image, prompt: str, model: str) -> Image.Image:
     """The picture with the hole (white) filled as `prompt` says, at the picture's size.
 
     Sent are the picture at 1024 x 1024 and, as its mask, the same in RGBA with the inverted hole in alpha: the API

@@ -19,7 +19,9 @@ from sfumato.study.study import Report, Study
 TEMPLATE = Path(__file__).parent / "templates" / "study.html"
 
 
-def write(folder: Path, study: Study, report: Report, command: str, asked: Mapping[str, Any], results: Results) -> Path:
+def write_page(
+    folder: Path, study: Study, report: Report, command: str, asked: Mapping[str, Any], results: Results
+) -> Path:
     """Writes every figure, table.csv and index.html into `folder`; returns the page's path.
 
     command: what makes the page again. asked: the model and the settings that it was run with.

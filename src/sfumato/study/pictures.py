@@ -30,7 +30,7 @@ def subject(pipe: Pipe, recipe: Recipe, number: int) -> Recipe:
     return pipe.resolve(recipe)
 
 
-def named(recipe: Recipe) -> str:
+def words_of(recipe: Recipe) -> str:
     """What a recipe asks for, in a few words."""
     return recipe.prompt or str(recipe.label or "unconditional")
 
@@ -54,7 +54,7 @@ def guided(pipe: Pipe, recipes: Sequence[Recipe]) -> Guided:
     return Guided(stage.denoiser, [guidance.bind(batch) for guidance in recipes[0].guidance])
 
 
-def denoiser(pipe: Pipe, recipes: Sequence[Recipe]) -> Denoise:
+def bound_denoiser(pipe: Pipe, recipes: Sequence[Recipe]) -> Denoise:
     """The same, bound to the recipes' conditions, one a row."""
     return bind(guided(pipe, recipes), pipe.stages[0].encode(recipes))
 

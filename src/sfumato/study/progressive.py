@@ -16,7 +16,7 @@ from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
 from sfumato.sample import DDIM, DDPM, Step, trajectory
-from sfumato.study.pictures import decoded, denoiser, named, recipe_for, subject
+from sfumato.study.pictures import bound_denoiser, decoded, recipe_for, subject, words_of
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, GREEN, OCHRE, RED, SOFT, panels, strips
 from sfumato.times import grid
@@ -29,7 +29,7 @@ SHOWN = 5
 
 
 @element
-class Settings:
+class ProgressiveSettings:
     """subjects: how many scenes (or classes) are painted; steps of each; endings: how many pictures share a start;
     guidance: scale of classifier-free guidance (1 is off)."""
 
@@ -39,11 +39,11 @@ class Settings:
     guidance: Real = Field(default=4.0, ge=0, le=1000, description="a number from 0, where 1 is off")
 
 
-def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
+def cells(s: ProgressiveSettings, model: Model | None) -> Sequence[Cell]:
     arguments = {"model": model, "steps": s.steps, "guidance": s.guidance}
     return [
         *(Cell(f"picture {n}", painting, {**arguments, "number": n}) for n in range(s.subjects)),
-        Cell("start", start, {**arguments, "number": 0}),
+        Cell("start", walk_and_freeze, {**arguments, "number": 0}),
         *(
             Cell(f"from t = {t:g}", endings, {**arguments, "number": 0, "t": t, "count": s.endings}, ("start",))
             for t in FROZEN
@@ -63,7 +63,7 @@ def painting(tick: Tick, model: Model, steps: int, guidance: float, number: int)
     shown = (np.linspace(0, 1, COLUMNS) ** 1.7 * (steps - 1)).round().astype(int)  # most of it happens early
     known = grid("uniform", steps, pipe.stages[0].denoiser.schedule)[:-1].numpy()
     return {
-        "strip": whole[shown], "shown": known[shown], "t": known, "named": named(recipe),
+        "strip": whole[shown], "shown": known[shown], "t": known, "named": words_of(recipe),
         "rms": errors[:, 0], "bands": errors[:, 1:],
     }  # fmt: skip
 
@@ -82,7 +82,7 @@ def distances(picture: np.ndarray, final: np.ndarray) -> np.ndarray:
     return np.array([np.sqrt((off**2).mean()), *shares])
 
 
-def start(tick: Tick, model: Model, steps: int, guidance: float, number: int) -> Result:
+def walk_and_freeze(tick: Tick, model: Model, steps: int, guidance: float, number: int) -> Result:
     """One ancestral walk, and where it stands at each time of FROZEN."""
     pipe = model.load()
     recipe = subject(pipe, recipe_for(pipe, guidance, seed=number), number)
@@ -92,7 +92,7 @@ def start(tick: Tick, model: Model, steps: int, guidance: float, number: int) ->
     for step in _walk(pipe, recipe, DDPM(), steps, tick):
         if step.index + 1 in wanted:
             found[wanted[step.index + 1]] = step.x[0].numpy()
-    return {**found, "named": named(recipe)}
+    return {**found, "named": words_of(recipe)}
 
 
 def endings(
@@ -102,7 +102,7 @@ def endings(
     pipe = model.load()
     recipe = subject(pipe, recipe_for(pipe, guidance, seed=number), number)
     x = torch.from_numpy(started[_key(t)])[None].expand(count, -1, -1, -1)
-    denoise = denoiser(pipe, [recipe] * count)
+    denoise = bound_denoiser(pipe, [recipe] * count)
     times = grid("uniform", steps, denoise.schedule)[round((1 - t) * steps) :]
     noise = KeyedNoise([10_000 + i for i in range(count)])
     first, last = None, x
@@ -124,7 +124,7 @@ def _begin(pipe: Pipe, recipe: Recipe, noise: KeyedNoise) -> Tensor:
 
 
 def _walk(pipe: Pipe, recipe: Recipe, sampler: Any, steps: int, tick: Tick) -> Iterator[Step]:
-    denoise, noise = denoiser(pipe, [recipe]), KeyedNoise([recipe.seed])
+    denoise, noise = bound_denoiser(pipe, [recipe]), KeyedNoise([recipe.seed])
     times = grid("uniform", steps, denoise.schedule)
     x, times = NoiseStart(_begin(pipe, recipe, noise))(denoise, times, noise)
     for step in trajectory(denoise, sampler, x, times, noise):
@@ -136,7 +136,7 @@ def _key(t: float) -> str:
     return f"x at {t:g}"
 
 
-def draw(s: Settings, results: Mapping[str, Result]) -> Report:
+def draw(s: ProgressiveSettings, results: Mapping[str, Result]) -> Report:
     paintings = [results[f"picture {n}"] for n in range(s.subjects)]
     frozen = [results[f"from t = {t:g}"] for t in FROZEN]
     t = paintings[0]["t"]
@@ -214,8 +214,8 @@ STUDY = Study(
         "In the curves: coarse structure is right long before fine structure begins to be.",
         "In the last figure: pictures that part early share little; those that part late differ in details alone.",
     ),
-    full=Settings(),
-    quick=Settings(subjects=5, steps=25, endings=6),
+    full=ProgressiveSettings(),
+    quick=ProgressiveSettings(subjects=5, steps=25, endings=6),
     cells=cells,
     draw=draw,
     takes=Model.named,

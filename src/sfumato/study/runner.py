@@ -1,8 +1,7 @@
-"""Runs a study: what is kept is not done again, and after each cell nothing is lost."""
+"""The parts of a run: what is kept is not done again, and after each cell nothing is lost."""
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,33 +14,8 @@ import yaml
 
 from sfumato.element import nearest
 from sfumato.picture import BadInput
-from sfumato.study import page
 from sfumato.study.cell_cache import CellCache, Results
-from sfumato.study.study import STUDIES, Cell, Model, Study, Tick
-from sfumato.study.style import house
-
-
-def run(
-    name: str,
-    *,
-    model: str | None = None,
-    out: str | Path | None = None,
-    quick: bool = False,
-    settings: Sequence[str] = (),
-    progress: bool = True,
-) -> Path:
-    """See `sfumato.study.run`."""
-    study = STUDIES[name]
-    chosen = changed(study.quick if quick else study.full, settings)
-    cells = study.cells(chosen, _model(name, study, model))
-    folder = Path(out) if out is not None else Path("studies") / name
-    results = work(name, cells, folder, progress)
-    command = ["sfumato study", name, *(["--model", model] if model else []), *(["--quick"] if quick else [])]
-    command += [f"--set {shlex.quote(setting)}" for setting in settings]
-    with house():
-        report = study.draw(chosen, results)
-        asked = {"model": model or study.model or "none", **vars(chosen)}
-        return page.write(folder, study, report, " ".join(command), asked, results)
+from sfumato.study.study import Cell, Model, Study, Tick
 
 
 def changed(chosen: Any, settings: Sequence[str]) -> Any:
@@ -61,7 +35,8 @@ def changed(chosen: Any, settings: Sequence[str]) -> Any:
     return chosen
 
 
-def _model(name: str, study: Study, model: str | None) -> Model | None:
+def model_of(name: str, study: Study, model: str | None) -> Model | None:
+    """The model that a study is to look at; None for a study that looks at none. Raises BadInput for one too many."""
     if study.takes is None:
         if model is not None:
             raise BadInput(f"the study {name} looks at no model: leave --model out")

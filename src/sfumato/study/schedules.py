@@ -32,7 +32,7 @@ SKIPS = np.linspace(0, 0.6, 25)
 
 
 @element
-class Settings:
+class SchedulesSettings:
     """pictures: how many of the built-in world are measured, at `size` pixels; knots: times at which curves are read;
     scene: the number of the picture that is noised."""
 
@@ -42,8 +42,8 @@ class Settings:
     scene: Whole = Field(default=16, ge=0, le=2**31, description="a whole number")
 
 
-def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
-    curves = (Cell(name, curve, {"schedule": name, "knots": s.knots}, ("pictures",)) for name in SCHEDULES)
+def cells(s: SchedulesSettings, model: Model | None) -> Sequence[Cell]:
+    curves = (Cell(name, schedule_curve, {"schedule": name, "knots": s.knots}, ("pictures",)) for name in SCHEDULES)
     return [
         Cell("pictures", spectrum, {"count": s.pictures, "size": s.size}),
         *curves,
@@ -67,7 +67,7 @@ def spectrum(tick: Tick, count: int, size: int) -> Result:
     return {"variances": np.append(values.astype(np.float64) ** 2 / count, 0.0), "mean": np.append(along, rest)}
 
 
-def curve(tick: Tick, world: Result, schedule: str, knots: int) -> Result:
+def schedule_curve(tick: Tick, world: Result, schedule: str, knots: int) -> Result:
     """Of one schedule: signal's share, log-SNR and what can be known at each t; the error of skipping first steps."""
     chosen = SCHEDULES[schedule]
     t = torch.arange(1, knots + 1, dtype=torch.float64) / knots
@@ -122,7 +122,7 @@ def _noised(schedule: Schedule, x0: Tensor, t: Tensor, eps: Tensor) -> np.ndarra
     return np.asarray(to_images(noised(schedule, x0, t, eps) / size)[0])
 
 
-def draw(s: Settings, results: Mapping[str, Result]) -> Report:
+def draw(s: SchedulesSettings, results: Mapping[str, Result]) -> Report:
     curves = {name: results[name] for name in SCHEDULES}
     rows = [_row(name, found) for name, found in curves.items()]
     linear, cosine = rows[0], rows[1]
@@ -227,8 +227,8 @@ STUDY = Study(
         "A curve that does not begin at 0 ends its training short of pure noise: the scaled linear schedule still "
         "knows a part of every picture at t = 1, which sampling then lacks (Lin et al. 2023).",
     ),
-    full=Settings(),
-    quick=Settings(pictures=300),
+    full=SchedulesSettings(),
+    quick=SchedulesSettings(pictures=300),
     cells=cells,
     draw=draw,
 )

@@ -14,7 +14,7 @@ from sfumato.element import Whole, element
 from sfumato.sample import trajectory
 from sfumato.sample.langevin import Langevin
 from sfumato.schedule import VE
-from sfumato.study import points
+from sfumato.study import point_clouds
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, EMBER, INK, OCHRE, RED, SMOKE, SOFT, panels, plane
 
@@ -30,7 +30,7 @@ STEP = 0.3  # Langevin's step: a = STEP sigma^2
 
 
 @element
-class Settings:
+class ScoreFieldSettings:
     """training: steps of training; batch and width of the network; levels of noise from the largest to the smallest;
     repeats: Langevin moves a level; count: how many points are moved."""
 
@@ -48,37 +48,39 @@ def mixture() -> GaussianMixture:
     return GaussianMixture(schedule, torch.tensor(CENTRES), SPREAD**2, torch.tensor(WEIGHTS))
 
 
-def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
+def cells(s: ScoreFieldSettings, model: Model | None) -> Sequence[Cell]:
     moves = {"levels": s.levels, "repeats": s.repeats, "count": s.count}
     return [
-        Cell("network", train, {"steps": s.training, "batch": s.batch, "width": s.width}),
+        Cell("network", train_on_mixture, {"steps": s.training, "batch": s.batch, "width": s.width}),
         Cell("fields", fields, {"count": s.count}, ("network",)),
         *(Cell(dynamics, langevin, {**moves, "dynamics": dynamics}, ("network",)) for dynamics in DYNAMICS),
     ]
 
 
-def train(tick: Tick, steps: int, batch: int, width: int) -> Result:
+def train_on_mixture(tick: Tick, steps: int, batch: int, width: int) -> Result:
     """A network of the mixture's scores at all noise levels."""
     exact = mixture()
-    return points.train(tick, lambda first, count: exact.draw(count, first).numpy(), SCHEDULE, steps, batch, width, 0)
+    return point_clouds.train_points(
+        tick, lambda first, count: exact.draw(count, first).numpy(), SCHEDULE, steps, batch, width, 0
+    )
 
 
 def fields(tick: Tick, network: Result, count: int) -> Result:
     """sigma times the true and the learned score on a lattice, and how far they are apart there and on the data."""
-    learned, exact = points.network(network), mixture()
-    coarse, fine = points.lattice(REACH, SIDE), points.lattice(REACH, 120)
+    learned, exact = point_clouds.trained_network(network), mixture()
+    coarse, fine = point_clouds.lattice(REACH, SIDE), point_clouds.lattice(REACH, 120)
     found: dict[str, list[Any]] = {"true": [], "learned": [], "density": [], "off": [], "error": []}
     for i, sigma in enumerate(SIGMAS):
         t = exact.schedule.time(sigma)
         found["true"].append(-exact(coarse, t).eps.numpy())
-        found["learned"].append(-points.alone(learned, len(coarse))(coarse.float(), t).eps.numpy())
+        found["learned"].append(-point_clouds.alone(learned, len(coarse))(coarse.float(), t).eps.numpy())
         found["density"].append(exact.log_density(fine, t).exp().reshape(120, 120).numpy())
         true = exact(fine, t).eps
-        off = (points.alone(learned, len(fine))(fine.float(), t).eps - true).norm(dim=1)
+        off = (point_clouds.alone(learned, len(fine))(fine.float(), t).eps - true).norm(dim=1)
         found["off"].append((off / true.norm(dim=1).clamp(min=LEAST)).reshape(120, 120).numpy())
-        x = exact.draw(count, 10**6 + i) + sigma * points.CloudNoise.of(i)(torch.zeros(count, 2), "perturbed")
-        eps = points.alone(learned, count)(x.float(), t).eps
-        found["error"].append(points.score_error(eps, exact(x, t).eps))
+        x = exact.draw(count, 10**6 + i) + sigma * point_clouds.CloudNoise.of(i)(torch.zeros(count, 2), "perturbed")
+        eps = point_clouds.alone(learned, count)(x.float(), t).eps
+        found["error"].append(point_clouds.score_error(eps, exact(x, t).eps))
         tick(i + 1, len(SIGMAS))
     return {name: np.array(value) for name, value in found.items()}
 
@@ -96,31 +98,33 @@ def langevin(tick: Tick, network: Result, levels: int, repeats: int, count: int,
     Alone: all moves at the smallest noise. Annealed: at each of the levels in turn (Song & Ermon 2019, algorithm 1).
     """
     exact = mixture()
-    denoiser: Denoiser = points.network(network) if dynamics.endswith("learned score") else exact
+    denoiser: Denoiser = point_clouds.trained_network(network) if dynamics.endswith("learned score") else exact
     sigmas = np.geomspace(SIGMAS[-1], SIGMAS[0], levels) if dynamics.startswith("annealed") else [SIGMAS[0]] * levels
     knots = [float(exact.schedule.time(sigma)) for sigma in np.repeat(sigmas, repeats)]
-    noise = points.CloudNoise.of(0)
+    noise = point_clouds.CloudNoise.of(0)
     spread = noise(torch.zeros(count, 2), "place")
     x = (torch.erf(spread / 2**0.5) * REACH).float()
     walk = [x]
-    for step in trajectory(points.alone(denoiser, count), Langevin(1, STEP), x, torch.tensor([*knots, 0.0]), noise):
+    for step in trajectory(
+        point_clouds.alone(denoiser, count), Langevin(1, STEP), x, torch.tensor([*knots, 0.0]), noise
+    ):
         walk.append(step.x)
         tick(step.index + 1, step.total)
     cloud = walk[-1].numpy()
     return {"cloud": cloud, "walk": np.stack([x[:5].numpy() for x in walk]), "shares": shares(cloud)}
 
 
-def nearest(x: np.ndarray) -> np.ndarray:
+def nearest_component(x: np.ndarray) -> np.ndarray:
     """The component whose centre is nearest to each point (n, 2)."""
     return torch.cdist(torch.from_numpy(x).double(), torch.tensor(CENTRES).double()).argmin(1).numpy()
 
 
 def shares(x: np.ndarray) -> np.ndarray:
     """Which part of the points lies at each component (3,)."""
-    return np.bincount(nearest(x), minlength=len(CENTRES)) / len(x)
+    return np.bincount(nearest_component(x), minlength=len(CENTRES)) / len(x)
 
 
-def draw(s: Settings, results: Mapping[str, Result]) -> Report:
+def draw(s: ScoreFieldSettings, results: Mapping[str, Result]) -> Report:
     seen = results["fields"]
     rows: list[dict[str, Any]] = [
         {"what": f"learned score at sigma = {sigma:g}", "squared error, relative": float(error)}
@@ -158,7 +162,7 @@ def _parts(shares: np.ndarray) -> dict[str, float]:
 
 def _fields(seen: Result) -> Any:
     figure, axes = panels(3, len(SIGMAS), 7.2)
-    at = points.lattice(REACH, SIDE).numpy()
+    at = point_clouds.lattice(REACH, SIDE).numpy()
     window = (-REACH, REACH, -REACH, REACH)
     for j, sigma in enumerate(SIGMAS):
         for i, key in enumerate(("true", "learned")):
@@ -189,7 +193,7 @@ def _langevin(found: Mapping[str, Result]) -> Any:
     figure, axes = panels(1, len(found), 3.7)
     for panel, (name, result) in zip(axes[0], found.items(), strict=True):
         plane(panel, REACH).set_title(DYNAMICS[name], loc="center", fontsize=9)
-        ends = nearest(result["cloud"])
+        ends = nearest_component(result["cloud"])
         panel.scatter(*result["cloud"].T, s=1.4, lw=0, c=np.array(COLOURS)[ends], alpha=0.6, rasterized=True)
         for n in range(result["walk"].shape[1]):
             panel.plot(*result["walk"][:, n].T, color=COLOURS[ends[n]], lw=0.4, alpha=0.45)
@@ -214,8 +218,8 @@ STUDY = Study(
         "Langevin dynamics at little noise ends at whichever component it began near: the shares are wrong. Annealed "
         "from much noise to little, it finds the right shares, with the learned score too.",
     ),
-    full=Settings(),
-    quick=Settings(training=2500, batch=512, width=96, repeats=20, count=2000),
+    full=ScoreFieldSettings(),
+    quick=ScoreFieldSettings(training=2500, batch=512, width=96, repeats=20, count=2000),
     cells=cells,
     draw=draw,
 )

@@ -60,7 +60,7 @@ HOUSE: dict[Any, Any] = {
 
 
 @contextmanager
-def house() -> Iterator[None]:
+def house_style() -> Iterator[None]:
     """The style, for figures made and saved inside."""
     with mpl.rc_context(HOUSE):
         yield
@@ -116,7 +116,7 @@ def strips(
     return figure
 
 
-def plain(axis: Axis) -> None:
+def plain_axis(axis: Axis) -> None:
     """Numbers as 0.5, 1, 20 on a logarithmic axis, few of them."""
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

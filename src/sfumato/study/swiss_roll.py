@@ -17,7 +17,7 @@ from sfumato.denoise import GaussianMixture
 from sfumato.element import Whole, element
 from sfumato.sample import DDIM, DDPM, trajectory
 from sfumato.schedule import Cosine, Schedule, noised
-from sfumato.study import points
+from sfumato.study import point_clouds
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, EMBER, INK, RED, ROLL, RULE, SMOKE, SOFT, panels, plane
 from sfumato.times import grid
@@ -30,7 +30,7 @@ PROCESSES = {"flow": ("probability flow (deterministic)", 1000), "diffusion": ("
 
 
 @element
-class Settings:
+class SwissRollSettings:
     """training: steps of training; batch and width of the network; steps of sampling; count: points in a cloud;
     paths: how many of them are followed."""
 
@@ -42,11 +42,11 @@ class Settings:
     paths: Whole = Field(default=80, ge=1, le=1000, description="a whole number from 1 to 1000")
 
 
-def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
+def cells(s: SwissRollSettings, model: Model | None) -> Sequence[Cell]:
     if model is None:
-        network = Cell("network", train, {"steps": s.training, "batch": s.batch, "width": s.width})
+        network = Cell("network", train_on_roll, {"steps": s.training, "batch": s.batch, "width": s.width})
     else:
-        network = Cell("network", points.trained_before, {"model": model})
+        network = Cell("network", point_clouds.trained_before, {"model": model})
     walk = {"steps": s.steps, "count": s.count}
     return [
         network,
@@ -66,15 +66,15 @@ def roll(schedule: Schedule, parts: int = 400) -> GaussianMixture:
     return GaussianMixture(schedule, torch.from_numpy(kind.place(u)[0] / kind.scale), spread**2)
 
 
-def place(x: np.ndarray) -> np.ndarray:
+def place_along(x: np.ndarray) -> np.ndarray:
     """Where along the roll each point (n, 2) lies, from 0 inside to 1 outside."""
     means = roll(Cosine()).means
     return torch.cdist(torch.from_numpy(x).double(), means).argmin(1).numpy() / (len(means) - 1)
 
 
-def train(tick: Tick, steps: int, batch: int, width: int) -> Result:
+def train_on_roll(tick: Tick, steps: int, batch: int, width: int) -> Result:
     """A network of the roll on the cosine schedule, along which the roll dissolves evenly."""
-    return points.train(tick, partial(_cloud, SEED), {"kind": "cosine"}, steps, batch, width, seed=0)
+    return point_clouds.train_points(tick, partial(_cloud, SEED), {"kind": "cosine"}, steps, batch, width, seed=0)
 
 
 def _cloud(seed: int, first: int, count: int) -> np.ndarray:
@@ -83,9 +83,9 @@ def _cloud(seed: int, first: int, count: int) -> np.ndarray:
 
 def reverse(tick: Tick, network: Result, steps: int, count: int) -> Result:
     """Ancestral samples on their way, (times, count, 2), with the true marginals and how far they are apart."""
-    denoise = points.alone(points.network(network), count)
+    denoise = point_clouds.alone(point_clouds.trained_network(network), count)
     times = grid("uniform", steps, denoise.schedule)
-    noise = points.CloudNoise.of(0)
+    noise = point_clouds.CloudNoise.of(0)
     x = noise(torch.zeros(count, 2), "start") * float(torch.hypot(*denoise.schedule(1.0)))
     walk = [x]
     for step in trajectory(denoise, DDPM(), x, times, noise):
@@ -99,34 +99,36 @@ def reverse(tick: Tick, network: Result, steps: int, count: int) -> Result:
         "forward": np.stack(true),
         "clouds": np.stack(clouds),
         "size": np.array([float(torch.hypot(*denoise.schedule(t))) for t in SHOWN]),
-        "apart": np.array([points.sliced(a, b) for a, b in zip(clouds, true, strict=True)]),
-        "chance": np.array([points.sliced(a, b) for a, b in zip(other, true, strict=True)]),
+        "apart": np.array([point_clouds.sliced_wasserstein(a, b) for a, b in zip(clouds, true, strict=True)]),
+        "chance": np.array([point_clouds.sliced_wasserstein(a, b) for a, b in zip(other, true, strict=True)]),
     }
 
 
 def _marginal(schedule: Schedule, t: float, seed: int, count: int) -> np.ndarray:
     """Points of q(x_t): data noised in one go, each with its own noise, the same at every t."""
     x0 = torch.from_numpy(_cloud(seed, 0, count))
-    return noised(schedule, x0, t, points.CloudNoise.of(seed)(x0, "forward")).numpy()
+    return noised(schedule, x0, t, point_clouds.CloudNoise.of(seed)(x0, "forward")).numpy()
 
 
 def field(tick: Tick, network: Result, count: int) -> Result:
     """Where the network and the exact denoiser send each point of a lattice, alpha x0 - x = -sigma eps, and errors."""
-    learned = points.network(network)
+    learned = point_clouds.trained_network(network)
     exact = roll(learned.schedule)
     found: dict[str, list[Any]] = {"drift": [], "density": [], "error": [], "t": []}
     for t in SHOWN:
         shown = torch.tensor(max(t, 0.05), dtype=torch.float64)
         size = float(torch.hypot(*learned.schedule(shown)))
-        x = points.lattice(REACH * size, SIDE)
-        p = points.alone(learned, len(x))(x.float(), shown)
+        x = point_clouds.lattice(REACH * size, SIDE)
+        p = point_clouds.alone(learned, len(x))(x.float(), shown)
         found["drift"].append((-p.eps * float(p.sigma)).numpy())
-        fine = points.lattice(REACH * size, 90)
+        fine = point_clouds.lattice(REACH * size, 90)
         found["density"].append(exact.log_density(fine, shown).exp().reshape(90, 90).numpy())
     for t in np.linspace(0.02, 0.98, 49):
         x = torch.from_numpy(_marginal(learned.schedule, float(t), SEED + 1, count))
         now = torch.tensor(float(t), dtype=torch.float64)
-        found["error"].append(points.score_error(points.alone(learned, len(x))(x, now).eps, exact(x, now).eps))
+        found["error"].append(
+            point_clouds.score_error(point_clouds.alone(learned, len(x))(x, now).eps, exact(x, now).eps)
+        )
         found["t"].append(float(t))
         tick(len(found["t"]), 49)
     return {name: np.array(value) for name, value in found.items()}
@@ -134,10 +136,10 @@ def field(tick: Tick, network: Result, count: int) -> Result:
 
 def paths(tick: Tick, network: Result, steps: int, count: int) -> Result:
     """Whole ways (steps + 1, count, 2) of the same noise: by the probability flow, and by the reverse diffusion."""
-    denoise = points.alone(points.network(network), count)
+    denoise = point_clouds.alone(point_clouds.trained_network(network), count)
     times = grid("uniform", steps, denoise.schedule)
     sizes = torch.hypot(*denoise.schedule(times)).float()
-    noise = points.CloudNoise.of(0)
+    noise = point_clouds.CloudNoise.of(0)
     found = {}
     for i, (name, sampler) in enumerate((("flow", DDIM()), ("diffusion", DDPM()))):
         x = noise(torch.zeros(count, 2), "start") * sizes[0]
@@ -149,7 +151,7 @@ def paths(tick: Tick, network: Result, steps: int, count: int) -> Result:
     return found
 
 
-def draw(s: Settings, results: Mapping[str, Result]) -> Report:
+def draw(s: SwissRollSettings, results: Mapping[str, Result]) -> Report:
     walked, seen = results["reverse"], results["field"]
     rows = [
         {
@@ -193,7 +195,7 @@ def _mean_error(seen: Result) -> float:
 
 def _trajectories(walked: Result, seen: Result) -> Any:
     figure, axes = panels(3, len(SHOWN), 5.2)
-    begin, end = place(walked["forward"][0]), place(walked["clouds"][0])
+    begin, end = place_along(walked["forward"][0]), place_along(walked["clouds"][0])
     for j, t in enumerate(SHOWN):
         reach = REACH * float(walked["size"][j])
         for i, (cloud, colour) in enumerate(((walked["forward"][j], begin), (walked["clouds"][j], end))):
@@ -201,7 +203,7 @@ def _trajectories(walked: Result, seen: Result) -> Any:
         below = plane(axes[2, j], reach)
         window = (-reach, reach, -reach, reach)
         below.imshow(seen["density"][j] ** 0.5, extent=window, origin="lower", cmap=SMOKE, alpha=0.55)
-        at = points.lattice(reach, SIDE).numpy()
+        at = point_clouds.lattice(reach, SIDE).numpy()
         _arrows(below, at, seen["drift"][j], reach)
         axes[0, j].set_title(f"t = {t:g}", loc="center", color=SOFT, fontsize=9.5)
     for i, words in enumerate(("forward\nq(x$_t$)", "reverse\np(x$_t$)", "drift\nα x̂$_0$ − x")):
@@ -222,7 +224,7 @@ def _paths(found: Result, cloud: np.ndarray) -> Any:
     figure, axes = panels(1, 2, 5.0)
     for panel, (name, (title, most)) in zip(axes[0], PROCESSES.items(), strict=True):
         walk = found[name][:, :most]
-        colours = ROLL(place(walk[-1]))
+        colours = ROLL(place_along(walk[-1]))
         panel.scatter(*cloud.T, s=3, c=RULE, lw=0, zorder=0)
         for n in range(walk.shape[1]):
             panel.plot(*walk[:, n].T, color=colours[n], lw=0.8, alpha=0.8)
@@ -258,10 +260,10 @@ STUDY = Study(
         "Two ways back with the same marginals: the probability flow maps each noise to one point without crossing "
         "itself; the reverse diffusion wanders and ends elsewhere.",
     ),
-    full=Settings(),
-    quick=Settings(training=3000, batch=512, width=96, steps=100, count=2000),
+    full=SwissRollSettings(),
+    quick=SwissRollSettings(training=3000, batch=512, width=96, steps=100, count=2000),
     cells=cells,
     draw=draw,
-    takes=points.PointModel.named,
+    takes=point_clouds.PointModel.named,
 )
 STUDIES.add("swiss-roll", STUDY)

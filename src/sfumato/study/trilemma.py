@@ -24,7 +24,7 @@ from sfumato.study.measured_samples import (
     value,
 )
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
-from sfumato.study.style import COLOURS, SOFT, panels, plain, strips
+from sfumato.study.style import COLOURS, SOFT, panels, plain_axis, strips
 
 SPECIAL = ("consistency",)  # for networks that are consistency functions: others they refuse
 ALL = tuple(name for name in Sampler.registry if name not in SPECIAL)
@@ -33,7 +33,7 @@ FAILED = 10.0  # times the lowest FID: a sampler that never comes below is not d
 
 
 @element
-class Settings:
+class TrilemmaSettings:
     """count: pictures a row; true: how many they are compared with at most; samplers by name, each at every number of
     steps of `counts`; guidance: scale of classifier-free guidance (1 is off); resamples of each figure; against,
     features: "" for those that belong to the model."""
@@ -48,7 +48,7 @@ class Settings:
     features: str = Field(default="", description="features as `sfumato evaluate` names them")
 
 
-def setups(s: Settings) -> dict[str, SamplingSetup]:
+def setups(s: TrilemmaSettings) -> dict[str, SamplingSetup]:
     """Every sampler at every number of steps."""
     return {
         f"{sampler}, {n} steps": SamplingSetup(guidance_scale=s.guidance, sampler=sampler, steps=n)
@@ -57,7 +57,7 @@ def setups(s: Settings) -> dict[str, SamplingSetup]:
     }
 
 
-def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
+def cells(s: TrilemmaSettings, model: Model | None) -> Sequence[Cell]:
     assert model is not None
     for name in s.samplers:
         if name not in ALL:
@@ -70,7 +70,7 @@ def cells(s: Settings, model: Model | None) -> Sequence[Cell]:
     return found
 
 
-def draw(s: Settings, results: Mapping[str, Result]) -> Report:
+def draw(s: TrilemmaSettings, results: Mapping[str, Result]) -> Report:
     lines = {name: [results[f"{name}, {n} steps"] for n in s.counts] for name in s.samplers}
     rows: list[dict[str, Any]] = [{"sampler": "true pictures, half against half", **table_row(results["ceiling"])}]
     rows += [
@@ -119,7 +119,7 @@ def working(lines: Mapping[str, Sequence[Result]]) -> dict[str, Sequence[Result]
     return {name: line for name, line in lines.items() if best[name] <= FAILED * min(best.values())}
 
 
-def _said(s: Settings, lines: Mapping[str, Sequence[Result]]) -> list[str]:
+def _said(s: TrilemmaSettings, lines: Mapping[str, Sequence[Result]]) -> list[str]:
     """The best sampler for each budget of network rows, by FID."""
     said = []
     for budget in s.counts:
@@ -153,11 +153,11 @@ def _curves(lines: Mapping[str, Sequence[Result]], ceiling: Result) -> Any:
             panel.plot(x, y, marker="o", ms=3.4, lw=1.4, label=name, **_look(i))
         panel.axhline(value(ceiling, key), color=SOFT, ls="--", lw=0.9)
         panel.set(title=title, xlabel=words, xscale="log")
-        plain(panel.xaxis)
+        plain_axis(panel.xaxis)
         if key == "fid":
             panel.set_yscale("log")
             panel.set_ylim(bottom=0.7 * min(value(ceiling, "fid"), lowest))
-            plain(panel.yaxis)
+            plain_axis(panel.yaxis)
     _legend(figure, axes[0, 0], len(lines))
     return figure
 
@@ -172,7 +172,7 @@ def _front(lines: Mapping[str, Sequence[Result]]) -> Any:
         size = [22 * (float(found["each"]) / quickest) ** 0.5 for found in line]
         panel.scatter(x, y, s=size, color=_look(i)["color"], edgecolor="white", lw=0.5, zorder=3)
     panel.set(xlabel="recall (more diverse to the right)", ylabel="FID (better below)", yscale="log")
-    plain(panel.yaxis)
+    plain_axis(panel.yaxis)
     _legend(figure, panel, len(lines))
     return figure
 
@@ -199,8 +199,8 @@ STUDY = Study(
         "A stochastic sampler beside its deterministic kin (ddpm and ddim, dpmpp-2m-sde and dpmpp-2m): fresh noise "
         "mends earlier errors, and moves along the line from diversity to fidelity.",
     ),
-    full=Settings(),
-    quick=Settings(count=120, true=1000, samplers=SOME, counts=(4, 8, 16), resamples=20),
+    full=TrilemmaSettings(),
+    quick=TrilemmaSettings(count=120, true=1000, samplers=SOME, counts=(4, 8, 16), resamples=20),
     cells=cells,
     draw=draw,
     takes=Model.named,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.lazy import torch
 from sfumato.picture.errors import BadInput
+from sfumato.times.time_grid import check_time
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,9 +57,3 @@ def jumps(times: Tensor, length: int = 10, repeats: int = 10) -> Tensor:
         if i >= length and (steps - 1 - i) % length == 0 and i < steps:
             knots += [times[i - length : i + 1]] * (repeats - 1)
     return torch.cat(knots)
-
-
-def check_time(t: float) -> None:
-    """Raises BadInput for a time or a strength outside [0, 1]."""
-    if not 0 <= t <= 1:
-        raise BadInput(f"A time or strength lies between 0 (clean) and 1 (noise), not {t}.")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from sfumato.element import Element
 from sfumato.lazy import torch
 from sfumato.picture.errors import BadInput
-from sfumato.times.knots import check_time
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +32,12 @@ class TimeGrid(Element, kinds="time grid", package="sfumato.times"):
     def knots(self, steps: int, schedule: Schedule, start: float) -> Tensor:
         """The knots themselves, for steps >= 1 and 0 < start <= 1."""
         raise NotImplementedError
+
+
+def check_time(t: float) -> None:
+    """Raises BadInput for a time or a strength outside [0, 1]."""
+    if not 0 <= t <= 1:
+        raise BadInput(f"A time or strength lies between 0 (clean) and 1 (noise), not {t}.")
 
 
 def count_of(schedule: Schedule) -> int:

@@ -26,7 +26,7 @@ KINDS = {
 FILES = ["config.json", "preprocessor_config.json", "model.safetensors*", "model-*.safetensors", "*.json", "*.txt"]
 
 
-def load(name: str, weights: str | None) -> Extractor:
+def load_clip_or_dinov2(name: str, weights: str | None) -> Extractor:
     """The network in the folder `weights` or of that Hub id; by default CLIP ViT-L/14 at 336 px, as CMMD takes it, or
     DINOv2 ViT-L/14.
 
@@ -139,6 +139,6 @@ def _json(path: Path) -> dict:
 
 
 for name in USUAL:
-    FEATURES.add(name, load)
+    FEATURES.add(name, load_clip_or_dinov2)
 for name in KINDS:
-    FOLDERS.add(name, load)
+    FOLDERS.add(name, load_clip_or_dinov2)

@@ -28,7 +28,7 @@ RESIZE: dict[str, tuple[Callable[[Tensor, int], Tensor], str]] = {
 }
 
 
-def load(name: str, weights: str | None) -> Extractor:
+def load_inception(name: str, weights: str | None) -> Extractor:
     """ "inception" (as torch-fidelity) or "inception-clean" (as clean-fid) with the weights of the file `weights`.
 
     Weights that are not the standard ones are said so in the name. BadInput where there are none.
@@ -107,4 +107,4 @@ def read_weights(path: Path) -> tuple[Inception, str]:
 
 
 for name in RESIZE:
-    FEATURES.add(name, load)
+    FEATURES.add(name, load_inception)

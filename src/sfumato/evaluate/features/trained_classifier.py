@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CHANNELS = 7
 
 
-def load(name: str, weights: str | None) -> Extractor:
+def load_classifier(name: str, weights: str | None) -> Extractor:
     """The classifier in the folder `weights`. pool: what its logits are read from, the last map averaged over the
     picture. logits: those of its classes. spatial: the first 7 channels of that map, as sFID takes Inception's."""
     from sfumato.network.classifier import Classifier
@@ -34,4 +34,4 @@ def load(name: str, weights: str | None) -> Extractor:
     return Extractor(name, preprocessing, read, fingerprint(network, preprocessing))
 
 
-FOLDERS.add("sfumato-classifier", load)
+FOLDERS.add("sfumato-classifier", load_classifier)

@@ -15,7 +15,7 @@ CLASSES = "subject"  # the attribute that the Inception Score is taken over
 PREPROCESSING = "64 x 64, by area where a picture shrinks, bilinear where it grows; [-1, 1]"
 
 
-def load(name: str, weights: str | None) -> Extractor:
+def load_vignettes_features(name: str, weights: str | None) -> Extractor:
     """The judge of `sfumato.evaluate.judge`, the built-in one or that of a folder.
 
     pool: its trunk's last map averaged over the picture (160), which every attribute is read from. logits: of the
@@ -33,5 +33,5 @@ def load(name: str, weights: str | None) -> Extractor:
     return Extractor(name, PREPROCESSING, read, fingerprint(judge, PREPROCESSING))
 
 
-FEATURES.add("vignettes-features", load)
-FOLDERS.add("sfumato-judge", load)
+FEATURES.add("vignettes-features", load_vignettes_features)
+FOLDERS.add("sfumato-judge", load_vignettes_features)

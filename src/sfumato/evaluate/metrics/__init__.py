@@ -13,8 +13,8 @@ from sfumato.evaluate.metrics.clip_score import clip_score, cosines  # isort: sk
 from sfumato.evaluate.metrics.pixel import Difference, difference, psnr, ssim  # isort: skip
 from sfumato.evaluate.metrics.lpips import lpips as load_lpips  # isort: skip
 from sfumato.evaluate.metrics.bits_per_dim import bits_per_dim  # isort: skip
-from sfumato.evaluate.metrics.resample import resamplings
 from sfumato.evaluate.metrics.seam import seam
+from sfumato.evaluate.statistics import resamplings
 
 __all__ = [
     "Difference",

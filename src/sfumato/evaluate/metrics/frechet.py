@@ -12,8 +12,7 @@ from scipy.linalg import eigh, eigvalsh
 
 from sfumato.evaluate.features.extractor import POOL, SPATIAL
 from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets
-from sfumato.evaluate.metrics.resample import chunks
-from sfumato.evaluate.statistics import Figure, bootstrapped
+from sfumato.evaluate.statistics import Figure, bootstrapped, in_chunks
 
 WIDE, FEW = 512, 20  # columns beyond which a distance takes seconds, and how many resamples it then gets
 
@@ -36,7 +35,7 @@ class Moments:
         """The moments of rows (N, D), each counted once or as often as `weights` (N,) says; read in chunks."""
         dimensions = rows.shape[1]
         total = cls(0, np.zeros(dimensions), np.zeros((dimensions, dimensions)))
-        for part, x in chunks(rows, dimensions):
+        for part, x in in_chunks(rows, dimensions):
             w = np.ones(len(x)) if weights is None else weights[part]
             count = float(w.sum())
             if count:

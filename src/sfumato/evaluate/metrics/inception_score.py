@@ -25,10 +25,10 @@ def inception_score(logits: np.ndarray, splits: int = 1, seed: int | None = None
     if seed is not None:
         logits = logits[np.random.RandomState(seed).permutation(len(logits))]
     edges = [i * len(logits) // splits for i in range(splits + 1)]
-    return np.array([score(logits[a:b]) for a, b in pairwise(edges)])
+    return np.array([score_of(logits[a:b]) for a, b in pairwise(edges)])
 
 
-def score(logits: np.ndarray, weights: np.ndarray | None = None) -> float:
+def score_of(logits: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The score of one part, its rows counted as `weights` (N,) says."""
     log_p = log_softmax(np.asarray(logits, np.float64), axis=1)
     p = np.exp(log_p)
@@ -43,11 +43,11 @@ def splits_of(count: int) -> int:
     return max(1, count // SPLIT)
 
 
-def figure(sets: FeatureSets) -> Figure:
+def mean_of_splits(sets: FeatureSets) -> Figure:
     """The mean over splits of 5,000 pictures; the spread is that of the score of all of them."""
     logits = np.asarray(sets.generated[LOGITS], np.float64)
     value = inception_score(logits, splits_of(len(logits))).mean()
-    return bootstrapped([value, *(score(logits, w) for w in sets.weights[1:])], len(sets))
+    return bootstrapped([value, *(score_of(logits, w) for w in sets.weights[1:])], len(sets))
 
 
 METRICS.add(
@@ -56,7 +56,7 @@ METRICS.add(
         title="Inception Score",
         better="higher",
         source="Salimans et al. 2016",
-        statistic=figure,
+        statistic=mean_of_splits,
         needs=LOGITS,
         within=(1, math.inf),
     ),

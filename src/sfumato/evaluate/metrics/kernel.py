@@ -9,8 +9,7 @@ import numpy as np
 
 from sfumato.evaluate.features.extractor import POOL
 from sfumato.evaluate.metric import METRICS, FeatureMetric, FeatureSets, resampled
-from sfumato.evaluate.metrics.resample import chunks
-from sfumato.evaluate.statistics import Figure, bootstrapped
+from sfumato.evaluate.statistics import Figure, bootstrapped, in_chunks
 
 Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -30,7 +29,7 @@ def total(kernel: Kernel, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.nda
     """sum_ij u_i k(x_i, y_j) v_j for each row of the weights u (B, N) and v (B, M) or (1, M): (B,)."""
     y = np.asarray(y, np.float64)
     found = np.zeros(len(u))
-    for part, rows in chunks(x, len(y)):
+    for part, rows in in_chunks(x, len(y)):
         found += (u[:, part] * (v @ kernel(rows, y).T)).sum(1)
     return found
 

@@ -57,9 +57,11 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise BadInput(f"{name_of(path)} can't be read as weights ({reason}).") from error
 
 
-def load(weights: str | None) -> tuple[PairDistance, str]:
+def load_lpips(weights: str | None) -> tuple[PairDistance, str]:
     network = lpips(weights)
     return network, f"lpips-{network.backbone}"
 
 
-METRICS.add("lpips", PairMetric(title="LPIPS", better="lower", source="Zhang et al. 2018", load=load, default=False))
+METRICS.add(
+    "lpips", PairMetric(title="LPIPS", better="lower", source="Zhang et al. 2018", load=load_lpips, default=False)
+)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sfumato.evaluate.metric import METRICS, FeatureMetric, resampled
-from sfumato.evaluate.metrics.resample import chunks
+from sfumato.evaluate.statistics import in_chunks
 
 RIM = 1e-12  # of the largest squared length: what rounding may take from a row on a rim
 
@@ -21,7 +21,7 @@ def squares(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Squared distances of all rows of y (M, D) to a few rows of x (N, D) at a time: (chunk, M)."""
     y = np.asarray(y, np.float64)
     lengths = (y * y).sum(1)
-    for part, rows in chunks(x, len(y)):
+    for part, rows in in_chunks(x, len(y)):
         yield part, ((rows * rows).sum(1)[:, None] + lengths - 2 * rows @ y.T).clip(min=0)
 
 
@@ -35,7 +35,7 @@ def radii(x: np.ndarray, k: int) -> np.ndarray:
     return found
 
 
-def inside(x: np.ndarray, centres: np.ndarray, radius: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def inside_balls(x: np.ndarray, centres: np.ndarray, radius: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Whether rows of x lie in the balls around `centres` (M, D) of the squared `radius` (M,): (chunk, M), bool."""
     slack = RIM * float((np.asarray(centres, np.float64) ** 2).sum(1).max())
     for part, square in squares(x, centres):
@@ -47,7 +47,7 @@ def precision(generated: np.ndarray, real: np.ndarray, k: int = 3, weights: np.n
 
     weights (B, N): how often each generated row counts, once by default; so in all four functions.
     """
-    hits = np.concatenate([ball.any(1) for _, ball in inside(generated, real, radii(real, k))])
+    hits = np.concatenate([ball.any(1) for _, ball in inside_balls(generated, real, radii(real, k))])
     w = _weights(weights, generated)
     return w @ hits / w.sum(1)
 
@@ -59,7 +59,7 @@ def recall(generated: np.ndarray, real: np.ndarray, k: int = 3, weights: np.ndar
     """
     w = (_weights(weights, generated) > 0).astype(np.float32)
     found = np.zeros(len(w))
-    for _, ball in inside(real, generated, radii(generated, k)):
+    for _, ball in inside_balls(real, generated, radii(generated, k)):
         found += (ball.astype(np.float32) @ w.T > 0).sum(0)
     return found / len(real)
 
@@ -69,7 +69,7 @@ def density(generated: np.ndarray, real: np.ndarray, k: int = 5, weights: np.nda
 
     1 is expected of equal distributions; it may be larger.
     """
-    balls = np.concatenate([ball.sum(1) for _, ball in inside(generated, real, radii(real, k))])
+    balls = np.concatenate([ball.sum(1) for _, ball in inside_balls(generated, real, radii(real, k))])
     w = _weights(weights, generated)
     return w @ balls / w.sum(1) / k
 
@@ -81,7 +81,7 @@ def coverage(generated: np.ndarray, real: np.ndarray, k: int = 5, weights: np.nd
     """
     w = (_weights(weights, generated) > 0).astype(np.float32)
     held = np.zeros((len(w), len(real)), bool)
-    for part, ball in inside(generated, real, radii(real, k)):
+    for part, ball in inside_balls(generated, real, radii(real, k)):
         held |= w[:, part] @ ball.astype(np.float32) > 0
     return held.mean(1)
 

@@ -50,12 +50,12 @@ def _mean(values: Tensor, where: Tensor | None) -> Tensor:
     return (weights * values).flatten(1).sum(1) / weights.flatten(1).sum(1).clamp(min=1e-12)
 
 
-def box(z: Tensor, side: int = 7) -> Tensor:
+def box_window(z: Tensor, side: int = 7) -> Tensor:
     """The mean of each window of side x side pixels."""
     return torch.nn.functional.avg_pool2d(z, side, 1)
 
 
-def bell(z: Tensor, side: int = WINDOW, sigma: float = 1.5) -> Tensor:
+def gaussian_window(z: Tensor, side: int = WINDOW, sigma: float = 1.5) -> Tensor:
     """The mean of each window, weighted by a Gaussian: Wang et al.'s window of 11 pixels and sigma 1.5."""
     at = torch.arange(side, dtype=z.dtype, device=z.device) - (side - 1) / 2
     row = torch.exp(-at.square() / (2 * sigma**2))
@@ -64,13 +64,13 @@ def bell(z: Tensor, side: int = WINDOW, sigma: float = 1.5) -> Tensor:
     return along(along(z, row), row.transpose(-1, -2))
 
 
-def ssim(x: Tensor, y: Tensor, local: Local = bell) -> Tensor:
+def ssim(x: Tensor, y: Tensor, local: Local = gaussian_window) -> Tensor:
     """Structural similarity of each picture, (B,), from -1 to 1 = equal (Wang et al. 2004, eq. 13, over all windows):
 
         (2 m_x m_y + c_1)(2 s_xy + c_2) / ((m_x^2 + m_y^2 + c_1)(s_x^2 + s_y^2 + c_2)),     c = (0.01 L)^2, (0.03 L)^2
 
-    of the pictures in [0, L], L = 1; means, variances and covariance are taken by `local`, `bell` (the paper's) or
-    `box`. Windows that leave the picture are left out, and colours are compared channel by channel.
+    of the pictures in [0, L], L = 1; means, variances and covariance are taken by `local`, `gaussian_window` (the
+    paper's) or `box_window`. Windows that leave the picture are left out, and colours are compared channel by channel.
     """
     x, y, c1, c2 = (x + 1) / 2, (y + 1) / 2, 0.01**2, 0.03**2
     mx, my = local(x), local(y)

@@ -1,15 +1,17 @@
-"""Which start and hold an edit's wishes ask for."""
+"""Which start and hold an edit's wishes ask for, of which picture and mask."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sfumato.edit import AttentionEdit, Between, Hold, Inferred, Noise, SDEdit, Source
-from sfumato.picture import BadInput, open_picture
+from PIL import Image
+
+from sfumato.edit import AttentionEdit, Between, Crop, Hold, Inferred, Noise, Outside, Resample, SDEdit, Source
+from sfumato.picture import BadInput, Ref, extended, keep_from, open_mask, open_picture
 from sfumato.recipe import written
-from sfumato.recipe.intent.masks import area_of, canvas, outside
 
 Named = Callable[[str], str]
 
@@ -69,8 +71,7 @@ def start_and_hold(
     asked = next((name for name in ASKED_BY if name in given), "")
     kind = ASKED_BY.get(asked, "sdedit")
     _check_used(given, kind, asked, named)
-    image, white = canvas(open_picture(picture), mask, extend, {**shape, "only_masked": only_masked}, named)
-    source = picture if extend is None else image  # a file is kept as it is, so that the result can be saved like it
+    source, white = canvas(picture, mask, extend, {**shape, "only_masked": only_masked}, named)
     fields: dict[str, Any] = {
         "hold": _hold(hold, shows, outside(white, shape, named) if white is not None else None, named),
         "area": area_of(only_masked, margin, named),
@@ -111,3 +112,57 @@ def _hold(wish: str | None, shows: str | None, given: Hold | None, named: Named)
         return None
     found = written.hold(wish or "inferred")
     return replace(found, shows=shows) if isinstance(found, Inferred) and shows is not None else found
+
+
+def canvas(
+    picture: Any, mask: Any, extend: str | None, shape: Mapping[str, Any], named: Named
+) -> tuple[Ref | Image.Image, Image.Image | None]:
+    """The picture and its mask, both extended by `extend`; the mask is None where nothing asks for one.
+
+    Where it is not extended the picture is kept, as the file that it is, so that the result can be saved like it.
+    """
+    if extend is not None:
+        image = open_picture(picture)
+        return extended(image, border(extend, named), None if mask is None else open_mask(mask, image.size))
+    for name, value in shape.items():
+        if mask is None and value:
+            raise BadInput(f"{named(name)} is about a mask: give one with {named('mask')}")
+    kept = keep_from(picture)
+    return kept, None if mask is None else open_mask(mask, kept.size)
+
+
+def outside(mask: Image.Image, shape: Mapping[str, Any], named: Named) -> Outside:
+    """The hold of what lies outside `mask`, shaped as wished."""
+    resample = None if shape["resample"] is None else resampling(shape["resample"], named)
+    return Outside(mask, grow=shape["grow"], feather=shape["feather"], dilation=shape["dilate"], resample=resample)
+
+
+def area_of(only_masked: bool, margin: int | None, named: Named) -> Crop | None:
+    """The part around the mask, where it is wished that this alone is edited."""
+    if margin is not None and not only_masked:
+        raise BadInput(
+            f"{named('margin')} is about the part that {named('only_masked')} cuts out: give both or neither"
+        )
+    if not only_masked:
+        return None
+    return Crop() if margin is None else Crop(margin)
+
+
+def border(text: str, named: Named = str) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of `32,0,32,0`, or of `32` for all sides."""
+    if not re.fullmatch(r"\s*\d{1,5}\s*(,\s*\d{1,5}\s*){3}|\s*\d{1,5}\s*", text):
+        raise BadInput(
+            f"{named('extend')} {text!r} is no border: give LEFT,TOP,RIGHT,BOTTOM in pixels, as 32,0,32,0, or one "
+            "number for all sides"
+        )
+    numbers = [int(number) for number in text.split(",")]
+    left, top, right, bottom = numbers * 4 if len(numbers) == 1 else numbers
+    return left, top, right, bottom
+
+
+def resampling(text: str, named: Named = str) -> Resample:
+    """The element of `10x5`: stretches of 10 steps, each walked 5 times."""
+    found = re.fullmatch(r"\s*(\d{1,4})\s*[xX×]\s*(\d{1,4})\s*", text)
+    if not found:
+        raise BadInput(f"{named('resample')} {text!r} is no resampling: give STEPSxTIMES, as 10x5")
+    return Resample(int(found[1]), int(found[2]))

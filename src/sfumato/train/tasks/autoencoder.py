@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from sfumato.element.section import Few, Section, Width
-from sfumato.evaluate.metrics.pixel import box, psnr, ssim
+from sfumato.evaluate.metrics.pixel import box_window, psnr, ssim
 from sfumato.picture import BadInput
 from sfumato.train import report
 from sfumato.train.config import Common, HeldBack, Stored
@@ -144,7 +144,7 @@ class AutoencoderTask(Task):
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         loss = l1 + weights.gradient * edges + weights.pyramid * broad + weights.kl * kl
         if weights.ssim:
-            loss = loss + weights.ssim * (1 - ssim(x, y, box).mean())
+            loss = loss + weights.ssim * (1 - ssim(x, y, box_window).mean())
         return loss, {"l1": l1.detach(), "kl": kl.detach(), "psnr": psnr(x, y.detach()).mean()}
 
     @torch.no_grad()
@@ -165,7 +165,7 @@ class AutoencoderTask(Task):
             x = self.test_set.batch(np.arange(start, min(start + 32, len(self.test_set))))
             y, z = self._reconstruct(x)
             quality.append(psnr(x, y))
-            similarity.append(ssim(x, y, box))
+            similarity.append(ssim(x, y, box_window))
             latents.append(z)
         z = torch.cat(latents)
         std = float(z.std())

@@ -37,7 +37,9 @@ class PointModel(Model):
         return mlp.load(self.name)
 
 
-def train(tick: Tick, draw: Draw, schedule: dict[str, Any], steps: int, batch: int, width: int, seed: int) -> Result:
+def train_points(
+    tick: Tick, draw: Draw, schedule: dict[str, Any], steps: int, batch: int, width: int, seed: int
+) -> Result:
     """The weights of an MLP after `steps` steps of denoising score matching on the endless points of `draw`.
 
     Vincent 2011; Karras et al. 2022: F of table 1 against its target, which weighs every noise level alike; t is
@@ -45,9 +47,9 @@ def train(tick: Tick, draw: Draw, schedule: dict[str, Any], steps: int, batch: i
     """
     torch.manual_seed(seed)
     config = {"schedule": schedule, "parameterization": "edm", "sigma_data": 1.0, "learned_variance": False}
-    network = mlp.MLP(width=width)
-    denoiser = mlp.denoiser(network, config)
-    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    trained_network = mlp.MLP(width=width)
+    denoiser = mlp.denoiser(trained_network, config)
+    optimizer = torch.optim.Adam(trained_network.parameters(), 2e-3)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator, nothing = torch.Generator().manual_seed(seed), Condition.empty(batch)
     for step in range(steps):
@@ -61,7 +63,7 @@ def train(tick: Tick, draw: Draw, schedule: dict[str, Any], steps: int, batch: i
         optimizer.step()
         rate.step()
         tick(step + 1, steps)
-    return _packed(network, config)
+    return _packed(trained_network, config)
 
 
 def trained_before(tick: Tick, model: PointModel) -> Result:
@@ -71,8 +73,8 @@ def trained_before(tick: Tick, model: PointModel) -> Result:
     return _packed(denoiser.backbone.network, config)  # type: ignore[attr-defined]
 
 
-def network(result: Result) -> Preconditioned:
-    """The denoiser of what `train` or `trained_before` found."""
+def trained_network(result: Result) -> Preconditioned:
+    """The denoiser of what `train_points` or `trained_before` found."""
     config = json.loads(str(result["config"]))
     found = mlp.MLP(**config["network"])
     found.load_state_dict(
@@ -91,7 +93,7 @@ def alone(denoiser: Denoiser, rows: int) -> Bound:
     return bind(denoiser, Condition.empty(rows))
 
 
-def sliced(a: np.ndarray, b: np.ndarray, directions: int = 64) -> float:
+def sliced_wasserstein(a: np.ndarray, b: np.ndarray, directions: int = 64) -> float:
     """The sliced Wasserstein distance W2 of two clouds (n, 2): the root mean square, over directions in the plane, of
     the distance of their shadows, which sorting gives exactly (Bonneel et al. 2015).
 
