@@ -98,8 +98,8 @@ Controls = Annotated[
     typer.Option(
         "--control",
         metavar="NAME:KEY=VALUE,...",
-        help="A map and the network that obeys it, as controlnet:picture=map.png,net=FOLDER,weight=0.8,interval=0.2-1; "
-        "repeatable. One of {sfumato.control:Control}.",
+        help="A map and the network that obeys it, as controlnet:picture=a.png,net=DIR with weight=0.8, interval=0.2-1 "
+        "or mask=b.png behind it; repeatable. One of {sfumato.control:Control}.",
         show_default=False,
     ),
 ]
