@@ -29,11 +29,15 @@ def look_attention(
     times: options.Times = "uniform",
     steps: options.Steps = 20,
     engine: options.Engine = "eager",
-    precision: options.Precision = "float32",
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    offload: options.Offload = "none",
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:
     """Show where each word of a prompt looks: the network's cross-attention, as one picture with a tile a word."""
+    from dataclasses import replace
+
     import sfumato
     from sfumato.cli.common import default_output, hushed, print_json, progress, wishes
     from sfumato.model.look import look_attention as look
@@ -46,7 +50,8 @@ def look_attention(
     with hushed():
         shown = None if picture is None else open_picture(picture)
     with progress(f"loading {model}") as update:
-        pipe = sfumato.load(model, engine=engine, precision=precision)
+        pipe = sfumato.load(model, engine=engine, precision=precision, device=device, offload=offload)
+        recipe = replace(recipe, precision=pipe.precision)  # pyright: ignore[reportArgumentType]
         update(0, 1, "looking")
         looked = look(pipe, recipe, shown, at)
     save_picture(looked.sheet(), path)

@@ -108,7 +108,44 @@ Model = Annotated[str, typer.Option(help="A built-in model, a folder, or a Hub i
 Engine = Annotated[
     str, typer.Option(help="eager, or exact: the same bits alone and in any batch.", rich_help_panel=_SAMPLING)
 ]
-Precision = Annotated[str, typer.Option(help="float32 or bfloat16.", rich_help_panel=_SAMPLING)]
+_RUNNING = "Running"
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="How weights are stored: float32, bfloat16, float16, or float8, which is computed in bfloat16. auto: "
+        "float32 on a CPU, and what suits the device elsewhere.",
+        rich_help_panel=_RUNNING,
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:1 or mps. auto: the quickest that is here.", rich_help_panel=_RUNNING)
+]
+Offload = Annotated[
+    str,
+    typer.Option(
+        help="parts or layers: only the network, or the layer, that is called is on the device (on a CPU: in memory). "
+        "Slower, for models that don't fit; no pixel changes.",
+        rich_help_panel=_RUNNING,
+    ),
+]
+Vae = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER",
+        help="Another autoencoder than the model's own: its folder, or that of a model.",
+        show_default=False,
+        rich_help_panel=_RUNNING,
+    ),
+]
+Tile = Annotated[
+    int,
+    typer.Option(
+        metavar="PIXELS",
+        help="Let the autoencoder work in blended tiles of so many pixels a side, 512 say, for large pictures in little "
+        "memory; 0: the whole picture at once.",
+        rich_help_panel=_RUNNING,
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(

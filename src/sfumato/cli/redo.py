@@ -19,6 +19,11 @@ def redo(
     model: Annotated[
         str | None, typer.Option(help="Where the recipe's model is now, if it has moved.", show_default=False)
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where to run it; by default where it was made, if that is here.", show_default=False),
+    ] = None,
+    offload: options.Offload = "none",
     json: options.Json = False,
 ) -> None:
     """Make a picture again from the recipe inside it, and say whether the pixels are the same."""
@@ -37,7 +42,8 @@ def redo(
     (output,) = check_outputs([picture], [output or picture.with_name(f"{picture.stem}-redo.png")])
     recipe = recipe_in(picture)
     with progress(f"loading {escape(printable(model or recipe.model, 60))}") as update:
-        made = again(picture, model=model, on_step=lambda step: update(step.index, step.total, "painting"))
+        where = {"model": model, "device": device, "offload": offload}
+        made = again(picture, **where, on_step=lambda step: update(step.index, step.total, "painting"))
     held = made.recipe.held
     save_picture(
         made.image,
