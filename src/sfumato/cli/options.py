@@ -141,8 +141,8 @@ Tile = Annotated[
     int,
     typer.Option(
         metavar="PIXELS",
-        help="Let the autoencoder work in blended tiles of so many pixels a side, 512 say, for large pictures in little "
-        "memory; 0: the whole picture at once.",
+        help="Let the autoencoder work in blended tiles of so many pixels a side, 512 say, for large pictures in "
+        "little memory; 0: the whole picture at once.",
         rich_help_panel=_RUNNING,
     ),
 ]

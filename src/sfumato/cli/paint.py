@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sfumato.model import Pipe
     from sfumato.recipe import Recipe
 
+
 @dataclass(frozen=True)
 class Running:
     """Where and how a model runs, as `sfumato.load` takes it."""
@@ -93,10 +94,11 @@ def make(
 def _ready(first: Recipe, path: Path, running: Running) -> Pipe:
     """The pipe, after everything that can be refused has been."""
     import sfumato
+    from sfumato.model import POOL
     from sfumato.picture import check_metadata, check_size, original
     from sfumato.recipe import parameters
 
-    pipe = sfumato.load(first.model, engine=first.engine, vae=first.vae, tile=first.tile, **vars(running))
+    pipe = sfumato.load(first.model, engine=first.engine, vae=first.vae, tile=first.tile, pool=POOL, **vars(running))
     first = replace(first, vae=pipe.vae, precision=pipe.precision)  # pyright: ignore[reportArgumentType]
     resolved = pipe.resolve(first)
     like = None if resolved.held is None else original(resolved.held)

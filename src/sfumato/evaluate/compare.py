@@ -176,8 +176,9 @@ def compare(
 
 def loaded(model: str) -> Pipe:
     import sfumato
+    from sfumato.model import POOL
 
-    return sfumato.load(model)
+    return sfumato.load(model, pool=POOL)
 
 
 def default_features(reference: str) -> list[str]:

@@ -86,10 +86,10 @@ class Parts:
         overflows = autoencoder and self.precision == "float16" and config.get("force_upcast") is True
         dtype = torch.float32 if overflows else dtype_of(self.precision)
         key = (kind, place.resolve(), *_stamps(place), dtype, self.precision, self.device)
-        if self.shared is not None and self.shelf is None and part.startswith("text_encoder"):
-            if (known := self.shared.get(key)) is not None:
-                self.networks[part] = known
-                return known
+        shared = self.shared if self.shelf is None and part.startswith("text_encoder") else None
+        if shared is not None and key in shared:
+            network = self.networks[part] = shared[key]
+            return network
         options: dict[str, Any] = {"torch_dtype" if library == "diffusers" else "dtype": dtype}
         with self.explained(part):
             read, info = made.from_pretrained(
@@ -106,8 +106,8 @@ class Parts:
             if autoencoder and self.tile:
                 tile(network, self.tile, what)
             self._put(network, place, eighth=self.precision == "float8" and not autoencoder)
-        if self.shared is not None and part.startswith("text_encoder"):
-            self.shared[key] = network
+        if shared is not None:
+            shared[key] = network
         return network
 
     def _put(self, network: Any, place: Path, eighth: bool) -> None:

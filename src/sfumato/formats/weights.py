@@ -39,8 +39,9 @@ def weights_hash(folder: Path, vae: Path | None = None) -> str:
     """`sha256:` and the SHA-256 over the names and the SHA-256 of all weight files of a model's folder; empty if there
     are none.
 
-    vae: the folder of the autoencoder that stands in the place of the model's own. Hashed is a line `PART/FILE SHA256` for each file, sorted. A file is read once: its hash is kept in the folder for
-    the user's data under the file's path, length and time of change.
+    vae: the folder of the autoencoder that stands in the place of the model's own. Hashed is a line `PART/FILE SHA256`
+    for each file, sorted. A file is read once: its hash is kept in the folder for the user's data
+    under the file's path, length and time of change.
     """
     lines = []
     for part in sorted({*parts_of(folder), *_BESIDE}):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copyreg
 from pathlib import Path
 
-from sfumato.formats.parts import Shared
 from sfumato.model.networks import autoencoder_of, read_stage
 from sfumato.model.pipe import Pipe
+from sfumato.model.pool import Pool
 from sfumato.network.device import check_device
 from sfumato.network.precision import suits
 from sfumato.picture import BadInput
@@ -22,7 +22,7 @@ def load(
     offload: str = "none",
     tile: int = 0,
     vae: str | Path = "",
-    shared: Shared | None = None,
+    pool: Pool | None = None,
 ) -> Pipe:
     """A `Pipe` of the model called `name`.
 
@@ -33,7 +33,8 @@ def load(
     is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload: "none", or "parts"
     or "layers" to have only the network or the layer that is called on the device (`sfumato.network.offload`). tile:
     the side in pixels of the tiles in which the autoencoder works, 0 for the picture as a whole. vae: the folder of
-    another autoencoder than the model's own. shared: networks that several models have (`sfumato.model.Pool`).
+    another autoencoder than the model's own. pool: models that are held; without one the model is read anew, and nobody
+    else has its networks.
 
     A pipe and its recipes say what "auto" came to.
 
@@ -44,7 +45,8 @@ def load(
     precision = suits(device) if precision == "auto" else precision
     other = autoencoder_of(str(vae))
     options = {"offload": offload, "tile": checked_tile(tile), "vae": other}
-    folder, stage = read_stage(name, engine, precision, device, shared, **options)
+    read = read_stage if pool is None else pool.stage
+    folder, stage = read(name, engine, precision, device, **options)
     if other is not None and "vae" not in stage.networks:
         raise BadInput(f"The model {name} has no autoencoder, so it takes no other: leave vae out.")
     autoencoder = "" if other is None else str(other)

@@ -30,12 +30,6 @@ def network_of(name: str, part: str, model: str) -> Any:
     return READERS[part](_folder(name, part, model))
 
 
-@lru_cache(maxsize=2)
-def stage_of(name: str, engine: str, precision: str) -> Stage:
-    """The stage of the model called `name`."""
-    return read_stage(name, engine, precision)[1]
-
-
 def read_stage(
     name: str | Path, engine: str, precision: str, device: str = "cpu", shared: Shared | None = None, **options: Any
 ) -> tuple[Path, Stage]:
@@ -61,8 +55,8 @@ def autoencoder_of(name: str) -> Path | None:
         if (folder / "config.json").is_file() and not (folder / INDEX).is_file():
             return folder.resolve()
     raise BadInput(
-        f"There is no autoencoder called {printable(repr(name), 100)}: give the path of a folder with a config.json, or "
-        "of a model that has a vae/."
+        f"There is no autoencoder called {printable(repr(name), 100)}: give the path of a folder with a config.json, "
+        "or of a model that has a vae/."
     )
 
 

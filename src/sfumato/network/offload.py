@@ -14,7 +14,7 @@ picture changes by a bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ Source = Callable[[str], "Tensor"]
 """A weight by its name in the network, in any number type and place."""
 
 _KEPT: WeakKeyDictionary[nn.Module, Offloaded] = WeakKeyDictionary()
+_ALONE: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 
 
 def check_offload(name: str) -> str:
@@ -142,6 +143,11 @@ class Offloaded:
                         self.leave(each)
 
 
+def one_at_a_time(network: nn.Module) -> None:
+    """Lets threads that call a network wait for each other: for one whose weights change while it is called."""
+    _ALONE[network] = RLock()
+
+
 @contextmanager
 def at_hand(module: nn.Module) -> Iterator[None]:
     """Inside, a module's weights can be read, and those of all within it: for whoever reads or changes weights."""
@@ -159,7 +165,8 @@ def called(network: nn.Module, inputs: Any = ()) -> Iterator[None]:
     themselves."""
     kept = _KEPT.get(network)
     if kept is None:
-        yield
+        with _ALONE.get(network) or nullcontext():
+            yield
     elif kept.shelf.layers and network is kept.network:
         with kept.shelf.lock:
             yield
@@ -193,7 +200,7 @@ def from_files(network: nn.Module, files: list[Path]) -> Source | None:
         with safe_open(place[key], "pt") as opened:
             return opened.get_tensor(key)
 
-    keys: dict[str, str] = {}
+    keys: dict[str, tuple[str, torch.dtype]] = {}
     aliases: dict[int, list[str]] = {}
     for name, weight in network.named_parameters(remove_duplicate=False):
         aliases.setdefault(id(weight), []).append(name)
@@ -201,8 +208,8 @@ def from_files(network: nn.Module, files: list[Path]) -> Source | None:
         key = _key(aliases[id(weight)], shapes)
         if key is None or shapes[key] != list(weight.shape) or not _same(read(key), weight):
             return None
-        keys[first] = key
-    return lambda name: read(keys[name])
+        keys[first] = key, weight.dtype
+    return lambda name: read(keys[name][0]).to(keys[name][1])
 
 
 def _key(names: list[str], shapes: Mapping[str, Any]) -> str | None:
@@ -219,7 +226,7 @@ def _key(names: list[str], shapes: Mapping[str, Any]) -> str | None:
 def _same(stored: Tensor, weight: Tensor) -> bool:
     """Whether the first values are the same, cast as the network's are."""
     mine = weight.detach().flatten()[:8]
-    return torch.equal(stored.flatten()[:8].to(mine.dtype), mine) or mine.dtype.itemsize == 1
+    return torch.equal(stored.flatten()[:8].to(mine.dtype), mine)
 
 
 def _memory(network: nn.Module) -> Source:

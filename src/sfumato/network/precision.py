@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sfumato.lazy import torch
-from sfumato.network.offload import at_hand
+from sfumato.network.offload import at_hand, one_at_a_time
 from sfumato.network.spec import COMPUTES, own_dtype
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def store_float8(network: Any) -> None:
         kept = (*DEFAULT_SKIP_MODULES_PATTERN, "embed", *(getattr(network, "_keep_in_fp32_modules", None) or ()))
         apply_layerwise_casting(network, torch.float8_e4m3fn, computes, skip_modules_pattern=kept)
     vars(network)[COMPUTES] = computes
+    one_at_a_time(network)
 
 
 @contextmanager

@@ -103,9 +103,9 @@ def other(then: Made | None, now: Made | None) -> str:
 def _run(
     recipe: Recipe, on_step: Callable[[Any], None] | None, device: str, offload: str
 ) -> tuple[Image.Image, Recipe]:
-    from sfumato.model import load
+    from sfumato.model import POOL, load
 
-    options = {"device": device, "vae": recipe.vae, "tile": recipe.tile, "offload": offload}
+    options = {"pool": POOL, "device": device, "vae": recipe.vae, "tile": recipe.tile, "offload": offload}
     pipe = load(recipe.model, engine=recipe.engine, precision=recipe.precision, **options)
     result = None
     for step in pipe.steps([recipe]):
