@@ -169,7 +169,11 @@ def edit(
     times: options.Times = None,
     steps: options.Stepped = None,
     engine: options.Engine = "eager",
-    precision: options.Precision = "float32",
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    offload: options.Offload = "none",
+    vae: options.Vae = "",
+    tile: options.Tile = 0,
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:
@@ -180,7 +184,7 @@ def edit(
     would shrink far. Without a mask it is scaled so that its longer side has the model's size, unless --size is given.
     """
     from sfumato.cli.common import recipes_of, wishes
-    from sfumato.cli.paint import make
+    from sfumato.cli.paint import Running, make
     from sfumato.picture import BadInput
     from sfumato.recipe import intent
 
@@ -191,7 +195,8 @@ def edit(
         said["prompt"] = to
     recipe = intent.edit(**said)
     check_found(recipe, save_mask)
-    make(recipes_of(recipe, count), output, json, save_mask, inputs=[picture, mask, other, *(images or [])])
+    inputs = [picture, mask, other, *(images or [])]
+    make(recipes_of(recipe, count), output, json, save_mask, inputs, Running(device, precision, offload))
 
 
 def check_found(recipe: Recipe, save_mask: Path | None) -> None:

@@ -36,14 +36,19 @@ def generate(
     times: options.Times = None,
     steps: options.Stepped = None,
     engine: options.Engine = "eager",
-    precision: options.Precision = "float32",
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    offload: options.Offload = "none",
+    vae: options.Vae = "",
+    tile: options.Tile = 0,
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:
     """Make pictures from words, or of a class."""
     from sfumato.cli.common import recipes_of, wishes
-    from sfumato.cli.paint import make
+    from sfumato.cli.paint import Running, make
     from sfumato.recipe import intent
 
     recipe = intent.generate(**wishes(context.params, "generate"))
-    make(recipes_of(recipe, count), output, json, inputs=images or [])
+    running = Running(device, precision, offload)
+    make(recipes_of(recipe, count), output, json, inputs=images or [], running=running)

@@ -29,11 +29,15 @@ def look_attention(
     times: options.Times = "uniform",
     steps: options.Steps = 20,
     engine: options.Engine = "eager",
-    precision: options.Precision = "float32",
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    offload: options.Offload = "none",
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:
     """Show where each word of a prompt looks: the network's cross-attention, as one picture with a tile a word."""
+    from dataclasses import replace
+
     import sfumato
     from sfumato.cli.common import default_output, print_json, silent_stderr, wishes
     from sfumato.model.look import look_attention as look
@@ -47,7 +51,8 @@ def look_attention(
     with silent_stderr():
         shown = None if picture is None else open_picture(picture)
     with progress(f"loading {model}") as advance:
-        pipe = sfumato.load(model, engine=engine, precision=precision)
+        pipe = sfumato.load(model, engine=engine, precision=precision, device=device, offload=offload)
+        recipe = replace(recipe, precision=pipe.precision)  # pyright: ignore[reportArgumentType]
         advance(done=0, total=1, title="looking")
         looked = look(pipe, recipe, shown, at)
     save_picture(looked.sheet(), path)

@@ -123,7 +123,44 @@ Engine = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
-Precision = Annotated[str, typer.Option(help="One of {sfumato.network.engine:PRECISIONS}.", rich_help_panel=_SAMPLING)]
+_RUNNING = "Running"
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="How weights are stored: {sfumato.network.engine:PRECISIONS}; float8 is computed in bfloat16. auto: "
+        "float32 on a CPU, and what suits the device elsewhere.",
+        rich_help_panel=_RUNNING,
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:1 or mps. auto: the quickest that is here.", rich_help_panel=_RUNNING)
+]
+Offload = Annotated[
+    str,
+    typer.Option(
+        help="parts or layers: only the network, or the layer, that is called is on the device (on a CPU: in memory). "
+        "Slower, for models that don't fit; no pixel changes.",
+        rich_help_panel=_RUNNING,
+    ),
+]
+Vae = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER",
+        help="Another autoencoder than the model's own: its folder, or that of a model.",
+        show_default=False,
+        rich_help_panel=_RUNNING,
+    ),
+]
+Tile = Annotated[
+    int,
+    typer.Option(
+        metavar="PIXELS",
+        help="Let the autoencoder work in blended tiles of so many pixels a side, 512 say, for large pictures in "
+        "little memory; 0: the whole picture at once.",
+        rich_help_panel=_RUNNING,
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_format
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,27 @@ if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
 
+@dataclass(frozen=True)
+class Running:
+    """Where and how a model runs, as `sfumato.load` takes it."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    offload: str = "none"
+
+
 def make(
     recipes: Sequence[Recipe],
     output: Path | None,
     json: bool,
     mask: Path | None = None,
     inputs: Iterable[Any] = (),
+    running: Running | None = None,
 ) -> None:
     """Run `recipes`, write their pictures and, of several, a contact sheet; print the paths or one JSON object.
 
     mask: where to write the masks that were inferred. inputs: the files that were read, which nothing may overwrite.
+    running: where and how the model runs.
     """
     from sfumato.formats import capabilities_of
     from sfumato.picture import check_outputs, numbered_paths, save_picture
@@ -44,7 +56,9 @@ def make(
     painted: list[tuple[Path, Image.Image, Recipe]] = []
     found: list[Path] = []
     with progress(f"loading {recipes[0].model}") as advance:
-        pipe = _ready(recipes[0], paths[0])
+        pipe = _ready(recipes[0], paths[0], running or Running())
+        as_loaded = {"precision": pipe.precision, "vae": pipe.vae}
+        recipes = [replace(recipe, **as_loaded) for recipe in recipes]
         for step in pipe.steps(recipes):
             advance(done=step.index, total=step.total, title="painting")
             if step.done is None:
@@ -72,13 +86,14 @@ def make(
         print(*(path for path, *_ in painted), *found, *([page] if page else []), sep="\n")
 
 
-def _ready(first: Recipe, path: Path) -> Pipe:
+def _ready(first: Recipe, path: Path, running: Running) -> Pipe:
     """The pipe, after everything that can be refused has been."""
-    from sfumato.model import load
+    from sfumato.model import POOL, load
     from sfumato.picture import check_metadata, check_size, original
     from sfumato.recipe import parameters
 
-    pipe = load(first.model, engine=first.engine, precision=first.precision)
+    pipe = load(first.model, engine=first.engine, vae=first.vae, tile=first.tile, pool=POOL, **vars(running))
+    first = replace(first, vae=pipe.vae, precision=pipe.precision)  # pyright: ignore[reportArgumentType]
     resolved = pipe.resolve(first)
     like = None if resolved.held is None else original(resolved.held)
     check_size(path, (resolved.width or 0, resolved.height or 0))

@@ -22,6 +22,11 @@ def redo(
     model: Annotated[
         str | None, typer.Option(help="Where the recipe's model is now, if it has moved.", show_default=False)
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where to run it; by default where it was made, if that is here.", show_default=False),
+    ] = None,
+    offload: options.Offload = "none",
     json: options.Json = False,
 ) -> None:
     """Make a picture again from the recipe inside it, and say whether the pixels are the same."""
@@ -43,7 +48,7 @@ def redo(
         def show(step: Progress) -> None:
             advance(done=step.index, total=step.total, title="painting")
 
-        made = again(picture, model=model, on_step=show)
+        made = again(picture, model=model, device=device, offload=offload, on_step=show)
     held = made.recipe.held
     save_picture(
         made.image,

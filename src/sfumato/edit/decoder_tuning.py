@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.edit.reconstruction import STEPS, Reconstruction, descent
 from sfumato.element import element
+from sfumato.network.offload import at_hand
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,7 +45,8 @@ def tune_decoder(
     last one and after an exception the module holds its own Parameter objects, which nothing has written to.
     """
     wanted = decode(z).detach()
-    theta = {id(weight): weight.detach().float().clone().requires_grad_() for weight in decoder.parameters()}
+    with at_hand(decoder):
+        theta = {id(weight): weight.detach().float().clone().requires_grad_() for weight in decoder.parameters()}
 
     def draw() -> Tensor:
         with swapped(decoder, lambda weight: theta[id(weight)].to(weight.dtype)):

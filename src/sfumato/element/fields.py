@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     Pair = tuple[float, float]
     Interval = tuple[float, float]
     Box = tuple[int, int, int, int]
-    ModelName = str | PathLike[str]
+    ModelName = Any  # in: a name or a path; afterwards always a str
     Kept = Any  # in: a path, bytes, a PIL image, an array or a Ref; afterwards always a Ref
     KeptMask = Any
 else:

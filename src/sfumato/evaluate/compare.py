@@ -174,8 +174,9 @@ def compare(
 
 def loaded(model: str) -> Pipe:
     import sfumato
+    from sfumato.model import POOL
 
-    return sfumato.load(model)
+    return sfumato.load(model, pool=POOL)
 
 
 def fewest_of(metrics: Sequence[str]) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,46 @@ import torch
 
 from sfumato.formats.config import check_fields, check_sizes
 from sfumato.formats.folder import parts_of, place_of, read_json, regular, scheduler_of
+from sfumato.formats.weights import weight_files
+from sfumato.network.autoencoder_kl import tile
 from sfumato.network.engine import dtype_of
+from sfumato.network.offload import Shelf, check_offload, from_files
+from sfumato.network.precision import store_float8
 from sfumato.network.reading import check_weights, hushed, reason, variant_of
+from sfumato.network.spec import RUNS_ON
 from sfumato.picture.errors import BadInput, name_of, printable
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 SHOWN = 4  # words in one sentence
+Shared = MutableMapping[Any, torch.nn.Module]
 
 
 @dataclass(frozen=True)
 class Parts:
     """The parts of the folder of a model, each read when it is asked for, as an instance of its class.
 
-    networks: those that were read, by name.
+    networks: those that were read, by name. offload: how weights come to the device. tile: the side in pixels of the
+    tiles in which an autoencoder works; 0: all at once. vae: the folder of another autoencoder than the model's own.
+    shared: networks that several models have, by what they were read from.
     """
 
     folder: Path
     precision: str = "float32"
     device: str = "cpu"
     networks: dict[str, torch.nn.Module] = field(default_factory=dict)
+    offload: str = "none"
+    tile: int = 0
+    vae: Path | None = None
+    shared: Shared | None = None
 
     def __post_init__(self) -> None:
         dtype_of(self.precision)
+        check_offload(self.offload)
+
+    @cached_property
+    def shelf(self) -> Shelf | None:
+        """Where this model's networks take turns."""
+        return None if self.offload == "none" else Shelf(self.device, layers=self.offload == "layers")
 
     @property
     def model(self) -> str:
@@ -41,7 +60,7 @@ class Parts:
         return f"the model in {name_of(self.folder)}"
 
     def place(self, part: str) -> Path:
-        return place_of(self.folder, part)
+        return self.vae if part == "vae" and self.vae is not None else place_of(self.folder, part)
 
     def network(self, part: str, kind: str, neutral: Mapping[str, Any] | None = None) -> Any:
         """The network `part`, of the class `kind` of diffusers or transformers, ready to answer.
@@ -49,7 +68,8 @@ class Parts:
         Its config must be understood and its `neutral` fields be neutral; every weight that the class has must be in
         its file, and no other.
         """
-        self._check_kind(part, kind)
+        if part != "vae" or self.vae is None:
+            self._check_kind(part, kind)
         place = self._safe(part)
         config = read_json(place / "config.json")
         what = f"{part} of {self.model}"
@@ -62,7 +82,15 @@ class Parts:
                 )
             check_fields(made, config, what, neutral or {})
         variant = variant_of(place, STEMS[library], what)
-        options: dict[str, Any] = {"torch_dtype" if library == "diffusers" else "dtype": dtype_of(self.precision)}
+        autoencoder = kind.startswith("Autoencoder")
+        overflows = autoencoder and self.precision == "float16" and config.get("force_upcast") is True
+        dtype = torch.float32 if overflows else dtype_of(self.precision)
+        key = (kind, place.resolve(), *_stamps(place), dtype, self.precision, self.device)
+        shared = self.shared if self.shelf is None and part.startswith("text_encoder") else None
+        if shared is not None and key in shared:
+            network = self.networks[part] = shared[key]
+            return network
+        options: dict[str, Any] = {"torch_dtype" if library == "diffusers" else "dtype": dtype}
         with self.explained(part):
             read, info = made.from_pretrained(
                 place,
@@ -74,8 +102,25 @@ class Parts:
             )
         check_weights(info, what)
         with self.explained(part):
-            network = self.networks[part] = read.to(self.device).eval().requires_grad_(False)
+            network = self.networks[part] = read.eval().requires_grad_(False)
+            if autoencoder and self.tile:
+                tile(network, self.tile, what)
+            self._put(network, place, eighth=self.precision == "float8" and not autoencoder)
+        if shared is not None:
+            shared[key] = network
         return network
+
+    def _put(self, network: Any, place: Path, eighth: bool) -> None:
+        """On the device, or beside it until it is called."""
+        files = weight_files(place) if self.shelf is not None and self.device == "cpu" else []
+        source = from_files(network, files) if files else None
+        if eighth:
+            store_float8(network)
+        if self.shelf is None:
+            network.to(self.device)
+        elif source is not None or self.device != "cpu":
+            vars(network)[RUNS_ON] = torch.device(self.device)
+            self.shelf.take(network, source)
 
     def tokenizer(self, part: str, vocabulary: int) -> Any:
         """The CLIP tokenizer `part`, for a text encoder that embeds `vocabulary` tokens."""
@@ -132,6 +177,12 @@ class Parts:
             if path.exists():
                 regular(path)
         return place
+
+
+def _stamps(place: Path) -> list[tuple[str, int, int]]:
+    """The real files of a part, their lengths and times of change."""
+    status = [(str(path.resolve()), path.stat()) for path in sorted(place.iterdir()) if path.is_file()]
+    return [(path, each.st_size, each.st_mtime_ns) for path, each in status]
 
 
 def check_tokenizer(tokenizer: Any, vocabulary: int, what: str) -> Any:

@@ -35,16 +35,18 @@ def _variant(path: Path) -> str:
     return _SHARD.sub("", path.stem).partition(".")[2]
 
 
-def weights_hash(folder: Path) -> str:
+def weights_hash(folder: Path, vae: Path | None = None) -> str:
     """`sha256:` and the SHA-256 over the names and the SHA-256 of all weight files of a model's folder; empty if there
     are none.
 
-    Hashed is a line `PART/FILE SHA256` for each file, sorted. A file is read once: its hash is kept in the folder for
-    the user's data under the file's path, length and time of change.
+    vae: the folder of the autoencoder that stands in the place of the model's own. Hashed is a line `PART/FILE SHA256`
+    for each file, sorted. A file is read once: its hash is kept in the folder for the user's data
+    under the file's path, length and time of change.
     """
     lines = []
     for part in sorted({*parts_of(folder), *_BESIDE}):
-        lines += [f"{part}/{path.name} {_file_hash(path)}\n" for path in weight_files(folder / part)]
+        place = vae if part == "vae" and vae is not None else folder / part
+        lines += [f"{part}/{path.name} {_file_hash(path)}\n" for path in weight_files(place)]
     lines = lines or [f"{path.name} {_file_hash(path)}\n" for path in weight_files(folder)]
     return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}" if lines else ""
 

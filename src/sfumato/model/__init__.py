@@ -2,8 +2,9 @@
 
 from sfumato.model.load import load
 from sfumato.model.pipe import Pipe, Progress
+from sfumato.model.pool import POOL, Pool
 from sfumato.model.result import Result
 from sfumato.space import Latent, Pixel, Space
 from sfumato.stage import Stage
 
-__all__ = ["Latent", "Pipe", "Pixel", "Progress", "Result", "Space", "Stage", "load"]
+__all__ = ["POOL", "Latent", "Pipe", "Pixel", "Pool", "Progress", "Result", "Space", "Stage", "load"]

@@ -284,9 +284,9 @@ class Batch:
 
     def other_stage(self, name: str) -> Stage:
         """The stage of another model, by its name or folder."""
-        from sfumato.model.networks import stage_of
+        from sfumato.model.pool import POOL
 
-        return stage_of(name, self.recipe.engine, self.recipe.precision)
+        return POOL.stage(name, self.recipe.engine, self.recipe.precision, self.stage.device)[1]
 
     def network(self, name: str, part: str) -> Any:
         """The network `part` ("classifier", "clip", ...) called `name`: a path, a built-in name, or "" for that in the

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from sfumato.encode.clip import load_clip
 from sfumato.formats import format_of
 from sfumato.formats.control_network import read_controlnet, read_ip_adapter, read_t2i_adapter
-from sfumato.formats.parts import Parts
+from sfumato.formats.parts import Parts, Shared
 from sfumato.network.device import check_device
 from sfumato.network.engine import dtype_of, engine_of
-from sfumato.picture import BadInput
-from sfumato.zoo import ZOO
+from sfumato.network.offload import check_offload
+from sfumato.picture import BadInput, path_of
+from sfumato.picture.errors import printable
+from sfumato.zoo import INDEX, ZOO
 from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
@@ -29,22 +31,34 @@ def network_of(name: str, part: str, model: str) -> Any:
     return READERS[part](_folder(name, part, model))
 
 
-@lru_cache(maxsize=2)
-def stage_of(name: str, engine: str, precision: str) -> Stage:
-    """The stage of the model called `name`."""
-    return read_stage(name, engine, precision)[1]
-
-
-def read_stage(name: str | Path, engine: str, precision: str, device: str = "cpu") -> tuple[Path, Stage]:
-    """The folder of the model called `name`, and its stage, read by the format that it is in.
+def read_stage(
+    name: str | Path, engine: str, precision: str, device: str = "cpu", shared: Shared | None = None, **options: Any
+) -> tuple[Path, Stage]:
+    """The folder of the model called `name`, and its stage, read by the format that it is in; `options` are further
+    fields of `Parts`.
 
     Raises BadInput as `load` does; what is wrong with the rest before a model is fetched.
     """
     execute = engine_of(engine)
     dtype_of(precision)
+    check_offload(options.get("offload", "none"))
     device = check_device(device)
     folder = find(name)
-    return folder, format_of(folder).read(Parts(folder, precision, device), execute)
+    return folder, format_of(folder).read(Parts(folder, precision, device, shared=shared, **options), execute)
+
+
+def autoencoder_of(name: str) -> Path | None:
+    """The folder of the autoencoder called `name`: one of its own, or vae/ of a model; None for "", the model's own."""
+    if not name:
+        return None
+    place = path_of(name)
+    for folder in (place, place / "vae", ZOO / name / "vae"):
+        if (folder / "config.json").is_file() and not (folder / INDEX).is_file():
+            return folder.resolve()
+    raise BadInput(
+        f"There is no autoencoder called {printable(repr(name), 100)}: give the path of a folder with a config.json, "
+        "or of a model that has a vae/."
+    )
 
 
 def _folder(name: str, part: str, model: str) -> Path:

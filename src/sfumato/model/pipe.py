@@ -63,6 +63,9 @@ class Pipe:
     engine: str = "eager"
     precision: str = "float32"
     folder: Path | None = None
+    vae: str = ""
+    tile: int = 0
+    offload: str = "none"
 
     def __call__(self, prompt: str = "", **options: Any) -> Result:
         """`count` pictures, with seeds seed, seed + 1, ...; the options are those of `recipes`."""
@@ -118,6 +121,8 @@ class Pipe:
             seed=seed,
             engine=self.engine,  # pyright: ignore[reportArgumentType]
             precision=self.precision,  # pyright: ignore[reportArgumentType]
+            vae=self.vae,
+            tile=self.tile,
         )
         return [replace(recipe, seed=seed + i) for i in range(count)]
 
@@ -128,7 +133,7 @@ class Pipe:
         from sfumato.zoo.find import here
 
         folder = self.folder or here(self.name)
-        return "" if folder is None else weights_hash(folder)
+        return "" if folder is None else weights_hash(folder, Path(self.vae) if self.vae else None)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -187,6 +192,11 @@ class Pipe:
                 f"The recipe asks for the {recipe.engine} engine in {recipe.precision} and this pipe was loaded as "
                 f"{self.engine} in {self.precision}; "
                 f"load it with engine={recipe.engine!r}, precision={recipe.precision!r}."
+            )
+        if (recipe.vae, recipe.tile) != (self.vae, self.tile):
+            raise BadInput(
+                "The recipe's autoencoder is another than this pipe's, or works in other tiles; "
+                f"load it with vae={recipe.vae!r}, tile={recipe.tile!r}."
             )
         recipe = self._boxed(replace(recipe, model=self.name))
         width, height = self._size(recipe)

@@ -7,7 +7,10 @@ from sfumato.picture.errors import BadInput, printable
 
 
 def check_device(name: str) -> str:
-    """The device called `name`. Raises BadInput where torch knows none of that name, or this machine has none."""
+    """The device called `name`; "auto" is the quickest that is here. Raises BadInput where torch knows none of that
+    name, or this machine has none."""
+    if name == "auto":
+        return next((kind for kind in ("cuda", "mps") if _count(kind)), "cpu")
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError):
@@ -16,9 +19,13 @@ def check_device(name: str) -> str:
         ) from None
     if device.type in ("cpu", "meta"):
         return str(device)
-    backend = getattr(torch, device.type, None)
-    count = backend.device_count() if backend is not None and backend.is_available() else 0
+    count = _count(device.type)
     if (device.index or 0) >= count:
         has = f"{count} of them" if count else "none"
         raise BadInput(f"The device {device} is not here: torch {torch.__version__} finds {has}. Choose cpu.")
     return str(device)
+
+
+def _count(kind: str) -> int:
+    backend = getattr(torch, kind, None)
+    return backend.device_count() if backend is not None and backend.is_available() else 0

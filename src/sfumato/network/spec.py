@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from sfumato.network.offload import called
 from sfumato.picture.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+COMPUTES, RUNS_ON = "_computes_in", "_runs_on"
+"""Attributes of networks whose weights don't say it themselves."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +32,16 @@ class Input:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The inputs of a network by name, and how PyTorch calls it with them: forward(network, **inputs) -> Tensor."""
+    """The inputs of a network by name, and how PyTorch calls it with them: forward(network, **inputs) -> Tensor.
+
+    Whichever engine calls it, the weights are there while it does (`sfumato.network.offload`).
+    """
 
     inputs: Mapping[str, Input]
     forward: Callable[..., Tensor]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "forward", _with_weights(self.forward))
 
     def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All inputs by name, those that are not given at their neutral values.
@@ -43,11 +55,20 @@ class NetworkSpec:
         return {name: given.get(name, each.neutral) for name, each in self.inputs.items()}
 
 
+def _with_weights(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @wraps(forward)
+    def with_weights(network: nn.Module, **inputs: Any) -> Tensor:
+        with called(network, tuple(inputs.values())):
+            return forward(network, **inputs)
+
+    return with_weights
+
+
 def own_dtype(network: nn.Module) -> Any:
-    """The number type of a network's weights."""
-    return next(network.parameters()).dtype
+    """The number type in which a network computes: that of its weights, unless they are stored in a smaller one."""
+    return vars(network).get(COMPUTES) or next(network.parameters()).dtype
 
 
 def device_of(network: nn.Module) -> Any:
-    """Where a network's weights are."""
-    return next(network.parameters()).device
+    """Where a network computes: where its weights are, unless they come there only when it is called."""
+    return vars(network).get(RUNS_ON) or next(network.parameters()).device

@@ -13,6 +13,7 @@ from sfumato.formats.folder import place_of
 from sfumato.formats.weights import weight_files
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import name_of, printable
+from sfumato.provenance.memory import memory, told
 from sfumato.provenance.tensors import tensors
 from sfumato.recipe.capabilities import WORDS, Capabilities
 from sfumato.zoo import INDEX, ZOO, built_ins
@@ -33,6 +34,7 @@ class ModelReport:
     vocabulary: Capabilities = WORDS
     error: str = ""
     refused: str = ""  # why the model can't be run, if it can't
+    memory: dict[str, dict[str, int]] = field(default_factory=dict)  # bytes at the peak, by precision and offload
 
     @property
     def parameters(self) -> int:
@@ -67,6 +69,8 @@ class ModelReport:
             lines.append(f"  {name}: {about}")
         if self.refused:
             lines.append(self.refused)
+        elif needs := told(self.memory):
+            lines.append(needs)
         if self.vocabulary.classes:
             none = "" if self.vocabulary.none is None else ", or none"
             lines.append(f"  {len(self.vocabulary.classes)} classes{none}: {', '.join(self.vocabulary.classes)}")
@@ -95,13 +99,14 @@ def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
                 f"{name_of(folder / INDEX)} calls a part {printable(repr(name), 60)}: that is no folder's name"
             )
     parts = {name: _part(place_of(folder, name), kind) for name, kind in kinds.items()}
-    told, refused = Capabilities(), ""
+    can, refused = Capabilities(), ""
     try:
-        told = capabilities_of(folder)
+        can = capabilities_of(folder)
     except BadInput as error:
         refused = str(error)
     name = folder.resolve().name
-    return ModelReport(name, str(folder), "a folder", _summary(folder), parts, told, refused=refused)
+    needs = memory(folder, parts)
+    return ModelReport(name, str(folder), "a folder", _summary(folder), parts, can, refused=refused, memory=needs)
 
 
 def _reported(folder: Path, name: str, origin: str) -> ModelReport:

@@ -44,13 +44,19 @@ def recipe_in(picture: str | os.PathLike[str]) -> Recipe:
 
 
 def redo(
-    source: str | os.PathLike[str] | Recipe, *, model: str | None = None, on_step: Callable[[Any], None] | None = None
+    source: str | os.PathLike[str] | Recipe,
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    offload: str = "none",
+    on_step: Callable[[Any], None] | None = None,
 ) -> Redone:
     """Make the picture of `source` (a picture file, or a recipe) again and compare the pixels, max |a - b|.
 
     `model` says where the recipe's model is now. Without it a recipe from a file may name a built-in model or a folder
     that is here, but never makes this machine fetch anything: a stranger wrote it. That holds for every other model
-    that it names, as guidances do. `on_step` hears every step.
+    that it names, as guidances do. It runs on the `device` on which the picture was made, if it is here; `offload` is
+    `load`'s and changes no pixel. `on_step` hears every step.
 
     Compared is with the recorded hash first, then with the pixels of the file. Exactly the same weights, versions,
     engine and machine give identical pixels; others usually differ by at most 1 of 255.
@@ -63,9 +69,19 @@ def redo(
         _check_local(recipe, model is not None, name_of(source))
     recorded = recipe.made.pixels if recipe.made is not None else ""
     todo = replace(recipe, made=None, model=model or recipe.model)
-    image, finished = _run(todo, on_step)
+    image, finished = _run(todo, on_step, device or _recorded(recipe.made), offload)
     found = _compare(image, finished, recorded, original)
     return found if found.identical else replace(found, reason=other(recipe.made, finished.made))
+
+
+def _recorded(made: Made | None) -> str:
+    """The device on which a picture was made, if this machine has such a one; the quickest there is otherwise."""
+    from sfumato.network.device import check_device
+
+    try:
+        return check_device(made.device) if made is not None and made.device else "auto"
+    except BadInput:
+        return "auto"
 
 
 def other(then: Made | None, now: Made | None) -> str:
@@ -84,10 +100,13 @@ def other(then: Made | None, now: Made | None) -> str:
     return printable(" and ".join(said), 500)
 
 
-def _run(recipe: Recipe, on_step: Callable[[Any], None] | None) -> tuple[Image.Image, Recipe]:
-    from sfumato.model import load
+def _run(
+    recipe: Recipe, on_step: Callable[[Any], None] | None, device: str, offload: str
+) -> tuple[Image.Image, Recipe]:
+    from sfumato.model import POOL, load
 
-    pipe = load(recipe.model, engine=recipe.engine, precision=recipe.precision)
+    options = {"pool": POOL, "device": device, "vae": recipe.vae, "tile": recipe.tile, "offload": offload}
+    pipe = load(recipe.model, engine=recipe.engine, precision=recipe.precision, **options)
     result = None
     for step in pipe.steps([recipe]):
         result = step.result

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.control import Control
 from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Source, Start
-from sfumato.element import Class, Kept, Listed, Real, Whole, element, load_plugins, one_of, sentence
+from sfumato.element import Class, Kept, Listed, ModelName, Real, Whole, element, load_plugins, one_of, sentence
 from sfumato.element.define import rebuilt
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
@@ -28,6 +28,7 @@ __all__ = ["PRECISIONS", "Made", "Recipe", "Ref", "parameters"]
 MAX_JSON = 1 << 20
 
 _SIDE = "a multiple of 4 from 8 to 4096, or nothing for the model's own size"
+_TILE = "a multiple of 64 from 64 to 4096, or 0 for no tiles"
 _LABEL = "a class's name or its index, or nothing for no class"
 _NAME = "text of at most 200 characters"
 _PROMPT = "text of at most 20,000 characters"
@@ -60,6 +61,8 @@ class Recipe:
     what they do.
     `images` are reference pictures, for models that look at some while they paint; the first of them is what is held
     where nothing else is.
+    `vae` is the folder of another autoencoder than the model's own; `tile` the side in pixels of the tiles in which it
+    works, 0 for the picture as a whole.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
     the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
     stands in recipes of pictures that have been made.
@@ -92,6 +95,8 @@ class Recipe:
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
     engine: Annotated[str, one_of(Engine.registry)] = Field(default="eager", description="an engine's name")
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))
+    vae: ModelName = Field(default="", description="the folder of another autoencoder, or nothing for the model's own")
+    tile: Whole = Field(default=0, ge=0, le=4096, multiple_of=64, description=_TILE)
     made: Made | None = Field(default=None, description="what the pipe fills in")
 
     @property

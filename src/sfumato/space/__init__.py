@@ -9,7 +9,8 @@ from torch import Tensor
 
 from sfumato.edit.palette import luma
 from sfumato.network.autoencoder_kl import DECODER, ENCODER
-from sfumato.network.engine import Eager, Engine
+from sfumato.network.engine import Eager, Engine, Run
+from sfumato.network.precision import in_float32
 from sfumato.network.spec import device_of, own_dtype
 from sfumato.picture import BadInput
 
@@ -51,6 +52,8 @@ class Latent:
         z = (mean(x) - shift) * scale,      x = decoder(z / scale + shift)
 
     The mean of the posterior is used, never a sample, so that encoding draws no noise. Decoding is differentiable in x.
+    In float16, whose largest number is 65,504, some autoencoders overflow: rows that do are computed again in float32,
+    so that what becomes of one picture doesn't depend on its neighbours.
     """
 
     def __init__(self, autoencoder: Any, engine: Engine | None = None):
@@ -65,16 +68,25 @@ class Latent:
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
-        mean = self.encoder(pictures=self._own(pictures))
-        return refuse_nan((mean.float() - self.shift) * self.scale, "autoencoder (vae)")
+        mean = self._run(self.encoder, "pictures", pictures)
+        return refuse_nan((mean - self.shift) * self.scale, "autoencoder (vae)")
 
     def decode(self, x: Tensor) -> Tensor:
         z = refuse_nan(x, "network (unet)") / self.scale + self.shift
-        return refuse_nan(self.decoder(z=self._own(z)).float(), "autoencoder (vae)")
+        return refuse_nan(self._run(self.decoder, "z", z), "autoencoder (vae)")
 
-    def _own(self, x: Tensor) -> Tensor:
-        """On the autoencoder's device and in its number type."""
-        return x.to(device_of(self.autoencoder), own_dtype(self.autoencoder))
+    def _run(self, run: Run, name: str, x: Tensor) -> Tensor:
+        """The autoencoder's answer in float32, of x on its device and in its number type."""
+        own, x = own_dtype(self.autoencoder), x.to(device_of(self.autoencoder))
+        answer = run(**{name: x.to(own)}).float()
+        if own != torch.float16 or answer.is_meta:
+            return answer
+        fine = answer.isfinite().flatten(1).all(1)
+        if not fine.all():
+            with in_float32(self.autoencoder):
+                again = run(**{name: x[~fine].float()})
+            answer = answer.index_copy(0, (~fine).nonzero()[:, 0], again)
+        return answer
 
 
 def refuse_nan(answer: Tensor, part: str, where: str = "") -> Tensor:

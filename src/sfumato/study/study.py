@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,14 +36,9 @@ class Model:
 
     def load(self) -> Any:
         """The pipe; loaded once."""
-        return _load(self)
+        from sfumato.model import POOL, load
 
-
-@cache
-def _load(model: Model) -> Any:
-    from sfumato.model import load
-
-    return load(model.name)
+        return load(self.name, pool=POOL)
 
 
 def stamp(folder: Path) -> str:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from sfumato.network.spec import NetworkSpec
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float16", "float8")
+"""How weights are stored. float8 is computed in bfloat16, layer by layer."""
 
 Run = Callable[..., "Tensor"]
 """A prepared network: run(x=..., t=..., ...), its inputs by name; those that are left out are neutral."""
@@ -35,10 +36,10 @@ def engine_of(name: str | Engine) -> Engine:
 
 
 def dtype_of(precision: str) -> Any:
-    """torch's number type of a precision; `BadInput` names the known ones."""
+    """torch's number type in which a precision computes; `BadInput` names the known ones."""
     if precision not in PRECISIONS:
         raise BadInput(
             f"There is no precision called {precision!r}{nearest(precision, PRECISIONS)}; "
             f"choose one of {', '.join(PRECISIONS)}."
         )
-    return getattr(torch, precision)
+    return torch.bfloat16 if precision == "float8" else getattr(torch, precision)

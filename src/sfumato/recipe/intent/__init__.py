@@ -45,6 +45,8 @@ def generate(
     composite: str = "paste",
     engine: str = "eager",
     precision: str = "float32",
+    vae: str = "",
+    tile: int = 0,
     tells: Capabilities = Capabilities(),
     named: Named = str,
 ) -> Recipe:
@@ -81,6 +83,8 @@ def generate(
         seed=random_seed() if seed is None else seed,
         engine=engine,  # type: ignore[arg-type]
         precision=precision,  # type: ignore[arg-type]
+        vae=vae,
+        tile=tile,
     )
 
 

@@ -1,0 +1,98 @@
+"""Models that are loaded once, held under a budget, and shared."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import sfumato
+from sfumato.model import Pool
+from sfumato.model import pool as module
+
+
+@pytest.fixture
+def reads(monkeypatch) -> list[str]:
+    """The folders that were really read, in order."""
+    found, read = [], module.read_stage
+
+    def counted(name, *rest, **options):
+        found.append(str(name))
+        return read(name, *rest, **options)
+
+    monkeypatch.setattr(module, "read_stage", counted)
+    return found
+
+
+@pytest.fixture
+def two(tiny_model, tmp_path):
+    """Two models with the same text encoder's files."""
+    from random_model import TINY, build
+
+    other = build(tmp_path / "other", shape=TINY, seed=3)
+    shutil.rmtree(other / "text_encoder")
+    (other / "text_encoder").symlink_to(tiny_model / "text_encoder")
+    return tiny_model, other
+
+
+def test_switching_between_held_models_reads_nothing_and_text_encoders_are_shared(two, reads):
+    pool = Pool()
+    pipes = [sfumato.load(name, pool=pool) for name in (*two, *two)]
+    assert reads == [str(name) for name in two]
+    assert pipes[0].stages[0] is pipes[2].stages[0]
+    texts, unets = ([pipe.stages[0].networks[part] for pipe in pipes] for part in ("text_encoder", "unet"))
+    assert texts[0] is texts[1]
+    assert unets[0] is not unets[1]
+    alone = [
+        sum(p.nbytes for net in sfumato.load(n).stages[0].networks.values() for p in net.parameters()) for n in two
+    ]
+    once = sum(p.nbytes for p in texts[0].parameters())
+    assert abs(pool.bytes - (sum(alone) - once)) < 0.02 * once, "what is shared counts once; buffers count a little"
+    made = pipes[1]("a boat", steps=2).image.tobytes()
+    assert made == sfumato.load(two[1])("a boat", steps=2).image.tobytes()
+
+
+def test_the_least_recently_used_is_given_up_and_a_changed_folder_is_read_again(two, reads):
+    pool = Pool()
+    sfumato.load(two[0], pool=pool)
+    pool.limit = int(pool.bytes * 1.2)
+    sfumato.load(two[1], pool=pool)
+    assert pool.models == [two[1]]
+    pool.limit *= 3
+    for name in (two[0], two[1], two[0]):
+        sfumato.load(name, pool=pool)
+    assert pool.models == [two[1], two[0]]
+    sfumato.load(two[0], pool=pool, precision="bfloat16")
+    assert len(pool.models) == 3
+    before = len(reads)
+    config = two[1] / "scheduler" / "scheduler_config.json"
+    config.write_text(config.read_text() + "\n")
+    sfumato.load(two[1], pool=pool)
+    assert len(reads) == before + 1
+    small = Pool(limit=1)
+    assert sfumato.load(two[0], pool=small)("a boat", steps=1).images, "one that is too large is held alone"
+    assert len(small.models) == 1
+
+
+def test_threads_that_ask_at_once_wait_for_one_reading_and_paint_the_same(two, reads):
+    pool = Pool()
+    wanted = {name: sfumato.load(name)("a boat", steps=2).image.tobytes() for name in two}
+
+    def paint(index: int) -> bool:
+        name = two[index % 2]
+        return sfumato.load(name, pool=pool)("a boat", steps=2).image.tobytes() == wanted[name]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(paint, range(8)))
+    assert sorted(reads) == sorted(map(str, two))
+
+
+@pytest.mark.parametrize("options", [{"precision": "float8"}, {"offload": "parts"}, {"offload": "layers"}])
+def test_threads_share_networks_whose_weights_come_and_go(tiny_model, options):
+    pipe = sfumato.load(tiny_model, **options)
+    wanted = [pipe(words, steps=2).image.tobytes() for words in ("a boat", "a red house")]
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(2):
+            found = threads.map(lambda words: pipe(words, steps=2).image.tobytes(), ("a boat", "a red house"))
+            assert list(found) == wanted

@@ -1,0 +1,246 @@
+"""Where and how a model runs: devices, number types, weights that come and go, tiles, another autoencoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sfumato
+from sfumato.edit import SDEdit
+from sfumato.guide import ClassifierFree
+from sfumato.network.offload import at_hand
+from sfumato.network.spec import device_of, own_dtype
+from sfumato.picture import BadInput
+from sfumato.provenance import redo
+from sfumato.recipe import Recipe
+
+
+def picture(size: int = 32) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (size, size, 3), np.uint8))
+
+
+def apart(one: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean())
+
+
+def test_auto_is_resolved_and_recorded(tiny_model, monkeypatch):
+    pipe = sfumato.load(tiny_model)
+    has = torch.cuda.is_available() or torch.backends.mps.is_available()
+    assert has or (pipe.stages[0].device, pipe.precision) == ("cpu", "float32")
+    assert pipe.recipes("a boat")[0].precision == pipe.precision
+    monkeypatch.setattr("sfumato.network.device._count", lambda kind: int(kind == "mps"))
+    from sfumato.network.device import check_device
+    from sfumato.network.precision import suits
+
+    assert check_device("auto") == "mps"
+    assert [suits(device) for device in ("mps", "cpu", "meta")] == ["float16", "float32", "float32"]
+
+
+@pytest.mark.parametrize("precision", ["float16", "float8"])
+def test_half_and_eighth_precision_stay_near_float32_and_are_redone(tiny_model, tmp_path, precision):
+    pipe = sfumato.load(tiny_model, precision=precision)
+    full = sfumato.load(tiny_model, precision="float32")("a boat", steps=3).image
+    low = pipe("a boat", steps=3)
+    assert 0 < apart(low.image, full) < {"float16": 2, "float8": 16}[precision]
+    low.save(tmp_path / "low.png")
+    assert redo(tmp_path / "low.png").identical
+    unet, vae = (pipe.stages[0].networks[name] for name in ("unet", "vae"))
+    stored = {p.dtype for name, p in unet.named_parameters() if name.endswith("to_q.weight")}
+    assert stored == {torch.float16 if precision == "float16" else torch.float8_e4m3fn}
+    assert own_dtype(unet) == (torch.float16 if precision == "float16" else torch.bfloat16)
+    assert all(p.dtype.itemsize > 1 for p in vae.parameters())
+
+
+def test_float8_is_what_diffusers_layerwise_casting_computes(tiny_model):
+    from diffusers import UNet2DConditionModel
+
+    ours = sfumato.load(tiny_model, precision="float8").stages[0].denoiser.backbone
+    theirs = UNet2DConditionModel.from_pretrained(tiny_model / "unet", torch_dtype=torch.bfloat16).eval()
+    theirs.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
+    x, text = torch.randn(2, 4, 16, 16).bfloat16(), torch.randn(2, 48, 64).bfloat16()
+    t = torch.tensor([3.0, 700.0])
+    with torch.no_grad():
+        assert torch.equal(ours.run(x=x, t=t, text=text), theirs(x, t, text).sample)
+
+
+@pytest.mark.parametrize("offload", ["parts", "layers"])
+@pytest.mark.parametrize("precision", ["float32", "float16", "float8"])
+def test_offloading_changes_no_bit(tiny_model, offload, precision):
+    plain = sfumato.load(tiny_model, engine="exact", precision=precision)
+    away = sfumato.load(tiny_model, engine="exact", precision=precision, offload=offload)
+    asked = {"start": SDEdit(picture(), 0.8), "guidance": [ClassifierFree(3.0)], "steps": 3, "count": 2}
+    for _ in range(2):
+        assert [i.tobytes() for i in away("a boat", **asked).images] == [
+            i.tobytes() for i in plain("a boat", **asked).images
+        ]
+    there = {name: _bytes(network) for name, network in away.stages[0].networks.items()}
+    assert sum(size > 0 for size in there.values()) == (1 if offload == "parts" else 0), there
+
+
+def _bytes(network: torch.nn.Module) -> int:
+    """Of the weights that are there."""
+    return sum(p.numel() * p.element_size() for p in network.parameters() if p.numel() and any(p.stride()))
+
+
+@pytest.mark.parametrize("offload", ["parts", "layers"])
+def test_gradients_go_through_offloaded_networks(tiny_model, offload):
+    """Through the decoder and the network before it: what a gradient guidance does, and decoder tuning."""
+    from sfumato.edit import Outside
+
+    plain, away = (sfumato.load(tiny_model, offload=each) for each in ("none", offload))
+    found = []
+    for pipe in (plain, away):
+        stage = pipe.stages[0]
+        condition = stage.encode([Recipe(prompt="a boat")])
+        torch.manual_seed(0)
+        x = torch.randn(1, 4, 16, 16).requires_grad_()
+        said = stage.denoiser(x, torch.tensor(0.5, dtype=torch.float64), condition)
+        (gradient,) = torch.autograd.grad(stage.space.decode(said.x0).square().sum(), x)
+        found.append(gradient)
+    assert float(found[0].abs().max()) > 0
+    assert torch.equal(*found)
+    mask = Image.fromarray(np.pad(np.full((12, 12), 255, np.uint8), 10))
+    asked = {"start": SDEdit(picture(), 0.5), "hold": Outside(mask), "steps": 2, "composite": "decoder"}
+    assert away("a boat", **asked).image.tobytes() == plain("a boat", **asked).image.tobytes()
+
+
+@pytest.mark.parametrize("offload", ["parts", "layers"])
+def test_weights_are_at_hand_when_asked_for_and_what_was_swapped_in_stays(tiny_model, offload):
+    pipe, plain = sfumato.load(tiny_model, offload=offload), sfumato.load(tiny_model)
+    unet, own = (each.stages[0].networks["unet"] for each in (pipe, plain))
+    layer = unet.mid_block.attentions[0].proj_in
+    assert layer.weight.isnan().all()
+    with at_hand(unet):
+        assert all(torch.equal(a, b) for a, b in zip(unet.parameters(), own.parameters(), strict=True))
+    kept, double = layer.weight, own.mid_block.attentions[0].proj_in.weight.detach() * 2
+    layer.weight = own.mid_block.attentions[0].proj_in.weight = torch.nn.Parameter(double, requires_grad=False)
+    assert pipe("a boat", steps=2).image.tobytes() == plain("a boat", steps=2).image.tobytes()
+    assert torch.equal(layer.weight, double)
+    layer.weight = kept
+    assert pipe("a boat", steps=2).image.tobytes() == sfumato.load(tiny_model)("a boat", steps=2).image.tobytes()
+
+
+def test_offloaded_to_another_device_networks_come_and_go(tiny_model, monkeypatch):
+    """As on a GPU: weights rest in this computer's memory. The other device is played by the CPU."""
+    monkeypatch.setattr("sfumato.formats.parts.from_files", lambda network, files: None)
+    pipe = sfumato.load(tiny_model, offload="parts", device="cpu")
+    assert not hasattr(pipe.stages[0].networks["unet"], "_runs_on"), "what has no place to rest stays"
+    from sfumato.network.offload import Shelf
+
+    shelf = Shelf("cpu")
+    networks = pipe.stages[0].networks
+    before = {name: [p.clone() for p in network.parameters()] for name, network in networks.items()}
+    for network in networks.values():
+        shelf.take(network)
+    assert all(p.isnan().all() for p in networks["unet"].parameters())
+    assert pipe("a boat", steps=2).image.tobytes() == sfumato.load(tiny_model)("a boat", steps=2).image.tobytes()
+    for name, network in networks.items():
+        with at_hand(network):
+            assert all(torch.equal(a, b) for a, b in zip(before[name], network.parameters(), strict=True))
+
+
+def test_an_offloaded_network_says_where_it_computes(tiny_model):
+    unet = sfumato.load(tiny_model, device="meta", offload="none").stages[0].networks["unet"]
+    assert device_of(unet).type == "meta"
+    with pytest.raises(BadInput, match="none, parts, layers"):
+        sfumato.load(tiny_model, offload="disk")
+
+
+def overflowing(folder, tiny_model, weights, **config):
+    """A copy of the model whose decoder's middle is beyond float16 for half the pictures."""
+    shutil.copytree(tiny_model, folder)
+    place = folder / "vae" / "config.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "force_upcast": False, **config}))
+
+    def change(tensors):
+        return {
+            name: tensor * 60000 if name == "decoder.mid_block.resnets.1.conv2.weight" else tensor
+            for name, tensor in tensors.items()
+        }
+
+    weights(folder / "vae" / "diffusion_pytorch_model.safetensors", change)
+    return folder
+
+
+@pytest.fixture
+def weights():
+    from safetensors.torch import load_file, save_file
+
+    def rewrite(path, change):
+        save_file({n: t.contiguous() for n, t in change(load_file(path)).items()}, path, metadata={"format": "pt"})
+
+    return rewrite
+
+
+@pytest.mark.parametrize("offload", ["none", "parts", "layers"])
+def test_an_autoencoder_that_overflows_in_float16_is_run_in_float32(tiny_model, tmp_path, weights, offload):
+    folder = overflowing(tmp_path / "over", tiny_model, weights)
+    pipe = sfumato.load(folder, precision="float16", offload=offload)
+    full = sfumato.load(folder, precision="float32")
+    z = torch.randn(2, 4, 16, 16, generator=torch.manual_seed(0))
+    z[1] = 0.05 * z[1]
+    vae = pipe.stages[0].networks["vae"]
+    with torch.no_grad(), at_hand(vae):
+        assert not vae.decode(z.half()).sample.isfinite().all()
+    ours, theirs = pipe.stages[0].space.decode(z), full.stages[0].space.decode(z)
+    assert ours.isfinite().all()
+    assert float((ours - theirs).abs().max()) < 0.02
+    assert torch.equal(ours[:1], pipe.stages[0].space.decode(z[:1])), "alone as in company"
+    assert {p.dtype for p in vae.parameters()} == {torch.float16}
+    assert np.asarray(pipe("a boat", steps=2).image).std() > 1
+
+
+def test_an_autoencoder_whose_config_says_that_it_overflows_is_read_in_float32(tiny_model, tmp_path, weights):
+    folder = overflowing(tmp_path / "over", tiny_model, weights, force_upcast=True)
+    pipe = sfumato.load(folder, precision="float16")
+    assert own_dtype(pipe.stages[0].networks["vae"]) == torch.float32
+    assert own_dtype(pipe.stages[0].networks["unet"]) == torch.float16
+
+
+def test_another_autoencoder_is_used_recorded_and_redone(tiny_model, tmp_path):
+    from random_model import TINY, build
+
+    other = build(tmp_path / "other", shape=TINY, seed=5)
+    pipe = sfumato.load(tiny_model, vae=other)
+    made = pipe("a boat", steps=2)
+    assert made.recipe.vae == str((other / "vae").resolve())
+    assert apart(made.image, sfumato.load(tiny_model)("a boat", steps=2).image) > 1
+    assert made.recipe.made.weights not in ("", sfumato.load(tiny_model).weights)
+    made.save(tmp_path / "made.png")
+    assert redo(tmp_path / "made.png").identical
+    with pytest.raises(BadInput, match="vae="):
+        sfumato.load(tiny_model).run(made.recipe)
+    with pytest.raises(BadInput, match="no autoencoder called 'nowhere'"):
+        sfumato.load(tiny_model, vae="nowhere")
+
+
+def test_a_model_of_pixels_takes_no_autoencoder(pixel_model, tiny_model):
+    with pytest.raises(BadInput, match="has no autoencoder"):
+        sfumato.load(pixel_model(how="time"), vae=tiny_model)
+
+
+def test_tiles_are_blended_without_seams(tmp_path):
+    """A trained autoencoder in tiles: near the whole picture, and no nearer or farther at the edges of tiles."""
+    from sfumato.data import vignettes
+    from sfumato.space.pixels import to_tensor
+
+    whole, tiled = sfumato.load("mini", precision="float32"), sfumato.load("mini", precision="float32", tile=64)
+    painted = to_tensor([vignettes.scene(3, i, size=160).image for i in (0, 1)])
+    decoded = [pipe.stages[0].space.decode(pipe.stages[0].space.encode(painted)) for pipe in (whole, tiled)]
+    error = (decoded[0] - decoded[1]).abs().mean((0, 1, 2)) * 127.5
+    assert not torch.equal(*decoded)
+    assert float(error.mean()) < 4
+    steps = [(each[..., 1:] - each[..., :-1]).abs().mean((0, 1, 2)) for each in decoded]
+    edges = [48, 96, 144]
+    excess = [float((steps[1] - steps[0])[edge - 1]) * 127.5 for edge in edges]
+    assert max(excess) < 1, excess
+    small = whole("a boat", steps=2, width=64, height=64), tiled("a boat", steps=2, width=64, height=64)
+    assert small[0].image.tobytes() == small[1].image.tobytes(), "one tile is the whole picture"
+    assert small[1].recipe.tile == 64
+    with pytest.raises(BadInput, match="multiple of 64"):
+        sfumato.load("mini", tile=100)
