@@ -13,7 +13,7 @@ from PIL import Image
 from sfumato.edit import Noise, Outside, SDEdit
 from sfumato.guide import ClassifierFree, ClassifierGuidance, ClipGuidance, DynamicThreshold, StaticThreshold
 from sfumato.picture import BadInput, Ref, fetch
-from sfumato.recipe import Made, Recipe, parameters
+from sfumato.recipe import PRECISIONS, Made, Recipe, parameters
 from sfumato.sample import (
     DDIM,
     DDPM,
@@ -90,7 +90,8 @@ RECIPES = st.builds(
     composite=st.sampled_from(["paste", "none"]),
     seed=st.integers(0, 2**63 - 1),
     engine=st.sampled_from(["eager", "exact"]),
-    precision=st.sampled_from(["float32", "bfloat16"]),
+    precision=st.sampled_from(PRECISIONS),
+    tile=st.sampled_from([0, 64, 512]),
     made=st.none() | MADE,
 )
 
@@ -199,7 +200,8 @@ def test_a_mask_must_fit_its_picture():
         ({"sampler": 3}, "sampler is 3: give"),
         ({"times": "karas"}, "did you mean 'karras'"),
         ({"engine": "fast"}, "engine: 'fast' is unknown: accepted are eager, exact"),
-        ({"precision": "float16"}, "accepted are float32, bfloat16"),
+        ({"precision": "float12"}, "accepted are float32, bfloat16, float16, float8"),
+        ({"precision": "auto"}, "accepted are float32"),
         ({"composite": "glue"}, "accepted are decoder, latent, none, paste, poisson"),
         ({"prompt": "x" * 20_001}, "prompt has 20,001 characters: give text of at most 20,000"),
         ({"prompt": 3}, "prompt is 3: give text"),

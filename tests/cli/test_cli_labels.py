@@ -103,7 +103,9 @@ def test_inspect_tells_the_classes(cli, pixel_model, model):
     text = cli("inspect", pixel_model()).out
     assert "3 classes, or none: boat, cat, Tree" in text
     found = json.loads(cli("inspect", pixel_model(), "--json").out)["vocabulary"]
-    assert found == {"text": False, "classes": ["boat", "cat", "Tree"], "none": 3, "tasks": [], "inpaints": False}
+    told = {"text": False, "classes": ["boat", "cat", "Tree"], "none": 3, "tasks": [], "inpaints": False}
+    assert {**found, **told} == found
+    assert found["suits"]["steps"] == 20
     assert "classes" not in cli("inspect", model).out
     assert "classes" not in cli("inspect", pixel_model(how=None)).out
 

@@ -16,7 +16,7 @@ from sfumato.formats.folder import parts_of, place_of, read_json, regular, sched
 from sfumato.formats.weights import weight_files
 from sfumato.network.autoencoder_kl import tile
 from sfumato.network.engine import dtype_of
-from sfumato.network.offload import Shelf, check_offload, from_files
+from sfumato.network.offload import Shelf, check_offload, from_files, one_at_a_time
 from sfumato.network.precision import store_float8
 from sfumato.network.reading import check_weights, hushed, reason, variant_of
 from sfumato.network.spec import RUNS_ON
@@ -105,17 +105,19 @@ class Parts:
             network = self.networks[part] = read.eval().requires_grad_(False)
             if autoencoder and self.tile:
                 tile(network, self.tile, what)
-            self._put(network, place, eighth=self.precision == "float8" and not autoencoder)
+            self._put(network, place, autoencoder)
         if shared is not None:
             shared[key] = network
         return network
 
-    def _put(self, network: Any, place: Path, eighth: bool) -> None:
+    def _put(self, network: Any, place: Path, autoencoder: bool) -> None:
         """On the device, or beside it until it is called."""
         files = weight_files(place) if self.shelf is not None and self.device == "cpu" else []
         source = from_files(network, files) if files else None
-        if eighth:
+        if self.precision == "float8" and not autoencoder:
             store_float8(network)
+        elif self.precision == "float16" and autoencoder:
+            one_at_a_time(network)  # an autoencoder that overflows is float32 for a call
         if self.shelf is None:
             network.to(self.device)
         elif source is not None or self.device != "cpu":

@@ -293,7 +293,10 @@ class Batch:
         model's own folder."""
         from sfumato.model.networks import network_of
 
-        return network_of(name, part, self.recipe.model)
+        found = network_of(name, part, self.recipe.model)
+        if self.stage.device != "cpu":
+            getattr(found, "network", found).to(self.stage.device)
+        return found
 
     def class_index(self, label: str | int, classifier: Any) -> int | None:
         """The index of a class of a classifier, given by name or index."""

@@ -31,7 +31,7 @@ OFFLOADS = ("none", "parts", "layers")
 Source = Callable[[str], "Tensor"]
 """A weight by its name in the network, in any number type and place."""
 
-_KEPT: WeakKeyDictionary[nn.Module, Offloaded] = WeakKeyDictionary()
+_KEPT = "_offloaded"  # the attribute of a module whose weights come and go
 _ALONE: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 
 
@@ -57,7 +57,7 @@ class Shelf:
         kept = Offloaded(self, network, source or _memory(network))
         self.networks.append(kept)
         for module in network.modules():
-            _KEPT[module] = kept
+            vars(module)[_KEPT] = kept
             for name, buffer in module._buffers.items():
                 module._buffers[name] = None if buffer is None else buffer.to(self.device)
             if self.layers and _own(module):
@@ -84,6 +84,10 @@ class Offloaded:
         self.held: dict[nn.Module, int] = {}
         self.away = {id(weight): _nothing(weight) if shelf.device == "cpu" else weight.data for weight in self.weights}
         self.there: set[int] = set()
+
+    def __deepcopy__(self, known: Any) -> Offloaded:
+        """A copy of a network keeps its weights to itself: copy it while they are at hand."""
+        return self
 
     def before(self, module: nn.Module, inputs: Any) -> None:
         if self.shelf.layers:
@@ -151,11 +155,8 @@ def one_at_a_time(network: nn.Module) -> None:
 @contextmanager
 def at_hand(module: nn.Module) -> Iterator[None]:
     """Inside, a module's weights can be read, and those of all within it: for whoever reads or changes weights."""
-    kept = _KEPT.get(module)
-    if kept is None:
-        yield
-        return
-    with kept.hold(module):
+    kept = vars(module).get(_KEPT)
+    with (_ALONE.get(module) or nullcontext()) if kept is None else kept.hold(module):
         yield
 
 
@@ -163,7 +164,7 @@ def at_hand(module: nn.Module) -> Iterator[None]:
 def called(network: nn.Module, inputs: Any = ()) -> Iterator[None]:
     """Inside, a network, or a layer of one, can be called with inputs; a whole network's layers come and go by
     themselves."""
-    kept = _KEPT.get(network)
+    kept = vars(network).get(_KEPT)
     if kept is None:
         with _ALONE.get(network) or nullcontext():
             yield

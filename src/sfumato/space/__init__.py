@@ -10,6 +10,7 @@ from torch import Tensor
 from sfumato.edit.palette import luma
 from sfumato.network.autoencoder_kl import DECODER, ENCODER
 from sfumato.network.engine import Eager, Engine, Run
+from sfumato.network.offload import called
 from sfumato.network.precision import in_float32
 from sfumato.network.spec import device_of, own_dtype
 from sfumato.picture import BadInput
@@ -77,16 +78,18 @@ class Latent:
 
     def _run(self, run: Run, name: str, x: Tensor) -> Tensor:
         """The autoencoder's answer in float32, of x on its device and in its number type."""
-        own, x = own_dtype(self.autoencoder), x.to(device_of(self.autoencoder))
-        answer = run(**{name: x.to(own)}).float()
-        if own != torch.float16 or answer.is_meta:
-            return answer
-        fine = answer.isfinite().flatten(1).all(1)
-        if not fine.all():
+        x = x.to(device_of(self.autoencoder))
+        with called(self.autoencoder, (x,)):  # no other thread in between
+            own = own_dtype(self.autoencoder)
+            answer = run(**{name: x.to(own)}).float()
+            if own != torch.float16 or answer.is_meta:
+                return answer
+            fine = answer.isfinite().flatten(1).all(1)
+            if fine.all():
+                return answer
             with in_float32(self.autoencoder):
                 again = run(**{name: x[~fine].float()})
-            answer = answer.index_copy(0, (~fine).nonzero()[:, 0], again)
-        return answer
+            return answer.index_copy(0, (~fine).nonzero()[:, 0], again)
 
 
 def refuse_nan(answer: Tensor, part: str, where: str = "") -> Tensor:
