@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sfumato.data import vignettes
-from sfumato.train.objective.config import StockObjective
+from sfumato.train.objective.losses import StockObjective
 from sfumato.train.tasks.diffusion import model_index, scheduler_config
 from sfumato.train.tokens import save_tokenizer, train_tokenizer
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato.data.points import draw
+from sfumato.data.toy_points import draw
 from sfumato.network import mlp
 from sfumato.picture import BadInput
 from sfumato.schedule import Cosine

@@ -9,7 +9,7 @@ from sfumato.picture import BadInput
 from sfumato.predict import coefficients
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, SubVP, VPLinear
 from sfumato.train import objective as o
-from sfumato.train.objective.config import FreeObjective, StockObjective
+from sfumato.train.objective.losses import FreeObjective, StockObjective
 from sfumato.train.objective.times import LogitNormal, LogNormal, Table, Uniform
 from sfumato.train.objective.weighting import EDMWeight, Flat, MinSNR, Sigmoid, Simple
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from sfumato.data import array_cache, folder, source
+from sfumato.data import array_cache, dataset, folder
 from sfumato.data.folder import Folder
 from sfumato.data.world import Vignettes
 from sfumato.picture import BadInput
@@ -225,7 +225,7 @@ class TestSource:
         pixels[:, 10:20] = 200
         path = tmp_path / "wide.png"
         Image.fromarray(pixels).save(path)
-        assert source.square(path, 10).min() == 200
+        assert dataset.square(path, 10).min() == 200
 
 
 def test_the_judge_is_trained_from_ground_truth(tmp_path: Path):

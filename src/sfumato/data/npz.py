@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import Field
 
 from sfumato.data.array_cache import digest
-from sfumato.data.source import Source, divided
+from sfumato.data.dataset import Dataset, divided
 from sfumato.element.section import Count, Positive, Section
 from sfumato.picture import BadInput
 from sfumato.progress import say
@@ -41,16 +41,16 @@ class Arrays(Section):
     classes: tuple[str, ...] = ()
     absent: Literal["digits"] | None = None
 
-    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
-        """See `sfumato.data.source.Data`."""
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
+        """See `sfumato.data.dataset.Data`."""
         train, test, classes = load(self)
         stamp = (self.path.stat().st_size, self.path.stat().st_mtime_ns) if self.path.is_file() else "digits"
         key = digest(self.model_dump(mode="json"), stamp, "shuffled")
 
-        def source(pair: Pairs, name: str) -> Source:
+        def source(pair: Pairs, name: str) -> Dataset:
             x, y = pair
             pictures = x if grey or x.shape[3] == 3 else x.repeat(3, 3)
-            return Source(pictures, [[classes[i]] for i in y], key + name, y, classes)
+            return Dataset(pictures, [[classes[i]] for i in y], key + name, y, classes)
 
         if test is None:
             return divided(source(train, ""), held_back, self.path)

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from sfumato.data import array_cache
-from sfumato.data.source import Source, in_processes
+from sfumato.data.dataset import Dataset, in_processes
 from sfumato.element.section import Count, Few, Section
 
 
@@ -39,19 +39,19 @@ class Vignettes(Section):
                 raise ValueError(f"repeat: there is no attribute '{name}'; accepted are {', '.join(ATTRIBUTES)}")
         return self
 
-    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
-        """See `sfumato.data.source.Data`; what is held back follows what is trained on."""
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
+        """See `sfumato.data.dataset.Data`; what is held back follows what is trained on."""
         after = self.model_copy(update={"first": self.first + self.count, "count": held_back})
         return _drawn(self, home, workers), _drawn(after, home, workers)
 
 
-def _drawn(data: Vignettes, home: Path, workers: int) -> Source:
+def _drawn(data: Vignettes, home: Path, workers: int) -> Dataset:
     key = array_cache.digest(data.model_dump(mode="json", exclude={"repeat"}), world_version())
     spans = partial(in_processes, partial(_draw, data.seed, data.first, data.size, data.split), workers)
     shape = {"pictures": ((data.size, data.size, 3), np.uint8)}
     captions = array_cache.lines(home, "captions", key, lambda: _captions(data))
     pictures = array_cache.arrays(home, "vignettes", key, shape, spans, data.count)["pictures"]
-    return Source(pictures, captions, key)
+    return Dataset(pictures, captions, key)
 
 
 def order(data: object, count: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfumato.data import array_cache
 from sfumato.data.array_cache import digest
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.picture import BadInput
 from sfumato.train.task import Place
 from sfumato.train.tokens import encode
@@ -37,7 +37,7 @@ def fingerprint(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def latents(source: Source, network: Any, folder: Path, place: Place) -> np.ndarray:
+def latents(source: Dataset, network: Any, folder: Path, place: Place) -> np.ndarray:
     """Means of q(z|x), float16 (n, C, h, w), not yet multiplied by scaling_factor."""
 
     def encode(start: int, stop: int) -> Tensor:

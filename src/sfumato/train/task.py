@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.element import Registry
-from sfumato.train.config import Common
+from sfumato.train.hyperparameters import Common
 
 CPU = torch.device("cpu")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

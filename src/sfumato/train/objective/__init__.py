@@ -26,7 +26,7 @@ from sfumato.picture import BadInput
 from sfumato.predict import expand, split, target
 from sfumato.schedule import Schedule, noised
 from sfumato.train.objective import score
-from sfumato.train.objective.config import Hybrid, Regression, ScoreMatching, StockObjective, Vlb
+from sfumato.train.objective.losses import Hybrid, Regression, ScoreMatching, StockObjective, Vlb
 from sfumato.train.objective.times import History, Importance, draw_times
 from sfumato.train.objective.weighting import weight, weight_x0
 

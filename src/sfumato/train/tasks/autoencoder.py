@@ -17,8 +17,8 @@ from sfumato.element.section import Few, Section, Width
 from sfumato.evaluate.metrics.pixel import box, psnr, ssim
 from sfumato.picture import BadInput
 from sfumato.train import report
-from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.encodings import part
+from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pixels
 
 

@@ -11,12 +11,12 @@ import torch.nn.functional as nf
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few, Fraction, Named, Section, Width
 from sfumato.network.classifier import Classifier
 from sfumato.schedule import noised
 from sfumato.train import report, rng
-from sfumato.train.config import Common, HeldBack, Stored
+from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.objective.noise import AnyNoise, DiscreteNoise
 from sfumato.train.task import DTYPES, Place, Task, register, to_pixels
 from sfumato.train.tasks.pixels import classes_of, rgb
@@ -91,7 +91,7 @@ class ClassifierTask(Task):
         right = (logits.argmax(1) == y).float().mean()
         return nf.cross_entropy(logits, y, label_smoothing=self.recipe.smoothing), {"accuracy": right.detach()}
 
-    def _rows(self, source: Source, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _rows(self, source: Dataset, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         assert source.labels is not None
         y = torch.from_numpy(source.labels[indices])
         return source.batch(indices).to(self.place.device), y.to(self.place.device)

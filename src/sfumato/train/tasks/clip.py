@@ -13,10 +13,10 @@ import torch.nn.functional as nf
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few, Section, Width
 from sfumato.train import report, rng
-from sfumato.train.config import Common, HeldBack, Stored
+from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
 from sfumato.train.tokens import encode, save_tokenizer, train_tokenizer
 
@@ -118,7 +118,7 @@ class ClipTask(Task):
     def inputs(self) -> str:
         return self.train_set.key
 
-    def _ids(self, source: Source) -> Tensor:
+    def _ids(self, source: Dataset) -> Tensor:
         """Token ids of the first paraphrases of every picture, (N, P, L); a picture with fewer repeats its own."""
         p = self.recipe.paraphrases
         flat = [c[k % len(c)] for c in source.captions for k in range(p)]

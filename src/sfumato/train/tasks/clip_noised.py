@@ -20,15 +20,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from sfumato.data.array_cache import digest
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few
 from sfumato.encode.clip import WAVES, with_level
 from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named
 from sfumato.train import rng
-from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.encodings import fingerprint, latents, part
+from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.objective.noise import DiscreteNoise, Noise
 from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
 from sfumato.train.tasks.clip import COLDEST, Tower, info_nce, temperature
@@ -158,7 +158,7 @@ class NoisedClipTask(Task):
         return self.network(planes, pooled)
 
     @torch.no_grad()
-    def _batch(self, source: Source, x: np.ndarray, indices: np.ndarray, which: Iterable[int]) -> Batch:
+    def _batch(self, source: Dataset, x: np.ndarray, indices: np.ndarray, which: Iterable[int]) -> Batch:
         """What is noised, the clean tower's unit vectors, and the text tower's pooled states of one caption each."""
         device = self.place.device
         captions = [source.captions[i] for i in indices]

@@ -29,10 +29,10 @@ from sfumato.sample import DDIM, trajectory
 from sfumato.schedule import Discrete
 from sfumato.times import TrailingGrid
 from sfumato.train import report, rng
-from sfumato.train.config import Common, Stored
 from sfumato.train.encodings import Captions, fingerprint, latents, part
+from sfumato.train.hyperparameters import Common, Stored
 from sfumato.train.objective import Objective
-from sfumato.train.objective.config import StockObjective
+from sfumato.train.objective.losses import StockObjective
 from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pixels
 
 Answer = Callable[[Tensor, Tensor], Tensor]

@@ -21,7 +21,7 @@ from sfumato.condition import Concat
 from sfumato.data import array_cache
 from sfumato.data import masks as drawn
 from sfumato.data.array_cache import digest
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.data.world import Vignettes
 from sfumato.element.section import Count, Few, Fraction, Section
 from sfumato.encode.masked_picture import masked_planes
@@ -122,7 +122,7 @@ def _things(data: object, row: int, size: int) -> drawn.Things | None:
     return partial(drawn.things, vignettes.scene(data.seed, data.first + row, data.split), size)
 
 
-def masked_latents(source: Source, recipe: InpaintRecipe, space: Latent, folder: Path, place: Place) -> np.ndarray:
+def masked_latents(source: Dataset, recipe: InpaintRecipe, space: Latent, folder: Path, place: Place) -> np.ndarray:
     """`masked_planes` of `each` masks a picture, float16 (n * each, 1 + C, h, w); picture i's begin at i * each."""
     each, size = recipe.masks.each, source.pictures.shape[1]
 

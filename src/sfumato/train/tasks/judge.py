@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sfumato.data.world import Vignettes
 from sfumato.picture import BadInput
-from sfumato.train.config import Common, HeldBack, Stored
+from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.task import Place, Task, register
 
 

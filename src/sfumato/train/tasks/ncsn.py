@@ -20,8 +20,8 @@ from sfumato.formats.scheduler_config import geometric_config
 from sfumato.sample import Sampler
 from sfumato.sample.langevin import Langevin
 from sfumato.times import UniformGrid
-from sfumato.train.config import Common, Stored
-from sfumato.train.objective.config import FreeObjective, Regression, ScoreMatching
+from sfumato.train.hyperparameters import Common, Stored
+from sfumato.train.objective.losses import FreeObjective, Regression, ScoreMatching
 from sfumato.train.objective.noise import VENoise
 from sfumato.train.objective.weighting import Simple, Weighting
 from sfumato.train.task import register

@@ -25,9 +25,9 @@ from sfumato.edit.palette import SEEN
 from sfumato.element import one_of
 from sfumato.element.section import Count, Few, Section
 from sfumato.train import report, rng
-from sfumato.train.config import Common, Stored
 from sfumato.train.degraded import degraded
-from sfumato.train.objective.config import Regression, TableObjective
+from sfumato.train.hyperparameters import Common, Stored
+from sfumato.train.objective.losses import Regression, TableObjective
 from sfumato.train.task import DTYPES, register, to_pixels
 from sfumato.train.tasks.pixels import ByNothing, Labelled, PixelsTask, PixelUNet, halves, rgb, save, unet2d
 

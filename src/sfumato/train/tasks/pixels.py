@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from sfumato.condition import Condition, Label
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.denoise import Bound, Preconditioned, bind
 from sfumato.edit import BoundHold, NoiseStart
 from sfumato.element.section import Count, Few, Fraction, Named, Section, Width
@@ -39,9 +39,9 @@ from sfumato.sample import DPMpp2M, Sampler, trajectory
 from sfumato.schedule.named import named
 from sfumato.times import TrailingGrid
 from sfumato.train import report, rng
-from sfumato.train.config import Common, Stored
+from sfumato.train.hyperparameters import Common, Stored
 from sfumato.train.objective import Objective
-from sfumato.train.objective.config import TableObjective
+from sfumato.train.objective.losses import TableObjective
 from sfumato.train.task import DTYPES, Place, Task, hush, register, to_pixels
 
 
@@ -215,7 +215,7 @@ class PixelsTask(Task):
         parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
         return losses.mean(), {k: v.detach().mean() for k, v in parts.items() if len(v)}
 
-    def _labels(self, source: Source, indices: np.ndarray) -> Tensor | None:
+    def _labels(self, source: Dataset, indices: np.ndarray) -> Tensor | None:
         return torch.from_numpy(source.labels[indices]) if self.classes and source.labels is not None else None
 
     def answer(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
@@ -294,7 +294,7 @@ class PixelsTask(Task):
         return self.objective.at(network, x0, t, generator)
 
 
-def classes_of(source: Source, recipe: Common) -> tuple[str, ...]:
+def classes_of(source: Dataset, recipe: Common) -> tuple[str, ...]:
     """The classes of the pictures; BadInput where they have none."""
     if source.labels is None:
         raise BadInput(

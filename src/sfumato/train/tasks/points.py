@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from sfumato.condition import Condition, Label
-from sfumato.data import points
+from sfumato.data import toy_points as points
 from sfumato.data.array_cache import digest
 from sfumato.denoise import bind
 from sfumato.edit import NoiseStart
@@ -22,14 +22,14 @@ from sfumato.noise import KeyedNoise
 from sfumato.sample import Heun, trajectory
 from sfumato.times import KarrasGrid
 from sfumato.train import plane, report, rng
-from sfumato.train.config import Common
+from sfumato.train.hyperparameters import Common
 from sfumato.train.objective import Objective
-from sfumato.train.objective.config import FreeObjective
+from sfumato.train.objective.losses import FreeObjective
 from sfumato.train.task import Place, Task, register
 
 
 class PlaneData(Section):
-    """`count` points of one of the worlds of `sfumato.data.points`; those after them are measured on."""
+    """`count` points of one of the worlds of `sfumato.data.toy_points`; those after them are measured on."""
 
     kind: Literal["swiss-roll", "two-moons", "pinwheel", "checkerboard", "ring"] = "swiss-roll"
     seed: Count = 0

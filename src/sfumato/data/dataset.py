@@ -19,7 +19,7 @@ from sfumato.progress import say
 
 
 @dataclass(frozen=True)
-class Source:
+class Dataset:
     """n pictures, uint8 (n, S, S, C), and the captions of each; `key` hashes what they were made from.
 
     `labels` are the classes (n,) as indices of the names `classes`, where the data has classes. `words` says where
@@ -41,7 +41,7 @@ class Source:
         pixels = torch.from_numpy(self.pictures[np.asarray(indices)])
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
 
-    def part(self, rows: np.ndarray | slice, name: str) -> Source:
+    def part(self, rows: np.ndarray | slice, name: str) -> Dataset:
         """The pictures at `rows`, under a key of their own."""
         captions = [self.captions[i] for i in np.arange(len(self))[rows]]
         labels = None if self.labels is None else self.labels[rows]
@@ -62,7 +62,7 @@ class Data(Protocol):
     kind: Any
     size: int
 
-    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """The pictures to train on and `held_back` others to measure on, at most a tenth of a given set.
 
         They are the last ones of a set without classes, and spread evenly over one with classes, which may be sorted.
@@ -71,7 +71,7 @@ class Data(Protocol):
         ...
 
 
-def divided(whole: Source, held_back: int, path: Path) -> tuple[Source, Source]:
+def divided(whole: Dataset, held_back: int, path: Path) -> tuple[Dataset, Dataset]:
     """The pictures to train on and those held back, as `Data.open` has it. BadInput for fewer than two pictures."""
     n = len(whole)
     count = min(held_back, max(n // 10, 1))
@@ -83,7 +83,7 @@ def divided(whole: Source, held_back: int, path: Path) -> tuple[Source, Source]:
     return whole.part(np.setdiff1d(np.arange(n), test), "train"), whole.part(test, "test")
 
 
-def labelled(source: Source, values: Sequence[object], path: Path) -> Source:
+def labelled(source: Dataset, values: Sequence[object], path: Path) -> Dataset:
     """The source with the classes that `values` are, one a picture."""
     labels, classes = numbered(values, str(path))
     return replace(source, labels=labels, classes=classes)
