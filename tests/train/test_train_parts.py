@@ -154,7 +154,8 @@ class TestTokens:
     def test_clips_format_and_words_of_the_captions_become_one_token(self, tmp_path):
         from transformers import CLIPTokenizer
 
-        from sfumato.train.tokens import encode, save_tokenizer, train_tokenizer
+        from sfumato.formats.write import save_tokenizer
+        from sfumato.train.tokens import encode, train_tokenizer
 
         captions = ["a red lighthouse at night", "a blue lighthouse by the sea"] * 20
         save_tokenizer(train_tokenizer(captions, 700, 16), tmp_path)

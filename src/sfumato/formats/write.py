@@ -1,4 +1,4 @@
-"""How folders of models are written: JSON and weights, in the ecosystem's format."""
+"""How folders of models are written: JSON, weights and tokenizers, in the ecosystem's format."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
 
 
 def save_network(network: Any, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """A diffusers network, in that number type or its own: config.json and safetensors."""
+    """A network of diffusers or transformers, in that number type or its own: config.json and safetensors."""
     stored = network if dtype is None else copy.deepcopy(network).to(dtype)
     stored.save_pretrained(folder, max_shard_size=SHARD)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """tokenizer.json as new readers want it, vocab.json and merges.txt as older ones do."""
+    tokenizer.save_pretrained(folder)
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False), encoding="utf-8")
+    merges = [" ".join(pair) if not isinstance(pair, str) else pair for pair in model["merges"]]
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")

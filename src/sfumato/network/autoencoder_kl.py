@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sfumato.network.spec import Input, NetworkSpec
+
+
+def _moments(autoencoder: Any, pictures: Tensor) -> Tensor:
+    """Mean and log variance of q(z | x) beside one another, (B, 2C, h, w)."""
+    posterior = autoencoder.encode(pictures).latent_dist
+    return torch.cat([posterior.mean, posterior.logvar], 1)
 
 
 def _mean(autoencoder: Any, pictures: Tensor) -> Tensor:
@@ -18,5 +25,7 @@ def _decoded(autoencoder: Any, z: Tensor) -> Tensor:
     return autoencoder.decode(z, return_dict=False)[0]
 
 
-ENCODER = NetworkSpec({"pictures": Input(("rows", 3, "height", "width"))}, _mean)
+PICTURES = {"pictures": Input(("rows", 3, "height", "width"))}
+ENCODER = NetworkSpec(PICTURES, _mean)
+MOMENTS = NetworkSpec(PICTURES, _moments)
 DECODER = NetworkSpec({"z": Input(("rows", "channels", "height", "width"))}, _decoded)

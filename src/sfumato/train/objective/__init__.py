@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sfumato import bound
 from sfumato.denoise import Prediction
@@ -101,7 +102,8 @@ class Objective(nn.Module):
             case ScoreMatching(trace=trace, projections=count):
                 x, (_, sigma) = noised(self.schedule, x0, t, eps), self.schedule(t)
                 signs = score.draw_signs(x, count, generator)
-                found = score.TRACES[trace](lambda x: self._score(network, x, t), x, signs)
+                with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+                    found = score.TRACES[trace](lambda x: self._score(network, x, t), x, signs)
                 return expand(sigma.square(), found) * found / x[0].numel()
 
     def _times(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

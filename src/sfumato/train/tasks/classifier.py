@@ -18,7 +18,7 @@ from sfumato.schedule import noised
 from sfumato.train import report, rng
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.objective.noise import AnyNoise, DiscreteNoise
-from sfumato.train.task import DTYPES, Place, Task, register, to_pixels
+from sfumato.train.task import DTYPES, PictureTask, Place, batches, register, to_pixels
 from sfumato.train.tasks.pixels import classes_of, rgb
 
 
@@ -62,26 +62,16 @@ class ClassifierRecipe(Common):
 
 
 @register
-class ClassifierTask(Task):
+class ClassifierTask(PictureTask):
     section = ClassifierRecipe
 
     def __init__(self, recipe: ClassifierRecipe, place: Place):
-        super().__init__()
-        self.recipe, self.place = recipe, place
-        self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers, grey=True)
-        shape, noise = (
-            recipe.network,
-            None if isinstance(recipe.noise, Clean) else recipe.noise.model_dump(exclude_none=True),
-        )
+        super().__init__(recipe, place, recipe.held_back, grey=True)
+        shape = recipe.network
+        noise = None if isinstance(recipe.noise, Clean) else recipe.noise.model_dump(exclude_none=True)
         channels = self.train_set.pictures.shape[3]
         classes = classes_of(self.train_set, recipe)
         self.network = Classifier(classes, channels, shape.channels, shape.blocks, shape.groups, noise)
-
-    def __len__(self) -> int:
-        return len(self.train_set)
-
-    def inputs(self) -> str:
-        return self.train_set.key
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """-log p(y | x_t, t), t uniform in [0, 1]: shifted, mirrored, then noised."""
@@ -122,8 +112,8 @@ class ClassifierTask(Task):
 
     def _accuracy(self, t: float) -> float:
         right, generator = 0, rng.generator("measure", t)
-        for start in range(0, len(self.test_set), 128):
-            x, y = self._rows(self.test_set, np.arange(start, min(start + 128, len(self.test_set))))
+        for rows in batches(len(self.test_set), 128):
+            x, y = self._rows(self.test_set, rows)
             times = torch.full((len(x),), t, dtype=torch.float64)
             right += int((self._answer(x, times, generator).argmax(1) == y).sum())
         return right / len(self.test_set)

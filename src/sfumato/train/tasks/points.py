@@ -119,9 +119,7 @@ class PointsTask(Task):
         condition = self._condition(torch.where(dropped, self.classes, labels))
         network = lambda x, t: self.denoiser.output(x, t, condition)  # noqa: E731
         losses, t = self.objective(network, x0.to(self.place.device), generator)
-        late = (t > 0.5).to(losses.device)
-        parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
-        return losses.mean(), {k: v.detach().mean() for k, v in parts.items() if len(v)}
+        return losses.mean(), report.by_noise(losses, t)
 
     def _condition(self, ids: Tensor) -> Condition:
         if not self.classes:
