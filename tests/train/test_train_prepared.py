@@ -26,6 +26,7 @@ PIXELS: dict[str, Any] = {"task": "pixels", "data": "GREY", "network": SMALL}
 TEXT: dict[str, Any] = {"data": DRAWN, "text_encoder": "MODEL", "network": WORDS}
 RECIPES: dict[str, dict[str, Any]] = {
     "pixels-time": {**PIXELS, "objective": {"times": "uniform"}},
+    "pixels-mu": {**PIXELS, "objective": {"parameterization": "mu", "times": "table"}},
     "pixels-channels": {**PIXELS, "label": {"kind": "channels", "width": 3}},
     "pixels-hybrid": {**PIXELS, "label": {"kind": "none"}, "objective": {"loss": "hybrid", "times": "table"}},
     "ncsn": {**PIXELS, "task": "ncsn"},
@@ -136,12 +137,13 @@ def test_the_loss_calls_what_the_engine_prepared_and_nothing_else(home: Path, na
     assert all(calls)
 
 
-@pytest.mark.parametrize("name", ["pixels-time", "pixels-channels", "ncsn", "palette", "diffusion", "text-pixels"])
-def test_the_export_is_read_back_and_answers_what_was_trained(home: Path, name: str):
+@pytest.mark.parametrize("name", ["pixels-mu", "pixels-channels", "ncsn", "palette", "diffusion", "text-pixels"])
+def test_the_export_is_read_back_and_answers_what_was_trained(home: Path, name: str, capfd):
     task = made(home, name).eval()
     task.recipe = task.recipe.model_copy(update={"export": "float32"})
     with torch.no_grad():
         task.finish(home / name / "export")
+        assert ("stock diffusers has no name for" in capfd.readouterr().err) == (name == "pixels-mu")
         stage = sfumato.load(home / name / "export").stages[0]
         rows, t = np.arange(3), torch.tensor([0.25, 0.5, 1.0], dtype=torch.float64)
         if name in ("diffusion", "text-pixels"):
@@ -154,3 +156,16 @@ def test_the_export_is_read_back_and_answers_what_was_trained(home: Path, name: 
                 condition = task.condition(torch.tensor([0, 1, 2]), 3)
         theirs = stage.denoiser.output(x, t, condition)  # pyright: ignore[reportAttributeAccessIssue]
         assert torch.equal(theirs, task.told(condition)(x, t))
+        prediction = stage.denoiser(x, t, condition)
+        assert bool(prediction.x0.isfinite().all())
+
+
+def test_stock_schedulers_refuse_the_mean_of_a_step_by_name(home: Path):
+    from diffusers import DDIMScheduler, DDPMScheduler
+
+    config = made(home, "pixels-mu").scheduler()
+    for kind in (DDPMScheduler, DDIMScheduler):
+        scheduler: Any = kind.from_config(config)
+        scheduler.set_timesteps(4)
+        with pytest.raises(ValueError, match="prediction_type given as posterior_mean must be one of"):
+            scheduler.step(torch.zeros(1, 1, 8, 8), int(scheduler.timesteps[0]), torch.zeros(1, 1, 8, 8))

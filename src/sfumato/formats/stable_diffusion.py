@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.formats.config import AUTOENCODER, U_NET
 from sfumato.formats.folder import config_of, parts_of, read_json
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.write import save_network, write_json
+from sfumato.formats.write import save_network, write_json, write_scheduler
 from sfumato.picture.errors import BadInput, name_of
 from sfumato.recipe.capabilities import Capabilities
 
@@ -163,7 +163,7 @@ def write(
     save_network(unet, export / "unet", dtype)
     for name, folder in copied.items():
         shutil.copytree(folder, export / name, dirs_exist_ok=True)
-    write_json(export / "scheduler" / "scheduler_config.json", scheduler)
+    write_scheduler(export / "scheduler", scheduler)
     index = model_index(pipeline)
     if "vae" not in copied:
         write_json(export / "patches" / "config.json", {"kind": "sfumato-patches", "side": patch})

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfumato.formats.scheduler_config import PARAMETERIZATIONS
+from sfumato.progress import say
+
 if TYPE_CHECKING:
     import torch
 
@@ -18,6 +21,13 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
     """An object, indented by two, and its folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def write_scheduler(folder: Path, config: Mapping[str, object]) -> None:
+    """scheduler_config.json; says so where stock diffusers can't sample by it."""
+    if PARAMETERIZATIONS.get(str(config.get("prediction_type"))) == "mu":
+        say("stock diffusers has no name for the parameterization mu: its samplers refuse this folder, ours don't")
+    write_json(folder / "scheduler_config.json", config)
 
 
 def save_network(network: Any, folder: Path, dtype: torch.dtype | None = None) -> None:
