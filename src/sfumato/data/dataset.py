@@ -7,13 +7,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, TypeVar, get_args
 
 import numpy as np
 import torch
+from pydantic import BeforeValidator, SerializeAsAny, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from torch import Tensor
 
 from sfumato.data.labels import numbered
+from sfumato.element import Registry
+from sfumato.element.section import Section
 from sfumato.picture import BadInput, open_picture
 from sfumato.progress import say
 
@@ -56,8 +60,11 @@ class Dataset:
             say(f"{none:,} of {len(self):,} pictures have no caption in {self.words}: they count as said nothing of")
 
 
-class Data(Protocol):
-    """A section `data` of a training recipe: what pictures there are, and how they are read."""
+class DataSource(Section):
+    """A section `data` of a training recipe: what pictures there are, and how they are read.
+
+    One file a source, found by its `kind` once it is decorated by `register`.
+    """
 
     kind: Any
     size: int
@@ -68,7 +75,33 @@ class Data(Protocol):
         They are the last ones of a set without classes, and spread evenly over one with classes, which may be sorted.
         Grey arrays become RGB unless `grey` keeps them as one channel. `home` is the folder of kept arrays.
         """
-        ...
+        raise NotImplementedError
+
+
+DATA: Registry[type[DataSource]] = Registry("kind of data", "sfumato.data.sources")
+S = TypeVar("S", bound=DataSource)
+
+
+def register(source: type[S]) -> type[S]:
+    """Decorator: recipes name the source as its field `kind` says."""
+    (kind,) = get_args(source.model_fields["kind"].annotation)
+    DATA.add(kind, source)
+    return source
+
+
+def _of_its_kind(value: Any) -> Any:
+    """The section of the source that it names; of vignettes where it names none."""
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("kind", "vignettes")
+    if kind not in DATA:
+        wrong = PydanticCustomError("kind", "must be one of {names}", {"names": ", ".join(map(repr, DATA))})  # type: ignore[arg-type]
+        raise ValidationError.from_exception_data("data", [InitErrorDetails(type=wrong, loc=("kind",), input=kind)])
+    return DATA[kind].model_validate({**value, "kind": kind})
+
+
+Data = Annotated[SerializeAsAny[DataSource], BeforeValidator(_of_its_kind)]
+"""Any registered source."""
 
 
 def divided(whole: Dataset, held_back: int, path: Path) -> tuple[Dataset, Dataset]:

@@ -20,8 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from sfumato.data import array_cache
-from sfumato.data.dataset import Dataset, captions_of, divided, in_processes, labelled, square
-from sfumato.element.section import Section
+from sfumato.data.dataset import Dataset, DataSource, captions_of, divided, in_processes, labelled, register, square
 from sfumato.picture import BadInput
 from sfumato.progress import say
 
@@ -29,7 +28,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 TABLES = ("metadata.jsonl", "metadata.csv")
 
 
-class Folder(Section):
+@register
+class Folder(DataSource):
     """Pictures of a folder with captions from metadata.jsonl or .csv (key `text`) or from a .txt file beside each.
 
     `label` says where a picture's class stands: a key of the metadata, or "folder", the name of its subfolder.
@@ -42,7 +42,7 @@ class Folder(Section):
     label: str | None = None
 
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
-        """See `sfumato.data.dataset.Data`."""
+        """See `DataSource`."""
         found = entries(self.path)
         files = [entry.path for entry in found]
         stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from sfumato.condition import Condition, Label
@@ -69,11 +69,6 @@ class PointsRecipe(Common):
     dropout: Fraction = 0.1
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     preview: Plot = Plot()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _vignettes_unless_said(cls, values: Any) -> Any:
-        return values
 
 
 @register
