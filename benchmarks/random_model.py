@@ -14,9 +14,12 @@ from typing import Any
 import torch
 
 from sfumato.data import vignettes
-from sfumato.train.objective.config import StockObjective
-from sfumato.train.tasks.diffusion import model_index, scheduler_config
-from sfumato.train.tokens import save_tokenizer, train_tokenizer
+from sfumato.formats import ddpm
+from sfumato.formats.scheduler_config import scheduler_config
+from sfumato.formats.stable_diffusion import model_index
+from sfumato.formats.write import save_tokenizer
+from sfumato.train.objective.losses import StockObjective
+from sfumato.train.tokens import train_tokenizer
 
 
 @dataclass(frozen=True)
@@ -146,15 +149,13 @@ def build_pixels(
     learned: bool = False,
     seed: int = 0,
 ) -> Path:
-    """Write a model of 16 x 16 pixels into `folder`, in the format of `sfumato.train.tasks.pixels`.
+    """Write a model of 16 x 16 pixels into `folder`, in the format of `sfumato.formats.ddpm`.
 
     how: a class is told by "time", by "channels", or (None) not at all. `scheduler` replaces keys of its
     configuration, or all of it where it is no table of betas. Random layers answer faintly: the last one and the
     classes' embeddings are made stronger.
     """
     from diffusers import UNet2DModel
-
-    from sfumato.train.tasks.pixels import Labelled, save
 
     torch.manual_seed(seed)
     config = {
@@ -186,7 +187,8 @@ def build_pixels(
         if network.class_embedding is not None:
             network.class_embedding.weight.mul_(4)
     pipeline = "ScoreSdeVePipeline" if continuous else "DDPMPipeline"
-    save(Labelled(network, embedding), folder, pipeline, config, classes if how else (), torch.float32)
+    rows = None if embedding is None else embedding.weight
+    ddpm.write(folder, network, config, pipeline, classes if how else (), rows, torch.float32)
     return folder
 
 

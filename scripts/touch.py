@@ -27,6 +27,7 @@ TYPICAL = {  # the kind of thing: a class (or "" for things without one), and it
     "metric": ("", "kid"),
     "study": ("", "trilemma"),
     "training task": ("", "ncsn"),
+    "data source": ("Tars", "tars"),
 }
 
 USED = ("encoder", "composite")  # one more names it, which uses it: the family that has it, the study that measures it

@@ -18,6 +18,7 @@ from PIL import Image
 
 import sfumato
 from sfumato.cli.app import run_command
+from sfumato.data.dataset import DATA
 from sfumato.edit import BoundHold, Composite, Hold, Start
 from sfumato.evaluate.metric import METRICS
 from sfumato.formats import FORMATS
@@ -40,6 +41,7 @@ NAMES = {
     "my_metric": (METRICS, "mean-error"),
     "my_study": (STUDIES, "circle"),
     "my_task": (TASKS, "line"),
+    "my_data": (DATA, "discs"),
 }
 
 
@@ -241,6 +243,25 @@ def test_a_training_task(stranger, place, capfd):
     assert "did you mean 'slope'" in command(capfd, "train", "mine.yaml", "--set", "slop=2", status=2)
     TASKS.remove("line")
     assert "task must be one of" in command(capfd, "train", "mine.yaml", status=2)
+
+
+def test_a_data_source(stranger, place, capfd):
+    lines = ["task: classifier", "data: {kind: discs, count: 30}", "network: {channels: [8], blocks: [1]}"]
+    lines += ["held_back: 8", "steps: 2", "batch: 4", "precision: float32", "threads: 1"]
+    Path("mine.yaml").write_text("\n".join(lines))
+    unknown = "data.kind: must be one of 'arrays', 'folder', 'tars', 'vignettes' (given: 'discs')"
+    assert unknown in command(capfd, "train", "mine.yaml", status=2)
+    stranger("my_data")
+    command(capfd, "train", "mine.yaml", "-o", "run")
+    assert "accuracy_t0" in json.loads(Path("run/figures.json").read_text())
+    assert "kind: discs\n  size: 16\n  count: 30\n" in Path("run/recipe.yaml").read_text()
+    assert "goes on" not in command(capfd, "train", "mine.yaml", "-o", "run")  # the same recipe, read back
+    assert "did you mean 'count'" in command(capfd, "train", "mine.yaml", "--set", "data.counts=2", status=2)
+    assert "data.count: input should be greater than 0" in command(
+        capfd, "train", "mine.yaml", "--set", "data.count=0", status=2
+    )
+    DATA.remove("discs")
+    assert unknown in command(capfd, "train", "mine.yaml", status=2)
 
 
 class Own(Sampler):

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import sfumato
 
-TWICE = {"Source"}  # the picture that a model is shown, and where training data come from
-THRICE = {"config.py"}  # of formats, training and its objective
 ROOT = Path(sfumato.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
 
@@ -26,9 +24,9 @@ def test_no_public_class_stands_twice():
         for name in defined(path):
             if name[0].isupper():
                 places[name].append(str(path.relative_to(ROOT)))
-    assert {name: at for name, at in places.items() if len(at) > 1 and name not in TWICE} == {}
+    assert {name: at for name, at in places.items() if len(at) > 1} == {}
 
 
 def test_no_file_name_stands_three_times():
     counted = Counter(path.name for path in FILES)
-    assert {name: count for name, count in counted.items() if count > 2 and name not in THRICE} == {}
+    assert {name: count for name, count in counted.items() if count > 2} == {}

@@ -106,7 +106,8 @@ class Preconditioned:
     backbone: (x, time (B,), condition) -> F, of any precision.
     parameterization: a name of `sfumato.predict`.
     time: what the network is told, from t:
-        "rounded"     round(t N - 1), a whole index, as a float32 (discrete schedules; floor would miss 5 of 1000)
+        "rounded"     round(t N - 1), a whole index, as a float32 (discrete schedules; floor would miss 5 of 1000); for
+                      "mu" continuous all the same, for rounding is half as long as the step whose mean it is
         "continuous"  t N - 1 unrounded, not below 0
         "t"           t itself
         "sigma"       sigma(t), what networks of flow matching are told, whatever the size's shift
@@ -143,7 +144,7 @@ class Preconditioned:
         self.backbone = backbone
         self.schedule = schedule
         self.parameterization = parameterization
-        self.time = time
+        self.time = "continuous" if parameterization == "mu" and time == "rounded" else time
         self.learned_variance = learned_variance
         self.sigma_data = sigma_data
         self.consistency = consistency
@@ -158,22 +159,14 @@ class Preconditioned:
             fraction = (v.float() + 1) / 2
         if F.shape != x.shape:
             raise ValueError(f"The network answered {tuple(F.shape)} to a picture of shape {tuple(x.shape)}.")
-        x0, eps = predict.split(
-            self.parameterization, F, x, alpha, sigma, sigma_data=self.sigma_data, before=self._before(t)
-        )
+        before = predict.before(self.parameterization, self.schedule, t)
+        x0, eps = predict.split(self.parameterization, F, x, alpha, sigma, sigma_data=self.sigma_data, before=before)
         return Prediction(x.to(x0.dtype), x0, eps, alpha, sigma, fraction)
 
     def output(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """F as the network says it, (B, C or 2C, ...): what an objective compares with its target."""
         t = torch.as_tensor(t, dtype=torch.float64)
         return self.backbone(self._scaled(x, t), self._times(t, len(x)).to(x.device), condition)
-
-    def _before(self, t: Tensor | float) -> predict.Level | None:
-        """alpha and sigma a step of the table below t, whose mean "mu" is."""
-        if self.parameterization != "mu":
-            return None
-        t = torch.as_tensor(t, dtype=torch.float64)
-        return self.schedule((t - 1 / self.schedule.count).clamp(min=0))  # type: ignore[attr-defined]
 
     def _times(self, t: Tensor, rows: int) -> Tensor:
         """The network's own time, (rows,) float32."""

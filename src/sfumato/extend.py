@@ -13,15 +13,18 @@ T = TypeVar("T")
 def register(thing: T, name: str = "") -> T:
     """Makes `thing` known by `name` in recipes, on the command line and in help texts, and returns it.
 
-    thing: a `Metric`, a `Study` or a `Format`, under `name`; or the class of a training `Task`, under the name that its
-    section has (so that `register` is its decorator). Samplers, guidances, starts, holds, composites, time grids and
-    engines are registered by their own decorator, `sfumato.element.element`, and are only returned here.
+    thing: a `Metric`, a `Study` or a `Format`, under `name`; or the class of a training `Task` or of a `DataSource`,
+    under the name that its section has (so that `register` is its decorator). Samplers, guidances, starts, holds,
+    composites, time grids and engines are registered by their own decorator, `sfumato.element.element`, and are only
+    returned here.
 
     Raises BadInput for anything else, ValueError for a name that something else has.
     """
     if isinstance(thing, type) and issubclass(thing, Element):
         known = thing in thing.registry.classes.values()
         return thing if known else _refuse(thing, "decorate it, @element(NAME)")  # type: ignore[return-value]
+    from sfumato.data.dataset import DataSource
+    from sfumato.data.dataset import register as register_data
     from sfumato.evaluate.metric import METRICS, Metric
     from sfumato.formats import FORMATS, Format
     from sfumato.study.study import STUDIES, Study
@@ -30,11 +33,13 @@ def register(thing: T, name: str = "") -> T:
 
     if isinstance(thing, type) and issubclass(thing, Task):
         return register_task(thing)  # type: ignore[return-value]
+    if isinstance(thing, type) and issubclass(thing, DataSource):
+        return register_data(thing)  # type: ignore[return-value]
     kinds: Any = ((Metric, METRICS), (Study, STUDIES), (Format, FORMATS))
     for kind, registry in kinds:
         if isinstance(thing, kind):
             return registry.add(name, thing) if name else _refuse(thing, f"give the {registry.what}'s name")
-    return _refuse(thing, "give a metric, a study, a format, or the class of a task")
+    return _refuse(thing, "give a metric, a study, a format, or the class of a task or a data source")
 
 
 def _refuse(thing: Any, instead: str) -> Any:

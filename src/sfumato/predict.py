@@ -25,7 +25,7 @@ both x0 and eps, and `split` refuses by name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sfumato.lazy import torch
 
@@ -50,6 +50,13 @@ def expand(a: Tensor | float, x: Tensor) -> Tensor:
     elif a.ndim > 1:
         raise ValueError(f"expected a number or one number a row, shape () or (B,), not {tuple(a.shape)}.")
     return a.to(device=x.device, dtype=x.dtype)
+
+
+def before(name: str, schedule: Any, t: Tensor | float) -> Level | None:
+    """(alpha_s, sigma_s) a step of the schedule's table below t, whose mean "mu" is; None for any other name."""
+    if name != "mu":
+        return None
+    return schedule((torch.as_tensor(t, dtype=torch.float64) - 1 / schedule.count).clamp(min=0))
 
 
 def coefficients(

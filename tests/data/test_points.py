@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfumato.data import points
+from sfumato.data import toy_points as points
 from sfumato.picture import BadInput
 
 KINDS = list(points.KINDS)

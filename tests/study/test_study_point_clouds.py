@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sfumato import study
-from sfumato.data.points import draw
+from sfumato.data.toy_points import draw
 from sfumato.network import mlp
 from sfumato.picture import BadInput
 from sfumato.schedule import Cosine

@@ -13,7 +13,7 @@ from sfumato.denoise import Gaussian
 from sfumato.process import posterior, transition
 from sfumato.schedule import VPLinear
 from sfumato.train import objective as o
-from sfumato.train.objective.config import FreeObjective
+from sfumato.train.objective.losses import FreeObjective
 
 double = torch.float64
 SPREAD, STEPS = 0.6, 20

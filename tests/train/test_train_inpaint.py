@@ -71,7 +71,7 @@ def test_each_picture_is_kept_with_masks_of_its_own(task: InpaintTask):
     assert task.planes.shape == (48, 5, 16, 16)
     data = task.recipe.data
     hidden = masks(data, 32, 0, 2, range(5, 7))
-    pictures = task.source.batch(np.array([5, 5, 6, 6]))
+    pictures = task.train_set.batch(np.array([5, 5, 6, 6]))
     expected = masked_planes(task.space, pictures, hidden)
     torch.testing.assert_close(torch.from_numpy(np.array(task.planes[10:14])).float(), expected, rtol=2e-3, atol=2e-3)
     assert len({mask.numpy().tobytes() for mask in hidden}) == 4
@@ -82,9 +82,8 @@ def test_the_network_is_shown_one_of_the_masks_or_nothing(task: InpaintTask):
     seen = []
     task.network.forward = lambda x, *_, **__: (seen.append(x.clone()), (x[:, :4],))[1]
     rows = np.repeat(np.arange(24), 20)
-    answer = task.told(
-        rows, [0] * len(rows), torch.zeros(len(rows), dtype=torch.bool), torch.Generator().manual_seed(1)
-    )
+    shown = torch.zeros(len(rows), dtype=torch.bool)
+    answer = task.told(task.condition(rows, [0] * len(rows), shown, torch.Generator().manual_seed(1)))
     x = torch.randn(len(rows), 4, 16, 16)
     answer(x, torch.full((len(rows),), 0.5))
     assert torch.equal(seen[0][:, :4], x)

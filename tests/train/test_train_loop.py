@@ -17,7 +17,7 @@ import torch
 from toy_training import Toy, last, loop
 
 from sfumato.train import checkpoint, rng
-from sfumato.train.config import Optimizer
+from sfumato.train.hyperparameters import Optimizer
 from sfumato.train.loop import Stopped, learning_rate, pin
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sfumato.condition import Condition
+from sfumato.denoise import Gaussian, Preconditioned
 from sfumato.picture import BadInput
 from sfumato.predict import coefficients
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, SubVP, VPLinear
 from sfumato.train import objective as o
-from sfumato.train.objective.config import FreeObjective, StockObjective
+from sfumato.train.objective.losses import FreeObjective, StockObjective
 from sfumato.train.objective.times import LogitNormal, LogNormal, Table, Uniform
 from sfumato.train.objective.weighting import EDMWeight, Flat, MinSNR, Sigmoid, Simple
 
@@ -172,6 +174,59 @@ def test_l1_is_palettes_with_the_mean_absolute_deviation_as_its_least_value(name
     assert found[1] > found[0]
 
 
+def mean_of_a_step(t: torch.Tensor, x0: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    """mu tilde (Ho et al. 2020, eq. 7), from the table's betas."""
+    kept = TABLE(t)[0].square()
+    before = TABLE(t - 1 / 1000)[0].square()
+    beta = 1 - kept / before
+    of_x0, of_x = before.sqrt() * beta / (1 - kept), (1 - beta).sqrt() * (1 - before) / (1 - kept)
+    x = kept.sqrt()[:, None] * x0 + (1 - kept).sqrt()[:, None] * eps
+    return of_x0[:, None] * x0 + of_x[:, None] * x
+
+
+def test_mu_is_the_mean_of_a_step_of_the_table():
+    t = torch.tensor([0.001, 0.05, 0.4, 1.0], dtype=torch.float64)
+    objective = o.Objective(free(parameterization="mu", schedule="squaredcos_cap_v2"), TABLE)
+    expected = mean_of_a_step(t, X0, EPS)
+    found = objective.losses(lambda x, t: torch.zeros_like(x), X0, EPS, t, NOBODY)
+    torch.testing.assert_close(found, expected.square()[:, 0], rtol=1e-9, atol=0)
+    perfect = objective.losses(lambda x, t: expected, X0, EPS, t, NOBODY)
+    assert float(perfect.max()) < 1e-24
+
+
+@pytest.mark.parametrize("weighting", [*WEIGHTINGS, None], ids=lambda w: w.kind if w else "vlb")
+def test_mu_is_weighted_as_the_noise_of_the_same_picture_is(weighting):
+    """A network that says the mean, and one that says the noise of the same picture, have one loss."""
+    t = torch.tensor([0.002, 0.05, 0.4, 0.9], dtype=torch.float64)
+    choices = {"weighting": weighting} if weighting else {"loss": {"kind": "vlb", "variance": "small"}}
+    choices |= {"schedule": "squaredcos_cap_v2", "times": "table"}
+    said = torch.tensor([[0.3], [-0.2], [0.9], [0.1]], dtype=torch.float64)
+    alpha, sigma = (a[:, None] for a in TABLE(t))
+
+    def mean(x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return mean_of_a_step(t, (x - sigma * said) / alpha, said)
+
+    by_noise = o.Objective(free(parameterization="eps", **choices), TABLE)
+    by_mean = o.Objective(free(parameterization="mu", **choices), TABLE)
+    expected = by_noise.losses(lambda x, t: said, X0, EPS, t, NOBODY)
+    torch.testing.assert_close(by_mean.losses(mean, X0, EPS, t, NOBODY), expected, rtol=1e-6, atol=0)
+
+
+def test_a_network_that_says_the_mean_is_right_between_the_steps_of_its_table_too():
+    """Told its index as it is: rounded it would answer for another step, whose mean is that far off."""
+    exact = Gaussian(TABLE, torch.tensor([0.4, -1.0], dtype=torch.float64), 0.3)
+    x, t = torch.tensor([[0.7, 0.4]] * 4, dtype=torch.float64), torch.tensor([0.0502, 0.3, 0.70049, 0.99])
+
+    def network(x: torch.Tensor, index: torch.Tensor, condition: Condition) -> torch.Tensor:
+        told = (index.double() + 1) / 1000
+        p = exact(x, told)
+        return mean_of_a_step(told, p.x0, p.eps)
+
+    found, expected = Preconditioned(network, TABLE, "mu")(x, t, Condition.empty(4)), exact(x, t)
+    torch.testing.assert_close(found.x0, expected.x0, rtol=0, atol=5e-3)
+    torch.testing.assert_close(found.eps, expected.eps, rtol=0, atol=5e-3)
+
+
 def test_flow_matching_is_the_mean_square_of_noise_less_picture():
     """Lipman et al. 2023, eq. 23 without the least noise; Liu et al. 2023, eq. 1, with t turned round."""
     objective = o.Objective(free(parameterization="flow"), Flow())
@@ -243,6 +298,8 @@ def test_refusals_of_what_does_not_fit_together():
         free(loss="vlb")
     with pytest.raises(ValueError, match="weighting must be uniform"):
         free(loss="vlb", times="table", weighting="simple")
+    with pytest.raises(ValueError, match="schedule must be one of squaredcos_cap_v2, scaled_linear, linear"):
+        free(parameterization="mu")
     with pytest.raises(ValueError, match="weighting must be uniform or simple"):
         free(loss="score-matching", weighting="min-snr")
     with pytest.raises(BadInput, match='The parameterization "eps" does not determine the picture at t = 1'):

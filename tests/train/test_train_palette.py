@@ -13,6 +13,7 @@ from PIL import Image
 
 import sfumato
 from sfumato import train
+from sfumato.condition import Condition
 from sfumato.edit import Outside, Source
 from sfumato.picture import BadInput
 from sfumato.train import recipe as r
@@ -72,11 +73,12 @@ def test_what_it_paints_outside_the_hole_costs_nothing(tmp_path: Path):
     task = PaletteTask(r.validate(values), Place(tmp_path, tmp_path))
     outside = []
 
-    def answer(x: torch.Tensor, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def answer(x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        y = condition.parts[0].planes  # pyright: ignore[reportAttributeAccessIssue]
         outside.append((y == y.new_tensor(51 / 127.5 - 1)).float())
         return 1000 * outside[-1]
 
-    task.answer = answer
+    task.denoiser.output = answer
     loss, _ = task(np.arange(7), 0, torch.Generator().manual_seed(0))
     assert 0.1 < float(outside[0].mean()) < 0.9
     assert float(loss) < 10

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from sfumato.data import array_cache, folder, source
+from sfumato.data import array_cache, dataset, folder
 from sfumato.data.folder import Folder
 from sfumato.data.world import Vignettes
 from sfumato.picture import BadInput
@@ -154,7 +154,8 @@ class TestTokens:
     def test_clips_format_and_words_of_the_captions_become_one_token(self, tmp_path):
         from transformers import CLIPTokenizer
 
-        from sfumato.train.tokens import encode, save_tokenizer, train_tokenizer
+        from sfumato.formats.write import save_tokenizer
+        from sfumato.train.tokens import encode, train_tokenizer
 
         captions = ["a red lighthouse at night", "a blue lighthouse by the sea"] * 20
         save_tokenizer(train_tokenizer(captions, 700, 16), tmp_path)
@@ -225,7 +226,7 @@ class TestSource:
         pixels[:, 10:20] = 200
         path = tmp_path / "wide.png"
         Image.fromarray(pixels).save(path)
-        assert source.square(path, 10).min() == 200
+        assert dataset.square(path, 10).min() == 200
 
 
 def test_the_judge_is_trained_from_ground_truth(tmp_path: Path):

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from sfumato import train
+from sfumato.condition import Condition
 from sfumato.network.classifier import Classifier
 from sfumato.picture import BadInput
 from sfumato.schedule import VE, Discrete, noised
@@ -75,7 +76,7 @@ def test_a_class_is_told_in_the_way_that_the_folder_says(tmp_path: Path, data: d
             rows = load_file(tmp_path / "export" / "label" / "model.safetensors")["embedding.weight"][y]
             assert rows.shape[1] == said["width"] == 3
             stock = unet(torch.cat([x, rows[:, :, None, None].expand(-1, -1, 8, 8)], 1), index).sample
-        assert torch.equal(stock, task.answer(x, (index.double() + 1) / 1000, y))
+        assert torch.equal(stock, task.told(task.condition(y, 3))(x, (index.double() + 1) / 1000))
 
 
 def test_without_classes_stock_pipelines_draw(tmp_path: Path, data: dict):
@@ -109,17 +110,17 @@ def test_classes_are_dropped_as_often_as_the_recipe_says(tmp_path: Path, data: d
     task = PixelsTask(recipe("pixels", data, label={"kind": "time", "dropout": 0.25}), place(tmp_path))
     seen: list[torch.Tensor] = []
 
-    def answer(x: torch.Tensor, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        seen.append(y)
+    def answer(x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        seen.append(condition.parts[0].ids)  # pyright: ignore[reportAttributeAccessIssue]
         return torch.zeros_like(x)
 
-    task.answer = answer  # pyright: ignore[reportAttributeAccessIssue]
+    task.denoiser.output = answer
     indices = np.tile(np.arange(len(task)), 40)
     task(indices, 0, torch.Generator().manual_seed(0))
     dropped = seen[0] == 2
     assert float(dropped.float().mean()) == pytest.approx(0.25, abs=0.02)
-    assert task.source.labels is not None
-    assert torch.equal(seen[0][~dropped], torch.from_numpy(task.source.labels[indices])[~dropped])
+    assert task.train_set.labels is not None
+    assert torch.equal(seen[0][~dropped], torch.from_numpy(task.train_set.labels[indices])[~dropped])
 
 
 def test_a_learned_variance_doubles_the_channels(tmp_path: Path, data: dict):
@@ -148,18 +149,29 @@ def test_score_matching_is_weighted_by_sigma_squared(tmp_path: Path, data: dict)
     task = NcsnTask(made, place(tmp_path))
     calls: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def answer(x: torch.Tensor, t: torch.Tensor, y: None) -> torch.Tensor:
+    def answer(x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         calls.append((x, t))
         return torch.full_like(x, 0.3)
 
-    task.answer = answer  # pyright: ignore[reportAttributeAccessIssue]
+    task.denoiser.output = answer
     indices = np.arange(40)
     loss, _ = task(indices, 0, torch.Generator().manual_seed(0))
     x, t = calls[0]
     sigma = VE(0.01, 5.0)(t)[1].float()[:, None, None, None]
-    z = (x - task.source.batch(indices)) / sigma
+    z = (x - task.train_set.batch(indices)) / sigma
     assert float(loss) == pytest.approx(float((sigma * 0.3 + z).square().mean()), rel=1e-4)
     assert set((t * 9).round().int().tolist()) <= set(range(1, 10))
+
+
+def test_a_score_network_learns_without_a_target_though_it_looks_at_itself(tmp_path: Path, data: dict):
+    """Score matching takes the gradient of a gradient, of attention too."""
+    made = recipe("ncsn", data, objective={"loss": "score-matching"})
+    task = NcsnTask(made, place(tmp_path))
+    loss, _ = task(np.arange(4), 0, torch.Generator().manual_seed(0))
+    loss.backward()
+    weights = {name: w for name, w in task.network.named_parameters() if "to_q" in name}
+    assert weights
+    assert all(w.grad is not None and bool(w.grad.isfinite().all()) for w in weights.values())
 
 
 def test_a_score_network_is_told_sigma_and_answers_the_score(tmp_path: Path, data: dict):
@@ -171,12 +183,10 @@ def test_a_score_network_is_told_sigma_and_answers_the_score(tmp_path: Path, dat
     assert json.loads((export / "scheduler" / "scheduler_config.json").read_text())["sigma_max"] == 20.0
     task = NcsnTask(recipe("ncsn", data), place(tmp_path)).eval()
     task.network.unet.load_state_dict(unet.state_dict())
-    from sfumato.condition import Condition
-
     x, t = torch.randn(2, 1, 8, 8) * 5, torch.tensor([0.3, 0.8], dtype=torch.float64)
     sigma = VE(0.01, 20.0)(t)[1].float()
     with torch.no_grad():
-        eps = task.denoiser()(x, t, Condition.empty(2)).eps
+        eps = task.denoiser(x, t, Condition.empty(2)).eps
         score = unet(x, sigma).sample
     torch.testing.assert_close(eps, -sigma[:, None, None, None] * score, rtol=1e-5, atol=1e-6)
 

@@ -11,7 +11,7 @@ import torch
 
 from sfumato import train
 from sfumato.condition import Condition, Label
-from sfumato.data import points
+from sfumato.data import toy_points as points
 from sfumato.denoise import GaussianMixture, bind
 from sfumato.evaluate.likelihood import log_likelihood
 from sfumato.guide import ClassifierFree, Guided

@@ -47,7 +47,10 @@ def test_a_shipped_recipe_is_found_by_name_and_a_near_name_is_offered():
         ("task: judge\nzzz: 1", "unknown key 'zzz': accepted are task, name, data"),
         ("task: painter", "'points', 'text-pixels' (did you mean 'inpaint'?)"),
         ("steps: 3", "task must be one of"),
-        ("task: judge\ndata: {kind: web}", "data.kind must be one of 'vignettes', 'folder'"),
+        (
+            "task: judge\ndata: {kind: web}",
+            "data.kind: must be one of 'arrays', 'folder', 'tars', 'vignettes'",
+        ),
         ("task: judge\nsteps: 0", "steps: input should be greater than 0 (given: 0)"),
         ("task: judge\nsteps: many", "steps: input should be a valid integer"),
         ("task: judge\noptimizer: {lr: .nan}", "optimizer.lr: "),

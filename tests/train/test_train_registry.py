@@ -13,7 +13,7 @@ from sfumato import train
 from sfumato.element.section import Positive
 from sfumato.picture import BadInput
 from sfumato.train import recipe as r
-from sfumato.train.config import Common
+from sfumato.train.hyperparameters import Common
 from sfumato.train.task import TASKS, register
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from sfumato.schedule import VE, VPLinear
 from sfumato.train import objective as o
 from sfumato.train.objective import score
-from sfumato.train.objective.config import FreeObjective
+from sfumato.train.objective.losses import FreeObjective
 
 double = torch.float64
 SIGNS = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=3)), dtype=double)  # all eight directions of space

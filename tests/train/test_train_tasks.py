@@ -129,7 +129,7 @@ def test_the_exported_folder_is_a_stock_pipeline_that_draws_what_the_preview_dra
     assert pipe.safety_checker is None
     recipe = r.load(runs / "unet.yaml")
     task = DiffusionTask(recipe, Place(runs / "unet", runs / "cache"))
-    task.network = pipe.unet
+    task.network.load_state_dict(pipe.unet.state_dict())
     with torch.no_grad():
         ours = to_pixels(task.draw(["a red picture"], 1, 4, 3.0, 0))[0]
     noise = torch.randn((1, 4, 8, 8), generator=rng.generator(0, "preview", 0))

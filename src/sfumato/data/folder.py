@@ -20,8 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from sfumato.data import array_cache
-from sfumato.data.source import Source, captions_of, divided, in_processes, labelled, square
-from sfumato.element.section import Section
+from sfumato.data.dataset import Dataset, DataSource, captions_of, divided, in_processes, labelled, register, square
 from sfumato.picture import BadInput
 from sfumato.progress import say
 
@@ -29,7 +28,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 TABLES = ("metadata.jsonl", "metadata.csv")
 
 
-class Folder(Section):
+@register
+class Folder(DataSource):
     """Pictures of a folder with captions from metadata.jsonl or .csv (key `text`) or from a .txt file beside each.
 
     `label` says where a picture's class stands: a key of the metadata, or "folder", the name of its subfolder.
@@ -41,8 +41,8 @@ class Folder(Section):
     text: str = "text"
     label: str | None = None
 
-    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
-        """See `sfumato.data.source.Data`."""
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
+        """See `DataSource`."""
         found = entries(self.path)
         files = [entry.path for entry in found]
         stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -51,7 +51,7 @@ class Folder(Section):
         spans = partial(in_processes, partial(_read, files, self.size), workers)
         pictures = array_cache.arrays(home, "pictures", key, shape, spans, len(files))["pictures"]
         captions = [entry.captions(self.text) for entry in found]
-        source = Source(pictures, captions, key, words=_where(found, self))
+        source = Dataset(pictures, captions, key, words=_where(found, self))
         if self.label is not None:
             source = labelled(source, _classes(self, found), self.path)
         return divided(source, held_back, self.path)

@@ -12,8 +12,8 @@ from PIL import Image
 from pydantic import Field
 
 from sfumato.data.array_cache import digest
-from sfumato.data.source import Source, divided
-from sfumato.element.section import Count, Positive, Section
+from sfumato.data.dataset import Dataset, DataSource, divided, register
+from sfumato.element.section import Count, Positive
 from sfumato.picture import BadInput
 from sfumato.progress import say
 
@@ -22,7 +22,8 @@ CLASSES = 1_000_000  # more are a mistake
 SHUFFLE = 1_887_065_545_650_066_536  # a seed
 
 
-class Arrays(Section):
+@register
+class Arrays(DataSource):
     """Pictures of a .npz file: uint8 (n, H, W) or (n, H, W, C) under the name `x`, classes (n,) under `y`.
 
     `rows` takes [first, stop) of them in a fixed shuffled order; `test_x` and `test_y` name the arrays to measure on
@@ -41,16 +42,16 @@ class Arrays(Section):
     classes: tuple[str, ...] = ()
     absent: Literal["digits"] | None = None
 
-    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
-        """See `sfumato.data.source.Data`."""
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
+        """See `DataSource`."""
         train, test, classes = load(self)
         stamp = (self.path.stat().st_size, self.path.stat().st_mtime_ns) if self.path.is_file() else "digits"
         key = digest(self.model_dump(mode="json"), stamp, "shuffled")
 
-        def source(pair: Pairs, name: str) -> Source:
+        def source(pair: Pairs, name: str) -> Dataset:
             x, y = pair
             pictures = x if grey or x.shape[3] == 3 else x.repeat(3, 3)
-            return Source(pictures, [[classes[i]] for i in y], key + name, y, classes)
+            return Dataset(pictures, [[classes[i]] for i in y], key + name, y, classes)
 
         if test is None:
             return divided(source(train, ""), held_back, self.path)

@@ -17,14 +17,14 @@ import numpy as np
 from pydantic import Field
 
 from sfumato.data import array_cache
-from sfumato.data.source import Source, captions_of, divided, in_processes, labelled, square
-from sfumato.element.section import Section
+from sfumato.data.dataset import Dataset, DataSource, captions_of, divided, in_processes, labelled, register, square
 from sfumato.picture import BadInput, PictureWarning
 
 SUFFIXES = ("webp", "png", "jpg", "jpeg")
 
 
-class Tars(Section):
+@register
+class Tars(DataSource):
     """Pictures of webdataset tars, a folder of them or one: `KEY.webp` (.png, .jpg) beside `KEY.json`, .txt or .cls.
 
     `text` and `label` are keys of the .json; "text" and "cls" are also what the .txt and the .cls hold.
@@ -36,8 +36,8 @@ class Tars(Section):
     text: str = "text"
     label: str | None = None
 
-    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
-        """See `sfumato.data.source.Data`."""
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
+        """See `DataSource`."""
         found = samples(self.path)
         stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in listing(self.path)]
         key = array_cache.digest(self.model_dump(mode="json"), stamps)
@@ -49,7 +49,7 @@ class Tars(Section):
         words = (
             f"the key '{self.text}' of the samples in {self.path}, which have {', '.join(keys) or 'none'} (data.text)"
         )
-        source = Source(pictures, captions, key, words=words)
+        source = Dataset(pictures, captions, key, words=words)
         if self.label is not None:
             source = labelled(source, [sample.said.get(self.label) for sample in found], self.path)
         return divided(source, held_back, self.path)

@@ -12,11 +12,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from sfumato.data import array_cache
-from sfumato.data.source import Source, in_processes
-from sfumato.element.section import Count, Few, Section
+from sfumato.data.dataset import Dataset, DataSource, in_processes, register
+from sfumato.element.section import Count, Few
 
 
-class Vignettes(Section):
+@register
+class Vignettes(DataSource):
     """Pictures drawn by the built-in world: indices [first, first + count) of the world `seed`.
 
     `repeat` says of attributes, such as {mask: 3}, how many times as often the pictures that have them come.
@@ -39,19 +40,19 @@ class Vignettes(Section):
                 raise ValueError(f"repeat: there is no attribute '{name}'; accepted are {', '.join(ATTRIBUTES)}")
         return self
 
-    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
-        """See `sfumato.data.source.Data`; what is held back follows what is trained on."""
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
+        """See `DataSource`; what is held back follows what is trained on."""
         after = self.model_copy(update={"first": self.first + self.count, "count": held_back})
         return _drawn(self, home, workers), _drawn(after, home, workers)
 
 
-def _drawn(data: Vignettes, home: Path, workers: int) -> Source:
+def _drawn(data: Vignettes, home: Path, workers: int) -> Dataset:
     key = array_cache.digest(data.model_dump(mode="json", exclude={"repeat"}), world_version())
     spans = partial(in_processes, partial(_draw, data.seed, data.first, data.size, data.split), workers)
     shape = {"pictures": ((data.size, data.size, 3), np.uint8)}
     captions = array_cache.lines(home, "captions", key, lambda: _captions(data))
     pictures = array_cache.arrays(home, "vignettes", key, shape, spans, data.count)["pictures"]
-    return Source(pictures, captions, key)
+    return Dataset(pictures, captions, key)
 
 
 def order(data: object, count: int) -> np.ndarray:
@@ -84,4 +85,4 @@ def _draw(seed: int, first: int, size: int, split: Any, span: tuple[int, int]) -
 def world_version() -> str:
     """A hash of the code that draws: pictures that were cached with other code are drawn again."""
     files = sorted(Path(str(resources.files("sfumato.data.vignettes"))).rglob("*.py"))
-    return array_cache.digest([path.read_text(encoding="utf-8") for path in files])
+    return array_cache.digest([path.read_text(encoding="utf-8") for path in files if path.name != "export.py"])

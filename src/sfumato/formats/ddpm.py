@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.edit.palette import SEEN
 from sfumato.formats.folder import config_of, parts_of, read_json, scheduler_of
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.write import save_network, write_json
+from sfumato.formats.write import save_network, write_json, write_scheduler
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.recipe.capabilities import Capabilities
 
@@ -188,7 +188,7 @@ def write(
     import diffusers
 
     save_network(unet, export / "unet", dtype)
-    write_json(export / "scheduler" / "scheduler_config.json", scheduler)
+    write_scheduler(export / "scheduler", scheduler)
     index: dict[str, object] = {
         "_class_name": pipeline,
         "_diffusers_version": diffusers.__version__,

@@ -14,7 +14,8 @@ from sfumato.picture.errors import BadInput, printable
 if TYPE_CHECKING:
     from sfumato.schedule import Discrete
 
-PARAMETERIZATIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+PARAMETERIZATIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0", "posterior_mean": "mu"}
+"""By `prediction_type`. The last is our own name: stock diffusers has none, and its schedulers refuse it."""
 PREDICTIONS = {ours: theirs for theirs, ours in PARAMETERIZATIONS.items()}
 
 TABLES = frozenset(

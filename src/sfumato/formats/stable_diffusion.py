@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.formats.config import AUTOENCODER, U_NET
 from sfumato.formats.folder import config_of, parts_of, read_json
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.write import save_network, write_json
+from sfumato.formats.write import save_network, write_json, write_scheduler
 from sfumato.picture.errors import BadInput, name_of
 from sfumato.recipe.capabilities import Capabilities
 
@@ -158,17 +158,18 @@ def write(
     scheduler: Mapping[str, object],
     pipeline: str = "StableDiffusionPipeline",
     dtype: torch.dtype | None = None,
-    patch: int = 0,
+    patch: int = 1,
 ) -> None:
     """Writes the folder that `StableDiffusion` reads: unet/ in `dtype`, the parts whose folders are `copied`,
-    scheduler/, model_index.json and, for a network of pixels, patches/."""
+    scheduler/, model_index.json and, where no vae is among them, patches/: the network is one of pixels then."""
     save_network(unet, export / "unet", dtype)
     for name, folder in copied.items():
         shutil.copytree(folder, export / name, dirs_exist_ok=True)
-    write_json(export / "scheduler" / "scheduler_config.json", scheduler)
-    if patch:
+    write_scheduler(export / "scheduler", scheduler)
+    index = model_index(pipeline)
+    if "vae" not in copied:
         write_json(export / "patches" / "config.json", {"kind": "sfumato-patches", "side": patch})
-    index = {name: value for name, value in model_index(pipeline).items() if name != "vae" or not patch}
+        del index["vae"]
     write_json(export / "model_index.json", index)
 
 

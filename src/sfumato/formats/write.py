@@ -1,4 +1,4 @@
-"""How folders of models are written: JSON and weights, in the ecosystem's format."""
+"""How folders of models are written: JSON, weights and tokenizers, in the ecosystem's format."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sfumato.formats.scheduler_config import PARAMETERIZATIONS
+from sfumato.progress import say
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +23,23 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
+def write_scheduler(folder: Path, config: Mapping[str, object]) -> None:
+    """scheduler_config.json; says so where stock diffusers can't sample by it."""
+    if PARAMETERIZATIONS.get(str(config.get("prediction_type"))) == "mu":
+        say("stock diffusers has no name for the parameterization mu: its samplers refuse this folder, ours don't")
+    write_json(folder / "scheduler_config.json", config)
+
+
 def save_network(network: Any, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """A diffusers network, in that number type or its own: config.json and safetensors."""
+    """A network of diffusers or transformers, in that number type or its own: config.json and safetensors."""
     stored = network if dtype is None else copy.deepcopy(network).to(dtype)
     stored.save_pretrained(folder, max_shard_size=SHARD)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """tokenizer.json as new readers want it, vocab.json and merges.txt as older ones do."""
+    tokenizer.save_pretrained(folder)
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False), encoding="utf-8")
+    merges = [" ".join(pair) if not isinstance(pair, str) else pair for pair in model["merges"]]
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")

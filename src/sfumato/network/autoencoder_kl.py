@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sfumato.network.spec import Input, NetworkSpec
 from sfumato.picture.errors import BadInput
+
+
+def _moments(autoencoder: Any, pictures: Tensor) -> Tensor:
+    """Mean and log variance of q(z | x) beside one another, (B, 2C, h, w)."""
+    posterior = autoencoder.encode(pictures).latent_dist
+    return torch.cat([posterior.mean, posterior.logvar], 1)
 
 
 def _mean(autoencoder: Any, pictures: Tensor) -> Tensor:
@@ -40,5 +47,7 @@ def tile(autoencoder: Any, side: int, what: str) -> None:
         raise BadInput(f"The {what} is a {type(autoencoder).__name__}, which knows no tiles: leave tile out.") from None
 
 
-ENCODER = NetworkSpec({"pictures": Input(("rows", 3, "height", "width"))}, _mean)
+PICTURES = {"pictures": Input(("rows", 3, "height", "width"))}
+ENCODER = NetworkSpec(PICTURES, _mean)
+MOMENTS = NetworkSpec(PICTURES, _moments)
 DECODER = NetworkSpec({"z": Input(("rows", "channels", "height", "width"))}, _decoded)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.condition import Attention, Concat, Condition, Label, Part
 from sfumato.network.attention_directives import directed, directives_of
@@ -53,7 +53,7 @@ class UNet2DBackbone:
 
     def __init__(
         self,
-        network: torch.nn.Module,
+        network: nn.Module,
         engine: Engine | None = None,
         embedding: Tensor | None = None,
         channels: int | None = None,
@@ -72,7 +72,8 @@ class UNet2DBackbone:
         ids = self._ids(condition, x.device)
         x = with_planes(x.to(own_dtype(self.network)), condition, self.accepts.get(Concat, 0))
         if self.embedding is not None and ids is not None:
-            planes = self.embedding.to(ids.device)[ids][:, :, None, None].expand(-1, -1, *x.shape[2:])
+            planes = nn.functional.embedding(ids, self.embedding.to(ids.device))[:, :, None, None]
+            planes = planes.expand(-1, -1, *x.shape[2:])
             x, ids = torch.cat([x, planes.to(x)], dim=1), None
         return self.run(x=x, t=t, classes=ids, directives=directives_of(condition)).float()
 

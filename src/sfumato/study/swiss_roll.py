@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from scipy.special import ndtr
 
-from sfumato.data.points import KINDS
-from sfumato.data.points import draw as draw_points
+from sfumato.data.toy_points import KINDS
+from sfumato.data.toy_points import draw as draw_points
 from sfumato.denoise import GaussianMixture
 from sfumato.element import Whole, element
 from sfumato.sample import DDIM, DDPM, trajectory

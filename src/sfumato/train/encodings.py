@@ -13,7 +13,10 @@ from torch import Tensor
 
 from sfumato.data import array_cache
 from sfumato.data.array_cache import digest
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
+from sfumato.network.autoencoder_kl import ENCODER
+from sfumato.network.clip_text_model import CLIP_TEXT
+from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
 from sfumato.train.task import Place
 from sfumato.train.tokens import encode
@@ -37,12 +40,13 @@ def fingerprint(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def latents(source: Source, network: Any, folder: Path, place: Place) -> np.ndarray:
+def latents(source: Dataset, network: Any, folder: Path, place: Place) -> np.ndarray:
     """Means of q(z|x), float16 (n, C, h, w), not yet multiplied by scaling_factor."""
+    encoder = Eager().prepare(network, ENCODER)
 
     def encode(start: int, stop: int) -> Tensor:
         with torch.no_grad(), place.autocast():
-            return network.encode(source.batch(np.arange(start, stop)).to(place.device)).latent_dist.mean.float().cpu()
+            return encoder(pictures=source.batch(np.arange(start, stop)).to(place.device)).float().cpu()
 
     def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for start, stop in spans:
@@ -63,7 +67,7 @@ class Captions:
         texts = list(dict.fromkeys(["", *(text for row in said for text in row)]))
         number = {text: i for i, text in enumerate(texts)}
         self.rows = np.array([[number[text] for text in row] for row in said])
-        self.encoder, self.tokenizer = encoder, tokenizer
+        self.encoder, self.tokenizer = Eager().prepare(encoder, CLIP_TEXT), tokenizer
         shape = {"hidden": ((tokenizer.model_max_length, encoder.config.hidden_size), np.float16)}
 
         def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -78,7 +82,7 @@ class Captions:
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:
         """The last hidden state after the encoder's final layer norm, (B, L, W): what stock pipelines feed."""
-        return self.encoder(encode(self.tokenizer, texts).to(self.encoder.device)).last_hidden_state
+        return self.encoder(ids=encode(self.tokenizer, texts))
 
     def batch(self, indices: np.ndarray, which: list[int], dropped: Tensor) -> Tensor:
         """Hidden states of paraphrase `which[i]` of picture `indices[i]`, the empty prompt's where dropped."""

@@ -19,8 +19,8 @@ from torch import nn
 from sfumato.picture.files import write_atomically
 from sfumato.progress import progress, say
 from sfumato.train import checkpoint, report, rng
-from sfumato.train.config import Common, Optimizer
 from sfumato.train.ema import Ema
+from sfumato.train.hyperparameters import Common, Optimizer
 from sfumato.train.task import Task
 
 

@@ -15,7 +15,7 @@ from sfumato.element import nearest
 from sfumato.element.section import Section
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
-from sfumato.train.config import Common
+from sfumato.train.hyperparameters import Common
 from sfumato.train.task import TASKS
 
 MOST = 1_000_000  # bytes of a recipe

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from sfumato.picture.files import encode_png, write_atomically
 from sfumato.progress import say
+from sfumato.train import rng
+from sfumato.train.task import batches
 
 
 class Journal:
@@ -59,6 +63,28 @@ def _told(path: Path, step: int) -> Iterator[str]:
                 yield line + "\n"
         except (ValueError, KeyError, TypeError):
             continue
+
+
+def by_noise(losses: Tensor, t: Tensor) -> dict[str, Tensor]:
+    """The mean loss of the rows beyond t = 1/2, and that of the others."""
+    late = (t > 0.5).to(losses.device)
+    parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
+    return {name: part.detach().mean() for name, part in parts.items() if len(part)}
+
+
+def by_quarter(losses: Callable[[np.ndarray, int, torch.Generator], Tensor], count: int) -> dict[str, float]:
+    """The mean loss of `count` examples in each quarter of time: losses(rows, quarter, generator) answers one a row."""
+    figures = {}
+    for quarter in range(4):
+        generator = rng.generator("measure", quarter)
+        total = sum(float(losses(rows, quarter, generator).sum()) for rows in batches(count))
+        figures[f"loss_t{quarter}"] = total / count
+    return figures
+
+
+def times_in(quarter: int, n: int, generator: torch.Generator) -> Tensor:
+    """n times, uniform in a quarter of [0, 1], float64."""
+    return (quarter + torch.rand(n, generator=generator, dtype=torch.float64)) / 4
 
 
 def grid(pictures: np.ndarray, columns: int, zoom: int = 1) -> np.ndarray:

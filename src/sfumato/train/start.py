@@ -19,7 +19,7 @@ from sfumato.picture.files import write_atomically
 from sfumato.progress import say
 from sfumato.train import checkpoint, rng
 from sfumato.train import recipe as r
-from sfumato.train.config import Common
+from sfumato.train.hyperparameters import Common
 from sfumato.train.loop import Loop, Stopped, accelerator
 from sfumato.train.task import TASKS, Place
 from sfumato.zoo import ZOO

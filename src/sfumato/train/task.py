@@ -18,6 +18,7 @@ has loaded the file.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -28,11 +29,10 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.element import Registry
-from sfumato.train.config import Common
+from sfumato.train.hyperparameters import Common
 
 CPU = torch.device("cpu")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-SHARD = "15MB"
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,23 @@ class Task(nn.Module, ABC):
         """Write the trained parts in the ecosystem's folder format; answer the measured figures."""
 
 
+class PictureTask(Task):
+    """A task that learns from the pictures of its section `data`, and is measured on `held_back` others."""
+
+    recipe: Any  # of the type `section`
+
+    def __init__(self, recipe: Any, place: Place, held_back: int, grey: bool = False):
+        super().__init__()
+        self.recipe, self.place = recipe, place
+        self.train_set, self.test_set = recipe.data.open(held_back, place.cache, recipe.workers, grey=grey)
+
+    def __len__(self) -> int:
+        return len(self.train_set)
+
+    def inputs(self) -> str:
+        return self.train_set.key
+
+
 TASKS: Registry[type[Task]] = Registry("task", "sfumato.train.tasks")
 T = TypeVar("T", bound=Task)
 
@@ -102,6 +119,12 @@ def hush(*libraries: str) -> None:
         logging = import_module(f"{library}.utils.logging")
         logging.disable_progress_bar()
         logging.set_verbosity_error()
+
+
+def batches(count: int, size: int = 64) -> Iterator[np.ndarray]:
+    """The indices of `count` examples in their order, `size` at a time."""
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))
 
 
 def to_pixels(x: Tensor) -> np.ndarray:

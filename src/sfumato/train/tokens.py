@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -31,15 +30,6 @@ def train_tokenizer(captions: Iterable[str], vocabulary: int, length: int) -> An
     merges = merges[: vocabulary - 2 - len(base)]
     names = list(dict.fromkeys(base + ["".join(pair) for pair in merges] + [BEGIN, END]))
     return CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=merges, model_max_length=length)
-
-
-def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """tokenizer.json as new readers want it, vocab.json and merges.txt as older ones do."""
-    tokenizer.save_pretrained(folder)
-    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False), encoding="utf-8")
-    merges = [" ".join(pair) if not isinstance(pair, str) else pair for pair in model["merges"]]
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
 
 
 def encode(tokenizer: Any, texts: list[str]) -> Tensor:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from sfumato.picture import BadInput
+from sfumato.picture import BadInput, write_atomically
+from sfumato.picture.files import encode_png
 
 from .draw import Vignette, draw
 from .scene import Split, scene
@@ -104,20 +104,12 @@ def _write(folder: Path, vignette: Vignette, index: int, truth: bool) -> dict:
 
 
 def _save(array: np.ndarray | None, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    Image.fromarray(array).save(partial, format="PNG")  # type: ignore[arg-type]
-    os.replace(partial, path)
+    write_atomically(path, encode_png(Image.fromarray(array)))  # type: ignore[arg-type]
 
 
 def _write_metadata(folder: Path, known: dict[int, dict]) -> None:
-    path = folder / "metadata.jsonl"
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(partial, "w", encoding="utf-8") as file:
-        for index in sorted(known):
-            file.write(json.dumps(known[index], ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    lines = (json.dumps(known[index], ensure_ascii=False) + "\n" for index in sorted(known))
+    write_atomically(folder / "metadata.jsonl", "".join(lines).encode())
 
 
 def sheet(count: int, *, seed: int = 0, size: int = 128, split: Split = "seen", columns: int = 8) -> Image.Image:

@@ -4,6 +4,7 @@
 |---|---|---|
 | L_simple | eps, weighting uniform; or any parameterization, weighting simple | Ho et al. 2020, eq. 14 |
 | x0, v, min-SNR, sigmoid | parameterization, weighting | see `weighting` |
+| the mean mu tilde of a step | mu | Ho et al. 2020, table 2 |
 | flow matching | flow, schedule flow; SD3: times logit-normal | Lipman et al. 2023; Esser et al. 2024, eq. 19 |
 | EDM | edm, weighting edm, times log-normal, schedule edm | Karras et al. 2022, table 1 |
 | denoising score matching | score, weighting simple: lambda = sigma^2 | Song & Ermon 2019, eq. 5 and 6 |
@@ -19,14 +20,15 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sfumato import bound
 from sfumato.denoise import Prediction
 from sfumato.picture import BadInput
-from sfumato.predict import expand, split, target
+from sfumato.predict import before, expand, split, target
 from sfumato.schedule import Schedule, noised
 from sfumato.train.objective import score
-from sfumato.train.objective.config import Hybrid, Regression, ScoreMatching, StockObjective, Vlb
+from sfumato.train.objective.losses import Hybrid, Regression, ScoreMatching, StockObjective, Vlb
 from sfumato.train.objective.times import History, Importance, draw_times
 from sfumato.train.objective.weighting import weight, weight_x0
 
@@ -101,7 +103,8 @@ class Objective(nn.Module):
             case ScoreMatching(trace=trace, projections=count):
                 x, (_, sigma) = noised(self.schedule, x0, t, eps), self.schedule(t)
                 signs = score.draw_signs(x, count, generator)
-                found = score.TRACES[trace](lambda x: self._score(network, x, t), x, signs)
+                with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+                    found = score.TRACES[trace](lambda x: self._score(network, x, t), x, signs)
                 return expand(sigma.square(), found) * found / x[0].numel()
 
     def _times(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -120,12 +123,14 @@ class Objective(nn.Module):
         return F, (v + 1) / 2
 
     def _errors(self, F: Tensor, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        data = self.recipe.sigma_data
-        return F - target(self.recipe.parameterization, x0, eps, *self.schedule(t), sigma_data=data)
+        name, data = self.recipe.parameterization, self.recipe.sigma_data
+        end = before(name, self.schedule, t)
+        return F - target(name, x0, eps, *self.schedule(t), sigma_data=data, before=end)
 
     def _weight(self, t: Tensor) -> Tensor:
-        alpha, sigma = self.schedule(t)
-        return weight(self.recipe.parameterization, self.recipe.weighting, alpha, sigma, self.recipe.sigma_data)
+        (alpha, sigma), name = self.schedule(t), self.recipe.parameterization
+        end = before(name, self.schedule, t)
+        return weight(name, self.recipe.weighting, alpha, sigma, self.recipe.sigma_data, end)
 
     def _regression(
         self, F: Tensor, x0: Tensor, eps: Tensor, t: Tensor, norm: int = 2, where: Tensor | None = None
@@ -148,8 +153,9 @@ class Objective(nn.Module):
         return -p.eps / expand(p.sigma, x)
 
     def _prediction(self, F: Tensor, x: Tensor, t: Tensor) -> Prediction:
-        alpha, sigma = self.schedule(t)
-        x0, eps = split(self.recipe.parameterization, F, x, alpha, sigma, sigma_data=self.recipe.sigma_data)
+        (alpha, sigma), name = self.schedule(t), self.recipe.parameterization
+        end = before(name, self.schedule, t)
+        x0, eps = split(name, F, x, alpha, sigma, sigma_data=self.recipe.sigma_data, before=end)
         return Prediction(x, x0, eps, alpha, sigma)
 
 

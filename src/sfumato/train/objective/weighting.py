@@ -7,7 +7,7 @@ error of F.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -15,6 +15,9 @@ from torch import Tensor
 
 from sfumato.element.section import Named, Rate, Section
 from sfumato.predict import SIGMA_DATA, coefficients
+
+if TYPE_CHECKING:
+    from sfumato.predict import Level
 
 
 class Flat(Section):
@@ -78,12 +81,17 @@ def weight_x0(weighting: Weighting, snr: Tensor, sigma_data: float = SIGMA_DATA)
 
 
 def weight(
-    parameterization: str, weighting: Weighting, alpha: Tensor, sigma: Tensor, sigma_data: float = SIGMA_DATA
+    parameterization: str,
+    weighting: Weighting,
+    alpha: Tensor,
+    sigma: Tensor,
+    sigma_data: float = SIGMA_DATA,
+    before: Level | None = None,
 ) -> Tensor:
-    """Weight of |F - F*|^2: w sigma^2/(alpha q - sigma p)^2. At alpha = 0 it is its limit."""
+    """Weight of |F - F*|^2: w sigma^2/(alpha q - sigma p)^2. At alpha = 0 it is its limit; `before` as in `predict`."""
     alpha = alpha.clamp(min=1e-12)
     w = weight_x0(weighting, (alpha / sigma).square(), sigma_data)
     if w is None:
         return torch.ones_like(alpha)
-    p, q = coefficients(parameterization, alpha, sigma, sigma_data=sigma_data)
+    p, q = coefficients(parameterization, alpha, sigma, sigma_data=sigma_data, before=before)
     return w * (sigma / (alpha * q - sigma * p)).square()

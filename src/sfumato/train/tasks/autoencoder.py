@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,11 +14,14 @@ from torch import Tensor
 
 from sfumato.element.section import Few, Section, Width
 from sfumato.evaluate.metrics.pixel import box_window, psnr, ssim
+from sfumato.formats.write import save_network
+from sfumato.network.autoencoder_kl import DECODER, MOMENTS
+from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
 from sfumato.train import report
-from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.encodings import part
-from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pixels
+from sfumato.train.hyperparameters import Common, HeldBack, Stored
+from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register, to_pixels
 
 
 class KLNetwork(Section):
@@ -102,15 +104,14 @@ class AutoencoderRecipe(Common):
 
 
 @register
-class AutoencoderTask(Task):
+class AutoencoderTask(PictureTask):
     section = AutoencoderRecipe
 
     def __init__(self, recipe: AutoencoderRecipe, place: Place):
-        super().__init__()
+        super().__init__(recipe, place, recipe.held_back)
         hush("diffusers")
-        self.recipe, self.place = recipe, place
-        self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers)
         self.network = kl_network(recipe.network, recipe.data.size)
+        self.moments, self.decoder = (Eager().prepare(self.network, spec) for spec in (MOMENTS, DECODER))
         if recipe.begin is not None:
             self._begin(part(recipe.begin, "vae", "mini-autoencoder"))
 
@@ -127,19 +128,12 @@ class AutoencoderTask(Task):
             self.network.quant_conv.requires_grad_(False)
             self.network.register_to_config(scaling_factor=trained.config.scaling_factor)
 
-    def __len__(self) -> int:
-        return len(self.train_set)
-
-    def inputs(self) -> str:
-        return self.train_set.key
-
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         weights = self.recipe.loss
         x = self.train_set.batch(indices).to(self.place.device)
-        posterior = self.network.encode(x).latent_dist
-        mean, logvar = posterior.mean.float(), posterior.logvar.float()
+        mean, logvar = self.moments(pictures=x).float().chunk(2, 1)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
-        y = self.network.decode(mean + (0.5 * logvar).exp() * noise).sample.float()
+        y = self.decoder(z=mean + (0.5 * logvar).exp() * noise).float()
         l1, edges, broad = (x - y).abs().mean(), gradient_l1(x, y), pyramid_l1(x, y)
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         loss = l1 + weights.gradient * edges + weights.pyramid * broad + weights.kl * kl
@@ -149,8 +143,8 @@ class AutoencoderTask(Task):
 
     @torch.no_grad()
     def _reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        latents = self.network.encode(x.to(self.place.device)).latent_dist.mode()
-        return self.network.decode(latents).sample.clamp(-1, 1).cpu(), latents.cpu()
+        latents = self.moments(pictures=x.to(self.place.device)).chunk(2, 1)[0]
+        return self.decoder(z=latents).clamp(-1, 1).cpu(), latents.cpu()
 
     def grids(self) -> dict[str, np.ndarray]:
         x = self.test_set.batch(np.arange(min(16, len(self.test_set))))
@@ -161,8 +155,8 @@ class AutoencoderTask(Task):
     def finish(self, export: Path) -> dict[str, float]:
         """Measures PSNR and SSIM on the held-back pictures, sets scaling_factor = 1 / std(latents), saves `vae/`."""
         quality, similarity, latents = [], [], []
-        for start in range(0, len(self.test_set), 32):
-            x = self.test_set.batch(np.arange(start, min(start + 32, len(self.test_set))))
+        for rows in batches(len(self.test_set), 32):
+            x = self.test_set.batch(rows)
             y, z = self._reconstruct(x)
             quality.append(psnr(x, y))
             similarity.append(ssim(x, y, box_window))
@@ -171,8 +165,7 @@ class AutoencoderTask(Task):
         std = float(z.std())
         if not self.recipe.decoder_only:
             self.network.register_to_config(scaling_factor=1 / std)
-        stored = copy.deepcopy(self.network).to(DTYPES[self.recipe.export])
-        stored.save_pretrained(export / "vae", max_shard_size=SHARD)
+        save_network(self.network, export / "vae", DTYPES[self.recipe.export])
         figures = {
             "psnr": float(torch.cat(quality).mean()),
             "psnr_worst": float(torch.cat(quality).min()),

@@ -11,14 +11,14 @@ import torch.nn.functional as nf
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few, Fraction, Named, Section, Width
 from sfumato.network.classifier import Classifier
 from sfumato.schedule import noised
 from sfumato.train import report, rng
-from sfumato.train.config import Common, HeldBack, Stored
+from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.objective.noise import AnyNoise, DiscreteNoise
-from sfumato.train.task import DTYPES, Place, Task, register, to_pixels
+from sfumato.train.task import DTYPES, PictureTask, Place, batches, register, to_pixels
 from sfumato.train.tasks.pixels import classes_of, rgb
 
 
@@ -62,26 +62,16 @@ class ClassifierRecipe(Common):
 
 
 @register
-class ClassifierTask(Task):
+class ClassifierTask(PictureTask):
     section = ClassifierRecipe
 
     def __init__(self, recipe: ClassifierRecipe, place: Place):
-        super().__init__()
-        self.recipe, self.place = recipe, place
-        self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers, grey=True)
-        shape, noise = (
-            recipe.network,
-            None if isinstance(recipe.noise, Clean) else recipe.noise.model_dump(exclude_none=True),
-        )
+        super().__init__(recipe, place, recipe.held_back, grey=True)
+        shape = recipe.network
+        noise = None if isinstance(recipe.noise, Clean) else recipe.noise.model_dump(exclude_none=True)
         channels = self.train_set.pictures.shape[3]
         classes = classes_of(self.train_set, recipe)
         self.network = Classifier(classes, channels, shape.channels, shape.blocks, shape.groups, noise)
-
-    def __len__(self) -> int:
-        return len(self.train_set)
-
-    def inputs(self) -> str:
-        return self.train_set.key
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """-log p(y | x_t, t), t uniform in [0, 1]: shifted, mirrored, then noised."""
@@ -91,7 +81,7 @@ class ClassifierTask(Task):
         right = (logits.argmax(1) == y).float().mean()
         return nf.cross_entropy(logits, y, label_smoothing=self.recipe.smoothing), {"accuracy": right.detach()}
 
-    def _rows(self, source: Source, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _rows(self, source: Dataset, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         assert source.labels is not None
         y = torch.from_numpy(source.labels[indices])
         return source.batch(indices).to(self.place.device), y.to(self.place.device)
@@ -122,8 +112,8 @@ class ClassifierTask(Task):
 
     def _accuracy(self, t: float) -> float:
         right, generator = 0, rng.generator("measure", t)
-        for start in range(0, len(self.test_set), 128):
-            x, y = self._rows(self.test_set, np.arange(start, min(start + 128, len(self.test_set))))
+        for rows in batches(len(self.test_set), 128):
+            x, y = self._rows(self.test_set, rows)
             times = torch.full((len(x),), t, dtype=torch.float64)
             right += int((self._answer(x, times, generator).argmax(1) == y).sum())
         return right / len(self.test_set)

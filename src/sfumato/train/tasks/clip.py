@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,12 +12,13 @@ import torch.nn.functional as nf
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few, Section, Width
+from sfumato.formats.write import save_network, save_tokenizer
 from sfumato.train import report, rng
-from sfumato.train.config import Common, HeldBack, Stored
-from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
-from sfumato.train.tokens import encode, save_tokenizer, train_tokenizer
+from sfumato.train.hyperparameters import Common, HeldBack, Stored
+from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register
+from sfumato.train.tokens import encode, train_tokenizer
 
 COLDEST = 4.6052  # of log inverse temperatures: 100, CLIP's own bound
 
@@ -97,28 +97,20 @@ class ClipRecipe(Common):
 
 
 @register
-class ClipTask(Task):
+class ClipTask(PictureTask):
     section = ClipRecipe
 
     def __init__(self, recipe: ClipRecipe, place: Place):
-        super().__init__()
+        super().__init__(recipe, place, recipe.held_back)
         hush("transformers")
-        self.recipe, self.place = recipe, place
         shape = recipe.network
-        self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers)
         self.train_set.need_captions()
         said = chain.from_iterable(self.train_set.captions)
         self.tokenizer = train_tokenizer(said, shape.vocabulary, shape.length)
         self.ids = self._ids(self.train_set)
         self.network = clip_network(shape, self.tokenizer, recipe.data.size)
 
-    def __len__(self) -> int:
-        return len(self.train_set)
-
-    def inputs(self) -> str:
-        return self.train_set.key
-
-    def _ids(self, source: Source) -> Tensor:
+    def _ids(self, source: Dataset) -> Tensor:
         """Token ids of the first paraphrases of every picture, (N, P, L); a picture with fewer repeats its own."""
         p = self.recipe.paraphrases
         flat = [c[k % len(c)] for c in source.captions for k in range(p)]
@@ -147,9 +139,8 @@ class ClipTask(Task):
     def _embed_test(self) -> tuple[Tensor, Tensor, Tensor]:
         ids = self._ids(self.test_set)[:, 0].to(self.place.device)
         parts = []
-        for start in range(0, len(ids), 128):
-            rows = np.arange(start, min(start + 128, len(ids)))
-            parts.append(self.embed(self.test_set.batch(rows), ids[rows[0] : rows[-1] + 1]))
+        for rows in batches(len(ids), 128):
+            parts.append(self.embed(self.test_set.batch(rows), ids[rows]))
         image, text = (torch.cat(p) for p in zip(*parts, strict=True))
         return image, text, ids
 
@@ -165,17 +156,16 @@ class ClipTask(Task):
         """Saves tokenizer/, text_encoder/, image_encoder/ and clip/; measures retrieval of held-back pictures."""
         from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
-        stored = copy.deepcopy(self.network).to(DTYPES[self.recipe.export])
-        stored.save_pretrained(export / "clip", max_shard_size=SHARD)
-        save_tokenizer(self.tokenizer, export / "clip")
-        save_tokenizer(self.tokenizer, export / "tokenizer")
-        text = CLIPTextModel(stored.config.text_config)
-        text.load_state_dict(stored.text_model.state_dict())
-        text.to(stored.dtype).save_pretrained(export / "text_encoder", max_shard_size=SHARD)
-        image = CLIPVisionModelWithProjection(stored.config.vision_config)
-        image.vision_model.load_state_dict(stored.vision_model.state_dict())
-        image.visual_projection.load_state_dict(stored.visual_projection.state_dict())
-        image.to(stored.dtype).save_pretrained(export / "image_encoder", max_shard_size=SHARD)
+        whole = self.network
+        text = CLIPTextModel(whole.config.text_config)
+        text.load_state_dict(whole.text_model.state_dict())
+        image = CLIPVisionModelWithProjection(whole.config.vision_config)
+        image.vision_model.load_state_dict(whole.vision_model.state_dict())
+        image.visual_projection.load_state_dict(whole.visual_projection.state_dict())
+        for name, network in {"clip": whole, "text_encoder": text, "image_encoder": image}.items():
+            save_network(network, export / name, DTYPES[self.recipe.export])
+        for name in ("clip", "tokenizer"):
+            save_tokenizer(self.tokenizer, export / name)
         return self._retrieval()
 
     def _retrieval(self) -> dict[str, float]:

@@ -20,19 +20,20 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from sfumato.data.array_cache import digest
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few
 from sfumato.encode.clip import WAVES, with_level
+from sfumato.formats.write import save_network, save_tokenizer
 from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named
 from sfumato.train import rng
-from sfumato.train.config import Common, HeldBack, Stored
 from sfumato.train.encodings import fingerprint, latents, part
+from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.objective.noise import DiscreteNoise, Noise
-from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register
+from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register
 from sfumato.train.tasks.clip import COLDEST, Tower, info_nce, temperature
-from sfumato.train.tokens import encode, save_tokenizer
+from sfumato.train.tokens import encode
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -102,15 +103,14 @@ class NoisedClipRecipe(Common):
 
 
 @register
-class NoisedClipTask(Task):
+class NoisedClipTask(PictureTask):
     section = NoisedClipRecipe
 
     def __init__(self, recipe: NoisedClipRecipe, place: Place):
         from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
-        super().__init__()
+        super().__init__(recipe, place, recipe.held_back)
         hush("diffusers", "transformers")
-        self.recipe, self.place = recipe, place
         folders = [part(recipe.clip, name, "mini-clip") for name in ("text_encoder", "image_encoder", "tokenizer")]
         text: Any = CLIPTextModel.from_pretrained(folders[0], dtype=torch.float32)
         clean: Any = CLIPVisionModelWithProjection.from_pretrained(folders[1], dtype=torch.float32)
@@ -122,7 +122,6 @@ class NoisedClipTask(Task):
         for network in (text, clean):
             network.to(place.device).eval().requires_grad_(False)
         self.fixed = {"text": text, "clean": clean}  # in a dictionary: no submodules, neither trained nor saved
-        self.train_set, self.test_set = recipe.data.open(recipe.held_back, place.cache, recipe.workers)
         self.train_set.need_captions()
         key = [fingerprint(folder) for folder in folders]
         self.key = digest(self.train_set.key, key, str(recipe.autoencoder))
@@ -131,9 +130,6 @@ class NoisedClipTask(Task):
         self.schedule = named(**noise)
         _, channels, cells, _ = self.train_x.shape
         self.network = Towers(text, clean, recipe, channels, cells, noise)
-
-    def __len__(self) -> int:
-        return len(self.train_set)
 
     def inputs(self) -> str:
         return self.key
@@ -158,7 +154,7 @@ class NoisedClipTask(Task):
         return self.network(planes, pooled)
 
     @torch.no_grad()
-    def _batch(self, source: Source, x: np.ndarray, indices: np.ndarray, which: Iterable[int]) -> Batch:
+    def _batch(self, source: Dataset, x: np.ndarray, indices: np.ndarray, which: Iterable[int]) -> Batch:
         """What is noised, the clean tower's unit vectors, and the text tower's pooled states of one caption each."""
         device = self.place.device
         captions = [source.captions[i] for i in indices]
@@ -205,18 +201,16 @@ class NoisedClipTask(Task):
         for name, network in {"clip": whole, "clip_noised": ours}.items():
             network.logit_scale.data = scales[name].detach().clamp(max=COLDEST).to(network.logit_scale.device)
             network.config.text_config.name_or_path = network.config.vision_config.name_or_path = ""  # nobody's paths
-            network.to(dtype).save_pretrained(export / name, max_shard_size=SHARD)
+            save_network(network, export / name, dtype)
             save_tokenizer(self.tokenizer, export / name)
         return self._recall()
 
     @torch.no_grad()
     def _recall(self) -> dict[str, float]:
         """Recall at 1 of captions among the held-back pictures at six times, and by the clean tower."""
-        n, batches = len(self.test_set), []
-        for start in range(0, n, 128):
-            rows = np.arange(start, min(start + 128, n))
-            batches.append(self._batch(self.test_set, self.test_x, rows, [0] * len(rows))[:3])
-        x, clean, said = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        n = len(self.test_set)
+        parts = [self._batch(self.test_set, self.test_x, rows, [0] * len(rows))[:3] for rows in batches(n, 128)]
+        x, clean, said = (torch.cat(part) for part in zip(*parts, strict=True))
         same = torch.cdist(said, said) < 1e-4
         figures, generator = {"pictures_held_back": float(n)}, rng.generator("measure")
         for t in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,24 +16,22 @@ from sfumato.data.array_cache import digest
 from sfumato.data.world import order
 from sfumato.denoise import Preconditioned, bind
 from sfumato.element.section import Count, Few, Fraction, Section, Width
+from sfumato.formats import stable_diffusion
 from sfumato.formats.scheduler_config import scheduler_config
-from sfumato.formats.stable_diffusion import model_index
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.network.unet2d_condition import UNetBackbone
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DDIM, trajectory
 from sfumato.schedule import Discrete
+from sfumato.space import Latent
 from sfumato.times import TrailingGrid
 from sfumato.train import report, rng
-from sfumato.train.config import Common, Stored
 from sfumato.train.encodings import Captions, fingerprint, latents, part
-from sfumato.train.objective import Objective
-from sfumato.train.objective.config import StockObjective
-from sfumato.train.task import DTYPES, SHARD, Place, Task, hush, register, to_pixels
-
-Answer = Callable[[Tensor, Tensor], Tensor]
-"""The network told all but (x, t)."""
+from sfumato.train.hyperparameters import Common, Stored
+from sfumato.train.objective import Network, Objective
+from sfumato.train.objective.losses import StockObjective
+from sfumato.train.task import DTYPES, PictureTask, Place, hush, register, to_pixels
 
 
 class UNet(Section):
@@ -114,39 +109,36 @@ class DiffusionRecipe(LatentDiffusion):
 
 
 @register
-class DiffusionTask(Task):
+class DiffusionTask(PictureTask):
     section = DiffusionRecipe
-    recipe: Any  # a TextDiffusion with the preview of its task
     pipeline = "StableDiffusionPipeline"
     patch = 1
 
-    def __init__(self, recipe: TextDiffusion, place: Place):
+    def __init__(self, recipe: TextDiffusion, place: Place, held_back: int = 1):
         from transformers import CLIPTextModel, CLIPTokenizer
 
-        super().__init__()
+        super().__init__(recipe, place, held_back)
         hush("diffusers", "transformers")
-        self.recipe, self.place = recipe, place
         self.folders = self.trained() | {
             "text_encoder": part(recipe.text_encoder, "text_encoder", "mini-clip"),
             "tokenizer": part(recipe.text_encoder, "tokenizer", "mini-clip"),
         }
         encoder: Any = CLIPTextModel.from_pretrained(self.folders["text_encoder"], dtype=torch.float32)
         encoder.to(place.device).eval().requires_grad_(False)
-        self.source, self.others = recipe.data.open(self.held_back(), place.cache, recipe.workers)
         if recipe.dropout < 1:
-            self.source.need_captions()
-        self.order = order(recipe.data, len(self.source))
+            self.train_set.need_captions()
+        self.order = order(recipe.data, len(self.train_set))
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
-        self.captions = Captions(self.source.captions, recipe.paraphrases, encoder, tokenizer, key, place)
+        self.captions = Captions(self.train_set.captions, recipe.paraphrases, encoder, tokenizer, key, place)
         self.shape = self.open_space()
-        self.key = digest(self.source.key, key, *map(fingerprint, self.trained().values()))
+        self.key = digest(self.train_set.key, key, *map(fingerprint, self.trained().values()))
         channels, side = self.shape[0] * self.patch**2, self.shape[1] // self.patch
         self.network = unet(recipe.network, side, channels, encoder.config.hidden_size, self.beside(channels))
         if recipe.begin is not None:
             self._begin(part(recipe.begin, "unet", "mini-unet"))
-        table = scheduler_config(recipe.objective)
-        self.schedule = Discrete.from_config(table)
+        self.backbone = UNetBackbone(self.network, patch=self.patch)
+        self.schedule = Discrete.from_config(scheduler_config(recipe.objective))
         self.objective = Objective(recipe.objective, self.schedule)
 
     def trained(self) -> dict[str, Path]:
@@ -160,18 +152,17 @@ class DiffusionTask(Task):
         folder = self.folders["vae"]
         vae: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
         vae.to(self.place.device).eval().requires_grad_(False)
-        self.parts = {"vae": vae}  # in a dictionary, so that it is no submodule: neither trained nor saved
-        self.scale = float(vae.config.scaling_factor)
-        self.latents = latents(self.source, vae, folder, self.place)
+        self.space = Latent(vae)
+        self.latents = latents(self.train_set, vae, folder, self.place)
         return self.latents.shape[1:]
 
     def clean(self, rows: np.ndarray) -> Tensor:
         """x0 of training pictures."""
-        return torch.from_numpy(self.latents[rows]).float() * self.scale
+        return (torch.from_numpy(self.latents[rows]).float() - self.space.shift) * self.space.scale
 
     def decode(self, x: Tensor) -> Tensor:
-        """Pictures in [-1, 1]."""
-        return self.parts["vae"].decode(x / self.scale).sample
+        """Pictures in [-1, 1]; those of a sample grid may be NaN."""
+        return self.space.decoder(z=x / self.space.scale + self.space.shift)
 
     def _begin(self, folder: Path) -> None:
         from diffusers import UNet2DConditionModel
@@ -181,10 +172,6 @@ class DiffusionTask(Task):
             self.network.load_state_dict(self.beginning(trained.state_dict()))
         except RuntimeError as error:
             raise BadInput(f"begin: the U-Net in {folder} has another shape than 'network' says") from error
-
-    def held_back(self) -> int:
-        """How many pictures are kept from training."""
-        return 1
 
     def beside(self, channels: int) -> int:
         """How many channels the network sees beside the latents' own."""
@@ -207,15 +194,17 @@ class DiffusionTask(Task):
         x0 = self.clean(indices).to(device)
         which = [rng.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
         dropped = torch.rand(len(indices), generator=generator) < recipe.dropout
-        losses, t = self.objective(self.told(indices, which, dropped, generator), x0, generator)
-        late = (t > 0.5).to(device)
-        parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
-        return losses.mean(), {k: v.detach().mean() for k, v in parts.items() if len(v)}
+        condition = self.condition(indices, which, dropped, generator)
+        losses, t = self.objective(self.told(condition), x0, generator)
+        return losses.mean(), report.by_noise(losses, t)
 
-    def told(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Answer:
-        """The network told paraphrase `which[i]` of picture `rows[i]`, the empty prompt where dropped."""
-        text = self.captions.batch(rows, which, dropped).to(self.place.device)
-        return lambda x, t: self.network(x, self.schedule.index(t).float(), text, return_dict=False)[0]
+    def condition(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Condition:
+        """What the network is told: paraphrase `which[i]` of picture `rows[i]`, the empty prompt where dropped."""
+        return Condition((Text(self.captions.batch(rows, which, dropped).to(self.place.device)),))
+
+    def told(self, condition: Condition) -> Network:
+        """F at (x, t), by the network as it will be run."""
+        return lambda x, t: self.backbone(x, self.schedule.index(t).float(), condition)
 
     @torch.no_grad()
     def draw(self, prompts: list[str], each: int, steps: int, guidance: float, seed: int, *parts: Part) -> Tensor:
@@ -226,8 +215,7 @@ class DiffusionTask(Task):
         x = torch.cat(noise * len(prompts)).to(device)
         rows = [prompt for prompt in prompts for _ in range(each)]
         text = Text(self.captions.encode(rows), negative=Text(self.captions.encode([""])))
-        backbone = UNetBackbone(self.network, patch=self.patch)
-        denoiser = Preconditioned(backbone, self.schedule, self.recipe.objective.parameterization)
+        denoiser = Preconditioned(self.backbone, self.schedule, self.recipe.objective.parameterization)
         denoise = bind(Guided(denoiser, [ClassifierFree(guidance)]), Condition((text, *parts)))
         for step in trajectory(denoise, DDIM(), x, TrailingGrid()(steps, self.schedule), KeyedNoise([seed] * len(x))):
             x = step.x
@@ -241,36 +229,12 @@ class DiffusionTask(Task):
 
     def finish(self, export: Path) -> dict[str, float]:
         """Saves unet/, scheduler/, the parts it was trained with, and model_index.json: a StableDiffusionPipeline."""
-        stored = copy.deepcopy(self.network).to(DTYPES[self.recipe.export])
-        stored.save_pretrained(export / "unet", max_shard_size=SHARD)
-        for name, folder in self.folders.items():
-            shutil.copytree(folder, export / name, dirs_exist_ok=True)
-        (export / "scheduler").mkdir(exist_ok=True)
-        texts = {
-            "scheduler/scheduler_config.json": scheduler_config(self.recipe.objective),
-            "model_index.json": {
-                name: value
-                for name, value in model_index(self.pipeline).items()
-                if name != "vae" or name in self.folders
-            },
-        }
-        for name, value in texts.items():
-            (export / name).write_text(json.dumps(value, indent=2) + "\n")
-        return self._losses()
+        scheduler, dtype = scheduler_config(self.recipe.objective), DTYPES[self.recipe.export]
+        stable_diffusion.write(export, self.network, self.folders, scheduler, self.pipeline, dtype, self.patch)
+        return report.by_quarter(self._losses, min(512, len(self.train_set)))
 
-    def _losses(self, rows: int = 512) -> dict[str, float]:
-        """The unweighted loss in quarters of time on training pictures, with fixed noise."""
-        figures = {}
-        indices = np.arange(min(rows, len(self.source)))
-        for quarter in range(4):
-            total, generator = 0.0, rng.generator("measure", quarter)
-            for start in range(0, len(indices), 64):
-                batch = indices[start : start + 64]
-                x0 = self.clean(batch).to(self.place.device)
-                shown = torch.zeros(len(batch), dtype=torch.bool)
-                answer = self.told(batch, [0] * len(batch), shown, generator)
-                t = (quarter + torch.rand(len(batch), generator=generator, dtype=torch.float64)) / 4
-                losses = self.objective.at(answer, x0, t, generator)
-                total += float(losses.sum())
-            figures[f"loss_t{quarter}"] = total / len(indices)
-        return figures
+    def _losses(self, rows: np.ndarray, quarter: int, generator: torch.Generator) -> Tensor:
+        """The unweighted loss of training pictures."""
+        condition = self.condition(rows, [0] * len(rows), torch.zeros(len(rows), dtype=torch.bool), generator)
+        t, x0 = report.times_in(quarter, len(rows), generator), self.clean(rows).to(self.place.device)
+        return self.objective.at(self.told(condition), x0, t, generator)

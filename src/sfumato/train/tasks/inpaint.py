@@ -17,11 +17,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sfumato.condition import Concat
+from sfumato.condition import Concat, Condition
 from sfumato.data import array_cache
 from sfumato.data import masks as drawn
 from sfumato.data.array_cache import digest
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.data.world import Vignettes
 from sfumato.element.section import Count, Few, Fraction, Section
 from sfumato.encode.masked_picture import masked_planes
@@ -30,7 +30,7 @@ from sfumato.space import Latent
 from sfumato.train import report
 from sfumato.train.encodings import fingerprint
 from sfumato.train.task import Place, register, to_pixels
-from sfumato.train.tasks.diffusion import Answer, DiffusionTask, LatentDiffusion
+from sfumato.train.tasks.diffusion import DiffusionTask, LatentDiffusion
 
 
 class Masks(Section):
@@ -64,17 +64,13 @@ class InpaintTask(DiffusionTask):
     pipeline = "StableDiffusionInpaintPipeline"
 
     def __init__(self, recipe: InpaintRecipe, place: Place):
-        super().__init__(recipe, place)
-        self.space = Latent(self.parts["vae"])
-        self.planes = masked_latents(self.source, recipe, self.space, self.folders["vae"], place)
+        super().__init__(recipe, place, recipe.preview.count)
+        self.planes = masked_latents(self.train_set, recipe, self.space, self.folders["vae"], place)
         self.key = digest(self.key, recipe.masks.each)
-        size = self.source.pictures.shape[1]
+        size = self.train_set.pictures.shape[1]
         with torch.no_grad():
             nothing = torch.zeros(1, 3, size, size, device=place.device)
             self.blank = masked_planes(self.space, nothing, torch.ones_like(nothing[:, :1]))
-
-    def held_back(self) -> int:
-        return self.recipe.preview.count
 
     def beside(self, channels: int) -> int:
         return 1 + channels
@@ -82,24 +78,24 @@ class InpaintTask(DiffusionTask):
     def beginning(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         return widened(weights, self.network.config["in_channels"])
 
-    def told(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Answer:
-        """One of the picture's masks, or all of it hidden."""
-        answer, masks = super().told(rows, which, dropped, generator), self.recipe.masks
+    def condition(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Condition:
+        """Besides the caption one of the picture's masks, or all of it hidden."""
+        masks = self.recipe.masks
         number = torch.randint(masks.each, (len(rows),), generator=generator).numpy()
         everything = torch.rand(len(rows), generator=generator) < masks.everything
         planes = torch.from_numpy(self.planes[rows * masks.each + number]).to(self.blank)
         planes = torch.where(everything.to(planes.device)[:, None, None, None], self.blank, planes)
-        return lambda x, t: answer(torch.cat([x, planes], dim=1), t)
+        return super().condition(rows, which, dropped, generator).adding(Concat(planes))
 
     def grids(self) -> dict[str, np.ndarray]:
         """The picture, what the network is shown of it, and what it makes of that and the caption, three by three."""
-        recipe, p, n = self.recipe, self.recipe.preview, len(self.others)
-        pictures = self.others.batch(np.arange(n)).to(self.place.device)
-        rows = range(len(self.source), len(self.source) + n)
+        recipe, p, n = self.recipe, self.recipe.preview, len(self.test_set)
+        pictures = self.test_set.batch(np.arange(n)).to(self.place.device)
+        rows = range(len(self.train_set), len(self.train_set) + n)
         hidden = masks(recipe.data, pictures.shape[2], recipe.seed, 1, rows).to(pictures)
         with self.place.autocast(), torch.no_grad():
             beside = Concat(masked_planes(self.space, pictures, hidden).float())
-            filled = self.draw([said[0] for said in self.others.captions], 1, p.steps, p.guidance, p.seed, beside)
+            filled = self.draw([said[0] for said in self.test_set.captions], 1, p.steps, p.guidance, p.seed, beside)
         shown = [to_pixels(x) for x in (pictures, pictures * (1 - hidden), filled)]
         sheet: Any = np.stack(shown, 1).reshape(-1, *shown[0].shape[1:])
         return {"filled": report.grid(sheet, 6, zoom=2)}
@@ -122,7 +118,7 @@ def _things(data: object, row: int, size: int) -> drawn.Things | None:
     return partial(drawn.things, vignettes.scene(data.seed, data.first + row, data.split), size)
 
 
-def masked_latents(source: Source, recipe: InpaintRecipe, space: Latent, folder: Path, place: Place) -> np.ndarray:
+def masked_latents(source: Dataset, recipe: InpaintRecipe, space: Latent, folder: Path, place: Place) -> np.ndarray:
     """`masked_planes` of `each` masks a picture, float16 (n * each, 1 + C, h, w); picture i's begin at i * each."""
     each, size = recipe.masks.each, source.pictures.shape[1]
 

@@ -2,9 +2,8 @@
 
     E_sigma E |sigma s(x0 + sigma z, sigma) + z|^2          (eq. 5 and 6, lambda = sigma^2)
 
-The export is the folder of `pixels` in the format of diffusers' score-SDE pipelines: unet/ is a UNet2DModel with
-Fourier features of log sigma, told sigma itself, whose answer unet(x, sigma) is the score (it divides by sigma);
-scheduler/ a ScoreSdeVeScheduler with sigma_min, sigma_max and num_train_timesteps, the number of levels.
+The export is the folder of `sfumato.formats.score_sde`: the network has Fourier features of log sigma, is told sigma
+itself, and answers the score (it divides by sigma).
 """
 
 from __future__ import annotations
@@ -20,12 +19,13 @@ from sfumato.formats.scheduler_config import geometric_config
 from sfumato.sample import Sampler
 from sfumato.sample.langevin import Langevin
 from sfumato.times import UniformGrid
-from sfumato.train.config import Common, Stored
-from sfumato.train.objective.config import FreeObjective, Regression, ScoreMatching
+from sfumato.train.hyperparameters import Common, Stored
+from sfumato.train.objective import Network
+from sfumato.train.objective.losses import FreeObjective, Regression, ScoreMatching
 from sfumato.train.objective.noise import VENoise
 from sfumato.train.objective.weighting import Simple, Weighting
 from sfumato.train.task import register
-from sfumato.train.tasks.pixels import ByNothing, Labelled, PixelsTask, PixelUNet, Told, halves
+from sfumato.train.tasks.pixels import ByNothing, PixelsTask, PixelUNet, Told, halves
 
 FOURIER = 1 / 16  # diffusers draws the frequencies 16 wide, for thousands of levels; log sigma spans about 7
 
@@ -74,11 +74,11 @@ class NcsnTask(PixelsTask):
     section = NcsnRecipe
     pipeline = "ScoreSdeVePipeline"
 
-    def build(self, **options: Any) -> Labelled:
-        network = super().build(time_embedding_type="fourier", **options)
+    def build(self, planes: int, **options: Any) -> Any:
+        unet = super().build(planes, time_embedding_type="fourier", **options)
         with torch.no_grad():
-            network.unet.get_parameter("time_proj.weight").mul_(FOURIER)
-        return network
+            unet.get_parameter("time_proj.weight").mul_(FOURIER)
+        return unet
 
     def time(self, t: Tensor) -> Tensor:
         """The network is told sigma."""
@@ -92,7 +92,7 @@ class NcsnTask(PixelsTask):
     def scheduler(self) -> dict[str, object]:
         return geometric_config(self.recipe.objective)
 
-    def measure(self, network: Any, x0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+    def measure(self, network: Network, x0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         """sigma^2 |s - s*|^2."""
         eps = torch.randn(x0.shape, generator=generator).to(x0)
         return self.objective.losses(network, x0, eps, t, generator)

@@ -3,13 +3,11 @@
     E |F([x_t, y], t) - F*|^p,      y the picture made worse, p in {1, 2}          (eq. 1)
 
 Where a task fills a hole the loss is taken in it alone (section 4), for what is not hidden is put back by a hold. The
-export is that of `pixels`, its network having 2C input channels, and beside it beside/config.json:
-{"kind": "sfumato-beside", "tasks": [...]}.
+export is the folder of `sfumato.formats.ddpm`, its network having 2C input channels.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,12 +22,13 @@ from sfumato.edit import Imputation
 from sfumato.edit.palette import SEEN
 from sfumato.element import one_of
 from sfumato.element.section import Count, Few, Section
+from sfumato.formats import ddpm
 from sfumato.train import report, rng
-from sfumato.train.config import Common, Stored
 from sfumato.train.degraded import degraded
-from sfumato.train.objective.config import Regression, TableObjective
-from sfumato.train.task import DTYPES, register, to_pixels
-from sfumato.train.tasks.pixels import ByNothing, Labelled, PixelsTask, PixelUNet, halves, rgb, save, unet2d
+from sfumato.train.hyperparameters import Common, Stored
+from sfumato.train.objective.losses import Regression, TableObjective
+from sfumato.train.task import DTYPES, batches, register, to_pixels
+from sfumato.train.tasks.pixels import ByNothing, PixelsTask, PixelUNet, halves, rgb
 
 Mending = Annotated[str, one_of(tuple(SEEN))]
 Quality = Annotated[int, Field(ge=1, le=100)]
@@ -73,41 +72,33 @@ class PaletteRecipe(Common):
 class PaletteTask(PixelsTask):
     section = PaletteRecipe
 
-    def build(self, **options: Any) -> Labelled:
-        recipe, out = self.recipe, self.channels * (2 if self.recipe.objective.learned_variance else 1)
-        return Labelled(unet2d(recipe.network, recipe.data.size, 2 * self.channels, out, **options))
+    def build(self, planes: int, **options: Any) -> Any:
+        return super().build(self.channels, **options)
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         recipe = self.recipe
-        x0 = self.source.batch(indices)
+        x0 = self.train_set.batch(indices)
         if recipe.mirror:
             flipped = torch.rand(len(x0), generator=generator) < 0.5
             x0 = torch.where(flipped[:, None, None, None], x0.flip(3), x0)
         tasks = [recipe.tasks[i] for i in torch.randint(len(recipe.tasks), (len(x0),), generator=generator).tolist()]
         y, where = degraded(x0, tasks, recipe.quality, int(torch.randint(2**62, (1,), generator=generator)))
-        y = y.to(self.place.device)
-        losses, _ = self.objective(lambda x, t: self.answer(x, t, y), x0.to(self.place.device), generator, where)
+        losses, _ = self.objective(self.told(self.seeing(y)), x0.to(self.place.device), generator, where)
         parts = {f"loss_{task}": losses[[task == other for other in tasks]] for task in recipe.tasks}
         return losses.mean(), {name: part.detach().mean() for name, part in parts.items() if len(part)}
 
-    def answer(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        assert y is not None
-        return self.network(torch.cat([x, y], 1), self.time(t).float(), None)
-
-    def backbone(self, x: Tensor, time: Tensor, condition: Condition) -> Tensor:
-        concat = condition.get(Concat)
-        assert concat is not None
-        return self.network(torch.cat([x, concat.planes], 1), time, None).float()
+    def seeing(self, y: Tensor) -> Condition:
+        return Condition((Concat(y.to(self.place.device)),))
 
     def mended(self, true: Tensor, y: Tensor, where: Tensor) -> Tensor:
         """Pictures that the network makes of what it sees, held to the true ones but where it paints."""
         hold = Imputation(where).bind(true, self.schedule)
-        return self.painted(bind(self.denoiser(), Condition((Concat(y),))), len(y), hold)
+        return self.painted(bind(self.denoiser, self.seeing(y)), len(y), hold)
 
     def grids(self) -> dict[str, np.ndarray]:
         """Three rows a task: as it is seen, as it is mended, as it is."""
-        recipe, count = self.recipe, min(self.recipe.preview.count, len(self.test))
-        true = self.test.batch(np.arange(count))
+        recipe, count = self.recipe, min(self.recipe.preview.count, len(self.test_set))
+        true = self.test_set.batch(np.arange(count))
         worse = [degraded(true, [task] * count, recipe.quality, "preview", task) for task in recipe.tasks]
         rows = []
         with self.place.autocast():
@@ -119,18 +110,16 @@ class PaletteTask(PixelsTask):
     def finish(self, export: Path) -> dict[str, float]:
         """Saves the folder; the loss of each task on pictures held back, with fixed noise and times."""
         recipe = self.recipe
-        save(self.network, export, self.pipeline, self.scheduler(), (), DTYPES[recipe.export])
-        (export / "beside").mkdir(exist_ok=True)
-        beside = {"kind": "sfumato-beside", "tasks": recipe.tasks}
-        (export / "beside" / "config.json").write_text(json.dumps(beside, indent=2) + "\n", encoding="utf-8")
+        unet, dtype = self.network["unet"], DTYPES[recipe.export]
+        ddpm.write(export, unet, self.scheduler(), self.pipeline, dtype=dtype, tasks=recipe.tasks)
         return {f"loss_{task}": self._loss(task) for task in recipe.tasks}
 
     def _loss(self, task: str) -> float:
         total, generator = 0.0, rng.generator("measure", task)
-        for start in range(0, len(self.test), 64):
-            x0 = self.test.batch(np.arange(start, min(start + 64, len(self.test))))
-            y, where = degraded(x0, [task] * len(x0), self.recipe.quality, "measure", task, start)
-            y, x0 = y.to(self.place.device), x0.to(self.place.device)
+        for rows in batches(len(self.test_set)):
+            x0 = self.test_set.batch(rows)
+            y, where = degraded(x0, [task] * len(x0), self.recipe.quality, "measure", task, int(rows[0]))
             t = torch.rand(len(x0), generator=generator, dtype=torch.float64)
-            total += float(self.objective.at(lambda x, t, y=y: self.answer(x, t, y), x0, t, generator, where).sum())
-        return total / len(self.test)
+            network, x0 = self.told(self.seeing(y)), x0.to(self.place.device)
+            total += float(self.objective.at(network, x0, t, generator, where).sum())
+        return total / len(self.test_set)

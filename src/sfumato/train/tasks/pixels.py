@@ -1,18 +1,7 @@
 """Diffusion in pixel space (Ho et al. 2020), conditioned on a class in two ways, trained with and without it.
 
-The export is a folder in diffusers' DDPM format, and beside it what diffusers has no place for:
-
-    model_index.json           DDPMPipeline of unet and scheduler
-    unet/                      UNet2DModel: config.json, diffusion_pytorch_model.safetensors
-    scheduler/                 scheduler_config.json of a DDPMScheduler: the table and the parameterization
-    label/config.json          {"kind": "sfumato-labels", "how": "time" or "channels", "classes": [K names],
-                                "null": K, "width": w}; absent where the network is unconditional
-    label/model.safetensors    "channels" alone: "embedding.weight" (K + 1, w), row K being the null
-
-"time": the network has num_class_embeds = K + 1, its answer is unet(x, index, class_labels=y).
-"channels": the network has C + w input channels, its answer is unet(cat([x, planes of embedding[y]]), index).
-Pictures have C channels, 1 where they are grey; a network that learned its variance (loss hybrid or vlb) answers 2C
-and its scheduler's variance_type is "learned_range" (Nichol and Dhariwal 2021).
+The export is the folder of `sfumato.formats.ddpm`. Pictures have C channels, 1 where they are grey; a network that
+learns its variance (loss hybrid or vlb) answers 2C (Nichol and Dhariwal 2021).
 """
 
 from __future__ import annotations
@@ -26,23 +15,24 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from sfumato.condition import Condition, Label
-from sfumato.data.source import Source
+from sfumato.data.dataset import Dataset
 from sfumato.denoise import Bound, Preconditioned, bind
 from sfumato.edit import BoundHold, NoiseStart
 from sfumato.element.section import Count, Few, Fraction, Named, Section, Width
 from sfumato.formats import ddpm
 from sfumato.formats.scheduler_config import table_config
 from sfumato.guide import ClassifierFree, Guided
+from sfumato.network.unet2d import UNet2DBackbone
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, Sampler, trajectory
 from sfumato.schedule.named import named
 from sfumato.times import TrailingGrid
 from sfumato.train import report, rng
-from sfumato.train.config import Common, Stored
-from sfumato.train.objective import Objective
-from sfumato.train.objective.config import TableObjective
-from sfumato.train.task import DTYPES, Place, Task, hush, register, to_pixels
+from sfumato.train.hyperparameters import Common, Stored
+from sfumato.train.objective import Network, Objective
+from sfumato.train.objective.losses import TableObjective
+from sfumato.train.task import DTYPES, PictureTask, Place, hush, register, to_pixels
 
 
 class PixelUNet(Section):
@@ -83,35 +73,6 @@ def unet2d(shape: PixelUNet, size: int, channels_in: int, channels_out: int, **o
         norm_num_groups=shape.groups,
         **options,
     )
-
-
-class Labelled(nn.Module):
-    """F(x, time, y): a U-Net whose class y, K being none, is added to the time or stands beside the picture."""
-
-    def __init__(self, unet: nn.Module, embedding: nn.Embedding | None = None):
-        super().__init__()
-        self.unet, self.embedding = unet, embedding
-
-    def forward(self, x: Tensor, time: Tensor, y: Tensor | None) -> Tensor:
-        if y is None:
-            return self.unet(x, time, return_dict=False)[0]
-        if self.embedding is None:
-            return self.unet(x, time, class_labels=y, return_dict=False)[0]
-        planes = self.embedding(y)[:, :, None, None].expand(-1, -1, *x.shape[2:]).to(x.dtype)
-        return self.unet(torch.cat([x, planes], 1), time, return_dict=False)[0]
-
-
-def save(
-    network: Labelled,
-    export: Path,
-    pipeline: str,
-    scheduler: dict[str, object],
-    classes: tuple[str, ...],
-    dtype: torch.dtype,
-) -> None:
-    """Write the folder that the module docstring describes."""
-    embedding = None if network.embedding is None else network.embedding.weight
-    ddpm.write(export, network.unet, scheduler, pipeline, classes, embedding, dtype)
 
 
 def halves(data: object, channels: tuple[int, ...]) -> None:
@@ -171,78 +132,73 @@ class PixelsRecipe(Common):
 
 
 @register
-class PixelsTask(Task):
+class PixelsTask(PictureTask):
     section = PixelsRecipe
     pipeline = "DDPMPipeline"
-    recipe: Any  # a PixelsRecipe, or that of a task that differs in a few methods
     schedule: Any
 
     def __init__(self, recipe: Any, place: Place):
-        super().__init__()
+        super().__init__(recipe, place, 512, grey=True)
         hush("diffusers")
-        self.recipe, self.place = recipe, place
-        self.source, self.test = recipe.data.open(512, place.cache, recipe.workers, grey=True)
-        self.classes = () if isinstance(recipe.label, ByNothing) else classes_of(self.source, recipe)
-        self.channels = self.source.pictures.shape[3]
-        self.schedule = named(**recipe.objective.noise)
-        self.objective = Objective(recipe.objective, self.schedule, levels=256)
-        self.network = self.build()
-
-    def build(self, **options: Any) -> Labelled:
-        """The network; `options` are UNet2DModel's own."""
-        recipe, rows = self.recipe, len(self.classes) + 1
+        objective = recipe.objective
+        self.classes = () if isinstance(recipe.label, ByNothing) else classes_of(self.train_set, recipe)
+        self.channels = self.train_set.pictures.shape[3]
+        self.schedule = named(**objective.noise)
+        self.objective = Objective(objective, self.schedule, levels=256)
         width = recipe.label.width if isinstance(recipe.label, ByChannels) else 0
+        self.network = nn.ModuleDict({"unet": self.build(width)})
+        if width:
+            self.network["embedding"] = nn.Embedding(len(self.classes) + 1, width)
+        self.denoiser = Preconditioned(
+            UNet2DBackbone(self.network["unet"], embedding=self.embedding, channels=self.channels),
+            self.schedule,
+            objective.parameterization,
+            self.time,
+            learned_variance=objective.learned_variance,
+        )
+
+    def build(self, planes: int, **options: Any) -> Any:
+        """The U-Net, which sees so many planes beside the picture; `options` are UNet2DModel's own."""
+        recipe = self.recipe
         if isinstance(recipe.label, ByTime):
-            options["num_class_embeds"] = rows
+            options["num_class_embeds"] = len(self.classes) + 1
         out = self.channels * (2 if recipe.objective.learned_variance else 1)
-        unet = unet2d(recipe.network, recipe.data.size, self.channels + width, out, **options)
-        return Labelled(unet, nn.Embedding(rows, width) if width else None)
+        return unet2d(recipe.network, recipe.data.size, self.channels + planes, out, **options)
 
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def inputs(self) -> str:
-        return self.source.key
+    @property
+    def embedding(self) -> Tensor | None:
+        """The rows (K + 1, w) of classes that are told by channels."""
+        return self.network["embedding"].weight if "embedding" in self.network else None
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """E |F - F*|^2; each class is dropped with p_uncond (Ho and Salimans 2022, algorithm 1)."""
-        x0, y = self.source.batch(indices).to(self.place.device), self._labels(self.source, indices)
-        if y is not None and not isinstance(self.recipe.label, ByNothing):
-            dropped = torch.rand(len(y), generator=generator) < self.recipe.label.dropout
-            y = torch.where(dropped, len(self.classes), y).to(self.place.device)
-        losses, t = self.objective(lambda x, t: self.answer(x, t, y), x0, generator)
-        late = (t > 0.5).to(losses.device)
-        parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
-        return losses.mean(), {k: v.detach().mean() for k, v in parts.items() if len(v)}
+        x0, ids = self.train_set.batch(indices).to(self.place.device), self._labels(self.train_set, indices)
+        if ids is not None:
+            dropped = torch.rand(len(ids), generator=generator) < self.recipe.label.dropout
+            ids = torch.where(dropped, len(self.classes), ids)
+        losses, t = self.objective(self.told(self.condition(ids, len(x0))), x0, generator)
+        return losses.mean(), report.by_noise(losses, t)
 
-    def _labels(self, source: Source, indices: np.ndarray) -> Tensor | None:
-        return torch.from_numpy(source.labels[indices]) if self.classes and source.labels is not None else None
+    def _labels(self, pictures: Dataset, indices: np.ndarray) -> Tensor | None:
+        return torch.from_numpy(pictures.labels[indices]) if self.classes and pictures.labels is not None else None
 
-    def answer(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        return self.network(x, self.time(t).float(), y)
+    def condition(self, ids: Tensor | None, rows: int) -> Condition:
+        """Of the classes `ids` (rows,), or of none."""
+        condition = Condition.empty(rows) if ids is None else Condition((Label(ids, len(self.classes)),))
+        return condition.to(self.place.device)
+
+    def told(self, condition: Condition) -> Network:
+        """F at (x, t), by the network as it will be run."""
+        return lambda x, t: self.denoiser.output(x, t, condition)
 
     def time(self, t: Tensor) -> Tensor:
         """What the network is told: its index in the table."""
         return self.schedule.index(t)
 
-    def backbone(self, x: Tensor, time: Tensor, condition: Condition) -> Tensor:
-        """The network as a denoiser calls it."""
-        label = condition.get(Label)
-        return self.network(x, time, None if label is None else label.ids).float()
-
-    def denoiser(self) -> Preconditioned:
-        objective = self.recipe.objective
-        name, learned = objective.parameterization, objective.learned_variance
-        return Preconditioned(self.backbone, self.schedule, name, self.time, learned_variance=learned)
-
     def draw(self, ids: Tensor | None, rows: int) -> Tensor:
         """Pictures (rows, C, H, W) of the classes `ids` (rows,), or of none, as `preview` says."""
-        denoiser: Any = self.denoiser()
-        condition = Condition.empty(rows)
-        if ids is not None:
-            condition = Condition((Label(ids, len(self.classes)),))
-            denoiser = Guided(denoiser, [ClassifierFree(self.recipe.preview.guidance)])
-        return self.painted(bind(denoiser, condition.to(self.place.device)), rows)
+        guidance = [] if ids is None else [ClassifierFree(self.recipe.preview.guidance)]
+        return self.painted(bind(Guided(self.denoiser, guidance), self.condition(ids, rows)), rows)
 
     def painted(self, denoise: Bound, rows: int, hold: BoundHold | None = None) -> Tensor:
         """Pictures (rows, C, H, W), from the preview's own noise."""
@@ -274,27 +230,21 @@ class PixelsTask(Task):
 
     def finish(self, export: Path) -> dict[str, float]:
         """Saves the folder; the loss in quarters of time on held-back pictures, with fixed noise."""
-        dtype = DTYPES[self.recipe.export]
-        save(self.network, export, self.pipeline, self.scheduler(), self.classes, dtype)
-        figures = {}
-        for quarter in range(4):
-            total, generator = 0.0, rng.generator("measure", quarter)
-            for start in range(0, len(self.test), 64):
-                batch = np.arange(start, min(start + 64, len(self.test)))
-                x0, y = self.test.batch(batch).to(self.place.device), self._labels(self.test, batch)
-                y = None if y is None else y.to(self.place.device)
-                t = (quarter + torch.rand(len(batch), generator=generator, dtype=torch.float64)) / 4
-                losses = self.measure(lambda x, t, y=y: self.answer(x, t, y), x0, t, generator)
-                total += float(losses.sum())
-            figures[f"loss_t{quarter}"] = total / len(self.test)
-        return figures
+        unet, scheduler, dtype = self.network["unet"], self.scheduler(), DTYPES[self.recipe.export]
+        ddpm.write(export, unet, scheduler, self.pipeline, self.classes, self.embedding, dtype)
+        return report.by_quarter(self._losses, len(self.test_set))
 
-    def measure(self, network: Any, x0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+    def _losses(self, rows: np.ndarray, quarter: int, generator: torch.Generator) -> Tensor:
+        x0 = self.test_set.batch(rows).to(self.place.device)
+        condition = self.condition(self._labels(self.test_set, rows), len(rows))
+        return self.measure(self.told(condition), x0, report.times_in(quarter, len(rows), generator), generator)
+
+    def measure(self, network: Network, x0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of each row that a finished run reports."""
         return self.objective.at(network, x0, t, generator)
 
 
-def classes_of(source: Source, recipe: Common) -> tuple[str, ...]:
+def classes_of(source: Dataset, recipe: Common) -> tuple[str, ...]:
     """The classes of the pictures; BadInput where they have none."""
     if source.labels is None:
         raise BadInput(

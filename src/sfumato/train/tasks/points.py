@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from sfumato.condition import Condition, Label
-from sfumato.data import points
+from sfumato.data import toy_points as points
 from sfumato.data.array_cache import digest
 from sfumato.denoise import bind
 from sfumato.edit import NoiseStart
@@ -22,14 +22,14 @@ from sfumato.noise import KeyedNoise
 from sfumato.sample import Heun, trajectory
 from sfumato.times import KarrasGrid
 from sfumato.train import plane, report, rng
-from sfumato.train.config import Common
+from sfumato.train.hyperparameters import Common
 from sfumato.train.objective import Objective
-from sfumato.train.objective.config import FreeObjective
+from sfumato.train.objective.losses import FreeObjective
 from sfumato.train.task import Place, Task, register
 
 
 class PlaneData(Section):
-    """`count` points of one of the worlds of `sfumato.data.points`; those after them are measured on."""
+    """`count` points of one of the worlds of `sfumato.data.toy_points`; those after them are measured on."""
 
     kind: Literal["swiss-roll", "two-moons", "pinwheel", "checkerboard", "ring"] = "swiss-roll"
     seed: Count = 0
@@ -69,11 +69,6 @@ class PointsRecipe(Common):
     dropout: Fraction = 0.1
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     preview: Plot = Plot()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _vignettes_unless_said(cls, values: Any) -> Any:
-        return values
 
 
 @register
@@ -119,9 +114,7 @@ class PointsTask(Task):
         condition = self._condition(torch.where(dropped, self.classes, labels))
         network = lambda x, t: self.denoiser.output(x, t, condition)  # noqa: E731
         losses, t = self.objective(network, x0.to(self.place.device), generator)
-        late = (t > 0.5).to(losses.device)
-        parts = {"loss_noisy": losses[late], "loss_clean": losses[~late]}
-        return losses.mean(), {k: v.detach().mean() for k, v in parts.items() if len(v)}
+        return losses.mean(), report.by_noise(losses, t)
 
     def _condition(self, ids: Tensor) -> Condition:
         if not self.classes:

@@ -1,24 +1,20 @@
-"""A text-conditional U-Net of pixels, which it sees in patches (Luhman & Luhman 2022).
+"""A text-conditional U-Net of pixels, which it sees in patches of P x P (Luhman & Luhman 2022).
 
-The export is that of `diffusion` without vae/, its network having P^2 C channels, and beside it patches/config.json:
-{"kind": "sfumato-patches", "side": P}.
+The export is that of `diffusion` without vae/, its network having P^2 C channels, and with patches/.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from sfumato.train.task import Place, register
-from sfumato.train.tasks.diffusion import Answer, DiffusionTask, Preview, TextDiffusion
+from sfumato.train.tasks.diffusion import DiffusionTask, Preview, TextDiffusion
 
 ENDS = ("conv_in.", "conv_out.")
 
@@ -55,7 +51,7 @@ class TextPixelsTask(DiffusionTask):
         return 3, side, side
 
     def clean(self, rows: np.ndarray) -> Tensor:
-        return self.source.batch(rows)
+        return self.train_set.batch(rows)
 
     def decode(self, x: Tensor) -> Tensor:
         return x
@@ -65,13 +61,3 @@ class TextPixelsTask(DiffusionTask):
         own = self.network.state_dict()
         ends = {name for name in own if name.startswith(ENDS) and own[name].shape != weights[name].shape}
         return {**weights, **{name: own[name] for name in ends}}
-
-    def told(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Answer:
-        answer = super().told(rows, which, dropped, generator)
-        return lambda x, t: pixel_shuffle(answer(pixel_unshuffle(x, self.patch), t), self.patch)
-
-    def finish(self, export: Path) -> dict[str, float]:
-        (export / "patches").mkdir(parents=True, exist_ok=True)
-        said = {"kind": "sfumato-patches", "side": self.patch}
-        (export / "patches" / "config.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-        return super().finish(export)

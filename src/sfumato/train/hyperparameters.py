@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from sfumato.data.folder import Folder
-from sfumato.data.npz import Arrays
-from sfumato.data.webdataset import Tars
+from sfumato.data.dataset import Data
 from sfumato.data.world import Vignettes
 from sfumato.element.section import Count, Few, Fraction, Positive, Rate, Section
 
-Data = Annotated[Vignettes | Folder | Tars | Arrays, Field(discriminator="kind")]
 HeldBack = Annotated[int, Field(gt=0, le=1_000_000)]
 """How many pictures are kept from training, to measure with."""
 Stored = Literal["float32", "bfloat16", "float16"]
@@ -63,9 +60,3 @@ class Common(Section):
     ema: Averaging = Averaging()
     every: Every = Every()
     keep: Few = 2
-
-    @model_validator(mode="before")
-    @classmethod
-    def _vignettes_unless_said(cls, values: Any) -> Any:
-        data = values.get("data") if isinstance(values, dict) else None
-        return {**values, "data": {"kind": "vignettes", **data}} if isinstance(data, dict) else values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -46,10 +46,10 @@ class ScoreMatching(Section):
 
 
 class StockObjective(Section):
-    """What stock samplers can use: a regression over a discrete table."""
+    """A regression over a discrete table; stock samplers can use all parameterizations but mu."""
 
     loss: Regression = Regression()
-    parameterization: Literal["eps", "x0", "v"] = "v"
+    parameterization: Literal["eps", "x0", "v", "mu"] = "v"
     weighting: Weighting = MinSNR(kind="min-snr")
     times: Times = Table()
     schedule: Literal["squaredcos_cap_v2", "scaled_linear", "linear"] = "squaredcos_cap_v2"
@@ -66,7 +66,7 @@ class FreeObjective(StockObjective):
     """Any loss over any schedule; a schedule's name alone stands for its defaults."""
 
     loss: Annotated[Regression | Vlb | Hybrid | ScoreMatching, Field(discriminator="kind"), Named] = Regression()
-    parameterization: Literal["eps", "x0", "v", "flow", "score", "edm"] = "v"
+    parameterization: Literal["eps", "x0", "v", "flow", "score", "edm", "mu"] = "v"
     weighting: Weighting = Flat()
     times: Times = Uniform()
     schedule: Noise = CosineNoise(kind="cosine")
@@ -80,6 +80,9 @@ class FreeObjective(StockObjective):
             raise ValueError("the terms of vlb weigh themselves: weighting must be uniform")
         if isinstance(self.loss, ScoreMatching) and not isinstance(self.weighting, Flat | Simple):
             raise ValueError("score-matching is weighted by sigma^2: weighting must be uniform or simple")
+        if self.parameterization == "mu" and not isinstance(self.schedule, DiscreteNoise):
+            tables = ", ".join(get_args(DiscreteNoise.model_fields["kind"].annotation))
+            raise ValueError(f"mu is the mean of a step of a table: schedule must be one of {tables}")
         return self
 
     @property
@@ -97,6 +100,6 @@ class TableObjective(FreeObjective):
     """Any loss over a discrete table, which stock samplers know."""
 
     loss: Annotated[Regression | Vlb | Hybrid, Field(discriminator="kind"), Named] = Regression()
-    parameterization: Literal["eps", "x0", "v"] = "v"
+    parameterization: Literal["eps", "x0", "v", "mu"] = "v"
     weighting: Weighting = MinSNR(kind="min-snr")
     schedule: Annotated[DiscreteNoise, Named] = DiscreteNoise(kind="squaredcos_cap_v2")

@@ -7,19 +7,23 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, TypeVar, get_args
 
 import numpy as np
 import torch
+from pydantic import BeforeValidator, SerializeAsAny, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from torch import Tensor
 
 from sfumato.data.labels import numbered
+from sfumato.element import Registry
+from sfumato.element.section import Section
 from sfumato.picture import BadInput, open_picture
 from sfumato.progress import say
 
 
 @dataclass(frozen=True)
-class Source:
+class Dataset:
     """n pictures, uint8 (n, S, S, C), and the captions of each; `key` hashes what they were made from.
 
     `labels` are the classes (n,) as indices of the names `classes`, where the data has classes. `words` says where
@@ -41,7 +45,7 @@ class Source:
         pixels = torch.from_numpy(self.pictures[np.asarray(indices)])
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
 
-    def part(self, rows: np.ndarray | slice, name: str) -> Source:
+    def part(self, rows: np.ndarray | slice, name: str) -> Dataset:
         """The pictures at `rows`, under a key of their own."""
         captions = [self.captions[i] for i in np.arange(len(self))[rows]]
         labels = None if self.labels is None else self.labels[rows]
@@ -56,22 +60,51 @@ class Source:
             say(f"{none:,} of {len(self):,} pictures have no caption in {self.words}: they count as said nothing of")
 
 
-class Data(Protocol):
-    """A section `data` of a training recipe: what pictures there are, and how they are read."""
+class DataSource(Section):
+    """A section `data` of a training recipe: what pictures there are, and how they are read.
+
+    One file a source, found by its `kind` once it is decorated by `register`.
+    """
 
     kind: Any
     size: int
 
-    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Source, Source]:
+    def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """The pictures to train on and `held_back` others to measure on, at most a tenth of a given set.
 
         They are the last ones of a set without classes, and spread evenly over one with classes, which may be sorted.
         Grey arrays become RGB unless `grey` keeps them as one channel. `home` is the folder of kept arrays.
         """
-        ...
+        raise NotImplementedError
 
 
-def divided(whole: Source, held_back: int, path: Path) -> tuple[Source, Source]:
+DATA: Registry[type[DataSource]] = Registry("kind of data", "sfumato.data.sources")
+S = TypeVar("S", bound=DataSource)
+
+
+def register(source: type[S]) -> type[S]:
+    """Decorator: recipes name the source as its field `kind` says."""
+    (kind,) = get_args(source.model_fields["kind"].annotation)
+    DATA.add(kind, source)
+    return source
+
+
+def _of_its_kind(value: Any) -> Any:
+    """The section of the source that it names; of vignettes where it names none."""
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("kind", "vignettes")
+    if kind not in DATA:
+        wrong = PydanticCustomError("kind", "must be one of {names}", {"names": ", ".join(map(repr, DATA))})  # type: ignore[arg-type]
+        raise ValidationError.from_exception_data("data", [InitErrorDetails(type=wrong, loc=("kind",), input=kind)])
+    return DATA[kind].model_validate({**value, "kind": kind})
+
+
+Data = Annotated[SerializeAsAny[DataSource], BeforeValidator(_of_its_kind)]
+"""Any registered source."""
+
+
+def divided(whole: Dataset, held_back: int, path: Path) -> tuple[Dataset, Dataset]:
     """The pictures to train on and those held back, as `Data.open` has it. BadInput for fewer than two pictures."""
     n = len(whole)
     count = min(held_back, max(n // 10, 1))
@@ -83,7 +116,7 @@ def divided(whole: Source, held_back: int, path: Path) -> tuple[Source, Source]:
     return whole.part(np.setdiff1d(np.arange(n), test), "train"), whole.part(test, "test")
 
 
-def labelled(source: Source, values: Sequence[object], path: Path) -> Source:
+def labelled(source: Dataset, values: Sequence[object], path: Path) -> Dataset:
     """The source with the classes that `values` are, one a picture."""
     labels, classes = numbered(values, str(path))
     return replace(source, labels=labels, classes=classes)

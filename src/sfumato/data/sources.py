@@ -1,0 +1,5 @@
+"""The built-in sources of training pictures, one a file; importing this registers them."""
+
+from sfumato.data import folder, npz, webdataset, world
+
+__all__ = ["folder", "npz", "webdataset", "world"]
