@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
+from sfumato.evaluate import statistics as r
 from sfumato.evaluate.metrics import Moments, frechet
-from sfumato.evaluate.metrics import resample as r
 
 
 def gaussian(rng, rows: int, mean, root) -> np.ndarray:

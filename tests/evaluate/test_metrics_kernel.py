@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfumato.evaluate import statistics as r
 from sfumato.evaluate.metrics import cmmd, kid, mmd
-from sfumato.evaluate.metrics import resample as r
 from sfumato.evaluate.metrics.kernel import gaussian, polynomial
 
 

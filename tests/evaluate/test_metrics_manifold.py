@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfumato.evaluate import statistics as r
 from sfumato.evaluate.metrics import coverage, density, precision, recall
-from sfumato.evaluate.metrics import resample as r
 from sfumato.evaluate.metrics.manifold import coverage_of_equals, radii
 
 
