@@ -3,6 +3,8 @@
 | encoder | gives | of |
 |---|---|---|
 | `ClipText` | `Text` | the recipe's prompt and negative prompt |
+| `ClipTexts` | `Text` | the same, read by several encoders side by side |
+| `PictureSizes` | `Sizes` | the size of the run |
 | `ClassLabel` | `Label` | its label |
 | `ToldScale` | `GuidanceScale` | the scale of a guidance that the network is told |
 | `ReferenceLatents` | `References` | its reference pictures |
@@ -15,9 +17,11 @@ captions.
 
 from sfumato.encode.class_label import ClassLabel
 from sfumato.encode.clip_text import ClipText
+from sfumato.encode.clip_texts import ClipTexts
 from sfumato.encode.encoder import Asked, Encoder, Told
 from sfumato.encode.guidance_scale import ToldScale
 from sfumato.encode.masked_picture import MaskedPicture, masked_planes
+from sfumato.encode.picture_sizes import PictureSizes
 from sfumato.encode.picture_to_mend import PictureToMend
 from sfumato.encode.reference_latents import ReferenceLatents
 from sfumato.encode.text_encoder import TextEncoder
@@ -26,8 +30,10 @@ __all__ = [
     "Asked",
     "ClassLabel",
     "ClipText",
+    "ClipTexts",
     "Encoder",
     "MaskedPicture",
+    "PictureSizes",
     "PictureToMend",
     "ReferenceLatents",
     "TextEncoder",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PIPELINES: Mapping[str, str] = {
-    "StableDiffusionXL": "Stable Diffusion XL",
+    "StableDiffusionXL": "Stable Diffusion XL with something else beside it",
     "StableDiffusion3": "Stable Diffusion 3",
     "StableDiffusionControlNet": "Stable Diffusion with a ControlNet",
     "StableDiffusionAdapter": "Stable Diffusion with a T2I-Adapter",
@@ -55,7 +55,7 @@ PIPELINES: Mapping[str, str] = {
 """By how the name of their pipeline begins."""
 
 PARTS: Mapping[str, str] = {
-    "text_encoder_2": "a model of several text encoders, as Stable Diffusion XL",
+    "text_encoder_2": "a model of several text encoders, of no family that is known",
     "text_encoder_3": "a model of several text encoders, as Stable Diffusion 3",
     "transformer": "a diffusion transformer, as Stable Diffusion 3, FLUX and PixArt",
     "controlnet": "a model with a ControlNet",
