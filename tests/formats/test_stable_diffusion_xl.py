@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from sfumato.condition import Sizes, Text
 from sfumato.encode import Told
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
-from sfumato.recipe import Recipe
+from sfumato.recipe import Recipe, intent, parameters
 from sfumato.space.pixels import to_tensor
 
 PROMPT = "a red hat, a boat on the sea"
@@ -190,3 +191,51 @@ def test_a_missing_part_is_named(base: Both, tmp_path: Path, part: str):
     shutil.rmtree(folder / part)
     with pytest.raises(BadInput, match=part):
         sfumato.load(folder)
+
+
+def test_a_refiner_takes_over_where_stock_diffusers_hands_over(base: Both, refiner: Both):
+    relayed = {"guidance": GUIDED, "steps": 5, "refiner": sfumato.Refiner(str(refiner.folder), 0.4)}
+    start, end = base.walked(PROMPT, **relayed)
+    said = {"guidance_scale": 5.0, "num_inference_steps": 5, "output_type": "latent"}
+    begun = base.stock(PROMPT, latents=start, denoising_end=0.6, width=SIDE, height=SIDE, **said).images
+    theirs = refiner.stock(PROMPT, image=begun, denoising_start=0.6, original_size=(SIDE, SIDE), **said).images
+    assert error(end, theirs) < 1e-4
+    assert error(base.walked(PROMPT, guidance=GUIDED, steps=5)[1], theirs) > 1e-2, "who ends it shows"
+    said = intent.generate(PROMPT, refiner=f"{refiner.folder}:at=0.4", seed=3)
+    assert said.refiner == relayed["refiner"]
+    assert "Refiner switch at: 0.6" in parameters(said)
+    assert Recipe.from_json(replace(said, refiner=sfumato.Refiner("mini")).to_json()).refiner == sfumato.Refiner("mini")
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp-2m", "heun"])
+def test_a_relay_is_one_run_after_the_other(base: Both, refiner: Both, sampler: str):
+    """What a multistep sampler remembers of the first model does not reach into the second."""
+    from sfumato.denoise import bind
+    from sfumato.edit import Relay
+    from sfumato.guide import Guided
+    from sfumato.noise import KeyedNoise
+    from sfumato.sample import Sampler, trajectory
+
+    stages = [both.pipe.stages[0] for both in (base, refiner)]
+    first, second = (bind(Guided(s.denoiser, ()), s.encode([Recipe(prompt=PROMPT)])) for s in stages)
+    noise, times = KeyedNoise([3]), torch.linspace(1, 0, 11, dtype=torch.float64)
+    x = noise(torch.zeros(1, 4, 16, 16))
+    walks = [(first, times[:7]), (second, times[6:])]  # the cut stands at 0.4
+    apart = x
+    for denoise, knots in walks:
+        *_, last = trajectory(denoise, Sampler.registry.named(sampler), apart, knots, noise)
+        apart = last.x
+    relay = bind(Relay(first.denoiser, second, 0.4 + 1e-9), first.condition)
+    *_, last = trajectory(relay, Sampler.registry.named(sampler), x, times, noise)
+    if sampler == "heun":  # its second evaluation of the last step above the cut stands below it
+        assert error(last.x, apart) > 0
+    else:
+        assert torch.equal(last.x, apart)
+
+
+def test_a_refiner_that_can_t_go_on_is_refused(base: Both, refiner: Both, tiny_model: Path):
+    with pytest.raises(BadInput, match=r"other levels of noise|another space"):
+        base.pipe(PROMPT, refiner=sfumato.Refiner(str(tiny_model)), steps=2)
+    edit = sfumato.PromptToPrompt("a cat")
+    with pytest.raises(BadInput, match="prompt-to-prompt"):
+        base.pipe(PROMPT, refiner=sfumato.Refiner(str(refiner.folder)), attention=edit, steps=2)

@@ -82,3 +82,18 @@ def text_encoder(tokenizer: Any, projected: bool = False, **changes: Any) -> Any
         | changes
     )
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config).eval()
+
+
+def parts(channels: int = 4, texts: bool = True, more: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """The parts of a Stable Diffusion pipeline: its U-Net as `changes` say, and `more`."""
+    from stock import clip_tokenizer, seeded
+
+    seeded()
+    found = {"vae": autoencoder(), "unet": unet(channels, **changes), "scheduler": scheduler()}
+    if texts:
+        tokenizer = clip_tokenizer()
+        found |= {"tokenizer": tokenizer, "text_encoder": text_encoder(tokenizer)}
+    return found | (more or {})
+
+
+UNSAFE: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}

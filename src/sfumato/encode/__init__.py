@@ -8,6 +8,9 @@
 | `ClassLabel` | `Label` | its label |
 | `ToldScale` | `GuidanceScale` | the scale of a guidance that the network is told |
 | `ReferenceLatents` | `References` | its reference pictures |
+| `ReferencePlanes`, `DepthPlane`, `LowResolution` | `Concat` | its reference picture, as planes beside the noise |
+| `NoiseLevel` | `Level` | how noisy those planes are |
+| `ImageWords` | `Text` | its reference picture, in the place of words |
 | `MaskedPicture` | `Concat` | the held picture and the mask, for networks trained to inpaint |
 | `PictureToMend` | `Concat` | the source and its task, for networks of pictures to pictures |
 
@@ -18,12 +21,16 @@ captions.
 from sfumato.encode.class_label import ClassLabel
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.clip_texts import ClipTexts
+from sfumato.encode.depth_plane import DepthPlane
 from sfumato.encode.encoder import Asked, Encoder, Told
 from sfumato.encode.guidance_scale import ToldScale
+from sfumato.encode.image_words import ImageWords
+from sfumato.encode.low_resolution import LowResolution, NoiseLevel
 from sfumato.encode.masked_picture import MaskedPicture, masked_planes
 from sfumato.encode.picture_sizes import PictureSizes
 from sfumato.encode.picture_to_mend import PictureToMend
 from sfumato.encode.reference_latents import ReferenceLatents
+from sfumato.encode.reference_planes import ReferencePlanes
 from sfumato.encode.text_encoder import TextEncoder
 
 __all__ = [
@@ -31,11 +38,16 @@ __all__ = [
     "ClassLabel",
     "ClipText",
     "ClipTexts",
+    "DepthPlane",
     "Encoder",
+    "ImageWords",
+    "LowResolution",
     "MaskedPicture",
+    "NoiseLevel",
     "PictureSizes",
     "PictureToMend",
     "ReferenceLatents",
+    "ReferencePlanes",
     "TextEncoder",
     "Told",
     "ToldScale",

@@ -45,6 +45,7 @@ class StableDiffusion(Format):
     """A U-Net conditioned on words, and on what is held if it inpaints (Rombach et al. 2022, section 4.5)."""
 
     title = "Stable Diffusion 1 and 2 (with a UNet2DConditionModel, told words)"
+    pipelines = ("LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline")
 
     def detect(self, folder: Path) -> bool:
         return parts_of(folder).get("unet") == "UNet2DConditionModel"

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.formats.folder import config_of, parts_of
-from sfumato.formats.scheduler_config import noise_schedule
+from sfumato.formats.folder import config_of, parts_of, scheduler_of
+from sfumato.formats.scheduler_config import consistency_scaling, noise_schedule
+from sfumato.guide import Distilled
 from sfumato.picture.errors import BadInput
+from sfumato.recipe.capabilities import Suits
+from sfumato.sample import DDIM, Consistency
+from sfumato.times import TrailingGrid
 
 if TYPE_CHECKING:
     from sfumato.encode import ClipText, Encoder
@@ -80,7 +84,27 @@ def check_channels(parts: Parts, unet: Any, channels: int, planes: int, what: st
 
 def told_besides(folder: Path) -> dict[str, Any]:
     """What the unet and the scheduler in a folder add to `Capabilities`."""
-    return {"distilled": bool(config_of(folder, "unet").get("time_cond_proj_dim"))}
+    told = bool(config_of(folder, "unet").get("time_cond_proj_dim"))
+    return {"distilled": told, "suits": suits_of(folder)}
+
+
+def suits_of(folder: Path) -> Suits:
+    """What suits the model in a folder, by its scheduler: students come with one of their own.
+
+    A latent consistency model has LCM's, a trajectory consistency model (Hyper) TCD's; what predicts noise and is
+    walked by Euler's method on a trailing grid was distilled too, as Turbo and Lightning: all learned guided answers.
+    """
+    config = scheduler_of(folder)
+    kind, spacing = str(config.get("_class_name")), config.get("timestep_spacing")
+    if kind == "LCMScheduler":
+        told = bool(config_of(folder, "unet").get("time_cond_proj_dim"))
+        return Suits(4, (Distilled(8.5),) if told else (), Consistency())
+    if kind == "TCDScheduler":
+        return Suits(4, (), DDIM(), TrailingGrid())
+    distilled = spacing == "trailing" and config.get("prediction_type", "epsilon") == "epsilon"
+    if distilled and kind in ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"):
+        return Suits(4, (), DDIM(1.0) if "Ancestral" in kind else DDIM(), TrailingGrid())
+    return Suits()
 
 
 def unet_stage(
@@ -93,6 +117,7 @@ def unet_stage(
     *,
     patch: int = 1,
     sizes: int = 0,
+    suits: Suits | None = None,
 ) -> Stage:
     """The Stage of what was read; a network that is told the scale of a distilled guidance gets an encoder of it."""
     from sfumato.denoise import Preconditioned
@@ -102,15 +127,16 @@ def unet_stage(
 
     told = (ToldScale(),) if unet.config.get("time_cond_proj_dim") else ()
     backbone = UNetBackbone(unet, engine, space.channels, patch, sizes)
-    cell = space.factor * patch
+    cell, scaling = space.factor * patch, consistency_scaling(parts.scheduler())
     return Stage(
         "picture",
         space,
-        Preconditioned(backbone, *schedule),
+        Preconditioned(backbone, *schedule, consistency=scaling is not None, boundary=scaling),
         (*encoders, *told),
         size=_size(unet.config["sample_size"], cell, parts),
         multiple=math.lcm(cell, 4),  # a recipe's sides are multiples of 4
         networks=parts.networks,
+        suits=suits or suits_of(parts.folder),
         device=parts.device,
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Source, Start
+from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Refiner, Source, Start
 from sfumato.element import Class, Kept, Listed, Real, Whole, element, load_plugins, one_of, sentence
 from sfumato.element.define import rebuilt
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
@@ -60,6 +60,7 @@ class Recipe:
     what they do.
     `images` are reference pictures, for models that look at some while they paint; the first of them is what is held
     where nothing else is.
+    `refiner` is a second model that ends what the first began.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
     the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
     stands in recipes of pictures that have been made.
@@ -84,6 +85,7 @@ class Recipe:
         max_length=16,
         description="a list of at most 16 guidances, as [ClassifierFree(5.0)]",
     )
+    refiner: Refiner | None = Field(default=None, description="Refiner(model, at), or nothing")
     sampler: Sampler = Field(default=DEFAULT_SAMPLER, description="a sampler's name, or a sampler, as DDIM(eta)")
     times: TimeGrid = Field(default=DEFAULT_GRID, description="a time grid's name, or a grid, as KarrasGrid(rho)")
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from sfumato.edit import AttentionEdit, Composite, Hold, Start
+from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
 from sfumato.guide import Guidance
@@ -53,6 +53,13 @@ def times(text: str) -> Any:
 def composite(text: str) -> Any:
     """`poisson`: the composite of that name. Raises `BadInput` as `guidance` does."""
     return _named("--composite", Composite.registry, text)
+
+
+def refiner(text: str) -> Refiner:
+    """`xl-refiner` or `xl-refiner:at=0.2`: the model of that name, and when it takes over. Raises `BadInput` for a time
+    that is none."""
+    model, _, at = text.partition(":at=")
+    return Refiner(model, _number(at)) if at else Refiner(model)  # type: ignore[arg-type]
 
 
 def hold(text: str) -> Any:
