@@ -119,6 +119,8 @@ class Preconditioned:
     sigma_data: the data's standard deviation, of "edm" and of c_in.
     consistency: x0 is where the probability flow through x ends, not E[x0 | x]: a consistency function, which refuses
         every sampler but `Consistency` (Song et al. 2023).
+    boundary: x0 is c_out x0 + c_skip x, which makes f(x, 0) = x: with s the network's time scaled by it,
+        c_skip = sigma_data^2/(s^2 + sigma_data^2), c_out = s/sqrt(s^2 + sigma_data^2) (Luo et al. 2023, section 4.1).
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class Preconditioned:
         sigma_data: float = predict.SIGMA_DATA,
         scaled: bool | None = None,
         consistency: bool = False,
+        boundary: float | None = None,
     ) -> None:
         if parameterization not in predict.NAMES:
             predict.coefficients(parameterization, 0.6, 0.8)  # refuses by name
@@ -148,6 +151,7 @@ class Preconditioned:
         self.learned_variance = learned_variance
         self.sigma_data = sigma_data
         self.consistency = consistency
+        self.boundary = boundary
         self.scaled = parameterization == "edm" if scaled is None else scaled
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Prediction:
@@ -161,7 +165,14 @@ class Preconditioned:
             raise ValueError(f"The network answered {tuple(F.shape)} to a picture of shape {tuple(x.shape)}.")
         before = predict.before(self.parameterization, self.schedule, t)
         x0, eps = predict.split(self.parameterization, F, x, alpha, sigma, sigma_data=self.sigma_data, before=before)
-        return Prediction(x.to(x0.dtype), x0, eps, alpha, sigma, fraction)
+        said = Prediction(x.to(x0.dtype), x0, eps, alpha, sigma, fraction)
+        return said if self.boundary is None else said.moved(x0=self._bounded(x0, x, torch.as_tensor(t)))
+
+    def _bounded(self, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """c_out x0 + c_skip x."""
+        scaled = (self._times(t.double(), len(x)) * self.boundary).double()  # type: ignore[operator]
+        norm = torch.hypot(scaled, torch.full_like(scaled, self.sigma_data))
+        return expand(scaled / norm, x0) * x0 + expand((self.sigma_data / norm).square(), x0) * x.to(x0)
 
     def output(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """F as the network says it, (B, C or 2C, ...): what an objective compares with its target."""

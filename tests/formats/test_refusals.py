@@ -134,7 +134,6 @@ def test_sample_size_may_be_a_list_or_nothing(variant):
     [
         ("class_embed_type", "timestep"),
         ("addition_embed_type", "text_time"),
-        ("time_cond_proj_dim", 32),
         ("num_class_embeds", 10),
         ("encoder_hid_dim_type", "ip_image_proj"),
         ("attention_type", "gated"),

@@ -161,6 +161,7 @@ def edit(
     negative: options.Negative = "",
     guidance: options.Guided = None,
     guide: options.Guide = None,
+    refiner: options.Refiner = None,
     seed: options.Seed = None,
     count: options.Count = 1,
     size: options.Size = None,

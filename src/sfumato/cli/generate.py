@@ -28,6 +28,7 @@ def generate(
     negative: options.Negative = "",
     guidance: options.Guided = None,
     guide: options.Guide = None,
+    refiner: options.Refiner = None,
     seed: options.Seed = None,
     count: options.Count = 1,
     size: options.Size = None,

@@ -54,6 +54,15 @@ Guide = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
+Refiner = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL[:at=T]",
+        help="A model that ends what MODEL began, as SDXL's refiner; at: the time from which on, 0.2 by default.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Sampler = Annotated[str, typer.Option(help="One of {sfumato.sample:Sampler}.", rich_help_panel=_SAMPLING)]
 Sampled = Annotated[
     str | None,

@@ -60,9 +60,19 @@ class Level(Part):
 
 @dataclass(frozen=True, eq=False)
 class Sizes(Part):
-    """SDXL's sizes: values (B, 6) = original height, width, crop top, left, target height, width. They do not drop."""
+    """SDXL's sizes (Podell et al. 2023, section 2.2): values (B, 6) = original height, width, crop top, left, target
+    height, width; its refiner's are (B, 5), with an aesthetic score for the target. They drop only where an
+    unconditional branch is told others: `unconditional` (B, the same)."""
 
     values: Tensor
+    unconditional: Tensor | None = None
+
+    @property
+    def drops(self) -> bool:  # type: ignore[override]
+        return self.unconditional is not None
+
+    def null(self) -> Sizes:
+        return self if self.unconditional is None else replace(self, values=self.unconditional)
 
 
 @dataclass(frozen=True, eq=False)

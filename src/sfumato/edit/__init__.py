@@ -24,6 +24,7 @@ from sfumato.edit.palette import Source
 from sfumato.edit.paste import Paste, paste
 from sfumato.edit.poisson import Poisson, poisson
 from sfumato.edit.prompt_to_prompt import LocalBlend, PromptToPrompt, coupled, injection, side_by_side
+from sfumato.edit.refiner import Refiner, Relay
 from sfumato.edit.repaint import Resample
 from sfumato.edit.sdedit import NoisedStart, SDEdit
 from sfumato.edit.start import BoundStart, Start
@@ -57,6 +58,8 @@ __all__ = [
     "Paste",
     "Poisson",
     "PromptToPrompt",
+    "Refiner",
+    "Relay",
     "Replayed",
     "Resample",
     "SDEdit",

@@ -4,9 +4,14 @@
 |---|---|---|
 | `ClipText` | `Text` | the recipe's prompt and negative prompt |
 | `ChatText` | `Text` | the same, and its reference pictures where the chat model sees |
+| `ClipTexts` | `Text` | the same, read by several encoders side by side |
+| `PictureSizes` | `Sizes` | the size of the run |
 | `ClassLabel` | `Label` | its label |
 | `ToldScale` | `GuidanceScale` | the scale of a guidance that the network is told |
 | `ReferenceLatents` | `References` | its reference pictures |
+| `ReferencePlanes`, `DepthPlane`, `LowResolution` | `Concat` | its reference picture, as planes beside the noise |
+| `NoiseLevel` | `Level` | how noisy those planes are |
+| `ImageWords` | `Text` | its reference picture, in the place of words |
 | `MaskedPicture` | `Concat` | the held picture and the mask, for networks trained to inpaint |
 | `PictureToMend` | `Concat` | the source and its task, for networks of pictures to pictures |
 
@@ -17,11 +22,17 @@ captions; `vision_patches` is how Qwen's chat models see pictures.
 from sfumato.encode.chat_text import ChatText
 from sfumato.encode.class_label import ClassLabel
 from sfumato.encode.clip_text import ClipText
+from sfumato.encode.clip_texts import ClipTexts
+from sfumato.encode.depth_plane import DepthPlane
 from sfumato.encode.encoder import Asked, Encoder, Told
 from sfumato.encode.guidance_scale import ToldScale
+from sfumato.encode.image_words import ImageWords
+from sfumato.encode.low_resolution import LowResolution, NoiseLevel
 from sfumato.encode.masked_picture import MaskedPicture, masked_planes
+from sfumato.encode.picture_sizes import PictureSizes
 from sfumato.encode.picture_to_mend import PictureToMend
 from sfumato.encode.reference_latents import ReferenceLatents
+from sfumato.encode.reference_planes import ReferencePlanes
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.encode.vision_patches import VisionPatches
 
@@ -30,10 +41,17 @@ __all__ = [
     "ChatText",
     "ClassLabel",
     "ClipText",
+    "ClipTexts",
+    "DepthPlane",
     "Encoder",
+    "ImageWords",
+    "LowResolution",
     "MaskedPicture",
+    "NoiseLevel",
+    "PictureSizes",
     "PictureToMend",
     "ReferenceLatents",
+    "ReferencePlanes",
     "TextEncoder",
     "Told",
     "ToldScale",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Asked(Protocol):
     """What encoders see of a batch: its recipes, which differ in seed and words alone, the (width, height) of the run,
     the pictures that they name as the run sees them ("start", "held", "source", ...), the mask (mode L, white =
-    repaint), the reference pictures and the grid over [strength, 0]."""
+    repaint), the reference pictures (at their own resolution) and the grid over [strength, 0]."""
 
     @property
     def recipes(self) -> Sequence[Recipe]: ...

@@ -3,11 +3,17 @@
 | family | is | file |
 |---|---|---|
 | `stable-diffusion` | a `UNet2DConditionModel` told words; latents, or pixels in patches | `stable_diffusion` |
+| `stable-diffusion-xl` | the same, told the words of two encoders, and sizes | `stable_diffusion_xl` |
+| `instruct-pix2pix` | Stable Diffusion that edits the picture beside the noise as it is told | `instruct_pix2pix` |
+| `stable-diffusion-depth` | Stable Diffusion told how far away things are | `stable_diffusion_depth` |
+| `stable-diffusion-upscale` | Stable Diffusion told the picture at a quarter of its size | `stable_diffusion_upscale` |
+| `image-variations` | Stable Diffusion told a picture in the place of words | `image_variations` |
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
 | `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |
 
+`unet_stage` is what the families of `UNet2DConditionModel` have in common.
 What else is known by name is refused by name (`families`), as is every field of a config that is not understood
 (`config`, `scheduler_config`) and every weight that is missing or left over (`parts`).
 """
@@ -15,20 +21,30 @@ What else is known by name is refused by name (`families`), as is every field of
 from sfumato.formats.ddpm import Pixels
 from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format, capabilities_of, format_of
+from sfumato.formats.image_variations import ImageVariations
+from sfumato.formats.instruct_pix2pix import InstructPix2Pix
 from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
 from sfumato.formats.scheduler_config import PARAMETERIZATIONS, noise_schedule
 from sfumato.formats.score_sde import ScoreSde
 from sfumato.formats.stable_diffusion import StableDiffusion
+from sfumato.formats.stable_diffusion_depth import StableDiffusionDepth
+from sfumato.formats.stable_diffusion_upscale import StableDiffusionUpscale
+from sfumato.formats.stable_diffusion_xl import StableDiffusionXL
 
 __all__ = [
     "FORMATS",
     "PARAMETERIZATIONS",
     "Format",
+    "ImageVariations",
+    "InstructPix2Pix",
     "Pixels",
     "QwenImage",
     "QwenImageEdit",
     "ScoreSde",
     "StableDiffusion",
+    "StableDiffusionDepth",
+    "StableDiffusionUpscale",
+    "StableDiffusionXL",
     "capabilities_of",
     "format_of",
     "noise_schedule",

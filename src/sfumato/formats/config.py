@@ -42,13 +42,12 @@ U_NET: Mapping[str, Any] = {
     "class_embed_type": None,
     "num_class_embeds": None,
     "addition_embed_type": None,
-    "time_cond_proj_dim": None,
     "encoder_hid_dim_type": None,
     "encoder_hid_dim": None,
     "class_embeddings_concat": False,
     "time_embedding_type": "positional",
     "attention_type": "default",
 }
-"""Fields of UNet2DConditionModel that are inputs of their own: SDXL's sizes, a guidance embedding, image prompts."""
+"""Fields of UNet2DConditionModel that are inputs of their own: SDXL's sizes, a level of noise, image prompts."""
 
 AUTOENCODER: Mapping[str, Any] = {"latents_mean": None, "latents_std": None}

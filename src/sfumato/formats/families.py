@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PIPELINES: Mapping[str, str] = {
-    "StableDiffusionXL": "Stable Diffusion XL",
+    "StableDiffusionXL": "Stable Diffusion XL with something else beside it",
     "StableDiffusion3": "Stable Diffusion 3",
     "StableDiffusionControlNet": "Stable Diffusion with a ControlNet",
     "StableDiffusionAdapter": "Stable Diffusion with a T2I-Adapter",
-    "StableDiffusionUpscale": "Stable Diffusion's upscaler",
     "StableDiffusionLatentUpscale": "Stable Diffusion's latent upscaler",
-    "StableDiffusionInstructPix2Pix": "InstructPix2Pix",
-    "StableDiffusionDepth2Img": "Stable Diffusion with depth",
     "StableDiffusionGLIGEN": "GLIGEN",
-    "StableDiffusionImageVariation": "Stable Diffusion's image variations",
     "StableDiffusionLDM3D": "LDM3D",
     "StableVideoDiffusion": "Stable Video Diffusion",
     "StableUnCLIP": "stable unCLIP",
@@ -22,7 +18,6 @@ PIPELINES: Mapping[str, str] = {
     "StableCascade": "Stable Cascade",
     "StableAudio": "Stable Audio",
     "Wuerstchen": "Wuerstchen",
-    "LatentConsistencyModel": "a latent consistency model (LCM)",
     "ConsistencyModel": "a consistency model",
     "AltDiffusion": "AltDiffusion",
     "AnimateDiff": "AnimateDiff",
@@ -56,7 +51,7 @@ PIPELINES: Mapping[str, str] = {
 """By how the name of their pipeline begins."""
 
 PARTS: Mapping[str, str] = {
-    "text_encoder_2": "a model of several text encoders, as Stable Diffusion XL",
+    "text_encoder_2": "a model of several text encoders, of no family that is known",
     "text_encoder_3": "a model of several text encoders, as Stable Diffusion 3",
     "transformer": "a diffusion transformer, as Stable Diffusion 3, FLUX and PixArt",
     "controlnet": "a model with a ControlNet",
@@ -68,8 +63,6 @@ PARTS: Mapping[str, str] = {
     "image_normalizer": "stable unCLIP",
     "image_noising_scheduler": "stable unCLIP",
     "super_res_first": "unCLIP (DALL-E 2)",
-    "low_res_scheduler": "an upscaler",
-    "depth_estimator": "Stable Diffusion with depth",
 }
 """By a part that only they have."""
 

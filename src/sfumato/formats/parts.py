@@ -147,6 +147,22 @@ class Parts:
             raise BadInput(f"The {what} has no pad_token, with which texts are filled up: name it in its config.")
         return check_vocabulary(tokenizer, vocabulary, what)
 
+    def processor(self, part: str, kind: str) -> Any:
+        """The image processor `part` of a `kind` ("CLIP", "DPT"): PIL pictures -> what its network sees. Its Pillow
+        class is used, which needs no torchvision."""
+        names = (
+            f"{kind}ImageProcessor",
+            f"{kind}FeatureExtractor",
+            f"{kind}ImageProcessorPil",
+            f"{kind}ImageProcessorFast",
+        )
+        self._check_kind(part, *names)
+        place = self._safe(part)
+        import transformers
+
+        with self.explained(part):
+            return getattr(transformers, f"{kind}ImageProcessorPil").from_pretrained(place, local_files_only=True)
+
     def scheduler(self) -> dict[str, Any]:
         return scheduler_of(self.folder)
 

@@ -24,7 +24,7 @@ TABLES = frozenset(
         *("DDPM", "DDIM", "PNDM", "LMSDiscrete", "EulerDiscrete", "EulerAncestralDiscrete", "HeunDiscrete"),
         *("KDPM2Discrete", "KDPM2AncestralDiscrete", "DPMSolverMultistep", "DPMSolverSinglestep", "DPMSolverSDE"),
         *("DEISMultistep", "UniPCMultistep", "SASolver", "RePaint", "DDIMParallel", "DDPMParallel", "DDIMInverse"),
-        "DPMSolverMultistepInverse",
+        *("DPMSolverMultistepInverse", "LCM", "TCD"),
     )
 )
 """The schedulers of networks that were trained on a table of betas."""
@@ -34,8 +34,6 @@ OTHERS = {
     "EDM": "the process of Karras et al. 2022",
     "CosineDPM": "the process of Karras et al. 2022",
     "CMStochastic": "a consistency model",
-    "LCM": "a latent consistency model",
-    "TCD": "a trajectory consistency model",
     "SCM": "a consistency model",
     "KarrasVe": "a variance-exploding process",
     "ScoreSdeVe": "a variance-exploding process",
@@ -52,6 +50,7 @@ UNDERSTOOD = frozenset(
     (
         *("beta_schedule", "beta_start", "beta_end", "trained_betas", "num_train_timesteps", "prediction_type"),
         *("predict_epsilon", "rescale_betas_zero_snr", "variance_type", "clip_sample", "clip_sample_range"),
+        "timestep_scaling",
     )
 )
 NEUTRAL = frozenset(
@@ -132,6 +131,11 @@ def noise_schedule(config: Mapping[str, Any], where: str) -> tuple[Discrete, str
             "(rescale_betas_zero_snr): there its answer says nothing of the picture. Set it to false."
         )
     return schedule, PARAMETERIZATIONS[prediction]
+
+
+def consistency_scaling(config: Mapping[str, Any]) -> float | None:
+    """By how much a latent consistency model's index is scaled in c_skip and c_out; None for any other network."""
+    return float(config.get("timestep_scaling", 10.0)) if config.get("_class_name") == "LCMScheduler" else None
 
 
 def clipped(config: Mapping[str, Any]) -> float | None:

@@ -7,15 +7,24 @@ Without a vae, and with patches/config.json, it is one of pixels, which it sees 
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.config import AUTOENCODER, U_NET
-from sfumato.formats.folder import config_of, parts_of, read_json
+from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.unet_stage import (
+    check_width,
+    clip_text_of,
+    parts_schedule,
+    planes_of,
+    refuse_parts,
+    told_besides,
+    unet_stage,
+)
 from sfumato.formats.write import save_network, write_json, write_scheduler
 from sfumato.picture.errors import BadInput, name_of
 from sfumato.recipe.capabilities import Capabilities
@@ -28,65 +37,35 @@ if TYPE_CHECKING:
     from sfumato.space import Space
     from sfumato.stage import Stage
 
-CONTROLS = ("residuals", "features", "image tokens")  # what a UNet2DConditionModel takes from controls
 MOST = 64  # pixels along the side of a patch
-CELLS = 64  # along a side of what a network was trained at that does not say
 READ = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-BESIDE = ("safety_checker", "feature_extractor", "image_encoder")
-"""Parts of the pipelines that say nothing of the diffusion."""
 
 
 class StableDiffusion(Format):
     """A U-Net conditioned on words, and on what is held if it inpaints (Rombach et al. 2022, section 4.5)."""
 
     title = "Stable Diffusion 1 and 2 (with a UNet2DConditionModel, told words)"
+    pipelines = ("LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline")
 
     def detect(self, folder: Path) -> bool:
         return parts_of(folder).get("unet") == "UNet2DConditionModel"
 
     def capabilities(self, folder: Path) -> Capabilities:
-        config = config_of(folder, "unet")
-        out, patch = config.get("out_channels", 4), patch_of(folder) or 1
-        takes = config.get("in_channels", 4)
-        planes = (takes - out) // patch**2 if isinstance(out, int) and isinstance(takes, int) else 0
-        return Capabilities(text=True, inpaints=planes > 0, controls=CONTROLS)
+        planes = planes_of(folder, patch_of(folder) or 1)
+        return replace(Capabilities(text=True, inpaints=planes > 0), **told_besides(folder))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
-        from sfumato.denoise import Preconditioned
-        from sfumato.encode import ClipText, Encoder, MaskedPicture
-        from sfumato.formats.scheduler_config import noise_schedule
-        from sfumato.network.clip_text_model import CLIP_TEXT
-        from sfumato.network.unet2d_condition import UNetBackbone
-        from sfumato.stage import Stage
+        from sfumato.encode import Encoder, MaskedPicture
 
-        if others := [part for part in parts_of(parts.folder) if part not in (*READ, *BESIDE)]:
-            raise BadInput(
-                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
-            )
-        schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
+        refuse_parts(parts, READ)
+        schedule = parts_schedule(parts)
         unet = parts.network("unet", "UNet2DConditionModel", U_NET)
         space, patch = _space(parts, engine)
-        encoder = parts.network("text_encoder", "CLIPTextModel")
-        width, wanted = encoder.config.hidden_size, unet.config["cross_attention_dim"]
-        if width != wanted:
-            raise BadInput(f"The unet of {parts.model} takes texts {wanted} wide, and its text_encoder's are {width}.")
-        tokenizer = parts.tokenizer("tokenizer", encoder.config.vocab_size)
-        text = ClipText(tokenizer, engine.prepare(encoder, CLIP_TEXT), encoder.config.max_position_embeddings)
+        text = clip_text_of(parts, engine)
+        check_width(parts, unet, text.width)
         inpaints = _inpaints(parts, unet.config, patch, space.channels)
         encoders: tuple[Encoder, ...] = (text, MaskedPicture(space)) if inpaints else (text,)
-        backbone = UNetBackbone(unet, engine, space.channels, patch)
-        cell = space.factor * patch
-        return Stage(
-            "picture",
-            space,
-            Preconditioned(backbone, schedule, parameterization),
-            encoders,
-            size=_size(unet.config["sample_size"], cell, parts),
-            multiple=math.lcm(cell, 4),  # a recipe's sides are multiples of 4
-            networks=parts.networks,
-            device=parts.device,
-            controls=CONTROLS,
-        )
+        return unet_stage(parts, engine, unet, space, schedule, encoders, patch=patch)
 
 
 def patch_of(folder: Path) -> int | None:
@@ -108,15 +87,6 @@ def _space(parts: Parts, engine: Engine) -> tuple[Space, int]:
     if patch is not None:
         return Pixel(), patch
     return Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine), 1
-
-
-def _size(sample: Any, cell: int, parts: Parts) -> tuple[int, int]:
-    """(width, height) in pixels of what a network was trained at, in cells as its config says: one number, a list of
-    height and width, or nothing."""
-    cells = [CELLS] * 2 if sample is None else [sample] * 2 if isinstance(sample, int) else list(sample)
-    if len(cells) != 2 or not all(isinstance(side, int) and 1 <= side * cell <= 4096 for side in cells):
-        raise BadInput(f"The unet of {parts.model} has sample_size {sample!r}: give one number, or height and width.")
-    return cells[1] * cell, cells[0] * cell
 
 
 def _inpaints(parts: Parts, config: Mapping[str, Any], patch: int, channels: int) -> bool:

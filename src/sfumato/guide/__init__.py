@@ -10,6 +10,7 @@ the rows of all of them, and lets the guidances combine the answers in the order
 | `CFGPlusPlus` | x0 as above, eps of u | | + 1 | |
 | `ProjectedGuidance` | c + (scale - 1) (c - u), its part parallel to c damped | 1 | + 1 | |
 | `NormPreserving` | u + scale (c - u), each token as long as c's | 1 | + 1 | |
+| `Instruct` | u + image_scale (i - u) + scale (c - i), i told the picture alone | 1, 1 | + 2 | |
 | `PerturbedAttention` | c + scale (c - p), p with self-attention the identity | 0 | + 1 | |
 | `AutoGuidance`, `AutoGuided` | bad + scale (c - bad) | 1 | + 0 | a call of the bad denoiser |
 | `Distilled` | what the network learned to answer when told its scale | 1 | + 0 | |
@@ -32,6 +33,7 @@ from sfumato.guide.distilled import Distilled
 from sfumato.guide.gradient import Gradient
 from sfumato.guide.guidance import Guidance
 from sfumato.guide.guided import Guided
+from sfumato.guide.instruct import Instruct
 from sfumato.guide.norm_preserving import NormPreserving
 from sfumato.guide.perturbed_attention import PerturbedAttention
 from sfumato.guide.projected_guidance import ProjectedGuidance
@@ -52,6 +54,7 @@ __all__ = [
     "Gradient",
     "Guidance",
     "Guided",
+    "Instruct",
     "MixtureClassifier",
     "NoisedClip",
     "NoisyClassifier",

@@ -87,9 +87,9 @@ class Batch:
 
     @cached_property
     def references(self) -> list[Image.Image]:
-        """The recipe's reference pictures: what is held as the run sees it, others as they are."""
-        recipe = self.recipe
-        return [self.view(self._fetch(ref)) if ref == recipe.held else self._fetch(ref) for ref in recipe.images]
+        """The recipe's reference pictures at their own resolution; of what is held the part that the run sees."""
+        held = self.recipe.held
+        return [self.view.part(self._fetch(ref)) if ref == held else self._fetch(ref) for ref in self.recipe.images]
 
     @cached_property
     def _fetch(self) -> Callable[[Ref], Image.Image]:

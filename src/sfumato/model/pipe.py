@@ -24,7 +24,7 @@ from sfumato.stage import Stage
 
 if TYPE_CHECKING:
     from sfumato.control import Control
-    from sfumato.edit import AttentionEdit, Composite, Hold, Source, Start
+    from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Source, Start
 
 ROWS = 8  # pictures in one batch
 SIDE = 4  # of which a recipe's sides are multiples
@@ -85,6 +85,7 @@ class Pipe:
         controls: Sequence[Control] = (),
         attention: AttentionEdit | None = None,
         guidance: Sequence[Any] | None = None,
+        refiner: Refiner | None = None,
         sampler: Any = None,
         times: Any = None,
         steps: int | None = None,
@@ -114,6 +115,7 @@ class Pipe:
             controls=tuple(controls),
             attention=attention,
             guidance=suits.guidance if guidance is None else tuple(guidance),
+            refiner=refiner,
             sampler=suits.sampler if sampler is None else sampler,
             times=suits.times if times is None else times,
             steps=suits.steps if steps is None else steps,

@@ -15,6 +15,7 @@ from sfumato.edit import BoundHold, BoundStart
 from sfumato.edit.prompt_to_prompt import LocalBlend
 from sfumato.model.batch import Batch
 from sfumato.noise import NoiseSource
+from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.sample import Sampler, Step, trajectory
 from sfumato.space import refuse_nan
@@ -119,6 +120,10 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     both = replace(batch, recipes=[*recipes, *companions]) if companions else batch
     guidances = [guidance.bind(both) for guidance in recipe.guidance]
     if not companions or recipe.attention is None:
-        return Run(batch, batch.denoise(guidances), start, hold, recipe.sampler)
+        denoise = batch.denoise(guidances)
+        relayed = denoise if recipe.refiner is None else recipe.refiner.bind(batch, denoise)
+        return Run(batch, relayed, start, hold, recipe.sampler)
+    if recipe.refiner is not None:
+        raise BadInput(f"A refiner can't take over a picture that is edited by {recipe.attention.kind}: leave one out.")
     paired = recipe.attention.bind(batch, guidances, start)
     return Run(batch, paired.denoise, start, hold, recipe.sampler, paired.loop, paired.blend)

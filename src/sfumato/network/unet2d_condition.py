@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from sfumato.condition import Concat, Condition, Controls, Part, Text
+from sfumato.condition import Concat, Condition, Controls, GuidanceScale, Level, Part, Sizes, Text
 from sfumato.network.attention_directives import DIRECTIVES, directed, directives_of
 from sfumato.network.engine import Eager, Engine
 from sfumato.network.planes import refuse_others, text_of, with_planes
@@ -18,10 +19,20 @@ from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.network.text_kv_cache import TextKV, TextKVCache, projected
 
 
-def spec(network: Any) -> NetworkSpec:
+def spec(network: Any, sizes: int = 0) -> NetworkSpec:
     """The inputs of a `UNet2DConditionModel`: [x, planes], its own time, a text and its mask; what a condition asks of
-    its attention; the text's keys and values where they are known; and what controls add on the way."""
+    its attention; the text's keys and values where they are known; what controls add on the way; and what its config
+    says that it is told besides: SDXL's pooled text and `sizes` numbers, the scale of a distilled guidance, how noisy
+    the planes are (an index)."""
     config = network.config
+    more: dict[str, Input] = {}
+    if sizes:
+        pooled = int(config["projection_class_embeddings_input_dim"]) - sizes * int(config["addition_time_embed_dim"])
+        more |= {"pooled": Input(("rows", pooled)), "sizes": Input(("rows", sizes), "float32")}
+    if config.get("time_cond_proj_dim"):
+        more["guidance"] = Input(("rows",), "float32")
+    if config.get("num_class_embeds"):
+        more["level"] = Input(("rows",), "int64")
     return NetworkSpec(
         {
             "x": Input(("rows", int(config["in_channels"]), "height", "width")),
@@ -31,6 +42,7 @@ def spec(network: Any) -> NetworkSpec:
             "directives": Input(("rows",), "object", needed=False),
             "text_kv": Input(("rows", "tokens", "width"), needed=False),
             "added": Input(("rows",), "object", needed=False),
+            **more,
         },
         _forward,
     )
@@ -45,17 +57,35 @@ def _forward(
     directives: Condition | None,
     text_kv: TextKV | None,
     added: Residuals | None,
+    pooled: Tensor | None = None,
+    sizes: Tensor | None = None,
+    guidance: Tensor | None = None,
+    level: Tensor | None = None,
 ) -> Tensor:
-    residuals: dict[str, Any] = {}
+    told: dict[str, Any] = {}
+    if pooled is not None:
+        told["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": sizes}
+    if guidance is not None:
+        told["timestep_cond"] = scale_embedding(guidance, int(network.config["time_cond_proj_dim"])).to(x.dtype)
+    if level is not None:
+        told["class_labels"] = level
     if added is not None and added.skips:
-        residuals["down_block_additional_residuals"] = added.skips
-        residuals["mid_block_additional_residual"] = added.middle
+        told["down_block_additional_residuals"] = added.skips
+        told["mid_block_additional_residual"] = added.middle
     if added is not None and added.within:
-        residuals["down_intrablock_additional_residuals"] = list(added.within)
+        told["down_intrablock_additional_residuals"] = list(added.within)
     with directed(network, directives), projected(network, text, text_kv):
-        return network(
-            x, t, encoder_hidden_states=text, encoder_attention_mask=text_mask, return_dict=False, **residuals
-        )[0]
+        answer = network(x, t, encoder_hidden_states=text, encoder_attention_mask=text_mask, return_dict=False, **told)
+    return answer[0]
+
+
+def scale_embedding(scale: Tensor, width: int) -> Tensor:
+    """[sin, cos] of 1000 (scale - 1) 10000^(-i/(width/2 - 1)), (B, width): how a consistency model is told the scale of
+    its distilled guidance (Luo et al. 2023, whose w is scale - 1)."""
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half, device=scale.device) * -(math.log(10000.0) / max(half - 1, 1)))
+    angles = (1000 * (scale.float() - 1))[:, None] * frequencies
+    return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()], 1), (0, width % 2))
 
 
 class UNetBackbone:
@@ -66,6 +96,8 @@ class UNetBackbone:
     channels (Luhman & Luhman 2022, "Improving Diffusion Model Efficiency Through Patching", section 3).
     `accepts` names the parts of a Condition that the network takes and their widths; any other part is refused
     by name. The network's time `t` is its own (an index 0 to N - 1): `Preconditioned` maps ours to it.
+    sizes: how many numbers of `Sizes` it is told beside the text's pooled embedding (SDXL 6, its refiner 5).
+    A `Level` is told as the index of its time in the table of as many levels as the network tells apart.
     The output is float32 whatever the precision of the weights. `run` is the network as the engine
     prepared it, with the inputs of `spec` by name: what training's loss calls.
     """
@@ -73,10 +105,15 @@ class UNetBackbone:
     differentiable = True
 
     def __init__(
-        self, network: torch.nn.Module, engine: Engine | None = None, channels: int | None = None, patch: int = 1
+        self,
+        network: torch.nn.Module,
+        engine: Engine | None = None,
+        channels: int | None = None,
+        patch: int = 1,
+        sizes: int = 0,
     ):
         engine = engine or Eager()
-        self.network, self.patch, self.spec = network, patch, spec(network)
+        self.network, self.patch, self.spec = network, patch, spec(network, sizes)
         self.run = engine.prepare(network, self.spec)
         self.text_kv = TextKVCache(network, engine)
         self._cast: tuple[Tensor, Tensor] | None = None
@@ -84,13 +121,26 @@ class UNetBackbone:
         planes = int(config["in_channels"]) // patch**2 - (channels or int(config["out_channels"]) // patch**2)
         concat: dict[type[Part], int] = {Concat: planes} if planes > 0 else {}
         directives = dict.fromkeys(DIRECTIVES, 0)
-        width = int(config["cross_attention_dim"])
-        self.accepts: Mapping[type[Part], int] = {Text: width, Controls: 0, **directives, **concat}
+        told = {
+            Sizes: sizes,
+            GuidanceScale: int("guidance" in self.spec.inputs),
+            Level: int("level" in self.spec.inputs),
+        }
+        self.levels = int(config.get("num_class_embeds") or 0)
+        self.accepts: Mapping[type[Part], int] = {
+            Text: int(config["cross_attention_dim"]),
+            Controls: 0,
+            **directives,
+            **concat,
+            **{kind: width for kind, width in told.items() if width},
+        }
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         text, dtype = self._text(condition), own_dtype(self.network)
         embeds = self.cast(text.embeds, dtype)
-        added = residuals_of(x, t, condition, {"text": embeds, "text_mask": text.mask})
+        besides = self._besides(condition, text, dtype)
+        told = {name: besides[name] for name in ("pooled", "sizes") if name in besides}
+        added = residuals_of(x, t, condition, {"text": embeds, "text_mask": text.mask, **told})
         x = pixel_unshuffle(with_planes(x, condition, self.accepts.get(Concat, 0)), self.patch)
         out = self.run(
             x=x.to(dtype),
@@ -100,8 +150,21 @@ class UNetBackbone:
             directives=directives_of(condition),
             text_kv=self.text_kv.of(embeds),
             added=None if added is None else added.map(lambda a: a.to(dtype)),
+            **besides,
         )
         return pixel_shuffle(out.float(), self.patch)
+
+    def _besides(self, condition: Condition, text: Text, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The inputs of the spec that few networks have."""
+        found: dict[str, Tensor] = {}
+        sizes, scale, level = condition.get(Sizes), condition.get(GuidanceScale), condition.get(Level)
+        if sizes is not None and text.pooled is not None:
+            found |= {"pooled": text.pooled.to(dtype), "sizes": sizes.values.float()}
+        if scale is not None:
+            found["guidance"] = scale.value.float()
+        if level is not None:
+            found["level"] = (level.value * self.levels - 1).round().clamp(min=0).long()
+        return found
 
     def cast(self, embeds: Tensor, dtype: torch.dtype) -> Tensor:
         """The embeddings in the network's number type; one and the same tensor as long as the same ones come."""

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.control import Control
-from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Source, Start
+from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Refiner, Source, Start
 from sfumato.element import Class, Kept, Listed, ModelName, Real, Whole, element, load_plugins, one_of, sentence
 from sfumato.element.define import rebuilt
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
@@ -63,6 +63,7 @@ class Recipe:
     where nothing else is.
     `vae` is the folder of another autoencoder than the model's own; `tile` the side in pixels of the tiles in which it
     works, 0 for the picture as a whole.
+    `refiner` is a second model that ends what the first began.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
     the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
     stands in recipes of pictures that have been made.
@@ -88,6 +89,7 @@ class Recipe:
         max_length=16,
         description="a list of at most 16 guidances, as [ClassifierFree(5.0)]",
     )
+    refiner: Refiner | None = Field(default=None, description="Refiner(model, at), or nothing")
     sampler: Sampler = DEFAULT_SAMPLER
     times: TimeGrid = DEFAULT_GRID
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")

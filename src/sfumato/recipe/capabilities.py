@@ -164,7 +164,7 @@ class Capabilities:
     def _guidance(self, recipe: Recipe) -> tuple:
         if not self.distilled and (told := next((g for g in recipe.guidance if isinstance(g, Distilled)), None)):
             raise BadInput(f"No guidance was distilled into {recipe.model}: leave {told.kind} out, or guide otherwise.")
-        if self.text or (recipe.label is not None and self.none is not None):
+        if self.text or self.references or (recipe.label is not None and self.none is not None):
             return recipe.guidance
         kept = tuple(part for part in recipe.guidance if part not in DEFAULT_GUIDANCE)
         for part in (part for part in kept if part.needs_null):

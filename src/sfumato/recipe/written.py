@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from sfumato.control import Control
-from sfumato.edit import AttentionEdit, Composite, Hold, Start
+from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
 from sfumato.guide import Guidance
@@ -80,6 +80,13 @@ def composite(text: str) -> Any:
 def control(text: str) -> Any:
     """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control. Raises BadInput as `guidance` does."""
     return _named("--control", Control.registry, text, pictured=True)
+
+
+def refiner(text: str) -> Refiner:
+    """`xl-refiner` or `xl-refiner:at=0.2`: the model of that name, and when it takes over. Raises `BadInput` for a time
+    that is none."""
+    model, _, at = text.partition(":at=")
+    return Refiner(model, _number(at)) if at else Refiner(model)  # type: ignore[arg-type]
 
 
 def hold(text: str) -> Any:

@@ -92,6 +92,7 @@ def trajectory(
 
     A grid of one knot makes no move: the hold acts once and one Step with total = 0 is yielded. Nothing here keeps
     the caller from stopping at any step, and gradients are off only inside the step, never around the `yield`.
+    Where a relay's next model takes over (`sfumato.edit.refiner`) the memory is cleared too.
     A consistency function refuses every sampler but `Consistency`, and CFG++ those that read the score.
     """
     refuse_misfits(denoise, sampler)
@@ -104,8 +105,11 @@ def trajectory(
         return
     state = sampler.init(x, times)
     knots = times.tolist()
+    cut = getattr(getattr(denoise, "denoiser", None), "cut", None)
     for i in range(total):
         t, s = times[i], times[i + 1]
+        if cut is not None and i and knots[i] <= cut < knots[i - 1]:
+            state = sampler.init(x, times[i:])
         with torch.no_grad():
             if knots[i + 1] > knots[i] and up is not None:
                 x = up(last, x, t, s, noise.at("up", i))

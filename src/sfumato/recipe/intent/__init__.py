@@ -34,6 +34,7 @@ def generate(
     negative: str = "",
     guidance: float | None = None,
     guide: Sequence[str] | None = None,
+    refiner: str | None = None,
     seed: int | None = None,
     size: str | None = None,
     model: str = "mini",
@@ -53,10 +54,11 @@ def generate(
     """The recipe of a picture made from words, or of a class.
 
     shows: the prompt of a picture that is painted beside it and edited (Prompt-to-Prompt), by `method`. guidance: the
-    scale of the model's guidance, classifier-free unless it has one of its own; `guide` adds others. images: reference
-    pictures, for models that look at some. controls: each written as `controlnet:picture=map.png,net=FOLDER`. seed None
-    is a random one. tells: what the model can be told, and what suits it where guidance, sampler, times or steps are
-    not said. named: how an option is called in sentences about it.
+    scale of the model's guidance, classifier-free unless it has one of its own; `guide` adds others. refiner: a model
+    that ends the picture, as "xl-refiner:at=0.2". images: reference pictures, for models that look at some. controls:
+    each written as `controlnet:picture=map.png,net=FOLDER`. seed None is a random one. tells: what the model can be
+    told, and what suits it where guidance, sampler, times or steps are not said. named: how an option is called in
+    sentences about it.
 
     Raises BadInput for what can't be.
     """
@@ -76,6 +78,7 @@ def generate(
         images=tuple(images or ()),
         controls=tuple(map(written.control, controls or ())),
         guidance=written.guidances(list(guide or []), guidance, suits),
+        refiner=None if refiner is None else written.refiner(refiner),
         sampler=suits.sampler if sampler is None else written.sampler(sampler),
         times=suits.times if times is None else written.times(times),
         steps=suits.steps if steps is None else steps,

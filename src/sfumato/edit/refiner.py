@@ -1,0 +1,77 @@
+"""A relay: a model begins a picture and another ends it (Podell et al. 2023, "SDXL", section 2.5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from sfumato.element import ModelName, Real, element
+from sfumato.lazy import torch
+from sfumato.picture import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sfumato.condition import Condition
+    from sfumato.denoise import Bound, Denoiser, Prediction
+    from sfumato.schedule import Schedule
+
+
+@element("refiner")
+class Refiner:
+    """Another model takes over where t has fallen to `at`: SDXL's refiner, by default for the last fifth.
+
+    It is told the same words by its own encoders, and guided as the first is. It must diffuse in the same space, on the
+    same schedule. at: 1 leaves it the whole picture, 0 nothing.
+    """
+
+    model: ModelName = Field(min_length=1, description="the name or folder of the model that takes over")
+    at: Real = Field(default=0.2, ge=0, le=1, description="a time from 0 (never) to 1 (from the beginning)")
+
+    def infotext(self) -> dict[str, str]:
+        return {"Refiner": self.model, "Refiner switch at": f"{1 - self.at:g}"}
+
+    def bind(self, batch: Any, first: Bound) -> Bound:
+        """`first`, and from `at` on the other model, in a run of `batch` (a `sfumato.model.Batch`)."""
+        stage = batch.other_stage(self.model).at(batch.size)
+        self._check(stage, batch)
+        other = replace(batch, stage=stage)
+        second = other.denoise([guidance.bind(other) for guidance in batch.recipe.guidance])
+        return replace(first, denoiser=Relay(first.denoiser, second, self.at))
+
+    def _check(self, stage: Any, batch: Any) -> None:
+        """Raises BadInput where the other model can't go on with what the first has begun."""
+        stage.capabilities.fitted(replace(batch.recipe, model=self.model))
+        ours, theirs = batch.stage.space, stage.space
+        times = torch.linspace(0, 1, 11, dtype=torch.float64)
+        levels = zip(batch.schedule(times), stage.denoiser.schedule(times), strict=True)
+        if type(ours) is not type(theirs) or not all(
+            getattr(ours, name, None) == getattr(theirs, name, None)
+            for name in ("channels", "factor", "scale", "shift")
+        ):
+            raise BadInput(f"The refiner {self.model} paints in another space than this model: it can't go on there.")
+        if not all(torch.allclose(a, b, atol=1e-4) for a, b in levels):
+            raise BadInput(f"The refiner {self.model} knows other levels of noise than this model: it can't go on.")
+        if any(side % stage.multiple for side in batch.size):
+            raise BadInput(f"The refiner {self.model} paints sides that are multiples of {stage.multiple}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Relay:
+    """The denoiser `denoiser` above t = `cut`, and `then`, which has its own condition, from there on.
+
+    A sampler's memory of the first says nothing of the second: `sfumato.sample.trajectory` clears it at the cut.
+    """
+
+    denoiser: Denoiser
+    then: Bound
+    cut: float
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.denoiser.schedule
+
+    def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Prediction:
+        return self.denoiser(x, t, condition) if bool((t > self.cut).all()) else self.then(x, t)

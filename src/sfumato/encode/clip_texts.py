@@ -1,0 +1,46 @@
+"""Words -> the Text part of a Condition, by several CLIP text encoders side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from sfumato.condition import Text
+from sfumato.edit import Words
+from sfumato.encode.clip_text import ClipText
+from sfumato.encode.text_encoder import TextEncoder
+from sfumato.recipe import Recipe
+from sfumato.recipe.prompt import Parts
+
+
+class ClipTexts(TextEncoder):
+    """What each encoder makes of a text, one beside the other along the width, and the last one's pooled embedding
+    (Podell et al. 2023, "SDXL", section 2.1). All of them cut a text into the same chunks.
+
+    zeros: no negative prompt is zeros, embeddings and pooled one, and not an encoded empty text.
+    """
+
+    def __init__(self, encoders: Sequence[ClipText], zeros: bool = False) -> None:
+        self.encoders, self.zeros = tuple(encoders), zeros
+        self.width = sum(encoder.width for encoder in self.encoders)
+
+    def embed(self, texts: Sequence[Parts]) -> Text:
+        read = [encoder.embed(texts) for encoder in self.encoders]
+        return Text(torch.cat([each.embeds for each in read], -1), pooled=read[-1].pooled)
+
+    def text(self, prompts: Sequence[Parts], negatives: Sequence[Parts]) -> Text:
+        text = super().text(prompts, negatives)
+        null = text.negative
+        if not self.zeros or null is None or null.pooled is None:
+            return text
+        said = torch.tensor([any(part for part in each) for each in negatives], device=null.embeds.device)
+        embeds, pooled = null.embeds * said[:, None, None], null.pooled * said[:, None]
+        return replace(text, negative=replace(null, embeds=embeds, pooled=pooled))
+
+    def chunks(self, recipe: Recipe) -> int:
+        return self.encoders[0].chunks(recipe)
+
+    def spans(self, prompt: str) -> Words:
+        return self.encoders[0].spans(prompt)

@@ -1,0 +1,54 @@
+"""InstructPix2Pix (Brooks et al. 2023): Stable Diffusion that sees the picture to be edited beside the noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.formats.config import AUTOENCODER, U_NET
+from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.unet_stage import (
+    CONTROLS,
+    check_channels,
+    check_width,
+    clip_text_of,
+    parts_schedule,
+    refuse_parts,
+    unet_stage,
+)
+from sfumato.guide import Instruct
+from sfumato.recipe.capabilities import Capabilities, Suits
+
+if TYPE_CHECKING:
+    from sfumato.formats.parts import Parts
+    from sfumato.network.engine import Engine
+    from sfumato.stage import Stage
+
+READ = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+SUITS = Suits(guidance=(Instruct(),))
+
+
+class InstructPix2Pix(Format):
+    """A U-Net of latents and the reference picture's, told what to change."""
+
+    title = "InstructPix2Pix"
+    pipelines = ("StableDiffusionInstructPix2PixPipeline",)
+
+    def capabilities(self, folder: Path) -> Capabilities:
+        return Capabilities(text=True, references=1, suits=SUITS, controls=CONTROLS)
+
+    def read(self, parts: Parts, engine: Engine) -> Stage:
+        from sfumato.encode import ReferencePlanes
+        from sfumato.space import Latent
+
+        refuse_parts(parts, READ)
+        schedule = parts_schedule(parts)
+        unet = parts.network("unet", "UNet2DConditionModel", U_NET)
+        space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
+        text = clip_text_of(parts, engine)
+        check_width(parts, unet, text.width)
+        check_channels(parts, unet, space.channels, space.channels, "latents, latents of the picture to be edited")
+        return unet_stage(parts, engine, unet, space, schedule, (text, ReferencePlanes(space)), suits=SUITS)
+
+
+FORMATS.add("instruct-pix2pix", InstructPix2Pix())

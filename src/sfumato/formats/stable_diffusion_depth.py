@@ -1,0 +1,55 @@
+"""Stable Diffusion 2 with depth: a fifth channel says how far away things are, as its own estimator sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.formats.config import AUTOENCODER, U_NET
+from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.unet_stage import (
+    CONTROLS,
+    check_channels,
+    check_width,
+    clip_text_of,
+    parts_schedule,
+    refuse_parts,
+    unet_stage,
+)
+from sfumato.recipe.capabilities import Capabilities
+
+if TYPE_CHECKING:
+    from sfumato.formats.parts import Parts
+    from sfumato.network.engine import Engine
+    from sfumato.stage import Stage
+
+READ = ("unet", "vae", "text_encoder", "tokenizer", "scheduler", "depth_estimator", "feature_extractor")
+
+
+class StableDiffusionDepth(Format):
+    """A U-Net of latents and a plane of depth (Rombach et al. 2022)."""
+
+    title = "Stable Diffusion with depth"
+    pipelines = ("StableDiffusionDepth2ImgPipeline",)
+
+    def capabilities(self, folder: Path) -> Capabilities:
+        return Capabilities(text=True, references=2, controls=CONTROLS)
+
+    def read(self, parts: Parts, engine: Engine) -> Stage:
+        from sfumato.encode import DepthPlane
+        from sfumato.network.image_networks import DEPTH
+        from sfumato.space import Latent
+
+        refuse_parts(parts, READ)
+        schedule = parts_schedule(parts)
+        unet = parts.network("unet", "UNet2DConditionModel", U_NET)
+        space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
+        text = clip_text_of(parts, engine)
+        check_width(parts, unet, text.width)
+        check_channels(parts, unet, space.channels, 1, "latents, depth")
+        run = engine.prepare(parts.network("depth_estimator", "DPTForDepthEstimation"), DEPTH)
+        depth = DepthPlane(space.factor, parts.processor("feature_extractor", "DPT"), run)
+        return unet_stage(parts, engine, unet, space, schedule, (text, depth))
+
+
+FORMATS.add("stable-diffusion-depth", StableDiffusionDepth())

@@ -1,0 +1,152 @@
+"""What the families of `UNet2DConditionModel` have in common: their parts, and a Stage of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.formats.folder import config_of, parts_of, scheduler_of
+from sfumato.formats.scheduler_config import consistency_scaling, noise_schedule
+from sfumato.guide import Distilled
+from sfumato.picture.errors import BadInput
+from sfumato.recipe.capabilities import Suits
+from sfumato.sample import DDIM, Consistency
+from sfumato.times import TrailingGrid
+
+if TYPE_CHECKING:
+    from sfumato.encode import ClipText, Encoder
+    from sfumato.formats.parts import Parts
+    from sfumato.network.engine import Engine
+    from sfumato.network.spec import NetworkSpec
+    from sfumato.schedule import Discrete
+    from sfumato.space import Space
+    from sfumato.stage import Stage
+
+CONTROLS = ("residuals", "features", "image tokens")  # what a UNet2DConditionModel takes from controls
+CELLS = 64  # along a side of what a network was trained at that does not say
+BESIDE = ("safety_checker", "feature_extractor", "image_encoder", "watermarker")
+"""Parts of the pipelines that say nothing of the diffusion."""
+
+
+def refuse_parts(parts: Parts, read: Sequence[str]) -> None:
+    """Raises BadInput for parts that are neither `read` nor said to say nothing."""
+    if others := [part for part in parts_of(parts.folder) if part not in (*read, *BESIDE)]:
+        raise BadInput(f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}.")
+
+
+def parts_schedule(parts: Parts) -> tuple[Discrete, str]:
+    """The schedule of the scheduler, and what the network predicts."""
+    return noise_schedule(parts.scheduler(), parts.model)
+
+
+def clip_text_of(
+    parts: Parts,
+    engine: Engine,
+    encoder: str = "text_encoder",
+    tokenizer: str = "tokenizer",
+    kind: str = "CLIPTextModel",
+    spec: NetworkSpec | None = None,
+) -> ClipText:
+    """A CLIP text encoder with its tokenizer."""
+    from sfumato.encode import ClipText
+    from sfumato.network.clip_text_model import CLIP_TEXT
+
+    network = parts.network(encoder, kind)
+    config = network.config
+    run = engine.prepare(network, spec or CLIP_TEXT)
+    return ClipText(
+        parts.tokenizer(tokenizer, config.vocab_size), run, config.max_position_embeddings, config.hidden_size
+    )
+
+
+def check_width(parts: Parts, unet: Any, width: int, part: str = "text_encoder") -> None:
+    """Raises BadInput where the network takes texts of another width than those that it is told."""
+    if width != (wanted := unet.config["cross_attention_dim"]):
+        raise BadInput(f"The unet of {parts.model} takes texts {wanted} wide, and its {part}'s are {width}.")
+
+
+def planes_of(folder: Path, patch: int = 1) -> int:
+    """How many planes the network in a folder sees beside the picture, by its config."""
+    config = config_of(folder, "unet")
+    out, takes = config.get("out_channels", 4), config.get("in_channels", 4)
+    return (takes - out) // patch**2 if isinstance(out, int) and isinstance(takes, int) else 0
+
+
+def check_channels(parts: Parts, unet: Any, channels: int, planes: int, what: str) -> None:
+    """Raises BadInput unless the network takes `channels` and so many planes beside them, and answers `channels`."""
+    takes, gives = unet.config["in_channels"], unet.config["out_channels"]
+    if takes != channels + planes:
+        raise BadInput(f"The unet of {parts.model} takes {takes} channels; accepted are {channels + planes} ({what}).")
+    if gives != channels:
+        raise BadInput(f"The unet of {parts.model} answers {gives} channels; accepted are {channels}.")
+
+
+def told_besides(folder: Path) -> dict[str, Any]:
+    """What the unet and the scheduler in a folder add to `Capabilities`."""
+    told = bool(config_of(folder, "unet").get("time_cond_proj_dim"))
+    return {"distilled": told, "controls": CONTROLS, "suits": suits_of(folder)}
+
+
+def suits_of(folder: Path) -> Suits:
+    """What suits the model in a folder, by its scheduler: students come with one of their own.
+
+    A latent consistency model has LCM's, a trajectory consistency model (Hyper) TCD's; what predicts noise and is
+    walked by Euler's method on a trailing grid was distilled too, as Turbo and Lightning: all learned guided answers.
+    """
+    config = scheduler_of(folder)
+    kind, spacing = str(config.get("_class_name")), config.get("timestep_spacing")
+    if kind == "LCMScheduler":
+        told = bool(config_of(folder, "unet").get("time_cond_proj_dim"))
+        return Suits(4, (Distilled(8.5),) if told else (), Consistency())
+    if kind == "TCDScheduler":
+        return Suits(4, (), DDIM(), TrailingGrid())
+    distilled = spacing == "trailing" and config.get("prediction_type", "epsilon") == "epsilon"
+    if distilled and kind in ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"):
+        return Suits(4, (), DDIM(1.0) if "Ancestral" in kind else DDIM(), TrailingGrid())
+    return Suits()
+
+
+def unet_stage(
+    parts: Parts,
+    engine: Engine,
+    unet: Any,
+    space: Space,
+    schedule: tuple[Discrete, str],
+    encoders: Sequence[Encoder],
+    *,
+    patch: int = 1,
+    sizes: int = 0,
+    suits: Suits | None = None,
+) -> Stage:
+    """The Stage of what was read; a network that is told the scale of a distilled guidance gets an encoder of it."""
+    from sfumato.denoise import Preconditioned
+    from sfumato.encode import ToldScale
+    from sfumato.network.unet2d_condition import UNetBackbone
+    from sfumato.stage import Stage
+
+    told = (ToldScale(),) if unet.config.get("time_cond_proj_dim") else ()
+    backbone = UNetBackbone(unet, engine, space.channels, patch, sizes)
+    cell, scaling = space.factor * patch, consistency_scaling(parts.scheduler())
+    return Stage(
+        "picture",
+        space,
+        Preconditioned(backbone, *schedule, consistency=scaling is not None, boundary=scaling),
+        (*encoders, *told),
+        size=_size(unet.config["sample_size"], cell, parts),
+        multiple=math.lcm(cell, 4),  # a recipe's sides are multiples of 4
+        networks=parts.networks,
+        controls=CONTROLS,
+        suits=suits or suits_of(parts.folder),
+        device=parts.device,
+    )
+
+
+def _size(sample: Any, cell: int, parts: Parts) -> tuple[int, int]:
+    """(width, height) in pixels of what a network was trained at, in cells as its config says: one number, a list of
+    height and width, or nothing."""
+    cells = [CELLS] * 2 if sample is None else [sample] * 2 if isinstance(sample, int) else list(sample)
+    if len(cells) != 2 or not all(isinstance(side, int) and 1 <= side * cell <= 4096 for side in cells):
+        raise BadInput(f"The unet of {parts.model} has sample_size {sample!r}: give one number, or height and width.")
+    return cells[1] * cell, cells[0] * cell

@@ -1,0 +1,36 @@
+"""Stable Diffusion's image variations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stock.unets import SIDE, WIDTH, parts
+
+NAME = "image-variations"
+SIZE = (SIDE, SIDE)
+CALL: dict[str, Any] = {}
+
+
+def build() -> Any:
+    from diffusers import StableDiffusionImageVariationPipeline
+    from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    found = parts(texts=False)
+    config = CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=37,
+        projection_dim=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=SIDE,
+        patch_size=8,
+    )
+    return StableDiffusionImageVariationPipeline(
+        **found,
+        image_encoder=CLIPVisionModelWithProjection(config).eval(),
+        feature_extractor=CLIPImageProcessorPil(
+            size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+        ),
+        safety_checker=None,
+        requires_safety_checker=False,
+    )

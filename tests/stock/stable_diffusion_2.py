@@ -1,0 +1,31 @@
+"""Stable Diffusion 2: velocities, a text encoder of OpenCLIP, linear projections, heads by width."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stock.unets import SIDE, UNSAFE, parts, scheduler
+
+NAME = "stable-diffusion"
+SIZE = (SIDE, SIDE)
+CALL: dict[str, Any] = {}
+
+
+def build(**noise: Any) -> Any:
+    from diffusers import StableDiffusionPipeline
+
+    found = parts(use_linear_projection=True, upcast_attention=True, attention_head_dim=(2, 4))
+    return StableDiffusionPipeline(
+        **found | {"scheduler": scheduler(prediction_type="v_prediction", **noise)}, image_encoder=None, **UNSAFE
+    )
+
+
+def turbo() -> Any:
+    """What was distilled to few steps: Euler's method on a trailing grid."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+
+    found = parts()
+    euler = EulerDiscreteScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, timestep_spacing="trailing"
+    )
+    return StableDiffusionPipeline(**found | {"scheduler": euler}, image_encoder=None, **UNSAFE)
