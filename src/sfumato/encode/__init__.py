@@ -3,6 +3,9 @@
 | encoder | gives | of |
 |---|---|---|
 | `ClipText` | `Text` | the recipe's prompt and negative prompt |
+| `T5Text` | `Text` | the same, by a T5 encoder |
+| `JoinedText` | `Text` | the same, by several CLIPs and a T5 |
+| `PooledText` | `Text` | the same, by an encoder of tokens and a CLIP's pooled vector beside it |
 | `ChatText` | `Text` | the same, and its reference pictures where the chat model sees |
 | `ClassLabel` | `Label` | its label |
 | `ToldScale` | `GuidanceScale` | the scale of a guidance that the network is told |
@@ -19,9 +22,12 @@ from sfumato.encode.class_label import ClassLabel
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.encoder import Asked, Encoder, Told
 from sfumato.encode.guidance_scale import ToldScale
-from sfumato.encode.masked_picture import MaskedPicture, masked_planes
+from sfumato.encode.joined_text import JoinedText
+from sfumato.encode.masked_picture import MaskedPicture, masked_pixels, masked_planes
 from sfumato.encode.picture_to_mend import PictureToMend
+from sfumato.encode.pooled_text import ClipPooled, PooledText
 from sfumato.encode.reference_latents import ReferenceLatents
+from sfumato.encode.t5_text import T5Text
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.encode.vision_patches import VisionPatches
 
@@ -29,14 +35,19 @@ __all__ = [
     "Asked",
     "ChatText",
     "ClassLabel",
+    "ClipPooled",
     "ClipText",
     "Encoder",
+    "JoinedText",
     "MaskedPicture",
     "PictureToMend",
+    "PooledText",
     "ReferenceLatents",
+    "T5Text",
     "TextEncoder",
     "Told",
     "ToldScale",
     "VisionPatches",
+    "masked_pixels",
     "masked_planes",
 ]

@@ -27,11 +27,12 @@ class ClipText(TextEncoder):
     A text that is longer than the window is read in chunks, each between its own first and last token, whose embeddings
     stand one after the other; shorter ones beside it are filled up with chunks of nothing.
 
-    run: token ids (N, window) -> hidden states (N, window, width), by name as `ids`: the encoder as an engine runs it.
+    run: token ids (N, window) -> hidden states (N, window, width), by name as `ids`: the encoder as an engine runs it;
+    or those and pooled embeddings (N, P), of which a text's is that of its first chunk.
     """
 
-    def __init__(self, tokenizer: Any, run: Callable[..., Tensor], longest: int) -> None:
-        self.tokenizer, self.run = tokenizer, run
+    def __init__(self, tokenizer: Any, run: Callable[..., Any], longest: int, width: int = 0) -> None:
+        self.tokenizer, self.run, self.width = tokenizer, run, width
         self.window = min(int(tokenizer.model_max_length), longest)
         self.comma = tokenizer.get_vocab().get(",</w>")
 
@@ -45,9 +46,10 @@ class ClipText(TextEncoder):
         first, last, pad = special.bos_token_id, special.eos_token_id, special.pad_token_id
         ids = [[first, *(token for token, _ in row), last, *[pad] * (room - len(row))] for row in rows]
         weights = [[1.0, *(weight for _, weight in row), *[1.0] * (room + 1 - len(row))] for row in rows]
-        out = self.run(ids=torch.tensor(ids)).float()
-        weighted = weighed(out, torch.tensor(weights, device=out.device))
-        return Text(weighted.reshape(len(texts), most * self.window, -1))
+        out, pooled = said if isinstance(said := self.run(ids=torch.tensor(ids)), tuple) else (said, None)
+        weighted = weighed(out.float(), torch.tensor(weights, device=out.device))
+        firsts = None if pooled is None else pooled.float()[::most]
+        return Text(weighted.reshape(len(texts), most * self.window, -1), pooled=firsts)
 
     def cut(self, text: Parts) -> list[list[Token]]:
         """The (token, weight) of each chunk, without first, last and padding: token i of chunk k is embedded at

@@ -100,6 +100,11 @@ class Parts:
             raise BadInput(f"The {what} has no pad_token, with which texts are filled up: name it in its config.")
         return check_vocabulary(tokenizer, vocabulary, what)
 
+    def check_others(self, *known: str) -> None:
+        """Raises BadInput for a part that is none of the known ones."""
+        if others := [part for part in parts_of(self.folder) if part not in known]:
+            raise BadInput(f"{self.model[0].upper()}{self.model[1:]} has parts that are not run: {', '.join(others)}.")
+
     def scheduler(self) -> dict[str, Any]:
         return scheduler_of(self.folder)
 

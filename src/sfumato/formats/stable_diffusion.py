@@ -58,10 +58,7 @@ class StableDiffusion(Format):
         from sfumato.network.unet2d_condition import UNetBackbone
         from sfumato.stage import Stage
 
-        if others := [part for part in parts_of(parts.folder) if part not in (*READ, *BESIDE)]:
-            raise BadInput(
-                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
-            )
+        parts.check_others(*READ, *BESIDE)
         schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
         unet = parts.network("unet", "UNet2DConditionModel", U_NET)
         space, patch = _space(parts, engine)

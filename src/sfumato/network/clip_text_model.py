@@ -1,4 +1,4 @@
-"""transformers' `CLIPTextModel` as an engine runs it."""
+"""transformers' `CLIPTextModel` and `CLIPTextModelWithProjection` as an engine runs them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,29 @@ from torch import Tensor
 from sfumato.network.spec import Input, NetworkSpec, device_of
 
 
-def _states(encoder: Any, ids: Tensor) -> Tensor:
-    """The last hidden state, after the final layer norm."""
-    return encoder(ids.to(device_of(encoder))).last_hidden_state
+def clip_text(skip: int = 0, *, normed: bool = True, pooled: bool = False) -> NetworkSpec:
+    """The hidden state `skip` layers before the last, after the final layer norm if `normed`; with `pooled` it is
+    (states, text embedding), the latter of the last layer through the projection: (rows, projection_dim)."""
+
+    def states(encoder: Any, ids: Tensor) -> Any:
+        answer = encoder(ids.to(device_of(encoder)), output_hidden_states=bool(skip) or not normed)
+        if normed and not skip:
+            found = answer.last_hidden_state
+        else:
+            found = answer.hidden_states[-(skip + 1)]
+            found = getattr(encoder, "text_model", encoder).final_layer_norm(found) if normed else found
+        return (found, answer.text_embeds) if pooled else found
+
+    return NetworkSpec({"ids": Input(("rows", "tokens"), "int64")}, states)
 
 
-CLIP_TEXT = NetworkSpec({"ids": Input(("rows", "tokens"), "int64")}, _states)
+CLIP_TEXT = clip_text()
+"""The last hidden state, after the final layer norm."""
+
+
+def _pooled(encoder: Any, ids: Tensor) -> Tensor:
+    return encoder(ids.to(device_of(encoder))).pooler_output
+
+
+CLIP_POOLED = NetworkSpec({"ids": Input(("rows", "tokens"), "int64")}, _pooled)
+"""The last hidden state where the text ends, (rows, width), without a projection."""
