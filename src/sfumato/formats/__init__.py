@@ -5,6 +5,7 @@
 | `stable-diffusion` | a `UNet2DConditionModel` told words; latents, or pixels in patches | `stable_diffusion` |
 | `stable-diffusion-3` | a transformer told words by two CLIPs and, unless it is left out, a T5 | `stable_diffusion_3` |
 | `flux` | FLUX.1: a transformer told words by a T5 and a CLIP; Kontext, which looks at a picture; Fill | `flux` |
+| `flux2` | FLUX.2 klein and dev: a transformer told words by a chat model, which looks at pictures | `flux2` |
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
@@ -16,6 +17,7 @@ What else is known by name is refused by name (`families`), as is every field of
 
 from sfumato.formats.ddpm import Pixels
 from sfumato.formats.flux import Flux
+from sfumato.formats.flux2 import Flux2
 from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format, capabilities_of, format_of
 from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
@@ -28,6 +30,7 @@ __all__ = [
     "FORMATS",
     "PARAMETERIZATIONS",
     "Flux",
+    "Flux2",
     "Format",
     "Pixels",
     "QwenImage",

@@ -5,7 +5,7 @@
 | `spec`, `engine/` | a network's inputs by name; eager and exact execution |
 | `backbone` | any network as a backbone, by its spec |
 | `unet2d_condition`, `unet2d` | diffusers' U-Nets as backbones |
-| `flux_transformer`, `sd3_transformer` | those of FLUX and Stable Diffusion 3 as backbones |
+| `flux_transformer`, `flux2_transformer`, `sd3_transformer` | those of FLUX and Stable Diffusion 3 as backbones |
 | `autoencoder_kl`, `clip_text_model`, `t5_encoder` | what else an engine runs |
 | `attention_directives`, `attention_maps` | what a condition asks of a network's attention |
 | `text_kv_cache` | keys and values of a text, kept for a run |
