@@ -3,6 +3,9 @@
 | encoder | gives | of |
 |---|---|---|
 | `ClipText` | `Text` | the recipe's prompt and negative prompt |
+| `T5Text` | `Text` | the same, by a T5 encoder |
+| `JoinedText` | `Text` | the same, by several CLIPs and a T5 |
+| `PooledText` | `Text` | the same, by an encoder of tokens and a CLIP's pooled vector beside it |
 | `ChatText` | `Text` | the same, and its reference pictures where the chat model sees |
 | `ClipTexts` | `Text` | the same, read by several encoders side by side |
 | `PictureSizes` | `Sizes` | the size of the run |
@@ -27,12 +30,15 @@ from sfumato.encode.depth_plane import DepthPlane
 from sfumato.encode.encoder import Asked, Encoder, Told
 from sfumato.encode.guidance_scale import ToldScale
 from sfumato.encode.image_words import ImageWords
+from sfumato.encode.joined_text import JoinedText
 from sfumato.encode.low_resolution import LowResolution, NoiseLevel
-from sfumato.encode.masked_picture import MaskedPicture, masked_planes
+from sfumato.encode.masked_picture import MaskedPicture, masked_pixels, masked_planes
 from sfumato.encode.picture_sizes import PictureSizes
 from sfumato.encode.picture_to_mend import PictureToMend
+from sfumato.encode.pooled_text import ClipPooled, PooledText
 from sfumato.encode.reference_latents import ReferenceLatents
 from sfumato.encode.reference_planes import ReferencePlanes
+from sfumato.encode.t5_text import T5Text
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.encode.vision_patches import VisionPatches
 
@@ -40,21 +46,26 @@ __all__ = [
     "Asked",
     "ChatText",
     "ClassLabel",
+    "ClipPooled",
     "ClipText",
     "ClipTexts",
     "DepthPlane",
     "Encoder",
     "ImageWords",
+    "JoinedText",
     "LowResolution",
     "MaskedPicture",
     "NoiseLevel",
     "PictureSizes",
     "PictureToMend",
+    "PooledText",
     "ReferenceLatents",
     "ReferencePlanes",
+    "T5Text",
     "TextEncoder",
     "Told",
     "ToldScale",
     "VisionPatches",
+    "masked_pixels",
     "masked_planes",
 ]

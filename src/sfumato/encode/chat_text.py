@@ -31,8 +31,8 @@ class ChatText(TextEncoder):
     run: token ids (1, n) -> hidden states (1, n, width), by name as `ids`: see `sfumato.network.chat_model`.
     template: what the model is given, with "{}" where the prompt stands, or (prompt, pictures) -> the same as a whole.
     drop: tokens at the beginning of the template whose states are not handed on. longest: tokens of the prompt, with
-    what of the template follows it. filled: texts are filled up to `longest` with the tokenizer's padding, which is
-    masked for the chat model and which the network reads as it does words; they have no mask then.
+    what of the template follows it. filled: texts are filled up to `longest` with the tokenizer's padding, on its side,
+    which is masked for the chat model and which the network reads as it does words; they have no mask then.
     patches: how the model sees the recipe's reference pictures, each `sized` first; None for one that reads words
     alone.
 
@@ -89,8 +89,10 @@ class ChatText(TextEncoder):
             ids = self._with_room(ids, [self.patches.tokens(each) for each in given["grid"].tolist()])
         if self.filled:
             empty = self.drop + self.longest - len(ids)
-            given["mask"] = torch.tensor([[1] * len(ids) + [0] * empty])
-            ids = [*ids, *[self.tokenizer.pad_token_id] * empty]
+            filling, hidden, seen = [self.tokenizer.pad_token_id] * empty, [0] * empty, [1] * len(ids)
+            before = self.tokenizer.padding_side == "left"
+            given["mask"] = torch.tensor([hidden + seen if before else seen + hidden])
+            ids = [*filling, *ids] if before else [*ids, *filling]
         return self.run(ids=torch.tensor([ids]), **given).float()[:, self.drop :]
 
     def _ids(self, prompt: str) -> list[int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.nn.functional import pixel_unshuffle
 
 from sfumato.condition import Concat
 from sfumato.encode.encoder import Asked, Encoder
@@ -13,15 +16,16 @@ from sfumato.space.pixels import mask_to_tensor, to_tensor
 
 
 class MaskedPicture(Encoder):
-    """[mask in cells, what the mask leaves of the held picture], for networks of 2C + 1 (nine) channels.
+    """The mask, and what it leaves of the held picture, for networks of 2C + 1 (nine) channels, or those that take
+    other `planes`: (space, pictures, masks) -> what the network is shown.
 
     Where nothing is held all is hidden, and the model makes pictures from words alone.
     """
 
     tells = Capabilities(inpaints=True)
 
-    def __init__(self, space: Space) -> None:
-        self.space = space
+    def __init__(self, space: Space, planes: Callable[[Space, Tensor, Tensor], Tensor] | None = None) -> None:
+        self.space, self.planes = space, planes or masked_planes
 
     def __call__(self, batch: Asked) -> Concat:
         held, hidden, (width, height) = batch.images.get("held"), batch.mask, batch.size
@@ -29,7 +33,7 @@ class MaskedPicture(Encoder):
             picture, mask = torch.zeros(1, 3, height, width), torch.ones(1, 1, height, width)
         else:
             picture, mask = to_tensor([held]), mask_to_tensor(hidden)
-        return Concat(masked_planes(self.space, picture, mask).expand(len(batch.recipes), -1, -1, -1))
+        return Concat(self.planes(self.space, picture, mask).expand(len(batch.recipes), -1, -1, -1))
 
 
 def masked_planes(space: Space, pictures: Tensor, masks: Tensor) -> Tensor:
@@ -41,3 +45,11 @@ def masked_planes(space: Space, pictures: Tensor, masks: Tensor) -> Tensor:
     hidden = (masks >= 0.5).to(pictures)
     latents = space.encode(pictures * (1 - hidden))
     return torch.cat([hidden[..., :: space.factor, :: space.factor].to(latents), latents], dim=1)
+
+
+def masked_pixels(space: Space, pictures: Tensor, masks: Tensor) -> Tensor:
+    """[encode(picture (1 - mask)), every pixel of the mask], (B, C + F^2, h, w) for cells of F x F pixels, as FLUX.1
+    Fill is shown them; otherwise as `masked_planes`."""
+    hidden = (masks >= 0.5).to(pictures)
+    latents = space.encode(pictures * (1 - hidden))
+    return torch.cat([latents, pixel_unshuffle(hidden, space.factor).to(latents)], dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from PIL import Image
@@ -12,6 +13,8 @@ from sfumato.recipe.capabilities import Capabilities
 from sfumato.space import Space
 from sfumato.space.pixels import to_tensor
 
+Sized = Callable[[Image.Image, tuple[int, int]], Image.Image]
+
 
 class ReferenceLatents(Encoder):
     """The recipe's reference pictures, each encoded in the stage's space.
@@ -20,7 +23,7 @@ class ReferenceLatents(Encoder):
     the network looks at it, sides multiples of the space's cells.
     """
 
-    def __init__(self, space: Space, most: int, sized: Callable[[Image.Image, tuple[int, int]], Image.Image]) -> None:
+    def __init__(self, space: Space, most: int, sized: Sized) -> None:
         self.space, self.sized = space, sized
         self.tells = Capabilities(references=most)
 
@@ -30,3 +33,17 @@ class ReferenceLatents(Encoder):
             return None
         seen = [self.space.encode(to_tensor([self.sized(image, batch.size)])) for image in batch.references]
         return References(tuple(latents.expand(len(batch.recipes), -1, -1, -1) for latents in seen))
+
+
+def of_area(multiple: int) -> Sized:
+    """A picture of the run's own size as it is; another scaled to cover as many pixels as the run's, with its own
+    proportions up to sides that are multiples of `multiple`."""
+
+    def sized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+        if picture.size == size:
+            return picture
+        scale = math.sqrt(size[0] * size[1] / (picture.width * picture.height))
+        width, height = (max(1, round(side * scale / multiple)) * multiple for side in picture.size)
+        return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+    return sized

@@ -8,6 +8,9 @@
 | `stable-diffusion-depth` | Stable Diffusion told how far away things are | `stable_diffusion_depth` |
 | `stable-diffusion-upscale` | Stable Diffusion told the picture at a quarter of its size | `stable_diffusion_upscale` |
 | `image-variations` | Stable Diffusion told a picture in the place of words | `image_variations` |
+| `stable-diffusion-3` | a transformer told words by two CLIPs and, unless it is left out, a T5 | `stable_diffusion_3` |
+| `flux` | FLUX.1: a transformer told words by a T5 and a CLIP; Kontext, which looks at a picture; Fill | `flux` |
+| `flux2` | FLUX.2 klein and dev: a transformer told words by a chat model, which looks at pictures | `flux2` |
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
@@ -19,6 +22,8 @@ What else is known by name is refused by name (`families`), as is every field of
 """
 
 from sfumato.formats.ddpm import Pixels
+from sfumato.formats.flux import Flux
+from sfumato.formats.flux2 import Flux2
 from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format, capabilities_of, format_of
 from sfumato.formats.image_variations import ImageVariations
@@ -27,6 +32,7 @@ from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
 from sfumato.formats.scheduler_config import PARAMETERIZATIONS, noise_schedule
 from sfumato.formats.score_sde import ScoreSde
 from sfumato.formats.stable_diffusion import StableDiffusion
+from sfumato.formats.stable_diffusion_3 import StableDiffusion3
 from sfumato.formats.stable_diffusion_depth import StableDiffusionDepth
 from sfumato.formats.stable_diffusion_upscale import StableDiffusionUpscale
 from sfumato.formats.stable_diffusion_xl import StableDiffusionXL
@@ -34,6 +40,8 @@ from sfumato.formats.stable_diffusion_xl import StableDiffusionXL
 __all__ = [
     "FORMATS",
     "PARAMETERIZATIONS",
+    "Flux",
+    "Flux2",
     "Format",
     "ImageVariations",
     "InstructPix2Pix",
@@ -42,6 +50,7 @@ __all__ = [
     "QwenImageEdit",
     "ScoreSde",
     "StableDiffusion",
+    "StableDiffusion3",
     "StableDiffusionDepth",
     "StableDiffusionUpscale",
     "StableDiffusionXL",

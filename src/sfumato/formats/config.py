@@ -50,4 +50,7 @@ U_NET: Mapping[str, Any] = {
 }
 """Fields of UNet2DConditionModel that are inputs of their own: SDXL's sizes, a level of noise, image prompts."""
 
+FLUX: Mapping[str, Any] = {"patch_size": 1}
+"""Of FluxTransformer2DModel, which is given tokens."""
+
 AUTOENCODER: Mapping[str, Any] = {"latents_mean": None, "latents_std": None}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 PIPELINES: Mapping[str, str] = {
     "StableDiffusionXL": "Stable Diffusion XL with something else beside it",
-    "StableDiffusion3": "Stable Diffusion 3",
+    "StableDiffusion3ControlNet": "Stable Diffusion 3 with a ControlNet",
     "StableDiffusionControlNet": "Stable Diffusion with a ControlNet",
     "StableDiffusionAdapter": "Stable Diffusion with a T2I-Adapter",
     "StableDiffusionLatentUpscale": "Stable Diffusion's latent upscaler",
@@ -26,7 +26,9 @@ PIPELINES: Mapping[str, str] = {
     "CogVideoX": "CogVideoX",
     "Chroma": "Chroma",
     "DiT": "DiT",
-    "Flux": "FLUX",
+    "Flux2": "FLUX.2",
+    "FluxControl": "FLUX.1 with a control",
+    "FluxPriorRedux": "FLUX.1 Redux",
     "Hunyuan": "Hunyuan",
     "IF": "DeepFloyd IF",
     "Kandinsky": "Kandinsky",

@@ -163,6 +163,11 @@ class Parts:
         with self.explained(part):
             return getattr(transformers, f"{kind}ImageProcessorPil").from_pretrained(place, local_files_only=True)
 
+    def check_others(self, *known: str) -> None:
+        """Raises BadInput for a part that is none of the known ones."""
+        if others := [part for part in parts_of(self.folder) if part not in known]:
+            raise BadInput(f"{self.model[0].upper()}{self.model[1:]} has parts that are not run: {', '.join(others)}.")
+
     def scheduler(self) -> dict[str, Any]:
         return scheduler_of(self.folder)
 

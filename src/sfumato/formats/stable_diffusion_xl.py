@@ -91,7 +91,8 @@ def _texts(parts: Parts, engine: Engine, zeros: bool) -> tuple[ClipTexts, int]:
             f"The text encoders of {parts.model} read {first[0].window} and {second.window} tokens: they must read as "
             "many as one another."
         )
-    return ClipTexts([*first, second], zeros), int(parts.networks["text_encoder_2"].config.projection_dim)
+    config: Any = parts.networks["text_encoder_2"].config
+    return ClipTexts([*first, second], zeros), int(config.projection_dim)
 
 
 def _check_sizes(parts: Parts, config: Any, pooled: int, sizes: int) -> None:

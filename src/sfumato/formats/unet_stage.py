@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.formats.folder import config_of, parts_of, scheduler_of
+from sfumato.formats.folder import config_of, scheduler_of
 from sfumato.formats.scheduler_config import consistency_scaling, noise_schedule
 from sfumato.guide import Distilled
 from sfumato.picture.errors import BadInput
@@ -32,8 +32,7 @@ BESIDE = ("safety_checker", "feature_extractor", "image_encoder", "watermarker")
 
 def refuse_parts(parts: Parts, read: Sequence[str]) -> None:
     """Raises BadInput for parts that are neither `read` nor said to say nothing."""
-    if others := [part for part in parts_of(parts.folder) if part not in (*read, *BESIDE)]:
-        raise BadInput(f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}.")
+    parts.check_others(*read, *BESIDE)
 
 
 def parts_schedule(parts: Parts) -> tuple[Discrete, str]:

@@ -5,7 +5,8 @@
 | `spec`, `engine/` | a network's inputs by name; eager and exact execution |
 | `backbone` | any network as a backbone, by its spec |
 | `unet2d_condition`, `unet2d` | diffusers' U-Nets as backbones |
-| `autoencoder_kl`, `clip_text_model`, `image_networks` | what else an engine runs |
+| `flux_transformer`, `flux2_transformer`, `sd3_transformer` | those of FLUX and Stable Diffusion 3 as backbones |
+| `autoencoder_kl`, `clip_text_model`, `t5_encoder`, `image_networks` | what else an engine runs |
 | `attention_directives`, `attention_maps` | what a condition asks of a network's attention |
 | `text_kv_cache` | keys and values of a text, kept for a run |
 | `controlnet`, `t2i_adapter`, `residuals`, `image_prompts` | what controls add, and how |

@@ -27,3 +27,11 @@ def clip_text(skip: int = 0, *, normed: bool = True, pooled: bool = False) -> Ne
 
 CLIP_TEXT = clip_text()
 """The last hidden state, after the final layer norm."""
+
+
+def _pooled(encoder: Any, ids: Tensor) -> Tensor:
+    return encoder(ids.to(device_of(encoder))).pooler_output
+
+
+CLIP_POOLED = NetworkSpec({"ids": Input(("rows", "tokens"), "int64")}, _pooled)
+"""The last hidden state where the text ends, (rows, width), without a projection."""

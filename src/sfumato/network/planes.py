@@ -51,3 +51,11 @@ def text_of(condition: Condition, width: int) -> Text:
             "use the text encoder that the network was trained with."
         )
     return text
+
+
+def pooled_of(text: Text, width: int) -> Tensor:
+    """What a text says as a whole. Raises BadInput where that is nothing, or of another width."""
+    if text.pooled is None or text.pooled.shape[-1] != width:
+        given = "none" if text.pooled is None else f"one {text.pooled.shape[-1]} wide"
+        raise BadInput(f"This network takes a pooled text {width} wide and was given {given}.")
+    return text.pooled

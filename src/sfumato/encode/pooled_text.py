@@ -1,0 +1,48 @@
+"""A text of two encoders: one says what its tokens mean, another what it means as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sfumato.condition import Text
+from sfumato.encode.clip_text import ClipText
+from sfumato.encode.text_encoder import TextEncoder
+from sfumato.recipe import Recipe
+from sfumato.recipe.prompt import Parts
+
+
+class PooledText(TextEncoder):
+    """The embeddings of `words`, with the pooled vectors of `whole` beside them: (texts) -> (B, P)."""
+
+    def __init__(self, words: TextEncoder, whole: Callable[[Sequence[Parts]], Tensor]) -> None:
+        self.words, self.whole = words, whole
+
+    def embed(self, texts: Sequence[Parts]) -> Text:
+        return replace(self.words.embed(texts), pooled=self.whole(texts))
+
+    def chunks(self, recipe: Recipe) -> int:
+        return self.words.chunks(recipe)
+
+
+class ClipPooled:
+    """What a CLIP text encoder says of a text as a whole, in float32: where it ends, or where its first chunk does, for
+    one that is longer than the window. Weights say nothing here.
+
+    run: token ids (N, window) -> (N, P), by name as `ids`.
+    """
+
+    def __init__(self, tokenizer: Any, run: Callable[..., Tensor], longest: int) -> None:
+        self.text, self.run = ClipText(tokenizer, run, longest), run
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[Parts]) -> Tensor:
+        rows = [[token for token, _ in self.text.cut(text)[0]] for text in texts]
+        special, room = self.text.tokenizer, self.text.window - 2
+        ends = (special.eos_token_id, special.pad_token_id)
+        ids = [[special.bos_token_id, *row, ends[0], *[ends[1]] * (room - len(row))] for row in rows]
+        return self.run(ids=torch.tensor(ids)).float()

@@ -1,0 +1,111 @@
+"""diffusers' `FluxTransformer2DModel` as a Backbone: latents in tokens of 2 x 2 cells, words beside them.
+
+Black Forest Labs 2024, "FLUX"; Labs et al. 2025, "FLUX.1 Kontext", section 3: reference pictures are further tokens
+behind those of x, told apart by the first of their three coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from sfumato.condition import Concat, Condition, GuidanceScale, Part, References, Text
+from sfumato.network.backbone import NetworkBackbone
+from sfumato.network.engine import Engine
+from sfumato.network.planes import pooled_of, text_of, with_planes
+from sfumato.network.spec import Input, NetworkSpec
+
+SIDE = 2  # cells along the side of a token
+
+
+def spec(network: Any) -> NetworkSpec:
+    """The inputs of a `FluxTransformer2DModel`: tokens of x and of what is beside it, their own time in [0, 1], a text
+    and its pooled vector, where every token stands, and, if its guidance was distilled, the scale."""
+    config = network.config
+    scale = {"guidance": Input(("rows",), "float32")} if config["guidance_embeds"] else {}
+    return NetworkSpec(
+        {
+            "x": Input(("rows", "tokens", int(config["in_channels"]))),
+            "t": Input(("rows",), "float32"),
+            "text": Input(("rows", "words", int(config["joint_attention_dim"]))),
+            "pooled": Input(("rows", int(config["pooled_projection_dim"]))),
+            "places": Input(("tokens", 3), "float32"),
+            "text_places": Input(("words", 3), "float32"),
+            **scale,
+        },
+        _forward,
+    )
+
+
+def _forward(
+    network: Any,
+    x: Tensor,
+    t: Tensor,
+    text: Tensor,
+    pooled: Tensor,
+    places: Tensor,
+    text_places: Tensor,
+    guidance: Tensor | None = None,
+) -> Tensor:
+    return network(
+        x,
+        timestep=t,
+        encoder_hidden_states=text,
+        pooled_projections=pooled,
+        img_ids=places,
+        txt_ids=text_places,
+        guidance=guidance,
+        return_dict=False,
+    )[0]
+
+
+def flux_backbone(network: Any, engine: Engine, channels: int, references: bool = False) -> NetworkBackbone:
+    """The network as a backbone of x with so many `channels`: further ones are the planes of a Concat.
+
+    references: whether it was trained to look at reference pictures.
+    """
+    config = network.config
+    planes = int(config["in_channels"]) // SIDE**2 - channels
+    width, pooled = int(config["joint_attention_dim"]), int(config["pooled_projection_dim"])
+    accepts: dict[type[Part], int] = {Text: width}
+    accepts |= {GuidanceScale: 1} if config["guidance_embeds"] else {}
+    accepts |= {Concat: planes} if planes else {}
+    accepts |= {References: channels} if references else {}
+
+    def told(x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Any]:
+        text, scale, shown = text_of(condition, width), condition.get(GuidanceScale), condition.get(References)
+        pictures = [with_planes(x, condition, planes), *(shown.pictures if shown is not None else ())]
+        return {
+            "x": torch.cat([tokens(picture.to(x)) for picture in pictures], 1),
+            "t": t,
+            "text": text.embeds,
+            "pooled": pooled_of(text, pooled),
+            "places": torch.cat([places(picture, int(i > 0)) for i, picture in enumerate(pictures)]),
+            "text_places": torch.zeros(text.embeds.shape[1], 3, device=x.device),
+            **({} if scale is None else {"guidance": scale.value}),
+        }
+
+    return NetworkBackbone(network, spec(network), accepts, told, picture_of, engine)
+
+
+def tokens(x: Tensor) -> Tensor:
+    """x (B, C, h, w) as tokens of 2 x 2 cells, row by row: (B, h w/4, 4 C)."""
+    return pixel_unshuffle(x, SIDE).flatten(2).transpose(1, 2)
+
+
+def picture_of(answer: Tensor, x: Tensor) -> Tensor:
+    """The first tokens of an answer as a picture of x's size; those of reference pictures are left out."""
+    height, width = x.shape[2] // SIDE, x.shape[3] // SIDE
+    first = answer[:, : height * width].transpose(1, 2)
+    return pixel_shuffle(first.unflatten(2, (height, width)), SIDE)
+
+
+def places(x: Tensor, which: int) -> Tensor:
+    """(which picture, row, column) of every token of x, (h w/4, 3)."""
+    rows, columns = (torch.arange(side // SIDE, device=x.device) for side in x.shape[2:])
+    row, column = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([torch.full_like(row, which), row, column], -1).flatten(0, 1).float()

@@ -1,0 +1,201 @@
+"""FLUX.2 klein and dev: the latents of stock diffusers from words and from pictures, and its autoencoder's space."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from stock import flux2
+from stock.watched import Watched, error, stock
+
+import sfumato
+from sfumato import Inverted, Outside
+from sfumato.formats import capabilities_of
+from sfumato.formats.flux2 import shift
+from sfumato.guide import ClassifierFree, Distilled
+from sfumato.model.batch import Batch
+from sfumato.picture import BadInput
+from sfumato.sample import Euler, trajectory
+from sfumato.space.pixels import to_images, to_tensor
+
+PROMPT = "make the hat red"
+WIDTH, HEIGHT = flux2.SIZE
+SIZE: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
+
+
+class Model:
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.stock, self.folder = flux2.build(**options), folder
+        self.stock.save_pretrained(folder)
+        self.pipe = sfumato.load(folder)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return Model(tmp_path_factory.mktemp("flux2") / "base")
+
+
+@pytest.fixture(scope="module")
+def distilled(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return Model(tmp_path_factory.mktemp("flux2") / "klein", distilled=True)
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """As its makers save it, with what reads its words as a processor of words and pictures."""
+    folder = tmp_path_factory.mktemp("flux2") / "dev"
+    model = Model.__new__(Model)
+    model.stock, model.folder = flux2.build_dev(), folder
+    model.stock.save_pretrained(folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    index["tokenizer"] = ["transformers", "PixtralProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    model.pipe = sfumato.load(folder)
+    return model
+
+
+def painted(seed: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+def noise() -> torch.Tensor:
+    return torch.randn(1, flux2.CHANNELS, HEIGHT // 4, WIDTH // 4, generator=torch.Generator().manual_seed(3))
+
+
+def walked(pipe: sfumato.Pipe, x: torch.Tensor, guidance: list[Any], steps: int, **options: Any) -> torch.Tensor:
+    """Our Euler over our own grid, as what the decoder is given."""
+    recipe = pipe.resolve(pipe.recipes(PROMPT, guidance=guidance, steps=steps, **options, **SIZE)[0])
+    batch = Batch(pipe.stages[0].at((WIDTH, HEIGHT)), [recipe], (WIDTH, HEIGHT))
+    *_, last = trajectory(batch.denoise(recipe.guidance), Euler(), x, batch.times(), batch.noise)
+    with torch.no_grad(), Watched(pipe.stages[0].networks["vae"].decoder) as end:
+        pipe.stages[0].space.decode(last.x)
+    return end.calls[-1]
+
+
+def test_the_latents_are_those_of_stock_diffusers_in_the_steps_that_suit_it(model: Model, distilled: Model):
+    """Four steps unguided; and fifty, of which the first three, guided, at the same shift."""
+    asked = {"latents": noise(), "num_inference_steps": 4, **SIZE}
+    theirs = stock(distilled.stock, prompt=PROMPT, **asked)
+    assert error(walked(distilled.pipe, noise(), [], 4), theirs) < 1e-4
+    assert error(walked(distilled.pipe, noise() + 0.01, [], 4), theirs) > 1e-3, "the start shows"
+    sigmas = [1.0, 0.8, 0.3]
+    mu = shift((WIDTH // 4) * (HEIGHT // 4), 3)
+    assert mu == pytest.approx(flux2_mu(256, 3))
+    recipe = model.pipe.resolve(model.pipe.recipes(PROMPT, guidance=[ClassifierFree(4.0)], **SIZE)[0])
+    batch = Batch(model.pipe.stages[0].at((WIDTH, HEIGHT)), [recipe], (WIDTH, HEIGHT))
+    with Watched(model.stock.vae.decoder):
+        theirs = stock(model.stock, prompt=PROMPT, latents=noise(), sigmas=sigmas, guidance_scale=4.0, **SIZE)
+    knots = model.stock.scheduler.sigmas.double()
+    *_, last = trajectory(
+        batch.denoise(recipe.guidance), Euler(), noise(), batch.schedule.time(knots / (1 - knots)), batch.noise
+    )
+    space: Any = model.pipe.stages[0].space
+    with torch.no_grad(), Watched(model.pipe.stages[0].networks["vae"].decoder) as end:
+        space.decode(last.x)
+    assert error(end.calls[-1], theirs) < 1e-4
+
+
+def flux2_mu(tokens: int, steps: int) -> float:
+    from diffusers.pipelines.flux2.pipeline_flux2 import compute_empirical_mu
+
+    return compute_empirical_mu(tokens, steps)
+
+
+def test_dev_is_told_its_scale_and_gives_the_latents_of_stock_diffusers(dev: Model):
+    asked: dict[str, Any] = {"image": [painted(1)], "prompt": PROMPT, "latents": noise(), **SIZE}
+    theirs = stock(dev.stock, guidance_scale=4.0, num_inference_steps=50, **asked)
+    assert error(walked(dev.pipe, noise(), [Distilled(4.0)], 50, images=[painted(1)]), theirs) < 1e-4
+    few = [stock(dev.stock, guidance_scale=scale, num_inference_steps=4, **asked) for scale in (4.0, 5.0)]
+    assert error(*few) > 2e-4, "the scale that is told shows"
+    assert capabilities_of(dev.folder) == dev.pipe.stages[0].capabilities
+    assert dev.pipe.stages[0].suits.guidance == (Distilled(4.0),)
+
+
+@pytest.mark.parametrize(("tokens", "steps"), [(256, 4), (4096, 50), (4300, 28), (4301, 28), (9000, 4)])
+def test_the_shift_is_black_forest_labs_fit(tokens: int, steps: int):
+    assert shift(tokens, steps) == pytest.approx(flux2_mu(tokens, steps), rel=1e-12)
+
+
+def test_the_pictures_that_are_looked_at_give_the_latents_of_stock_diffusers(distilled: Model):
+    shown = [painted(1), painted(2)]
+    theirs = stock(distilled.stock, image=shown[:1], prompt=PROMPT, latents=noise(), num_inference_steps=4, **SIZE)
+    assert error(walked(distilled.pipe, noise(), [], 4, images=shown[:1]), theirs) < 1e-5
+    assert error(walked(distilled.pipe, noise(), [], 4, images=[painted(3)]), theirs) > 2e-4, "the picture shows"
+    theirs = stock(distilled.stock, image=shown, prompt=PROMPT, latents=noise(), num_inference_steps=4, **SIZE)
+    assert error(walked(distilled.pipe, noise(), [], 4, images=shown), theirs) < 1e-5
+    assert error(walked(distilled.pipe, noise(), [], 4, images=shown[::-1]), theirs) > 2e-4, "their order shows"
+
+
+def test_a_picture_s_latents_are_those_of_stock_diffusers_and_come_back(model: Model):
+    space, picture = model.pipe.stages[0].space, to_tensor([painted()])
+    with torch.no_grad():
+        theirs = model.stock._encode_vae_image(picture, generator=None)
+        z = model.stock.vae.encode(picture).latent_dist.mean
+        ours = space.encode(picture)
+        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(space.decode(ours), model.stock.vae.decode(z).sample)
+
+
+def test_an_instruction_is_held_outside_a_mask_and_an_inverted_picture_comes_back(distilled: Model):
+    picture, white = painted(), np.zeros((HEIGHT, WIDTH), np.uint8)
+    white[9:40, 12:50] = 255
+    hold = Outside(Image.fromarray(white))
+    made = np.asarray(distilled.pipe(PROMPT, images=[picture], hold=hold, steps=2, **SIZE).image)
+    assert np.array_equal(made[white == 0], np.asarray(picture)[white == 0])
+    assert not np.array_equal(made[white != 0], np.asarray(picture)[white != 0])
+    space = distilled.pipe.stages[0].space
+    with torch.no_grad():
+        truth = np.asarray(to_images(space.decode(space.encode(to_tensor([picture]))))[0]).astype(int)
+    options = {"guidance": [], "sampler": "ddim", "steps": 10, **SIZE}
+    apart = [
+        np.abs(
+            np.asarray(distilled.pipe(PROMPT, start=Inverted(picture, 0.5, PROMPT, n), **options).image) - truth
+        ).max()
+        for n in (0, 20)
+    ]
+    assert apart[1] <= 1 < apart[0]
+
+
+def test_what_can_be_told_is_read_from_json_alone(model: Model, distilled: Model):
+    for each in (model, distilled):
+        assert capabilities_of(each.folder) == each.pipe.stages[0].capabilities
+    assert distilled.pipe.stages[0].suits.steps == 4
+    assert model.pipe.stages[0].suits.guidance == (ClassifierFree(4.0),)
+
+
+def test_words_that_weigh_and_texts_beyond_the_window_are_refused(distilled: Model):
+    with pytest.raises(BadInput, match="no weights"):
+        distilled.pipe("a (red:1.3) hat", **SIZE)
+    with pytest.raises(BadInput, match="at most 512"):
+        distilled.pipe("a" * 600, **SIZE)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("vae/config.json", {"patch_size": [1, 1]}, ("vae", "patch_size")),
+        ("transformer/config.json", {"guidance_embeds": True}, ("transformer", "lacks weights")),
+        ("text_encoder/config.json", {"num_hidden_layers": 20}, ("text_encoder",)),
+        ("text_encoder/model.safetensors", None, ("text_encoder", "damaged")),
+        ("model_index.json", {"text_encoder": ["transformers", "Qwen2Model"]}, ("text_encoder", "Qwen3ForCausalLM")),
+    ],
+)
+def test_a_broken_folder_is_one_sentence(model: Model, tmp_path: Path, file: str, change: Any, words: tuple[str, ...]):
+    folder = Path(shutil.copytree(model.folder, tmp_path / "model"))
+    path = folder / file
+    if change is None:
+        path.write_bytes(path.read_bytes()[:3000])
+    else:
+        path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(BadInput) as caught:
+        sfumato.load(folder)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
