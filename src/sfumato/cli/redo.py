@@ -19,6 +19,14 @@ def redo(
     model: Annotated[
         str | None, typer.Option(help="Where the recipe's model is now, if it has moved.", show_default=False)
     ] = None,
+    lora: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Where a file of the recipe's adapters is now, or what takes its place; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:
     """Make a picture again from the recipe inside it, and say whether the pixels are the same."""
@@ -26,6 +34,7 @@ def redo(
 
     from rich.markup import escape
 
+    from sfumato.adapt import open_file
     from sfumato.cli.common import print_json, progress
     from sfumato.picture import check_outputs, original, path_of, save_picture
     from sfumato.picture.errors import printable
@@ -37,7 +46,8 @@ def redo(
     (output,) = check_outputs([picture], [output or picture.with_name(f"{picture.stem}-redo.png")])
     recipe = recipe_in(picture)
     with progress(f"loading {escape(printable(model or recipe.model, 60))}") as update:
-        made = again(picture, model=model, on_step=lambda step: update(step.index, step.total, "painting"))
+        files = [open_file(path, allow_pickle=allow_pickle) for path in lora or ()]
+        made = again(picture, model=model, files=files, on_step=lambda step: update(step.index, step.total, "painting"))
     held = made.recipe.held
     save_picture(
         made.image,

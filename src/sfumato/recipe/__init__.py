@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from sfumato.adapt import Adapter
 from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Source, Start
 from sfumato.element import Class, Kept, Listed, Real, Whole, element, load_plugins, one_of, sentence
 from sfumato.element.define import rebuilt
@@ -60,6 +61,7 @@ class Recipe:
     what they do.
     `images` are reference pictures, for models that look at some while they paint; the first of them is what is held
     where nothing else is.
+    `adapters` are files that are added to the model while it runs: `sfumato.adapt`.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
     the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
     stands in recipes of pictures that have been made.
@@ -79,6 +81,9 @@ class Recipe:
     source: Source | None = Field(default=None, description="Source(picture, task), or nothing")
     area: Crop | None = Field(default=None, description="Crop(margin), or nothing for the whole picture")
     attention: AttentionEdit | None = Field(default=None, description="PromptToPrompt(source), or nothing")
+    adapters: Listed[Adapter] = Field(
+        default=(), max_length=32, description="a list of at most 32 adapters, as [LoRA('me.safetensors') * 0.8]"
+    )
     guidance: Listed[Guidance] = Field(
         default=DEFAULT_GUIDANCE,
         max_length=16,
@@ -154,6 +159,6 @@ def _renew() -> None:
     _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
-for _base in (Start, Hold, AttentionEdit, Guidance, Composite, Sampler, TimeGrid):
+for _base in (Start, Hold, AttentionEdit, Adapter, Guidance, Composite, Sampler, TimeGrid):
     _base.registry.watchers.append(_renew)
 load_plugins()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, written
 from sfumato.recipe.capabilities import Capabilities
+from sfumato.recipe.extra_networks import asked_in
 from sfumato.recipe.intent.starts import attention_of, start_and_hold
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ def generate(
     times: str | None = None,
     steps: int | None = None,
     images: Sequence[Any] | None = None,
+    lora: Sequence[str] | None = None,
+    embedding: Sequence[str] | None = None,
+    hypernetwork: Sequence[str] | None = None,
+    allow_pickle: bool = False,
     composite: str = "paste",
     engine: str = "eager",
     precision: str = "float32",
@@ -51,8 +56,10 @@ def generate(
 
     shows: the prompt of a picture that is painted beside it and edited (Prompt-to-Prompt), by `method`. guidance: the
     scale of the model's guidance, classifier-free unless it has one of its own; `guide` adds others. images: reference
-    pictures, for models that look at some. seed None is a random one. tells: what the model can be told, and what suits
-    it where guidance, sampler, times or steps are not said. named: how an option is called in sentences about it.
+    pictures, for models that look at some. lora, embedding, hypernetwork: files that are added to the model, besides
+    those that the prompt names; allow_pickle: such as may hold more than numbers too. seed None is a random one. tells:
+    what the model can be told, and what suits it where guidance, sampler, times or steps are not said. named: how an
+    option is called in sentences about it.
 
     Raises BadInput for what can't be.
     """
@@ -61,8 +68,11 @@ def generate(
     attention = attention_of(shows, method, named)
     if shows is not None and attention is None:
         raise BadInput(f"{named('method')} diffedit edits a picture that is there already: `sfumato edit` takes one")
+    said, adapters = asked_in(prompt or "", allow_pickle=allow_pickle)
+    kinds = ((written.lora, lora), (written.embedding, embedding), (written.hypernetwork, hypernetwork))
+    files = [write(text, allow_pickle) for write, texts in kinds for text in texts or ()]
     return Recipe(
-        prompt=prompt or "",
+        prompt=said,
         negative=negative,
         label=label,
         model=model,
@@ -70,6 +80,7 @@ def generate(
         height=height,
         attention=attention,
         images=tuple(images or ()),
+        adapters=(*files, *adapters),
         guidance=written.guidances(list(guide or []), guidance, suits),
         sampler=suits.sampler if sampler is None else written.sampler(sampler),
         times=suits.times if times is None else written.times(times),
