@@ -118,7 +118,9 @@ def test_compvis_names_are_those_of_diffusers_own_conversion(networks):
     layers = [name for name, each in unet.named_modules() if getattr(each, "weight", None) is not None]
     theirs = {name: torch.tensor([float(layers.index(of[0].layer))]) for name, of in ldm.names(unet, set(layers))}
     assert len(theirs) == len(layers)
-    stored = {f"model.diffusion_model.{key}.{end}": value for key, value in theirs.items() for end in ("weight", "bias")}
+    stored = {
+        f"model.diffusion_model.{key}.{end}": value for key, value in theirs.items() for end in ("weight", "bias")
+    }
     for key, value in convert_ldm_unet_checkpoint(stored, dict(unet.config)).items():
         assert key.rpartition(".")[0] == layers[int(value)]
 
@@ -141,7 +143,7 @@ def test_a_file_for_another_architecture_says_so(tmp_path):
     found = {f"{key}.lora_down.weight": torch.zeros(2, 768), f"{key}.lora_up.weight": torch.zeros(32, 2)}
     path = written(tmp_path / "sd1.safetensors", found)
     with pytest.raises(BadInput, match="made for Stable Diffusion 1, and this model is Stable Diffusion XL"):
-        Adaptation({"unet": make_unet(2048)}, [LoRA(path)]).check()
+        Adaptation({"unet": make_unet(2048)}, [LoRA(path)])
     flux = {
         f"lora_unet_double_blocks_0_img_attn_qkv.{end}": torch.zeros(2, 2)
         for end in ("lora_down.weight", "lora_up.weight")

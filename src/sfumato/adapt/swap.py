@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Weight = Callable[[str, str], float]
 """(part, layer) -> how much of an adapter is in it."""
+NUMBERS = ("alpha", "on_input")
 _NOTHING = object()
 
 
@@ -45,28 +46,20 @@ class Swap:
 
 
 def stand_ins(
-    networks: Mapping[str, nn.Module], adapters: Sequence[tuple[Sequence[Change], Weight, str]]
+    networks: Mapping[str, nn.Module], adapters: Sequence[tuple[Sequence[Change], Weight]]
 ) -> list[tuple[dict[str, Any], str, Any]]:
-    """The places of all weights and biases that adapters change, and the stand-ins. Each adapter has its changes, its
-    weight in every layer, and its name for sentences. Where it weighs 0 it changes nothing.
-
-    Raises BadInput for a file whose shapes are not those of the layers.
-    """
-    layers: dict[tuple[str, str], list[tuple[Change, int, float, str]]] = {}
-    for changes, weight, name in adapters:
+    """The places of all weights and biases that adapters change, and the stand-ins. Each adapter has its changes
+    and its weight in every layer; where it weighs 0 it changes nothing."""
+    layers: dict[tuple[str, str], list[tuple[Change, int, float]]] = {}
+    for changes, weight in adapters:
         for change in changes:
             for i, piece in enumerate(change.pieces):
                 if (share := weight(change.part, piece.layer)) != 0:
-                    layers.setdefault((change.part, piece.layer), []).append((change, i, share, name))
+                    layers.setdefault((change.part, piece.layer), []).append((change, i, share))
 
     @lru_cache(maxsize=16)  # the pieces of a fused layer come one after the other
-    def parts(change: Change, name: str) -> list[tuple[Tensor | None, Tensor | None]]:
-        try:
-            return _parts(change, networks[change.part])
-        except (ValueError, RuntimeError, IndexError) as error:
-            check_origin(change.found.tensors, networks, name)
-            layer = f"{change.part}.{change.pieces[0].layer}"
-            raise BadInput(f"{name} does not fit {layer}: {str(error).splitlines()[0]}.") from None
+    def parts(change: Change) -> list[tuple[Tensor | None, Tensor | None]]:
+        return _parts(change, networks[change.part])
 
     return [
         place
@@ -75,12 +68,23 @@ def stand_ins(
     ]
 
 
+def check_fit(networks: Mapping[str, nn.Module], changes: Iterable[Change], name: str) -> None:
+    """Raises BadInput where the shapes of a file are not those of the layers, without a number being computed."""
+    for change in changes:
+        try:
+            _parts(change, networks[change.part], "meta")
+        except (ValueError, RuntimeError, IndexError) as error:
+            check_origin(change.found.tensors, networks, name)
+            layer = f"{change.part}.{change.pieces[0].layer}"
+            raise BadInput(f"{name} does not fit {layer}: {str(error).splitlines()[0].rstrip('.')}.") from None
+
+
 @torch.no_grad()
-def _stand_in(module: Any, found: Sequence[tuple[Change, int, float, str]], parts: Any) -> list[tuple[dict, str, Any]]:
+def _stand_in(module: Any, found: Sequence[tuple[Change, int, float]], parts: Any) -> list[tuple[dict, str, Any]]:
     """W + sum_i w_i (adapter_i(W) - W) of one layer, and the same of its bias."""
     sums: dict[str, Tensor] = {}
-    for change, i, share, name in found:
-        for key, delta in zip(("weight", "bias"), parts(change, name)[i], strict=True):
+    for change, i, share in found:
+        for key, delta in zip(("weight", "bias"), parts(change)[i], strict=True):
             if delta is None:
                 continue
             if key not in sums:
@@ -95,13 +99,13 @@ def _stand_in(module: Any, found: Sequence[tuple[Change, int, float, str]], part
 
 
 @torch.no_grad()
-def _parts(change: Change, network: nn.Module) -> list[tuple[Tensor | None, Tensor | None]]:
-    """The change of weight and bias for each of its pieces."""
+def _parts(change: Change, network: nn.Module, device: str | None = None) -> list[tuple[Tensor | None, Tensor | None]]:
+    """The change of weight and bias for each of its pieces, computed where the weights are, or on `device`."""
     modules: list[Any] = [network.get_submodule(piece.layer) for piece in change.pieces]
     rows = [piece.rows(len(module.weight)) for piece, module in zip(change.pieces, modules, strict=True)]
-    weights = [module.weight[each] for module, each in zip(modules, rows, strict=True)]
-    whole = weights[0] if len(weights) == 1 else torch.cat(list(weights))
-    tensors = {key: tensor.to(whole.device) for key, tensor in change.tensors.items()}
+    weights = [module.weight[each].to(device) for module, each in zip(modules, rows, strict=True)]
+    whole = weights[0] if len(weights) == 1 else torch.cat(weights)
+    tensors = {key: each if key in NUMBERS else each.to(whole.device) for key, each in change.tensors.items()}
     delta, bias = adapted(change.family, tensors, whole), change.family.bias(tensors, None)
     if bias is not None and bias.numel() != len(whole):
         raise ValueError(f"it changes a bias of {bias.numel()}, and the layer has {len(whole)} outputs")

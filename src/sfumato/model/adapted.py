@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 def adapted(stage: Stage, adapters: Sequence[Adapter]) -> Stage:
     """The stage with adapters, on the same networks. Raises BadInput where one does not fit them."""
     adaptation = Adaptation(stage.networks, adapters)
-    adaptation.check()
     encoders = tuple(AdaptedEncoder(each, adaptation) for each in stage.encoders)
     return replace(stage, denoiser=AdaptedDenoiser(stage.denoiser, adaptation), encoders=encoders)
 

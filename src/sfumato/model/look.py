@@ -67,7 +67,7 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     Maps are softmax(Q K^T / sqrt(d)) of the conditional branch (Hertz et al. 2022, section 3.1). Raises BadInput for
     a model that reads no words, a prompt without any, and a t that is not in (0, 1].
     """
-    if (words := pipe.stages[0].words(recipe.prompt)) is None:
+    if (words := pipe.adapted(pipe.with_attached(recipe.adapters)).words(recipe.prompt)) is None:
         raise BadInput(f"The model {pipe.name} reads no words that could look anywhere.")
     check_single([recipe.prompt], "each word has one map")
     said = [n for n, word in enumerate(words.words) if any(map(str.isalnum, word))]
@@ -80,7 +80,7 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     maps = AttentionMaps()
     pipe, recipe = _watched(pipe, recipe.prompt, maps), pipe.resolve(recipe)
     size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
-    batch = Batch(pipe.stages[0].at(size), [recipe], size)
+    batch = Batch(pipe.adapted(recipe.adapters).at(size), [recipe], size)
     if picture is None:
         picture = pipe.run(recipe).image
     else:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sfumato.edit import AttentionEdit, Composite, Hold, Source, Start
 
 ROWS = 8  # pictures in one batch
-ADAPTED = 2  # sets of adapters whose weights are kept
+ADAPTED = 8  # sets of adapters whose files are kept
 SIDE = 4  # of which a recipe's sides are multiples
 SHRUNK = 0.75  # of a picture's own size: less, and a part around the mask may be edited instead
 NEARER = 1.25  # how much larger that part must be shown than the whole would be
@@ -171,7 +171,8 @@ class Pipe:
     def _adapted(self) -> dict[tuple[Adapter, ...], Stage]:
         return {}
 
-    def _with_attached(self, adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
+    def with_attached(self, adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
+        """A recipe's adapters, behind those that are attached and not among them."""
         return (*(each for each in self._attached if each not in adapters), *adapters)
 
     @property
@@ -232,7 +233,7 @@ class Pipe:
                 f"{self.engine} in {self.precision}; "
                 f"load it with engine={recipe.engine!r}, precision={recipe.precision!r}."
             )
-        recipe = self._boxed(replace(recipe, model=self.name, adapters=self._with_attached(recipe.adapters)))
+        recipe = self._boxed(replace(recipe, model=self.name, adapters=self.with_attached(recipe.adapters)))
         width, height = self._size(recipe)
         for side in (width, height):
             if side % self.multiple:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from sfumato.adapt.names import flux, ldm, sd3
 from sfumato.adapt.names.piece import Piece, flat
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 Names = dict[str, tuple[Piece, ...]]
+_known: WeakKeyDictionary[nn.Module, Names] = WeakKeyDictionary()
 
 __all__ = ["Names", "Piece", "flat", "names_of"]
 
 
 def names_of(network: nn.Module) -> Names:
     """Everything that a layer of the network may be called in a file, without its dots, and what it stands for."""
+    if network in _known:
+        return _known[network]
     layers = [name for name, module in network.named_modules() if getattr(module, "weight", None) is not None]
     found = {flat(name): (Piece(name),) for name in layers}
     own: Any = network
@@ -37,6 +41,7 @@ def names_of(network: nn.Module) -> Names:
     for alias, pieces in _other_names(own, set(layers)):
         if all(piece.layer in layers for piece in pieces):
             found.setdefault(flat(alias), pieces)
+    _known[network] = found
     return found
 
 
