@@ -25,7 +25,7 @@ _HOMES = {
     "load": "model",
     "register": "extend",
 }
-_PARTS_OF_RECIPES = ("control", "edit", "guide", "sample", "times")
+_PARTS_OF_RECIPES = ("adapt", "control", "edit", "guide", "sample", "times")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,3 +1,4 @@
+from . import adapt as adapt
 from . import bound as bound
 from . import cli as cli
 from . import condition as condition
@@ -30,6 +31,7 @@ from . import times as times
 from . import train as train
 from . import zoo as zoo
 from ._version import __version__ as __version__
+from .adapt import *
 from .edit import *
 from .extend import register as register
 from .guide import *

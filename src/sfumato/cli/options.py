@@ -112,6 +112,44 @@ Controls = Annotated[
         show_default=False,
     ),
 ]
+_ADAPTERS = "Adapters"
+Lora = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[:WEIGHT,KEY=VALUE,...]",
+        help="Add a LoRA (LoCon, LoHa, LoKr, DoRA) to the model, as me.safetensors:0.8 or with weights by block and an "
+        "interval of times, me:0.8,down.1=0.5,text=0,interval=0.2-0.8; repeatable. A name without a folder is looked "
+        "for in ./loras, $SFUMATO_LORAS and the user's loras, as <lora:me:0.8> in the prompt is.",
+        show_default=False,
+        rich_help_panel=_ADAPTERS,
+    ),
+]
+Embedding = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[:WORD]",
+        help="A word that was learned from pictures (textual inversion), and what calls it in the prompt; repeatable.",
+        show_default=False,
+        rich_help_panel=_ADAPTERS,
+    ),
+]
+Hypernetwork = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[:WEIGHT]",
+        help="A hypernetwork of A1111's web page; repeatable.",
+        show_default=False,
+        rich_help_panel=_ADAPTERS,
+    ),
+]
+AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Read .pt, .bin and .ckpt files of adapters too; only numbers are read from them.",
+        rich_help_panel=_ADAPTERS,
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option(help="Seed of the first picture; without it a random one.", show_default=False)
 ]

@@ -27,11 +27,20 @@ def redo(
         typer.Option(help="Where to run it; by default where it was made, if that is here.", show_default=False),
     ] = None,
     offload: options.Offload = "none",
+    lora: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Where a file of the recipe's adapters is now, or what takes its place; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:
     """Make a picture again from the recipe inside it, and say whether the pixels are the same."""
     import sys
 
+    from sfumato.adapt import open_file
     from sfumato.cli.common import print_json
     from sfumato.picture import check_outputs, original, path_of, save_picture
     from sfumato.picture.errors import printable
@@ -43,12 +52,13 @@ def redo(
     picture = path_of(picture)
     (output,) = check_outputs([picture], [output or picture.with_name(f"{picture.stem}-redo.png")])
     recipe = recipe_in(picture)
+    files = [open_file(path, allow_pickle=allow_pickle) for path in lora or ()]
     with progress(f"loading {printable(model or recipe.model, 60)}") as advance:
 
         def show(step: Progress) -> None:
             advance(done=step.index, total=step.total, title="painting")
 
-        made = again(picture, model=model, device=device, offload=offload, on_step=show)
+        made = again(picture, model=model, device=device, offload=offload, files=files, on_step=show)
     held = made.recipe.held
     save_picture(
         made.image,

@@ -68,7 +68,7 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     """
     if pipe.stages[0].capabilities.joint:
         raise BadInput(f"The model {pipe.name} attends to words and picture at once: no word has a map of its own.")
-    if (words := pipe.stages[0].words(recipe.prompt)) is None:
+    if (words := pipe.adapted(pipe.with_attached(recipe.adapters)).words(recipe.prompt)) is None:
         raise BadInput(f"The model {pipe.name} reads no words that could look anywhere.")
     check_single([recipe.prompt], "each word has one map")
     said = [n for n, word in enumerate(words.words) if any(map(str.isalnum, word))]
@@ -83,7 +83,7 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
         recipe = replace(recipe, **dict(zip(("width", "height"), pipe.fit(*picture.size), strict=True)))
     pipe, recipe = _watched(pipe, recipe.prompt, maps), pipe.resolve(recipe)
     size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
-    batch = Batch(pipe.stages[0].at(size), [recipe], size)
+    batch = Batch(pipe.adapted(recipe.adapters).at(size), [recipe], size)
     if picture is None:
         picture = pipe.run(recipe).image
     else:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from sfumato.adapt import Adapter
 from sfumato.edit import Crop, Noise
+from sfumato.model.adapted import Attached, adapted
 from sfumato.model.result import Result, made
 from sfumato.model.run import bind
 from sfumato.picture import BadInput
 from sfumato.picture.area import alike, around, proportioned
 from sfumato.recipe import Recipe
+from sfumato.recipe.extra_networks import asked_in
 from sfumato.recipe.prompt import plan_of
 from sfumato.stage import Stage
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Source, Start
 
 ROWS = 8  # pictures in one batch
+ADAPTED = 8  # sets of adapters whose files are kept
 SIDE = 4  # of which a recipe's sides are multiples
 SHRUNK = 0.75  # of a picture's own size: less, and a part around the mask may be edited instead
 NEARER = 1.25  # how much larger that part must be shown than the whole would be
@@ -80,6 +84,7 @@ class Pipe:
         start: Start | None = None,
         hold: Hold | None = None,
         images: Sequence[Any] = (),
+        adapters: Sequence[Adapter] = (),
         source: Source | None = None,
         area: Crop | None = None,
         controls: Sequence[Control] = (),
@@ -97,11 +102,13 @@ class Pipe:
     ) -> list[Recipe]:
         """`count` recipes, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name.
 
-        Guidance, sampler, times and steps that are None are those that suit the model.
+        Guidance, sampler, times and steps that are None are those that suit the model. Files that the prompt names, as
+        <lora:me:0.8>, are adapters too.
         """
         suits = self.stages[0].suits
+        said, asked = asked_in(prompt)
         recipe = Recipe(
-            prompt=prompt,
+            prompt=said,
             negative=negative,
             label=label,
             model=self.name,
@@ -110,6 +117,7 @@ class Pipe:
             start=start or Noise(),
             hold=hold,
             images=tuple(images),
+            adapters=(*adapters, *asked),
             source=source,
             area=area,
             controls=tuple(controls),
@@ -137,6 +145,47 @@ class Pipe:
         folder = self.folder or here(self.name)
         return "" if folder is None else weights_hash(folder, Path(self.vae) if self.vae else None)
 
+    def attach(self, *adapters: Adapter) -> Attached:
+        """Adds adapters to every recipe that this pipe runs, from now until they are detached:
+
+            with pipe.attach(LoRA("me.safetensors") * 0.8): ...
+
+        The recipes of the results say so. Raises BadInput, and attaches nothing, where one does not fit the model.
+        """
+        self.adapted((*self._attached, *adapters))
+        self._attached.extend(adapters)
+        return Attached(self, adapters)
+
+    def detach(self, *adapters: Adapter) -> None:
+        """Takes adapters off again, in any order; all of them where none is named."""
+        for adapter in adapters or tuple(self._attached):
+            if adapter in self._attached:
+                self._attached.remove(adapter)
+
+    def adapted(self, adapters: Sequence[Adapter]) -> Stage:
+        """The first stage with adapters: they act while it runs, and its networks stay as they are."""
+        if not adapters:
+            return self.stages[0]
+        key = tuple(adapters)
+        if key not in self._adapted:
+            stage = adapted(self.stages[0], key)
+            while len(self._adapted) >= ADAPTED:
+                self._adapted.pop(next(iter(self._adapted)))
+            self._adapted[key] = stage
+        return self._adapted[key]
+
+    @cached_property
+    def _attached(self) -> list[Adapter]:
+        return []
+
+    @cached_property
+    def _adapted(self) -> dict[tuple[Adapter, ...], Stage]:
+        return {}
+
+    def with_attached(self, adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
+        """A recipe's adapters, behind those that are attached and not among them."""
+        return (*(each for each in self._attached if each not in adapters), *adapters)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that a label may be; empty for a model without classes."""
@@ -159,7 +208,7 @@ class Pipe:
         """
         asked = self.recipes(asked, **options) if isinstance(asked, str) else asked
         todo = [self.resolve(recipe) for recipe in ([asked] if isinstance(asked, Recipe) else asked)]
-        batches = _batches(todo, self.stages[0].chunks)
+        batches = _batches(todo, lambda recipe: self.adapted(recipe.adapters).chunks(recipe))
         runs = [bind(self, batch) for batch in batches]
         total, index = sum(run.steps for run in runs), 0
         results: list[Result] = []
@@ -200,7 +249,7 @@ class Pipe:
                 "The recipe's autoencoder is another than this pipe's, or works in other tiles; "
                 f"load it with vae={recipe.vae!r}, tile={recipe.tile!r}."
             )
-        recipe = self._boxed(replace(recipe, model=self.name))
+        recipe = self._boxed(replace(recipe, model=self.name, adapters=self.with_attached(recipe.adapters)))
         width, height = self._size(recipe)
         for side in (width, height):
             if side % self.multiple:

@@ -112,7 +112,7 @@ def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     """The run of a batch of resolved recipes that differ in seed and words alone."""
     recipe = recipes[0]
     size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
-    batch = Batch(pipe.stages[0].at(size), recipes, size)
+    batch = Batch(pipe.adapted(recipe.adapters).at(size), recipes, size)
     recipe.composite.check(batch)
     start = recipe.start.bind(batch)
     hold = (None if recipe.hold is None else recipe.hold.bind(batch, start)) or BoundHold()

@@ -29,6 +29,7 @@ class Projected:
     """What a layer made of a text, and the weights it made it with."""
 
     weight: Tensor
+    bias: Tensor | None
     version: int
     value: Tensor
 
@@ -55,9 +56,10 @@ class TextKVCache:
 
     def _value(self, layer: nn.Linear, text: Tensor) -> Tensor:
         known = self._known.get(layer)
-        if known is None or known.weight is not layer.weight or known.version != layer.weight._version:
+        same = known is not None and known.weight is layer.weight and known.bias is layer.bias
+        if known is None or not same or known.version != layer.weight._version:
             value = self.engine.prepare(layer, LINEAR)(x=text)
-            known = self._known[layer] = Projected(layer.weight, layer.weight._version, value)
+            known = self._known[layer] = Projected(layer.weight, layer.bias, layer.weight._version, value)
         return known.value
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from sfumato.adapt import Adapter, AdapterFile
 from sfumato.picture import BadInput, open_picture, path_of, pixels_hash, read_metadata
 from sfumato.picture.errors import name_of, printable
 from sfumato.recipe import Made, Recipe
@@ -49,6 +50,7 @@ def redo(
     model: str | None = None,
     device: str | None = None,
     offload: str = "none",
+    files: Sequence[AdapterFile] = (),
     on_step: Callable[[Any], None] | None = None,
 ) -> Redone:
     """Make the picture of `source` (a picture file, or a recipe) again and compare the pixels, max |a - b|.
@@ -56,7 +58,8 @@ def redo(
     `model` says where the recipe's model is now. Without it a recipe from a file may name a built-in model or a folder
     that is here, but never makes this machine fetch anything: a stranger wrote it. That holds for every other model
     that it names, as guidances do. It runs on the `device` on which the picture was made, if it is here; `offload` is
-    `load`'s and changes no pixel. `on_step` hears every step.
+    `load`'s and changes no pixel. `files` are those of its adapters where they are now, or what takes their places,
+    which `reason` says. `on_step` hears every step.
 
     Compared is with the recorded hash first, then with the pixels of the file. Exactly the same weights, versions,
     engine and machine give identical pixels; others usually differ by at most 1 of 255.
@@ -68,10 +71,33 @@ def redo(
         recipe, original = recipe_in(source), open_picture(source)
         _check_local(recipe, model is not None, name_of(source))
     recorded = recipe.made.pixels if recipe.made is not None else ""
-    todo = replace(recipe, made=None, model=model or recipe.model)
+    adapters, exchanged = _with_files(recipe.adapters, files)
+    todo = replace(recipe, made=None, model=model or recipe.model, adapters=adapters)
     image, finished = _run(todo, on_step, device or _recorded(recipe.made), offload)
     found = _compare(image, finished, recorded, original)
-    return found if found.identical else replace(found, reason=other(recipe.made, finished.made))
+    if found.identical:
+        return found
+    return replace(found, reason=" and ".join(filter(None, (*exchanged, other(recipe.made, finished.made)))))
+
+
+def _with_files(
+    adapters: Sequence[Adapter], files: Sequence[AdapterFile]
+) -> tuple[tuple[Adapter, ...], tuple[str, ...]]:
+    """The adapters with their files where those are here, else with files of the same names, else with those that are
+    left, in their order; and which are others than they were. Raises BadInput for a file that has no adapter."""
+    by_hash = {file.sha256: file for file in files}
+    left = [file for file in files if file.sha256 not in {each.file.sha256 for each in adapters}]
+    found, said = [], []
+    for adapter in adapters:
+        file = by_hash.get(adapter.file.sha256)
+        if file is None and left:
+            file = next((each for each in left if each.name == adapter.file.name), left[0])
+            left.remove(file)
+            said.append(f"another {adapter.file.name} ({adapter.file.sha256[:12]}, here {file.sha256[:12]})")
+        found.append(replace(adapter, file=file or adapter.file))
+    if left:
+        raise BadInput(f"{left[0].name} belongs to no adapter of the recipe: leave it out.")
+    return tuple(found), tuple(said)
 
 
 def _recorded(made: Made | None) -> str:

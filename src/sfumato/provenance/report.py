@@ -92,6 +92,8 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
         lines.append(f"hold: {_part(recipe.hold)}, composite {_part(recipe.composite)}")
     others = {"source": recipe.source, "area": recipe.area, "attention": recipe.attention}
     lines += [f"{name}: {_part(part)}" for name, part in others.items() if part is not None]
+    if recipe.adapters:
+        lines.append(f"adapters: {', '.join(map(_part, recipe.adapters))}")
     lines.append(f"guidance: {', '.join(map(_part, recipe.guidance)) or 'none'}")
     lines.append(f"sampler: {_named(recipe.sampler)}, {recipe.steps} steps, times {_named(recipe.times)}")
     lines.append(f"engine: {recipe.engine}, {recipe.precision}")
@@ -129,4 +131,6 @@ def _part(part: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    if hasattr(value, "stem"):  # a file of an adapter
+        return f"{value.name} {value.sha256[:12]}"
     return f"{value.sha256[:12]} {value.width} x {value.height}" if hasattr(value, "sha256") else f"{value}"

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from sfumato.adapt import Adapter
 from sfumato.control import Control
 from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Refiner, Source, Start
 from sfumato.element import Class, Kept, Listed, ModelName, Real, Whole, element, load_plugins, one_of, sentence
@@ -64,6 +65,7 @@ class Recipe:
     `vae` is the folder of another autoencoder than the model's own; `tile` the side in pixels of the tiles in which it
     works, 0 for the picture as a whole.
     `refiner` is a second model that ends what the first began.
+    `adapters` are files that are added to the model while it runs: `sfumato.adapt`.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
     the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
     stands in recipes of pictures that have been made.
@@ -84,6 +86,9 @@ class Recipe:
         default=(), max_length=16, description="a list of at most 16 controls, as [ControlNet(picture, net)]"
     )
     attention: AttentionEdit | None = None
+    adapters: Listed[Adapter] = Field(
+        default=(), max_length=32, description="a list of at most 32 adapters, as [LoRA('me.safetensors') * 0.8]"
+    )
     guidance: Listed[Guidance] = Field(
         default=DEFAULT_GUIDANCE,
         max_length=16,
@@ -157,6 +162,6 @@ def _renew() -> None:
     _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
-for _base in (Start, Hold, AttentionEdit, Control, Guidance, Composite, Sampler, TimeGrid):
+for _base in (Start, Hold, AttentionEdit, Adapter, Control, Guidance, Composite, Sampler, TimeGrid):
     _base.registry.watchers.append(_renew)
 load_plugins()

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
 
+TAGS = {"lora": "lora", "hypernetwork": "hypernet"}  # adapters, as they stand in prompts there
+
+
 def parameters(recipe: Recipe) -> str:
     """`prompt`, a line `Negative prompt: ...` if there is one, and a line of `Key: value` pairs joined by commas.
 
@@ -38,7 +41,11 @@ def parameters(recipe: Recipe) -> str:
         values |= recipe.refiner.infotext()
     if recipe.made is not None and recipe.made.sfumato:
         values["Version"] = f"sfumato {recipe.made.sfumato}"
-    lines = [recipe.prompt, *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]
+    loras = [each for each in recipe.adapters if each.kind in TAGS]
+    tags = "".join(f" <{TAGS[each.kind]}:{each.file.stem}:{each.weight:g}>" for each in loras)  # type: ignore[attr-defined]
+    if hashes := [f"{each.file.stem}: {each.file.sha256[:12]}" for each in loras if each.kind == "lora"]:
+        values["Lora hashes"] = ", ".join(hashes)
+    lines = [f"{recipe.prompt}{tags}", *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]
     return "\n".join([*lines, ", ".join(f"{key}: {_quoted(value)}" for key, value in values.items())])
 
 

@@ -8,11 +8,15 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from sfumato.adapt import AdapterFile, Embedding, Hypernetwork, LoRA, open_file
+from sfumato.adapt.adapter import ALWAYS
+from sfumato.adapt.file import named
 from sfumato.control import Control
 from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
 from sfumato.guide import Guidance
+from sfumato.picture import path_of
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.capabilities import Suits
 from sfumato.sample import Sampler
@@ -104,6 +108,66 @@ def inversion(text: str, **given: Any) -> Any:
     """`ddim:null=10`: the start of that inversion, with the fields `given` otherwise. Raises `BadInput` as `guidance`
     does, and for a field that it has not."""
     return _named("--inversion", Start.registry, text, inversions(), **given)
+
+
+def lora(text: str, allow_pickle: bool = False) -> LoRA:
+    """`me.safetensors:0.8,down.1=0.5,text=0,interval=0.2-0.8`: a file, or the name of one in the folders of LoRAs, its
+    weight, weights by block and the times at which it acts.
+
+    Raises `BadInput` for a file that is not there and for options that can't be read.
+    """
+    name, options = _file_and_options(text)
+    weight, interval, blocks = 1.0, ALWAYS, {}
+    for key, value in options:
+        if key == "interval":
+            interval = tuple(_number_of("--lora", text, each) for each in value.split("-", 1))
+        elif key in ("", "weight"):
+            weight = _number_of("--lora", text, value)
+        else:
+            blocks[key] = _number_of("--lora", text, value)
+    return LoRA(file_of(name, "loras", allow_pickle), weight, blocks, interval)  # type: ignore[arg-type]
+
+
+def hypernetwork(text: str, allow_pickle: bool = False) -> Hypernetwork:
+    """`me.pt:0.8`: a file, or the name of one in the folders of hypernetworks, and its weight."""
+    name, options = _file_and_options(text)
+    if any(key for key, _ in options):
+        raise BadInput(f"--hypernetwork {_shown(text)}: give FILE:WEIGHT, as me.pt:0.8")
+    weight = _number_of("--hypernetwork", text, options[0][1]) if options else 1.0
+    return Hypernetwork(file_of(name, "hypernetworks", allow_pickle), weight)
+
+
+def embedding(text: str, allow_pickle: bool = False) -> Embedding:
+    """`style.safetensors:word`: a file, or the name of one in the folders of embeddings, and the word that calls it."""
+    name, colon, word = (text, "", "") if path_of(text).is_file() else text.rpartition(":")
+    name, word = (name, word) if colon else (text, "")
+    return Embedding(file_of(name, "embeddings", allow_pickle), word)
+
+
+def file_of(name: str, kind: str, allow_pickle: bool = False) -> AdapterFile:
+    """The file at a path, or the one of that name in the folders of its kind."""
+    path = path_of(name)
+    if path.is_file() or len(path.parts) > 1:
+        return open_file(path, allow_pickle=allow_pickle)
+    return named(name, kind, allow_pickle=allow_pickle)
+
+
+_OPTIONS = re.compile(r"(?:[+-]?[\d.]+|[\w.]+=[^,=:]+)(?:,[\w.]+=[^,=:]+)*")
+
+
+def _file_and_options(text: str) -> tuple[str, list[tuple[str, str]]]:
+    name, colon, rest = text.rpartition(":")
+    if not colon or not _OPTIONS.fullmatch(rest.strip()) or path_of(text).is_file():
+        return text, []
+    pairs = [each.rpartition("=") for each in rest.strip().split(",")]
+    return name, [(key.strip(), value.strip()) for key, _, value in pairs]
+
+
+def _number_of(option: str, text: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise BadInput(f"{option} {_shown(text)}: {_shown(value)} is no number; write FILE:WEIGHT, as me:0.8") from None
 
 
 def attention(text: str, source: str) -> AttentionEdit | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, written
 from sfumato.recipe.capabilities import Capabilities
+from sfumato.recipe.extra_networks import asked_in
 from sfumato.recipe.intent.starts import attention_of, start_and_hold
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ def generate(
     steps: int | None = None,
     images: Sequence[Any] | None = None,
     controls: Sequence[str] | None = None,
+    lora: Sequence[str] | None = None,
+    embedding: Sequence[str] | None = None,
+    hypernetwork: Sequence[str] | None = None,
+    allow_pickle: bool = False,
     composite: str = "paste",
     engine: str = "eager",
     precision: str = "float32",
@@ -56,9 +61,10 @@ def generate(
     shows: the prompt of a picture that is painted beside it and edited (Prompt-to-Prompt), by `method`. guidance: the
     scale of the model's guidance, classifier-free unless it has one of its own; `guide` adds others. refiner: a model
     that ends the picture, as "xl-refiner:at=0.2". images: reference pictures, for models that look at some. controls:
-    each written as `controlnet:picture=map.png,net=FOLDER`. seed None is a random one. tells: what the model can be
-    told, and what suits it where guidance, sampler, times or steps are not said. named: how an option is called in
-    sentences about it.
+    each written as `controlnet:picture=map.png,net=FOLDER`. lora, embedding, hypernetwork: files that are added to the
+    model, besides those that the prompt names; allow_pickle: such as may hold more than numbers too. seed None is a
+    random one. tells: what the model can be told, and what suits it where guidance, sampler, times or steps are not
+    said. named: how an option is called in sentences about it.
 
     Raises BadInput for what can't be.
     """
@@ -67,8 +73,11 @@ def generate(
     attention = attention_of(shows, method, named)
     if shows is not None and attention is None:
         raise BadInput(f"{named('method')} diffedit edits a picture that is there already: `sfumato edit` takes one")
+    said, adapters = asked_in(prompt or "", allow_pickle=allow_pickle)
+    kinds = ((written.lora, lora), (written.embedding, embedding), (written.hypernetwork, hypernetwork))
+    files = [write(text, allow_pickle) for write, texts in kinds for text in texts or ()]
     return Recipe(
-        prompt=prompt or "",
+        prompt=said,
         negative=negative,
         label=label,
         model=model,
@@ -77,6 +86,7 @@ def generate(
         attention=attention,
         images=tuple(images or ()),
         controls=tuple(map(written.control, controls or ())),
+        adapters=(*files, *adapters),
         guidance=written.guidances(list(guide or []), guidance, suits),
         refiner=None if refiner is None else written.refiner(refiner),
         sampler=suits.sampler if sampler is None else written.sampler(sampler),

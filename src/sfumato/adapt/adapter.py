@@ -1,0 +1,50 @@
+"""What an adapter is: a file of weights or words that is added to a model for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sfumato.adapt.file import AdapterFile
+from sfumato.element import Element, Interval
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sfumato.adapt.layers import Change
+
+ALWAYS = (0.0, 1.0)
+Place = tuple[dict[str, Any], str, Any]
+
+
+def everywhere(part: str, layer: str) -> float:
+    """The weight of an adapter that is whole in every layer."""
+    return 1.0
+
+
+@dataclass(frozen=True)
+class BoundAdapter:
+    """An adapter on the networks of one model.
+
+    changes: what it does to layers. weight: how much of that in a layer. places: further stand-ins (module's
+    dictionary, key, what stands there), by the part of the model. words: the vectors (n, width) of words that it knows,
+    one for each width. interval: the times at which what denoises has it; encoders of words always do.
+    """
+
+    name: str
+    changes: Sequence[Change] = ()
+    weight: Callable[[str, str], float] = everywhere
+    places: Mapping[str, Sequence[Place]] = field(default_factory=dict)
+    words: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    interval: Interval = ALWAYS
+
+
+class Adapter(Element, kinds="adapter", package="sfumato.adapt"):
+    """A file that is added to the model of a run: `pipe(..., adapters=[LoRA("me.safetensors") * 0.8])`."""
+
+    file: AdapterFile
+
+    def bind(self, networks: Mapping[str, nn.Module]) -> BoundAdapter:
+        """What it does to these networks, by their names ("unet", "text_encoder", ...). BadInput if it can't."""
+        raise NotImplementedError

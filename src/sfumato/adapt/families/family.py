@@ -1,0 +1,60 @@
+"""What a family of adapters is: tensors of one layer -> the change of its weight and bias."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from sfumato.adapt.families.dora import decomposed
+from sfumato.element import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Tensors = Mapping[str, "Tensor"]
+"""What a file says of one layer, by the names that a family gives them; `alpha` and `magnitude` may be among them."""
+
+
+class Family:
+    """One family. endings: how a key ends (a regular expression) and what its tensor is called."""
+
+    endings: ClassVar[Mapping[str, str]]
+
+    def holds(self, tensors: Tensors) -> bool:
+        """Whether these tensors are of this family."""
+        return bool(tensors.keys() & set(self.endings.values()))
+
+    def complete(self, tensors: Tensors) -> bool:
+        """Whether nothing is missing."""
+        raise NotImplementedError
+
+    def delta(self, tensors: Tensors, weight: Tensor) -> Tensor | None:
+        """adapter(W) - W in float32, in the shape of W; None where only the bias changes."""
+        raise NotImplementedError
+
+    def bias(self, tensors: Tensors, bias: Tensor | None) -> Tensor | None:
+        """The same of the bias; None where it stays."""
+        return None
+
+
+def scale(tensors: Tensors, rank: int) -> float:
+    """alpha/r; 1 where no alpha is said."""
+    return float(tensors["alpha"]) / rank if "alpha" in tensors else 1.0
+
+
+def shaped(delta: Tensor, weight: Tensor) -> Tensor:
+    """A change in the shape of its weight. ValueError where it has not as many entries: it is another layer's."""
+    if delta.numel() != weight.numel() or delta.shape[0] != weight.shape[0]:
+        raise ValueError(f"it changes a weight of {tuple(delta.shape)}, and the layer's is {tuple(weight.shape)}")
+    return delta.reshape(weight.shape)
+
+
+def adapted(family: Family, tensors: Tensors, weight: Tensor) -> Tensor | None:
+    """adapter(W) - W of any family, with its magnitude where it has one."""
+    delta = family.delta(tensors, weight)
+    if delta is None or "magnitude" not in tensors:
+        return delta
+    return decomposed(weight.float(), delta, tensors["magnitude"].float()) - weight.float()
+
+
+FAMILIES: Registry[Family] = Registry("family of adapters", "sfumato.adapt.families", ordered=True)

@@ -1,0 +1,28 @@
+"""Differences written out: LyCORIS' "full" and "norm"; also what kohya's scripts write of biases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from sfumato.adapt.families.family import FAMILIES, Family, Tensors, shaped
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Full(Family):
+    """The difference itself, of the weight, of the bias, or of both."""
+
+    endings: ClassVar = {r"\.diff": "diff", r"\.diff_b": "diff_b", r"\.w_norm": "diff", r"\.b_norm": "diff_b"}
+
+    def complete(self, tensors: Tensors) -> bool:
+        return True
+
+    def delta(self, tensors: Tensors, weight: Tensor) -> Tensor | None:
+        return shaped(tensors["diff"].float(), weight) if "diff" in tensors else None
+
+    def bias(self, tensors: Tensors, bias: Tensor | None) -> Tensor | None:
+        return tensors["diff_b"].float() if "diff_b" in tensors else None
+
+
+FAMILIES.add("full", Full())

@@ -1,0 +1,55 @@
+"""What other tools call the layers of a network: each file one naming, derived from the network that it is for.
+
+| naming | networks |
+|---|---|
+| `ldm` | U-Nets, as CompVis' code and kohya's SDXL files call their blocks |
+| `flux` | FLUX.1's transformer, as Black Forest Labs' code does, with fused queries, keys and values |
+| `sd3` | Stable Diffusion 3's transformer, as Stability's code does |
+| `cloneofsimo` | layers by their number |
+
+Dots and underscores count as one: kohya's files write underscores for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from sfumato.adapt.names import flux, ldm, sd3
+from sfumato.adapt.names.piece import Piece, flat
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Names = dict[str, tuple[Piece, ...]]
+_known: WeakKeyDictionary[nn.Module, Names] = WeakKeyDictionary()
+
+__all__ = ["Names", "Piece", "flat", "names_of"]
+
+
+def names_of(network: nn.Module) -> Names:
+    """Everything that a layer of the network may be called in a file, without its dots, and what it stands for."""
+    if network in _known:
+        return _known[network]
+    layers = [name for name, module in network.named_modules() if getattr(module, "weight", None) is not None]
+    found = {flat(name): (Piece(name),) for name in layers}
+    own: Any = network
+    for name in layers:  # CLIP's text encoders with and without their outer module
+        found.setdefault(flat(name.removeprefix("text_model.")), (Piece(name),))
+        found.setdefault(f"text_model_{flat(name)}", (Piece(name),))
+    for alias, pieces in _other_names(own, set(layers)):
+        if all(piece.layer in layers for piece in pieces):
+            found.setdefault(flat(alias), pieces)
+    _known[network] = found
+    return found
+
+
+def _other_names(network: Any, layers: set[str]) -> Iterator[tuple[str, tuple[Piece, ...]]]:
+    config = getattr(network, "config", None)
+    if hasattr(network, "down_blocks") and hasattr(network, "up_blocks"):
+        yield from ldm.names(network, layers)
+    if hasattr(network, "single_transformer_blocks") and hasattr(network, "transformer_blocks"):
+        yield from flux.names(network)
+    elif hasattr(network, "transformer_blocks") and hasattr(network, "pos_embed") and config is not None:
+        yield from sd3.names(network)

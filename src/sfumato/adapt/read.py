@@ -1,0 +1,44 @@
+"""The tensors in a file of an adapter, and its header."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sfumato.adapt.file import SAFE, AdapterFile, check_pickle
+from sfumato.lazy import torch
+from sfumato.picture.errors import BadInput, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+class Contents(NamedTuple):
+    """A file's tensors by their keys, the texts of its header, and in a pickle what else there is."""
+
+    tensors: Mapping[str, Tensor]
+    header: Mapping[str, str]
+    other: Any = None
+
+
+@lru_cache(maxsize=4)
+def contents(file: AdapterFile) -> Contents:
+    """What is in the file. Raises BadInput if it is not here, a pickle that nobody allowed, or damaged."""
+    check_pickle(file)
+    path = file.path
+    try:
+        if path.suffix.lower() == SAFE:
+            from safetensors import safe_open
+
+            with safe_open(path, "pt") as opened:
+                return Contents({key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {})  # noqa: SIM118
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a stranger's file
+        raise BadInput(
+            f"{printable(file.name, 60)} can't be read ({printable(error, 120)}): copy or download it again."
+        ) from None
+    found = found.get("state_dict", found) if isinstance(found, dict) else {}
+    tensors = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
+    return Contents(tensors, {}, found)
