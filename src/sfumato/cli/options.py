@@ -104,7 +104,26 @@ Size = Annotated[
     str | None,
     typer.Option(metavar="WxH|N", help="Size in pixels, as 128x96 or 128; else the model's own.", show_default=False),
 ]
-Model = Annotated[str, typer.Option(help="A built-in model, a folder, or a Hub id; see `sfumato models`.")]
+Model = Annotated[
+    str, typer.Option(help="A built-in model, a folder, a single file, or a Hub id; see `sfumato models`.")
+]
+
+
+def _allowed(value: bool) -> bool:
+    """Holds for every model that the command reads, whatever it is read for."""
+    if value:
+        from sfumato.zoo.find import allow_pickles
+
+        allow_pickles()
+    return value
+
+
+AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle", help="Read single files that are pickles (.ckpt); tensors alone are taken.", callback=_allowed
+    ),
+]
 Engine = Annotated[
     str, typer.Option(help="eager, or exact: the same bits alone and in any batch.", rich_help_panel=_SAMPLING)
 ]

@@ -19,6 +19,7 @@ def redo(
     model: Annotated[
         str | None, typer.Option(help="Where the recipe's model is now, if it has moved.", show_default=False)
     ] = None,
+    allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:
     """Make a picture again from the recipe inside it, and say whether the pixels are the same."""

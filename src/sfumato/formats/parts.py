@@ -12,6 +12,7 @@ import torch
 
 from sfumato.formats.config import check_fields, check_sizes
 from sfumato.formats.folder import parts_of, place_of, read_json, regular, scheduler_of
+from sfumato.formats.single_file import single_of
 from sfumato.network.engine import dtype_of
 from sfumato.network.reading import check_weights, hushed, reason, variant_of
 from sfumato.picture.errors import BadInput, name_of, printable
@@ -38,7 +39,8 @@ class Parts:
     @property
     def model(self) -> str:
         """How sentences call it."""
-        return f"the model in {name_of(self.folder)}"
+        single = single_of(self.folder)
+        return f"the model in {name_of(self.folder if single is None else single.path)}"
 
     def place(self, part: str) -> Path:
         return place_of(self.folder, part)
@@ -61,6 +63,11 @@ class Parts:
                     f"The {what} is a {printable(config['_class_name'], 60)}, and not the {kind} it should be."
                 )
             check_fields(made, config, what, neutral or {})
+        if (single := single_of(self.folder)) is not None and single.has(part):
+            with self.explained(part):
+                read = single.network(part, made, config, dtype_of(self.precision))
+                network = self.networks[part] = read.to(self.device).eval().requires_grad_(False)
+            return network
         variant = variant_of(place, STEMS[library], what)
         options: dict[str, Any] = {"torch_dtype" if library == "diffusers" else "dtype": dtype_of(self.precision)}
         with self.explained(part):
@@ -88,7 +95,11 @@ class Parts:
         return check_tokenizer(tokenizer, vocabulary, f"{part} of {self.model}")
 
     def scheduler(self) -> dict[str, Any]:
-        return scheduler_of(self.folder)
+        found = scheduler_of(self.folder)
+        single = single_of(self.folder)
+        if single is not None and "beta_schedule" in found and "prediction_type" not in found:
+            raise single.unsaid()
+        return found
 
     @contextmanager
     def explained(self, part: str) -> Iterator[None]:
@@ -103,6 +114,8 @@ class Parts:
 
     def _check_kind(self, part: str, *accepted: str) -> None:
         found = parts_of(self.folder).get(part)
+        if found is None and (single := single_of(self.folder)) is not None:
+            raise single.lacks(part)
         if found is None:
             raise BadInput(
                 f"{self.model[0].upper()}{self.model[1:]} names no {part} in model_index.json; it needs one."
@@ -113,6 +126,8 @@ class Parts:
     def _safe(self, part: str) -> Path:
         """The part's place, in which there is nothing but files and folders."""
         place = self.place(part)
+        if not place.is_dir() and (single := single_of(self.folder)) is not None:
+            raise single.lacks(part)
         if not place.is_dir():
             raise BadInput(f"The {part} of {self.model} is missing: there is no folder of that name in it.")
         for path in place.iterdir():

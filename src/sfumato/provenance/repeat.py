@@ -14,6 +14,7 @@ from sfumato.picture import BadInput, open_picture, path_of, pixels_hash, read_m
 from sfumato.picture.errors import name_of, printable
 from sfumato.recipe import Made, Recipe
 from sfumato.zoo import built_ins
+from sfumato.zoo.find import file_of
 
 _VERSIONS = ("sfumato", "torch", "diffusers", "python")
 
@@ -99,7 +100,8 @@ def _run(recipe: Recipe, on_step: Callable[[Any], None] | None) -> tuple[Image.I
 
 def _check_local(recipe: Recipe, given: bool, name: str) -> None:
     """Raises `BadInput` for a model that is not on this machine. given: the user says where the recipe's own is."""
-    if not given and recipe.model not in built_ins() and not path_of(recipe.model).is_dir():
+    here = recipe.model in built_ins() or file_of(recipe.model) is not None or path_of(recipe.model).is_dir()
+    if not given and not here:
         raise BadInput(
             f"{name} was made with the model {printable(repr(recipe.model), 100)}, which is neither built in nor a "
             "folder here: say where it is with --model"
