@@ -114,9 +114,16 @@ VAE = {
     "latent_channels": 4,
 }
 TINY_SD3 = {
-    "num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 8, "joint_attention_dim": 12, "qk_norm": "rms_norm",
-    "caption_projection_dim": 16, "pooled_projection_dim": 10, "pos_embed_max_size": 4, "dual_attention_layers": [0],
-}  # fmt: skip
+    "num_layers": 2,
+    "num_attention_heads": 2,
+    "attention_head_dim": 8,
+    "joint_attention_dim": 12,
+    "qk_norm": "rms_norm",
+    "caption_projection_dim": 16,
+    "pooled_projection_dim": 10,
+    "pos_embed_max_size": 4,
+    "dual_attention_layers": [0],
+}
 TINY_FLUX = {
     "num_layers": 1, "num_single_layers": 1, "num_attention_heads": 24, "joint_attention_dim": 12, "in_channels": 8,
     "pooled_projection_dim": 10, "guidance_embeds": True,

@@ -168,6 +168,7 @@ def edit(
     steps: options.Stepped = None,
     engine: options.Engine = "eager",
     precision: options.Precision = "float32",
+    allow_pickle: options.AllowPickle = False,
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:

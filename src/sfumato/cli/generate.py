@@ -36,6 +36,7 @@ def generate(
     steps: options.Stepped = None,
     engine: options.Engine = "eager",
     precision: options.Precision = "float32",
+    allow_pickle: options.AllowPickle = False,
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:

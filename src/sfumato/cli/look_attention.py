@@ -30,6 +30,7 @@ def look_attention(
     steps: options.Steps = 20,
     engine: options.Engine = "eager",
     precision: options.Precision = "float32",
+    allow_pickle: options.AllowPickle = False,
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:

@@ -20,8 +20,8 @@ SHOWN = 4  # names in one sentence
 
 class Piece(NamedTuple):
     """key: of the tensor in the file. turn: how it stands there: as a 1 x 1 "convolution" of what is a matrix here,
-    "transposed", or with its halves "swapped" (shift and scale); "again" is a second name of a tensor. place: which it is of several that are stacked there,
-    as queries, keys and values are."""
+    "transposed", or with its halves "swapped" (shift and scale); "again" is a second name of a tensor. place: which it
+    is of several that are stacked there, as queries, keys and values are."""
 
     key: str
     turn: str = ""

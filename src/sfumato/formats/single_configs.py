@@ -162,6 +162,7 @@ def sd3_config(file: TensorFile, prefix: str) -> Config:
     text = shapes.get(f"{prefix}context_embedder.weight", (width, 4096))
     normed = shapes.get(f"{prefix}joint_blocks.0.x_block.attn.ln_q.weight")
     head = normed[0] if normed else HEAD
+    dual = [n for n in range(blocks) if f"{prefix}joint_blocks.{n}.x_block.attn2.qkv.weight" in shapes]
     return {
         "_class_name": "SD3Transformer2DModel",
         "sample_size": 128,
@@ -175,9 +176,9 @@ def sd3_config(file: TensorFile, prefix: str) -> Config:
         "caption_projection_dim": text[0],
         "pooled_projection_dim": shapes.get(f"{prefix}y_embedder.mlp.0.weight", (width, 2048))[1],
         "pos_embed_max_size": isqrt(shapes.get(f"{prefix}pos_embed", (1, 192**2))[1]),
-        "dual_attention_layers": [n for n in range(blocks) if f"{prefix}joint_blocks.{n}.x_block.attn2.qkv.weight" in shapes],
+        "dual_attention_layers": dual,
         "qk_norm": "rms_norm" if normed else None,
-    }  # fmt: skip
+    }
 
 
 def flux_config(file: TensorFile, prefix: str) -> Config:

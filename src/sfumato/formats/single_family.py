@@ -103,8 +103,8 @@ def family_of(file: TensorFile, prediction: str | None = None) -> Family:
         return _stable_diffusion(file, prediction)
     some = ", ".join(list(file.shapes)[:3])
     raise BadInput(
-        f"{name_of(file.path)} holds no model that is known by its names (it has {printable(some, 200) or 'none'}, ...); "
-        "accepted are files of Stable Diffusion 1, 2, XL and 3 and of FLUX.1, in their makers' names."
+        f"{name_of(file.path)} holds no model that is known by its names (it has {printable(some, 200) or 'none'}, "
+        "...); accepted are files of Stable Diffusion 1, 2, XL and 3 and of FLUX.1, in their makers' names."
     )
 
 
@@ -114,8 +114,8 @@ def _stable_diffusion(file: TensorFile, prediction: str | None) -> Family:
     refiner = sizes and "conditioner.embedders.0.model.token_embedding.weight" in file.shapes
     if f"{U_NET}label_emb.weight" in file.shapes or (f"{U_NET}label_emb.0.0.weight" in file.shapes and not sizes):
         raise BadInput(
-            f"{name_of(file.path)} is told more than words (it has label_emb), as an upscaler or stable unCLIP is: as a "
-            "single file it is not read, as a folder in diffusers' format it may be."
+            f"{name_of(file.path)} is told more than words (it has label_emb), as an upscaler or stable unCLIP is: as "
+            "a single file it is not read, as a folder in diffusers' format it may be."
         )
     channels = file.shapes[f"{U_NET}input_blocks.0.0.weight"][1:2] or (4,)
     prediction = prediction or _prediction(file, asks=from_two and channels[0] == 4)

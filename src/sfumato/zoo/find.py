@@ -43,8 +43,8 @@ def file_of(name: str | Path) -> tuple[Path, dict[str, str]] | None:
     said = dict(each.partition("=")[::2] for each in options.split("&") if each)
     if others := [each for each in said if each not in ("prediction", "vae", "base")]:
         raise BadInput(
-            f"{printable(others[0], 60)} is nothing that can be said of a single file: accepted are prediction, vae and "
-            "base."
+            f"{printable(others[0], 60)} is nothing that can be said of a single file: accepted are prediction, vae "
+            "and base."
         )
     return path, said
 
