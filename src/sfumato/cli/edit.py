@@ -166,6 +166,7 @@ def edit(
     sampler: options.Sampled = None,
     times: options.Times = None,
     steps: options.Stepped = None,
+    noise: options.Noise = "keyed",
     engine: options.Engine = "eager",
     precision: options.Precision = "float32",
     allow_pickle: options.AllowPickle = False,

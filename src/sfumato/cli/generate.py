@@ -34,6 +34,7 @@ def generate(
     sampler: options.Sampled = None,
     times: options.Times = None,
     steps: options.Stepped = None,
+    noise: options.Noise = "keyed",
     engine: options.Engine = "eager",
     precision: options.Precision = "float32",
     allow_pickle: options.AllowPickle = False,

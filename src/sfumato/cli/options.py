@@ -78,6 +78,14 @@ Times = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
+Noise = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME[:KEY=VALUE,...]",
+        help="Which numbers a seed stands for: one of {sfumato.noise:Randomness}. torch is stock diffusers'.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Steps = Annotated[int, typer.Option(help="Steps, 1 to 1000.", rich_help_panel=_SAMPLING)]
 Stepped = Annotated[
     int | None,

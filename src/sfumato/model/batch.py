@@ -16,7 +16,7 @@ from sfumato.condition import Condition
 from sfumato.denoise import Bound, bind
 from sfumato.guide import Gradient, Guidance, Guided
 from sfumato.model.view import View, Whole
-from sfumato.noise import KeyedNoise
+from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput, Ref, fetch
 from sfumato.recipe import Recipe
 from sfumato.recipe.capabilities import Capabilities
@@ -125,8 +125,8 @@ class Batch:
         return torch.zeros(shape, device=self.device)
 
     @cached_property
-    def noise(self) -> KeyedNoise:
-        return KeyedNoise([recipe.seed for recipe in self.recipes])
+    def noise(self) -> NoiseSource:
+        return self.recipe.noise.source([recipe.seed for recipe in self.recipes])
 
     def tensor(self, image: Image.Image) -> Tensor:
         """A picture in [-1, 1], (1, 3, H, W)."""

@@ -16,13 +16,17 @@ from PIL import Image
 from sfumato.edit import Crop, Noise
 from sfumato.model.result import Result, made
 from sfumato.model.run import bind
+from sfumato.noise import Latents
 from sfumato.picture import BadInput, around
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import plan_of
 from sfumato.stage import Stage
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sfumato.edit import AttentionEdit, Composite, Hold, Source, Start
+    from sfumato.noise import Randomness
 
 ROWS = 8  # pictures in one batch
 SIDE = 4  # of which a recipe's sides are multiples
@@ -87,10 +91,13 @@ class Pipe:
         width: int | None = None,
         height: int | None = None,
         composite: Composite | str = "paste",
+        noise: Randomness | str = "keyed",
+        latents: Tensor | None = None,
     ) -> list[Recipe]:
         """`count` recipes, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name.
 
-        Guidance, sampler, times and steps that are None are those that suit the model.
+        Guidance, sampler, times and steps that are None are those that suit the model. latents: (count, C, h, w), the
+        first noise of each picture instead of its seed's.
         """
         suits = self.stages[0].suits
         recipe = Recipe(
@@ -111,11 +118,17 @@ class Pipe:
             times=suits.times if times is None else times,
             steps=suits.steps if steps is None else steps,
             composite=composite,  # pyright: ignore[reportArgumentType]
+            noise=noise,  # pyright: ignore[reportArgumentType]
             seed=seed,
             engine=self.engine,  # pyright: ignore[reportArgumentType]
             precision=self.precision,  # pyright: ignore[reportArgumentType]
         )
-        return [replace(recipe, seed=seed + i) for i in range(count)]
+        recipes = [replace(recipe, seed=seed + i) for i in range(count)]
+        if latents is None:
+            return recipes
+        if len(latents) != count:
+            raise BadInput(f"There are {len(latents)} latents for {count} pictures: give one a picture.")
+        return [replace(each, noise=Latents(one, each.noise)) for each, one in zip(recipes, latents, strict=True)]
 
     @cached_property
     def weights(self) -> str:

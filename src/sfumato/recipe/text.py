@@ -34,6 +34,7 @@ def parameters(recipe: Recipe) -> str:
     if recipe.label is not None:
         values["Label"] = recipe.label
     values |= recipe.start.infotext() | recipe.sampler.infotext() | recipe.times.infotext()
+    values |= recipe.noise.infotext()
     if recipe.made is not None and recipe.made.sfumato:
         values["Version"] = f"sfumato {recipe.made.sfumato}"
     lines = [recipe.prompt, *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]

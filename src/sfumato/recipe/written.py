@@ -12,6 +12,7 @@ from sfumato.edit import AttentionEdit, Composite, Hold, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
 from sfumato.guide import Guidance
+from sfumato.noise import Randomness
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.capabilities import Suits
 from sfumato.sample import Sampler
@@ -53,6 +54,11 @@ def times(text: str) -> Any:
 def composite(text: str) -> Any:
     """`poisson`: the composite of that name. Raises `BadInput` as `guidance` does."""
     return _named("--composite", Composite.registry, text)
+
+
+def noise(text: str) -> Any:
+    """`a1111-gpu:eta_delta=31337`: the noise source of that name. Raises `BadInput` as `guidance` does."""
+    return _named("--noise", Randomness.registry, text)
 
 
 def hold(text: str) -> Any:

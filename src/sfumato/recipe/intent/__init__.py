@@ -42,6 +42,7 @@ def generate(
     steps: int | None = None,
     images: Sequence[Any] | None = None,
     composite: str = "paste",
+    noise: str = "keyed",
     engine: str = "eager",
     precision: str = "float32",
     tells: Capabilities = Capabilities(),
@@ -75,6 +76,7 @@ def generate(
         times=suits.times if times is None else written.times(times),
         steps=suits.steps if steps is None else steps,
         composite=written.composite(composite),
+        noise=written.noise(noise),
         seed=random_seed() if seed is None else seed,
         engine=engine,  # type: ignore[arg-type]
         precision=precision,  # type: ignore[arg-type]
