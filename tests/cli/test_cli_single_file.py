@@ -21,3 +21,21 @@ def test_a_model_is_written_as_a_file_looked_at_and_painted_with(process, home) 
     assert cut.status == 2
     assert cut.err.count("\n") == 1
     assert "cut.safetensors is damaged" in cut.err
+
+
+def test_a_picture_of_another_tool_is_painted_again_with_the_model_that_is_named(cli, home) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("parameters", "a red boat\nSteps: 2, Sampler: Euler a, CFG scale: 3, Seed: 5, Size: 64x64, NGMS: 1")
+    Image.new("RGB", (64, 64)).save("civitai.png", pnginfo=info)
+    refused = cli("redo", "civitai.png")
+    assert refused.status == 2
+    assert "--model" in refused.err
+    done = cli("redo", "civitai.png", "--model", "mini", "-o", "again.png")
+    assert done.status == 0, done.err
+    assert "note: NGMS (1) is not known here and left out" in done.err
+    assert "differs by at most" in done.err
+    looked = cli("redo", "again.png", "-o", "third.png")
+    assert "identical" in looked.err  # the noise is in the recipe

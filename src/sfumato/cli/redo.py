@@ -11,7 +11,9 @@ from sfumato.cli import options
 
 
 def redo(
-    picture: Annotated[Path, typer.Argument(help="A picture that sfumato made.", show_default=False)],
+    picture: Annotated[
+        Path, typer.Argument(help="A picture that sfumato made, or A1111, InvokeAI or ComfyUI.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where to; by default PICTURE-redo.png.", show_default=False),
@@ -22,21 +24,26 @@ def redo(
     allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:
-    """Make a picture again from the recipe inside it, and say whether the pixels are the same."""
+    """Make a picture again from the recipe inside it, and say whether the pixels are the same.
+
+    A picture of A1111, InvokeAI or a plain graph of ComfyUI is painted with the --model that is named.
+    """
     import sys
 
     from rich.markup import escape
 
-    from sfumato.cli.common import print_json, progress
+    from sfumato.cli.common import note, print_json, progress
     from sfumato.picture import check_outputs, original, path_of, save_picture
     from sfumato.picture.errors import printable
-    from sfumato.provenance import recipe_in
+    from sfumato.provenance import recipe_or_replay
     from sfumato.provenance import redo as again
     from sfumato.recipe import parameters
 
     picture = path_of(picture)
     (output,) = check_outputs([picture], [output or picture.with_name(f"{picture.stem}-redo.png")])
-    recipe = recipe_in(picture)
+    recipe, remarks = recipe_or_replay(picture, model)
+    for remark in remarks:
+        note(remark)
     with progress(f"loading {escape(printable(model or recipe.model, 60))}") as update:
         made = again(picture, model=model, on_step=lambda step: update(step.index, step.total, "painting"))
     held = made.recipe.held

@@ -12,6 +12,7 @@ from PIL import Image
 
 from sfumato.picture import BadInput, open_picture, path_of, pixels_hash, read_metadata
 from sfumato.picture.errors import name_of, printable
+from sfumato.provenance.replay import replayed
 from sfumato.recipe import Made, Recipe
 from sfumato.zoo import built_ins
 from sfumato.zoo.find import file_of
@@ -31,6 +32,7 @@ class Redone:
     difference: int | None
     verdict: str
     reason: str = ""
+    remarks: tuple[str, ...] = ()  # on what another tool did otherwise
 
 
 def recipe_in(picture: str | os.PathLike[str]) -> Recipe:
@@ -44,6 +46,13 @@ def recipe_in(picture: str | os.PathLike[str]) -> Recipe:
         raise BadInput(f"{name_of(picture)}: {error}") from None
 
 
+def recipe_or_replay(picture: str | os.PathLike[str], model: str | None) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe inside a picture file, or that of a picture of another tool, with remarks on what is otherwise."""
+    if "recipe" not in read_metadata(picture) and (found := replayed(picture, model)) is not None:
+        return found
+    return recipe_in(picture), ()
+
+
 def redo(
     source: str | os.PathLike[str] | Recipe, *, model: str | None = None, on_step: Callable[[Any], None] | None = None
 ) -> Redone:
@@ -53,19 +62,23 @@ def redo(
     that is here, but never makes this machine fetch anything: a stranger wrote it. That holds for every other model
     that it names, as guidances do. `on_step` hears every step.
 
+    A picture of A1111's web page, InvokeAI or a plain graph of ComfyUI is replayed with the `model` that is given: see
+    `sfumato.recipe.replay`.
+
     Compared is with the recorded hash first, then with the pixels of the file. Exactly the same weights, versions,
     engine and machine give identical pixels; others usually differ by at most 1 of 255.
     """
-    original = None
+    original, remarks = None, ()
     if isinstance(source, Recipe):
         recipe = source
     else:
-        recipe, original = recipe_in(source), open_picture(source)
+        recipe, remarks = recipe_or_replay(source, model)
+        original = open_picture(source)
         _check_local(recipe, model is not None, name_of(source))
     recorded = recipe.made.pixels if recipe.made is not None else ""
     todo = replace(recipe, made=None, model=model or recipe.model)
     image, finished = _run(todo, on_step)
-    found = _compare(image, finished, recorded, original)
+    found = replace(_compare(image, finished, recorded, original), remarks=remarks)
     return found if found.identical else replace(found, reason=other(recipe.made, finished.made))
 
 
