@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sfumato.cli.convert import convert
 from sfumato.cli.derived_help import DerivedHelp
 from sfumato.cli.edit import edit
 from sfumato.cli.evaluate import evaluate
@@ -38,7 +39,20 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, edit, redo, inspect, look_attention, models, store, train, vignettes, evaluate, study):
+for command in (
+    generate,
+    edit,
+    redo,
+    inspect,
+    look_attention,
+    models,
+    convert,
+    store,
+    train,
+    vignettes,
+    evaluate,
+    study,
+):
     app.command(cls=DerivedHelp)(command)
 
 

@@ -173,6 +173,7 @@ def edit(
     sampler: options.Sampled = None,
     times: options.Times = None,
     steps: options.Stepped = None,
+    noise: options.Noise = "keyed",
     engine: options.Engine = "eager",
     precision: options.Precision = "auto",
     device: options.Device = "auto",

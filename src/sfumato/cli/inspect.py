@@ -11,7 +11,10 @@ from sfumato.cli import options
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A picture, a model's folder or a built-in model.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(help="A picture, a model's folder or file, or a built-in model.", show_default=False)
+    ],
+    allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:
     """Say what stands in a picture: its recipe, how it was made, whether it was changed. Or what a model holds."""
@@ -19,10 +22,11 @@ def inspect(
     from sfumato.picture import path_of
     from sfumato.provenance import inspect as look
     from sfumato.provenance import inspect_model
-    from sfumato.zoo.find import here
+    from sfumato.zoo.find import file_of, here
 
-    path = path_of(path)
-    model = path if path.exists() else here(path)
+    single = file_of(path) is not None
+    path = path if single else path_of(path)
+    model = path if path.exists() and not single else here(path)
     with silent_stderr():
         found = look(path) if model is None or not model.is_dir() else inspect_model(model)
     if json:

@@ -32,6 +32,7 @@ def look_attention(
     precision: options.Precision = "auto",
     device: options.Device = "auto",
     offload: options.Offload = "none",
+    allow_pickle: options.AllowPickle = False,
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:

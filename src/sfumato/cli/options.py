@@ -84,6 +84,14 @@ Times = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
+Noise = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME[:KEY=VALUE,...]",
+        help="Which numbers a seed stands for: one of {sfumato.noise:Randomness}. torch is stock diffusers'.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Steps = Annotated[int, typer.Option(help="Steps, 1 to 1000.", rich_help_panel=_SAMPLING)]
 Stepped = Annotated[
     int | None,
@@ -142,14 +150,6 @@ Hypernetwork = Annotated[
         rich_help_panel=_ADAPTERS,
     ),
 ]
-AllowPickle = Annotated[
-    bool,
-    typer.Option(
-        "--allow-pickle",
-        help="Read .pt, .bin and .ckpt files of adapters too; only numbers are read from them.",
-        rich_help_panel=_ADAPTERS,
-    ),
-]
 Seed = Annotated[
     int | None, typer.Option(help="Seed of the first picture; without it a random one.", show_default=False)
 ]
@@ -162,7 +162,28 @@ Size = Annotated[
         show_default=False,
     ),
 ]
-Model = Annotated[str, typer.Option(help="A built-in model, a folder, or a Hub id; see `sfumato models`.")]
+Model = Annotated[
+    str, typer.Option(help="A built-in model, a folder, a single file, or a Hub id; see `sfumato models`.")
+]
+
+
+def _allowed(value: bool) -> bool:
+    """Holds for every model that the command reads, whatever it is read for."""
+    if value:
+        from sfumato.zoo.find import allow_pickles
+
+        allow_pickles()
+    return value
+
+
+AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Read models and adapters in files that are pickles too (.ckpt, .pt, .bin); tensors alone are taken.",
+        callback=_allowed,
+    ),
+]
 Engine = Annotated[
     str,
     typer.Option(

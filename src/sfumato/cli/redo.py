@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def redo(
-    picture: Annotated[Path, typer.Argument(help="A picture that sfumato made.", show_default=False)],
+    picture: Annotated[
+        Path, typer.Argument(help="A picture that sfumato made, or A1111, InvokeAI or ComfyUI.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where to; by default PICTURE-redo.png.", show_default=False),
@@ -37,21 +39,26 @@ def redo(
     allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:
-    """Make a picture again from the recipe inside it, and say whether the pixels are the same."""
+    """Make a picture again from the recipe inside it, and say whether the pixels are the same.
+
+    A picture of A1111, InvokeAI or a plain graph of ComfyUI is painted with the --model that is named.
+    """
     import sys
 
     from sfumato.adapt import open_file
-    from sfumato.cli.common import print_json
+    from sfumato.cli.common import note, print_json
     from sfumato.picture import check_outputs, original, path_of, save_picture
     from sfumato.picture.errors import printable
     from sfumato.progress import progress
-    from sfumato.provenance import recipe_in
+    from sfumato.provenance import recipe_or_replay
     from sfumato.provenance import redo as again
     from sfumato.recipe import parameters
 
     picture = path_of(picture)
     (output,) = check_outputs([picture], [output or picture.with_name(f"{picture.stem}-redo.png")])
-    recipe = recipe_in(picture)
+    recipe, remarks = recipe_or_replay(picture, model)
+    for remark in remarks:
+        note(remark)
     files = [open_file(path, allow_pickle=allow_pickle) for path in lora or ()]
     with progress(f"loading {printable(model or recipe.model, 60)}") as advance:
 

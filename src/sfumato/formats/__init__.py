@@ -16,7 +16,9 @@
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
 | `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |
 
-`unet_stage` is what the families of `UNet2DConditionModel` have in common.
+`unet_stage` is what the families of `UNet2DConditionModel` have in common. A single file (`model.safetensors`) is read
+as the folder that it stands for: `single_file`.
+
 What else is known by name is refused by name (`families`), as is every field of a config that is not understood
 (`config`, `scheduler_config`) and every weight that is missing or left over (`parts`).
 """
@@ -31,6 +33,7 @@ from sfumato.formats.instruct_pix2pix import InstructPix2Pix
 from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
 from sfumato.formats.scheduler_config import PARAMETERIZATIONS, noise_schedule
 from sfumato.formats.score_sde import ScoreSde
+from sfumato.formats.single_file import folder_of, single_of
 from sfumato.formats.stable_diffusion import StableDiffusion
 from sfumato.formats.stable_diffusion_3 import StableDiffusion3
 from sfumato.formats.stable_diffusion_depth import StableDiffusionDepth
@@ -55,8 +58,10 @@ __all__ = [
     "StableDiffusionUpscale",
     "StableDiffusionXL",
     "capabilities_of",
+    "folder_of",
     "format_of",
     "noise_schedule",
     "parts_of",
     "read_json",
+    "single_of",
 ]

@@ -13,6 +13,7 @@ import torch
 
 from sfumato.formats.config import check_fields, check_sizes
 from sfumato.formats.folder import parts_of, place_of, read_json, regular, scheduler_of
+from sfumato.formats.single_file import single_of
 from sfumato.formats.weights import weight_files
 from sfumato.network.autoencoder_kl import tile
 from sfumato.network.engine import dtype_of
@@ -57,7 +58,8 @@ class Parts:
     @property
     def model(self) -> str:
         """How sentences call it."""
-        return f"the model in {name_of(self.folder)}"
+        single = single_of(self.folder)
+        return f"the model in {name_of(self.folder if single is None else single.path)}"
 
     def place(self, part: str) -> Path:
         return self.vae if part == "vae" and self.vae is not None else place_of(self.folder, part)
@@ -81,6 +83,10 @@ class Parts:
                     f"The {what} is a {printable(config['_class_name'], 60)}, and not the {kind} it should be."
                 )
             check_fields(made, config, what, neutral or {})
+        if (single := single_of(self.folder)) is not None and single.has(part):
+            with self.explained(part):
+                read = single.network(part, made, config, dtype_of(self.precision))
+                return self._ready(part, read, place, kind)
         variant = variant_of(place, STEMS[library], what)
         autoencoder = kind.startswith("Autoencoder")
         overflows = autoencoder and self.precision == "float16" and config.get("force_upcast") is True
@@ -102,12 +108,18 @@ class Parts:
             )
         check_weights(info, what)
         with self.explained(part):
-            network = self.networks[part] = read.eval().requires_grad_(False)
-            if autoencoder and self.tile:
-                tile(network, self.tile, what)
-            self._put(network, place, autoencoder)
+            network = self._ready(part, read, place, kind)
         if shared is not None:
             shared[key] = network
+        return network
+
+    def _ready(self, part: str, network: Any, place: Path, kind: str) -> Any:
+        """The network as it answers: nothing of it is learned, and it is where it runs."""
+        self.networks[part] = network.eval().requires_grad_(False)
+        autoencoder = kind.startswith("Autoencoder")
+        if autoencoder and self.tile:
+            tile(network, self.tile, f"{part} of {self.model}")
+        self._put(network, place, autoencoder)
         return network
 
     def _put(self, network: Any, place: Path, autoencoder: bool) -> None:
@@ -169,7 +181,11 @@ class Parts:
             raise BadInput(f"{self.model[0].upper()}{self.model[1:]} has parts that are not run: {', '.join(others)}.")
 
     def scheduler(self) -> dict[str, Any]:
-        return scheduler_of(self.folder)
+        found = scheduler_of(self.folder)
+        single = single_of(self.folder)
+        if single is not None and "beta_schedule" in found and "prediction_type" not in found:
+            raise single.unsaid()
+        return found
 
     @contextmanager
     def explained(self, part: str) -> Iterator[None]:
@@ -184,6 +200,8 @@ class Parts:
 
     def _check_kind(self, part: str, *accepted: str) -> None:
         found = parts_of(self.folder).get(part)
+        if found is None and (single := single_of(self.folder)) is not None:
+            raise single.lacks(part)
         if found is None:
             raise BadInput(
                 f"{self.model[0].upper()}{self.model[1:]} names no {part} in model_index.json; it needs one."
@@ -194,6 +212,8 @@ class Parts:
     def _safe(self, part: str) -> Path:
         """The part's place, in which there is nothing but files and folders."""
         place = self.place(part)
+        if not place.is_dir() and (single := single_of(self.folder)) is not None:
+            raise single.lacks(part)
         if not place.is_dir():
             raise BadInput(f"The {part} of {self.model} is missing: there is no folder of that name in it.")
         for path in place.iterdir():

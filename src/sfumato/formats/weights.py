@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.formats.folder import parts_of
+from sfumato.formats.single_file import single_of
 from sfumato.picture import BadInput, home, write_atomically
 
 _SHARD = re.compile(r"-\d{5}-of-\d{5}")
@@ -43,6 +44,9 @@ def weights_hash(folder: Path, vae: Path | None = None) -> str:
     for each file, sorted. A file is read once: its hash is kept in the folder for the user's data
     under the file's path, length and time of change.
     """
+    if (single := single_of(folder)) is not None:
+        lines = [f"{path.name} {_file_hash(path)}\n" for path in single.files()]
+        return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
     lines = []
     for part in sorted({*parts_of(folder), *_BESIDE}):
         place = vae if part == "vae" and vae is not None else folder / part

@@ -18,7 +18,7 @@ from sfumato.denoise import Bound, bind
 from sfumato.guide import Gradient, Guidance, Guided
 from sfumato.model.view import View, Whole
 from sfumato.network.engine import Engine, engine_of
-from sfumato.noise import KeyedNoise
+from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput, Ref, fetch
 from sfumato.picture.area import alike
 from sfumato.picture.errors import note
@@ -153,8 +153,8 @@ class Batch:
         return torch.zeros(shape, device=self.device)
 
     @cached_property
-    def noise(self) -> KeyedNoise:
-        return KeyedNoise([recipe.seed for recipe in self.recipes])
+    def noise(self) -> NoiseSource:
+        return self.recipe.noise.source([recipe.seed for recipe in self.recipes])
 
     def tensor(self, image: Image.Image) -> Tensor:
         """A picture in [-1, 1], (1, 3, H, W)."""

@@ -11,6 +11,7 @@ from sfumato.model.pool import Pool
 from sfumato.network.device import check_device
 from sfumato.network.precision import suits
 from sfumato.picture import BadInput
+from sfumato.zoo.find import allow_pickles, file_of
 
 
 def load(
@@ -23,24 +24,27 @@ def load(
     tile: int = 0,
     vae: str | Path = "",
     pool: Pool | None = None,
+    allow_pickle: bool = False,
 ) -> Pipe:
     """A `Pipe` of the model called `name`.
 
-    name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), or a Hub id
-    "owner/name", fetched once and cached.
+    name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), a single file
+    ("model.safetensors", see `sfumato.formats.single_file`), or a Hub id "owner/name", fetched once and cached.
     engine: "eager" or "exact" (see `sfumato.network.engine`). device: as torch calls it, "cpu", "cuda" or "mps"; "auto"
     is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or "float8", which
     is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload: "none", or "parts"
     or "layers" to have only the network or the layer that is called on the device (`sfumato.network.offload`). tile:
     the side in pixels of the tiles in which the autoencoder works, 0 for the picture as a whole. vae: the folder of
     another autoencoder than the model's own. pool: models that are held; without one the model is read anew, and nobody
-    else has its networks.
+    else has its networks. allow_pickle: read single files that are pickles (.ckpt), of which tensors alone are taken.
 
     A pipe and its recipes say what "auto" came to.
 
     Raises `BadInput`, in one sentence, when there is no such model or device, when the model's files can't be read, and
     for a model of a family that is not run.
     """
+    if allow_pickle:
+        allow_pickles()
     device = check_device(device)
     precision = suits(device) if precision == "auto" else precision
     other = autoencoder_of(str(vae))
@@ -67,6 +71,9 @@ def checked_tile(tile: int) -> int:
 
 def _name(name: str | Path, folder: Path) -> str:
     """What a recipe calls the model, wherever it is read: a folder by its whole path."""
+    if (file := file_of(name)) is not None:
+        options = str(name).partition("?")[2]
+        return f"{file[0].resolve()}{'?' if options else ''}{options}"
     return str(folder.resolve()) if Path(name).expanduser().is_dir() else str(name)
 
 

@@ -18,6 +18,7 @@ from sfumato.edit import Crop, Noise
 from sfumato.model.adapted import Attached, adapted
 from sfumato.model.result import Result, made
 from sfumato.model.run import bind
+from sfumato.noise import Latents
 from sfumato.picture import BadInput
 from sfumato.picture.area import alike, around, proportioned
 from sfumato.recipe import Recipe
@@ -26,8 +27,11 @@ from sfumato.recipe.prompt import plan_of
 from sfumato.stage import Stage
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sfumato.control import Control
     from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Source, Start
+    from sfumato.noise import Randomness
 
 ROWS = 8  # pictures in one batch
 ADAPTED = 8  # sets of adapters whose files are kept
@@ -99,11 +103,14 @@ class Pipe:
         width: int | None = None,
         height: int | None = None,
         composite: Composite | str = "paste",
+        noise: Randomness | str = "keyed",
+        latents: Tensor | None = None,
     ) -> list[Recipe]:
         """`count` recipes, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name.
 
         Guidance, sampler, times and steps that are None are those that suit the model. Files that the prompt names, as
-        <lora:me:0.8>, are adapters too.
+        <lora:me:0.8>, are adapters too. latents: (count, C, h, w), the first noise of each picture instead of its
+        seed's.
         """
         suits = self.stages[0].suits
         said, asked = asked_in(prompt)
@@ -128,13 +135,19 @@ class Pipe:
             times=suits.times if times is None else times,
             steps=suits.steps if steps is None else steps,
             composite=composite,  # pyright: ignore[reportArgumentType]
+            noise=noise,  # pyright: ignore[reportArgumentType]
             seed=seed,
             engine=self.engine,  # pyright: ignore[reportArgumentType]
             precision=self.precision,  # pyright: ignore[reportArgumentType]
             vae=self.vae,
             tile=self.tile,
         )
-        return [replace(recipe, seed=seed + i) for i in range(count)]
+        recipes = [replace(recipe, seed=seed + i) for i in range(count)]
+        if latents is None:
+            return recipes
+        if len(latents) != count:
+            raise BadInput(f"There are {len(latents)} latents for {count} pictures: give one a picture.")
+        return [replace(each, noise=Latents(one, each.noise)) for each, one in zip(recipes, latents, strict=True)]
 
     @cached_property
     def weights(self) -> str:

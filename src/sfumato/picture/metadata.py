@@ -72,7 +72,8 @@ def _png_text(recipe_json: str | None, parameters: str | None) -> PngInfo:
 
 
 def read_metadata(path: Any) -> dict[str, Any]:
-    """What stands in a picture file: `format`, `width`, `height`; if present `recipe` (JSON text) and `parameters`.
+    """What stands in a picture file: `format`, `width`, `height`; if present `recipe` (JSON text) and `parameters`, and
+    in PNGs of other tools `invokeai` and `comfyui` (JSON text).
 
     `path` is a path or the bytes of a file. The texts are as they were found: a stranger's file may say anything, and
     `Recipe.from_json` is the door for the recipe. Raises `BadInput` as `open_picture` does.
@@ -90,7 +91,8 @@ def read_metadata(path: Any) -> dict[str, Any]:
 def _texts(image: Image.Image) -> dict[str, str | None]:
     if image.format == "PNG":
         texts: dict[str, Any] = getattr(image, "text", {})
-        return {"recipe": _as_text(texts.get("sfumato")), "parameters": _as_text(texts.get("parameters"))}
+        found = {"recipe": "sfumato", "parameters": "parameters", "invokeai": "invokeai_metadata", "comfyui": "prompt"}
+        return {key: _as_text(texts.get(name)) for key, name in found.items()}
     xmp = image.info.get("xmp", b"")
     recipe = _recipe_in(xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else "")
     comment = image.getexif().get_ifd(EXIF_IFD).get(_USER_COMMENT)

@@ -1,7 +1,7 @@
 """Where a picture comes from: what stands in it, whether it was changed, and the same pixels made again."""
 
 from sfumato.provenance.models import ModelReport, inspect_model, known_models
-from sfumato.provenance.repeat import Redone, recipe_in, redo
+from sfumato.provenance.repeat import Redone, recipe_in, recipe_or_replay, redo
 from sfumato.provenance.report import PictureReport, inspect
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "inspect_model",
     "known_models",
     "recipe_in",
+    "recipe_or_replay",
     "redo",
 ]

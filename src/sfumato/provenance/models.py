@@ -10,6 +10,7 @@ from typing import Any
 
 from sfumato.formats import capabilities_of, parts_of
 from sfumato.formats.folder import place_of
+from sfumato.formats.single_file import described, single_of
 from sfumato.formats.weights import weight_files
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import name_of, printable
@@ -89,6 +90,7 @@ def known_models() -> list[ModelReport]:
 
 def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
     """What the folder of a model holds; `BadInput` if it has no model_index.json or a part of it can't be read."""
+    single = single_of(Path(folder))
     folder = path_of(folder)
     if not (folder / INDEX).is_file():
         raise BadInput(f"{name_of(folder)} is no model: it has no {INDEX}, as folders in diffusers' format do")
@@ -100,10 +102,15 @@ def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
             )
     parts = {name: _part(place_of(folder, name), kind) for name, kind in kinds.items()}
     can, refused = Capabilities(), ""
+    parts |= {} if single is None else described(single)
     try:
         can = capabilities_of(folder)
     except BadInput as error:
         refused = str(error)
+    if single is not None:
+        left = f"; {single.averaged} averaged tensors are left out" if single.averaged else ""
+        about = f"{single.family.title}{left}"
+        return ModelReport(single.path.name, str(single.path), "a file", about, parts, can, refused=refused)
     name = folder.resolve().name
     needs = memory(folder, parts)
     return ModelReport(name, str(folder), "a folder", _summary(folder), parts, can, refused=refused, memory=needs)

@@ -13,8 +13,10 @@ from PIL import Image
 from sfumato.adapt import Adapter, AdapterFile
 from sfumato.picture import BadInput, open_picture, path_of, pixels_hash, read_metadata
 from sfumato.picture.errors import name_of, printable
+from sfumato.provenance.replay import replayed
 from sfumato.recipe import Made, Recipe
 from sfumato.zoo import built_ins
+from sfumato.zoo.find import file_of
 
 _VERSIONS = ("sfumato", "torch", "diffusers", "python")
 
@@ -31,6 +33,7 @@ class Redone:
     difference: int | None
     verdict: str
     reason: str = ""
+    remarks: tuple[str, ...] = ()  # on what another tool did otherwise
 
 
 def recipe_in(picture: str | os.PathLike[str]) -> Recipe:
@@ -42,6 +45,13 @@ def recipe_in(picture: str | os.PathLike[str]) -> Recipe:
         return Recipe.from_json(found["recipe"])
     except BadInput as error:
         raise BadInput(f"{name_of(picture)}: {error}") from None
+
+
+def recipe_or_replay(picture: str | os.PathLike[str], model: str | None) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe inside a picture file, or that of a picture of another tool, with remarks on what is otherwise."""
+    if "recipe" not in read_metadata(picture) and (found := replayed(picture, model)) is not None:
+        return found
+    return recipe_in(picture), ()
 
 
 def redo(
@@ -61,20 +71,24 @@ def redo(
     `load`'s and changes no pixel. `files` are those of its adapters where they are now, or what takes their places,
     which `reason` says. `on_step` hears every step.
 
+    A picture of A1111's web page, InvokeAI or a plain graph of ComfyUI is replayed with the `model` that is given: see
+    `sfumato.recipe.replay`.
+
     Compared is with the recorded hash first, then with the pixels of the file. Exactly the same weights, versions,
     engine and machine give identical pixels; others usually differ by at most 1 of 255.
     """
-    original = None
+    original, remarks = None, ()
     if isinstance(source, Recipe):
         recipe = source
     else:
-        recipe, original = recipe_in(source), open_picture(source)
+        recipe, remarks = recipe_or_replay(source, model)
+        original = open_picture(source)
         _check_local(recipe, model is not None, name_of(source))
     recorded = recipe.made.pixels if recipe.made is not None else ""
     adapters, exchanged = _with_files(recipe.adapters, files)
     todo = replace(recipe, made=None, model=model or recipe.model, adapters=adapters)
     image, finished = _run(todo, on_step, device or _recorded(recipe.made), offload)
-    found = _compare(image, finished, recorded, original)
+    found = replace(_compare(image, finished, recorded, original), remarks=remarks)
     if found.identical:
         return found
     return replace(found, reason=" and ".join(filter(None, (*exchanged, other(recipe.made, finished.made)))))
@@ -144,7 +158,8 @@ def _run(
 
 def _check_local(recipe: Recipe, given: bool, name: str) -> None:
     """Raises `BadInput` for a model that is not on this machine. given: the user says where the recipe's own is."""
-    if not given and recipe.model not in built_ins() and not path_of(recipe.model).is_dir():
+    here = recipe.model in built_ins() or file_of(recipe.model) is not None or path_of(recipe.model).is_dir()
+    if not given and not here:
         raise BadInput(
             f"{name} was made with the model {printable(repr(recipe.model), 100)}, which is neither built in nor a "
             "folder here: say where it is with --model"

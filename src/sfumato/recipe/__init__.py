@@ -18,6 +18,7 @@ from sfumato.element.define import rebuilt
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
 from sfumato.network.engine import PRECISIONS, Engine
+from sfumato.noise import Keyed, Randomness
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.text import parameters
 from sfumato.sample import DEFAULT_SAMPLER, Sampler
@@ -68,7 +69,7 @@ class Recipe:
     `adapters` are files that are added to the model while it runs: `sfumato.adapt`.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
     the mask first, "latent" and "decoder" move the latents or the decoder's weights until the seam closes. `made`
-    stands in recipes of pictures that have been made.
+    stands in recipes of pictures that have been made. `noise` says which numbers the seed stands for.
     """
 
     prompt: str = Field(default="", max_length=20_000, description=_PROMPT)
@@ -100,6 +101,7 @@ class Recipe:
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
     composite: Composite = Paste()
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
+    noise: Randomness = Keyed()
     engine: Annotated[str, one_of(Engine.registry)] = Field(default="eager", description="an engine's name")
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))
     vae: ModelName = Field(default="", description="the folder of another autoencoder, or nothing for the model's own")
@@ -162,6 +164,6 @@ def _renew() -> None:
     _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
-for _base in (Start, Hold, AttentionEdit, Adapter, Control, Guidance, Composite, Sampler, TimeGrid):
+for _base in (Start, Hold, AttentionEdit, Adapter, Control, Guidance, Composite, Sampler, TimeGrid, Randomness):
     _base.registry.watchers.append(_renew)
 load_plugins()

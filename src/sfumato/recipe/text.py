@@ -39,6 +39,7 @@ def parameters(recipe: Recipe) -> str:
     values |= recipe.start.infotext() | recipe.sampler.infotext() | recipe.times.infotext()
     if recipe.refiner is not None:
         values |= recipe.refiner.infotext()
+    values |= recipe.noise.infotext()
     if recipe.made is not None and recipe.made.sfumato:
         values["Version"] = f"sfumato {recipe.made.sfumato}"
     loras = [each for each in recipe.adapters if each.kind in TAGS]

@@ -16,6 +16,7 @@ from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
 from sfumato.guide import Guidance
+from sfumato.noise import Randomness
 from sfumato.picture import path_of
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.capabilities import Suits
@@ -91,6 +92,11 @@ def refiner(text: str) -> Refiner:
     that is none."""
     model, _, at = text.partition(":at=")
     return Refiner(model, _number(at)) if at else Refiner(model)  # type: ignore[arg-type]
+
+
+def noise(text: str) -> Any:
+    """`a1111-gpu:eta_delta=31337`: the noise source of that name. Raises `BadInput` as `guidance` does."""
+    return _named("--noise", Randomness.registry, text)
 
 
 def hold(text: str) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sfumato.times.karras import KarrasGrid
 from sfumato.times.knots import from_indices, from_strength, jumps
 from sfumato.times.leading import LeadingGrid
+from sfumato.times.linspace import LinspaceGrid
 from sfumato.times.log_snr import LogSNRGrid
 from sfumato.times.stretched import StretchedGrid
 from sfumato.times.time_grid import TimeGrid
@@ -27,6 +28,7 @@ __all__ = [
     "DEFAULT_GRID",
     "KarrasGrid",
     "LeadingGrid",
+    "LinspaceGrid",
     "LogSNRGrid",
     "StretchedGrid",
     "TimeGrid",

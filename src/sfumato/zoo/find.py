@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from sfumato.picture.errors import BadInput
+from sfumato.picture.errors import BadInput, printable
 from sfumato.zoo import INDEX, ZOO, built_ins
 
 HUB_FILES = [
@@ -15,18 +16,53 @@ HUB_VARIANTS = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]
 WEIGHED = ("unet", "vae", "text_encoder", ".")
 """Where a model's weights lie: in folders of its parts, or beside the index."""
 
+ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth")
+"""Of single files."""
+FILES: list[Callable[[str | Path], Path]] = []
+"""What turns the name of a single file into the folder that stands for it: `sfumato.formats.single_file` is here once
+it is imported."""
+_allowed: list[bool] = []
+
+
+def allow_pickles() -> None:
+    """From now on single files that are pickles (.ckpt) are read, of which tensors alone are taken."""
+    _allowed.append(True)
+
+
+def pickles_allowed() -> bool:
+    return bool(_allowed)
+
+
+def file_of(name: str | Path) -> tuple[Path, dict[str, str]] | None:
+    """The single file that `name` says, and the options behind it (model.safetensors?vae=other.safetensors); None where
+    it says no file that is here."""
+    whole, _, options = str(name).partition("?")
+    path = Path(whole).expanduser()
+    if not whole.lower().endswith(ENDINGS) or not path.is_file():
+        return None
+    said = dict(each.partition("=")[::2] for each in options.split("&") if each)
+    if others := [each for each in said if each not in ("prediction", "vae", "base")]:
+        raise BadInput(
+            f"{printable(others[0], 60)} is nothing that can be said of a single file: accepted are prediction, vae "
+            "and base."
+        )
+    return path, said
+
 
 def here(name: str | Path) -> Path | None:
-    """The folder of a model that is built in or that `name` is the path of; None for any other, as for a Hub id."""
+    """The folder of a model that is built in or that `name` is the path of, or that stands for a single file of that
+    name; None for any other, as for a Hub id."""
     if (built_in := ZOO / str(name) / INDEX).is_file():
         return built_in.parent
     folder = Path(name).expanduser()
-    return folder if folder.is_dir() else None
+    if folder.is_dir():
+        return folder
+    return FILES[0](name) if FILES and file_of(name) is not None else None
 
 
 def would_be_fetched(name: str) -> bool:
     """Whether finding `name` would ask the Hub: it reads as a Hub id, and neither a folder nor the cache has it."""
-    if not _is_hub_id(name) or here(name) is not None:
+    if not _is_hub_id(name) or file_of(name) is not None or here(name) is not None:
         return False
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
@@ -52,7 +88,10 @@ def find(name: str | Path) -> Path:
     if folder is not None:
         return folder
     if Path(name).is_file():
-        raise BadInput(f"{name} is a file; a model is a folder with a model_index.json, or a Hub id (owner/name).")
+        raise BadInput(
+            f"{name} is a file; a model is a folder with a model_index.json, a single file ({', '.join(ENDINGS)}) or "
+            "a Hub id (owner/name)."
+        )
     if _is_hub_id(str(name)):
         return _from_hub(str(name))
     raise BadInput(

@@ -49,6 +49,7 @@ def generate(
     hypernetwork: Sequence[str] | None = None,
     allow_pickle: bool = False,
     composite: str = "paste",
+    noise: str = "keyed",
     engine: str = "eager",
     precision: str = "float32",
     vae: str = "",
@@ -93,6 +94,7 @@ def generate(
         times=suits.times if times is None else written.times(times),
         steps=suits.steps if steps is None else steps,
         composite=written.composite(composite),
+        noise=written.noise(noise),
         seed=random_seed() if seed is None else seed,
         engine=engine,  # type: ignore[arg-type]
         precision=precision,  # type: ignore[arg-type]

@@ -8,28 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfumato.element import element
 from sfumato.lazy import torch
+from sfumato.noise.source import Key, Randomness
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Key = str | int
-
-
-class NoiseSource(Protocol):
-    """Standard normal noise, a function of (seed of the picture, key)."""
-
-    def __call__(self, like: Tensor, *key: Key) -> Tensor:
-        """Noise in the shape, dtype and device of `like` (B, ...): row b depends on seed b and the key alone."""
-        ...
-
-    def at(self, *key: Key) -> NoiseSource:
-        """The same source with `key` put before every key asked of it."""
-        ...
 
 
 class KeyedNoise:
@@ -61,6 +49,14 @@ class KeyedNoise:
 
     def __repr__(self) -> str:
         return f"KeyedNoise(seeds={list(self.seeds)}, prefix={self.prefix})"
+
+
+@element("keyed")
+class Keyed(Randomness):
+    """Sfumato's own: every draw is a function of the seed and of what it is for, so that no use disturbs another."""
+
+    def source(self, seeds: Sequence[int]) -> KeyedNoise:
+        return KeyedNoise(seeds)
 
 
 def _hash(*key: Key) -> int:

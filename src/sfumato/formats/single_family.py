@@ -1,0 +1,245 @@
+"""Which family a single file is of, and where in it the parts of its model stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sfumato.formats import single_configs as configs
+from sfumato.formats.key_names import Naming
+from sfumato.formats.ldm_names import autoencoder_names, unet_names
+from sfumato.formats.single_configs import Config
+from sfumato.formats.tensor_file import TensorFile
+from sfumato.formats.text_names import bare_clip_names, clip_names, open_clip_names, t5_names
+from sfumato.formats.transformer_names import flux_names, sd3_names
+from sfumato.picture.errors import BadInput, name_of, printable
+
+TOKENS, WORD = "embeddings.token_embedding.weight", "<|endoftext|>"
+PREDICTIONS = {"v": "v_prediction", "v_prediction": "v_prediction", "epsilon": "epsilon", "eps": "epsilon"}
+
+_TEXTS: Mapping[str, tuple[tuple[str, Naming], ...]] = {
+    "text_encoder": (
+        ("cond_stage_model.transformer.", clip_names),
+        ("cond_stage_model.transformer.", bare_clip_names),
+        ("cond_stage_model.model.", open_clip_names),
+        ("conditioner.embedders.0.transformer.", clip_names),
+        ("text_encoders.clip_l.transformer.", clip_names),
+    ),
+    "text_encoder_2": (
+        ("conditioner.embedders.1.model.", open_clip_names),
+        ("conditioner.embedders.0.model.", open_clip_names),
+        ("text_encoders.clip_g.transformer.", clip_names),
+        ("text_encoders.t5xxl.transformer.", t5_names),
+    ),
+    "text_encoder_3": (("text_encoders.t5xxl.transformer.", t5_names),),
+}
+U_NET = "model.diffusion_model."
+VAES = ("first_stage_model.", "vae.", "")
+"""The last in a file of an autoencoder alone."""
+LATENTS = {
+    "StableDiffusionX": (0.13025, None),
+    "StableDiffusion3": (1.5305, 0.0609),
+    "FluxPipeline": (0.3611, 0.1159),
+    "FluxFillPipeline": (0.3611, 0.1159),
+}
+"""How latents are scaled and shifted, by how the pipelines' names begin; 0.18215 in all others."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A network in a file: its class, the beginning of its tensors' names and what they are called there."""
+
+    kind: str
+    file: TensorFile
+    prefix: str
+    naming: Naming
+
+
+@dataclass(frozen=True)
+class Family:
+    """A single file as a model.
+
+    pipeline: the class of diffusers' pipeline whose folder it stands for. placed: its networks. configs: theirs.
+    tokenizers: with what each fills up a text, None for T5's. unread: beginnings of names that the family leaves out.
+    """
+
+    title: str
+    pipeline: str
+    placed: dict[str, Placed]
+    configs: dict[str, Config]
+    scheduler: Config
+    tokenizers: dict[str, str | None]
+    unread: tuple[str, ...] = ()
+    index: dict[str, Any] = field(default_factory=dict)
+
+
+def naming_of(kind: str, config: Mapping[str, Any], texts: Naming = clip_names) -> Naming | None:
+    """What the tensors of a network are called in a single file; None for one that no single file holds."""
+    if kind == "UNet2DConditionModel":
+        ups = [str(each) for each in config.get("up_block_types", ())]
+        attends = {number for number, each in enumerate(ups) if "CrossAttn" in each}
+        layers = config.get("layers_per_block", 2)
+        return unet_names(layers, attends) if isinstance(layers, int) else None
+    if kind == "AutoencoderKL":
+        return autoencoder_names(len(config.get("block_out_channels", ())))
+    if kind == "SD3Transformer2DModel":
+        return sd3_names(int(config.get("num_layers", 0)))
+    if kind == "FluxTransformer2DModel":
+        return flux_names
+    if kind.startswith("CLIPTextModel"):
+        return texts
+    return t5_names if kind == "T5EncoderModel" else None
+
+
+def family_of(file: TensorFile, prediction: str | None = None) -> Family:
+    """The family of a file, by the names and shapes of its tensors. Raises BadInput for one that is not known."""
+    for prefix in (U_NET, ""):
+        if f"{prefix}joint_blocks.0.x_block.attn.qkv.weight" in file.shapes:
+            return _sd3(file, prefix)
+        if f"{prefix}double_blocks.0.img_attn.qkv.weight" in file.shapes:
+            return _flux(file, prefix)
+    if f"{U_NET}input_blocks.0.0.weight" in file.shapes:
+        return _stable_diffusion(file, prediction)
+    some = ", ".join(list(file.shapes)[:3])
+    raise BadInput(
+        f"{name_of(file.path)} holds no model that is known by its names (it has {printable(some, 200) or 'none'}, "
+        "...); accepted are files of Stable Diffusion 1, 2, XL and 3 and of FLUX.1, in their makers' names."
+    )
+
+
+def _stable_diffusion(file: TensorFile, prediction: str | None) -> Family:
+    from_two = "cond_stage_model.model.token_embedding.weight" in file.shapes
+    sizes = any(name.startswith("conditioner.embedders.") for name in file.shapes)
+    refiner = sizes and "conditioner.embedders.0.model.token_embedding.weight" in file.shapes
+    if f"{U_NET}label_emb.weight" in file.shapes or (f"{U_NET}label_emb.0.0.weight" in file.shapes and not sizes):
+        raise BadInput(
+            f"{name_of(file.path)} is told more than words (it has label_emb), as an upscaler or stable unCLIP is: as "
+            "a single file it is not read, as a folder in diffusers' format it may be."
+        )
+    channels = file.shapes[f"{U_NET}input_blocks.0.0.weight"][1:2] or (4,)
+    prediction = prediction or _prediction(file, asks=from_two and channels[0] == 4)
+    sample = 128 if sizes else 96 if from_two and prediction == "v_prediction" else 64
+    unet = configs.unet_config(file, U_NET, sample, sizes)
+    version = "XL" if sizes else "2" if from_two else "1"
+    pipeline, what = {
+        4: ("Pipeline", ""),
+        9: ("InpaintPipeline", " inpainting"),
+        8: ("InstructPix2PixPipeline", " (InstructPix2Pix)"),
+        5: ("Depth2ImgPipeline", " with depth"),
+    }.get(unet["in_channels"], ("Pipeline", ""))
+    if refiner:
+        pipeline, what = "XLImg2ImgPipeline", " refiner"
+    elif sizes:
+        pipeline = f"XL{pipeline}"
+    found = Family(
+        f"Stable Diffusion {version}{what}",
+        f"StableDiffusion{pipeline}",
+        {"unet": Placed("UNet2DConditionModel", file, U_NET, naming_of("UNet2DConditionModel", unet) or clip_names)},
+        {"unet": unet},
+        configs.table_scheduler(prediction, "ztsnr" in file.shapes),
+        {},
+    )
+    if refiner:
+        found.index.update({"requires_aesthetics_score": True, "force_zeros_for_empty_prompt": False})
+    elif sizes:
+        found.index["force_zeros_for_empty_prompt"] = True
+    found = with_autoencoder(_with_texts(found, file, unread=1 if from_two else 0), file, sizes=sizes)
+    if not from_two:
+        return found
+    last = configs.counted(file, "cond_stage_model.model.transformer.resblocks.") - 1
+    return replace(found, unread=(f"cond_stage_model.model.transformer.resblocks.{last}.",))
+
+
+def _prediction(file: TensorFile, asks: bool) -> str | None:
+    """What the network predicts, where the file says it: None where it doesn't and may be either."""
+    said = {key.lower(): value.lower() for key, value in file.metadata.items()}
+    kind = said.get("modelspec.prediction_type", "")
+    if kind in PREDICTIONS:
+        return PREDICTIONS[kind]
+    named = "768-v" in said.get("modelspec.architecture", "") or said.get("ss_v_parameterization") == "true"
+    if named or "v_pred" in file.shapes:
+        return "v_prediction"
+    return None if asks else "epsilon"
+
+
+def with_autoencoder(family: Family, file: TensorFile, sizes: bool = False) -> Family:
+    """The family with the autoencoder that stands in a file, its own or one beside it; as it is where there is none."""
+    prefix = next((prefix for prefix in VAES if f"{prefix}decoder.conv_in.weight" in file.shapes), None)
+    if prefix is None:
+        return family
+    scaling, shift = LATENTS.get(family.pipeline[:16], (0.18215, None))
+    config = configs.autoencoder_config(file, prefix, scaling, shift, 1024 if sizes or shift else 512)
+    placed = Placed("AutoencoderKL", file, prefix, autoencoder_names(len(config["block_out_channels"])))
+    return replace(family, placed={**family.placed, "vae": placed}, configs={**family.configs, "vae": config})
+
+
+def _with_texts(
+    family: Family, file: TensorFile, unread: int = 0, projected: tuple[str, ...] = ("text_encoder_2",)
+) -> Family:
+    """The family with the text encoders of its file. unread: layers that are not run. projected: those whose pooled
+    text is projected."""
+    placed, found, tokenizers = dict(family.placed), dict(family.configs), dict(family.tokenizers)
+    for part, prefix, naming in _texts_in(file):
+        if naming is t5_names:
+            if part != ("text_encoder_2" if family.title.startswith("FLUX") else "text_encoder_3"):
+                continue
+            kind, config = "T5EncoderModel", configs.t5_config(file, prefix)
+        else:
+            kind = "CLIPTextModelWithProjection" if part in projected else "CLIPTextModel"
+            if naming is open_clip_names:
+                config = configs.open_clip_config(file, prefix, unread)
+            else:
+                config = configs.clip_config(file, prefix, naming is bare_clip_names)
+                if "clip_g" in prefix:
+                    config["hidden_act"] = "gelu"
+        placed[part], found[part] = Placed(kind, file, prefix, naming), config
+        pad = "!" if part == "text_encoder_2" or "cond_stage_model.model." in prefix else WORD
+        tokenizers[part.replace("text_encoder", "tokenizer")] = None if naming is t5_names else pad
+    return replace(family, placed=placed, configs=found, tokenizers=tokenizers)
+
+
+def _texts_in(file: TensorFile) -> Iterator[tuple[str, str, Naming]]:
+    """The text encoders in a file: the part, the beginning of its names, and its naming."""
+    for part, places in _TEXTS.items():
+        for prefix, naming in places:
+            probe = "shared.weight" if naming is t5_names else TOKENS
+            if prefix + naming(probe).key in file.shapes:
+                yield part, prefix, naming
+                if naming is not t5_names:
+                    break
+
+
+def place_of_text(part: str, file: TensorFile) -> tuple[str, Naming] | None:
+    """The beginning of the names of a text encoder, and its naming."""
+    return next(((prefix, naming) for each, prefix, naming in _texts_in(file) if each == part), None)
+
+
+def _sd3(file: TensorFile, prefix: str) -> Family:
+    config = configs.sd3_config(file, prefix)
+    placed = Placed("SD3Transformer2DModel", file, prefix, sd3_names(config["num_layers"]))
+    family = Family(
+        "Stable Diffusion 3",
+        "StableDiffusion3Pipeline",
+        {"transformer": placed},
+        {"transformer": config},
+        configs.flow_scheduler(3.0, dynamic=False),
+        {},
+    )
+    return with_autoencoder(_with_texts(family, file, projected=("text_encoder", "text_encoder_2")), file)
+
+
+def _flux(file: TensorFile, prefix: str) -> Family:
+    config = configs.flux_config(file, prefix)
+    placed = Placed("FluxTransformer2DModel", file, prefix, flux_names)
+    dev = config["guidance_embeds"]
+    fills = config["in_channels"] > 128  # x, masked picture and mask, in patches
+    family = Family(
+        f"FLUX.1 {'Fill' if fills else 'dev' if dev else 'schnell'}",
+        "FluxFillPipeline" if fills else "FluxPipeline",
+        {"transformer": placed},
+        {"transformer": config},
+        configs.flow_scheduler(3.0 if dev else 1.0, dev),
+        {},
+    )
+    return with_autoencoder(_with_texts(family, file, projected=()), file)

@@ -1,0 +1,105 @@
+"""A file of named tensors: their names, shapes and number types at once, their numbers when they are asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.picture.errors import BadInput, name_of, printable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shape = tuple[int, ...]
+PICKLES = (".ckpt", ".pt", ".pth")
+ENDINGS = (".safetensors", *PICKLES)
+LONGEST = 100 << 20  # bytes of a header
+_TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64", "int32": "I32"}
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """shapes, types: by the tensors' names. metadata: what the file says of itself in words."""
+
+    path: Path
+    shapes: Mapping[str, Shape]
+    types: Mapping[str, str]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    loaded: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _open(self) -> Any:
+        from safetensors import safe_open
+
+        return safe_open(self.path, "pt")
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name in self.loaded:
+            return self.loaded[name]
+        return self._open.get_tensor(name)
+
+
+def open_tensors(path: Path, allow_pickle: bool = False) -> TensorFile:
+    """The tensors of a .safetensors, or of a pickle (.ckpt, .pt) where that is allowed.
+
+    Raises BadInput for a file that was cut short, and for a pickle that is not allowed or holds more than tensors.
+    """
+    if path.suffix.lower() not in PICKLES:
+        return _safetensors(path)
+    if not allow_pickle:
+        raise BadInput(
+            f"{name_of(path)} is a pickle, a kind of file that may hold a program: take its .safetensors, or allow it "
+            "with allow_pickle=True (--allow-pickle), which reads tensors alone."
+        )
+    return _pickle(path)
+
+
+def _safetensors(path: Path) -> TensorFile:
+    """Eight bytes of length, then JSON. The header is checked against the size of the file."""
+    try:
+        whole = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > min(LONGEST, whole - 8):
+                raise ValueError("its header is longer than the file")
+            header = json.loads(file.read(length))
+        said = header.pop("__metadata__", {})
+        if 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0) != whole:
+            raise ValueError("it is cut short or has been added to")
+        shapes = {name: tuple(map(int, entry["shape"])) for name, entry in header.items()}
+        types = {name: str(entry["dtype"]) for name, entry in header.items()}
+        return TensorFile(path, shapes, types, {str(key): str(value) for key, value in said.items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{name_of(path)} is damaged ({printable(error, 120)}): copy or fetch it again.") from None
+
+
+def _pickle(path: Path) -> TensorFile:
+    """Tensors alone (torch's weights_only): whatever else a pickle would make is refused by torch."""
+    import pickle
+    import zipfile
+
+    import torch
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise BadInput(
+            f"{name_of(path)} holds more than tensors, and nothing else is read from a pickle "
+            f"({printable(str(error).strip().splitlines()[0], 120)}): take its .safetensors."
+        ) from None
+    except Exception as error:  # a stranger's file: zip and pickle raise many kinds
+        raise BadInput(f"{name_of(path)} is damaged ({printable(error, 120)}): copy or fetch it again.") from None
+    inner = found.get("state_dict", found) if isinstance(found, dict) else {}
+    loaded = {str(name): value for name, value in inner.items() if isinstance(value, torch.Tensor)}
+    said = {"global_step": str(found["global_step"])} if isinstance(found.get("global_step"), int) else {}
+    return TensorFile(
+        path,
+        {name: tuple(value.shape) for name, value in loaded.items()},
+        {name: _TYPES.get(str(value.dtype).removeprefix("torch."), str(value.dtype)) for name, value in loaded.items()},
+        said,
+        loaded,
+    )

@@ -1,0 +1,53 @@
+"""Names of text encoders in single files: transformers' own, and OpenCLIP's, which stacks queries, keys and values."""
+
+from __future__ import annotations
+
+import re
+
+from sfumato.formats.key_names import Piece
+
+_STACKED = ("q_proj", "k_proj", "v_proj")
+_LAYER = re.compile(r"encoder\.layers\.(\d+)\.(.*)\.(weight|bias)")
+_INNER = {
+    "self_attn.out_proj": "attn.out_proj",
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}
+_OUTER = {
+    "embeddings.token_embedding.weight": "token_embedding.weight",
+    "embeddings.position_embedding.weight": "positional_embedding",
+    "final_layer_norm.weight": "ln_final.weight",
+    "final_layer_norm.bias": "ln_final.bias",
+}
+
+
+def clip_names(ours: str) -> Piece:
+    """transformers' CLIPTextModel, with or without `text_model.` before its names, as they were first: with."""
+    bare = ours.removeprefix("text_model.")
+    return Piece(bare if bare.startswith("text_projection") else f"text_model.{bare}")
+
+
+def bare_clip_names(ours: str) -> Piece:
+    """The same without `text_model.`, as a few files have it."""
+    return Piece(ours.removeprefix("text_model."))
+
+
+def open_clip_names(ours: str) -> Piece:
+    """OpenCLIP's text tower."""
+    bare = ours.removeprefix("text_model.")
+    if bare == "text_projection.weight":
+        return Piece("text_projection", "transposed")
+    if match := _LAYER.fullmatch(bare):
+        block = f"transformer.resblocks.{match[1]}"
+        inner = match[2].rpartition(".")[2]
+        if inner in _STACKED:
+            return Piece(f"{block}.attn.in_proj_{match[3]}", place=_STACKED.index(inner))
+        return Piece(f"{block}.{_INNER.get(match[2], match[2])}.{match[3]}")
+    return Piece(_OUTER.get(bare, bare))
+
+
+def t5_names(ours: str) -> Piece:
+    """transformers' T5EncoderModel, whose embedding has two names."""
+    return Piece("shared.weight", "again") if ours == "encoder.embed_tokens.weight" else Piece(ours)

@@ -1,0 +1,106 @@
+"""A1111's web page and its heirs (Forge, SD.Next, Civitai): the `parameters` text."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from sfumato.noise import A1111CpuNoise, A1111GpuNoise
+from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.replay.said import Said, number, whole
+
+LONGEST = 20_000  # characters of the line of values
+_VALUE = re.compile(r'([A-Za-z][\w /+.-]{0,60}):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,\s*|$)')
+_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+NEGATIVE = "Negative prompt:"
+READ = (
+    *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "ENSD", "RNG", "Model"),
+    *("Model hash", "CFG Rescale"),
+)
+INERT = (
+    *("Version", "Batch size", "Batch pos", "User", "Created Date", "Lora hashes", "TI hashes", "Hashes", "App"),
+    *("Time taken", "Civitai resources", "Civitai metadata", "Backend", "Parser"),
+)
+"""What changes no picture."""
+REFUSED = {
+    "Hires": "a second pass at a larger size (hires. fix)",
+    "Denoising strength": "a picture that it was painted over",
+    "Mask": "a mask",
+    "Inpaint": "a mask",
+    "Refiner": "a second model (refiner)",
+    "ControlNet": "a ControlNet",
+    "ADetailer": "faces that were painted again (ADetailer)",
+    "Face restoration": "a network that restores faces",
+    "Tiling": "tiling",
+    "Variation seed": "a variation seed",
+    "Seed resize": "noise of another size",
+    "AddNet": "weights that were added to the model",
+}
+SCHEDULES = ("Karras", "Exponential", "SGM Uniform", "Uniform")
+AUTOMATIC = {"DPM++ 2M": "Karras", "DPM++ 2M SDE": "Exponential", "DPM++ 3M SDE": "Exponential", "DDIM": "leading"}
+"""What "Automatic" stands for; "Uniform" for all others."""
+
+
+def read_a1111(text: str) -> Said:
+    """What a `parameters` text says: the prompt, `Negative prompt: ...`, and a last line of `Key: value` pairs.
+
+    Raises BadInput for a text that is none, and for pictures that were made in ways that are not here.
+    """
+    lines = text.strip().splitlines()
+    last = lines[-1] if lines else ""
+    if not last.startswith("Steps:") or len(last) > LONGEST:
+        raise BadInput("its text is none of A1111's: the last line begins with Steps")
+    words = "\n".join(lines[:-1])
+    prompt, _, negative = words.partition(NEGATIVE)
+    values = {name.strip(): _bare(value) for name, value in _VALUE.findall(last)}
+    for name in values:
+        refused = next((what for begin, what in REFUSED.items() if name.startswith(begin)), None)
+        if refused is not None:
+            raise BadInput(f"it was made with {refused} ({name}: {printable(values[name], 60)}), which is not replayed")
+    remarks = tuple(
+        f"{printable(name, 60)} ({printable(value, 60)}) is not known here and left out"
+        for name, value in values.items()
+        if name not in READ and name not in INERT
+    )
+    size = _SIZE.fullmatch(values.get("Size", ""))
+    sampler, schedule = _scheduled(values.get("Sampler", "Euler a"), values.get("Schedule type", ""))
+    rng, delta = values.get("RNG", "GPU"), whole(values, "ENSD", 0)
+    if rng not in ("CPU", "GPU", "NV"):
+        raise BadInput(f"its RNG is {printable(rng, 60)}: known are CPU, GPU and NV")
+    return Said(
+        "A1111",
+        prompt.strip(),
+        negative.strip(),
+        steps=whole(values, "Steps"),
+        sampler=sampler,
+        schedule=schedule,
+        scale=number(values, "CFG scale", 7.0),
+        rescale=number(values, "CFG Rescale", 0.0),
+        seed=whole(values, "Seed"),
+        size=(int(size[1]), int(size[2])) if size else None,
+        clip_skip=whole(values, "Clip skip", 1),
+        model=values.get("Model", ""),
+        model_hash=values.get("Model hash", ""),
+        noise=A1111CpuNoise(eta_delta=delta) if rng == "CPU" else A1111GpuNoise(eta_delta=delta),
+        unit=sampler in ("DDIM", "UniPC"),  # CompVis' samplers; k-diffusion's begin from sigma z
+        remarks=remarks,
+    )
+
+
+def _scheduled(sampler: str, schedule: str) -> tuple[str, str]:
+    """The sampler and the schedule; before version 1.9 one name held both, as "DPM++ 2M Karras"."""
+    for name in SCHEDULES:
+        if not schedule and sampler.endswith(f" {name}"):
+            return sampler.removesuffix(f" {name}"), name
+    if schedule.lower() == "automatic":
+        return sampler, AUTOMATIC.get(sampler, "Uniform")
+    return sampler, schedule or ("leading" if sampler == "DDIM" else "Uniform")
+
+
+def _bare(value: str) -> str:
+    if not value.startswith('"'):
+        return value.strip()
+    try:
+        return str(json.loads(value))
+    except ValueError:
+        return value.strip('"')

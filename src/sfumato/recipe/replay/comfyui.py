@@ -1,0 +1,99 @@
+"""ComfyUI: the graph in `prompt`, where it is the plain one: a checkpoint, two texts, empty latents, one KSampler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sfumato.noise import TorchNoise
+from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.replay.said import Said, number, whole
+
+SAMPLERS = {
+    "euler": "Euler",
+    "euler_ancestral": "Euler a",
+    "heun": "Heun",
+    "dpmpp_2m": "DPM++ 2M",
+    "dpmpp_2m_sde": "DPM++ 2M SDE",
+    "dpmpp_2m_sde_gpu": "DPM++ 2M SDE",
+    "dpmpp_3m_sde": "DPM++ 3M SDE",
+    "dpmpp_3m_sde_gpu": "DPM++ 3M SDE",
+    "ddim": "Euler",  # as ComfyUI runs it
+    "uni_pc_bh2": "UniPC",
+    "deis": "DEIS",
+    "lcm": "LCM",
+}
+SCHEDULERS = {
+    "normal": "linspace",
+    "karras": "karras",
+    "exponential": "exponential",
+    "sgm_uniform": "sgm-uniform",
+    "simple": "trailing",
+    "ddim_uniform": "leading",
+}
+CHECKPOINTS = ("CheckpointLoaderSimple", "CheckpointLoader")
+SHOWN = ("VAEDecode", "SaveImage", "PreviewImage", "VAELoader", "Note", "MarkdownNote")
+PLAIN = ("KSampler", "CLIPTextEncode", "EmptyLatentImage", "CLIPSetLastLayer", *CHECKPOINTS, *SHOWN)
+Node = Mapping[str, Any]
+
+
+def read_comfyui(text: str) -> Said:
+    """What a plain graph says. Raises BadInput for any other, with the kind of node that makes it so."""
+    try:
+        graph: dict[str, Any] = json.loads(text)
+        nodes = {str(key): (str(node["class_type"]), dict(node["inputs"])) for key, node in graph.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BadInput("its ComfyUI graph can't be read") from None
+    strange = sorted({kind for kind, _ in nodes.values() if kind not in PLAIN})
+    if strange:
+        raise BadInput(f"its ComfyUI graph has {printable(', '.join(strange), 200)}: plain graphs alone are replayed")
+    samplers = [inputs for kind, inputs in nodes.values() if kind == "KSampler"]
+    if len(samplers) != 1:
+        raise BadInput(f"its ComfyUI graph has {len(samplers)} KSamplers: those of one are replayed")
+    (sampler,) = samplers
+    if number(sampler, "denoise", 1.0) != 1:
+        raise BadInput("it was painted over another picture (denoise below 1), which is not replayed")
+
+    def node(value: Any, *kinds: str) -> Node:
+        """The inputs of the node that a link leads to."""
+        kind, inputs = nodes.get(str(value[0]) if isinstance(value, list) and value else "", ("nothing", {}))
+        if kind not in kinds:
+            raise BadInput(f"its ComfyUI graph has {kind} where {' or '.join(kinds)} is read")
+        return inputs
+
+    positive, negative = (node(sampler.get(which), "CLIPTextEncode") for which in ("positive", "negative"))
+    latent = node(sampler.get("latent_image"), "EmptyLatentImage")
+    skip, clip = 1, positive.get("clip")
+    if isinstance(clip, list) and clip and nodes.get(str(clip[0]), ("",))[0] == "CLIPSetLastLayer":
+        skip = -whole(node(clip, "CLIPSetLastLayer"), "stop_at_clip_layer")
+    checkpoint = next((inputs for kind, inputs in nodes.values() if kind in CHECKPOINTS), {})
+    named, scheduler = str(sampler.get("sampler_name")), str(sampler.get("scheduler"))
+    if named not in SAMPLERS or scheduler not in SCHEDULERS:
+        what, known = ("sampler", SAMPLERS) if named not in SAMPLERS else ("scheduler", SCHEDULERS)
+        shown = named if what == "sampler" else scheduler
+        raise BadInput(f"the {what} {printable(shown, 60)!r} is not here: known are {', '.join(known)}")
+    remarks = []
+    if any(kind == "VAELoader" for kind, _ in nodes.values()):
+        remarks.append("an autoencoder of its own was loaded: name it with --model FILE?vae=OTHER")
+    prompts = str(positive.get("text", "")), str(negative.get("text", ""))
+    if any(":" in prompt and "(" in prompt for prompt in prompts):
+        remarks.append("ComfyUI applies weights of words otherwise than here")
+    if whole(latent, "batch_size", 1) > 1:
+        remarks.append("it is one of a batch, of which the first is painted")
+    return Said(
+        "ComfyUI",
+        *prompts,
+        steps=whole(sampler, "steps"),
+        sampler=SAMPLERS[named],
+        schedule=SCHEDULERS[scheduler],
+        scale=number(sampler, "cfg", 7.0),
+        seed=whole(sampler, "seed"),
+        size=(whole(latent, "width"), whole(latent, "height")),
+        clip_skip=max(skip, 1),
+        model=str(checkpoint.get("ckpt_name", "")),
+        noise=TorchNoise(),
+        later=False,  # on the device that it runs on
+        unit=True,  # sqrt(1 + sigma^2) z at the highest noise
+        remarks=tuple(remarks),
+    )

@@ -1,0 +1,79 @@
+"""InvokeAI: the JSON in `invokeai_metadata`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sfumato.noise import A1111GpuNoise, TorchNoise
+from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.replay.said import Said, number, whole
+
+SCHEDULERS = {
+    "euler": ("Euler", "linspace"),
+    "euler_k": ("Euler", "karras"),
+    "euler_a": ("Euler a", "linspace"),
+    "heun": ("Heun", "linspace"),
+    "heun_k": ("Heun", "karras"),
+    "dpmpp_2m": ("DPM++ 2M", "linspace"),
+    "dpmpp_2m_k": ("DPM++ 2M", "karras"),
+    "dpmpp_2m_sde": ("DPM++ 2M SDE", "linspace"),
+    "dpmpp_2m_sde_k": ("DPM++ 2M SDE", "karras"),
+    "ddim": ("DDIM", "leading"),
+    "ddpm": ("DDPM", "leading"),
+    "deis": ("DEIS", "linspace"),
+    "unipc": ("UniPC", "linspace"),
+    "lcm": ("LCM", "leading"),
+}
+REFUSED = ("loras", "controlnets", "ipAdapters", "t2iAdapters", "control_layers", "canvas_v2_metadata", "refiner_model")
+READ = (
+    *("positive_prompt", "negative_prompt", "width", "height", "seed", "rand_device", "cfg_scale", "steps"),
+    *("cfg_rescale_multiplier", "scheduler", "clip_skip", "model"),
+)
+INERT = ("app_version", "generation_mode", "created_by", "positive_style_prompt", "negative_style_prompt", "vae")
+
+
+def read_invokeai(text: str) -> Said:
+    """What InvokeAI's metadata say. Raises BadInput for what is not there or not replayed."""
+    try:
+        values: dict[str, Any] = json.loads(text)
+        assert isinstance(values, dict)
+    except (ValueError, AssertionError, RecursionError):
+        raise BadInput("its invokeai_metadata are no JSON object") from None
+    mode = str(values.get("generation_mode", "txt2img"))
+    if not mode.endswith("txt2img"):
+        raise BadInput(f"it was made by {printable(mode, 60)}: pictures made from words alone are replayed")
+    for name in REFUSED:
+        if values.get(name):
+            raise BadInput(f"it was made with {name}, which are not replayed")
+    named = str(values.get("scheduler", "euler"))
+    if named not in SCHEDULERS:
+        raise BadInput(f"the scheduler {printable(named, 60)!r} is not here: known are {', '.join(SCHEDULERS)}")
+    sampler, schedule = SCHEDULERS[named]
+    model = values.get("model")
+    name = str(model.get("name") or model.get("model_name") or "") if isinstance(model, dict) else ""
+    remarks = [
+        f"{printable(key, 60)} is not known here and left out"
+        for key, value in values.items()
+        if value and key not in (*READ, *INERT)
+    ]
+    prompt, negative = (str(values.get(f"{which}_prompt") or "") for which in ("positive", "negative"))
+    if any(mark in prompt + negative for mark in (")+", ")-", ")1.", ")0.", "++", "--")):
+        remarks.append("InvokeAI writes and applies weights of words otherwise than here")
+    return Said(
+        "InvokeAI",
+        prompt,
+        negative,
+        steps=whole(values, "steps"),
+        sampler=sampler,
+        schedule=schedule,
+        scale=number(values, "cfg_scale", 7.5),
+        rescale=number(values, "cfg_rescale_multiplier", 0.0),
+        seed=whole(values, "seed"),
+        size=(whole(values, "width"), whole(values, "height")),
+        clip_skip=whole(values, "clip_skip", 0) + 1,  # layers that are left out
+        model=name,
+        noise=TorchNoise() if values.get("rand_device", "cpu") == "cpu" else A1111GpuNoise(),
+        later=False,  # from another seed
+        remarks=tuple(remarks),
+    )

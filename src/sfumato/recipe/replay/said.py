@@ -1,0 +1,118 @@
+"""What a tool says of a picture of its own, and the recipe that paints it here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sfumato.edit import Noise
+from sfumato.guide import ClassifierFree
+from sfumato.noise import Keyed, Randomness
+from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe import Recipe
+from sfumato.sample import DDIM, Sampler
+from sfumato.times import TimeGrid
+
+TREES = ("DPM++ 2M SDE", "DPM++ 3M SDE")
+"""Samplers whose noise other tools draw from a Brownian tree."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """tool: whose picture it is. sampler, schedule: as A1111's web page calls them. noise: its noise source. later:
+    whether the noise of a sampler's steps is known too. remarks: what is done otherwise here, a sentence each."""
+
+    tool: str
+    prompt: str
+    negative: str = ""
+    steps: int = 20
+    sampler: str = "Euler"
+    schedule: str = ""
+    scale: float = 7.0
+    rescale: float = 0.0
+    seed: int = 0
+    size: tuple[int, int] | None = None
+    clip_skip: int = 1
+    model: str = ""
+    model_hash: str = ""
+    noise: Randomness = field(default_factory=Keyed)
+    later: bool = True
+    unit: bool = True
+    remarks: tuple[str, ...] = ()
+
+
+def whole(values: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    """A whole number that a tool wrote. Raises BadInput where it is none."""
+    try:
+        return int(values[name] if default is None else values.get(name, default))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise BadInput(f"its {name} is {printable(repr(values.get(name)), 60)}, which is no whole number") from None
+
+
+def number(values: Mapping[str, Any], name: str, default: float) -> float:
+    """A number that a tool wrote. Raises BadInput where it is none."""
+    try:
+        return float(values.get(name, default))
+    except (TypeError, ValueError):
+        raise BadInput(f"its {name} is {printable(repr(values.get(name)), 60)}, which is no number") from None
+
+
+def recipe_of(said: Said, model: str) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe that paints what was said with the model called `model`, and remarks on what is otherwise.
+
+    Raises BadInput for a sampler or a schedule that is not here.
+    """
+    sampler = sampler_of(said.sampler)
+    remarks = list(said.remarks)
+    if said.sampler in TREES:
+        remarks.append(
+            f"{said.tool} draws the noise of {said.sampler} from a Brownian tree, and it is drawn otherwise here"
+        )
+    elif sampler.ancestral_eta and not said.later:
+        remarks.append(f"{said.tool} draws the noise of {said.sampler}'s steps otherwise than here")
+    extra: dict[str, Any] = {}
+    if said.clip_skip > 1:
+        if "clip_skip" in Recipe.__dataclass_fields__:
+            extra["clip_skip"] = said.clip_skip
+        else:
+            remarks.append(f"Clip skip {said.clip_skip} is not done here: the text encoder's last layer is read")
+    width, height = said.size or (None, None)
+    recipe = Recipe(
+        prompt=said.prompt,
+        negative=said.negative,
+        model=model,
+        width=width,
+        height=height,
+        start=Noise(unit=said.unit),
+        guidance=(ClassifierFree(said.scale, rescale=said.rescale),),
+        sampler=sampler,
+        times=times_of(said.schedule),
+        steps=said.steps,
+        seed=said.seed,
+        noise=said.noise,
+        **extra,
+    )
+    return recipe, tuple(remarks)
+
+
+def sampler_of(label: str) -> Sampler:
+    """The sampler that A1111's web page calls `label`."""
+    if label in ("Euler a", "Euler ancestral"):
+        return DDIM(eta=1.0)
+    registry = Sampler.registry
+    name = next((name for name in registry if registry.labels.get(name, "").lower() == label.lower()), None)
+    if name is None:
+        known = ", ".join(sorted({"Euler a", *filter(None, registry.labels.values())}))
+        raise BadInput(f"the sampler {printable(label, 60)!r} is not here: known are {known}")
+    return registry.named(name)
+
+
+def times_of(label: str) -> TimeGrid:
+    """The time grid that A1111's web page calls `label`, or one of ours by its name."""
+    registry = TimeGrid.registry
+    name = next((name for name in registry if label.lower() in (name, registry.labels.get(name, "").lower())), None)
+    if name is None or not label:
+        known = ", ".join(sorted(filter(None, registry.labels.values())))
+        raise BadInput(f"the schedule {printable(label, 60)!r} is not here: known are {known}")
+    return registry.named(name)
