@@ -219,7 +219,7 @@ def test_what_an_index_says_reaches_no_terminal(variant):
         ("LatentConsistencyModelPipeline", "LCM"),
         ("StableDiffusion3Pipeline", "Stable Diffusion 3"),
         ("FluxPipeline", "FLUX"),
-        ("PixArtAlphaPipeline", "PixArt"),
+        ("SanaSprintPipeline", "Sana-Sprint"),
         ("KandinskyV22Pipeline", "Kandinsky"),
         ("IFPipeline", "DeepFloyd IF"),
         ("StableDiffusionControlNetPipeline", "ControlNet"),

@@ -3,7 +3,9 @@
 | encoder | gives | of |
 |---|---|---|
 | `ClipText` | `Text` | the recipe's prompt and negative prompt |
+| `T5Text` | `Text` | the same, by a T5 encoder |
 | `ChatText` | `Text` | the same, and its reference pictures where the chat model sees |
+| `InstructedText` | `Text` | the same, behind an instruction to a chat model |
 | `ClassLabel` | `Label` | its label |
 | `ToldScale` | `GuidanceScale` | the scale of a guidance that the network is told |
 | `ReferenceLatents` | `References` | its reference pictures |
@@ -19,9 +21,11 @@ from sfumato.encode.class_label import ClassLabel
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.encoder import Asked, Encoder, Told
 from sfumato.encode.guidance_scale import ToldScale
+from sfumato.encode.instructed_text import InstructedText
 from sfumato.encode.masked_picture import MaskedPicture, masked_planes
 from sfumato.encode.picture_to_mend import PictureToMend
 from sfumato.encode.reference_latents import ReferenceLatents
+from sfumato.encode.t5_text import T5Text
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.encode.vision_patches import VisionPatches
 
@@ -31,9 +35,11 @@ __all__ = [
     "ClassLabel",
     "ClipText",
     "Encoder",
+    "InstructedText",
     "MaskedPicture",
     "PictureToMend",
     "ReferenceLatents",
+    "T5Text",
     "TextEncoder",
     "Told",
     "ToldScale",
