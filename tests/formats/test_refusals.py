@@ -218,7 +218,7 @@ def test_what_an_index_says_reaches_no_terminal(variant):
         ("LatentConsistencyModelPipeline", "LCM"),
         ("StableDiffusion3ControlNetPipeline", "Stable Diffusion 3 with a ControlNet"),
         ("FluxControlPipeline", "FLUX.1 with a control"),
-        ("PixArtAlphaPipeline", "PixArt"),
+        ("SanaSprintPipeline", "Sana-Sprint"),
         ("KandinskyV22Pipeline", "Kandinsky"),
         ("IFPipeline", "DeepFloyd IF"),
         ("StableDiffusionControlNetPipeline", "ControlNet"),

@@ -12,20 +12,19 @@ from sfumato.model.batch import Batch
 from sfumato.sample import trajectory
 
 
-def walked(pipe: Pipe, x: Tensor, prompt: str = "", times: Tensor | None = None, **options: Any) -> Tensor:
+def walked(pipe: Pipe, x: Tensor, prompt: str = "", knots: Tensor | None = None, **options: Any) -> Tensor:
     """Where the recipe's guidance and sampler carry x on its grid, or on the given one."""
     batch = batch_of(pipe, prompt, **options)
     denoise = batch.denoise([guidance.bind(batch) for guidance in batch.recipe.guidance])
-    knots = batch.times() if times is None else times
     with torch.no_grad():
-        for step in trajectory(denoise, batch.recipe.sampler, x, knots, batch.noise):
+        for step in trajectory(
+            denoise, batch.recipe.sampler, x, batch.times() if knots is None else knots, batch.noise
+        ):
             x = step.x
     return x
 
 
 def batch_of(pipe: Pipe, prompt: str = "", **options: Any) -> Batch:
     recipe = pipe.resolve(pipe.recipes(prompt, **options)[0])
-    assert recipe.width is not None
-    assert recipe.height is not None
-    size = (recipe.width, recipe.height)
+    size = (recipe.width or 0, recipe.height or 0)
     return Batch(pipe.stages[0].at(size), [recipe], size)

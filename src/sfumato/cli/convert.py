@@ -21,7 +21,7 @@ def convert(
     json: options.Json = False,
 ) -> None:
     """Write a model's folder as a single file, or a single file as a folder: the same tensors, to the bit."""
-    from sfumato.cli.common import silent_stderr, print_json
+    from sfumato.cli.common import print_json, silent_stderr
     from sfumato.formats.convert import convert as write
 
     with silent_stderr():

@@ -85,6 +85,11 @@ class PromptToPrompt(AttentionEdit):
         length = text.embeds.shape[1]
         target = [batch.stage.words(recipe.prompt) for recipe in batch.recipes]
         source = [batch.stage.words(recipe.prompt) for recipe in batch.companions]
+        if None in (*target, *source):
+            raise BadInput(
+                "This model's text encoder does not say where words stand, and Prompt-to-Prompt needs it: leave the "
+                "attention out."
+            )
         blend = _blend([r.attention for r in batch.recipes], [*target, *source], length, batch.stage.words)
         directive = injection(source, target, length, self.cross_maps, self.self_maps, self.within)
         condition = coupled(condition, directive, blend)

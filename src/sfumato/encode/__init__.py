@@ -9,6 +9,7 @@
 | `ChatText` | `Text` | the same, and its reference pictures where the chat model sees |
 | `ClipTexts` | `Text` | the same, read by several encoders side by side |
 | `PictureSizes` | `Sizes` | the size of the run |
+| `InstructedText` | `Text` | the same, behind an instruction to a chat model |
 | `ClassLabel` | `Label` | its label |
 | `ToldScale` | `GuidanceScale` | the scale of a guidance that the network is told |
 | `ReferenceLatents` | `References` | its reference pictures |
@@ -30,6 +31,7 @@ from sfumato.encode.depth_plane import DepthPlane
 from sfumato.encode.encoder import Asked, Encoder, Told
 from sfumato.encode.guidance_scale import ToldScale
 from sfumato.encode.image_words import ImageWords
+from sfumato.encode.instructed_text import InstructedText
 from sfumato.encode.joined_text import JoinedText
 from sfumato.encode.low_resolution import LowResolution, NoiseLevel
 from sfumato.encode.masked_picture import MaskedPicture, masked_pixels, masked_planes
@@ -52,6 +54,7 @@ __all__ = [
     "DepthPlane",
     "Encoder",
     "ImageWords",
+    "InstructedText",
     "JoinedText",
     "LowResolution",
     "MaskedPicture",

@@ -69,12 +69,7 @@ class ChatText(TextEncoder):
     @torch.no_grad()
     def embed(self, texts: Sequence[Parts]) -> Text:
         """The embeddings (B, n, width) in float32, n the tokens of the longest text, and their mask where it is one."""
-        rows = [self._states(said(text)) for text in texts]
-        most = max(row.shape[1] for row in rows)
-        embeds = torch.cat([pad(row, (0, 0, 0, most - row.shape[1])) for row in rows])
-        lengths = torch.tensor([row.shape[1] for row in rows], device=embeds.device)
-        mask = torch.arange(most, device=embeds.device) < lengths[:, None]
-        return Text(embeds, None if bool(mask.all()) else mask)
+        return ragged([self._states(said(text)) for text in texts])
 
     def chunks(self, recipe: Recipe) -> int:
         """The most tokens that one of its texts has, for beside a longer one it would be masked."""
@@ -115,6 +110,15 @@ class ChatText(TextEncoder):
         """The ids with each picture's mark as often as the picture has tokens."""
         mark, left = self.tokenizer.convert_tokens_to_ids(PAD), list(tokens)
         return [each for token in ids for each in ([token] * (left.pop(0) if token == mark and left else 1))]
+
+
+def ragged(rows: Sequence[Tensor]) -> Text:
+    """Texts (1, n_i, width) as one, filled up with zeros, and masked where they differ in length."""
+    most = max(row.shape[1] for row in rows)
+    embeds = torch.cat([pad(row, (0, 0, 0, most - row.shape[1])) for row in rows])
+    lengths = torch.tensor([row.shape[1] for row in rows], device=embeds.device)
+    mask = torch.arange(most, device=embeds.device) < lengths[:, None]
+    return Text(embeds, None if bool(mask.all()) else mask)
 
 
 def said(text: Parts) -> str:

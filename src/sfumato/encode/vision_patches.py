@@ -16,6 +16,7 @@ from sfumato.picture.errors import BadInput, printable
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's
 STD = (0.26862954, 0.26130258, 0.27577711)
+COLOURS = {"mean": MEAN, "std": STD}
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,8 @@ class VisionPatches:
                 raise BadInput(
                     f"The {where} says {printable(repr(value), 60)} for {name}: give a whole number above 0."
                 )
-        colours = {
-            name: tuple(map(float, config.get(f"image_{name}", ours))) for name, ours in (("mean", MEAN), ("std", STD))
-        }
-        return cls(**found, **colours)
+        mean, std = (tuple(map(float, config.get(f"image_{name}", ours))) for name, ours in COLOURS.items())
+        return cls(**found, mean=mean, std=std)
 
     def __call__(self, pictures: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
         """Patches (P, 3 frames patch^2) of all pictures, and (pictures, 3) = 1, patches along height and width."""

@@ -13,8 +13,13 @@
 | `flux2` | FLUX.2 klein and dev: a transformer told words by a chat model, which looks at pictures | `flux2` |
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
+| `latent-diffusion` | a `UNet2DModel` of a `VQModel`'s latents, told nothing | `latent_diffusion` |
+| `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `dit` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
 | `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |
+| `pixart` | a `PixArtTransformer2DModel` told words by a T5; a table of betas, latents | `pixart` |
+| `sana` | a `SanaTransformer2DModel` told words behind an instruction; flow matching of latents | `sana` |
+| `z-image` | a `ZImageTransformer2DModel` told what a chat model reads; flow matching of latents | `z_image` |
 
 `unet_stage` is what the families of `UNet2DConditionModel` have in common. A single file (`model.safetensors`) is read
 as the folder that it stands for: `single_file`.
@@ -24,13 +29,17 @@ What else is known by name is refused by name (`families`), as is every field of
 """
 
 from sfumato.formats.ddpm import Pixels
+from sfumato.formats.dit import DiT
 from sfumato.formats.flux import Flux
 from sfumato.formats.flux2 import Flux2
 from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format, capabilities_of, format_of
 from sfumato.formats.image_variations import ImageVariations
 from sfumato.formats.instruct_pix2pix import InstructPix2Pix
+from sfumato.formats.latent_diffusion import UnconditionalLatents
+from sfumato.formats.pixart import PixArt
 from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
+from sfumato.formats.sana import Sana
 from sfumato.formats.scheduler_config import PARAMETERIZATIONS, noise_schedule
 from sfumato.formats.score_sde import ScoreSde
 from sfumato.formats.single_file import folder_of, single_of
@@ -39,24 +48,30 @@ from sfumato.formats.stable_diffusion_3 import StableDiffusion3
 from sfumato.formats.stable_diffusion_depth import StableDiffusionDepth
 from sfumato.formats.stable_diffusion_upscale import StableDiffusionUpscale
 from sfumato.formats.stable_diffusion_xl import StableDiffusionXL
+from sfumato.formats.z_image import ZImage
 
 __all__ = [
     "FORMATS",
     "PARAMETERIZATIONS",
+    "DiT",
     "Flux",
     "Flux2",
     "Format",
     "ImageVariations",
     "InstructPix2Pix",
+    "PixArt",
     "Pixels",
     "QwenImage",
     "QwenImageEdit",
+    "Sana",
     "ScoreSde",
     "StableDiffusion",
     "StableDiffusion3",
     "StableDiffusionDepth",
     "StableDiffusionUpscale",
     "StableDiffusionXL",
+    "UnconditionalLatents",
+    "ZImage",
     "capabilities_of",
     "folder_of",
     "format_of",

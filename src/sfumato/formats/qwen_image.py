@@ -66,7 +66,7 @@ class QwenImage(Format):
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.denoise import Preconditioned
         from sfumato.encode import ReferenceLatents
-        from sfumato.network.qwen_image import backbone
+        from sfumato.network.qwen_image import qwen_image_backbone
         from sfumato.space.one_frame import OneFrame
         from sfumato.stage import Stage
 
@@ -92,7 +92,7 @@ class QwenImage(Format):
         return Stage(
             "picture",
             space,
-            Preconditioned(backbone(network, engine, self.edits), schedule_at(size), "flow", "sigma"),
+            Preconditioned(qwen_image_backbone(network, engine, self.edits), schedule_at(size), "flow", "sigma"),
             encoders,
             size=size,
             multiple=math.lcm(cell, 4),
@@ -146,8 +146,8 @@ def scaled(picture: Image.Image, area: int) -> Image.Image:
 
     width, height = picture.size
     wide = math.sqrt(area * width / height)
-    size = tuple(max(round(side / 32) * 32, 32) for side in (wide, wide * height / width))
-    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    wide, high = (max(round(side / 32) * 32, 32) for side in (wide, wide * height / width))
+    return picture.convert("RGB").resize((wide, high), Image.Resampling.LANCZOS)
 
 
 def _asked_about_one(prompt: str, pictures: int) -> str:

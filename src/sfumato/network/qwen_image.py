@@ -56,7 +56,7 @@ def packed(x: Tensor) -> Tensor:
     return pixel_unshuffle(x, 2)
 
 
-def backbone(network: Any, engine: Engine, references: bool) -> NetworkBackbone:
+def qwen_image_backbone(network: Any, engine: Engine, references: bool) -> NetworkBackbone:
     """references: whether the network was trained to look at pictures."""
     width = int(network.config["joint_attention_dim"])
     accepts: dict[type[Part], int] = {Text: width, **({References: 0} if references else {})}

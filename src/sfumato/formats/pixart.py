@@ -1,0 +1,101 @@
+"""PixArt-alpha and PixArt-Sigma (Chen et al. 2023, 2024): transformer, vae, text_encoder (T5), tokenizer, scheduler."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.formats.config import AUTOENCODER
+from sfumato.formats.folder import index_of, parts_of
+from sfumato.formats.format import FORMATS, Format
+from sfumato.guide import ClassifierFree
+from sfumato.picture.errors import BadInput
+from sfumato.recipe.capabilities import Capabilities, Suits
+
+if TYPE_CHECKING:
+    from sfumato.encode import T5Text
+    from sfumato.formats.parts import Parts
+    from sfumato.network.engine import Engine
+    from sfumato.stage import Stage
+
+TRANSFORMER = {"attention_type": "default"}
+READ = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
+WINDOWS = {"PixArtAlphaPipeline": 120, "PixArtSigmaPipeline": 300, "PixArtSigmaPAGPipeline": 300}
+"""Tokens that the T5 of each reads."""
+SUITS = Suits(guidance=(ClassifierFree(4.5),))
+
+
+class PixArt(Format):
+    """Words, read by a T5, to pictures: a transformer that attends to words by cross-attention."""
+
+    title = "PixArt-alpha and PixArt-Sigma"
+    pipelines = tuple(WINDOWS)
+
+    def capabilities(self, folder: Path) -> Capabilities:
+        return Capabilities(text=True, suits=SUITS)
+
+    def read(self, parts: Parts, engine: Engine) -> Stage:
+        from sfumato.denoise import Preconditioned
+        from sfumato.formats.scheduler_config import noise_schedule
+        from sfumato.network.cross_attended import pixart_backbone
+        from sfumato.space import Latent
+        from sfumato.stage import Stage
+
+        if others := [part for part in parts_of(parts.folder) if part not in READ]:
+            raise BadInput(
+                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
+            )
+        schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
+        network = parts.network("transformer", "PixArtTransformer2DModel", TRANSFORMER)
+        space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
+        config = network.config
+        takes, gives = config["in_channels"], network.out_channels
+        if takes != space.channels or gives not in (takes, 2 * takes):
+            raise BadInput(
+                f"The transformer of {parts.model} takes latents of {takes} channels and answers {gives}: for its vae "
+                f"it must be {space.channels}, and as many or, with a learned variance, twice as many."
+            )
+        side = config["sample_size"] * space.factor
+        return Stage(
+            "picture",
+            space,
+            Preconditioned(
+                pixart_backbone(network, engine, space.factor),
+                schedule,
+                parameterization,
+                learned_variance=gives == 2 * takes,
+            ),
+            (_text(parts, engine, config["caption_channels"] or config["cross_attention_dim"]),),
+            size=(side, side),
+            multiple=math.lcm(space.factor * config["patch_size"], 4),
+            networks=parts.networks,
+            device=parts.device,
+            suits=SUITS,
+        )
+
+
+def _text(parts: Parts, engine: Engine, width: int) -> T5Text:
+    from sfumato.encode import T5Text
+    from sfumato.network.t5_encoder import T5_ENCODER
+    from sfumato.recipe.prompt import Parts as Said
+
+    class SmallLetters(T5Text):
+        """Words in small letters, as they were read in training."""
+
+        def tokens(self, text: Said):
+            return super().tokens(tuple(tuple((words.lower(), weight) for words, weight in part) for part in text))
+
+    encoder = parts.network("text_encoder", "T5EncoderModel")
+    if encoder.config.d_model != width:
+        raise BadInput(
+            f"The transformer of {parts.model} takes texts {width} wide, and its text_encoder's are "
+            f"{encoder.config.d_model}."
+        )
+    tokenizer = parts.words("tokenizer", encoder.config.vocab_size, "T5Tokenizer", "T5TokenizerFast")
+    window = WINDOWS[index_of(parts.folder)["_class_name"]]
+    tokenizer.model_max_length = max(tokenizer.model_max_length, window)  # T5's own says what it was trained at
+    return SmallLetters(tokenizer, engine.prepare(encoder, T5_ENCODER), window, masked=True)
+
+
+FORMATS.add("pixart", PixArt())

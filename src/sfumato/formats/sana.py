@@ -1,0 +1,160 @@
+"""Sana (Xie et al. 2024, "SANA: Efficient High-Resolution Image Synthesis with Linear Diffusion Transformers").
+
+transformer, vae (an AutoencoderDC of 32 pixels a cell), text_encoder (Gemma-2), tokenizer and scheduler.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.formats.flow_config import KINDS, flow_schedule
+from sfumato.formats.folder import parts_of
+from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.scheduler_config import NEUTRAL
+from sfumato.guide import ClassifierFree
+from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.capabilities import Capabilities, Suits
+
+if TYPE_CHECKING:
+    from sfumato.encode import InstructedText
+    from sfumato.formats.parts import Parts
+    from sfumato.network.engine import Engine
+    from sfumato.schedule import Flow
+    from sfumato.stage import Stage
+
+TRANSFORMER = {"guidance_embeds": False}
+"""A guidance scale is told to Sana-Sprint alone, which is another process."""
+
+READ = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
+ENCODERS = ("Gemma2Model", "Gemma2ForCausalLM")
+TOKENIZERS = ("GemmaTokenizer", "GemmaTokenizerFast")
+LONGEST = 300  # tokens of a prompt
+SUITS = Suits(guidance=(ClassifierFree(4.5),))
+
+INSTRUCTION = "\n".join(
+    (
+        "Given a user prompt, generate an 'Enhanced prompt' that provides detailed visual descriptions suitable for "
+        "image generation. Evaluate the level of detail in the user prompt:",
+        "- If the prompt is simple, focus on adding specifics about colors, shapes, sizes, textures, and spatial "
+        "relationships to create vivid and concrete scenes.",
+        "- If the prompt is already detailed, refine and enhance the existing details slightly without "
+        "overcomplicating.",
+        "Here are examples of how to transform or refine prompts:",
+        "- User Prompt: A cat sleeping -> Enhanced: A small, fluffy white cat curled up in a round shape, sleeping "
+        "peacefully on a warm sunny windowsill, surrounded by pots of blooming red flowers.",
+        "- User Prompt: A busy city street -> Enhanced: A bustling city street scene at dusk, featuring glowing street "
+        "lamps, a diverse crowd of people in colorful clothing, and a double-decker bus passing by towering glass "
+        "skyscrapers.",
+        "Please generate only the enhanced description for the prompt below and avoid including any additional "
+        "commentary or evaluations:",
+        "User Prompt: ",
+    )
+)
+"""What it was trained to read before a prompt."""
+
+
+class Sana(Format):
+    """Words, read by a small chat model, to pictures; linear attention."""
+
+    title = "Sana"
+    pipelines = ("SanaPipeline", "SanaPAGPipeline")
+
+    def capabilities(self, folder: Path) -> Capabilities:
+        return Capabilities(text=True, joint=True, suits=SUITS)
+
+    def read(self, parts: Parts, engine: Engine) -> Stage:
+        from sfumato.denoise import Preconditioned
+        from sfumato.network.cross_attended import sana_backbone
+        from sfumato.space.deterministic import Deterministic
+        from sfumato.stage import Stage
+
+        if others := [part for part in parts_of(parts.folder) if part not in READ]:
+            raise BadInput(
+                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
+            )
+        schedule = flow_of(parts.scheduler(), parts.model)
+        network = parts.network("transformer", "SanaTransformer2DModel", TRANSFORMER)
+        space = Deterministic(parts.network("vae", "AutoencoderDC"), engine)
+        config = network.config
+        takes, gives = config["in_channels"], config["out_channels"]
+        if takes != space.channels or gives not in (takes, 2 * takes):
+            raise BadInput(
+                f"The transformer of {parts.model} takes latents of {takes} channels and answers {gives}, and its "
+                f"vae's have {space.channels}."
+            )
+        side = config["sample_size"] * space.factor
+        return Stage(
+            "picture",
+            space,
+            Preconditioned(sana_backbone(network, engine), schedule, "flow", "sigma"),
+            (_text(parts, engine, config["caption_channels"]),),
+            size=(side, side),
+            multiple=math.lcm(space.factor * config["patch_size"], 4),
+            networks=parts.networks,
+            device=parts.device,
+            suits=SUITS,
+        )
+
+
+BETAS = ("beta_schedule", "beta_start", "beta_end", "trained_betas", "num_train_timesteps", "variance_type")
+"""Fields of DPM-Solver's scheduler that say nothing where it walks flow sigmas."""
+
+FLOW: Mapping[str, tuple[Any, ...]] = {
+    "use_flow_sigmas": (True,),
+    "prediction_type": ("flow_prediction",),
+    "thresholding": (False, None),
+    "use_dynamic_shifting": (False, None),
+    "rescale_betas_zero_snr": (False, None),
+}
+"""What they must be; the last three may be left out."""
+
+
+def flow_of(config: Mapping[str, Any], where: str) -> Flow:
+    """The schedule of a scheduler of flow matching: diffusers' own, or DPM-Solver's with `use_flow_sigmas`.
+
+    Raises BadInput for a class, a field or a value that is not understood.
+    """
+    from sfumato.schedule import Flow
+
+    kind = config.get("_class_name")
+    if kind in KINDS and not config.get("use_dynamic_shifting"):
+        return flow_schedule(config, where, lambda size: 0)((0, 0))
+    if kind != "DPMSolverMultistepScheduler":
+        raise BadInput(
+            f"The scheduler of {where} is a {printable(kind, 60)}; accepted are DPMSolverMultistepScheduler with "
+            f"use_flow_sigmas, and {KINDS[0]} without dynamic shifting."
+        )
+    for field in config:
+        if not field.startswith("_") and field not in (*NEUTRAL, *BETAS, *FLOW):
+            raise BadInput(f"The scheduler of {where} has the field {printable(repr(field), 60)}, unknown here.")
+    for field, accepted in FLOW.items():
+        value = config.get(field, accepted[0] if None in accepted else None)
+        if value not in accepted:
+            raise BadInput(
+                f"The scheduler of {where} has {field} {printable(repr(value), 60)}; accepted is {accepted[0]!r}."
+            )
+    shift = config.get("flow_shift", 1.0)
+    if isinstance(shift, bool) or not isinstance(shift, int | float) or not 0 < shift < 1e9:
+        raise BadInput(f"The scheduler of {where} has flow_shift {printable(repr(shift), 60)}: give a number above 0.")
+    return Flow(float(shift))
+
+
+def _text(parts: Parts, engine: Engine, width: int) -> InstructedText:
+    from sfumato.encode import InstructedText
+    from sfumato.network.chat_model import chat_states
+
+    named = parts_of(parts.folder).get("text_encoder", "")
+    encoder = parts.network("text_encoder", named if named in ENCODERS else ENCODERS[0])
+    if encoder.config.hidden_size != width:
+        raise BadInput(
+            f"The transformer of {parts.model} takes texts {width} wide, and its text_encoder's are "
+            f"{encoder.config.hidden_size}."
+        )
+    tokenizer = parts.words("tokenizer", encoder.config.vocab_size, *TOKENIZERS)
+    return InstructedText(tokenizer, engine.prepare(encoder, chat_states()), INSTRUCTION, LONGEST)
+
+
+FORMATS.add("sana", Sana())

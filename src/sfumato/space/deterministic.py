@@ -1,0 +1,53 @@
+"""The latents of autoencoders without a posterior."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sfumato.network.engine import Eager, Engine
+from sfumato.network.spec import Input, NetworkSpec, device_of, own_dtype
+from sfumato.space import refuse_nan
+
+
+class Deterministic:
+    """z = encoder(x) scale, x = decoder(z/scale), of an `AutoencoderDC` (Chen et al. 2024, "Deep Compression
+    Autoencoder"; 32 pixels a cell) or a `VQModel`, whose decoder looks its codes up first (Esser et al. 2021, "VQGAN").
+    """
+
+    def __init__(self, autoencoder: Any, engine: Engine | None = None):
+        engine = engine or Eager()
+        self.autoencoder = autoencoder
+        self.encoder = engine.prepare(autoencoder, ENCODER)
+        self.decoder = engine.prepare(autoencoder, DECODER)
+        config = autoencoder.config
+        widths = config.get("encoder_block_out_channels") or config["block_out_channels"]
+        self.factor = 2 ** (len(widths) - 1)
+        self.channels = int(config.get("vq_embed_dim") or config["latent_channels"])
+        self.scale = float(config["scaling_factor"])
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        return refuse_nan(self.encoder(pictures=self._own(pictures)).float() * self.scale, "autoencoder (vae)")
+
+    def decode(self, x: Tensor) -> Tensor:
+        z = refuse_nan(x, "network") / self.scale
+        return refuse_nan(self.decoder(z=self._own(z)).float(), "autoencoder (vae)")
+
+    def _own(self, x: Tensor) -> Tensor:
+        """On the autoencoder's device and in its number type."""
+        return x.to(device_of(self.autoencoder), own_dtype(self.autoencoder))
+
+
+def _encoded(autoencoder: Any, pictures: Tensor) -> Tensor:
+    return autoencoder.encode(pictures, return_dict=False)[0]
+
+
+def _decoded(autoencoder: Any, z: Tensor) -> Tensor:
+    return autoencoder.decode(z, return_dict=False)[0]
+
+
+ENCODER = NetworkSpec({"pictures": Input(("rows", 3, "height", "width"))}, _encoded)
+DECODER = NetworkSpec({"z": Input(("rows", "channels", "height", "width"))}, _decoded)

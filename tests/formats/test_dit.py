@@ -1,0 +1,96 @@
+"""DiT and unconditional latent diffusion beside stock diffusers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import sfumato
+from sfumato.formats import capabilities_of
+from sfumato.guide import ClassifierFree, PerturbedAttention
+from sfumato.picture import BadInput
+from tests.stock import dit, latent_diffusion
+from tests.stock.edits import array, edits_keep_and_return
+from tests.stock.parity import walked
+
+OPTIONS: dict[str, Any] = {"width": 16, "height": 16}
+
+
+def saved(pipeline: Any, place: Path) -> tuple[Any, Path, sfumato.Pipe]:
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.save_pretrained(place)
+    return pipeline, place, sfumato.load(place)
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    return saved(dit.build(), tmp_path_factory.mktemp("dit"))
+
+
+@pytest.fixture(scope="module")
+def unconditional(tmp_path_factory):
+    return saved(latent_diffusion.build(), tmp_path_factory.mktemp("ldm"))
+
+
+def test_pictures_of_a_class_are_those_of_the_stock_pipeline(classes):
+    stock, folder, pipe = classes
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    drawn = torch.Generator().manual_seed(5)
+    made = stock([3], guidance_scale=4.0, num_inference_steps=5, generator=drawn, output_type="np").images
+    theirs = torch.from_numpy(made).permute(0, 3, 1, 2)
+    latents = walked(pipe, x, label=3, steps=5, sampler="ddim", times="trailing", **OPTIONS)
+    with torch.no_grad():
+        ours = (pipe.stages[0].space.decode(latents) / 2 + 0.5).clamp(0, 1)
+    print((ours - theirs).abs().max(), theirs.std())
+    assert (ours - theirs).abs().max() < 1e-4 < theirs.std()
+    assert capabilities_of(folder) == pipe.stages[0].capabilities
+    assert len(pipe.classes) == pipe.stages[0].capabilities.none == 1000
+
+
+def test_classes_have_their_names_where_the_index_says_them(classes, tmp_path):
+    _, folder, _ = classes
+    index = json.loads((folder / "model_index.json").read_text())
+    (tmp_path / "transformer").mkdir()
+    (tmp_path / "transformer" / "config.json").write_text((folder / "transformer" / "config.json").read_text())
+    (tmp_path / "model_index.json").write_text(
+        json.dumps({**index, "id2label": {"0": "tench, Tinca tinca", "1": "boat"}})
+    )
+    assert capabilities_of(tmp_path).classes[:3] == ("tench", "boat", "2")
+
+
+def test_its_attention_is_perturbed_and_only_squares_are_painted(classes):
+    _, _, pipe = classes
+    plain, perturbed = (
+        array(pipe(label=1, guidance=[ClassifierFree(2.0), *more], steps=2).image)
+        for more in ([], [PerturbedAttention(3.0, ["transformer_blocks.1"])])
+    )
+    assert (plain != perturbed).any()
+    with pytest.raises(BadInput, match="squares alone"):
+        pipe(label=1, steps=1, width=16, height=32)
+    with pytest.raises(BadInput, match="reads no text"):
+        pipe("a cat", steps=1)
+
+
+def test_unconditional_pictures_are_those_of_the_stock_pipeline(unconditional):
+    stock, folder, pipe = unconditional
+    x = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(5))
+    theirs = torch.from_numpy(
+        stock(num_inference_steps=5, generator=torch.Generator().manual_seed(5), output_type="np").images
+    ).permute(0, 3, 1, 2)
+    latents = walked(pipe, x, steps=5, sampler="ddim", times="trailing", **OPTIONS)
+    with torch.no_grad():
+        ours = (pipe.stages[0].space.decode(latents) / 2 + 0.5).clamp(0, 1)
+    print((ours - theirs).abs().max(), theirs.std())
+    assert (ours - theirs).abs().max() < 1e-4 < theirs.std()
+    assert capabilities_of(folder) == pipe.stages[0].capabilities
+
+
+@pytest.mark.parametrize("which", ["classes", "unconditional"])
+def test_every_edit_works_on_them(which, request):
+    _, _, pipe = request.getfixturevalue(which)
+    said: dict[str, Any] = {"label": 3, "shows": "4"} if which == "classes" else {"shows": "", "returns": False}
+    edits_keep_and_return(pipe, (16, 16), prompt="", **said)

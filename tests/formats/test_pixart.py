@@ -1,0 +1,84 @@
+"""PixArt-alpha and -Sigma beside stock diffusers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import sfumato
+from sfumato.edit import PromptToPrompt
+from sfumato.formats import capabilities_of
+from sfumato.guide import ClassifierFree, PerturbedAttention
+from sfumato.picture import BadInput
+from tests.stock import pixart
+from tests.stock.edits import array, edits_keep_and_return
+from tests.stock.parity import walked
+
+WIDTH, HEIGHT = SIZE = pixart.SIZE
+OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
+
+
+@pytest.fixture(scope="module", params=["sigma", "alpha told sizes"])
+def both(request, tmp_path_factory) -> tuple[Any, Path]:
+    pipeline = pixart.build() if request.param == "sigma" else pixart.build(False, 128)
+    pipeline.set_progress_bar_config(disable=True)
+    folder = tmp_path_factory.mktemp("pixart")
+    pipeline.save_pretrained(folder)
+    return pipeline, folder
+
+
+def test_pictures_are_those_of_the_stock_pipeline(both):
+    stock, folder = both
+    pipe = sfumato.load(folder)
+    x = torch.randn(1, 4, HEIGHT // 2, WIDTH // 2, generator=torch.Generator().manual_seed(1))
+    theirs = stock(
+        "A Red hat", negative_prompt="blue, with a boat", guidance_scale=4.5, num_inference_steps=5, latents=x,
+        output_type="latent", use_resolution_binning=False, **OPTIONS,
+    ).images  # fmt: skip
+    ours = walked(
+        pipe, x, "A Red hat", negative="blue, with a boat", steps=5, sampler="ddim", times="trailing", **OPTIONS
+    )
+    print((ours - theirs).abs().max(), (theirs - x).std(), theirs.std())
+    assert (theirs - x).std() > 0.1
+    assert (ours - theirs).abs().max() < 1e-4 * theirs.std()
+    assert capabilities_of(folder) == pipe.stages[0].capabilities
+
+
+def test_every_edit_works_on_it(both):
+    edits_keep_and_return(sfumato.load(both[1]), SIZE)
+
+
+def test_attention_is_perturbed_where_asked_and_maps_of_words_are_refused(both):
+    pipe = sfumato.load(both[1])
+    made = [
+        array(pipe("a cat", guidance=[ClassifierFree(2.0), *more], steps=2, **OPTIONS).image)
+        for more in ([], [PerturbedAttention(3.0, ["transformer_blocks.1"])])
+    ]
+    assert (made[0] != made[1]).any()
+    with pytest.raises(BadInput, match="no self-attention in the layer 'mid'"):
+        pipe("a cat", guidance=[PerturbedAttention()], steps=2, **OPTIONS)
+    with pytest.raises(BadInput, match="where words stand"):
+        pipe("a cat", attention=PromptToPrompt("a dog"), steps=2, **OPTIONS)
+
+
+def test_its_learned_variance_is_what_ancestral_sampling_draws_with(both):
+    pipe = sfumato.load(both[1])
+    made = [array(pipe("a cat", sampler=sampler, steps=3, **OPTIONS).image) for sampler in ("ddpm", "ddim")]
+    assert np.abs(made[0] - made[1]).max() > 0
+    learned = pipe.stages[0].denoiser
+    condition = pipe.stages[0].encode(pipe.recipes("a cat", **OPTIONS))
+    x = torch.randn(1, 4, HEIGHT // 2, WIDTH // 2)
+    with torch.no_grad():
+        fraction = learned(x, torch.tensor(0.5), condition).fraction
+    assert fraction is not None
+    assert fraction.shape == x.shape
+
+
+def test_a_text_longer_than_the_window_is_refused(both):
+    pipe = sfumato.load(both[1])
+    with pytest.raises(BadInput, match=r"at most (119|299)"):
+        pipe("a cat " * 160, steps=1, **OPTIONS)

@@ -1,0 +1,76 @@
+"""Z-Image beside stock diffusers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import sfumato
+from sfumato.formats import capabilities_of
+from sfumato.guide import ClassifierFree, PerturbedAttention
+from sfumato.picture import BadInput
+from tests.stock import z_image
+from tests.stock.edits import edits_keep_and_return
+from tests.stock.parity import walked
+
+WIDTH, HEIGHT = SIZE = z_image.SIZE
+
+
+@pytest.fixture(scope="module")
+def stock() -> Any:
+    pipeline = z_image.build()
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def folder(stock, tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("z-image")
+    stock.save_pretrained(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def pipe(folder) -> sfumato.Pipe:
+    return sfumato.load(folder)
+
+
+@pytest.mark.parametrize("w", [0.0, 3.0])
+def test_pictures_are_those_of_the_stock_pipeline(stock, pipe, w):
+    """Guided by the field's other convention, c + w (c - u), and unguided."""
+    x = torch.randn(1, 4, HEIGHT // 2, WIDTH // 2, generator=torch.Generator().manual_seed(1))
+    options = {"width": WIDTH, "height": HEIGHT}
+    theirs = stock(
+        "a red hat", negative_prompt="blue, and a long text of other things, many of them", guidance_scale=w,
+        latents=x, num_inference_steps=5, output_type="latent", **options,
+    ).images  # fmt: skip
+    ours = walked(
+        pipe, x, "a red hat", negative="blue, and a long text of other things, many of them", steps=5,
+        guidance=[ClassifierFree.from_w(w)], **options,
+    )  # fmt: skip
+    print((ours - theirs).abs().max(), (theirs - x).std())
+    assert (theirs - x).std() > 0.1
+    assert (ours - theirs).abs().max() < 1e-4
+
+
+def test_turbo_suits_eight_steps_without_guidance(folder, pipe):
+    assert capabilities_of(folder) == pipe.stages[0].capabilities
+    suits = pipe.stages[0].suits
+    assert (suits.steps, suits.guidance) == (8, ())
+
+
+def test_every_edit_works_on_it(pipe):
+    edits_keep_and_return(pipe, SIZE)
+
+
+def test_what_joint_attention_makes_impossible_is_refused(pipe):
+    with pytest.raises(BadInput, match="perturbed-attention out"):
+        pipe("a cat", guidance=[PerturbedAttention()], width=WIDTH, height=HEIGHT)
+
+
+def test_a_text_longer_than_the_window_is_refused(pipe):
+    with pytest.raises(BadInput, match="at most 512"):
+        pipe("very " * 120, steps=1, width=WIDTH, height=HEIGHT)

@@ -1,0 +1,45 @@
+"""CompVis' unconditional latent diffusion: tiny, random."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.stock import seeded
+
+NAME = "latent-diffusion"
+SIZE = (16, 16)
+CALL: dict[str, Any] = {}
+
+
+def build() -> Any:
+    from diffusers import DDIMScheduler, LDMPipeline, UNet2DModel, VQModel
+
+    seeded()
+    unet = UNet2DModel(
+        sample_size=8,
+        in_channels=3,
+        out_channels=3,
+        layers_per_block=1,
+        block_out_channels=(8, 8),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4,
+        attention_head_dim=4,
+    )
+    vqvae = VQModel(
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8),
+        latent_channels=3,
+        num_vq_embeddings=16,
+        norm_num_groups=4,
+        scaling_factor=0.5,
+    )
+    scheduler = DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.0015,
+        beta_end=0.0155,
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
+    return LDMPipeline(vqvae=vqvae.eval(), unet=unet.eval(), scheduler=scheduler)
