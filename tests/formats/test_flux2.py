@@ -154,12 +154,9 @@ def test_an_instruction_is_held_outside_a_mask_and_an_inverted_picture_comes_bac
     with torch.no_grad():
         truth = np.asarray(to_images(space.decode(space.encode(to_tensor([picture]))))[0]).astype(int)
     options = {"guidance": [], "sampler": "ddim", "steps": 10, **SIZE}
-    apart = [
-        np.abs(
-            np.asarray(distilled.pipe(PROMPT, start=Inverted(picture, 0.5, PROMPT, n), **options).image) - truth
-        ).max()
-        for n in (0, 20)
-    ]
+    starts = [Inverted(picture, 0.5, PROMPT, refine) for refine in (0, 20)]
+    back = [np.asarray(distilled.pipe(PROMPT, start=start, **options).image) for start in starts]
+    apart = [np.abs(each - truth).max() for each in back]
     assert apart[1] <= 1 < apart[0]
 
 

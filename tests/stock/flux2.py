@@ -78,6 +78,7 @@ def build_dev() -> Any:
 def tokenizer(template: str, side: str = "right") -> Any:
     made = qwen_tokenizer()
     made.chat_template, made.padding_side = template, side
+    made.init_kwargs["padding_side"] = side  # which is what is saved
     return made
 
 
