@@ -99,10 +99,10 @@ class Pipe:
         <lora:me:0.8>, are adapters too.
         """
         suits = self.stages[0].suits
-        said, asked = asked_in(prompt)
+        said, unsaid, asked = asked_in(prompt, negative)
         recipe = Recipe(
             prompt=said,
-            negative=negative,
+            negative=unsaid,
             label=label,
             model=self.name,
             width=width,
