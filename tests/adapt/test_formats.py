@@ -117,6 +117,7 @@ def test_compvis_names_are_those_of_diffusers_own_conversion(networks):
     unet = make_unet(layers_per_block=2)
     layers = [name for name, each in unet.named_modules() if getattr(each, "weight", None) is not None]
     theirs = {name: torch.tensor([float(layers.index(of[0].layer))]) for name, of in ldm.names(unet, set(layers))}
+    assert {int(value) for value in theirs.values()} == set(range(len(layers)))
     assert len(theirs) == len(layers)
     stored = {
         f"model.diffusion_model.{key}.{end}": value for key, value in theirs.items() for end in ("weight", "bias")

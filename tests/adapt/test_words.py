@@ -126,3 +126,5 @@ def test_comfyui_names_the_file_in_the_prompt(pipe, word, tmp_path, monkeypatch)
     (recipe,) = pipe.recipes("a boat, (embedding:birb:1.2)")
     assert recipe.prompt == "a boat, (birb:1.2)"
     assert recipe.adapters == (Embedding(word[1], "birb"),)
+    (recipe,) = pipe.recipes("a boat", negative="embedding:birb")
+    assert (recipe.negative, recipe.adapters) == ("birb", (Embedding(word[1], "birb"),))

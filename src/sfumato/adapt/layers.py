@@ -35,7 +35,7 @@ PREFIXES = (
 COMMON = {
     r"\.alpha": "alpha",
     r"\.dora_scale": "magnitude",
-    r"\.lora_magnitude_vector(?:\.\w+)?": "magnitude of outputs",
+    r"\.lora_magnitude_vector(?:\.\w+)*": "magnitude of outputs",
 }
 _NUMBERED = re.compile(r"(\w+):(\d+):(up|down)")
 

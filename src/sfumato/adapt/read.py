@@ -34,7 +34,8 @@ def contents(file: AdapterFile) -> Contents:
 
             with safe_open(path, "pt") as opened:
                 return Contents({key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {})  # noqa: SIM118
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([torch.nn.ParameterDict]):  # as older embeddings have it
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a stranger's file
         raise BadInput(
             f"{printable(file.name, 60)} can't be read ({printable(error, 120)}): copy or download it again."

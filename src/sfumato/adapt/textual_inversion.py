@@ -62,8 +62,8 @@ def token_embedding(network: Any) -> Any:
 def _vectors(found: Contents, name: str) -> tuple[str, list[Tensor]]:
     """The word in the file ("" where it says none), and its vectors (n, width), one for each width."""
     tensors, word = dict(found.tensors), ""
-    if isinstance(found.other, dict) and isinstance(found.other.get("string_to_param"), dict):
-        tensors = dict(found.other["string_to_param"])
+    if isinstance(found.other, dict) and hasattr(table := found.other.get("string_to_param"), "items"):
+        tensors = dict(table.items())  # type: ignore[union-attr]
         word = ""  # the file's name is what calls it, as with A1111
     known = {"*", "emb_params", "clip_l", "clip_g"}
     if len(tensors) == 1 and not tensors.keys() & known:

@@ -113,10 +113,10 @@ class Pipe:
         seed's.
         """
         suits = self.stages[0].suits
-        said, asked = asked_in(prompt)
+        said, unsaid, asked = asked_in(prompt, negative)
         recipe = Recipe(
             prompt=said,
-            negative=negative,
+            negative=unsaid,
             label=label,
             model=self.name,
             width=width,

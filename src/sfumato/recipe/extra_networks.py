@@ -20,9 +20,9 @@ from sfumato.recipe.prompt.foreign import EMBEDDING, NETWORK
 LORAS = ("lora", "lyco", "locon", "loha", "lokr")
 
 
-def asked_in(prompt: str, *, allow_pickle: bool = False) -> tuple[str, list[Adapter]]:
-    """The prompt without what names files, and the adapters of those. Raises BadInput for a file that is not there, and
-    for what is written otherwise."""
+def asked_in(prompt: str, negative: str = "", *, allow_pickle: bool = False) -> tuple[str, str, list[Adapter]]:
+    """The prompts without what names files, and the adapters of those. Words may be named in both, weights in the first
+    alone. Raises BadInput for a file that is not there, and for what is written otherwise."""
     found: list[Adapter] = []
 
     def network(match: re.Match[str]) -> str:
@@ -31,13 +31,14 @@ def asked_in(prompt: str, *, allow_pickle: bool = False) -> tuple[str, list[Adap
 
     def embedding(match: re.Match[str]) -> str:
         file = named(match[1], "embeddings", allow_pickle=allow_pickle)
-        if not any(isinstance(each, Embedding) and each.file == file for each in found):
-            found.append(Embedding(file, file.stem))
+        if (each := Embedding(file, file.stem)) not in found:
+            found.append(each)
         return file.stem
 
     without = NETWORK.sub(network, prompt)
-    without = EMBEDDING.sub(embedding, without)
-    return (without.strip() if found else prompt), found
+    if found:
+        without = without.strip()
+    return EMBEDDING.sub(embedding, without), EMBEDDING.sub(embedding, negative), found
 
 
 def _network(tag: str, allow_pickle: bool) -> Adapter:

@@ -12,6 +12,7 @@ Dots and underscores count as one: kohya's files write underscores for all of th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Names = dict[str, tuple[Piece, ...]]
+_PROJECTIONS = re.compile(r"self_attn\.(q|k|v|out)_proj$")
 _known: WeakKeyDictionary[nn.Module, Names] = WeakKeyDictionary()
 
 __all__ = ["Names", "Piece", "flat", "names_of"]
@@ -38,6 +40,9 @@ def names_of(network: nn.Module) -> Names:
     for name in layers:  # CLIP's text encoders with and without their outer module
         found.setdefault(flat(name.removeprefix("text_model.")), (Piece(name),))
         found.setdefault(f"text_model_{flat(name)}", (Piece(name),))
+        old = _PROJECTIONS.sub(r"self_attn.to_\1", name)
+        found.setdefault(flat(old), (Piece(name),))
+        found.setdefault(f"text_model_{flat(old)}", (Piece(name),))
     for alias, pieces in _other_names(own, set(layers)):
         if all(piece.layer in layers for piece in pieces):
             found.setdefault(flat(alias), pieces)

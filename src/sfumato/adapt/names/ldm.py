@@ -25,7 +25,9 @@ def names(network: Any, layers: set[str]) -> Iterator[tuple[str, tuple[Piece, ..
         if layer in OUTER:
             yield OUTER[layer], (Piece(layer),)
         for ours, theirs in blocks.items():
-            if layer.startswith(f"{ours}."):
+            if layer == ours:
+                yield theirs, (Piece(layer),)
+            elif layer.startswith(f"{ours}."):
                 inner = layer.removeprefix(f"{ours}.")
                 yield f"{theirs}.{RESNET.get(inner, inner) if '.resnets.' in f'.{ours}' else inner}", (Piece(layer),)
 
@@ -42,7 +44,6 @@ def _blocks(network: Any) -> Iterator[tuple[str, str]]:
             count += 1
         if getattr(block, "downsamplers", None):
             yield f"down_blocks.{i}.downsamplers.0.conv", f"input_blocks.{count}.0.op"
-            yield f"down_blocks.{i}.downsamplers.0", f"input_blocks.{count}.0"
             count += 1
     for ours, theirs in (("resnets.0", 0), ("attentions.0", 1), ("resnets.1", 2)):
         yield f"mid_block.{ours}", f"middle_block.{theirs}"

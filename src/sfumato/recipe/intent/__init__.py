@@ -74,12 +74,12 @@ def generate(
     attention = attention_of(shows, method, named)
     if shows is not None and attention is None:
         raise BadInput(f"{named('method')} diffedit edits a picture that is there already: `sfumato edit` takes one")
-    said, adapters = asked_in(prompt or "", allow_pickle=allow_pickle)
+    said, unsaid, adapters = asked_in(prompt or "", negative, allow_pickle=allow_pickle)
     kinds = ((written.lora, lora), (written.embedding, embedding), (written.hypernetwork, hypernetwork))
     files = [write(text, allow_pickle) for write, texts in kinds for text in texts or ()]
     return Recipe(
         prompt=said,
-        negative=negative,
+        negative=unsaid,
         label=label,
         model=model,
         width=width,
