@@ -107,10 +107,6 @@ class Pool:
                 self._held.popitem(last=False)
 
 
-POOL = Pool()
-"""The one that commands, guidances and studies share."""
-
-
 def _sorted(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(options.items(), key=lambda item: item[0]))
 
@@ -140,3 +136,7 @@ def _memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows
         return 8 << 30
+
+
+POOL = Pool()
+"""The one that commands, guidances and studies share."""
