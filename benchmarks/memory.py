@@ -17,6 +17,7 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 WAYS = ("stock", "none", "parts", "layers")
 
@@ -31,8 +32,6 @@ def build_true(folder: Path, precision: str) -> Path:
     if (folder / "model_index.json").is_file():
         return folder
     build(folder, "epsilon", TINY)  # tokenizer, scheduler, index
-    dtype = getattr(torch, precision)
-    torch.set_default_dtype(dtype)
     words = json.loads((folder / "text_encoder" / "config.json").read_text(encoding="utf-8"))
     text = CLIPTextConfig(
         hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, vocab_size=49408,
@@ -48,10 +47,20 @@ def build_true(folder: Path, precision: str) -> Path:
         "vae": lambda: diffusers.AutoencoderKL(**vae, **kinds),
         "text_encoder": lambda: CLIPTextModel(text),
     }
+    values = torch.randn(1 << 16, generator=torch.manual_seed(0)).to(getattr(torch, precision)) * 0.02
     for name, make in makers.items():
-        make().to(dtype).save_pretrained(folder / name)
-    torch.set_default_dtype(torch.float32)
+        with torch.device("meta"):  # far quicker than drawing each weight
+            network = make().to(values.dtype)
+        network.to_empty(device="cpu")
+        for key, weight in network.named_parameters():
+            norm = weight.ndim == 1 and key.endswith("weight")
+            weight.data.copy_(torch.ones_like(weight) if norm else _repeated(values, weight))
+        network.save_pretrained(folder / name)
     return folder
+
+
+def _repeated(values: Any, weight: Any) -> Any:
+    return values.repeat(-(-weight.numel() // len(values)))[: weight.numel()].view(weight.shape)
 
 
 def now() -> dict[str, int]:

@@ -71,13 +71,11 @@ def test_float8_is_what_diffusers_layerwise_casting_computes(tiny_model):
 @pytest.mark.parametrize("offload", ["parts", "layers"])
 @pytest.mark.parametrize("precision", ["float32", "float16", "float8"])
 def test_offloading_changes_no_bit(tiny_model, offload, precision):
-    plain = sfumato.load(tiny_model, engine="exact", precision=precision)
-    away = sfumato.load(tiny_model, engine="exact", precision=precision, offload=offload)
-    asked = {"start": SDEdit(picture(), 0.8), "guidance": [ClassifierFree(3.0)], "steps": 3, "count": 2}
-    for _ in range(2):
-        assert [i.tobytes() for i in away("a boat", **asked).images] == [
-            i.tobytes() for i in plain("a boat", **asked).images
-        ]
+    plain = sfumato.load(tiny_model, precision=precision)
+    away = sfumato.load(tiny_model, precision=precision, offload=offload)
+    asked = {"start": SDEdit(picture(), 0.8), "guidance": [ClassifierFree(3.0)], "steps": 2}
+    wanted = plain("a boat", **asked).image.tobytes()
+    assert [away("a boat", **asked).image.tobytes() for _ in range(2)] == [wanted] * 2
     there = {name: _bytes(network) for name, network in away.stages[0].networks.items()}
     assert sum(size > 0 for size in there.values()) == (1 if offload == "parts" else 0), there
 
@@ -180,7 +178,7 @@ def weights():
 @pytest.mark.parametrize("offload", ["none", "parts", "layers"])
 def test_an_autoencoder_that_overflows_in_float16_is_run_in_float32(tiny_model, tmp_path, weights, offload):
     folder = overflowing(tmp_path / "over", tiny_model, weights)
-    pipe = sfumato.load(folder, precision="float16", offload=offload)
+    pipe = sfumato.load(folder, precision="float16", offload=offload, engine="exact")
     full = sfumato.load(folder, precision="float32")
     z = torch.randn(2, 4, 16, 16, generator=torch.manual_seed(0))
     z[1] = 0.05 * z[1]
@@ -192,7 +190,7 @@ def test_an_autoencoder_that_overflows_in_float16_is_run_in_float32(tiny_model, 
     assert float((ours - theirs).abs().max()) < 0.02
     assert torch.equal(ours[:1], pipe.stages[0].space.decode(z[:1])), "alone as in company"
     assert {p.dtype for p in vae.parameters()} == {torch.float16}
-    assert np.asarray(pipe("a boat", steps=2).image).std() > 1
+    assert np.asarray(pipe("a boat", steps=1).image).std() > 1
 
 
 def test_an_autoencoder_whose_config_says_that_it_overflows_is_read_in_float32(tiny_model, tmp_path, weights):
@@ -230,7 +228,7 @@ def test_tiles_are_blended_without_seams(tmp_path):
     from sfumato.space.pixels import to_tensor
 
     whole, tiled = sfumato.load("mini", precision="float32"), sfumato.load("mini", precision="float32", tile=64)
-    painted = to_tensor([vignettes.scene(3, i, size=160).image for i in (0, 1)])
+    painted = to_tensor([vignettes.draw(vignettes.scene(3, i), 160).image for i in (0, 1)])
     decoded = [pipe.stages[0].space.decode(pipe.stages[0].space.encode(painted)) for pipe in (whole, tiled)]
     error = (decoded[0] - decoded[1]).abs().mean((0, 1, 2)) * 127.5
     assert not torch.equal(*decoded)

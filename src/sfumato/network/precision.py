@@ -46,8 +46,8 @@ def in_float32(network: nn.Module) -> Iterator[None]:
     """Inside, a network computes in float32; afterwards in its own type again, whose values it keeps to the bit."""
     own = own_dtype(network)
     with at_hand(network):
-        network.float()
+        torch.nn.Module.to(network, torch.float32)  # without diffusers' warning that not all was float32 before
         try:
             yield
         finally:
-            network.to(own)
+            torch.nn.Module.to(network, own)
