@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sfumato.data.folder import Folder, listing
+from sfumato.data.folder import Folder, entries
 from sfumato.data.webdataset import Tars
 from sfumato.picture import BadInput
 
@@ -18,6 +18,12 @@ SAID = ["a red boat", 'a boat,\u2028in "blue"']
 ROWS = [{"file_name": f"{i}.png", "text": text} for i, text in enumerate(SAID)]
 JSONL = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
 CSV = 'file_name,text\n0.png,a red boat\n1.png,"a boat,\u2028in ""blue"""\n'
+
+
+def listing(folder):
+    """The pictures of a folder, and the captions of each."""
+    found = entries(folder)
+    return [entry.path for entry in found], [entry.captions("text") for entry in found]
 
 
 def pictures(folder: Path, *names: str) -> Path:

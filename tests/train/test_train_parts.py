@@ -194,20 +194,20 @@ class TestSource:
         for name in ("b.png", "a.png", "c.png"):
             Image.new("RGB", (4, 4)).save(tmp_path / name)
         (tmp_path / "a.txt").write_text("first\n\nsecond\n")
-        files, captions = folder.listing(tmp_path)
-        assert [path.name for path in files] == ["a.png", "b.png", "c.png"]
-        assert captions == [["first", "second"], [""], [""]]
+        found = folder.entries(tmp_path)
+        assert [entry.path.name for entry in found] == ["a.png", "b.png", "c.png"]
+        assert [entry.captions("text") for entry in found] == [["first", "second"], [""], [""]]
         rows = [{"file_name": "c.png", "say": "one"}, {"file_name": "a.png", "say": ["two", "three"]}]
         (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        files, captions = folder.listing(tmp_path, "say")
-        assert [path.name for path in files] == ["c.png", "a.png"]
-        assert captions == [["one"], ["two", "three"]]
+        found = folder.entries(tmp_path)
+        assert [entry.path.name for entry in found] == ["c.png", "a.png"]
+        assert [entry.captions("say") for entry in found] == [["one"], ["two", "three"]]
 
     def test_refusals(self, tmp_path):
         with pytest.raises(BadInput, match="there is no folder"):
-            folder.listing(tmp_path / "nowhere")
+            folder.entries(tmp_path / "nowhere")
         with pytest.raises(BadInput, match="holds no pictures"):
-            folder.listing(tmp_path)
+            folder.entries(tmp_path)
         table = tmp_path / "metadata.jsonl"
         for line, said in {
             '{"file": 1}': "line 1 is no JSON object",
@@ -215,7 +215,7 @@ class TestSource:
         }.items():
             table.write_text(line)
             with pytest.raises(BadInput, match=said):
-                folder.listing(tmp_path)
+                folder.entries(tmp_path)
         table.unlink()
         Image.new("RGB", (4, 4)).save(tmp_path / "only.png")
         with pytest.raises(BadInput, match="training needs at least two"):

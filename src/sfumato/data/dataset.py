@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -15,11 +16,14 @@ from pydantic import BeforeValidator, SerializeAsAny, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from torch import Tensor
 
+from sfumato.data import array_cache
 from sfumato.data.labels import numbered
 from sfumato.element import Registry
 from sfumato.element.section import Section
 from sfumato.picture import BadInput, open_picture
 from sfumato.progress import say
+
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -127,13 +131,34 @@ def captions_of(said: object) -> list[str]:
     return [str(s) for s in said] or [""] if isinstance(said, list) else ["" if said is None else str(said)]
 
 
-def in_processes(work, workers: int, spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """What `work` answers of each span, computed by so many processes, in order."""
+def stamp(path: Path) -> tuple[str, int, int]:
+    """What tells whether a file has changed."""
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns
+
+
+def kept(
+    home: Path, title: str, key: str, size: int, count: int, workers: int, work: Callable[[Span], np.ndarray]
+) -> np.ndarray:
+    """Pictures uint8 (count, size, size, 3), computed once by so many processes and kept in `home` under their key.
+
+    work((start, stop)) answers the pictures of that span; it can be sent to another process.
+    """
+    shape = {"pictures": ((size, size, 3), np.uint8)}
+    spans = partial(_in_processes, work, workers)
+    return array_cache.arrays(home, title, key, shape, spans, count)["pictures"]
+
+
+def _in_processes(
+    work: Callable[[Span], np.ndarray], workers: int, spans: list[Span]
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """What `work` answers of each span, in order."""
     if workers == 1 or len(spans) < 2:
-        yield from map(work, spans)
+        yield from ((span[0], {"pictures": work(span)}) for span in spans)
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(work, spans)
+        for (start, _), pictures in zip(spans, pool.map(work, spans), strict=True):
+            yield start, {"pictures": pictures}
 
 
 def square(path: Path | bytes, size: int) -> np.ndarray:

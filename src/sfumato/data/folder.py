@@ -19,8 +19,19 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from sfumato.data import array_cache
-from sfumato.data.dataset import Dataset, DataSource, captions_of, divided, in_processes, labelled, register, square
+from sfumato.data.array_cache import digest
+from sfumato.data.dataset import (
+    Dataset,
+    DataSource,
+    Span,
+    captions_of,
+    divided,
+    kept,
+    labelled,
+    register,
+    square,
+    stamp,
+)
 from sfumato.picture import BadInput
 from sfumato.progress import say
 
@@ -45,11 +56,9 @@ class Folder(DataSource):
         """See `DataSource`."""
         found = entries(self.path)
         files = [entry.path for entry in found]
-        stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        key = array_cache.digest(self.model_dump(mode="json", exclude={"label"}), stamps)
-        shape = {"pictures": ((self.size, self.size, 3), np.uint8)}
-        spans = partial(in_processes, partial(_read, files, self.size), workers)
-        pictures = array_cache.arrays(home, "pictures", key, shape, spans, len(files))["pictures"]
+        key = digest(self.model_dump(mode="json", exclude={"label"}), [stamp(path) for path in files])
+        work = partial(_read, files, self.size)
+        pictures = kept(home, "pictures", key, self.size, len(files), workers, work)
         captions = [entry.captions(self.text) for entry in found]
         source = Dataset(pictures, captions, key, words=_where(found, self))
         if self.label is not None:
@@ -93,12 +102,6 @@ def entries(folder: Path) -> list[Entry]:
     if not found:
         raise BadInput(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))} or a metadata.jsonl or .csv)")
     return found
-
-
-def listing(folder: Path, text: str = "text") -> tuple[list[Path], list[list[str]]]:
-    """The pictures of `entries` and the captions of each."""
-    found = entries(folder)
-    return [entry.path for entry in found], [entry.captions(text) for entry in found]
 
 
 def _hidden(path: Path) -> bool:
@@ -167,5 +170,5 @@ def _where(found: list[Entry], data: Folder) -> str:
     return f"the key '{data.text}' of the metadata in {data.path}, which have {', '.join(map(str, keys))} (data.text)"
 
 
-def _read(files: list[Path], size: int, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
-    return span[0], {"pictures": np.stack([square(path, size) for path in files[span[0] : span[1]]])}
+def _read(files: list[Path], size: int, span: Span) -> np.ndarray:
+    return np.stack([square(path, size) for path in files[slice(*span)]])

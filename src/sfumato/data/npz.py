@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import Field
 
 from sfumato.data.array_cache import digest
-from sfumato.data.dataset import Dataset, DataSource, divided, register
+from sfumato.data.dataset import Dataset, DataSource, divided, register, stamp
 from sfumato.element.section import Count, Positive
 from sfumato.picture import BadInput
 from sfumato.progress import say
@@ -45,8 +45,8 @@ class Arrays(DataSource):
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`."""
         train, test, classes = load(self)
-        stamp = (self.path.stat().st_size, self.path.stat().st_mtime_ns) if self.path.is_file() else "digits"
-        key = digest(self.model_dump(mode="json"), stamp, "shuffled")
+        changed = stamp(self.path)[1:] if self.path.is_file() else "digits"
+        key = digest(self.model_dump(mode="json"), changed, "shuffled")
 
         def source(pair: Pairs, name: str) -> Dataset:
             x, y = pair

@@ -16,8 +16,19 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from sfumato.data import array_cache
-from sfumato.data.dataset import Dataset, DataSource, captions_of, divided, in_processes, labelled, register, square
+from sfumato.data.array_cache import digest
+from sfumato.data.dataset import (
+    Dataset,
+    DataSource,
+    Span,
+    captions_of,
+    divided,
+    kept,
+    labelled,
+    register,
+    square,
+    stamp,
+)
 from sfumato.picture import BadInput, PictureWarning
 
 SUFFIXES = ("webp", "png", "jpg", "jpeg")
@@ -39,12 +50,10 @@ class Tars(DataSource):
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`."""
         found = samples(self.path)
-        stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in listing(self.path)]
-        key = array_cache.digest(self.model_dump(mode="json"), stamps)
-        shape = {"pictures": ((self.size, self.size, 3), np.uint8)}
-        spans = partial(in_processes, partial(_read, found, self.size), workers)
+        key = digest(self.model_dump(mode="json"), [stamp(path) for path in listing(self.path)])
         captions = [captions_of(sample.said.get(self.text)) for sample in found]
-        pictures = array_cache.arrays(home, "pictures", key, shape, spans, len(found))["pictures"]
+        work = partial(_read, found, self.size)
+        pictures = kept(home, "pictures", key, self.size, len(found), workers, work)
         keys = dict.fromkeys(key for sample in found for key in sample.said)
         words = (
             f"the key '{self.text}' of the samples in {self.path}, which have {', '.join(keys) or 'none'} (data.text)"
@@ -129,8 +138,8 @@ def _said(data: bytes, suffix: str, name: str) -> dict[str, Any]:
     return said
 
 
-def _read(found: list[Sample], size: int, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
-    return span[0], {"pictures": np.stack([_square(found[i], size) for i in range(*span)])}
+def _read(found: list[Sample], size: int, span: Span) -> np.ndarray:
+    return np.stack([_square(sample, size) for sample in found[slice(*span)]])
 
 
 def _square(sample: Sample, size: int) -> np.ndarray:

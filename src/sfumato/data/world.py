@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from sfumato.data import array_cache
-from sfumato.data.dataset import Dataset, DataSource, in_processes, register
+from sfumato.data.dataset import Dataset, DataSource, Span, kept, register
 from sfumato.element.section import Count, Few
 
 
@@ -48,10 +48,9 @@ class Vignettes(DataSource):
 
 def _drawn(data: Vignettes, home: Path, workers: int) -> Dataset:
     key = array_cache.digest(data.model_dump(mode="json", exclude={"repeat"}), world_version())
-    spans = partial(in_processes, partial(_draw, data.seed, data.first, data.size, data.split), workers)
-    shape = {"pictures": ((data.size, data.size, 3), np.uint8)}
     captions = array_cache.lines(home, "captions", key, lambda: _captions(data))
-    pictures = array_cache.arrays(home, "vignettes", key, shape, spans, data.count)["pictures"]
+    work = partial(_draw, data.seed, data.first, data.size, data.split)
+    pictures = kept(home, "vignettes", key, data.size, data.count, workers, work)
     return Dataset(pictures, captions, key)
 
 
@@ -75,11 +74,10 @@ def _captions(data: Vignettes) -> Iterator[list[str]]:
         yield list(vignettes.scene(data.seed, index, data.split).captions)
 
 
-def _draw(seed: int, first: int, size: int, split: Any, span: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
-    from sfumato.data import vignettes
+def _draw(seed: int, first: int, size: int, split: Any, span: Span) -> np.ndarray:
+    from sfumato.data.vignettes import draw, scene
 
-    rows = [vignettes.draw(vignettes.scene(seed, first + i, split), size, truth=False).image for i in range(*span)]
-    return span[0], {"pictures": np.stack(rows)}
+    return np.stack([draw(scene(seed, first + i, split), size, truth=False).image for i in range(*span)])
 
 
 def world_version() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +40,31 @@ def fingerprint(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def latents(source: Dataset, network: Any, folder: Path, place: Place) -> np.ndarray:
-    """Means of q(z|x), float16 (n, C, h, w), not yet multiplied by scaling_factor."""
-    encoder = Eager().prepare(network, ENCODER)
+def encoded(
+    place: Place, title: str, name: str, key: str, encode: Callable[[int, int], Tensor], count: int, chunk: int
+) -> np.ndarray:
+    """What encode(start, stop) answers of `count` examples, as float16: computed once and kept, the array `name`."""
 
-    def encode(start: int, stop: int) -> Tensor:
+    def rows(start: int, stop: int) -> np.ndarray:
         with torch.no_grad(), place.autocast():
-            return encoder(pictures=source.batch(np.arange(start, stop)).to(place.device)).float().cpu()
+            return encode(start, stop).float().cpu().numpy().astype(np.float16)
 
     def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for start, stop in spans:
-            yield start, {"latents": encode(start, stop).numpy().astype(np.float16)}
+            yield start, {name: rows(start, stop)}
 
-    shape = {"latents": (tuple(encode(0, 1).shape[1:]), np.float16)}
-    key = digest(source.key, fingerprint(folder), place.low)
-    return array_cache.arrays(place.cache, "latents", key, shape, compute, len(source), 128)["latents"]
+    shape = {name: (rows(0, 1).shape[1:], np.float16)}
+    return array_cache.arrays(place.cache, title, key, shape, compute, count, chunk)[name]
+
+
+def latents(source: Dataset, network: Any, folder: Path, place: Place) -> np.ndarray:
+    """Means of q(z|x), float16 (n, C, h, w), not yet multiplied by scaling_factor."""
+    encoder, key = Eager().prepare(network, ENCODER), digest(source.key, fingerprint(folder), place.low)
+
+    def encode(start: int, stop: int) -> Tensor:
+        return encoder(pictures=source.batch(np.arange(start, stop)).to(place.device))
+
+    return encoded(place, "latents", "latents", key, encode, len(source), 128)
 
 
 class Captions:
@@ -68,16 +78,8 @@ class Captions:
         number = {text: i for i, text in enumerate(texts)}
         self.rows = np.array([[number[text] for text in row] for row in said])
         self.encoder, self.tokenizer = Eager().prepare(encoder, CLIP_TEXT), tokenizer
-        shape = {"hidden": ((tokenizer.model_max_length, encoder.config.hidden_size), np.float16)}
-
-        def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-            for start, stop in spans:
-                with place.autocast():
-                    hidden = self.encode(texts[start:stop]).float().cpu()
-                yield start, {"hidden": hidden.numpy().astype(np.float16)}
-
-        key = digest(key, texts, place.low)
-        self.hidden = array_cache.arrays(place.cache, "captions", key, shape, compute, len(texts), 256)["hidden"]
+        words = lambda start, stop: self.encode(texts[start:stop])  # noqa: E731
+        self.hidden = encoded(place, "captions", "hidden", digest(key, texts, place.low), words, len(texts), 256)
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:

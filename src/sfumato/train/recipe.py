@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -36,9 +35,10 @@ def find(source: str | Path) -> Path:
         return path
     if str(source) in names:
         return names[str(source)]
-    near = difflib.get_close_matches(str(source), names, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"shipped recipes are {', '.join(names) or 'none'}"
-    raise BadInput(f"there is no recipe '{source}': give the path of a YAML file or a shipped recipe's name; {hint}")
+    raise BadInput(
+        f"there is no recipe '{source}'{nearest(str(source), names)}: give the path of a YAML file or the name of a "
+        f"shipped recipe, {', '.join(names)}"
+    )
 
 
 def load(source: str | Path, overrides: Iterable[str] = ()) -> Common:

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -123,14 +124,16 @@ class Objective(nn.Module):
         return F, (v + 1) / 2
 
     def _errors(self, F: Tensor, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        name, data = self.recipe.parameterization, self.recipe.sigma_data
-        end = before(name, self.schedule, t)
-        return F - target(name, x0, eps, *self.schedule(t), sigma_data=data, before=end)
+        return F - target(self.recipe.parameterization, x0, eps, **self._level(t))
 
     def _weight(self, t: Tensor) -> Tensor:
-        (alpha, sigma), name = self.schedule(t), self.recipe.parameterization
-        end = before(name, self.schedule, t)
-        return weight(name, self.recipe.weighting, alpha, sigma, self.recipe.sigma_data, end)
+        return weight(self.recipe.parameterization, self.recipe.weighting, **self._level(t))
+
+    def _level(self, t: Tensor) -> dict[str, Any]:
+        """What a parameterization depends on."""
+        recipe, (alpha, sigma) = self.recipe, self.schedule(t)
+        end = before(recipe.parameterization, self.schedule, t)
+        return {"alpha": alpha, "sigma": sigma, "sigma_data": recipe.sigma_data, "before": end}
 
     def _regression(
         self, F: Tensor, x0: Tensor, eps: Tensor, t: Tensor, norm: int = 2, where: Tensor | None = None
@@ -153,10 +156,9 @@ class Objective(nn.Module):
         return -p.eps / expand(p.sigma, x)
 
     def _prediction(self, F: Tensor, x: Tensor, t: Tensor) -> Prediction:
-        (alpha, sigma), name = self.schedule(t), self.recipe.parameterization
-        end = before(name, self.schedule, t)
-        x0, eps = split(name, F, x, alpha, sigma, sigma_data=self.recipe.sigma_data, before=end)
-        return Prediction(x, x0, eps, alpha, sigma)
+        level = self._level(t)
+        x0, eps = split(self.recipe.parameterization, F, x, **level)
+        return Prediction(x, x0, eps, level["alpha"], level["sigma"])
 
 
 def _mean(errors: Tensor, where: Tensor | None) -> Tensor:

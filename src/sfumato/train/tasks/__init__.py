@@ -1,31 +1,7 @@
 """The built-in tasks, one a file; importing this registers them."""
 
-from sfumato.train.tasks import (
-    autoencoder,
-    classifier,
-    clip,
-    clip_noised,
-    diffusion,
-    inpaint,
-    judge,
-    ncsn,
-    palette,
-    pixels,
-    points,
-    text_pixels,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "autoencoder",
-    "classifier",
-    "clip",
-    "clip_noised",
-    "diffusion",
-    "inpaint",
-    "judge",
-    "ncsn",
-    "palette",
-    "pixels",
-    "points",
-    "text_pixels",
-]
+for _file in iter_modules(__path__):
+    import_module(f"{__name__}.{_file.name}")

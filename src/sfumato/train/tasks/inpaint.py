@@ -7,7 +7,7 @@ it is that network. The export is the folder of a StableDiffusionInpaintPipeline
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,6 @@ from pydantic import Field
 from torch import Tensor
 
 from sfumato.condition import Concat, Condition
-from sfumato.data import array_cache
 from sfumato.data import masks as drawn
 from sfumato.data.array_cache import digest
 from sfumato.data.dataset import Dataset
@@ -28,7 +27,7 @@ from sfumato.encode.masked_picture import masked_planes
 from sfumato.network.widen import widened
 from sfumato.space import Latent
 from sfumato.train import report
-from sfumato.train.encodings import fingerprint
+from sfumato.train.encodings import encoded, fingerprint
 from sfumato.train.task import Place, register, to_pixels
 from sfumato.train.tasks.diffusion import DiffusionTask, LatentDiffusion
 
@@ -123,16 +122,11 @@ def masked_latents(source: Dataset, recipe: InpaintRecipe, space: Latent, folder
     each, size = recipe.masks.each, source.pictures.shape[1]
 
     def encode(start: int, stop: int) -> Tensor:
-        hidden = masks(recipe.data, size, recipe.seed, each, range(start, stop)).to(place.device)
-        pictures = source.batch(np.arange(start, stop)).repeat_interleave(each, 0).to(place.device)
-        with torch.no_grad(), place.autocast():
-            return masked_planes(space, pictures, hidden).float().cpu()
-
-    def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        for start, stop in spans:
-            yield start, {"planes": encode(start // each, stop // each).numpy().astype(np.float16)}
+        rows = range(start // each, -(-stop // each))
+        hidden = masks(recipe.data, size, recipe.seed, each, rows).to(place.device)
+        pictures = source.batch(np.array(rows)).repeat_interleave(each, 0).to(place.device)
+        return masked_planes(space, pictures, hidden)
 
     code = Path(drawn.__file__).read_text(encoding="utf-8")
     key = digest(source.key, fingerprint(folder), place.low, recipe.seed, each, code)
-    shape = {"planes": (tuple(encode(0, 1).shape[1:]), np.float16)}
-    return array_cache.arrays(place.cache, "masked", key, shape, compute, len(source) * each, 64 * each)["planes"]
+    return encoded(place, "masked", "planes", key, encode, len(source) * each, 64 * each)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from sfumato.element.section import Count, Few, Named, Section
@@ -19,13 +19,12 @@ from sfumato.formats.scheduler_config import geometric_config
 from sfumato.sample import Sampler
 from sfumato.sample.langevin import Langevin
 from sfumato.times import UniformGrid
-from sfumato.train.hyperparameters import Common, Stored
 from sfumato.train.objective import Network
 from sfumato.train.objective.losses import FreeObjective, Regression, ScoreMatching
 from sfumato.train.objective.noise import VENoise
 from sfumato.train.objective.weighting import Simple, Weighting
 from sfumato.train.task import register
-from sfumato.train.tasks.pixels import ByNothing, PixelsTask, PixelUNet, Told, halves
+from sfumato.train.tasks.pixels import ByNothing, PixelDiffusion, PixelsTask, Told
 
 FOURIER = 1 / 16  # diffusers draws the frequencies 16 wide, for thousands of levels; log sigma spans about 7
 
@@ -53,20 +52,13 @@ class Annealed(Section):
     seed: Count = 0
 
 
-class NcsnRecipe(Common):
+class NcsnRecipe(PixelDiffusion):
     """A noise-conditional score network (Song and Ermon 2019)."""
 
     task: Literal["ncsn"]
-    network: PixelUNet = PixelUNet()
     label: Told = ByNothing(kind="none")
     objective: ScoreObjective = ScoreObjective()
     preview: Annealed = Annealed()
-    export: Stored = "float16"
-
-    @model_validator(mode="after")
-    def _can_be_halved(self) -> NcsnRecipe:
-        halves(self.data, self.network.channels)
-        return self
 
 
 @register

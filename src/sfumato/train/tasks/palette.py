@@ -25,10 +25,9 @@ from sfumato.element.section import Count, Few, Section
 from sfumato.formats import ddpm
 from sfumato.train import report, rng
 from sfumato.train.degraded import degraded
-from sfumato.train.hyperparameters import Common, Stored
 from sfumato.train.objective.losses import Regression, TableObjective
 from sfumato.train.task import DTYPES, batches, register, to_pixels
-from sfumato.train.tasks.pixels import ByNothing, PixelsTask, PixelUNet, halves, rgb
+from sfumato.train.tasks.pixels import ByNothing, PixelDiffusion, PixelsTask, rgb
 
 Mending = Annotated[str, one_of(tuple(SEEN))]
 Quality = Annotated[int, Field(ge=1, le=100)]
@@ -42,7 +41,7 @@ class Mended(Section):
     seed: Count = 0
 
 
-class PaletteRecipe(Common):
+class PaletteRecipe(PixelDiffusion):
     """Several tasks of picture to picture in one network (Saharia et al. 2022).
 
     `quality` is the range of JPEG's; `objective.loss.norm` is the paper's p. `mirror` mirrors half of the pictures.
@@ -52,15 +51,12 @@ class PaletteRecipe(Common):
     tasks: Annotated[tuple[Mending, ...], Field(min_length=1)] = ("colourise", "inpaint", "uncrop", "restore")
     quality: tuple[Quality, Quality] = (5, 30)
     mirror: bool = True
-    network: PixelUNet = PixelUNet()
     label: ByNothing = ByNothing(kind="none")
     objective: TableObjective = TableObjective()
     preview: Mended = Mended()
-    export: Stored = "float16"
 
     @model_validator(mode="after")
     def _fits(self) -> PaletteRecipe:
-        halves(self.data, self.network.channels)
         if not isinstance(self.objective.loss, Regression):
             raise ValueError(f"palette learns by the loss regression (norm 1 or 2), not {self.objective.loss.kind}")
         if self.quality[0] > self.quality[1]:

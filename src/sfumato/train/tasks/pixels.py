@@ -7,7 +7,7 @@ learns its variance (loss hybrid or vlb) answers 2C (Nichol and Dhariwal 2021).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -75,13 +75,6 @@ def unet2d(shape: PixelUNet, size: int, channels_in: int, channels_out: int, **o
     )
 
 
-def halves(data: object, channels: tuple[int, ...]) -> None:
-    """Raises ValueError unless pictures of that size can be halved at every level but the last."""
-    size, times = int(getattr(data, "size")), len(channels) - 1  # noqa: B009
-    if size % 2**times:
-        raise ValueError(f"data.size {size} can't be halved {times} times: choose a multiple of {2**times}")
-
-
 class ByTime(Section):
     """A class is a vector added to the time embedding (Dhariwal and Nichol 2021); dropped with `dropout`."""
 
@@ -115,20 +108,27 @@ class Sheet(Section):
 Told = Annotated[ByTime | ByChannels | ByNothing, Field(discriminator="kind"), Named]
 
 
-class PixelsRecipe(Common):
-    """Diffusion of pixels: `dropout` in `label` is p_uncond of Ho and Salimans 2022, algorithm 1."""
+class PixelDiffusion(Common):
+    """Diffusion of pixels, whose pictures can be halved at every level of the U-Net but the last."""
 
-    task: Literal["pixels"]
     network: PixelUNet = PixelUNet()
-    label: Told = ByTime()
-    objective: TableObjective = TableObjective()
-    preview: Sheet = Sheet()
     export: Stored = "float16"
 
     @model_validator(mode="after")
-    def _can_be_halved(self) -> PixelsRecipe:
-        halves(self.data, self.network.channels)
+    def _can_be_halved(self) -> Self:
+        size, times = self.data.size, len(self.network.channels) - 1
+        if size % 2**times:
+            raise ValueError(f"data.size {size} can't be halved {times} times: choose a multiple of {2**times}")
         return self
+
+
+class PixelsRecipe(PixelDiffusion):
+    """Told a class or none: `dropout` in `label` is p_uncond of Ho and Salimans 2022, algorithm 1."""
+
+    task: Literal["pixels"]
+    label: Told = ByTime()
+    objective: TableObjective = TableObjective()
+    preview: Sheet = Sheet()
 
 
 @register

@@ -22,8 +22,6 @@ HAIRS: tuple[Colour, ...] = (
     (44, 34, 36), (74, 50, 40), (118, 74, 46), (162, 102, 54), (222, 180, 104), (196, 92, 44), (158, 156, 160),
 )  # fmt: skip
 CLOTHES: tuple[Colour, ...] = ((96, 92, 98), (116, 100, 88), (78, 84, 92), (132, 120, 104))
-JOINTS = ("head", "nose", "left_eye", "right_eye", "left_ear", "right_ear", "neck", "left_shoulder", "right_shoulder",
-          "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip")  # fmt: skip
 
 
 def figure(painter: Painter, scene: Scene, light: Light) -> None:
