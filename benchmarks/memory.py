@@ -31,7 +31,7 @@ def build_true(folder: Path, precision: str) -> Path:
 
     if (folder / "model_index.json").is_file():
         return folder
-    build(folder, "epsilon", TINY)  # tokenizer, scheduler, index
+    build(folder, "eps", TINY)  # tokenizer, scheduler, index
     words = json.loads((folder / "text_encoder" / "config.json").read_text(encoding="utf-8"))
     text = CLIPTextConfig(
         hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, vocab_size=49408,
@@ -51,7 +51,7 @@ def build_true(folder: Path, precision: str) -> Path:
     for name, make in makers.items():
         with torch.device("meta"):  # far quicker than drawing each weight
             network = make().to(values.dtype)
-        network.to_empty(device="cpu")
+        torch.nn.Module.to_empty(network, device="cpu")
         for key, weight in network.named_parameters():
             norm = weight.ndim == 1 and key.endswith("weight")
             weight.data.copy_(torch.ones_like(weight) if norm else _repeated(values, weight))

@@ -58,11 +58,11 @@ def nets(unet: Any, attentive: Path, tmp_path_factory: pytest.TempPathFactory) -
     made["t2i"] = T2IAdapter(3, channels, num_res_blocks=1, downscale_factor=2, adapter_type="full_adapter")
     for name, net in made.items():
         net.save_pretrained(place / name)
-    _save_ip_adapter(unet, place / "ip")
+    save_ip_adapter(unet, place / "ip")
     return {name: place / name for name in [*made, "ip"]}
 
 
-def _save_ip_adapter(unet: Any, folder: Path) -> None:
+def save_ip_adapter(unet: Any, folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 

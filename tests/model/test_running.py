@@ -228,7 +228,8 @@ def test_tiles_are_blended_without_seams(tmp_path):
     from sfumato.space.pixels import to_tensor
 
     whole, tiled = sfumato.load("mini", precision="float32"), sfumato.load("mini", precision="float32", tile=64)
-    painted = to_tensor([vignettes.draw(vignettes.scene(3, i), 160).image for i in (0, 1)])
+    drawn = [Image.fromarray(vignettes.draw(vignettes.scene(3, i), 160).image) for i in (0, 1)]
+    painted = to_tensor(drawn)
     decoded = [pipe.stages[0].space.decode(pipe.stages[0].space.encode(painted)) for pipe in (whole, tiled)]
     error = (decoded[0] - decoded[1]).abs().mean((0, 1, 2)) * 127.5
     assert not torch.equal(*decoded)

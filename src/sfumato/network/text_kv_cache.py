@@ -43,23 +43,23 @@ class TextKVCache:
 
     def __init__(self, network: nn.Module, engine: Engine):
         self.crossing, self.engine = _crossing(network), engine
-        self._text: Tensor | None = None
-        self._known: dict[nn.Module, Projected] = {}
+        self._seen: tuple[Tensor | None, dict[nn.Module, Projected]] = None, {}
 
     def of(self, text: Tensor) -> TextKV | None:
         """The keys and values of a text; None while a graph is recorded."""
         if torch.is_grad_enabled():
             return None
-        if text is not self._text:
-            self._text, self._known = text, {}
-        return {name: self._value(layer, text) for name, layer in _plain(self.crossing).items()}
+        seen = self._seen
+        if text is not seen[0]:
+            seen = self._seen = text, {}  # what another thread's text becomes goes to its own dict
+        return {name: self._value(layer, text, seen[1]) for name, layer in _plain(self.crossing).items()}
 
-    def _value(self, layer: nn.Linear, text: Tensor) -> Tensor:
-        known = self._known.get(layer)
+    def _value(self, layer: nn.Linear, text: Tensor, values: dict[nn.Module, Projected]) -> Tensor:
+        known = values.get(layer)
         same = known is not None and known.weight is layer.weight and known.bias is layer.bias
         if known is None or not same or known.version != layer.weight._version:
             value = self.engine.prepare(layer, LINEAR)(x=text)
-            known = self._known[layer] = Projected(layer.weight, layer.bias, layer.weight._version, value)
+            known = values[layer] = Projected(layer.weight, layer.bias, layer.weight._version, value)
         return known.value
 
 

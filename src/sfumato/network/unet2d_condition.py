@@ -170,9 +170,10 @@ class UNetBackbone:
         """The embeddings in the network's number type; one and the same tensor as long as the same ones come."""
         if embeds.dtype == dtype or torch.is_grad_enabled():
             return embeds.to(dtype)
-        if self._cast is None or self._cast[0] is not embeds or self._cast[1].dtype != dtype:
-            self._cast = embeds, embeds.to(dtype)
-        return self._cast[1]
+        known = self._cast  # which another thread may set meanwhile
+        if known is None or known[0] is not embeds or known[1].dtype != dtype:
+            known = self._cast = embeds, embeds.to(dtype)
+        return known[1]
 
     def _text(self, condition: Condition) -> Text:
         refuse_others(condition, self.accepts)
