@@ -85,7 +85,7 @@ def world(size: Size, count: int, seed: int, split: str) -> Pictures:
 def folder(path: Path, size: Size | None, most: int) -> Pictures:
     """The pictures of a folder and below it, in the order of their names, or those of its tars."""
     from sfumato.data import webdataset
-    from sfumato.data.folder import listing
+    from sfumato.data.folder import entries
 
     if not path.is_dir():
         raise BadInput(f"There is no folder {name_of(path)}: give a folder of pictures, a FILE.npz, or {VIGNETTES}.")
@@ -98,11 +98,12 @@ def folder(path: Path, size: Size | None, most: int) -> Pictures:
         said = [str(sample.said.get("text", "")) for sample in samples]
         names = [sample.name for sample in samples]
     else:
-        files, captions = listing(path)
+        found = entries(path)
+        files = [entry.path for entry in found]
         names = [file.relative_to(path).as_posix() if file.is_relative_to(path) else str(file) for file in files]
         stamps = [(name, file.stat().st_size, file.stat().st_mtime_ns) for name, file in zip(names, files, strict=True)]
         reads = [partial(_opened, lambda file=file: file, str(file)) for file in files]
-        said = [caption[0] for caption in captions]
+        said = [entry.captions("text")[0] for entry in found]
     return _listed(str(path), reads, said, names, stamps, size, most)
 
 
