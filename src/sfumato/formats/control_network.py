@@ -10,6 +10,7 @@ import torch
 
 from sfumato.formats.config import check_fields, check_sizes
 from sfumato.formats.folder import read_json
+from sfumato.network.control_networks import KINDS
 from sfumato.network.reading import check_weights, hushed, reason, variant_of
 from sfumato.picture.errors import BadInput, name_of, printable
 
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
     from sfumato.network.image_prompts import ImagePrompt
 
 STEM = "diffusion_pytorch_model"
-CONTROLNETS = ("ControlNetModel", "ControlNetUnionModel")
 
 
 def read_controlnet(folder: Path) -> nn.Module:
     """The ControlNet in a folder of diffusers' format; BadInput for any other network."""
-    return _read(folder, CONTROLNETS, (folder / "config.json").stat().st_mtime_ns)
+    return _read(folder, tuple(KINDS), (folder / "config.json").stat().st_mtime_ns)
 
 
 def read_t2i_adapter(folder: Path) -> nn.Module:

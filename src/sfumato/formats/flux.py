@@ -38,6 +38,7 @@ READ = ("transformer", "vae", *TEXTS, "scheduler")
 BESIDE = ("image_encoder", "feature_extractor")
 """Parts of the pipelines for pictures as prompts, which is a matter of adapters."""
 KONTEXT = ("FluxKontextPipeline", "FluxKontextInpaintPipeline")
+CONTROLS = ("residuals",)  # what the transformer takes from controls
 
 
 class Flux(Format):
@@ -50,6 +51,7 @@ class Flux(Format):
         return Capabilities(
             text=True,
             joint=True,
+            controls=CONTROLS,
             distilled=bool(config_of(folder, "transformer").get("guidance_embeds", False)),
             references=int(_looks(folder)),
             inpaints=_fills(config_of(folder, "transformer")),
@@ -93,6 +95,7 @@ class Flux(Format):
             size=size,
             multiple=multiple,
             networks=parts.networks,
+            controls=CONTROLS,
             device=parts.device,
             suits=_suits(parts.folder),
             schedule_at=schedule_at,

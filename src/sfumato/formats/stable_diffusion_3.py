@@ -32,6 +32,7 @@ TEXTS = ("text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer", "token
 READ = ("transformer", "vae", *TEXTS, "scheduler")
 BESIDE = ("image_encoder", "feature_extractor")
 """Parts of the pipelines for pictures as prompts, which is a matter of adapters."""
+CONTROLS = ("residuals",)  # what the transformer takes from controls
 
 
 class StableDiffusion3(Format):
@@ -41,7 +42,7 @@ class StableDiffusion3(Format):
     pipelines = tuple(f"StableDiffusion3{what}Pipeline" for what in ("", "Img2Img", "Inpaint"))
 
     def capabilities(self, folder: Path) -> Capabilities:
-        return Capabilities(text=True, joint=True, suits=_suits(folder))
+        return Capabilities(text=True, joint=True, controls=CONTROLS, suits=_suits(folder))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.denoise import Preconditioned
@@ -69,6 +70,7 @@ class StableDiffusion3(Format):
             size=size,
             multiple=math.lcm(cell, 4),  # a recipe's sides are multiples of 4
             networks=parts.networks,
+            controls=CONTROLS,
             device=parts.device,
             suits=_suits(parts.folder),
             schedule_at=schedule_at,

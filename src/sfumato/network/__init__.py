@@ -9,7 +9,9 @@
 | `autoencoder_kl`, `clip_text_model`, `t5_encoder`, `image_networks` | what else an engine runs |
 | `attention_directives`, `attention_maps` | what a condition asks of a network's attention |
 | `text_kv_cache` | keys and values of a text, kept for a run |
-| `controlnet`, `t2i_adapter`, `residuals`, `image_prompts` | what controls add, and how |
+| `control_networks`, `residuals` | what controls add |
+| `controlnet`, `flux_controlnet`, `sd3_controlnet`, `t2i_adapter` | the networks that obey them |
+| `image_prompts` | pictures that cross-attention looks at |
 | `batch_invariant` | rows that do not know of each other |
 | `mlp`, `classifier`, `inception`, `lpips`, `widen` | networks that no kept library has |
 """

@@ -6,25 +6,28 @@ behind those of x, told apart by the first of their three coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from sfumato.condition import Concat, Condition, GuidanceScale, Part, References, Text
+from sfumato.condition import Concat, Condition, Controls, GuidanceScale, Part, References, Text
 from sfumato.network.backbone import NetworkBackbone
 from sfumato.network.engine import Engine
 from sfumato.network.planes import pooled_of, text_of, with_planes
-from sfumato.network.spec import Input, NetworkSpec
+from sfumato.network.residuals import Residuals, residuals_of
+from sfumato.network.spec import Input, NetworkSpec, own_dtype
 
 SIDE = 2  # cells along the side of a token
 
 
 def spec(network: Any) -> NetworkSpec:
     """The inputs of a `FluxTransformer2DModel`: tokens of x and of what is beside it, their own time in [0, 1], a text
-    and its pooled vector, where every token stands, and, if its guidance was distilled, the scale."""
+    and its pooled vector, where every token stands, if its guidance was distilled the scale, and what controls add."""
     config = network.config
     scale = {"guidance": Input(("rows",), "float32")} if config["guidance_embeds"] else {}
     return NetworkSpec(
@@ -36,6 +39,7 @@ def spec(network: Any) -> NetworkSpec:
             "places": Input(("tokens", 3), "float32"),
             "text_places": Input(("words", 3), "float32"),
             **scale,
+            "added": Input(("rows",), "object", needed=False),
         },
         _forward,
     )
@@ -50,7 +54,9 @@ def _forward(
     places: Tensor,
     text_places: Tensor,
     guidance: Tensor | None = None,
+    added: Residuals | None = None,
 ) -> Tensor:
+    beside = added or Residuals()
     return network(
         x,
         timestep=t,
@@ -59,6 +65,9 @@ def _forward(
         img_ids=places,
         txt_ids=text_places,
         guidance=guidance,
+        controlnet_block_samples=beside.skips or None,
+        controlnet_single_block_samples=beside.singles or None,
+        controlnet_blocks_repeat=beside.repeats,
         return_dict=False,
     )[0]
 
@@ -71,25 +80,35 @@ def flux_backbone(network: Any, engine: Engine, channels: int, references: bool 
     config = network.config
     planes = int(config["in_channels"]) // SIDE**2 - channels
     width, pooled = int(config["joint_attention_dim"]), int(config["pooled_projection_dim"])
-    accepts: dict[type[Part], int] = {Text: width}
+    accepts: dict[type[Part], int] = {Text: width, Controls: 0}
     accepts |= {GuidanceScale: 1} if config["guidance_embeds"] else {}
     accepts |= {Concat: planes} if planes else {}
     accepts |= {References: channels} if references else {}
 
     def told(x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Any]:
         text, scale, shown = text_of(condition, width), condition.get(GuidanceScale), condition.get(References)
+        vector = pooled_of(text, pooled)
+        named = {"text": text.embeds, "pooled": vector, "guidance": None if scale is None else scale.value}
+        added = residuals_of(x, t, condition, named)
         pictures = [with_planes(x, condition, planes), *(shown.pictures if shown is not None else ())]
         return {
             "x": torch.cat([tokens(picture.to(x)) for picture in pictures], 1),
             "t": t,
             "text": text.embeds,
-            "pooled": pooled_of(text, pooled),
+            "pooled": vector,
             "places": torch.cat([places(picture, int(i > 0)) for i, picture in enumerate(pictures)]),
             "text_places": torch.zeros(text.embeds.shape[1], 3, device=x.device),
             **({} if scale is None else {"guidance": scale.value}),
+            "added": None if added is None else added.map(partial(_filled, pictures, own_dtype(network))),
         }
 
     return NetworkBackbone(network, spec(network), accepts, told, picture_of, engine)
+
+
+def _filled(pictures: Sequence[Tensor], dtype: torch.dtype, a: Tensor) -> Tensor:
+    """What is added to the tokens of x, with zeros for those of the reference pictures behind them."""
+    more = sum(picture[0, 0].numel() for picture in pictures) // SIDE**2 - a.shape[1]
+    return functional.pad(a.to(dtype), (0, 0, 0, more))
 
 
 def tokens(x: Tensor) -> Tensor:

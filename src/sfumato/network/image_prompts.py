@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sfumato.network.attention_maps import attended, entered
+from sfumato.network.residuals import at_places
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +39,8 @@ class ImagePrompt:
         )
         inner = attended((q.float() @ k.float().transpose(-1, -2) * module.scale).softmax(-1), v)
         out = functional.linear(inner, module.to_out[0].weight) / module.rescale_output_factor
-        return out if self.mask is None else out * _places(self.mask, out.shape[1]).to(out)
+        return out if self.mask is None else out * at_places(self.mask, out.shape[1]).to(out)
 
     def _query(self, module: Any, hidden: Tensor) -> Tensor:
         q = module.to_q(entered(module, hidden))
         return q if module.norm_q is None else module.norm_q(q)
-
-
-def _places(mask: Tensor, count: int) -> Tensor:
-    """The mask of `count` places, row by row, (1, count, 1)."""
-    height = max(1, round(math.sqrt(count * mask.shape[-2] / mask.shape[-1])))
-    return functional.interpolate(mask, (height, count // height), mode="area").flatten(2).transpose(1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,18 +19,21 @@ class Residuals:
 
     skips: to what goes over to the upward half (a ControlNet's), of a transformer to its blocks in their order.
     middle: to the middle block's answer. within: to what the downward blocks hand on (a T2I-Adapter's). singles: to a
-    transformer's single-stream blocks.
+    transformer's single-stream blocks. repeats: whether a transformer with more blocks than skips begins again with the
+    first of them, and does not give each of them to several blocks one after the other.
     """
 
     skips: tuple[Tensor, ...] = ()
     middle: Tensor | None = None
     within: tuple[Tensor, ...] = ()
     singles: tuple[Tensor, ...] = ()
+    repeats: bool = False
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Residuals:
         several = (tuple(map(function, each)) for each in (self.skips, self.within, self.singles))
         skips, within, singles = several
-        return Residuals(skips, None if self.middle is None else function(self.middle), within, singles)
+        middle = None if self.middle is None else function(self.middle)
+        return Residuals(skips, middle, within, singles, self.repeats)
 
     def plus(self, other: Residuals) -> Residuals:
         middle = [each for each in (self.middle, other.middle) if each is not None]
@@ -38,6 +42,7 @@ class Residuals:
             sum(middle[1:], middle[0]) if middle else None,
             _sum(self.within, other.within),
             _sum(self.singles, other.singles),
+            self.repeats or other.repeats,
         )
 
 
@@ -70,10 +75,22 @@ def residuals_of(x: Tensor, t: Tensor, condition: Condition, told: Mapping[str, 
 
 
 def masked(residuals: Residuals, mask: Tensor | None) -> Residuals:
-    """Residuals of pictures within a mask (1, 1, H, W) in [0, 1] alone, averaged over each of their cells."""
+    """Residuals within a mask (1, 1, H, W) in [0, 1] alone, averaged over each of their cells or tokens."""
     if mask is None:
         return residuals
-    return residuals.map(lambda a: a * functional.interpolate(mask.to(a), a.shape[-2:], mode="area"))
+
+    def within(a: Tensor) -> Tensor:
+        if a.ndim == 3:
+            return a * at_places(mask, a.shape[1]).to(a)
+        return a * functional.interpolate(mask.to(a), a.shape[-2:], mode="area")
+
+    return residuals.map(within)
+
+
+def at_places(mask: Tensor, count: int) -> Tensor:
+    """The mask of `count` places that lie in rows over the picture, (1, count, 1)."""
+    height = max(1, round(math.sqrt(count * mask.shape[-2] / mask.shape[-1])))
+    return functional.interpolate(mask, (height, count // height), mode="area").flatten(2).transpose(1, 2)
 
 
 def _sum(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> tuple[Tensor, ...]:

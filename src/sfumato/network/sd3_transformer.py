@@ -7,16 +7,18 @@ from typing import Any
 
 from torch import Tensor
 
-from sfumato.condition import Condition, Text
+from sfumato.condition import Condition, Controls, Text
 from sfumato.network.backbone import NetworkBackbone
 from sfumato.network.engine import Engine
 from sfumato.network.planes import pooled_of, text_of
-from sfumato.network.spec import Input, NetworkSpec
+from sfumato.network.residuals import Residuals, residuals_of
+from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.picture import BadInput
 
 
 def spec(network: Any) -> NetworkSpec:
-    """The inputs of an `SD3Transformer2DModel`: x, its own time from 0 to 1000, a text and its pooled vector."""
+    """The inputs of an `SD3Transformer2DModel`: x, its own time from 0 to 1000, a text and its pooled vector; and what
+    controls add."""
     config = network.config
     return NetworkSpec(
         {
@@ -24,13 +26,21 @@ def spec(network: Any) -> NetworkSpec:
             "t": Input(("rows",), "float32"),
             "text": Input(("rows", "words", int(config["joint_attention_dim"]))),
             "pooled": Input(("rows", int(config["pooled_projection_dim"]))),
+            "added": Input(("rows",), "object", needed=False),
         },
         _forward,
     )
 
 
-def _forward(network: Any, x: Tensor, t: Tensor, text: Tensor, pooled: Tensor) -> Tensor:
-    return network(x, timestep=t, encoder_hidden_states=text, pooled_projections=pooled, return_dict=False)[0]
+def _forward(network: Any, x: Tensor, t: Tensor, text: Tensor, pooled: Tensor, added: Residuals | None) -> Tensor:
+    return network(
+        x,
+        timestep=t,
+        encoder_hidden_states=text,
+        pooled_projections=pooled,
+        block_controlnet_hidden_states=None if added is None else added.skips,
+        return_dict=False,
+    )[0]
 
 
 def sd3_backbone(network: Any, engine: Engine) -> NetworkBackbone:
@@ -46,6 +56,9 @@ def sd3_backbone(network: Any, engine: Engine) -> NetworkBackbone:
                 f"This network has places for {largest} x {largest} cells, and this picture takes {x.shape[3]} x "
                 f"{x.shape[2]}: make it smaller."
             )
-        return {"x": x, "t": 1000 * t, "text": text.embeds, "pooled": pooled_of(text, pooled)}
+        vector, own = pooled_of(text, pooled), own_dtype(network)
+        added = residuals_of(x, t, condition, {"text": text.embeds, "pooled": vector})
+        beside = None if added is None else added.map(lambda a: a.to(own))
+        return {"x": x, "t": 1000 * t, "text": text.embeds, "pooled": vector, "added": beside}
 
-    return NetworkBackbone(network, spec(network), {Text: width}, told, engine=engine)
+    return NetworkBackbone(network, spec(network), {Text: width, Controls: 0}, told, engine=engine)
