@@ -4,11 +4,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sfumato.picture import BadInput
-from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, VPLinear
+from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, FlowBySteps, VPLinear
 from sfumato.times import LeadingGrid, TimeGrid, from_indices, from_strength, grid, jumps
 
 STABLE = Discrete.named("scaled_linear", 1000, 0.00085, 0.012)
-SCHEDULES = [STABLE, Discrete.named(zero_terminal=True), VPLinear(), Cosine(), VE(), Flow(), EDM()]
+SCHEDULES = [
+    STABLE,
+    Discrete.named(zero_terminal=True),
+    VPLinear(),
+    Cosine(),
+    VE(),
+    Flow(),
+    EDM(),
+    FlowBySteps(5.0, shift_at=lambda n: 9.0),
+]
 
 
 @settings(max_examples=200, deadline=None)
@@ -139,3 +148,14 @@ def test_wrong_grids_are_refused_in_a_sentence():
             grid(name, 1001, STABLE)
     with pytest.raises(BadInput, match="at least 1 repeat"):
         jumps(grid("uniform", 4, STABLE), 2, 0)
+
+
+def test_the_uniform_grid_of_a_schedule_by_steps_is_that_of_the_schedule_of_so_many():
+    schedule = FlowBySteps(5.0, shift_at=lambda steps: 20.0 / steps)
+    for steps, start in ((4, 1.0), (2, 1.0), (5, 0.6)):
+        knots, own = grid("uniform", steps, schedule, start), Flow(20.0 / steps)
+        sigma = schedule(knots)[1]
+        first = own.time(sigma[0] / (1 - sigma[0]))
+        torch.testing.assert_close(sigma, own(first * (1 - torch.arange(steps + 1) / steps))[1])
+        assert (float(knots[0]), float(knots[-1])) == (start, 0)
+    torch.testing.assert_close(grid("uniform", 4, FlowBySteps(5.0)), grid("uniform", 4, Flow(5.0)))

@@ -5,8 +5,7 @@
 Guidance was distilled into [dev], which is told its scale (`Distilled`). [klein] reads words with Qwen3, [dev] with
 Mistral Small; neither shows its chat model the pictures.
 
-The shift depends on the number of tokens and, a little, on that of the steps: here it is that of the steps that suit
-the model, however many are walked.
+The shift depends on the number of tokens and, a little, on that of the steps (`FlowBySteps`).
 """
 
 from __future__ import annotations
@@ -96,9 +95,12 @@ class Flux2(Format):
         flow_schedule(parts.scheduler(), parts.model, lambda size: 1)  # refuses what is not understood
 
         def schedule_at(size: tuple[int, int]) -> Flow:
-            from sfumato.schedule import Flow
+            from sfumato.schedule import FlowBySteps
 
-            return Flow(math.exp(shift((size[0] // space.factor) * (size[1] // space.factor), suits.steps)))
+            def shift_at(steps: int) -> float:
+                return math.exp(shift((size[0] // space.factor) * (size[1] // space.factor), steps))
+
+            return FlowBySteps(shift_at(suits.steps), shift_at=shift_at)
 
         size, multiple = (CELLS * space.factor,) * 2, math.lcm(space.factor, 4)
         encoders: list[Encoder] = [_text(parts, engine, transformer.config["joint_attention_dim"])]

@@ -13,6 +13,7 @@ schedule(0) is exactly (1, 0). `time` inverts kappa = sigma/alpha in closed form
 | `VE` | 1, geometric | Song et al. 2021, eq. 30 |
 | `EDM` | 1, sigma_max t^rho | Karras et al. 2022, eq. 5 |
 | `Flow` | 1 - u, u | Lipman et al. 2023; Liu et al. 2023 |
+| `FlowBySteps` | the same, its shift that of as many steps as are walked | Black Forest Labs 2025, FLUX.2 |
 | `shifted(schedule, factor)` | kappa multiplied: for larger pictures | Hoogeboom et al. 2023; Esser et al. 2024 |
 """
 
@@ -21,6 +22,7 @@ from sfumato.schedule.cosine import Cosine
 from sfumato.schedule.discrete import Discrete
 from sfumato.schedule.exploding import EDM, VE
 from sfumato.schedule.flow import Flow
+from sfumato.schedule.flow_by_steps import FlowBySteps
 from sfumato.schedule.linear import SubVP, VPLinear, VPScaledLinear
 from sfumato.schedule.shift import Shifted, shifted
 
@@ -30,6 +32,7 @@ __all__ = [
     "Cosine",
     "Discrete",
     "Flow",
+    "FlowBySteps",
     "Schedule",
     "Shifted",
     "SubVP",
