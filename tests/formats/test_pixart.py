@@ -10,9 +10,11 @@ import pytest
 import torch
 
 import sfumato
+from sfumato.condition import Text
 from sfumato.edit import PromptToPrompt
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention
+from sfumato.model.look import look_attention
 from sfumato.picture import BadInput
 from tests.stock import pixart
 from tests.stock.edits import array, edits_keep_and_return
@@ -52,7 +54,7 @@ def test_every_edit_works_on_it(both):
     edits_keep_and_return(sfumato.load(both[1]), SIZE)
 
 
-def test_attention_is_perturbed_where_asked_and_maps_of_words_are_refused(both):
+def test_attention_is_perturbed_where_asked(both):
     pipe = sfumato.load(both[1])
     made = [
         array(pipe("a cat", guidance=[ClassifierFree(2.0), *more], steps=2, **OPTIONS).image)
@@ -61,8 +63,28 @@ def test_attention_is_perturbed_where_asked_and_maps_of_words_are_refused(both):
     assert (made[0] != made[1]).any()
     with pytest.raises(BadInput, match="no self-attention in the layer 'mid'"):
         pipe("a cat", guidance=[PerturbedAttention()], steps=2, **OPTIONS)
-    with pytest.raises(BadInput, match="where words stand"):
-        pipe("a cat", attention=PromptToPrompt("a dog"), steps=2, **OPTIONS)
+
+
+def test_words_have_maps_of_attention_that_prompt_to_prompt_carries_over(both):
+    pipe = sfumato.load(both[1])
+    words = pipe.stages[0].words("A (red:1.5) cat")
+    assert words is not None
+    assert (words.words, words.weights) == (("a", "red", "cat"), (1.0, 1.5, 1.0))
+    text = pipe.stages[0].encode(pipe.recipes("a red cat", **OPTIONS)).get(Text)
+    assert text is not None
+    assert text.mask is not None
+    assert int(text.mask.sum()) == 1 + max(place for places in words.places for place in places) + 1
+    looked = look_attention(pipe, pipe.recipes("a red cat", steps=1, **OPTIONS)[0])
+    assert looked.words == ("a", "red", "cat")
+    assert looked.maps.shape[1] * looked.maps.shape[2] == WIDTH * HEIGHT // 4**2
+    same: dict[str, Any] = {"seed": 3, "steps": 3, **OPTIONS}
+    held = {
+        prompt: array(pipe(prompt, attention=PromptToPrompt("a red cat", 1.0, 1.0), **same).image)
+        for prompt in ("a red cat", "a blue cat", "a (red:3) cat")
+    }
+    assert np.abs(held["a red cat"] - array(pipe("a red cat", **same).image)).max() <= 1
+    assert (held["a blue cat"] != array(pipe("a blue cat", **same).image)).any()
+    assert np.abs(held["a (red:3) cat"] - held["a red cat"]).max() > 1
 
 
 def test_its_learned_variance_is_what_ancestral_sampling_draws_with(both):

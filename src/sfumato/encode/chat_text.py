@@ -114,11 +114,11 @@ class ChatText(TextEncoder):
 
 def ragged(rows: Sequence[Tensor]) -> Text:
     """Texts (1, n_i, width) as one, filled up with zeros, and masked where they differ in length."""
-    most = max(row.shape[1] for row in rows)
+    lengths = torch.tensor([row.shape[1] for row in rows])
+    most = int(lengths.max())
     embeds = torch.cat([pad(row, (0, 0, 0, most - row.shape[1])) for row in rows])
-    lengths = torch.tensor([row.shape[1] for row in rows], device=embeds.device)
-    mask = torch.arange(most, device=embeds.device) < lengths[:, None]
-    return Text(embeds, None if bool(mask.all()) else mask)
+    mask = torch.arange(most) < lengths[:, None]
+    return Text(embeds, None if bool(mask.all()) else mask.to(embeds.device))
 
 
 def said(text: Parts) -> str:

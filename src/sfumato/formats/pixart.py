@@ -76,15 +76,8 @@ class PixArt(Format):
 
 
 def _text(parts: Parts, engine: Engine, width: int) -> T5Text:
-    from sfumato.encode import T5Text
+    from sfumato.encode.lower_t5_text import LowerT5Text
     from sfumato.network.t5_encoder import T5_ENCODER
-    from sfumato.recipe.prompt import Parts as Said
-
-    class SmallLetters(T5Text):
-        """Words in small letters, as they were read in training."""
-
-        def tokens(self, text: Said):
-            return super().tokens(tuple(tuple((words.lower(), weight) for words, weight in part) for part in text))
 
     encoder = parts.network("text_encoder", "T5EncoderModel")
     if encoder.config.d_model != width:
@@ -95,7 +88,7 @@ def _text(parts: Parts, engine: Engine, width: int) -> T5Text:
     tokenizer = parts.words("tokenizer", encoder.config.vocab_size, "T5Tokenizer", "T5TokenizerFast")
     window = WINDOWS[index_of(parts.folder)["_class_name"]]
     tokenizer.model_max_length = max(tokenizer.model_max_length, window)  # T5's own says what it was trained at
-    return SmallLetters(tokenizer, engine.prepare(encoder, T5_ENCODER), window, masked=True)
+    return LowerT5Text(tokenizer, engine.prepare(encoder, T5_ENCODER), window, masked=True)
 
 
 FORMATS.add("pixart", PixArt())

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from sfumato.condition import Attention, Condition, Text
-from sfumato.network.attention_directives import directed, directives_of
+from sfumato.condition import Condition, Text
+from sfumato.network.attention_directives import DIRECTIVES, directed, directives_of
 from sfumato.network.backbone import NetworkBackbone
 from sfumato.network.engine import Engine
 from sfumato.network.planes import text_of
@@ -47,7 +47,7 @@ def pixart_backbone(network: Any, engine: Engine, cell: int) -> NetworkBackbone:
     def told(x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Any]:
         return {**_told(x, t, condition, width), "directives": directives_of(condition)}
 
-    return NetworkBackbone(network, spec, {Text: width, Attention: 0}, told, engine=engine)
+    return NetworkBackbone(network, spec, {Text: width, **dict.fromkeys(DIRECTIVES, 0)}, told, engine=engine)
 
 
 def sana_backbone(network: Any, engine: Engine) -> NetworkBackbone:
