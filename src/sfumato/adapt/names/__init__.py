@@ -35,7 +35,7 @@ def names_of(network: nn.Module) -> Names:
     if network in _known:
         return _known[network]
     layers = [name for name, module in network.named_modules() if getattr(module, "weight", None) is not None]
-    found = {flat(name): (Piece(name),) for name in layers}
+    found: Names = {flat(name): (Piece(name),) for name in layers}
     own: Any = network
     for name in layers:  # CLIP's text encoders with and without their outer module
         found.setdefault(flat(name.removeprefix("text_model.")), (Piece(name),))
