@@ -10,7 +10,7 @@ from adapter_files import ATTENTION, make_unet, tensors, weights_of, written
 
 from sfumato.adapt import LoRA
 from sfumato.adapt.adaptation import Adaptation
-from sfumato.adapt.names import ldm
+from sfumato.adapt.names import compvis_unet
 from sfumato.picture import BadInput
 
 LAYERS = [f"{ATTENTION}.{to}" for to in ("attn1.to_q", "attn1.to_out.0", "attn2.to_k", "attn2.to_v", "ff.net.0.proj")]
@@ -116,7 +116,9 @@ def test_compvis_names_are_those_of_diffusers_own_conversion(networks):
 
     unet = make_unet(layers_per_block=2)
     layers = [name for name, each in unet.named_modules() if getattr(each, "weight", None) is not None]
-    theirs = {name: torch.tensor([float(layers.index(of[0].layer))]) for name, of in ldm.names(unet, set(layers))}
+    theirs = {
+        name: torch.tensor([float(layers.index(of[0].layer))]) for name, of in compvis_unet.names(unet, set(layers))
+    }
     assert {int(value) for value in theirs.values()} == set(range(len(layers)))
     assert len(theirs) == len(layers)
     stored = {

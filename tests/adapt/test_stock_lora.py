@@ -94,7 +94,7 @@ def peft_dora(network: Any) -> tuple[dict, None]:
 
 
 def ldm(layer: str) -> str:
-    from sfumato.adapt.names import ldm as naming
+    from sfumato.adapt.names import compvis_unet as naming
 
     unet = xl_unet()
     names = [name for name, each in unet.named_modules() if getattr(each, "weight", None) is not None]
@@ -224,6 +224,33 @@ def test_what_is_one_layer_in_flux_files_is_split_as_stock_diffusers_does():
     for layer, answer in ours.items():
         down, up = (converted[f"transformer.{layer}.lora_{end}.weight"] for end in "AB")
         torch.testing.assert_close(up @ down.sum(1), answer, rtol=1e-4, atol=1e-2)
+
+
+def test_flux_2_layers_are_those_of_stock_diffusers():
+    from diffusers import Flux2Transformer2DModel
+    from diffusers.loaders.lora_conversion_utils import _convert_kohya_flux2_lora_to_diffusers
+
+    from sfumato.adapt.names import names_of
+
+    with torch.device("meta"):
+        network = Flux2Transformer2DModel(
+            in_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
+            joint_attention_dim=16, axes_dims_rope=(2, 2, 2, 2),
+        )  # fmt: skip
+    names, found = names_of(network), {}
+    ours = set()
+    for name in (
+        "double_blocks_0_img_attn_qkv", "double_blocks_0_txt_attn_qkv", "double_blocks_0_img_attn_proj",
+        "double_blocks_0_txt_attn_proj", "double_blocks_0_img_mlp_0", "double_blocks_0_txt_mlp_2",
+        "single_blocks_0_linear1", "single_blocks_0_linear2", "img_in", "txt_in", "time_in_in_layer",
+        "final_layer_linear",
+    ):  # fmt: skip
+        stem = f"lora_unet_{name}"
+        found |= {f"{stem}.lora_down.weight": torch.ones(2, 3), f"{stem}.lora_up.weight": torch.ones(6, 2)}
+        found[f"{stem}.alpha"] = torch.tensor(2.0)
+        ours |= {f"transformer.{piece.layer}" for piece in names[name]}
+    converted = _convert_kohya_flux2_lora_to_diffusers(found)
+    assert ours == {key.removesuffix(".lora_A.weight") for key in converted if key.endswith("lora_A.weight")}
 
 
 def test_text_encoders(tmp_path):
