@@ -120,14 +120,24 @@ def diffedit(family: Family) -> str:
 
 
 def controlnet(family: Family) -> str:
-    if "unet" not in family.pipe.stages[0].networks:
-        raise BadInput("controls of this transformer are not read yet")
-    from diffusers import ControlNetModel
+    from diffusers import ControlNetModel, FluxControlNetModel, SD3ControlNetModel
 
     torch.manual_seed(0)
-    folder = family.folder.with_name(f"{family.name}-controlnet")
-    colours = {"conditioning_embedding_out_channels": (8, 16)}
-    net: Any = ControlNetModel.from_unet(family.network, **colours, load_weights_from_unet=False)
+    folder, kind = family.folder.with_name(f"{family.name}-controlnet"), type(family.network).__name__
+    net: Any
+    if kind == "UNet2DConditionModel":
+        colours = {"conditioning_embedding_out_channels": (8, 16)}
+        net = ControlNetModel.from_unet(family.network, **colours, load_weights_from_unet=False)
+    elif kind == "FluxTransformer2DModel":
+        taken = FluxControlNetModel.__init__.__wrapped__.__code__.co_varnames
+        config = {**family.network.config, "num_layers": 1, "num_single_layers": 1}
+        config["in_channels"] = 4 * family.pipe.stages[0].space.channels
+        net = FluxControlNetModel(**{name: value for name, value in config.items() if name in taken})
+    elif kind == "SD3Transformer2DModel":
+        options = {"num_extra_conditioning_channels": 0, "load_weights_from_transformer": False}
+        net = SD3ControlNetModel.from_transformer(family.network, num_layers=1, **options)
+    else:
+        raise BadInput(f"ControlNets of a {kind} are not read yet")
     net.save_pretrained(folder)
     family.paint(controls=[ControlNet(family.picture, folder)])
     return "runs"

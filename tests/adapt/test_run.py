@@ -207,23 +207,28 @@ def test_a_recipe_holds_no_path_and_takes_none(pipe, files):
             Recipe.from_json(text.replace(f'{{"name":"all.safetensors","sha256":"{sha}"}}', f'"{other}"'))
 
 
-def test_redo_finds_the_file_or_says_what_is_other(pipe, files, tmp_path, tiny_model):
+def test_redo_finds_the_file_or_says_what_is_other(pipe, files, tmp_path, monkeypatch):
     from sfumato.adapt import file as adapter_file
-    from sfumato.adapt import open_file
+    from sfumato.adapt import open_file, read
+
+    def forget() -> None:  # as another process begins
+        adapter_file._places.clear()
+        read.contents.cache_clear()
 
     own = made(pipe, tmp_path / "mine.safetensors", {"unet": ("attn2.to_k",)}, 7)
     result = pipe("a red boat", adapters=[LoRA(own)], **QUICK)
     result.save(tmp_path / "a.png")
-    adapter_file._places.clear()  # as another process begins
+    forget()
     assert redo(tmp_path / "a.png").identical
     moved = own.rename(tmp_path / "elsewhere.safetensors")
-    adapter_file._places.clear()
+    forget()
     with pytest.raises(BadInput, match=r"mine.safetensors \([0-9a-f]{12}\) is not on this machine"):
         redo(tmp_path / "a.png")
     assert redo(tmp_path / "a.png", files=[open_file(moved)]).identical
     moved.unlink()
-    adapter_file._places.clear()
+    forget()
     other = made(pipe, own, {"unet": ("attn2.to_v",)}, 8)
+    monkeypatch.setenv("SFUMATO_LORAS", str(tmp_path))
     with pytest.raises(BadInput, match="is another file here than the recipe's"):
         redo(tmp_path / "a.png")
     found = redo(tmp_path / "a.png", files=[open_file(other)])

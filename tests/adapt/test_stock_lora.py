@@ -94,30 +94,11 @@ def peft_dora(network: Any) -> tuple[dict, None]:
 
 
 def ldm(layer: str) -> str:
-    from sfumato.adapt.names import ldm as naming
+    from sfumato.adapt.names import compvis_unet as naming
 
     unet = xl_unet()
     names = [name for name, each in unet.named_modules() if getattr(each, "weight", None) is not None]
     return next(theirs for theirs, of in naming.names(unet, set(names)) if of[0].layer == layer)
-
-
-def flux_kohya(network: Any) -> tuple[dict, None]:
-    width, found = 32, {}
-    shapes = {
-        "double_blocks_0_img_attn_qkv": (3 * width, width),
-        "double_blocks_0_txt_attn_qkv": (3 * width, width),
-        "double_blocks_0_img_attn_proj": (width, width),
-        "double_blocks_0_txt_mlp_2": (width, 4 * width),
-        "double_blocks_0_img_mod_lin": (6 * width, width),
-        "single_blocks_0_linear1": (7 * width, width),
-        "single_blocks_0_linear2": (width, 5 * width),
-        "single_blocks_0_modulation_lin": (3 * width, width),
-    }
-    for i, (name, shape) in enumerate(shapes.items()):
-        down, up = tensors(torch.Size(shape), seed=i)
-        stem = f"lora_unet_{name}"
-        found |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up, f"{stem}.alpha": torch.tensor(2.0)}
-    return found, None
 
 
 def flux_diffusers(network: Any) -> tuple[dict, None]:
@@ -138,11 +119,9 @@ CASES = {
     "attention processors": ("sd", make_unet, processors),
     "kohya, alpha is not the rank": ("sd", make_unet, kohya(Q, OUT, K)),
     "kohya, convolutions": ("sd", make_unet, kohya(*CONVS)),
-    "kohya, DoRA": ("sd", make_unet, kohya(Q, K, magnitude=True)),
     "peft, DoRA": ("sd", make_unet, peft_dora),
     "kohya, SDXL by CompVis' names": ("xl", xl_unet, kohya(Q, OUT, K, named=ldm)),
     "kohya, SDXL convolutions": ("xl", xl_unet, kohya("down_blocks.0.resnets.0.conv1", named=ldm)),
-    "FLUX, fused": ("flux", flux, flux_kohya),
     "FLUX, diffusers": ("flux", flux, flux_diffusers),
 }
 
@@ -192,11 +171,94 @@ def test_a_made_file_gives_stock_diffusers_answer(tmp_path, case):
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_a_dora_of_kohyas_is_that_of_peft(tmp_path):
+    """Stock diffusers leaves the magnitudes out of the first and reads the second."""
+    network = make_unet()
+    found, _ = peft_dora(network)
+    ends = {
+        "lora_A.weight": "lora_down.weight",
+        "lora_B.weight": "lora_up.weight",
+        "lora_magnitude_vector": "dora_scale",
+    }
+    other = {}
+    for key, value in found.items():
+        ending = next(end for end in ends if key.endswith(end))
+        stem = key.removeprefix("unet.").removesuffix(f".{ending}").replace(".", "_")
+        other[f"lora_unet_{stem}.{ends[ending]}"] = value[:, None] if value.ndim == 1 else value
+    one, two = (
+        Adaptation({"unet": network}, [LoRA(written(tmp_path / name, each))]).painting(0.5).places
+        for name, each in (("a.safetensors", found), ("b.safetensors", other))
+    )
+    assert len(one) == len(two) == 2
+    assert all(torch.equal(a[2], b[2]) for a, b in zip(one, two, strict=True))
+
+
+def test_what_is_one_layer_in_flux_files_is_split_as_stock_diffusers_does():
+    """At FLUX.1's own widths, which its converter takes for granted: both products on the same vector."""
+    from diffusers.loaders.lora_conversion_utils import _convert_kohya_flux_lora_to_diffusers
+
+    from sfumato.adapt.names import names_of
+
+    width, found = 3072, {}
+    shapes = {
+        "double_blocks_0_img_attn_qkv": (3 * width, width), "double_blocks_0_txt_attn_qkv": (3 * width, width),
+        "double_blocks_0_img_attn_proj": (width, width), "double_blocks_0_txt_attn_proj": (width, width),
+        "double_blocks_0_img_mlp_0": (4 * width, width), "double_blocks_0_txt_mlp_2": (width, 4 * width),
+        "double_blocks_0_img_mod_lin": (6 * width, width), "double_blocks_0_txt_mod_lin": (6 * width, width),
+        "single_blocks_0_linear1": (7 * width, width), "single_blocks_0_linear2": (width, 5 * width),
+        "single_blocks_0_modulation_lin": (3 * width, width),
+    }  # fmt: skip
+    names, ours = names_of(flux()), {}
+    for i, (name, shape) in enumerate(shapes.items()):
+        down, up = tensors(torch.Size(shape), seed=i)
+        stem = f"lora_unet_{name}"
+        found |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up, f"{stem}.alpha": torch.tensor(2.0)}
+        answer = up @ down.sum(1) * (2.0 / RANK)
+        sizes = (
+            [width] * 3 + [4 * width] if name.endswith("linear1") else [shape[0] // len(names[name])] * len(names[name])
+        )
+        ours |= {piece.layer: part for piece, part in zip(names[name], answer.split(sizes), strict=True)}
+    converted = _convert_kohya_flux_lora_to_diffusers(found)
+    theirs = {key.removesuffix(".lora_A.weight") for key in converted if key.endswith(".lora_A.weight")}
+    assert {f"transformer.{layer}" for layer in ours} == theirs
+    for layer, answer in ours.items():
+        down, up = (converted[f"transformer.{layer}.lora_{end}.weight"] for end in "AB")
+        torch.testing.assert_close(up @ down.sum(1), answer, rtol=1e-4, atol=1e-2)
+
+
+def test_flux_2_layers_are_those_of_stock_diffusers():
+    from diffusers import Flux2Transformer2DModel
+    from diffusers.loaders.lora_conversion_utils import _convert_kohya_flux2_lora_to_diffusers
+
+    from sfumato.adapt.names import names_of
+
+    with torch.device("meta"):
+        network = Flux2Transformer2DModel(
+            in_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
+            joint_attention_dim=16, axes_dims_rope=(2, 2, 2, 2),
+        )  # fmt: skip
+    names, found = names_of(network), {}
+    ours = set()
+    for name in (
+        "double_blocks_0_img_attn_qkv", "double_blocks_0_txt_attn_qkv", "double_blocks_0_img_attn_proj",
+        "double_blocks_0_txt_attn_proj", "double_blocks_0_img_mlp_0", "double_blocks_0_txt_mlp_2",
+        "single_blocks_0_linear1", "single_blocks_0_linear2", "img_in", "txt_in", "time_in_in_layer",
+        "final_layer_linear",
+    ):  # fmt: skip
+        stem = f"lora_unet_{name}"
+        found |= {f"{stem}.lora_down.weight": torch.ones(2, 3), f"{stem}.lora_up.weight": torch.ones(6, 2)}
+        found[f"{stem}.alpha"] = torch.tensor(2.0)
+        ours |= {f"transformer.{piece.layer}" for piece in names[name]}
+    converted = _convert_kohya_flux2_lora_to_diffusers(found)
+    assert ours == {key.removesuffix(".lora_A.weight") for key in converted if key.endswith("lora_A.weight")}
+
+
 def test_text_encoders(tmp_path):
+    """Of linear layers outside attention: stock diffusers leaves out kohya's of attention with transformers 5."""
     from diffusers import StableDiffusionPipeline
 
     encoder, found = make_encoder(), {}
-    for i, layer in enumerate(("encoder.layers.0.self_attn.q_proj", "encoder.layers.1.mlp.fc2")):
+    for i, layer in enumerate(("encoder.layers.0.mlp.fc1", "encoder.layers.1.mlp.fc2")):
         found |= pair(encoder, layer, i, KOHYA, f"lora_te_text_model_{layer.replace('.', '_')}")
         found[f"lora_te_text_model_{layer.replace('.', '_')}.alpha"] = torch.tensor(1.0)
     path = written(tmp_path / "a.safetensors", found)

@@ -68,7 +68,7 @@ def test_the_word_changes_the_picture_and_only_where_it_is_said(pipe, word):
     assert pipe.stages[0].networks["text_encoder"].get_submodule("embeddings.token_embedding").weight is before
     words = pipe.adapted(said.recipe.adapters).words("a sks boat")
     assert words is not None
-    assert words.words == ("a", "Sks", "boat")
+    assert words.words == ("a", "sks", "boat")
     assert [len(place) for place in words.places] == [1, 3, 1]
 
 

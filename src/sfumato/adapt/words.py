@@ -109,7 +109,8 @@ class Tokenizer:
 
     def convert_ids_to_tokens(self, ids: Any, **options: Any) -> Any:
         if isinstance(ids, int):
-            return self.words.spelled(ids) or self.tokenizer.convert_ids_to_tokens(ids, **options)
+            own = self.words.spelled(ids)
+            return self.tokenizer.convert_ids_to_tokens(ids, **options) if own is None else own
         return [self.convert_ids_to_tokens(each, **options) for each in ids]
 
 

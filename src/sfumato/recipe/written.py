@@ -126,11 +126,11 @@ def lora(text: str, allow_pickle: bool = False) -> LoRA:
     weight, interval, blocks = 1.0, ALWAYS, {}
     for key, value in options:
         if key == "interval":
-            interval = tuple(_number_of("--lora", text, each) for each in value.split("-", 1))
+            interval = tuple(_weight_in("--lora", text, each) for each in value.split("-", 1))
         elif key in ("", "weight"):
-            weight = _number_of("--lora", text, value)
+            weight = _weight_in("--lora", text, value)
         else:
-            blocks[key] = _number_of("--lora", text, value)
+            blocks[key] = _weight_in("--lora", text, value)
     return LoRA(file_of(name, "loras", allow_pickle), weight, blocks, interval)  # type: ignore[arg-type]
 
 
@@ -139,7 +139,7 @@ def hypernetwork(text: str, allow_pickle: bool = False) -> Hypernetwork:
     name, options = _file_and_options(text)
     if any(key for key, _ in options):
         raise BadInput(f"--hypernetwork {_shown(text)}: give FILE:WEIGHT, as me.pt:0.8")
-    weight = _number_of("--hypernetwork", text, options[0][1]) if options else 1.0
+    weight = _weight_in("--hypernetwork", text, options[0][1]) if options else 1.0
     return Hypernetwork(file_of(name, "hypernetworks", allow_pickle), weight)
 
 
@@ -169,7 +169,7 @@ def _file_and_options(text: str) -> tuple[str, list[tuple[str, str]]]:
     return name, [(key.strip(), value.strip()) for key, _, value in pairs]
 
 
-def _number_of(option: str, text: str, value: str) -> float:
+def _weight_in(option: str, text: str, value: str) -> float:
     try:
         return float(value)
     except ValueError:

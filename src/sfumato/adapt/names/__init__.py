@@ -2,9 +2,9 @@
 
 | naming | networks |
 |---|---|
-| `ldm` | U-Nets, as CompVis' code and kohya's SDXL files call their blocks |
-| `flux` | FLUX.1's transformer, as Black Forest Labs' code does, with fused queries, keys and values |
-| `sd3` | Stable Diffusion 3's transformer, as Stability's code does |
+| `compvis_unet` | U-Nets, as CompVis' code and kohya's SDXL files call their blocks |
+| `flux_layers` | FLUX's transformers, as Black Forest Labs' code does, with fused queries, keys and values |
+| `sd3_layers` | Stable Diffusion 3's transformer, as Stability's code does |
 | `cloneofsimo` | layers by their number |
 
 Dots and underscores count as one: kohya's files write underscores for all of them.
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from sfumato.adapt.names import flux, ldm, sd3
+from sfumato.adapt.names import compvis_unet, flux_layers, sd3_layers
 from sfumato.adapt.names.piece import Piece, flat
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def names_of(network: nn.Module) -> Names:
     if network in _known:
         return _known[network]
     layers = [name for name, module in network.named_modules() if getattr(module, "weight", None) is not None]
-    found: dict[str, tuple[Piece, ...]] = {flat(name): (Piece(name),) for name in layers}
+    found: Names = {flat(name): (Piece(name),) for name in layers}
     own: Any = network
     for name in layers:  # CLIP's text encoders with and without their outer module
         found.setdefault(flat(name.removeprefix("text_model.")), (Piece(name),))
@@ -53,8 +53,8 @@ def names_of(network: nn.Module) -> Names:
 def _other_names(network: Any, layers: set[str]) -> Iterator[tuple[str, tuple[Piece, ...]]]:
     config = getattr(network, "config", None)
     if hasattr(network, "down_blocks") and hasattr(network, "up_blocks"):
-        yield from ldm.names(network, layers)
+        yield from compvis_unet.names(network, layers)
     if hasattr(network, "single_transformer_blocks") and hasattr(network, "transformer_blocks"):
-        yield from flux.names(network)
+        yield from flux_layers.names(network)
     elif hasattr(network, "transformer_blocks") and hasattr(network, "pos_embed") and config is not None:
-        yield from sd3.names(network)
+        yield from sd3_layers.names(network)
