@@ -243,3 +243,25 @@ def test_tiles_are_blended_without_seams(tmp_path):
     assert small[1].recipe.tile == 64
     with pytest.raises(BadInput, match="multiple of 64"):
         sfumato.load("mini", tile=100)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_inspect_foretells_the_weights_that_are_loaded(tiny_model, precision):
+    from sfumato.provenance import inspect_model
+    from sfumato.provenance.memory import COMPUTED, activations
+
+    report = inspect_model(tiny_model)
+    networks = sfumato.load(tiny_model, precision=precision).stages[0].networks
+    held = {name: sum(p.nbytes for p in network.parameters()) for name, network in networks.items()}
+    live = {
+        name: activations(type(network).__name__, network.config if name != "text_encoder" else {}, 32, 2)
+        * COMPUTED[precision]
+        for name, network in networks.items()
+    }
+    assert report.memory[precision] == {
+        "none": sum(held.values()) + max(live.values()),
+        "parts": max(held[name] + live[name] for name in held),
+    }
+    assert live["unet"] > 0 < live["vae"]
+    assert f"{precision} " in report.text()
+    assert "--offload parts" in report.text()
