@@ -265,3 +265,22 @@ def test_inspect_foretells_the_weights_that_are_loaded(tiny_model, precision):
     assert live["unet"] > 0 < live["vae"]
     assert f"{precision} " in report.text()
     assert "--offload parts" in report.text()
+
+
+def test_weights_are_found_in_files_that_call_them_as_they_once_were(tmp_path):
+    from diffusers import AutoencoderKL
+    from safetensors.torch import save_file
+
+    from sfumato.network.offload import OLD, from_files
+
+    network = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=2)
+    tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    for new, old in OLD.items():
+        tensors = {name.replace(new, old): tensor for name, tensor in tensors.items()}
+    assert tensors.keys() != network.state_dict().keys()
+    save_file(tensors, tmp_path / "old.safetensors")
+    source = from_files(network, [tmp_path / "old.safetensors"])
+    assert source is not None
+    assert all(torch.equal(source(name), weight) for name, weight in network.named_parameters())
+    save_file({f"strange_{name}": tensor for name, tensor in tensors.items()}, tmp_path / "strange.safetensors")
+    assert from_files(network, [tmp_path / "strange.safetensors"]) is None
