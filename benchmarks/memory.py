@@ -104,7 +104,7 @@ def run(way: str, folder: Path, precision: str, size: int, steps: int) -> dict[s
     return {
         "load_seconds": loaded - began,
         "load_peak": peak["peak"] - before["now"],
-        "step_seconds": min(gaps),
+        "step_seconds": min(gaps, default=float("nan")),
         "peak": after["peak"] - before["now"],
         "imports": before["now"],
         "whole": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,

@@ -84,7 +84,7 @@ def test_threads_that_ask_at_once_wait_for_one_reading_and_paint_the_same(two, r
         return sfumato.load(name, pool=pool)("a boat", steps=2).image.tobytes() == wanted[name]
 
     with ThreadPoolExecutor(4) as threads:
-        assert all(threads.map(paint, range(8)))
+        assert all(threads.map(paint, range(4)))
     assert sorted(reads) == sorted(map(str, two))
 
 
@@ -93,6 +93,5 @@ def test_threads_share_networks_whose_weights_come_and_go(tiny_model, options):
     pipe = sfumato.load(tiny_model, **options)
     wanted = [pipe(words, steps=2).image.tobytes() for words in ("a boat", "a red house")]
     with ThreadPoolExecutor(2) as threads:
-        for _ in range(2):
-            found = threads.map(lambda words: pipe(words, steps=2).image.tobytes(), ("a boat", "a red house"))
-            assert list(found) == wanted
+        found = threads.map(lambda words: pipe(words, steps=2).image.tobytes(), ("a boat", "a red house"))
+        assert list(found) == wanted

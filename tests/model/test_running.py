@@ -243,3 +243,44 @@ def test_tiles_are_blended_without_seams(tmp_path):
     assert small[1].recipe.tile == 64
     with pytest.raises(BadInput, match="multiple of 64"):
         sfumato.load("mini", tile=100)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_inspect_foretells_the_weights_that_are_loaded(tiny_model, precision):
+    from sfumato.provenance import inspect_model
+    from sfumato.provenance.memory import COMPUTED, activations
+
+    report = inspect_model(tiny_model)
+    networks = sfumato.load(tiny_model, precision=precision).stages[0].networks
+    held = {name: sum(p.nbytes for p in network.parameters()) for name, network in networks.items()}
+    live = {
+        name: activations(type(network).__name__, network.config if name != "text_encoder" else {}, 32, 2)
+        * COMPUTED[precision]
+        for name, network in networks.items()
+    }
+    assert report.memory[precision] == {
+        "none": sum(held.values()) + max(live.values()),
+        "parts": max(held[name] + live[name] for name in held),
+    }
+    assert live["unet"] > 0 < live["vae"]
+    assert f"{precision} " in report.text()
+    assert "--offload parts" in report.text()
+
+
+def test_weights_are_found_in_files_that_call_them_as_they_once_were(tmp_path):
+    from diffusers import AutoencoderKL
+    from safetensors.torch import save_file
+
+    from sfumato.network.offload import OLD, from_files
+
+    network = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=2)
+    tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    for new, old in OLD.items():
+        tensors = {name.replace(new, old): tensor for name, tensor in tensors.items()}
+    assert tensors.keys() != network.state_dict().keys()
+    save_file(tensors, tmp_path / "old.safetensors")
+    source = from_files(network, [tmp_path / "old.safetensors"])
+    assert source is not None
+    assert all(torch.equal(source(name), weight) for name, weight in network.named_parameters())
+    save_file({f"strange_{name}": tensor for name, tensor in tensors.items()}, tmp_path / "strange.safetensors")
+    assert from_files(network, [tmp_path / "strange.safetensors"]) is None

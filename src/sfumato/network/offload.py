@@ -213,9 +213,14 @@ def from_files(network: nn.Module, files: list[Path]) -> Source | None:
     return lambda name: read(keys[name][0]).to(keys[name][1])
 
 
+OLD = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+"""How the first autoencoders' files call what diffusers renamed."""
+
+
 def _key(names: list[str], shapes: Mapping[str, Any]) -> str | None:
-    """What a file calls a weight: as the network does, or with another beginning."""
-    for name in names:
+    """What a file calls a weight: as the network does, as it did once, or with another beginning."""
+    once = [name.replace(new, old) for name in names for new, old in OLD.items() if new in name]
+    for name in (*names, *once):
         if name in shapes:
             return name
         ends = [key for key in shapes if key.endswith(f".{name}") or name.endswith(f".{key}")]
