@@ -89,7 +89,7 @@ def test_unknown_samplers_are_refused_and_unknown_values_are_told() -> None:
         "NGMS (1.5) is not known here and left out",
         "Style (a, b) is not known here and left out",
     )
-    with pytest.raises(BadInput, match="the sampler 'DPM adaptive' is not here: known are .*Euler a"):
+    with pytest.raises(BadInput, match=r"the sampler 'DPM adaptive' is not here: known are .*Euler a"):
         recipe_of(said, "mini")
     for text in ("no text at all", "", "x\nSteps: many, Seed: 1", "x\nSteps: 3"):
         with pytest.raises(BadInput):

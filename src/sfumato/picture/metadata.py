@@ -72,7 +72,7 @@ def _png_text(recipe_json: str | None, parameters: str | None) -> PngInfo:
 
 
 def read_metadata(path: Any) -> dict[str, Any]:
-    """What stands in a picture file: `format`, `width`, `height`; if present `recipe` (JSON text) and `parameters`, and in
+    """What stands in a picture file: `format`, `width`, `height`; if present `recipe` (JSON text), `parameters`, and in
     PNGs of other tools `invokeai` and `comfyui` (JSON text).
 
     `path` is a path or the bytes of a file. The texts are as they were found: a stranger's file may say anything, and
