@@ -100,7 +100,7 @@ def mini() -> sfumato.Pipe:
     return sfumato.load("mini")
 
 
-@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("eta", [0.0, 0.8])  # at eta 1 stock takes the root of a rounding error below 0
 def test_stock_diffusers_picture_at_its_own_seed(mini: sfumato.Pipe, eta: float) -> None:
     from diffusers import StableDiffusionPipeline
 

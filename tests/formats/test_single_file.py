@@ -240,3 +240,12 @@ def test_a_pickle_is_read_when_it_is_allowed_and_for_its_tensors_alone(one: Path
     torch.save({"state_dict": load_file(safe), "more": Path}, evil)
     with pytest.raises(BadInput, match="holds more than tensors"):
         sfumato.load(evil, allow_pickle=True)
+
+
+def test_parts_that_a_file_lacks_come_from_a_folder(one: Path, bare, tmp_path) -> None:
+    file = bare(one, lambda t: [t.pop(name) for name in list(t) if not name.startswith(U_NET)], "alone")
+    with pytest.raises(BadInput, match=r"alone\.safetensors holds no vae"):
+        sfumato.load(file)
+    assert np.array_equal(painted(f"{file}?base={one}"), painted(one))
+    with pytest.raises(BadInput, match="colour is nothing that can be said of a single file"):
+        sfumato.load(f"{file}?colour=red")
