@@ -18,6 +18,7 @@ from PIL import Image
 
 import sfumato
 from sfumato.cli.app import run_command
+from sfumato.control import Control
 from sfumato.data.dataset import DATA
 from sfumato.edit import BoundHold, Composite, Hold, Start
 from sfumato.evaluate.metric import METRICS
@@ -36,6 +37,7 @@ NAMES = {
     "my_guidance": (Guidance.registry, "rescaled"),
     "my_start": (Start.registry, "blurred"),
     "my_hold": (Hold.registry, "mean-colour"),
+    "my_control": (Control.registry, "lightness"),
     "my_composite": (Composite.registry, "hard"),
     "my_format": (FORMATS, "mine"),
     "my_metric": (METRICS, "mean-error"),
@@ -114,6 +116,11 @@ ELEMENTS = {
         lambda m: m.MeanColour(0.2),
         ["edit", "sketch.png", "a boat", "--hold", "mean-colour:until=0.2"],
     ),
+    "my_control": (
+        "controls",
+        lambda m: (m.Lightness("sketch.png", 2.0),),
+        ["generate", "a boat", "--control", "lightness:picture=sketch.png,weight=2"],
+    ),
     "my_composite": (
         "composite",
         lambda m: m.HardEdge(200),
@@ -139,7 +146,7 @@ def test_an_element_is_used_by_name_everywhere_and_unknown_when_removed(name, st
 
     here = pipe.run(replace(recipe, made=None))  # the same in Python
     assert here.image.tobytes() == Image.open("out.png").tobytes()
-    plain = {"sampler": DDIM(), "guidance": (ClassifierFree(9.0),), "hold": None, "composite": "paste"}
+    plain = {"sampler": DDIM(), "guidance": (ClassifierFree(9.0),), "hold": None, "controls": (), "composite": "paste"}
     plain["start"] = sfumato.SDEdit("sketch.png", 0.5)
     assert pipe.run(replace(recipe, made=None, **{field: plain[field]})).image.tobytes() != here.image.tobytes()
     assert redo("out.png").identical
