@@ -221,7 +221,6 @@ def test_a_metric(stranger, place, capfd):
         for i in range(5):
             Image.new("RGB", (16, 16), (shift, 0, 0)).save(place / name / f"{i}.png")
     line = ["evaluate", "--pictures", "a", "--against", "b", "--metrics", "mean-error", "--json"]
-    line += ["--features", "vignettes-features"]
     assert "the metric 'mean-error' is unknown" in command(capfd, *line, status=2)
     stranger("my_metric")
     capfd.readouterr()
