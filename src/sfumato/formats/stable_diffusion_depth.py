@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from sfumato.formats.unet_stage import (
     clip_text_of,
     parts_schedule,
     refuse_parts,
-    told_besides,
     unet_stage,
 )
 from sfumato.recipe.capabilities import Capabilities
@@ -34,7 +32,7 @@ class StableDiffusionDepth(Format):
     pipelines = ("StableDiffusionDepth2ImgPipeline",)
 
     def capabilities(self, folder: Path) -> Capabilities:
-        return replace(Capabilities(text=True, references=2), **told_besides(folder))
+        return Capabilities(text=True, references=2)
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.encode import DepthPlane
