@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from random_model import TINY, build
+from stock import instruct_pix2pix, stable_diffusion_xl
 
 import sfumato
 from sfumato.data import vignettes
@@ -25,6 +26,7 @@ from sfumato.edit import Composite
 from sfumato.recipe import Recipe
 from sfumato.sample import Sampler
 
+FAMILIES = {"two encoders": stable_diffusion_xl.build, "instructed": instruct_pix2pix.build}
 SIZE, STEPS, WORDS, SHOWS = 32, 2, "a red boat on the sea", "a blue boat on the sea"
 
 
@@ -78,7 +80,7 @@ AXES: dict[str, dict[str, Any]] = {
     "attention": {"its own": None, "prompt-to-prompt": sfumato.PromptToPrompt(SHOWS, blend=("boat",))},
     "area": {"all": None, "cropped": sfumato.Crop(2)},
     "composite": {name: name for name in Composite.registry},
-    "model": {"words": None, "nine channels": None, "pixels": None, "words to pixels": None},
+    "model": {"words": None, "nine channels": None, "pixels": None, "words to pixels": None} | dict.fromkeys(FAMILIES),
 }
 MASKED = ("outside", "soft", "dilated", "resampled")
 OPTIMISED = ("latent", "decoder")  # 75 steps of Adam: tried with one sampler and one guidance
@@ -152,11 +154,15 @@ DRAWN = list(covering())
 @pytest.fixture(scope="module")
 def pipes(tiny_model, pixel_model, tmp_path_factory):
     nine = build(tmp_path_factory.mktemp("nine"), "v", TINY, beside=5)
+    folders = {name: tmp_path_factory.mktemp(name.replace(" ", "")) for name in FAMILIES}
+    for name, make in FAMILIES.items():
+        make().save_pretrained(folders[name])
     return {
         "words": sfumato.load(tiny_model),
         "nine channels": sfumato.load(nine),
         "pixels": sfumato.load(pixel_model(channels=3)),
         "words to pixels": sfumato.load(build(tmp_path_factory.mktemp("patches"), "x0", TINY, patch=4)),
+        **{name: sfumato.load(folder) for name, folder in folders.items()},
     }
 
 
@@ -166,6 +172,8 @@ def recipe(c: Drawn, pipe: sfumato.Pipe) -> Recipe:
     parts |= {axis: parts[axis]() for axis in ("start", "hold")}  # pictures go into the store that a test has
     told: dict[str, Any] = {"prompt": WORDS} if pipe.stages[0].capabilities.text else {"label": "cat"}
     shows = SHOWS if pipe.stages[0].capabilities.text else "boat"
+    if pipe.stages[0].capabilities.references:
+        told["images"] = (picture(),)
     for axis in ("start", "hold"):
         if hasattr(parts[axis], "shows"):
             parts[axis] = replace(parts[axis], shows=shows)

@@ -78,6 +78,17 @@ def test_no_negative_prompt_is_zeros_where_the_folder_says_so(base: Both, tmp_pa
     assert null(sfumato.load(folder)).embeds.any()
 
 
+def test_layers_are_left_out_as_stock_diffusers_does(base: Both):
+    """Their clip_skip counts from 0; the empty negative prompt is zeros here, which has no layers."""
+    start, end = base.walked(PROMPT, guidance=GUIDED, clip_skip=2)
+    said = {"guidance_scale": 5.0, "num_inference_steps": 4, "output_type": "latent", "width": SIDE, "height": SIDE}
+    assert error(end, base.stock(PROMPT, latents=start, clip_skip=1, **said).images) < 1e-4
+    assert error(end, base.stock(PROMPT, latents=start, **said).images) > 1e-4
+    with pytest.raises(BadInput, match="clip_skip 4"):
+        base.pipe(PROMPT, clip_skip=4, steps=1)
+    assert "Clip skip: 2" in parameters(Recipe(prompt=PROMPT, clip_skip=2))
+
+
 def test_a_long_prompt_is_read_in_chunks_by_both_encoders(base: Both):
     stage = base.pipe.stages[0]
 

@@ -24,7 +24,7 @@ from stock.side_by_side import Both, error
 from stock.unets import SIDE
 
 import sfumato
-from sfumato.condition import Concat
+from sfumato.condition import Concat, Text
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, Distilled, Instruct
 from sfumato.noise import KeyedNoise
@@ -81,6 +81,21 @@ def test_stable_diffusion_2_answers_velocities(family: Callable[[str], Both], na
     theirs = both.stock(PROMPT, latents=start, width=SIDE, height=SIDE, **SAID).images
     assert error(end, theirs) < 1e-4
     assert (float(both.pipe.stages[0].denoiser.schedule(1.0)[0]) == 0) == (name == "zero terminal")
+
+
+def test_layers_that_are_left_out_still_go_through_the_last_norm(family: Callable[[str], Both]):
+    both = family("velocity")
+    stage, encoder = both.pipe.stages[0], both.stock.text_encoder
+    ids = both.stock.tokenizer(PROMPT, padding="max_length", return_tensors="pt").input_ids
+    with torch.no_grad():
+        states = encoder(ids, output_hidden_states=True).hidden_states
+    norm = getattr(encoder, "text_model", encoder).final_layer_norm
+    for skip in (1, 2, 3):
+        text = stage.encode([Recipe(prompt=PROMPT, clip_skip=skip)]).get(Text)
+        assert text is not None
+        torch.testing.assert_close(text.embeds, norm(states[-skip]), rtol=0, atol=1e-5)
+    with pytest.raises(BadInput, match="reads no text"):
+        family("variations").pipe(images=[Image.new("RGB", (SIDE, SIDE))], clip_skip=2, steps=1)
 
 
 def test_a_distilled_model_is_walked_in_few_steps_and_unguided(family: Callable[[str], Both]):

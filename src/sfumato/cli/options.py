@@ -54,6 +54,13 @@ Guide = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
+ClipSkip = Annotated[
+    int,
+    typer.Option(
+        help="The layer of CLIP that the words are read from: 2 leaves out the last, as A1111 has it.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Refiner = Annotated[
     str | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,10 +30,19 @@ class ClipText(TextEncoder):
 
     run: token ids (N, window) -> hidden states (N, window, width), by name as `ids`: the encoder as an engine runs it;
     or those and pooled embeddings (N, P), of which a text's is that of its first chunk.
+    width: of the embeddings. shorter: (layers) -> `run` without so many of the encoder's `layers`.
     """
 
-    def __init__(self, tokenizer: Any, run: Callable[..., Any], longest: int, width: int = 0) -> None:
-        self.tokenizer, self.run, self.width = tokenizer, run, width
+    def __init__(
+        self,
+        tokenizer: Any,
+        run: Callable[..., Any],
+        longest: int,
+        width: int = 0,
+        shorter: Callable[[int], Callable[..., Any]] | None = None,
+        layers: int = 0,
+    ) -> None:
+        self.tokenizer, self.run, self.width, self.shorter, self.layers = tokenizer, run, width, shorter, layers
         self.window = min(int(tokenizer.model_max_length), longest)
         self.comma = tokenizer.get_vocab().get(",</w>")
 
@@ -50,6 +60,16 @@ class ClipText(TextEncoder):
         weighted = weighed(out.float(), torch.tensor(weights, device=out.device))
         firsts = None if pooled is None else pooled.float()[::most]
         return Text(weighted.reshape(len(texts), most * self.window, -1), pooled=firsts)
+
+    def skipping(self, layers: int) -> ClipText:
+        if self.shorter is None or layers >= self.layers:
+            raise BadInput(
+                f"clip_skip {layers + 1} leaves out {layers} layers of a text encoder that has {self.layers} to read: "
+                "give a smaller number."
+            )
+        found = copy.copy(self)
+        found.run, found.skipped = self.shorter(layers), layers
+        return found
 
     def cut(self, text: Parts) -> list[list[Token]]:
         """The (token, weight) of each chunk, without first, last and padding: token i of chunk k is embedded at

@@ -39,6 +39,11 @@ class ClipTexts(TextEncoder):
         embeds, pooled = null.embeds * said[:, None, None], null.pooled * said[:, None]
         return replace(text, negative=replace(null, embeds=embeds, pooled=pooled))
 
+    def skipping(self, layers: int) -> ClipTexts:
+        found = ClipTexts([encoder.skipping(layers) for encoder in self.encoders], self.zeros)
+        found.skipped = layers
+        return found
+
     def chunks(self, recipe: Recipe) -> int:
         return self.encoders[0].chunks(recipe)
 

@@ -10,6 +10,7 @@ import torch
 
 from sfumato.condition import ScheduledText, Text
 from sfumato.encode.encoder import Asked, Encoder
+from sfumato.picture import BadInput
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.prompt import NOTHING, Parts, plan_of
 
@@ -22,6 +23,14 @@ class TextEncoder(Encoder):
     """
 
     tells = Capabilities(text=True)
+    skipped: int = 0
+    """How many of its last layers are left out."""
+
+    def skipping(self, layers: int) -> TextEncoder:
+        """The same encoder without its last `layers` layers. Raises BadInput where that is not done."""
+        raise BadInput(
+            "clip_skip leaves out layers of a CLIP, and this model's words are read by others: leave it at 1."
+        )
 
     def embed(self, texts: Sequence[Parts]) -> Text:
         """The embeddings of distinct texts, a row each, in float32; all as long as the longest.
@@ -33,6 +42,8 @@ class TextEncoder(Encoder):
     def __call__(self, batch: Asked) -> Text:
         """What the recipes' prompts say, over the knots of their grid; step n begins at knot n."""
         recipes = batch.recipes
+        if (skip := recipes[0].clip_skip) > 1 and not self.skipped:
+            return self.skipping(skip - 1)(batch)
         steps, rows = recipes[0].steps, range(len(recipes))
         asked = [plan_of(recipe.prompt, steps) for recipe in recipes]
         negatives = [plan_of(recipe.negative, steps, negative=True) for recipe in recipes]

@@ -74,17 +74,18 @@ def _texts(parts: Parts, engine: Engine, zeros: bool) -> tuple[ClipTexts, int]:
     """The encoders of a folder side by side, and how wide the pooled embedding is."""
     from sfumato.encode import ClipTexts
     from sfumato.formats.folder import parts_of
-    from sfumato.network.clip_text_model import clip_text
 
     both = "text_encoder" in parts_of(parts.folder)
-    first = [clip_text_of(parts, engine, spec=clip_text(1, normed=False))] if both else []
+    first = [clip_text_of(parts, engine, skip=1, normed=False)] if both else []
     second = clip_text_of(
         parts,
         engine,
         "text_encoder_2",
         "tokenizer_2",
         "CLIPTextModelWithProjection",
-        clip_text(1, normed=False, pooled=True),
+        skip=1,
+        normed=False,
+        pooled=True,
     )
     if first and first[0].window != second.window:
         raise BadInput(

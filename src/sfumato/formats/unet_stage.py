@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sfumato.encode import ClipText, Encoder
     from sfumato.formats.parts import Parts
     from sfumato.network.engine import Engine
-    from sfumato.network.spec import NetworkSpec
     from sfumato.schedule import Discrete
     from sfumato.space import Space
     from sfumato.stage import Stage
@@ -46,17 +45,28 @@ def clip_text_of(
     encoder: str = "text_encoder",
     tokenizer: str = "tokenizer",
     kind: str = "CLIPTextModel",
-    spec: NetworkSpec | None = None,
+    *,
+    skip: int = 0,
+    normed: bool = True,
+    pooled: bool = False,
 ) -> ClipText:
-    """A CLIP text encoder with its tokenizer."""
+    """A CLIP text encoder with its tokenizer; what is read of it is as `sfumato.network.clip_text_model` says."""
     from sfumato.encode import ClipText
-    from sfumato.network.clip_text_model import CLIP_TEXT
+    from sfumato.network.clip_text_model import clip_text
 
     network = parts.network(encoder, kind)
     config = network.config
-    run = engine.prepare(network, spec or CLIP_TEXT)
+
+    def shorter(layers: int) -> Callable[..., Any]:
+        return engine.prepare(network, clip_text(skip + layers, normed=normed, pooled=pooled))
+
     return ClipText(
-        parts.tokenizer(tokenizer, config.vocab_size), run, config.max_position_embeddings, config.hidden_size
+        parts.tokenizer(tokenizer, config.vocab_size),
+        shorter(0),
+        config.max_position_embeddings,
+        config.hidden_size,
+        shorter,
+        config.num_hidden_layers - skip,
     )
 
 

@@ -58,6 +58,8 @@ class Recipe:
 
     `prompt` and `negative` are for models that read text, in the grammar of `sfumato.recipe.prompt`; `label` (a
     class's name or index, None for no class) is for those that know classes.
+    `clip_skip` is the layer of a CLIP that the words are read from, counted from the one that the model was trained
+    with: 2 leaves one out, as A1111 has it.
     `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler`
     and `times` are elements, as `DDIM(eta)` and `KarrasGrid(rho)`, or the names of some. The parts say in their classes
     what they do.
@@ -76,6 +78,7 @@ class Recipe:
     negative: str = Field(default="", max_length=20_000, description=_PROMPT)
     label: Class | None = Field(default=None, description=_LABEL)
     model: str = Field(default="mini", min_length=1, max_length=4096, description="a model's name, folder or Hub id")
+    clip_skip: Whole = Field(default=1, ge=1, le=12, description="a whole number from 1 (all layers) to 12")
     width: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     height: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     start: Start = Noise()

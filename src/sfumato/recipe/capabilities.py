@@ -85,6 +85,10 @@ class Capabilities:
         """
         plan_of(recipe.prompt, recipe.steps)
         plan_of(recipe.negative, recipe.steps, negative=True)
+        if not self.text and recipe.clip_skip > 1:
+            raise BadInput(
+                f"The model {recipe.model} reads no text, of which clip_skip leaves out layers: leave it at 1."
+            )
         if not self.text and (recipe.prompt or recipe.negative):
             instead = f"give a label instead, {self._some('')}" if self.classes else "leave the prompt out"
             raise BadInput(f"The model {recipe.model} reads no text: {instead}.")

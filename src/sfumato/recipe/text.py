@@ -37,6 +37,8 @@ def parameters(recipe: Recipe) -> str:
     if recipe.label is not None:
         values["Label"] = recipe.label
     values |= recipe.start.infotext() | recipe.sampler.infotext() | recipe.times.infotext()
+    if recipe.clip_skip > 1:
+        values["Clip skip"] = recipe.clip_skip
     if recipe.refiner is not None:
         values |= recipe.refiner.infotext()
     values |= recipe.noise.infotext()
