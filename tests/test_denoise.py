@@ -171,7 +171,7 @@ def test_every_time_finds_its_index(count):
 
 def test_the_networks_time_is_a_switch():
     x, condition, told = torch.zeros(2, 1), Condition.empty(2), {}
-    for mapping in ("rounded", "continuous", "t", "edm", lambda t: 1000 * t):
+    for mapping in ("rounded", "continuous", "t", "sigma", "edm", lambda t: 1000 * t):
         network = Recorder()
         Preconditioned(network, Discrete.named(), time=mapping)(x, time(0.50063), condition)
         assert network.t.shape == (2,)
@@ -179,8 +179,9 @@ def test_the_networks_time_is_a_switch():
         told[mapping if isinstance(mapping, str) else "function"] = float(network.t[0])
     kappa = math.exp(4 * told.pop("edm"))
     assert float(Discrete.named().time(kappa)) == pytest.approx(0.50063, abs=1e-5)
+    assert told.pop("sigma") == pytest.approx(float(Discrete.named()(0.50063)[1]))
     assert told == pytest.approx({"rounded": 500, "continuous": 499.63, "t": 0.50063, "function": 500.63})
-    with pytest.raises(ValueError, match="choose one of rounded, continuous, t, edm"):
+    with pytest.raises(ValueError, match="choose one of rounded, continuous, t, sigma, edm"):
         Preconditioned(Recorder(), Discrete.named(), time="index")
     with pytest.raises(ValueError, match="needs a discrete schedule"):
         Preconditioned(Recorder(), Flow())
