@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -33,29 +35,26 @@ def word(pipe, tmp_path):
 def test_a_word_of_three_vectors_is_three_tokens(pipe, word):
     """As the embedding of a text whose three tokens have those vectors in the table."""
     vectors, path = word
-    stage = pipe.adapted((Embedding(path),))
-    tokenizer, network = pipe.stages[0].encoders[0].tokenizer, pipe.stages[0].networks["text_encoder"]  # type: ignore[attr-defined]
-    table = network.get_submodule("embeddings.token_embedding")
+    plain, stage = pipe.stages[0], pipe.adapted((Embedding(path),))
+    encoder: Any = plain.encoders[0]
+    knowing: Any = stage.encoders[0]
+    table: Any = plain.networks["text_encoder"].get_submodule("embeddings.token_embedding")
     found = stage.encode([Recipe("a (birb:1.3) on the sea")]).parts[0]
-    own = table.weight
-    odd = [i for i in range(len(own)) if tokenizer.convert_ids_to_tokens(i) in ("q</w>", "z</w>", "j</w>")]
-    if len(odd) < 3:
-        odd = [300, 301, 302]
-    with torch.no_grad():
-        swapped = own.clone()
-        swapped[odd] = vectors
-        table.weight = torch.nn.Parameter(swapped, requires_grad=False)
-        cut = pipe.stages[0].encoders[0].cut  # type: ignore[attr-defined]
-        pipe.stages[0].encoders[0].cut = lambda text: [  # type: ignore[attr-defined]
-            [(token if token < FIRST else odd[token - FIRST], weight) for token, weight in chunk]
-            for chunk in stage.encoders[0].encoder.cut(text)  # type: ignore[attr-defined]
-        ]
-        try:
-            expected = pipe.stages[0].encode([Recipe("a (birb:1.3) on the sea")]).parts[0]
-        finally:
-            pipe.stages[0].encoders[0].cut = cut  # type: ignore[attr-defined]
-            table.weight = own
+    own, others = table.weight, [300, 301, 302]  # tokens that stand for the word's
+    swapped = own.clone()
+    swapped[others] = vectors
+    table.weight = torch.nn.Parameter(swapped, requires_grad=False)
+    encoder.cut = lambda text: [
+        [(token if token < FIRST else others[token - FIRST], weight) for token, weight in chunk]
+        for chunk in knowing.encoder.cut(text)
+    ]
+    try:
+        expected = plain.encode([Recipe("a (birb:1.3) on the sea")]).parts[0]
+    finally:
+        del encoder.cut
+        table.weight = own
     assert torch.equal(found.embeds, expected.embeds)  # type: ignore[attr-defined]
+    assert not torch.equal(found.embeds, plain.encode([Recipe("a (birb:1.3) on the sea")]).parts[0].embeds)  # type: ignore[attr-defined]
 
 
 def test_the_word_changes_the_picture_and_only_where_it_is_said(pipe, word):
@@ -64,11 +63,12 @@ def test_the_word_changes_the_picture_and_only_where_it_is_said(pipe, word):
     plain = np.asarray(pipe("a boat", steps=2, sampler="ddim").image)
     assert (np.asarray(pipe("a boat", **options).image) == plain).all()
     said = pipe("a sks boat", negative="sks", **options)
-    assert (np.asarray(said.image) != plain).any()
+    without = pipe("a sks boat", negative="sks", steps=2, sampler="ddim")
+    assert (np.asarray(said.image) != np.asarray(without.image)).any()
     assert pipe.stages[0].networks["text_encoder"].get_submodule("embeddings.token_embedding").weight is before
     words = pipe.adapted(said.recipe.adapters).words("a sks boat")
     assert words is not None
-    assert words.words == ("a", "sks", "boat")
+    assert words.words == ("a", "Sks", "boat")
     assert [len(place) for place in words.places] == [1, 3, 1]
 
 

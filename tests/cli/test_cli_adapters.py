@@ -64,9 +64,10 @@ def test_the_ways_to_say_it_make_the_same_picture(cli, model, lora):
 def test_redo_says_what_is_not_there_or_other(cli, model, lora):
     assert cli("generate", "a boat", "--model", model, *QUICK, "--lora", lora, "-o", "a.png").status == 0
     moved = lora.rename(lora.with_name("elsewhere.safetensors"))
-    from sfumato.adapt import file
+    from sfumato.adapt import file, read
 
-    file._places.clear()
+    file._places.clear()  # as another process begins
+    read.contents.cache_clear()
     gone = cli("redo", "a.png")
     assert (gone.status, gone.out) == (2, "")
     assert "me.safetensors" in gone.err

@@ -89,7 +89,11 @@ def _stand_in(module: Any, found: Sequence[tuple[Change, int, float]], parts: An
                 continue
             if key not in sums:
                 own = getattr(module, key, None)
-                sums[key] = module.weight.new_zeros(len(module.weight)).float() if own is None else own.float().clone()
+                sums[key] = (
+                    torch.zeros(len(module.weight), device=module.weight.device)
+                    if own is None
+                    else own.to(torch.float32, copy=True)
+                )
             sums[key][change.pieces[i].rows(len(module.weight))] += share * delta
     dtype = module.weight.dtype
     return [
@@ -103,7 +107,7 @@ def _parts(change: Change, network: nn.Module, device: str | None = None) -> lis
     """The change of weight and bias for each of its pieces, computed where the weights are, or on `device`."""
     modules: list[Any] = [network.get_submodule(piece.layer) for piece in change.pieces]
     rows = [piece.rows(len(module.weight)) for piece, module in zip(change.pieces, modules, strict=True)]
-    weights = [module.weight[each].to(device) for module, each in zip(modules, rows, strict=True)]
+    weights = [module.weight.to(device)[each].float() for module, each in zip(modules, rows, strict=True)]
     whole = weights[0] if len(weights) == 1 else torch.cat(weights)
     tensors = {key: each if key in NUMBERS else each.to(whole.device) for key, each in change.tensors.items()}
     delta, bias = adapted(change.family, tensors, whole), change.family.bias(tensors, None)
