@@ -126,8 +126,10 @@ def controlnet(family: Family) -> str:
     folder, kind = family.folder.with_name(f"{family.name}-controlnet"), type(family.network).__name__
     net: Any
     if kind == "UNet2DConditionModel":
-        colours = {"conditioning_embedding_out_channels": (8, 16)}
-        net = ControlNetModel.from_unet(family.network, **colours, load_weights_from_unet=False)
+        taken = ControlNetModel.__init__.__wrapped__.__code__.co_varnames
+        config = {**family.network.config, "in_channels": family.pipe.stages[0].space.channels}
+        config["conditioning_embedding_out_channels"] = (8, 16)
+        net = ControlNetModel(**{name: value for name, value in config.items() if name in taken})
     elif kind == "FluxTransformer2DModel":
         taken = FluxControlNetModel.__init__.__wrapped__.__code__.co_varnames
         config = {**family.network.config, "num_layers": 1, "num_single_layers": 1}

@@ -56,6 +56,8 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     """The ControlNet shown its map in [0, 1], in the order of colours that it wants."""
     config = network.config
     check_alike(control, config, batch.stage.networks.get("unet"), ALIKE)
+    if (takes := int(config["in_channels"])) != (channels := batch.like.shape[1]):
+        raise BadInput(f"The ControlNet {control.net} takes {takes} channels, and x has {channels}.")
     several = config.get("num_control_type")
     if (several is None) != (control.mode is None) or (control.mode or 0) >= (several or 1):
         says = "knows one kind of map: leave mode out" if several is None else f"needs a mode, 0 to {several - 1}"
