@@ -58,7 +58,8 @@ def test_pictures_from_words_are_those_of_stock_diffusers(base: Both, negative: 
     said = {"negative_prompt": negative or None, "guidance_scale": 5.0, "num_inference_steps": 4}
     theirs = base.stock(PROMPT, latents=start, output_type="latent", width=width, height=height, **said).images
     assert error(end, theirs) < 1e-4
-    other = base.stock(PROMPT, latents=start, output_type="latent", width=width, height=height, original_size=(4, 4))
+    told = {"width": width, "height": height, "original_size": (4, 4)}
+    other = base.stock(PROMPT, latents=start, output_type="latent", **told, **said)
     assert error(end, other.images) > 1e-3, "these weights are told sizes"
 
 
