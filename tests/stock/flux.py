@@ -58,7 +58,7 @@ def t5(width: int) -> Any:
     from transformers import T5Config, T5EncoderModel
 
     return T5EncoderModel(
-        T5Config(vocab_size=80, d_model=width, d_kv=8, d_ff=37, num_layers=2, num_heads=4, is_encoder_decoder=False)
+        T5Config(vocab_size=80, d_model=width, d_kv=8, d_ff=32, num_layers=2, num_heads=4, is_encoder_decoder=False)
     ).eval()
 
 
