@@ -1,8 +1,8 @@
 """How much memory a model will take, told before anything is loaded: from the headers of its weights and its configs.
 
-Weights are exact: parameters times bytes. What a network keeps while it computes (activations) is an estimate for one
-guided picture of the model's own size, within some tens of percent: see `benchmarks/memory.py`. torch and the libraries
-around it take their half GiB besides.
+Weights are exact, but for float8, which leaves norms and embeddings as they are: parameters times bytes. What a network
+keeps while it computes (activations) is a rough estimate from its widths, for one guided picture of the model's own
+size. torch and the libraries around it take their half GiB besides. `benchmarks/memory.py` measures.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def activations(kind: str, config: Mapping[str, Any], side: int, cell: int) -> i
     return 0
 
 
-DECODER_MAPS, UNET_MAPS, TOKEN_MAPS = 3, 18, 14  # measured by benchmarks/memory.py
+DECODER_MAPS, UNET_MAPS, TOKEN_MAPS = 3, 18, 14
+"""Maps of that width which are held at once: counted in the networks' code, not measured."""
 
 
 def _config(folder: Path, name: str) -> dict[str, Any]:
