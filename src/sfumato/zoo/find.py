@@ -41,7 +41,7 @@ def file_of(name: str | Path) -> tuple[Path, dict[str, str]] | None:
     if not whole.lower().endswith(ENDINGS) or not path.is_file():
         return None
     pairs = [each.partition("=") for each in options.split("&") if each]
-    said = {key: value for key, _, value in pairs}
+    said = {name: value for name, _, value in pairs}
     if others := [each for each in said if each not in ("prediction", "vae", "base")]:
         raise BadInput(
             f"{printable(others[0], 60)} is nothing that can be said of a single file: accepted are prediction, vae "
