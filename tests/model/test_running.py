@@ -284,3 +284,25 @@ def test_weights_are_found_in_files_that_call_them_as_they_once_were(tmp_path):
     assert all(torch.equal(source(name), weight) for name, weight in network.named_parameters())
     save_file({f"strange_{name}": tensor for name, tensor in tensors.items()}, tmp_path / "strange.safetensors")
     assert from_files(network, [tmp_path / "strange.safetensors"]) is None
+
+
+@pytest.mark.parametrize("offload", ["parts", "layers"])
+def test_adapters_change_weights_that_come_and_go(tiny_model, tmp_path, offload):
+    from safetensors.torch import save_file
+
+    from sfumato.adapt import LoRA
+
+    generator = torch.Generator().manual_seed(0)
+    pipe = sfumato.load(tiny_model)
+    layers = {n: m for n, m in pipe.stages[0].networks["unet"].named_modules() if n.endswith("attn2.to_q")}
+    tensors = {}
+    for name, layer in layers.items():
+        rows, columns = layer.weight.shape  # pyright: ignore[reportAttributeAccessIssue]
+        tensors[f"unet.{name}.lora_A.weight"] = torch.randn(2, columns, generator=generator)
+        tensors[f"unet.{name}.lora_B.weight"] = torch.randn(rows, 2, generator=generator)
+    save_file(tensors, tmp_path / "lora.safetensors")
+    asked = {"adapters": [LoRA(tmp_path / "lora.safetensors")], "steps": 2, "seed": 1}
+    here = pipe("a boat", **asked).image
+    away = sfumato.load(tiny_model, offload=offload)("a boat", **asked).image
+    assert here.tobytes() == away.tobytes()
+    assert here.tobytes() != pipe("a boat", steps=2, seed=1).image.tobytes()

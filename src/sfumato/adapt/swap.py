@@ -13,6 +13,7 @@ from sfumato.adapt.families import adapted
 from sfumato.adapt.layers import Change
 from sfumato.adapt.origin import check_origin
 from sfumato.lazy import torch
+from sfumato.network.offload import at_hand
 from sfumato.picture.errors import BadInput
 
 if TYPE_CHECKING:
@@ -61,11 +62,12 @@ def stand_ins(
     def parts(change: Change) -> list[tuple[Tensor | None, Tensor | None]]:
         return _parts(change, networks[change.part])
 
-    return [
-        place
-        for (part, layer), found in layers.items()
-        for place in _stand_in(networks[part].get_submodule(layer), found, parts)
-    ]
+    places: list[tuple[dict[str, Any], str, Any]] = []
+    for part, network in networks.items():
+        with at_hand(network):  # weights that are offloaded are here for as long as they are read
+            for (where, layer), found in layers.items():
+                places += _stand_in(network.get_submodule(layer), found, parts) if where == part else []
+    return places
 
 
 def check_fit(networks: Mapping[str, nn.Module], changes: Iterable[Change], name: str) -> None:
