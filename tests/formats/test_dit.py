@@ -15,7 +15,7 @@ from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
 from tests.stock import dit, latent_diffusion
 from tests.stock.edits import array, edits_keep_and_return
-from tests.stock.parity import walked
+from tests.stock.walked import walked
 
 OPTIONS: dict[str, Any] = {"width": 16, "height": 16}
 

@@ -18,7 +18,7 @@ from sfumato.model.look import look_attention
 from sfumato.picture import BadInput
 from tests.stock import pixart
 from tests.stock.edits import array, edits_keep_and_return
-from tests.stock.parity import walked
+from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = pixart.SIZE
 OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}

@@ -17,7 +17,7 @@ from sfumato.picture import BadInput
 from sfumato.schedule import Flow
 from tests.stock import sana
 from tests.stock.edits import edits_keep_and_return
-from tests.stock.parity import walked
+from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = sana.SIZE
 OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}

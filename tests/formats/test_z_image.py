@@ -14,7 +14,7 @@ from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
 from tests.stock import z_image
 from tests.stock.edits import edits_keep_and_return
-from tests.stock.parity import walked
+from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = z_image.SIZE
 
