@@ -24,7 +24,7 @@ from sfumato.schedule import Flow
 from sfumato.times import StretchedGrid
 from tests.stock import qwen_image
 from tests.stock.edits import edits_keep_and_return
-from tests.stock.parity import walked
+from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = qwen_image.SIZE
 OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}

@@ -17,7 +17,7 @@ from sfumato.network.qwen_image import packed
 from sfumato.picture import BadInput
 from tests.stock import qwen_image_edit
 from tests.stock.edits import array, half, photo
-from tests.stock.parity import walked
+from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = qwen_image_edit.SIZE
 

@@ -17,7 +17,7 @@ from sfumato.picture import BadInput
 from sfumato.schedule import Flow
 from tests.stock import sana
 from tests.stock.edits import edits_keep_and_return
-from tests.stock.parity import walked
+from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = sana.SIZE
 OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
@@ -71,7 +71,6 @@ def test_pictures_are_those_of_the_stock_pipeline(stock, pipe, sampler):
     stock.scheduler = shipped
     knots = Flow(3.0).time(sigmas / (1 - sigmas))
     ours = walked(pipe, x, "A red hat", knots, negative=LONG, steps=6, sampler=sampler, **OPTIONS)
-    print((ours - theirs).abs().max(), (theirs - x).std())
     assert (theirs - x).std() > 0.1
     assert (ours - theirs).abs().max() < 1e-4
 
