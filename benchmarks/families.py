@@ -16,6 +16,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _difference(family: Family) -> float:
     start, mine, _ = ours(family.pipe, options.pop("prompt", ""), **options)
     off = {} if family.can.distilled else {"guidance_scale": 1.0}
     asked = {**family.call, **off, "true_cfg_scale": 1.0, "num_inference_steps": STEPS, "latents": start}
-    taken = type(family.stock).__call__.__wrapped__.__code__.co_varnames
+    taken = signature(type(family.stock).__call__).parameters
     asked = {name: value for name, value in {**asked, "width": width, "height": height}.items() if name in taken}
     return error(mine, stock(family.stock, "a red hat", **asked))
 
@@ -126,12 +127,12 @@ def controlnet(family: Family) -> str:
     folder, kind = family.folder.with_name(f"{family.name}-controlnet"), type(family.network).__name__
     net: Any
     if kind == "UNet2DConditionModel":
-        taken = ControlNetModel.__init__.__wrapped__.__code__.co_varnames
+        taken = signature(ControlNetModel.__init__).parameters
         config = {**family.network.config, "in_channels": family.pipe.stages[0].space.channels}
         config["conditioning_embedding_out_channels"] = (8, 16)
         net = ControlNetModel(**{name: value for name, value in config.items() if name in taken})
     elif kind == "FluxTransformer2DModel":
-        taken = FluxControlNetModel.__init__.__wrapped__.__code__.co_varnames
+        taken = signature(FluxControlNetModel.__init__).parameters
         config = {**family.network.config, "num_layers": 1, "num_single_layers": 1}
         config["in_channels"] = 4 * family.pipe.stages[0].space.channels
         net = FluxControlNetModel(**{name: value for name, value in config.items() if name in taken})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,8 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, sfumato.Pipe, Pa
     stock.save_pretrained(place / "model")
     torch.manual_seed(1)
     config = {**stock.transformer.config, "num_layers": 1, "num_single_layers": 1}
-    known = {
-        name: config[name] for name in config if name in FluxControlNetModel.__init__.__wrapped__.__code__.co_varnames
-    }
+    taken = signature(FluxControlNetModel.__init__).parameters
+    known = {name: value for name, value in config.items() if name in taken}
     stirred(FluxControlNetModel(**known)).save_pretrained(place / "net")
     return stock, sfumato.load(place / "model"), place / "net"
 
