@@ -151,6 +151,8 @@ def lora(family: Family) -> str:
 
     network, prefix = family.network, "unet" if "unet" in family.pipe.stages[0].networks else "transformer"
     layers = {name: m for name, m in network.named_modules() if isinstance(m, torch.nn.Linear) and "attn" in name}
+    if not layers:
+        return "-"
     name, layer = next(iter(layers.items()))
     torch.manual_seed(0)
     tensors = {
