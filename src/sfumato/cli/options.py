@@ -122,8 +122,8 @@ Controls = Annotated[
     typer.Option(
         "--control",
         metavar="NAME:KEY=VALUE,...",
-        help="A map and the network that obeys it, as controlnet:picture=a.png,net=DIR with weight=0.8, interval=0.2-1 "
-        "or mask=b.png behind it; repeatable. One of {sfumato.control:Control}.",
+        help="A map and the network that obeys it: its name, one of {sfumato.control:Control}, and behind a colon "
+        "picture=a.png, net=FOLDER and what else is said, weight=0.8, interval=0.2-1, mask=b.png; repeatable.",
         show_default=False,
     ),
 ]
@@ -132,9 +132,9 @@ Lora = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FILE[:WEIGHT,KEY=VALUE,...]",
-        help="Add a LoRA (LoCon, LoHa, LoKr, DoRA) to the model, as me.safetensors:0.8 or with weights by block and an "
-        "interval of times, me:0.8,down.1=0.5,text=0,interval=0.2-0.8; repeatable. A name without a folder is looked "
-        "for in ./loras, $SFUMATO_LORAS and the user's loras, as <lora:me:0.8> in the prompt is.",
+        help="Add a LoRA (LoCon, LoHa, LoKr, DoRA) to the model, as me.safetensors:0.8; behind commas weights by block, "
+        "down.1=0.5 or text=0, and the times at which it acts, interval=0.2-0.8; repeatable. A name without a folder is "
+        "looked for in ./loras, $SFUMATO_LORAS and the user's loras, as <lora:me:0.8> in the prompt is.",
         show_default=False,
         rich_help_panel=_ADAPTERS,
     ),

@@ -52,7 +52,7 @@ def format_of(folder: Path) -> Format:
     if named is not None:
         return named
     family = unsupported(pipeline, parts)
-    runs = "; ".join(each.title for each in FORMATS.values())
+    runs = ", ".join(FORMATS)
     if family:
         raise BadInput(f"The model in {name_of(folder)} is {family}, which is not run yet: accepted are {runs}.")
     found = next((each for each in FORMATS.values() if each.detect(folder)), None)

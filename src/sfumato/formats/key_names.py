@@ -1,7 +1,7 @@
 """Where the tensors of diffusers' networks stand in a single file: one mapping, read in both directions.
 
-A naming is a function from a tensor's name in the network to a `Piece`. Reading takes a file's tensors apart, writing
-puts them together: both go through `laid_out`, so that one can't know what the other doesn't.
+A naming is a function from a tensor's name in the network to a `NamedPiece`. Reading takes a file's tensors apart,
+writing puts them together: both go through `laid_out`, so that one can't know what the other doesn't.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHOWN = 4  # names in one sentence
 
 
-class Piece(NamedTuple):
+class NamedPiece(NamedTuple):
     """key: of the tensor in the file. turn: how it stands there: as a 1 x 1 "convolution" of what is a matrix here,
     "transposed", or with its halves "swapped" (shift and scale); "again" is a second name of a tensor. place: which it
     is of several that are stacked there, as queries, keys and values are."""
@@ -28,7 +28,7 @@ class Piece(NamedTuple):
     place: int = 0
 
 
-Naming = Callable[[str], Piece]
+Naming = Callable[[str], NamedPiece]
 
 
 def laid_out(shapes: Mapping[str, Shape], naming: Naming) -> dict[str, list[tuple[str, str]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from sfumato.formats.key_names import Naming, Piece
+from sfumato.formats.key_names import NamedPiece, Naming
 
 _RESNET = {
     "norm1": "in_layers.0",
@@ -35,24 +35,24 @@ def unet_names(layers: int, attends: Collection[int]) -> Naming:
     """The naming of a U-Net of `layers` residual blocks a level on its way down (one more on its way up), whose up
     blocks of the numbers `attends` have attention."""
 
-    def name(ours: str) -> Piece:
+    def name(ours: str) -> NamedPiece:
         if match := _BLOCK.fullmatch(ours):
             way, block, kind, index, rest = match[1], int(match[2]), match[3], int(match[4]), match[5]
             if kind == "downsamplers":
-                return Piece(f"input_blocks.{(block + 1) * (layers + 1)}.0.{rest.replace('conv', 'op')}")
+                return NamedPiece(f"input_blocks.{(block + 1) * (layers + 1)}.0.{rest.replace('conv', 'op')}")
             if kind == "upsamplers":
                 last = block * (layers + 1) + layers
-                return Piece(f"output_blocks.{last}.{2 if block in attends else 1}.{rest}")
+                return NamedPiece(f"output_blocks.{last}.{2 if block in attends else 1}.{rest}")
             place = block * (layers + 1) + index
             side = f"input_blocks.{place + 1}" if way == "down" else f"output_blocks.{place}"
-            return Piece(f"{side}.0.{_resnet(rest)}" if kind == "resnets" else f"{side}.1.{rest}")
+            return NamedPiece(f"{side}.0.{_resnet(rest)}" if kind == "resnets" else f"{side}.1.{rest}")
         if match := _MIDDLE.fullmatch(ours):
             index = int(match[2])
             if match[1] == "resnets":
-                return Piece(f"middle_block.{2 * index}.{_resnet(match[3])}")
-            return Piece(f"middle_block.{2 * index + 1}.{match[3]}")
+                return NamedPiece(f"middle_block.{2 * index}.{_resnet(match[3])}")
+            return NamedPiece(f"middle_block.{2 * index + 1}.{match[3]}")
         part, _, number = ours.rpartition(".")
-        return Piece(f"{_OUTER.get(part, part)}.{number}")
+        return NamedPiece(f"{_OUTER.get(part, part)}.{number}")
 
     return name
 
@@ -91,14 +91,14 @@ _ATTENDS = re.compile(_HALF + r"mid_block\.attentions\.0\.(.*)\.(weight|bias)")
 def autoencoder_names(levels: int) -> Naming:
     """The naming of an AutoencoderKL of so many levels; the decoder's are counted from the other end there."""
 
-    def name(ours: str) -> Piece:
+    def name(ours: str) -> NamedPiece:
         if match := _ATTENDS.fullmatch(ours):
             theirs = _ATTENTION.get(match[2], match[2])
             convolution = theirs != "norm" and match[3] == "weight"
-            return Piece(f"{match[1]}.mid.attn_1.{theirs}.{match[3]}", "convolution" if convolution else "")
+            return NamedPiece(f"{match[1]}.mid.attn_1.{theirs}.{match[3]}", "convolution" if convolution else "")
         for pattern, theirs in _SUBSTITUTES:
             if match := re.fullmatch(pattern, ours):
-                return Piece(theirs(match, levels).replace("conv_shortcut", "nin_shortcut"))
-        return Piece(ours)
+                return NamedPiece(theirs(match, levels).replace("conv_shortcut", "nin_shortcut"))
+        return NamedPiece(ours)
 
     return name

@@ -57,7 +57,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Family:
+class SingleFamily:
     """A single file as a model.
 
     pipeline: the class of diffusers' pipeline whose folder it stands for. placed: its networks. configs: theirs.
@@ -92,7 +92,7 @@ def naming_of(kind: str, config: Mapping[str, Any], texts: Naming = clip_names) 
     return t5_names if kind == "T5EncoderModel" else None
 
 
-def family_of(file: TensorFile, prediction: str | None = None) -> Family:
+def family_of(file: TensorFile, prediction: str | None = None) -> SingleFamily:
     """The family of a file, by the names and shapes of its tensors. Raises BadInput for one that is not known."""
     for prefix in (U_NET, ""):
         if f"{prefix}joint_blocks.0.x_block.attn.qkv.weight" in file.shapes:
@@ -108,7 +108,7 @@ def family_of(file: TensorFile, prediction: str | None = None) -> Family:
     )
 
 
-def _stable_diffusion(file: TensorFile, prediction: str | None) -> Family:
+def _stable_diffusion(file: TensorFile, prediction: str | None) -> SingleFamily:
     from_two = "cond_stage_model.model.token_embedding.weight" in file.shapes
     sizes = any(name.startswith("conditioner.embedders.") for name in file.shapes)
     refiner = sizes and "conditioner.embedders.0.model.token_embedding.weight" in file.shapes
@@ -132,7 +132,7 @@ def _stable_diffusion(file: TensorFile, prediction: str | None) -> Family:
         pipeline, what = "XLImg2ImgPipeline", " refiner"
     elif sizes:
         pipeline = f"XL{pipeline}"
-    found = Family(
+    found = SingleFamily(
         f"Stable Diffusion {version}{what}",
         f"StableDiffusion{pipeline}",
         {"unet": Placed("UNet2DConditionModel", file, U_NET, naming_of("UNet2DConditionModel", unet) or clip_names)},
@@ -163,7 +163,7 @@ def _prediction(file: TensorFile, asks: bool) -> str | None:
     return None if asks else "epsilon"
 
 
-def with_autoencoder(family: Family, file: TensorFile, sizes: bool = False) -> Family:
+def with_autoencoder(family: SingleFamily, file: TensorFile, sizes: bool = False) -> SingleFamily:
     """The family with the autoencoder that stands in a file, its own or one beside it; as it is where there is none."""
     prefix = next((prefix for prefix in VAES if f"{prefix}decoder.conv_in.weight" in file.shapes), None)
     if prefix is None:
@@ -175,8 +175,8 @@ def with_autoencoder(family: Family, file: TensorFile, sizes: bool = False) -> F
 
 
 def _with_texts(
-    family: Family, file: TensorFile, unread: int = 0, projected: tuple[str, ...] = ("text_encoder_2",)
-) -> Family:
+    family: SingleFamily, file: TensorFile, unread: int = 0, projected: tuple[str, ...] = ("text_encoder_2",)
+) -> SingleFamily:
     """The family with the text encoders of its file. unread: layers that are not run. projected: those whose pooled
     text is projected."""
     placed, found, tokenizers = dict(family.placed), dict(family.configs), dict(family.tokenizers)
@@ -215,10 +215,10 @@ def place_of_text(part: str, file: TensorFile) -> tuple[str, Naming] | None:
     return next(((prefix, naming) for each, prefix, naming in _texts_in(file) if each == part), None)
 
 
-def _sd3(file: TensorFile, prefix: str) -> Family:
+def _sd3(file: TensorFile, prefix: str) -> SingleFamily:
     config = configs.sd3_config(file, prefix)
     placed = Placed("SD3Transformer2DModel", file, prefix, sd3_names(config["num_layers"]))
-    family = Family(
+    family = SingleFamily(
         "Stable Diffusion 3",
         "StableDiffusion3Pipeline",
         {"transformer": placed},
@@ -229,12 +229,12 @@ def _sd3(file: TensorFile, prefix: str) -> Family:
     return with_autoencoder(_with_texts(family, file, projected=("text_encoder", "text_encoder_2")), file)
 
 
-def _flux(file: TensorFile, prefix: str) -> Family:
+def _flux(file: TensorFile, prefix: str) -> SingleFamily:
     config = configs.flux_config(file, prefix)
     placed = Placed("FluxTransformer2DModel", file, prefix, flux_names)
     dev = config["guidance_embeds"]
     fills = config["in_channels"] > 128  # x, masked picture and mask, in patches
-    family = Family(
+    family = SingleFamily(
         f"FLUX.1 {'Fill' if fills else 'dev' if dev else 'schnell'}",
         "FluxFillPipeline" if fills else "FluxPipeline",
         {"transformer": placed},

@@ -31,8 +31,8 @@ from sfumato.formats.key_names import laid_out, listed, read_tensors
 from sfumato.formats.single_family import (
     PREDICTIONS,
     VAES,
-    Family,
     Placed,
+    SingleFamily,
     family_of,
     naming_of,
     place_of_text,
@@ -71,7 +71,7 @@ class SingleFile:
 
     path: Path
     folder: Path
-    family: Family
+    family: SingleFamily
     averaged: int = 0  # tensors that are a running average of others
 
     def has(self, part: str) -> bool:
@@ -215,14 +215,14 @@ def _beside(path: Path) -> list[Path]:
     return [path.with_name(f"{path.stem}.vae{ending}") for ending in ENDINGS]
 
 
-def _other_autoencoder(family: Family, file: TensorFile) -> Family:
+def _other_autoencoder(family: SingleFamily, file: TensorFile) -> SingleFamily:
     found = with_autoencoder(family, file, sizes="XL" in family.title)
     if "vae" not in found.placed or found.placed["vae"].file is not file:
         raise BadInput(f"{name_of(file.path)} holds no autoencoder: it has no decoder.conv_in.weight.")
     return found
 
 
-def _check_rest(file: TensorFile, family: Family) -> None:
+def _check_rest(file: TensorFile, family: SingleFamily) -> None:
     """Raises BadInput for tensors that stand in none of the parts."""
     prefixes = tuple(placed.prefix for placed in family.placed.values() if placed.file is file)
     if "" in prefixes:
@@ -235,7 +235,7 @@ def _check_rest(file: TensorFile, family: Family) -> None:
         )
 
 
-def _lay(folder: Path, path: Path, family: Family, base: Path | None) -> None:
+def _lay(folder: Path, path: Path, family: SingleFamily, base: Path | None) -> None:
     """Writes what the folder of such a model would hold, without its weights."""
     index: dict[str, Any] = {"_class_name": family.pipeline, **family.index}
     for part, placed in family.placed.items():
@@ -299,7 +299,7 @@ def _cached(name: str) -> list[Path]:
     return list(dict.fromkeys(Path(path).parent for path in found if isinstance(path, str)))
 
 
-def _written(file: TensorFile, folder: Path) -> Family:
+def _written(file: TensorFile, folder: Path) -> SingleFamily:
     """The family of a file that sfumato wrote, whose small files are unpacked into `folder`."""
     try:
         files = json.loads(file.metadata[METADATA])
@@ -321,7 +321,7 @@ def _written(file: TensorFile, folder: Path) -> Family:
             placed[part] = found
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
     index = read_json(folder / INDEX)
-    return Family("a model of sfumato's own", str(index.get("_class_name")), placed, configs, scheduler, {})
+    return SingleFamily("a model of sfumato's own", str(index.get("_class_name")), placed, configs, scheduler, {})
 
 
 def _place(part: str, kind: str, config: dict[str, Any], file: TensorFile) -> Placed | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sfumato.formats.key_names import Piece
+from sfumato.formats.key_names import NamedPiece
 
 _STACKED = ("q_proj", "k_proj", "v_proj")
 _LAYER = re.compile(r"encoder\.layers\.(\d+)\.(.*)\.(weight|bias)")
@@ -23,31 +23,31 @@ _OUTER = {
 }
 
 
-def clip_names(ours: str) -> Piece:
+def clip_names(ours: str) -> NamedPiece:
     """transformers' CLIPTextModel, with or without `text_model.` before its names, as they were first: with."""
     bare = ours.removeprefix("text_model.")
-    return Piece(bare if bare.startswith("text_projection") else f"text_model.{bare}")
+    return NamedPiece(bare if bare.startswith("text_projection") else f"text_model.{bare}")
 
 
-def bare_clip_names(ours: str) -> Piece:
+def bare_clip_names(ours: str) -> NamedPiece:
     """The same without `text_model.`, as a few files have it."""
-    return Piece(ours.removeprefix("text_model."))
+    return NamedPiece(ours.removeprefix("text_model."))
 
 
-def open_clip_names(ours: str) -> Piece:
+def open_clip_names(ours: str) -> NamedPiece:
     """OpenCLIP's text tower."""
     bare = ours.removeprefix("text_model.")
     if bare == "text_projection.weight":
-        return Piece("text_projection", "transposed")
+        return NamedPiece("text_projection", "transposed")
     if match := _LAYER.fullmatch(bare):
         block = f"transformer.resblocks.{match[1]}"
         inner = match[2].rpartition(".")[2]
         if inner in _STACKED:
-            return Piece(f"{block}.attn.in_proj_{match[3]}", place=_STACKED.index(inner))
-        return Piece(f"{block}.{_INNER.get(match[2], match[2])}.{match[3]}")
-    return Piece(_OUTER.get(bare, bare))
+            return NamedPiece(f"{block}.attn.in_proj_{match[3]}", place=_STACKED.index(inner))
+        return NamedPiece(f"{block}.{_INNER.get(match[2], match[2])}.{match[3]}")
+    return NamedPiece(_OUTER.get(bare, bare))
 
 
-def t5_names(ours: str) -> Piece:
+def t5_names(ours: str) -> NamedPiece:
     """transformers' T5EncoderModel, whose embedding has two names."""
-    return Piece("shared.weight", "again") if ours == "encoder.embed_tokens.weight" else Piece(ours)
+    return NamedPiece("shared.weight", "again") if ours == "encoder.embed_tokens.weight" else NamedPiece(ours)

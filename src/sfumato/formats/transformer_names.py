@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sfumato.formats.key_names import Naming, Piece
+from sfumato.formats.key_names import NamedPiece, Naming
 
 _SD3_OUTER = {
     "pos_embed.proj": "x_embedder.proj",
@@ -71,28 +71,28 @@ _QKV = re.compile(r"(attn2?\.(?:to_|add_))([qkv])(?:_proj)?")
 def sd3_names(blocks: int) -> Naming:
     """The naming of a SD3Transformer2DModel; its last block shifts and scales the text the other way around."""
 
-    def name(ours: str) -> Piece:
+    def name(ours: str) -> NamedPiece:
         if ours == "pos_embed.pos_embed":
-            return Piece("pos_embed")
+            return NamedPiece("pos_embed")
         part, _, number = ours.rpartition(".")
         if part == "norm_out.linear":
-            return Piece(f"final_layer.adaLN_modulation.1.{number}", "swapped")
+            return NamedPiece(f"final_layer.adaLN_modulation.1.{number}", "swapped")
         if match := re.fullmatch(r"transformer_blocks\.(\d+)\.(.*)", part):
             block, inner = f"joint_blocks.{match[1]}", match[2]
             if stacked := _stacked(inner, _SD3_STACKED):
-                return Piece(f"{block}.{stacked[0]}.{number}", place=stacked[1])
+                return NamedPiece(f"{block}.{stacked[0]}.{number}", place=stacked[1])
             last = int(match[1]) == blocks - 1 and inner == "norm1_context.linear"
-            return Piece(f"{block}.{_SD3_BLOCK.get(inner, inner)}.{number}", "swapped" if last else "")
-        return Piece(f"{_SD3_OUTER.get(part, part)}.{number}")
+            return NamedPiece(f"{block}.{_SD3_BLOCK.get(inner, inner)}.{number}", "swapped" if last else "")
+        return NamedPiece(f"{_SD3_OUTER.get(part, part)}.{number}")
 
     return name
 
 
-def flux_names(ours: str) -> Piece:
+def flux_names(ours: str) -> NamedPiece:
     """The naming of a FluxTransformer2DModel."""
     part, _, number = ours.rpartition(".")
     if part == "norm_out.linear":
-        return Piece(f"final_layer.adaLN_modulation.1.{number}", "swapped")
+        return NamedPiece(f"final_layer.adaLN_modulation.1.{number}", "swapped")
     if match := re.fullmatch(r"(single_)?transformer_blocks\.(\d+)\.(.*)", part):
         block, inner = f"{'single' if match[1] else 'double'}_blocks.{match[2]}", match[3]
         number = "scale" if "attn.norm_" in inner else number
@@ -103,9 +103,9 @@ def flux_names(ours: str) -> Piece:
             stacked = _stacked(inner, _FLUX_STACKED)
             inner = _FLUX_DOUBLE.get(inner, inner)
         if stacked:
-            return Piece(f"{block}.{stacked[0]}.{number}", place=stacked[1])
-        return Piece(f"{block}.{inner}.{number}")
-    return Piece(f"{_FLUX_OUTER.get(part, part)}.{number}")
+            return NamedPiece(f"{block}.{stacked[0]}.{number}", place=stacked[1])
+        return NamedPiece(f"{block}.{inner}.{number}")
+    return NamedPiece(f"{_FLUX_OUTER.get(part, part)}.{number}")
 
 
 def _stacked(inner: str, where: Mapping[str, str]) -> tuple[str, int] | None:
