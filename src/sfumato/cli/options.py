@@ -132,9 +132,9 @@ Lora = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FILE[:WEIGHT,KEY=VALUE,...]",
-        help="Add a LoRA (LoCon, LoHa, LoKr, DoRA) to the model, as me.safetensors:0.8; behind commas weights by block, "
-        "down.1=0.5 or text=0, and the times at which it acts, interval=0.2-0.8; repeatable. A name without a folder is "
-        "looked for in ./loras, $SFUMATO_LORAS and the user's loras, as <lora:me:0.8> in the prompt is.",
+        help="Add a LoRA (LoCon, LoHa, LoKr, DoRA) to the model, as me.safetensors:0.8; behind commas weights by "
+        "block, down.1=0.5 or text=0, and the times at which it acts, interval=0.2-0.8; repeatable. A name without a "
+        "folder is looked for in ./loras, $SFUMATO_LORAS and the user's loras, as <lora:me:0.8> in the prompt is.",
         show_default=False,
         rich_help_panel=_ADAPTERS,
     ),
