@@ -213,5 +213,5 @@ def test_texts_of_another_width_are_refused(tmp_path: Path, dev: Model):
     folder = Path(shutil.copytree(dev.folder, tmp_path / "model"))
     shutil.rmtree(folder / "text_encoder_2")
     flux.t5(40).save_pretrained(folder / "text_encoder_2")
-    with pytest.raises(BadInput, match="takes texts 32 wide from its text_encoder_2, whose are 40"):
+    with pytest.raises(BadInput, match="takes texts 32 wide, and its text_encoder_2's are 40"):
         sfumato.load(folder)
