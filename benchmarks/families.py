@@ -26,8 +26,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import stock as families
+from stock.compare import error, ran, shown, stock
 from stock.edits import half, photo
-from stock.watched import error, ours, stock
 
 import sfumato
 from sfumato import Inferred, Inverted, IPAdapter, LoRA, Outside, SDEdit
@@ -82,12 +82,12 @@ def _difference(family: Family) -> float:
     flow = "Flow" in type(family.stock.scheduler).__name__
     walk = {} if flow else {"sampler": "ddim", "times": "trailing"}
     options = {**family.said, "guidance": told, **walk}
-    start, mine, _ = ours(family.pipe, options.pop("prompt", ""), **options)
+    start, end = ran(family.pipe, options.pop("prompt", ""), **options)
     off = {} if family.can.distilled else {"guidance_scale": 1.0}
     asked = {**family.call, **off, "true_cfg_scale": 1.0, "num_inference_steps": STEPS, "latents": start}
     taken = signature(type(family.stock).__call__).parameters
     asked = {name: value for name, value in {**asked, "width": width, "height": height}.items() if name in taken}
-    return error(mine, stock(family.stock, "a red hat", **asked))
+    return error(shown(family.pipe, end), stock(family.stock, "a red hat", **asked))
 
 
 def image_to_image(family: Family) -> str:

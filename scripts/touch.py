@@ -2,8 +2,9 @@
 
     python scripts/touch.py
 
-A file names a method that has its class's name, or its kind as a quoted string. Tests and docstrings are not counted.
-Where a kind's name is an everyday word ("exact"), the class alone is looked for.
+A file names a method that has its class's name, or its kind as a quoted string. Tests and docstrings are not counted,
+nor the tables of other tools' words (`recipe/replay`): they say what a tool calls a method, and a new one of ours adds
+nothing there. Where a kind's name is an everyday word ("exact"), the class alone is looked for.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ TYPICAL = {  # the kind of thing: a class (or "" for things without one), and it
     "data source": ("Tars", "tars"),
 }
 
+WORDS_OF_OTHERS = "recipe/replay/"
 USED = ("encoder", "composite")  # one more names it, which uses it: the family that has it, the study that measures it
 
 
@@ -49,6 +51,7 @@ def said(path: Path) -> set[str]:
 
 def main() -> int:
     files = {path.relative_to(SOURCE).as_posix(): said(path) for path in sorted(SOURCE.rglob("*.py"))}
+    files = {path: words for path, words in files.items() if not path.startswith(WORDS_OF_OTHERS)}
     many = 0
     for kind, (made, name) in TYPICAL.items():
         naming = [path for path, words in files.items() if words & {made, repr(name)} - {"", "''"}]

@@ -11,16 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-
-
-def stirred(network: Any, seed: int) -> Any:
-    """The network with every weight that is zero at the start of training moved away from it."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in network.parameters():
-            if not weight.any():
-                weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
-    return network
+from stock import stirred
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stock import flux, flux_kontext, stable_diffusion_3
+from stock import flux, flux_kontext, stable_diffusion_3, stirred
 from stock.edits import half, photo
 
 import sfumato
@@ -19,15 +19,6 @@ from sfumato.edit import Outside
 from sfumato.model.batch import Batch
 from sfumato.network.flux_transformer import places, tokens
 from sfumato.picture import BadInput
-
-
-def stirred(network: Any) -> Any:
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in network.parameters():
-            if not weight.any():
-                weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
-    return network.eval()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw
+from stock.unets import SIDE
 
 Variant = Callable[..., Path]
 
@@ -36,3 +38,19 @@ def weights() -> Callable[..., None]:
         save_file(changed, path, metadata={"format": "pt"})
 
     return rewrite
+
+
+@pytest.fixture(scope="session")
+def picture() -> Image.Image:
+    """A disc, of the size of the tiny U-Nets' pictures."""
+    image = Image.new("RGB", (SIDE, SIDE), (40, 90, 160))
+    ImageDraw.Draw(image).ellipse((8, 8, 26, 26), fill=(230, 180, 40))
+    return image
+
+
+@pytest.fixture(scope="session")
+def mask() -> Image.Image:
+    """White in its middle."""
+    image = Image.new("L", (SIDE, SIDE), 0)
+    ImageDraw.Draw(image).rectangle((10, 9, 21, 20), fill=255)
+    return image

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from stock import dit, latent_diffusion
+from stock.compare import walked
+from stock.edits import array, edits_keep_and_return
 
 import sfumato
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
-from tests.stock import dit, latent_diffusion
-from tests.stock.edits import array, edits_keep_and_return
-from tests.stock.walked import walked
 
 OPTIONS: dict[str, Any] = {"width": 16, "height": 16}
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from stock import flux
-from stock.watched import error, ours, stock
+from stock.compare import Both, error, painter, ran, shown, stock
 
 import sfumato
 from sfumato import Inferred, Inverted, Outside, Recipe, SDEdit
@@ -29,21 +29,14 @@ WIDTH, HEIGHT = flux.SIZE
 SIZE: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
 
 
-class Model:
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.stock, self.folder = flux.build(**options), folder
-        self.stock.save_pretrained(folder)
-        self.pipe = sfumato.load(folder)
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both.of(flux.build(), tmp_path_factory.mktemp("flux") / "dev")
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return Model(tmp_path_factory.mktemp("flux") / "dev")
-
-
-@pytest.fixture(scope="module")
-def schnell(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return Model(tmp_path_factory.mktemp("flux") / "schnell", guided=False)
+def schnell(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both.of(flux.build(guided=False), tmp_path_factory.mktemp("flux") / "schnell")
 
 
 @pytest.fixture
@@ -74,33 +67,36 @@ def decoded(pipe: sfumato.Pipe, picture: Image.Image) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(32, 24), (48, 64)])
 @pytest.mark.parametrize("true", [1.0, 2.5])
-def test_dev_gives_the_latents_of_stock_diffusers(dev: Model, size: tuple[int, int], true: float):
+def test_dev_gives_the_latents_of_stock_diffusers(dev: Both, size: tuple[int, int], true: float):
     """With the shift of either size, distilled guidance told, and true guidance with a negative prompt beside it."""
     both = {"width": size[0], "height": size[1]}
     guidance = [Distilled(3.5), *([ClassifierFree(true)] if true != 1 else [])]
-    start, mine, calls = ours(dev.pipe, PROMPT, negative=NEGATIVE, guidance=guidance, steps=5, seed=3, **both)
+    with painter(dev.pipe) as network:
+        start, end = ran(dev.pipe, PROMPT, negative=NEGATIVE, guidance=guidance, steps=5, seed=3, **both)
+    mine = shown(dev.pipe, end)
     asked = {"negative_prompt": NEGATIVE, "true_cfg_scale": true, "num_inference_steps": 5, "latents": start, **both}
     assert error(mine, stock(dev.stock, PROMPT, guidance_scale=3.5, **asked)) < 1e-4
     assert error(mine, stock(dev.stock, PROMPT, guidance_scale=4.5, **asked)) > 1e-3, "the scale that is told shows"
     assert error(mine, stock(dev.stock, NEGATIVE, guidance_scale=3.5, **asked)) > 1e-3, "words show"
-    assert len(calls) == 5
+    assert len(network.calls) == 5
 
 
-def test_schnell_gives_the_latents_of_stock_diffusers_in_the_steps_that_suit_it(schnell: Model):
-    start, mine, calls = ours(schnell.pipe, PROMPT, seed=1, **SIZE)
-    assert (len(calls), len(calls[0])) == (4, 1)
+def test_schnell_gives_the_latents_of_stock_diffusers_in_the_steps_that_suit_it(schnell: Both):
+    with painter(schnell.pipe) as network:
+        start, end = ran(schnell.pipe, PROMPT, seed=1, **SIZE)
+    assert (len(network.calls), len(network.calls[0])) == (4, 1)
     asked = {"num_inference_steps": 4, "latents": start, "guidance_scale": 0.0, **SIZE}
-    assert error(mine, stock(schnell.stock, PROMPT, max_sequence_length=256, **asked)) < 1e-4
+    assert error(shown(schnell.pipe, end), stock(schnell.stock, PROMPT, max_sequence_length=256, **asked)) < 1e-4
 
 
-def test_what_can_be_told_is_read_from_json_alone(dev: Model, schnell: Model):
+def test_what_can_be_told_is_read_from_json_alone(dev: Both, schnell: Both):
     for model in (dev, schnell):
         assert capabilities_of(model.folder) == model.pipe.stages[0].capabilities
     assert dev.pipe.stages[0].suits.guidance == (Distilled(3.5),)
     assert not schnell.pipe.stages[0].capabilities.distilled
 
 
-def test_weights_in_several_files_are_read_as_one(dev: Model, tmp_path: Path):
+def test_weights_in_several_files_are_read_as_one(dev: Both, tmp_path: Path):
     folder = Path(shutil.copytree(dev.folder, tmp_path / "model"))
     for part in ("transformer", "text_encoder_2"):
         shutil.rmtree(folder / part)
@@ -110,7 +106,7 @@ def test_weights_in_several_files_are_read_as_one(dev: Model, tmp_path: Path):
     assert sfumato.load(folder)(PROMPT, **options).image == dev.pipe(PROMPT, **options).image
 
 
-def test_alone_and_in_a_batch_the_exact_engine_paints_the_same(dev: Model):
+def test_alone_and_in_a_batch_the_exact_engine_paints_the_same(dev: Both):
     pipe = sfumato.load(dev.folder, engine="exact")
     plain = Recipe(model=pipe.name, engine="exact", steps=2, guidance=(Distilled(3.5), ClassifierFree(2.0)), **SIZE)
     recipes = [replace(plain, prompt=prompt, seed=i) for i, prompt in enumerate((PROMPT, "a cat at night"))]
@@ -118,12 +114,12 @@ def test_alone_and_in_a_batch_the_exact_engine_paints_the_same(dev: Model):
 
 
 @pytest.mark.parametrize("composite", [Paste(), Poisson()])
-def test_a_mask_keeps_the_rest_to_the_byte(dev: Model, picture: Image.Image, mask: Image.Image, composite: Composite):
+def test_a_mask_keeps_the_rest_to_the_byte(dev: Both, picture: Image.Image, mask: Image.Image, composite: Composite):
     made = dev.pipe(PROMPT, hold=Outside(mask, picture), steps=2, composite=composite, **SIZE)
     assert kept(made.image, picture, mask)
 
 
-def test_sdedit_goes_from_the_picture_to_noise(dev: Model, picture: Image.Image):
+def test_sdedit_goes_from_the_picture_to_noise(dev: Both, picture: Image.Image):
     """Strength 0 is the picture, and what is farther from it was started farther away."""
     made = [dev.pipe(PROMPT, start=SDEdit(picture, strength), steps=4, **SIZE).image for strength in (0, 0.2, 1)]
     near, far = (np.abs(np.asarray(image) - decoded(dev.pipe, picture)).mean() for image in made[1:])
@@ -131,7 +127,7 @@ def test_sdedit_goes_from_the_picture_to_noise(dev: Model, picture: Image.Image)
     assert 0 < near < far
 
 
-def test_an_inverted_picture_comes_back(dev: Model, picture: Image.Image):
+def test_an_inverted_picture_comes_back(dev: Both, picture: Image.Image):
     options = {"guidance": [Distilled(1.0)], "sampler": "ddim", "steps": 6, **SIZE}
     apart = [
         np.abs(np.asarray(dev.pipe(NEGATIVE, start=Inverted(picture, 0.9, NEGATIVE, refine), **options).image) - truth)
@@ -141,7 +137,7 @@ def test_an_inverted_picture_comes_back(dev: Model, picture: Image.Image):
     assert apart[1].max() <= 1 < apart[0].max()
 
 
-def test_diffedit_infers_a_mask_and_keeps_the_rest(dev: Model, picture: Image.Image):
+def test_diffedit_infers_a_mask_and_keeps_the_rest(dev: Both, picture: Image.Image):
     start = Inverted(picture, 0.8, NEGATIVE)
     made = dev.pipe(PROMPT, start=start, hold=Inferred(NEGATIVE, draws=2), sampler="ddim", steps=3, **SIZE)
     found = made.masks[0]
@@ -150,7 +146,7 @@ def test_diffedit_infers_a_mask_and_keeps_the_rest(dev: Model, picture: Image.Im
     assert kept(made.image, picture, found)
 
 
-def test_what_reads_attention_maps_is_refused_by_name(dev: Model):
+def test_what_reads_attention_maps_is_refused_by_name(dev: Both):
     for options in (
         {"guidance": [Distilled(3.5), PerturbedAttention(3.0)]},
         {"attention": PromptToPrompt(NEGATIVE)},
@@ -161,7 +157,7 @@ def test_what_reads_attention_maps_is_refused_by_name(dev: Model):
         look_attention(dev.pipe, Recipe(prompt=PROMPT))
 
 
-def test_what_was_not_learned_is_refused_by_name(dev: Model, schnell: Model, picture: Image.Image):
+def test_what_was_not_learned_is_refused_by_name(dev: Both, schnell: Both, picture: Image.Image):
     with pytest.raises(BadInput, match="No guidance was distilled"):
         schnell.pipe(PROMPT, guidance=[Distilled(3.5)])
     with pytest.raises(BadInput, match="looks at none"):
@@ -199,7 +195,7 @@ def said(file: str, **changes: Any) -> Any:
         (said("tokenizer_2/tokenizer_config.json", pad_token=None), ("tokenizer_2", "pad_token")),
     ],
 )
-def test_a_broken_folder_is_one_sentence(dev: Model, tmp_path: Path, change: Any, words: tuple[str, ...]):
+def test_a_broken_folder_is_one_sentence(dev: Both, tmp_path: Path, change: Any, words: tuple[str, ...]):
     folder = Path(shutil.copytree(dev.folder, tmp_path / "model"))
     change(folder)
     with pytest.raises(BadInput) as caught:
@@ -209,9 +205,9 @@ def test_a_broken_folder_is_one_sentence(dev: Model, tmp_path: Path, change: Any
         assert word in str(caught.value), str(caught.value)
 
 
-def test_texts_of_another_width_are_refused(tmp_path: Path, dev: Model):
+def test_texts_of_another_width_are_refused(tmp_path: Path, dev: Both):
     folder = Path(shutil.copytree(dev.folder, tmp_path / "model"))
     shutil.rmtree(folder / "text_encoder_2")
     flux.t5(40).save_pretrained(folder / "text_encoder_2")
-    with pytest.raises(BadInput, match="takes texts 32 wide from its text_encoder_2, whose are 40"):
+    with pytest.raises(BadInput, match="takes texts 32 wide, and its text_encoder_2's are 40"):
         sfumato.load(folder)

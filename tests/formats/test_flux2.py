@@ -12,16 +12,14 @@ import pytest
 import torch
 from PIL import Image
 from stock import flux2
-from stock.watched import Watched, error, stock
+from stock.compare import Both, error, shown, stock, walked
 
 import sfumato
 from sfumato import Inverted, Outside
 from sfumato.formats import capabilities_of
 from sfumato.formats.flux2 import shift
 from sfumato.guide import ClassifierFree, Distilled
-from sfumato.model.batch import Batch
 from sfumato.picture import BadInput
-from sfumato.sample import Euler, trajectory
 from sfumato.space.pixels import to_images, to_tensor
 
 PROMPT = "make the hat red"
@@ -29,35 +27,26 @@ WIDTH, HEIGHT = flux2.SIZE
 SIZE: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
 
 
-class Model:
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.stock, self.folder = flux2.build(**options), folder
-        self.stock.save_pretrained(folder)
-        self.pipe = sfumato.load(folder)
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both.of(flux2.build(), tmp_path_factory.mktemp("flux2") / "base")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return Model(tmp_path_factory.mktemp("flux2") / "base")
+def distilled(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both.of(flux2.build(distilled=True), tmp_path_factory.mktemp("flux2") / "klein")
 
 
 @pytest.fixture(scope="module")
-def distilled(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return Model(tmp_path_factory.mktemp("flux2") / "klein", distilled=True)
-
-
-@pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Model:
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Both:
     """As its makers save it, with what reads its words as a processor of words and pictures."""
     folder = tmp_path_factory.mktemp("flux2") / "dev"
-    model = Model.__new__(Model)
-    model.stock, model.folder = flux2.build_dev(), folder
-    model.stock.save_pretrained(folder)
+    stock = flux2.build_dev()
+    stock.save_pretrained(folder)
     index = json.loads((folder / "model_index.json").read_text())
     index["tokenizer"] = ["transformers", "PixtralProcessor"]
     (folder / "model_index.json").write_text(json.dumps(index))
-    model.pipe = sfumato.load(folder)
-    return model
+    return Both(stock, folder, sfumato.load(folder))
 
 
 def painted(seed: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image.Image:
@@ -69,26 +58,21 @@ def noise() -> torch.Tensor:
     return torch.randn(1, flux2.CHANNELS, HEIGHT // 4, WIDTH // 4, generator=torch.Generator().manual_seed(3))
 
 
-def walked(pipe: sfumato.Pipe, x: torch.Tensor, guidance: list[Any], steps: int, **options: Any) -> torch.Tensor:
-    """Our Euler over our own grid, as what the decoder is given."""
-    recipe = pipe.resolve(pipe.recipes(PROMPT, guidance=guidance, steps=steps, **options, **SIZE)[0])
-    batch = Batch(pipe.stages[0].at((WIDTH, HEIGHT)), [recipe], (WIDTH, HEIGHT))
-    *_, last = trajectory(batch.denoise(recipe.guidance), Euler(), x, batch.times(), batch.noise)
-    with torch.no_grad(), Watched(pipe.stages[0].networks["vae"].decoder) as end:
-        pipe.stages[0].space.decode(last.x)
-    return end.calls[-1]
+def mine(pipe: sfumato.Pipe, x: torch.Tensor, guidance: list[Any], steps: int, **options: Any) -> torch.Tensor:
+    """Over our own grid, as what the decoder is given."""
+    return shown(pipe, walked(pipe, x, PROMPT, guidance=guidance, steps=steps, **options, **SIZE))
 
 
 @pytest.mark.parametrize("steps", [4, 6])
-def test_the_latents_are_those_of_stock_diffusers(model: Model, distilled: Model, steps: int):
+def test_the_latents_are_those_of_stock_diffusers(model: Both, distilled: Both, steps: int):
     """Over our own grid, whose shift is that of as many steps; unguided and guided."""
     asked = {"prompt": PROMPT, "latents": noise(), "num_inference_steps": steps, **SIZE}
     theirs = stock(distilled.stock, **asked)
-    assert error(walked(distilled.pipe, noise(), [], steps), theirs) < 1e-5
-    assert error(walked(distilled.pipe, noise() + 0.01, [], steps), theirs) > 1e-3, "the start shows"
+    assert error(mine(distilled.pipe, noise(), [], steps), theirs) < 1e-5
+    assert error(mine(distilled.pipe, noise() + 0.01, [], steps), theirs) > 1e-3, "the start shows"
     theirs = stock(model.stock, guidance_scale=4.0, **asked)
-    assert error(walked(model.pipe, noise(), [ClassifierFree(4.0)], steps), theirs) < 1e-5
-    assert error(walked(model.pipe, noise(), [ClassifierFree(2.0)], steps), theirs) > 2e-4, "guidance shows"
+    assert error(mine(model.pipe, noise(), [ClassifierFree(4.0)], steps), theirs) < 1e-5
+    assert error(mine(model.pipe, noise(), [ClassifierFree(2.0)], steps), theirs) > 2e-4, "guidance shows"
 
 
 def flux2_mu(tokens: int, steps: int) -> float:
@@ -97,10 +81,10 @@ def flux2_mu(tokens: int, steps: int) -> float:
     return compute_empirical_mu(tokens, steps)
 
 
-def test_dev_is_told_its_scale_and_gives_the_latents_of_stock_diffusers(dev: Model):
+def test_dev_is_told_its_scale_and_gives_the_latents_of_stock_diffusers(dev: Both):
     asked: dict[str, Any] = {"image": [painted(1)], "prompt": PROMPT, "latents": noise(), **SIZE}
     few = [stock(dev.stock, guidance_scale=scale, num_inference_steps=4, **asked) for scale in (4.0, 5.0)]
-    assert error(walked(dev.pipe, noise(), [Distilled(4.0)], 4, images=[painted(1)]), few[0]) < 1e-5
+    assert error(mine(dev.pipe, noise(), [Distilled(4.0)], 4, images=[painted(1)]), few[0]) < 1e-5
     assert error(*few) > 2e-4, "the scale that is told shows"
     assert capabilities_of(dev.folder) == dev.pipe.stages[0].capabilities
     assert dev.pipe.stages[0].suits.guidance == (Distilled(4.0),)
@@ -111,17 +95,17 @@ def test_the_shift_is_black_forest_labs_fit(tokens: int, steps: int):
     assert shift(tokens, steps) == pytest.approx(flux2_mu(tokens, steps), rel=1e-12)
 
 
-def test_the_pictures_that_are_looked_at_give_the_latents_of_stock_diffusers(distilled: Model):
+def test_the_pictures_that_are_looked_at_give_the_latents_of_stock_diffusers(distilled: Both):
     shown = [painted(1), painted(2)]
     theirs = stock(distilled.stock, image=shown[:1], prompt=PROMPT, latents=noise(), num_inference_steps=4, **SIZE)
-    assert error(walked(distilled.pipe, noise(), [], 4, images=shown[:1]), theirs) < 1e-5
-    assert error(walked(distilled.pipe, noise(), [], 4, images=[painted(3)]), theirs) > 2e-4, "the picture shows"
+    assert error(mine(distilled.pipe, noise(), [], 4, images=shown[:1]), theirs) < 1e-5
+    assert error(mine(distilled.pipe, noise(), [], 4, images=[painted(3)]), theirs) > 2e-4, "the picture shows"
     theirs = stock(distilled.stock, image=shown, prompt=PROMPT, latents=noise(), num_inference_steps=4, **SIZE)
-    assert error(walked(distilled.pipe, noise(), [], 4, images=shown), theirs) < 1e-5
-    assert error(walked(distilled.pipe, noise(), [], 4, images=shown[::-1]), theirs) > 2e-4, "their order shows"
+    assert error(mine(distilled.pipe, noise(), [], 4, images=shown), theirs) < 1e-5
+    assert error(mine(distilled.pipe, noise(), [], 4, images=shown[::-1]), theirs) > 2e-4, "their order shows"
 
 
-def test_a_picture_s_latents_are_those_of_stock_diffusers_and_come_back(model: Model):
+def test_a_picture_s_latents_are_those_of_stock_diffusers_and_come_back(model: Both):
     space, picture = model.pipe.stages[0].space, to_tensor([painted()])
     with torch.no_grad():
         theirs = model.stock._encode_vae_image(picture, generator=None)
@@ -131,7 +115,7 @@ def test_a_picture_s_latents_are_those_of_stock_diffusers_and_come_back(model: M
         torch.testing.assert_close(space.decode(ours), model.stock.vae.decode(z).sample)
 
 
-def test_an_instruction_is_held_outside_a_mask_and_an_inverted_picture_comes_back(distilled: Model):
+def test_an_instruction_is_held_outside_a_mask_and_an_inverted_picture_comes_back(distilled: Both):
     picture, white = painted(), np.zeros((HEIGHT, WIDTH), np.uint8)
     white[9:40, 12:50] = 255
     hold = Outside(Image.fromarray(white))
@@ -148,14 +132,14 @@ def test_an_instruction_is_held_outside_a_mask_and_an_inverted_picture_comes_bac
     assert apart[1] <= 1 < apart[0]
 
 
-def test_what_can_be_told_is_read_from_json_alone(model: Model, distilled: Model):
+def test_what_can_be_told_is_read_from_json_alone(model: Both, distilled: Both):
     for each in (model, distilled):
         assert capabilities_of(each.folder) == each.pipe.stages[0].capabilities
     assert distilled.pipe.stages[0].suits.steps == 4
     assert model.pipe.stages[0].suits.guidance == (ClassifierFree(4.0),)
 
 
-def test_words_that_weigh_and_texts_beyond_the_window_are_refused(distilled: Model):
+def test_words_that_weigh_and_texts_beyond_the_window_are_refused(distilled: Both):
     with pytest.raises(BadInput, match="no weights"):
         distilled.pipe("a (red:1.3) hat", **SIZE)
     with pytest.raises(BadInput, match="at most 512"):
@@ -172,7 +156,7 @@ def test_words_that_weigh_and_texts_beyond_the_window_are_refused(distilled: Mod
         ("model_index.json", {"text_encoder": ["transformers", "Qwen2Model"]}, ("text_encoder", "Qwen3ForCausalLM")),
     ],
 )
-def test_a_broken_folder_is_one_sentence(model: Model, tmp_path: Path, file: str, change: Any, words: tuple[str, ...]):
+def test_a_broken_folder_is_one_sentence(model: Both, tmp_path: Path, file: str, change: Any, words: tuple[str, ...]):
     folder = Path(shutil.copytree(model.folder, tmp_path / "model"))
     path = folder / file
     if change is None:

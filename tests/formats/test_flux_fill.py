@@ -11,7 +11,7 @@ import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 from stock import flux_fill as fill
-from stock.watched import error, ours, stock
+from stock.compare import Both, error, ran, shown, stock
 
 import sfumato
 from sfumato import Outside
@@ -24,16 +24,9 @@ WIDTH, HEIGHT = fill.SIZE
 SIZE: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
 
 
-class Model:
-    def __init__(self, folder: Path) -> None:
-        self.stock, self.folder = fill.build(), folder
-        self.stock.save_pretrained(folder)
-        self.pipe = sfumato.load(folder)
-
-
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return Model(tmp_path_factory.mktemp("fill") / "model")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both.of(fill.build(), tmp_path_factory.mktemp("fill") / "model")
 
 
 def scene() -> tuple[Image.Image, Image.Image]:
@@ -45,11 +38,12 @@ def scene() -> tuple[Image.Image, Image.Image]:
     return Image.fromarray(pixels).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), Image.fromarray(mask)
 
 
-def test_the_latents_are_those_of_stock_diffusers(model: Model, monkeypatch: pytest.MonkeyPatch):
+def test_the_latents_are_those_of_stock_diffusers(model: Both, monkeypatch: pytest.MonkeyPatch):
     """Of their masked picture the mean is taken, as we do, instead of a draw."""
     monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode())
     picture, mask = scene()
-    start, mine, _ = ours(model.pipe, PROMPT, hold=Outside(mask, picture), composite="none", steps=4, seed=3, **SIZE)
+    start, end = ran(model.pipe, PROMPT, hold=Outside(mask, picture), composite="none", steps=4, seed=3, **SIZE)
+    mine = shown(model.pipe, end)
 
     def theirs(hole: Image.Image) -> torch.Tensor:
         shown = {"image": picture, "mask_image": hole, "latents": start[..., :16]}
@@ -59,16 +53,16 @@ def test_the_latents_are_those_of_stock_diffusers(model: Model, monkeypatch: pyt
     assert error(mine, theirs(Image.fromarray(255 - np.asarray(mask)))) > 1e-3, "what is shown shows"
 
 
-def test_it_is_shown_every_pixel_of_the_mask_and_what_is_left(model: Model):
+def test_it_is_shown_every_pixel_of_the_mask_and_what_is_left(model: Both):
     picture, mask = scene()
-    _, _, calls = ours(model.pipe, PROMPT, hold=Outside(mask, picture), steps=1, **SIZE)
-    assert calls[0].shape[2] == 16 + fill.BESIDE
-    pixels = calls[0][0, :, 32:].unflatten(0, (HEIGHT // 4, WIDTH // 4)).unflatten(2, (2, 2, 2, 2))
+    start, _ = ran(model.pipe, PROMPT, hold=Outside(mask, picture), steps=1, **SIZE)
+    assert start.shape[2] == 16 + fill.BESIDE
+    pixels = start[0, :, 32:].unflatten(0, (HEIGHT // 4, WIDTH // 4)).unflatten(2, (2, 2, 2, 2))
     whole = pixels.permute(0, 4, 2, 1, 5, 3).reshape(HEIGHT, WIDTH)  # row, row in cell row ..., of a token's cells
     assert np.array_equal(whole.numpy(), np.asarray(mask) >= 128)
 
 
-def test_the_rest_keeps_its_bytes_and_the_model_is_one_that_inpaints(model: Model):
+def test_the_rest_keeps_its_bytes_and_the_model_is_one_that_inpaints(model: Both):
     picture, mask = scene()
     made = np.asarray(model.pipe(PROMPT, hold=Outside(mask, picture), steps=2, **SIZE).image)
     outside = np.asarray(mask) == 0

@@ -13,9 +13,8 @@ import pytest
 import torch
 from PIL import Image
 from stock import flux_kontext as kontext
-from stock.watched import error, ours, stock
+from stock.compare import Both, error, ran, shown, stock
 
-import sfumato
 from sfumato import Outside, SDEdit
 from sfumato.encode.reference_latents import of_area
 from sfumato.formats import capabilities_of
@@ -27,16 +26,9 @@ WIDTH, HEIGHT = kontext.SIZE
 SIZE: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
 
 
-class Model:
-    def __init__(self, folder: Path) -> None:
-        self.stock, self.folder = kontext.build(), folder
-        self.stock.save_pretrained(folder)
-        self.pipe = sfumato.load(folder)
-
-
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return Model(tmp_path_factory.mktemp("kontext") / "model")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both.of(kontext.build(), tmp_path_factory.mktemp("kontext") / "model")
 
 
 def painted(width: int = WIDTH, height: int = HEIGHT, seed: int = 0) -> Image.Image:
@@ -51,10 +43,10 @@ def white(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
 
 
 @pytest.mark.parametrize("true", [1.0, 2.0])
-def test_the_latents_are_those_of_stock_diffusers(model: Model, true: float):
+def test_the_latents_are_those_of_stock_diffusers(model: Both, true: float):
     guidance = [Distilled(2.5), *([ClassifierFree(true)] if true != 1 else [])]
     asked: dict[str, Any] = {"images": [painted()], "guidance": guidance, "negative": NEGATIVE, "steps": 4, **SIZE}
-    start, mine, _ = ours(model.pipe, PROMPT, seed=3, **asked)
+    start, end = ran(model.pipe, PROMPT, seed=3, **asked)
     cells = (WIDTH // 4) * (HEIGHT // 4)
     assert start.shape[1] == 2 * cells
 
@@ -64,17 +56,17 @@ def test_the_latents_are_those_of_stock_diffusers(model: Model, true: float):
             latents=start[:, :cells], **kontext.CALL, **SIZE,
         )  # fmt: skip
 
-    assert error(mine, theirs(painted())) < 1e-4
-    assert error(mine, theirs(painted(seed=1))) > 1e-3, "what is looked at shows"
+    assert error(shown(model.pipe, end), theirs(painted())) < 1e-4
+    assert error(shown(model.pipe, end), theirs(painted(seed=1))) > 1e-3, "what is looked at shows"
 
 
-def test_without_a_picture_it_paints_from_words(model: Model):
-    start, mine, _ = ours(model.pipe, PROMPT, steps=2, seed=3, **SIZE)
+def test_without_a_picture_it_paints_from_words(model: Both):
+    start, end = ran(model.pipe, PROMPT, steps=2, seed=3, **SIZE)
     theirs = stock(model.stock, None, PROMPT, num_inference_steps=2, latents=start, **kontext.CALL, **SIZE)
-    assert error(mine, theirs) < 1e-4
+    assert error(shown(model.pipe, end), theirs) < 1e-4
 
 
-def test_an_edit_by_instruction_is_held_outside_a_mask_to_the_byte(model: Model):
+def test_an_edit_by_instruction_is_held_outside_a_mask_to_the_byte(model: Both):
     picture, mask = painted(), white()
     held = np.asarray(model.pipe(PROMPT, images=[picture], hold=Outside(mask), steps=2, **SIZE).image)
     free = np.asarray(model.pipe(PROMPT, images=[picture], steps=2, **SIZE).image)
@@ -84,25 +76,25 @@ def test_an_edit_by_instruction_is_held_outside_a_mask_to_the_byte(model: Model)
     assert not np.array_equal(free[outside], np.asarray(picture)[outside])
 
 
-def test_a_picture_of_another_size_covers_as_many_pixels_as_the_run(model: Model):
+def test_a_picture_of_another_size_covers_as_many_pixels_as_the_run(model: Both):
     sized = of_area(16)
     same = painted(96, 64)
     assert sized(same, (96, 64)) is same
     assert sized(painted(400, 100), (256, 256)).size == (512, 128)
     assert sized(painted(3, 900), (64, 64)).size == (16, 1104)
     beside = {"images": [painted(100, 25)], "start": SDEdit(painted(), 1.0)}  # else it is what the run is about
-    start, _, _ = ours(model.pipe, PROMPT, steps=1, **beside, **SIZE)
+    start, _ = ran(model.pipe, PROMPT, steps=1, **beside, **SIZE)
     assert start.shape[1] == (WIDTH // 4) * (HEIGHT // 4) + (56 // 4) * (12 // 4)
 
 
-def test_one_picture_is_looked_at(model: Model):
+def test_one_picture_is_looked_at(model: Both):
     assert capabilities_of(model.folder) == model.pipe.stages[0].capabilities
     assert model.pipe.stages[0].suits.guidance == (Distilled(2.5),)
     with pytest.raises(BadInput, match="2 reference pictures and looks at at most 1"):
         model.pipe(PROMPT, images=[painted(), painted()])
 
 
-def test_the_command_line_edits_by_instruction_with_a_mask_and_without(model: Model, tmp_path: Path):
+def test_the_command_line_edits_by_instruction_with_a_mask_and_without(model: Both, tmp_path: Path):
     painted().save(tmp_path / "photo.png")
     white().save(tmp_path / "mask.png")
     common = ["edit", "photo.png", PROMPT, "--model", str(model.folder), "--steps", "2", "--size", f"{WIDTH}x{HEIGHT}"]

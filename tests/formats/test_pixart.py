@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stock import pixart
+from stock.compare import walked
+from stock.edits import array, edits_keep_and_return
 
 import sfumato
 from sfumato.condition import Text
@@ -16,9 +19,6 @@ from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.model.look import look_attention
 from sfumato.picture import BadInput
-from tests.stock import pixart
-from tests.stock.edits import array, edits_keep_and_return
-from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = pixart.SIZE
 OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stock import qwen_image
+from stock.compare import walked
+from stock.edits import edits_keep_and_return
 
 import sfumato
 from sfumato.condition import Condition, Text
@@ -22,9 +25,6 @@ from sfumato.network.qwen_image import packed
 from sfumato.picture import BadInput
 from sfumato.schedule import Flow
 from sfumato.times import StretchedGrid
-from tests.stock import qwen_image
-from tests.stock.edits import edits_keep_and_return
-from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = qwen_image.SIZE
 OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from stock import qwen_image_edit
+from stock.compare import walked
+from stock.edits import array, half, photo
 from typer.testing import CliRunner
 
 import sfumato
@@ -15,9 +18,6 @@ from sfumato.cli.app import app
 from sfumato.formats import capabilities_of
 from sfumato.network.qwen_image import packed
 from sfumato.picture import BadInput
-from tests.stock import qwen_image_edit
-from tests.stock.edits import array, half, photo
-from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = qwen_image_edit.SIZE
 

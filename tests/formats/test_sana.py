@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from stock import sana
+from stock.compare import walked
+from stock.edits import edits_keep_and_return
 
 import sfumato
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
 from sfumato.schedule import Flow
-from tests.stock import sana
-from tests.stock.edits import edits_keep_and_return
-from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = sana.SIZE
 OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}

@@ -12,54 +12,42 @@ import pytest
 import torch
 from PIL import Image
 from stock import stable_diffusion_3 as sd3
-from stock.watched import error, stock
+from stock.compare import Both, error, shown, stock, walked
 
 import sfumato
 from sfumato import Outside
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree
-from sfumato.model.batch import Batch
 from sfumato.picture import BadInput
-from sfumato.sample import Euler, trajectory
 
 PROMPT, NEGATIVE = "a red hat", "a boat, a cat"
 WIDTH, HEIGHT = sd3.SIZE
 SIZE: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
 
 
-class Model:
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.stock, self.folder = sd3.build(**options), folder
-        self.stock.save_pretrained(folder)
-        self.pipe = sfumato.load(folder)
-
-
 @pytest.fixture(scope="module", params=[{}, {"later": True}, {"words": False}], ids=["3", "3.5", "without T5"])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return Model(tmp_path_factory.mktemp("sd3") / "model", **request.param)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both.of(sd3.build(**request.param), tmp_path_factory.mktemp("sd3") / "model")
 
 
-def walked(pipe: sfumato.Pipe, x: torch.Tensor, sigmas: torch.Tensor, scale: float) -> torch.Tensor:
-    """Our Euler with the stock scheduler's sigmas, whose smallest is shifted twice, as what its decoder is given."""
-    recipe = pipe.resolve(pipe.recipes(PROMPT, negative=NEGATIVE, guidance=[ClassifierFree(scale)], **SIZE)[0])
-    batch = Batch(pipe.stages[0].at((WIDTH, HEIGHT)), [recipe], (WIDTH, HEIGHT))
-    times = batch.schedule.time(sigmas.double() / (1 - sigmas.double()))
-    *_, last = trajectory(batch.denoise(recipe.guidance), Euler(), x, times, batch.noise)
-    space: Any = pipe.stages[0].space
-    return last.x / space.scale + space.shift
-
-
-def test_the_latents_are_those_of_stock_diffusers(model: Model):
+def test_the_latents_are_those_of_stock_diffusers(model: Both):
+    """Over the stock scheduler's sigmas, whose smallest is shifted twice."""
     x = torch.randn(1, sd3.CHANNELS, HEIGHT // 2, WIDTH // 2, generator=torch.Generator().manual_seed(3))
     asked = {"num_inference_steps": 5, "latents": x, "negative_prompt": NEGATIVE, "guidance_scale": 4.0, **SIZE}
     theirs = stock(model.stock, PROMPT, **asked)
-    mine = walked(model.pipe, x, model.stock.scheduler.sigmas, 4.0)
-    assert error(mine, theirs) < 1e-4
-    assert error(walked(model.pipe, x, model.stock.scheduler.sigmas, 5.0), theirs) > 1e-3, "guidance shows"
-    assert error(mine, stock(model.stock, NEGATIVE, **asked)) > 1e-3, "words show"
+    sigmas = model.stock.scheduler.sigmas.double()
+    knots = model.pipe.stages[0].at((WIDTH, HEIGHT)).denoiser.schedule.time(sigmas / (1 - sigmas))
+
+    def mine(scale: float) -> torch.Tensor:
+        told = {"negative": NEGATIVE, "guidance": [ClassifierFree(scale)], **SIZE}
+        return shown(model.pipe, walked(model.pipe, x, PROMPT, knots, **told))
+
+    assert error(mine(4.0), theirs) < 1e-4
+    assert error(mine(5.0), theirs) > 1e-3, "guidance shows"
+    assert error(mine(4.0), stock(model.stock, NEGATIVE, **asked)) > 1e-3, "words show"
 
 
-def test_a_mask_keeps_the_rest_and_json_says_what_can_be_told(model: Model):
+def test_a_mask_keeps_the_rest_and_json_says_what_can_be_told(model: Both):
     assert capabilities_of(model.folder) == model.pipe.stages[0].capabilities
     pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     white = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -70,7 +58,7 @@ def test_a_mask_keeps_the_rest_and_json_says_what_can_be_told(model: Model):
     assert not np.array_equal(made[white != 0], pixels[white != 0])
 
 
-def test_words_beyond_the_window_of_its_clips_are_read_by_all(model: Model):
+def test_words_beyond_the_window_of_its_clips_are_read_by_all(model: Both):
     encoder: Any = model.pipe.stages[0].encoders[0]
     from sfumato.recipe.prompt import parse
 
@@ -81,7 +69,7 @@ def test_words_beyond_the_window_of_its_clips_are_read_by_all(model: Model):
     assert text.pooled.shape[1] == 40
 
 
-def test_larger_pictures_than_it_has_places_for_are_refused(model: Model):
+def test_larger_pictures_than_it_has_places_for_are_refused(model: Both):
     with pytest.raises(BadInput, match="places for 32 x 32 cells, and this picture takes 36 x 12"):
         model.pipe(PROMPT, width=72, height=24, steps=1)
 

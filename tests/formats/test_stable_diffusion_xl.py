@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from stock import stable_diffusion_xl as stock
-from stock.side_by_side import Both, error
+from stock.compare import Both, error
 
 import sfumato
 from sfumato.condition import Sizes, Text
@@ -37,24 +37,10 @@ def refiner(base: Both, tmp_path_factory: pytest.TempPathFactory) -> Both:
     return Both.of(stock.refiner(base.stock), tmp_path_factory.mktemp("refiner"))
 
 
-@pytest.fixture(scope="module")
-def picture() -> Image.Image:
-    image = Image.new("RGB", (SIDE, SIDE), (40, 90, 160))
-    ImageDraw.Draw(image).ellipse((8, 8, 26, 26), fill=(230, 180, 40))
-    return image
-
-
-@pytest.fixture(scope="module")
-def mask() -> Image.Image:
-    image = Image.new("L", (SIDE, SIDE), 0)
-    ImageDraw.Draw(image).rectangle((10, 9, 21, 20), fill=255)
-    return image
-
-
 @pytest.mark.parametrize(("negative", "size"), [("", (SIDE, SIDE)), ("a cat", (24, 40))])
 def test_pictures_from_words_are_those_of_stock_diffusers(base: Both, negative: str, size: tuple[int, int]):
     width, height = size
-    start, end = base.walked(PROMPT, negative=negative, guidance=GUIDED, width=width, height=height)
+    start, end = base.ran(PROMPT, negative=negative, guidance=GUIDED, width=width, height=height)
     said = {"negative_prompt": negative or None, "guidance_scale": 5.0, "num_inference_steps": 4}
     theirs = base.stock(PROMPT, latents=start, output_type="latent", width=width, height=height, **said).images
     assert error(end, theirs) < 1e-4
@@ -81,7 +67,7 @@ def test_no_negative_prompt_is_zeros_where_the_folder_says_so(base: Both, tmp_pa
 
 def test_layers_are_left_out_as_stock_diffusers_does(base: Both):
     """Their clip_skip counts from 0; the empty negative prompt is zeros here, which has no layers."""
-    start, end = base.walked(PROMPT, guidance=GUIDED, clip_skip=2)
+    start, end = base.ran(PROMPT, guidance=GUIDED, clip_skip=2)
     said = {"guidance_scale": 5.0, "num_inference_steps": 4, "output_type": "latent", "width": SIDE, "height": SIDE}
     assert error(end, base.stock(PROMPT, latents=start, clip_skip=1, **said).images) < 1e-4
     assert error(end, base.stock(PROMPT, latents=start, **said).images) > 1e-4
@@ -108,24 +94,24 @@ def test_a_long_prompt_is_read_in_chunks_by_both_encoders(base: Both):
 
 
 def test_the_text_s_keys_are_kept_and_attention_is_directed(base: Both):
-    plain, start = base.walked(PROMPT, guidance=GUIDED)[1], {"guidance": GUIDED, "steps": 4}
+    plain, start = base.ran(PROMPT, guidance=GUIDED)[1], {"guidance": GUIDED, "steps": 4}
     cache = base.pipe.stages[0].denoiser.backbone.text_kv  # pyright: ignore[reportAttributeAccessIssue]
     assert len(cache._seen[1]) == 2 * len(cache.crossing) > 0
-    same = base.walked(PROMPT, attention=sfumato.PromptToPrompt(PROMPT), **start)[1]
+    same = base.ran(PROMPT, attention=sfumato.PromptToPrompt(PROMPT), **start)[1]
     assert error(same, plain) < 1e-4, "a picture's own maps change nothing"
     assert (
-        error(base.walked(PROMPT, attention=sfumato.PromptToPrompt("a cat in the sea, at night"), **start)[1], plain)
+        error(base.ran(PROMPT, attention=sfumato.PromptToPrompt("a cat in the sea, at night"), **start)[1], plain)
         > 1e-3
     )
-    assert error(base.walked(PROMPT, guidance=[*GUIDED, PerturbedAttention(2.0)])[1], plain) > 1e-3
+    assert error(base.ran(PROMPT, guidance=[*GUIDED, PerturbedAttention(2.0)])[1], plain) > 1e-3
 
 
 def test_inpainting_sees_the_mask_and_the_picture_as_stock_diffusers_shows_them(
     tmp_path: Path, picture: Image.Image, mask: Image.Image
 ):
     both = Both.of(stock.inpainting(), tmp_path / "inpainting")
-    start, _ = both.walked(PROMPT, hold=sfumato.Outside(mask, picture), guidance=GUIDED, composite="none")
-    _, end = both.walked(PROMPT, hold=sfumato.Outside(mask, picture), guidance=GUIDED, composite="none")
+    start, _ = both.ran(PROMPT, hold=sfumato.Outside(mask, picture), guidance=GUIDED, composite="none")
+    _, end = both.ran(PROMPT, hold=sfumato.Outside(mask, picture), guidance=GUIDED, composite="none")
     theirs = both.stock(
         PROMPT,
         image=picture,
@@ -145,7 +131,7 @@ def test_inpainting_sees_the_mask_and_the_picture_as_stock_diffusers_shows_them(
 
 
 def test_the_refiner_edits_as_stock_diffusers(refiner: Both, picture: Image.Image):
-    start, end = refiner.walked(PROMPT, start=sfumato.SDEdit(picture, 0.5), guidance=GUIDED, steps=2)
+    start, end = refiner.ran(PROMPT, start=sfumato.SDEdit(picture, 0.5), guidance=GUIDED, steps=2)
     theirs = refiner.stock(
         PROMPT,
         image=start,
@@ -167,7 +153,7 @@ def test_edits_keep_what_they_hold_and_inversion_comes_back(base: Both, picture:
     assert np.array_equal(np.asarray(edited)[kept], np.asarray(picture)[kept])
     assert not np.array_equal(np.asarray(edited)[~kept], np.asarray(picture)[~kept])
     start = sfumato.Inverted(picture, 0.2, shows=PROMPT, refine=8)
-    back = base.walked(PROMPT, start=start, guidance=[], times="uniform", steps=6)[1]
+    back = base.ran(PROMPT, start=start, guidance=[], times="uniform", steps=6)[1]
     latents = base.pipe.stages[0].space.encode(to_tensor([picture]))
     assert error(back, latents) < 0.05
 
@@ -207,12 +193,12 @@ def test_a_missing_part_is_named(base: Both, tmp_path: Path, part: str):
 
 def test_a_refiner_takes_over_where_stock_diffusers_hands_over(base: Both, refiner: Both):
     relayed = {"guidance": GUIDED, "steps": 5, "refiner": sfumato.Refiner(str(refiner.folder), 0.4)}
-    start, end = base.walked(PROMPT, **relayed)
+    start, end = base.ran(PROMPT, **relayed)
     said = {"guidance_scale": 5.0, "num_inference_steps": 5, "output_type": "latent"}
     begun = base.stock(PROMPT, latents=start, denoising_end=0.6, width=SIDE, height=SIDE, **said).images
     theirs = refiner.stock(PROMPT, image=begun, denoising_start=0.6, original_size=(SIDE, SIDE), **said).images
     assert error(end, theirs) < 1e-4
-    assert error(base.walked(PROMPT, guidance=GUIDED, steps=5)[1], theirs) > 1e-2, "who ends it shows"
+    assert error(base.ran(PROMPT, guidance=GUIDED, steps=5)[1], theirs) > 1e-2, "who ends it shows"
     said = intent.generate(PROMPT, refiner=f"{refiner.folder}:at=0.4", seed=3)
     assert said.refiner == relayed["refiner"]
     assert "Refiner switch at: 0.6" in parameters(said)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from stock import (
     image_variations,
     instruct_pix2pix,
@@ -20,7 +20,7 @@ from stock import (
     stable_diffusion_depth,
     stable_diffusion_upscale,
 )
-from stock.side_by_side import Both, error
+from stock.compare import Both, error
 from stock.unets import SIDE
 
 import sfumato
@@ -60,24 +60,10 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Both]:
     return of
 
 
-@pytest.fixture(scope="module")
-def picture() -> Image.Image:
-    image = Image.new("RGB", (SIDE, SIDE), (40, 90, 160))
-    ImageDraw.Draw(image).ellipse((8, 8, 26, 26), fill=(230, 180, 40))
-    return image
-
-
-@pytest.fixture(scope="module")
-def mask() -> Image.Image:
-    image = Image.new("L", (SIDE, SIDE), 0)
-    ImageDraw.Draw(image).rectangle((10, 9, 21, 20), fill=255)
-    return image
-
-
 @pytest.mark.parametrize("name", ["velocity", "zero terminal"])
 def test_stable_diffusion_2_answers_velocities(family: Callable[[str], Both], name: str):
     both = family(name)
-    start, end = both.walked(PROMPT, guidance=GUIDED)
+    start, end = both.ran(PROMPT, guidance=GUIDED)
     theirs = both.stock(PROMPT, latents=start, width=SIDE, height=SIDE, **SAID).images
     assert error(end, theirs) < 1e-4
     assert (float(both.pipe.stages[0].denoiser.schedule(1.0)[0]) == 0) == (name == "zero terminal")
@@ -103,7 +89,7 @@ def test_a_distilled_model_is_walked_in_few_steps_and_unguided(family: Callable[
     suits = both.pipe.stages[0].suits
     assert (suits.steps, suits.guidance, suits.sampler) == (4, (), DDIM())
     assert capabilities_of(both.folder).suits == suits
-    start, end = both.walked(PROMPT, guidance=None, sampler=None, times=None, steps=None)
+    start, end = both.ran(PROMPT, guidance=None, sampler=None, times=None, steps=None)
     both.stock.scheduler.set_timesteps(4)
     largest = float(both.stock.scheduler.sigmas[0])
     latents = (
@@ -121,7 +107,7 @@ def test_a_consistency_model_is_told_its_scale_and_bounded(family: Callable[[str
     suits = both.pipe.stages[0].suits
     assert (suits.steps, suits.guidance, suits.sampler) == (4, (Distilled(8.5),), Consistency())
     assert capabilities_of(both.folder).distilled
-    start, end = both.walked(PROMPT, guidance=None, sampler=None, times=None, steps=None)
+    start, end = both.ran(PROMPT, guidance=None, sampler=None, times=None, steps=None)
     step = iter(range(4))
     ours = KeyedNoise([3])
     monkeypatch.setattr(
@@ -130,7 +116,7 @@ def test_a_consistency_model_is_told_its_scale_and_bounded(family: Callable[[str
     said = SAID | {"guidance_scale": 8.5, "timesteps": [999, 749, 499, 249]}
     theirs = both.stock(PROMPT, latents=start, width=SIDE, height=SIDE, **said).images
     assert error(end, theirs) < 1e-4
-    assert error(both.walked(PROMPT, guidance=[Distilled(2.0)], sampler="consistency", times="uniform")[1], end) > 1e-3
+    assert error(both.ran(PROMPT, guidance=[Distilled(2.0)], sampler="consistency", times="uniform")[1], end) > 1e-3
     with pytest.raises(BadInput, match="consistency"):
         both.pipe(PROMPT, sampler="ddim")
 
@@ -147,13 +133,13 @@ def test_the_bound_of_a_consistency_function_is_the_picture_itself():
 
 def test_an_instruction_edits_the_picture_as_stock_diffusers(family: Callable[[str], Both], picture: Image.Image):
     both = family("instruct")
-    start, end = both.walked(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.5)])
+    start, end = both.ran(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.5)])
     said = SAID | {"guidance_scale": 7.5, "image_guidance_scale": 1.5}
     theirs = both.stock(PROMPT, image=picture, latents=start, **said).images
     assert error(end, theirs) < 1e-4
-    assert error(both.walked(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.0)])[1], end) > 1e-4
-    free = both.walked(PROMPT, images=[picture], guidance=[ClassifierFree(7.5)])[1]
-    assert error(both.walked(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.0)])[1], free) < 1e-4
+    assert error(both.ran(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.0)])[1], end) > 1e-4
+    free = both.ran(PROMPT, images=[picture], guidance=[ClassifierFree(7.5)])[1]
+    assert error(both.ran(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.0)])[1], free) < 1e-4
 
 
 def test_an_instruction_within_a_mask_leaves_the_rest(
@@ -177,17 +163,17 @@ def test_instruct_is_for_models_that_see_a_picture(family: Callable[[str], Both]
 
 def test_depth_is_estimated_as_stock_diffusers_does(family: Callable[[str], Both], picture: Image.Image, monkeypatch):
     both = family("depth")
-    start, end = both.walked(PROMPT, images=[picture], guidance=GUIDED)
+    start, end = both.ran(PROMPT, images=[picture], guidance=GUIDED)
     monkeypatch.setattr(both.stock, "prepare_latents", lambda *_, **__: start)
     theirs = both.stock(PROMPT, image=picture, strength=1.0, **SAID).images
     assert error(end, theirs) < 1e-4
     depth = Image.linear_gradient("L").resize((SIDE, SIDE))
     given = torch.from_numpy(np.asarray(depth, np.float32))[None] / 255
     theirs = both.stock(PROMPT, image=picture, depth_map=given, strength=1.0, **SAID).images
-    told = both.walked(PROMPT, images=[picture, depth], guidance=GUIDED)[1]
+    told = both.ran(PROMPT, images=[picture, depth], guidance=GUIDED)[1]
     assert error(told, theirs) < 1e-4
     assert error(told, end) > 1e-3
-    started = both.walked(PROMPT, start=sfumato.SDEdit(picture, 1.0), guidance=GUIDED)[1]
+    started = both.ran(PROMPT, start=sfumato.SDEdit(picture, 1.0), guidance=GUIDED)[1]
     assert error(started, end) < 1e-6, "the picture that is started from is looked at where no other is given"
     with pytest.raises(BadInput, match="how far away"):
         both.pipe(PROMPT, steps=1)
@@ -200,7 +186,7 @@ def test_the_upscaler_is_told_the_small_picture_and_its_noise(
 
     both, small = family("upscale"), picture.resize((SIDE // 2, SIDE // 2))
     size = {"width": SIDE, "height": SIDE}
-    start, end = both.walked(PROMPT, images=[small], guidance=GUIDED, **size)
+    start, end = both.ran(PROMPT, images=[small], guidance=GUIDED, **size)
     noise = KeyedNoise([3])(torch.zeros(1, 3, SIDE // 2, SIDE // 2), "low resolution")
     monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: noise)
     theirs = both.stock(PROMPT, image=small, latents=start, noise_level=20, **SAID).images
@@ -213,7 +199,7 @@ def test_the_upscaler_is_told_the_small_picture_and_its_noise(
 
 def test_variations_are_told_a_picture_in_the_place_of_words(family: Callable[[str], Both], picture: Image.Image):
     both = family("variations")
-    start, end = both.walked(images=[picture], guidance=GUIDED)
+    start, end = both.ran(images=[picture], guidance=GUIDED)
     theirs = both.stock(picture, latents=start, width=SIDE, height=SIDE, **SAID).images
     assert error(end, theirs) < 1e-4
     with pytest.raises(BadInput, match="reads no text"):
@@ -236,7 +222,7 @@ def test_edits_hold_what_is_outside_the_mask_and_capabilities_need_no_weights(
     edited, kept = np.asarray(both.pipe.run(recipe).image), np.asarray(mask) == 0
     assert np.array_equal(edited[kept], np.asarray(picture)[kept])
     assert not np.array_equal(edited[~kept], np.asarray(picture)[~kept])
-    walked = both.walked(
+    walked = both.ran(
         recipe.prompt,
         **{k: getattr(recipe, k) for k in ("images", "guidance", "sampler", "times")},
         start=sfumato.SDEdit(picture, 0.5),

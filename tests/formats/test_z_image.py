@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from stock import z_image
+from stock.compare import walked
+from stock.edits import edits_keep_and_return
 
 import sfumato
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
-from tests.stock import z_image
-from tests.stock.edits import edits_keep_and_return
-from tests.stock.walked import walked
 
 WIDTH, HEIGHT = SIZE = z_image.SIZE
 

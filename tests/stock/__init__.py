@@ -26,6 +26,16 @@ def seeded(seed: int = 0) -> None:
     torch.manual_seed(seed)
 
 
+def stirred(network: Any, seed: int = 0) -> Any:
+    """The network with every weight that is zero at the start of training moved away from it."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if not weight.any():
+                weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
+    return network.eval()
+
+
 def clip_tokenizer(window: int = 77) -> Any:
     """A CLIPTokenizer of letters and a few words."""
     from transformers import CLIPTokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.stock import seeded
+from stock import seeded
 
 NAME = "dit"
 SIZE = (16, 16)

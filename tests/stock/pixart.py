@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.stock import seeded, t5_tokenizer
+from stock import seeded, t5_tokenizer
 
 NAME = "pixart"
 SIZE = (32, 16)

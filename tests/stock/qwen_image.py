@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.stock import qwen_tokenizer, seeded
+from stock import qwen_tokenizer, seeded
 
 NAME = "qwen-image"
 SIZE = (32, 16)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from transformers.processing_utils import ProcessorMixin
 
-from tests.stock import qwen_image
+from stock import qwen_image
 
 NAME = "qwen-image-edit"
 SIZE = (32, 32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from typing import Any
 
-from tests.stock import WORDS, seeded
+from stock import WORDS, seeded
 
 NAME = "sana"
 SIZE = (64, 32)

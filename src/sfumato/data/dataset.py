@@ -131,6 +131,11 @@ def captions_of(said: object) -> list[str]:
     return [str(s) for s in said] or [""] if isinstance(said, list) else ["" if said is None else str(said)]
 
 
+def hidden(parts: Sequence[str]) -> bool:
+    """Whether a file of these parts of a path is no data: hidden (.name), or within a tool's folder (__name)."""
+    return any(part.startswith(".") for part in parts) or any(part.startswith("__") for part in parts[:-1])
+
+
 def stamp(path: Path) -> tuple[str, int, int]:
     """What tells whether a file has changed."""
     status = path.stat()

@@ -26,6 +26,7 @@ from sfumato.data.dataset import (
     Span,
     captions_of,
     divided,
+    hidden,
     kept,
     labelled,
     register,
@@ -86,7 +87,7 @@ def entries(folder: Path) -> list[Entry]:
     """
     if not folder.is_dir():
         raise BadInput(f"data.path: there is no folder {folder}")
-    files = [path for path in sorted(folder.rglob("*")) if not _hidden(path.relative_to(folder))]
+    files = [path for path in sorted(folder.rglob("*")) if not hidden(path.relative_to(folder).parts)]
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
     tables = [path for path in files if path.name in TABLES and path.is_file()]
     for table in tables:
@@ -102,10 +103,6 @@ def entries(folder: Path) -> list[Entry]:
     if not found:
         raise BadInput(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))} or a metadata.jsonl or .csv)")
     return found
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts) or any(part.startswith("__") for part in path.parts[:-1])
 
 
 def _beside(picture: Path) -> list[str]:

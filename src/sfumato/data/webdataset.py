@@ -23,6 +23,7 @@ from sfumato.data.dataset import (
     Span,
     captions_of,
     divided,
+    hidden,
     kept,
     labelled,
     register,
@@ -102,16 +103,11 @@ def _of(path: Path) -> list[Sample]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                if member.isfile() and not _hidden(member.name):
+                if member.isfile() and not hidden([part for part in member.name.split("/") if part != "."]):
                     _add(rows, tar, member, path)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise BadInput(f"{path} can't be read as an uncompressed tar ({error}): copy or pack it again") from error
     return list(rows.values())
-
-
-def _hidden(name: str) -> bool:
-    parts = [part for part in name.split("/") if part != "."]
-    return any(part.startswith(".") for part in parts) or any(part.startswith("__") for part in parts[:-1])
 
 
 def _add(rows: dict[str, Sample], tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:

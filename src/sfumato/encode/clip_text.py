@@ -52,14 +52,17 @@ class ClipText(TextEncoder):
         read = [self.cut(text) for text in texts]
         most = max(map(len, read))
         rows = [chunk for each in read for chunk in [*each, *[[]] * (most - len(each))]]
-        room, special = self.window - 2, self.tokenizer
-        first, last, pad = special.bos_token_id, special.eos_token_id, special.pad_token_id
-        ids = [[first, *(token for token, _ in row), last, *[pad] * (room - len(row))] for row in rows]
-        weights = [[1.0, *(weight for _, weight in row), *[1.0] * (room + 1 - len(row))] for row in rows]
-        out, pooled = said if isinstance(said := self.run(ids=torch.tensor(ids)), tuple) else (said, None)
+        weights = [[1.0, *(weight for _, weight in row), *[1.0] * (self.window - 1 - len(row))] for row in rows]
+        out, pooled = said if isinstance(said := self.run(ids=self.ids(rows)), tuple) else (said, None)
         weighted = weighed(out.float(), torch.tensor(weights, device=out.device))
         firsts = None if pooled is None else pooled.float()[::most]
         return Text(weighted.reshape(len(texts), most * self.window, -1), pooled=firsts)
+
+    def ids(self, chunks: Sequence[Sequence[Token]]) -> Tensor:
+        """What the encoder reads (N, window): each chunk between its first and its last token, and padding."""
+        special, room = self.tokenizer, self.window - 2
+        first, last, pad = special.bos_token_id, special.eos_token_id, special.pad_token_id
+        return torch.tensor([[first, *(token for token, _ in row), last, *[pad] * (room - len(row))] for row in chunks])
 
     def skipping(self, layers: int) -> ClipText:
         if self.shorter is None or layers >= self.layers:

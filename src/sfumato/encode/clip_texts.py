@@ -11,13 +11,14 @@ from sfumato.condition import Text
 from sfumato.edit import Words
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.text_encoder import TextEncoder
+from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import Parts
 
 
 class ClipTexts(TextEncoder):
-    """What each encoder makes of a text, one beside the other along the width, and the last one's pooled embedding
-    (Podell et al. 2023, "SDXL", section 2.1). All of them cut a text into the same chunks.
+    """What each encoder makes of a text, one beside the other along the width, and so the pooled embeddings of those
+    that have one (Podell et al. 2023, "SDXL", section 2.1). All of them must cut a text into as many chunks.
 
     zeros: no negative prompt is zeros, embeddings and pooled one, and not an encoded empty text.
     """
@@ -28,7 +29,8 @@ class ClipTexts(TextEncoder):
 
     def embed(self, texts: Sequence[Parts]) -> Text:
         read = [encoder.embed(texts) for encoder in self.encoders]
-        return Text(torch.cat([each.embeds for each in read], -1), pooled=read[-1].pooled)
+        pooled = [each.pooled for each in read if each.pooled is not None]
+        return Text(torch.cat([each.embeds for each in read], -1), pooled=torch.cat(pooled, -1))
 
     def text(self, prompts: Sequence[Parts], negatives: Sequence[Parts]) -> Text:
         text = super().text(prompts, negatives)
@@ -45,7 +47,12 @@ class ClipTexts(TextEncoder):
         return found
 
     def chunks(self, recipe: Recipe) -> int:
-        return self.encoders[0].chunks(recipe)
+        counts = {encoder.chunks(recipe) for encoder in self.encoders}
+        if len(counts) > 1:
+            raise BadInput(
+                "The tokenizers of this model's CLIPs cut the prompt into unlike numbers of chunks: shorten it."
+            )
+        return counts.pop()
 
     def spans(self, prompt: str) -> Words:
         return self.encoders[0].spans(prompt)

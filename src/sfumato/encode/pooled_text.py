@@ -37,12 +37,8 @@ class ClipPooled:
     """
 
     def __init__(self, tokenizer: Any, run: Callable[..., Tensor], longest: int) -> None:
-        self.text, self.run = ClipText(tokenizer, run, longest), run
+        self.text = ClipText(tokenizer, run, longest)
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[Parts]) -> Tensor:
-        rows = [[token for token, _ in self.text.cut(text)[0]] for text in texts]
-        special, room = self.text.tokenizer, self.text.window - 2
-        ends = (special.eos_token_id, special.pad_token_id)
-        ids = [[special.bos_token_id, *row, ends[0], *[ends[1]] * (room - len(row))] for row in rows]
-        return self.run(ids=torch.tensor(ids)).float()
+        return self.text.run(ids=self.text.ids([self.text.cut(text)[0] for text in texts])).float()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.formats.config import AUTOENCODER
-from sfumato.formats.folder import config_of, index_of, parts_of
+from sfumato.formats.folder import config_of, index_of
 from sfumato.formats.format import FORMATS, Format
 from sfumato.guide import ClassifierFree
 from sfumato.picture.errors import BadInput, name_of, printable
@@ -52,10 +52,7 @@ class DiT(Format):
         from sfumato.space import Latent
         from sfumato.stage import Stage
 
-        if others := [part for part in parts_of(parts.folder) if part not in READ]:
-            raise BadInput(
-                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
-            )
+        parts.check_others(*READ)
         schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
         network = parts.network("transformer", "DiTTransformer2DModel")
         space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)

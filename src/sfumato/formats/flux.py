@@ -129,14 +129,8 @@ def _text(parts: Parts, engine: Engine, wanted: dict[str, int], told: bool) -> T
     from sfumato.network.t5_encoder import T5_ENCODER
 
     clip, t5 = parts.network("text_encoder", "CLIPTextModel"), parts.network("text_encoder_2", "T5EncoderModel")
-    for part, width, takes in (
-        ("text_encoder", clip.config.hidden_size, wanted["pooled_projection_dim"]),
-        ("text_encoder_2", t5.config.d_model, wanted["joint_attention_dim"]),
-    ):
-        if width != takes:
-            raise BadInput(
-                f"The transformer of {parts.model} takes texts {takes} wide from its {part}, whose are {width}."
-            )
+    parts.check_width("transformer", wanted["pooled_projection_dim"], clip.config.hidden_size)
+    parts.check_width("transformer", wanted["joint_attention_dim"], t5.config.d_model, "text_encoder_2")
     first = parts.tokenizer("tokenizer", clip.config.vocab_size)
     second = parts.words("tokenizer_2", t5.config.vocab_size, "T5Tokenizer", "T5TokenizerFast")
     return PooledText(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.formats.config import AUTOENCODER, U_NET
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.unet_stage import CONTROLS, check_channels, check_width, parts_schedule, refuse_parts, unet_stage
+from sfumato.formats.unet_stage import CONTROLS, check_channels, parts_schedule, refuse_parts, unet_stage
 from sfumato.recipe.capabilities import Capabilities
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ImageVariations(Format):
         unet = parts.network("unet", "UNet2DConditionModel", U_NET)
         space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
         clip = parts.network("image_encoder", "CLIPVisionModelWithProjection")
-        check_width(parts, unet, clip.config.projection_dim, "image_encoder")
+        parts.check_width("unet", unet.config["cross_attention_dim"], clip.config.projection_dim, "image_encoder")
         check_channels(parts, unet, space.channels, 0, "latents")
         words = ImageWords(parts.processor("feature_extractor", "CLIP"), engine.prepare(clip, CLIP_IMAGE))
         return unet_stage(parts, engine, unet, space, schedule, (words,))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.formats.config import U_NET
-from sfumato.formats.folder import parts_of
 from sfumato.formats.format import FORMATS, Format
 from sfumato.picture.errors import BadInput
 from sfumato.recipe.capabilities import Capabilities, Suits
@@ -40,10 +39,7 @@ class UnconditionalLatents(Format):
         from sfumato.space.deterministic import Deterministic
         from sfumato.stage import Stage
 
-        if others := [part for part in parts_of(parts.folder) if part not in READ]:
-            raise BadInput(
-                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
-            )
+        parts.check_others(*READ)
         schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
         unet = parts.network("unet", "UNet2DModel", UNET)
         space = Deterministic(parts.network("vqvae", "VQModel", AUTOENCODER), engine)

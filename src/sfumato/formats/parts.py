@@ -180,6 +180,11 @@ class Parts:
         if others := [part for part in parts_of(self.folder) if part not in known]:
             raise BadInput(f"{self.model[0].upper()}{self.model[1:]} has parts that are not run: {', '.join(others)}.")
 
+    def check_width(self, network: str, takes: int, width: int, part: str = "text_encoder") -> None:
+        """Raises BadInput where a network takes texts of another width than those of `part`."""
+        if width != takes:
+            raise BadInput(f"The {network} of {self.model} takes texts {takes} wide, and its {part}'s are {width}.")
+
     def scheduler(self) -> dict[str, Any]:
         found = scheduler_of(self.folder)
         single = single_of(self.folder)

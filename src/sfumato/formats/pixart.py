@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.formats.config import AUTOENCODER
-from sfumato.formats.folder import index_of, parts_of
+from sfumato.formats.folder import index_of
 from sfumato.formats.format import FORMATS, Format
 from sfumato.guide import ClassifierFree
 from sfumato.picture.errors import BadInput
@@ -42,10 +42,7 @@ class PixArt(Format):
         from sfumato.space import Latent
         from sfumato.stage import Stage
 
-        if others := [part for part in parts_of(parts.folder) if part not in READ]:
-            raise BadInput(
-                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
-            )
+        parts.check_others(*READ)
         schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
         network = parts.network("transformer", "PixArtTransformer2DModel", TRANSFORMER)
         space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
@@ -80,11 +77,7 @@ def _text(parts: Parts, engine: Engine, width: int) -> T5Text:
     from sfumato.network.t5_encoder import T5_ENCODER
 
     encoder = parts.network("text_encoder", "T5EncoderModel")
-    if encoder.config.d_model != width:
-        raise BadInput(
-            f"The transformer of {parts.model} takes texts {width} wide, and its text_encoder's are "
-            f"{encoder.config.d_model}."
-        )
+    parts.check_width("transformer", width, encoder.config.d_model)
     tokenizer = parts.words("tokenizer", encoder.config.vocab_size, "T5Tokenizer", "T5TokenizerFast")
     window = WINDOWS[index_of(parts.folder)["_class_name"]]
     tokenizer.model_max_length = max(tokenizer.model_max_length, window)  # T5's own says what it was trained at

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.flow_config import flow_schedule, terminal
-from sfumato.formats.folder import parts_of, read_json, scheduler_of
+from sfumato.formats.folder import read_json, scheduler_of
 from sfumato.formats.format import FORMATS, Format
 from sfumato.guide import NormPreserving
 from sfumato.picture.errors import BadInput, name_of
@@ -70,10 +70,7 @@ class QwenImage(Format):
         from sfumato.space.one_frame import OneFrame
         from sfumato.stage import Stage
 
-        if others := [part for part in parts_of(parts.folder) if part not in READ]:
-            raise BadInput(
-                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
-            )
+        parts.check_others(*READ)
         network = parts.network("transformer", "QwenImageTransformer2DModel", TRANSFORMER)
         space = OneFrame(parts.network("vae", "AutoencoderKLQwenImage"), engine)
         _check_channels(network.config, space, parts.model)
@@ -108,11 +105,7 @@ class QwenImage(Format):
 
         encoder = parts.network("text_encoder", "Qwen2_5_VLForConditionalGeneration")
         config = encoder.config.text_config
-        if config.hidden_size != width:
-            raise BadInput(
-                f"The transformer of {parts.model} takes texts {width} wide, and its text_encoder's are "
-                f"{config.hidden_size}."
-            )
+        parts.check_width("transformer", width, config.hidden_size)
         tokenizer = parts.words("tokenizer", config.vocab_size, *TOKENIZERS)
         run = engine.prepare(encoder, chat_states())
         if not self.edits:

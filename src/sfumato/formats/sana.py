@@ -71,10 +71,7 @@ class Sana(Format):
         from sfumato.space.deterministic import Deterministic
         from sfumato.stage import Stage
 
-        if others := [part for part in parts_of(parts.folder) if part not in READ]:
-            raise BadInput(
-                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
-            )
+        parts.check_others(*READ)
         schedule = flow_of(parts.scheduler(), parts.model)
         network = parts.network("transformer", "SanaTransformer2DModel", TRANSFORMER)
         space = Deterministic(parts.network("vae", "AutoencoderDC"), engine)
@@ -148,11 +145,7 @@ def _text(parts: Parts, engine: Engine, width: int) -> InstructedText:
 
     named = parts_of(parts.folder).get("text_encoder", "")
     encoder = parts.network("text_encoder", named if named in ENCODERS else ENCODERS[0])
-    if encoder.config.hidden_size != width:
-        raise BadInput(
-            f"The transformer of {parts.model} takes texts {width} wide, and its text_encoder's are "
-            f"{encoder.config.hidden_size}."
-        )
+    parts.check_width("transformer", width, encoder.config.hidden_size)
     tokenizer = parts.words("tokenizer", encoder.config.vocab_size, *TOKENIZERS)
     return InstructedText(tokenizer, engine.prepare(encoder, chat_states()), INSTRUCTION, LONGEST)
 

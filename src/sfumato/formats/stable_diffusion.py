@@ -17,7 +17,6 @@ from sfumato.formats.config import AUTOENCODER, U_NET
 from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format
 from sfumato.formats.unet_stage import (
-    check_width,
     clip_text_of,
     parts_schedule,
     planes_of,
@@ -62,7 +61,7 @@ class StableDiffusion(Format):
         unet = parts.network("unet", "UNet2DConditionModel", U_NET)
         space, patch = _space(parts, engine)
         text = clip_text_of(parts, engine)
-        check_width(parts, unet, text.width)
+        parts.check_width("unet", unet.config["cross_attention_dim"], text.width)
         inpaints = _inpaints(parts, unet.config, patch, space.channels)
         encoders: tuple[Encoder, ...] = (text, MaskedPicture(space)) if inpaints else (text,)
         return unet_stage(parts, engine, unet, space, schedule, encoders, patch=patch)

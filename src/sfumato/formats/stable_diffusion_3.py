@@ -84,10 +84,11 @@ def _suits(folder: Path) -> Suits:
 
 
 def _text(parts: Parts, engine: Engine, config: dict[str, Any]) -> TextEncoder:
-    from sfumato.encode import JoinedText, T5Text
+    from sfumato.encode import ClipTexts, JoinedText, T5Text
     from sfumato.network.t5_encoder import T5_ENCODER
 
-    clips = [_clip(parts, engine, "text_encoder", "tokenizer"), _clip(parts, engine, "text_encoder_2", "tokenizer_2")]
+    each = [_clip(parts, engine, "text_encoder", "tokenizer"), _clip(parts, engine, "text_encoder_2", "tokenizer_2")]
+    clips = ClipTexts(each)
     configs = [parts.networks[part].config for part in ("text_encoder", "text_encoder_2")]
     width, pooled = config["joint_attention_dim"], config["pooled_projection_dim"]
     beside, said = (sum(getattr(c, name) for c in configs) for name in ("hidden_size", "projection_dim"))
@@ -99,11 +100,7 @@ def _text(parts: Parts, engine: Engine, config: dict[str, Any]) -> TextEncoder:
     if "text_encoder_3" not in parts_of(parts.folder):
         return JoinedText(clips, None, width, WINDOW)
     t5 = parts.network("text_encoder_3", "T5EncoderModel")
-    if t5.config.d_model != width:
-        raise BadInput(
-            f"The transformer of {parts.model} takes texts {width} wide, and its text_encoder_3's are "
-            f"{t5.config.d_model}."
-        )
+    parts.check_width("transformer", width, t5.config.d_model, "text_encoder_3")
     tokenizer = parts.words("tokenizer_3", t5.config.vocab_size, "T5Tokenizer", "T5TokenizerFast")
     return JoinedText(clips, T5Text(tokenizer, engine.prepare(t5, T5_ENCODER), WINDOW), width, WINDOW)
 

@@ -5,17 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.formats.config import AUTOENCODER, U_NET
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.unet_stage import (
-    CONTROLS,
-    check_channels,
-    check_width,
-    clip_text_of,
-    parts_schedule,
-    refuse_parts,
-    unet_stage,
-)
+from sfumato.formats.unet_stage import CONTROLS, check_channels, told_words, unet_stage
 from sfumato.recipe.capabilities import Capabilities
 
 if TYPE_CHECKING:
@@ -38,14 +29,8 @@ class StableDiffusionDepth(Format):
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.encode import DepthPlane
         from sfumato.network.image_networks import DEPTH
-        from sfumato.space import Latent
 
-        refuse_parts(parts, READ)
-        schedule = parts_schedule(parts)
-        unet = parts.network("unet", "UNet2DConditionModel", U_NET)
-        space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
-        text = clip_text_of(parts, engine)
-        check_width(parts, unet, text.width)
+        unet, space, schedule, text = told_words(parts, engine, READ)
         check_channels(parts, unet, space.channels, 1, "latents, depth")
         run = engine.prepare(parts.network("depth_estimator", "DPTForDepthEstimation"), DEPTH)
         depth = DepthPlane(space.factor, parts.processor("feature_extractor", "DPT"), run)

@@ -5,19 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.formats.config import AUTOENCODER, U_NET
+from sfumato.formats.config import U_NET
 from sfumato.formats.folder import read_json
 from sfumato.formats.format import FORMATS, Format
 from sfumato.formats.scheduler_config import noise_schedule
-from sfumato.formats.unet_stage import (
-    CONTROLS,
-    check_channels,
-    check_width,
-    clip_text_of,
-    parts_schedule,
-    refuse_parts,
-    unet_stage,
-)
+from sfumato.formats.unet_stage import CONTROLS, check_channels, told_words, unet_stage
 from sfumato.guide import ClassifierFree
 from sfumato.picture.errors import BadInput
 from sfumato.recipe.capabilities import Capabilities, Suits
@@ -45,21 +37,15 @@ class StableDiffusionUpscale(Format):
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.encode import LowResolution, NoiseLevel
-        from sfumato.space import Latent
 
-        refuse_parts(parts, READ)
-        schedule = parts_schedule(parts)
+        unet, space, schedule, text = told_words(parts, engine, READ, TOLD)
         place = parts.place("low_res_scheduler") / "scheduler_config.json"
         low, _ = noise_schedule(read_json(place), f"the low_res_scheduler of {parts.model}")
-        unet = parts.network("unet", "UNet2DConditionModel", TOLD)
         if unet.config["num_class_embeds"] != low.count:
             raise BadInput(
                 f"The unet of {parts.model} tells {unet.config['num_class_embeds']} levels of noise apart "
                 f"(num_class_embeds), and its low_res_scheduler has {low.count} steps: they must be as many."
             )
-        space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
-        text = clip_text_of(parts, engine)
-        check_width(parts, unet, text.width)
         check_channels(parts, unet, space.channels, COLOURS, "latents, the small picture")
         time = min(LEVEL + 1, low.count) / low.count
         encoders = (text, LowResolution(space.factor, low, time), NoiseLevel(time))

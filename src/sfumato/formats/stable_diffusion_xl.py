@@ -15,7 +15,6 @@ from sfumato.formats.folder import index_of
 from sfumato.formats.format import FORMATS, Format
 from sfumato.formats.unet_stage import (
     check_channels,
-    check_width,
     clip_text_of,
     parts_schedule,
     planes_of,
@@ -59,7 +58,7 @@ class StableDiffusionXL(Format):
         schedule = parts_schedule(parts)
         unet = parts.network("unet", "UNet2DConditionModel", TOLD)
         text, pooled = _texts(parts, engine, bool(index.get("force_zeros_for_empty_prompt", True)))
-        check_width(parts, unet, text.width, "text encoders")
+        parts.check_width("unet", unet.config["cross_attention_dim"], text.width, "text encoders")
         scored = bool(index.get("requires_aesthetics_score", False))
         sizes = SCORED if scored else SIZES
         _check_sizes(parts, unet.config, pooled, sizes)

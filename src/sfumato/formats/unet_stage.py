@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfumato.formats.config import AUTOENCODER, U_NET
 from sfumato.formats.folder import config_of, scheduler_of
 from sfumato.formats.scheduler_config import consistency_scaling, noise_schedule
 from sfumato.guide import Distilled
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sfumato.formats.parts import Parts
     from sfumato.network.engine import Engine
     from sfumato.schedule import Discrete
-    from sfumato.space import Space
+    from sfumato.space import Latent, Space
     from sfumato.stage import Stage
 
 CONTROLS = ("residuals", "features", "image tokens")  # what a UNet2DConditionModel takes from controls
@@ -70,10 +71,19 @@ def clip_text_of(
     )
 
 
-def check_width(parts: Parts, unet: Any, width: int, part: str = "text_encoder") -> None:
-    """Raises BadInput where the network takes texts of another width than those that it is told."""
-    if width != (wanted := unet.config["cross_attention_dim"]):
-        raise BadInput(f"The unet of {parts.model} takes texts {wanted} wide, and its {part}'s are {width}.")
+def told_words(
+    parts: Parts, engine: Engine, read: Sequence[str], neutral: Mapping[str, Any] = U_NET
+) -> tuple[Any, Latent, tuple[Discrete, str], ClipText]:
+    """The unet, its latents, its schedule and its words where one CLIP reads them, of a folder of the parts `read`."""
+    from sfumato.space import Latent
+
+    refuse_parts(parts, read)
+    schedule = parts_schedule(parts)
+    unet = parts.network("unet", "UNet2DConditionModel", neutral)
+    space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
+    text = clip_text_of(parts, engine)
+    parts.check_width("unet", unet.config["cross_attention_dim"], text.width)
+    return unet, space, schedule, text
 
 
 def planes_of(folder: Path, patch: int = 1) -> int:

@@ -50,10 +50,7 @@ class ZImage(Format):
         from sfumato.space import Latent
         from sfumato.stage import Stage
 
-        if others := [part for part in parts_of(parts.folder) if part not in READ]:
-            raise BadInput(
-                f"{parts.model[0].upper()}{parts.model[1:]} has parts that are not run: {', '.join(others)}."
-            )
+        parts.check_others(*READ)
         network = parts.network("transformer", "ZImageTransformer2DModel", TRANSFORMER)
         space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
         if network.config["in_channels"] != space.channels:
@@ -89,11 +86,7 @@ def _text(parts: Parts, engine: Engine, width: int) -> ChatText:
 
     named = parts_of(parts.folder).get("text_encoder", "")
     encoder = parts.network("text_encoder", named if named in ENCODERS else ENCODERS[0])
-    if encoder.config.hidden_size != width:
-        raise BadInput(
-            f"The transformer of {parts.model} takes texts {width} wide, and its text_encoder's are "
-            f"{encoder.config.hidden_size}."
-        )
+    parts.check_width("transformer", width, encoder.config.hidden_size)
     tokenizer = parts.words("tokenizer", encoder.config.vocab_size, "Qwen2Tokenizer", "Qwen2TokenizerFast")
     return ChatText(tokenizer, engine.prepare(encoder, chat_states([-2])), ASKED, longest=LONGEST)
 

@@ -1,0 +1,109 @@
+"""Ours beside a stock pipeline: what both make of the same noise.
+
+A run of ours is watched (`ran`) and stock is given the noise that it began from, or both are given latents (`walked`).
+What stock answers as latents is compared with ours as they are; where it answers none that are shaped like ours, what
+its decoder is given (`stock`) is compared with what ours is (`shown`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import sfumato
+from sfumato.model.batch import Batch
+from sfumato.sample import trajectory
+
+
+@dataclass
+class Both:
+    """stock: diffusers' pipeline; folder: what it saved; pipe: ours, read from there."""
+
+    stock: Any
+    folder: Path
+    pipe: sfumato.Pipe
+
+    @classmethod
+    def of(cls, stock: Any, folder: Path) -> Both:
+        stock.set_progress_bar_config(disable=True)
+        stock.save_pretrained(folder)
+        return cls(stock, folder, sfumato.load(folder))
+
+    def ran(self, prompt: str = "", **options: Any) -> tuple[Tensor, Tensor]:
+        """`ran` by DDIM on a trailing grid of four steps, if nothing else is said."""
+        return ran(self.pipe, prompt, **{"sampler": "ddim", "times": "trailing", "steps": 4, "seed": 3} | options)
+
+
+class Watched:
+    """Inside, all that a module is called with first, by position or by the name `named`."""
+
+    def __init__(self, module: Any, named: str = "") -> None:
+        self.module, self.named, self.calls = module, named, []
+
+    def __enter__(self) -> Watched:
+        def keep(_: Any, args: Any, kwargs: Any) -> None:
+            self.calls.append((args[0] if args else kwargs[self.named]).detach().clone())
+
+        self.hook = self.module.register_forward_pre_hook(keep, with_kwargs=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hook.remove()
+
+
+def painter(pipe: sfumato.Pipe) -> Watched:
+    """What the network that paints is given at each step."""
+    return Watched(pipe.stages[0].networks[pipe.stages[0].painter], "hidden_states")
+
+
+def ran(pipe: sfumato.Pipe, prompt: str = "", **options: Any) -> tuple[Tensor, Tensor]:
+    """What the network was given first of a recipe's pictures, tokens or latents without the planes beside them, and
+    where the run ended, in the space that it diffuses in."""
+    space, ends = pipe.stages[0].space, []
+    decode = space.decode
+    vars(space)["decode"] = lambda x: (ends.append(x), decode(x))[1]
+    try:
+        with painter(pipe) as network:
+            pipe(prompt, **options)
+    finally:
+        del vars(space)["decode"]
+    start = network.calls[0][: options.get("count", 1)]
+    return start[:, : space.channels] if start.ndim == 4 else start, ends[-1]
+
+
+def walked(pipe: sfumato.Pipe, x: Tensor, prompt: str = "", knots: Tensor | None = None, **options: Any) -> Tensor:
+    """Where the recipe's guidance and sampler carry x on its grid, or on the given one."""
+    recipe = pipe.resolve(pipe.recipes(prompt, **options)[0])
+    size = (recipe.width or 0, recipe.height or 0)
+    batch = Batch(pipe.stages[0].at(size), [recipe], size)
+    denoise = batch.denoise([guidance.bind(batch) for guidance in recipe.guidance])
+    times = batch.times() if knots is None else knots
+    with torch.no_grad():
+        *_, last = trajectory(denoise, recipe.sampler, x, times, batch.noise)
+    return last.x
+
+
+def shown(pipe: sfumato.Pipe, x: Tensor) -> Tensor:
+    """What our decoder is given of latents."""
+    with torch.no_grad(), Watched(pipe.stages[0].networks["vae"].decoder) as end:
+        pipe.stages[0].space.decode(x)
+    return end.calls[-1]
+
+
+def stock(pipe: Any, *args: Any, **options: Any) -> Tensor:
+    """What the decoder of a stock pipeline is given."""
+    pipe.set_progress_bar_config(disable=True)
+    with torch.no_grad(), Watched(pipe.vae.decoder) as end:
+        pipe(*args, output_type="np", **options)
+    return end.calls[-1]
+
+
+def error(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference, over the deviation of theirs."""
+    assert ours.shape == theirs.shape
+    assert bool(torch.isfinite(theirs).all())
+    return float((ours - theirs).abs().max() / theirs.std())
