@@ -5,7 +5,7 @@ that warms up or gets busy treats both alike. Both do 20 DDIM steps with guidanc
 pipeline starts from the very latents that ours started from, and the pictures are compared. Threads sleep while they
 wait (OMP_WAIT_POLICY=PASSIVE).
 
-    python benchmarks/against_diffusers.py [--model mini] [--batches 1 8] [--repeats 7] [--threads 2] [--json]
+    python benchmarks/against_diffusers.py [--model mini] [--batches 1 8] [--repeats 7] [--threads 2] [--engine openvino] [--json]
 
 Without `--model` the built-in mini is used; before there is one, random weights in its shapes.
 """
@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         model = options.model or _default_model(Path(scratch))
         found = {"model": options.model or ("mini" if model == "mini" else "random weights in mini's shapes")}
-        found |= {k: getattr(options, k) for k in ("steps", "guidance", "threads", "repeats", "precision")}
+        found |= {k: getattr(options, k) for k in ("steps", "guidance", "threads", "repeats", "precision", "engine")}
         found["batches"] = compete(options, model, Path(scratch))
     print(json.dumps(found, indent=1)) if options.json else tell(found)
 
@@ -96,7 +96,7 @@ def tell(found: dict) -> None:
 
     view = Table(
         title=f"sfumato and stock diffusers on {found['model']}: {found['steps']} DDIM steps, "
-        f"guidance {found['guidance']:g}, {found['precision']}",
+        f"guidance {found['guidance']:g}, {found['precision']}, our engine {found['engine']}",
         caption=f"Medians of {found['repeats']} alternating turns, {found['threads']} threads, passive waiting. "
         "Overhead: time outside the networks, in % of the time inside.",
     )
@@ -160,7 +160,7 @@ class Worker:
         from sfumato.guide import ClassifierFree
 
         o = self.options
-        pipe = sfumato.load(o.model, precision=o.precision)
+        pipe = sfumato.load(o.model, engine=o.engine, precision=o.precision)
         guidance = [ClassifierFree(o.guidance)]
         grid = {"sampler": "ddim", "times": "trailing", "steps": o.steps}
         return lambda batch: pipe(PROMPT, guidance=guidance, **grid, seed=SEED, count=batch).images
@@ -230,7 +230,7 @@ def peak_memory() -> float:
 def _start(name: str, options: argparse.Namespace, model: str, scratch: Path) -> subprocess.Popen:
     env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
     given = ["--model", model, "--scratch", str(scratch), "--worker", name, "--precision", options.precision]
-    given += ["--steps", str(options.steps), "--guidance", str(options.guidance), "--threads", str(options.threads)]
+    given += ["--steps", str(options.steps), "--guidance", str(options.guidance), "--threads", str(options.threads), "--engine", options.engine]
     return subprocess.Popen(
         [sys.executable, str(HERE), *given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
     )
@@ -266,6 +266,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--guidance", type=float, default=5.0)
     parser.add_argument("--threads", type=int, default=cores)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--engine", default="eager", help="what runs our networks")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", help=argparse.SUPPRESS)

@@ -194,7 +194,7 @@ AllowPickle = Annotated[
 Engine = Annotated[
     str,
     typer.Option(
-        help="One of {sfumato.network.engine:Engine}; exact gives the same bits alone and in any batch.",
+        help="One of {sfumato.network.engine:Engine}; exact gives the same bits alone and in any batch, and so does the quicker openvino.",
         rich_help_panel=_SAMPLING,
     ),
 ]
