@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Mapping
-from threading import RLock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -14,6 +16,8 @@ from sfumato.network.engine.exact import Exact
 from sfumato.picture.errors import BadInput, note
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
     from sfumato.network.spec import NetworkSpec
@@ -22,9 +26,11 @@ TOLERANCE = 1e-4
 """By how much, of its largest value, a graph's first answer may differ from PyTorch's for the graph to be used."""
 SHAPES = 8
 """How many graphs of a network, each for inputs of other shapes, are kept; the oldest goes first."""
+CACHE = 4 << 30
+"""How many bytes of compiled models are kept in the user's data folder."""
 
 _GRAPHS: WeakKeyDictionary[nn.Module, dict[Any, Graphs]] = WeakKeyDictionary()
-_LOCK = RLock()  # conversion changes PyTorch's global state, and a graph has room for one call at a time
+_LOCK = RLock()  # conversion changes PyTorch's global state
 
 
 @element("openvino")
@@ -59,7 +65,10 @@ class OpenVINO(Engine):
                 return otherwise(**inputs)
             with _LOCK:
                 graph = _graphs(network, spec).of(network, spec, given)
-                return otherwise(**inputs) if graph is None else graph(given)
+            if graph is None:
+                return otherwise(**inputs)
+            with graph.alone:
+                return graph(given)
 
         return run
 
@@ -79,7 +88,7 @@ def servable(network: nn.Module, spec: NetworkSpec, given: Mapping[str, Any]) ->
     if recording and any(value.requires_grad for value in given.values()):
         return False
     for module in network.modules():
-        if "forward" in vars(module) or any(map(_acts, (*_hooks(module),))):
+        if "forward" in vars(module) or any(map(_acts, _hooks(module))):
             return False
         for weight in module._parameters.values():
             if weight is None:
@@ -121,7 +130,7 @@ class Graph:
     def __init__(self, network: nn.Module, spec: NetworkSpec, given: Mapping[str, Tensor]) -> None:
         from torch.utils._pytree import tree_flatten, tree_unflatten
 
-        self.spec, self.names = spec, list(given)
+        self.spec, self.names, self.alone = spec, list(given), Lock()
         first = self._row(given, 0)
         with torch.no_grad():
             leaves, structure = tree_flatten(spec.forward(network, **spec.filled(first)))
@@ -166,17 +175,32 @@ def compiled(network: nn.Module, spec: NetworkSpec, row: Mapping[str, Tensor]) -
         def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
             return tuple(tree_leaves(spec.forward(self.network, **spec.filled(dict(zip(names, values, strict=True))))))
 
-    openvino = _openvino()
-    with torch.no_grad(), _quietly():
+    openvino, cache = _openvino(), home() / "openvino"
+    with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of tracing shapes, which never change here
         model = openvino.convert_model(Told().eval(), example_input=tuple(row.values()))
     model.reshape({i: list(value.shape) for i, value in enumerate(row.values())})
     options = {
         "INFERENCE_PRECISION_HINT": "f32",  # bfloat16 otherwise, where the processor has it
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "CACHE_DIR": str(home() / "openvino"),
+        "CACHE_DIR": str(cache),
     }
-    return openvino.Core().compile_model(model, "CPU", options)
+    made = openvino.Core().compile_model(model, "CPU", options)
+    _shrink(cache)
+    return made
+
+
+def _shrink(cache: Path) -> None:
+    """Deletes the compiled models that were written first, until the others are no larger than CACHE together."""
+    left = CACHE
+    for size, path in [(p.stat().st_size, p) for p in sorted(cache.glob("*.blob"), key=_written, reverse=True)]:
+        left -= size
+        if left < 0:
+            path.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _graphs(network: nn.Module, spec: NetworkSpec) -> Graphs:
@@ -206,21 +230,8 @@ def _acts(hook: Any) -> bool:
     return getattr(hook, "__module__", "") != "sfumato.network.attention_directives"
 
 
-def _quietly() -> Any:
-    """Inside, what PyTorch has to say of the tracing of shapes, which never change here, is not said."""
-    import warnings
-    from contextlib import ExitStack
-
-    stack = ExitStack()
-    stack.enter_context(warnings.catch_warnings())
-    warnings.simplefilter("ignore")
-    return stack
-
-
 def _openvino() -> Any:
     """The library, which is asked not to report its use. Raises BadInput where it is not installed."""
-    import sys
-
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
