@@ -136,6 +136,7 @@ class Graph:
             leaves, structure = tree_flatten(spec.forward(network, **spec.filled(first)))
         if not all(isinstance(leaf, torch.Tensor) and leaf.ndim and len(leaf) == 1 for leaf in leaves):
             raise ValueError("its answer is not of tensors with a row for each row of its inputs")
+        _check_steady(network, spec, first)
         self.join: Callable[[list[Tensor]], Any] = lambda tensors: tree_unflatten(tensors, structure)
         self.request = compiled(network, spec, first).create_infer_request()
         for ours, theirs in zip(self._one(first), leaves, strict=True):
@@ -157,6 +158,19 @@ class Graph:
     def _one(self, row: Mapping[str, Tensor]) -> list[Tensor]:
         self.request.infer([row[name].numpy() for name in self.names], share_inputs=True)
         return [torch.from_numpy(each.data.copy()) for each in self.request.output_tensors]
+
+
+def _check_steady(network: nn.Module, spec: NetworkSpec, row: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for a network whose way depends on the numbers that it is told: a graph has one way."""
+    from torch._subclasses import fake_tensor as fake
+
+    try:
+        with torch.no_grad(), fake.FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            spec.forward(network, **spec.filled({name: mode.from_tensor(value) for name, value in row.items()}))
+    except (fake.DataDependentOutputException, fake.DynamicOutputShapeException):
+        raise ValueError("what it does depends on the numbers that it is told") from None
+    except Exception:  # numbers that are not there can't be used everywhere
+        return
 
 
 def compiled(network: nn.Module, spec: NetworkSpec, row: Mapping[str, Tensor]) -> Any:
