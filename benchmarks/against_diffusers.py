@@ -6,6 +6,7 @@ pipeline starts from the very latents that ours started from, and the pictures a
 wait (OMP_WAIT_POLICY=PASSIVE).
 
     python benchmarks/against_diffusers.py [--model mini] [--batches 1 8] [--repeats 7] [--threads 2] [--json]
+    python benchmarks/against_diffusers.py --engine openvino
 
 Without `--model` the built-in mini is used; before there is one, random weights in its shapes.
 """
@@ -37,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         model = options.model or _default_model(Path(scratch))
         found = {"model": options.model or ("mini" if model == "mini" else "random weights in mini's shapes")}
-        found |= {k: getattr(options, k) for k in ("steps", "guidance", "threads", "repeats", "precision")}
+        found |= {k: getattr(options, k) for k in ("steps", "guidance", "threads", "repeats", "precision", "engine")}
         found["batches"] = compete(options, model, Path(scratch))
     print(json.dumps(found, indent=1)) if options.json else tell(found)
 
@@ -96,7 +97,7 @@ def tell(found: dict) -> None:
 
     view = Table(
         title=f"sfumato and stock diffusers on {found['model']}: {found['steps']} DDIM steps, "
-        f"guidance {found['guidance']:g}, {found['precision']}",
+        f"guidance {found['guidance']:g}, {found['precision']}, our engine {found['engine']}",
         caption=f"Medians of {found['repeats']} alternating turns, {found['threads']} threads, passive waiting. "
         "Overhead: time outside the networks, in % of the time inside.",
     )
@@ -139,7 +140,7 @@ class Worker:
         torch.set_num_threads(options.threads)
         self.options, self.scratch, self.name = options, Path(options.scratch), options.worker
         self.spent, self.unet_calls, self.inputs = 0.0, 0, []
-        self._time_networks()
+        self._time_engine() if self.name == "sfumato" else self._time_networks()
         self.make = self._ours() if self.name == "sfumato" else self._theirs()
 
     def serve(self) -> None:
@@ -160,7 +161,7 @@ class Worker:
         from sfumato.guide import ClassifierFree
 
         o = self.options
-        pipe = sfumato.load(o.model, precision=o.precision)
+        pipe = sfumato.load(o.model, engine=o.engine, precision=o.precision)
         guidance = [ClassifierFree(o.guidance)]
         grid = {"sampler": "ddim", "times": "trailing", "steps": o.steps}
         return lambda batch: pipe(PROMPT, guidance=guidance, **grid, seed=SEED, count=batch).images
@@ -184,8 +185,21 @@ class Worker:
 
         return make
 
+    def _time_engine(self) -> None:
+        """Wrap what our engine prepares, to know the time spent inside."""
+        from sfumato.network.engine import engine_of
+
+        engine = type(engine_of(self.options.engine))
+        plain = engine.prepare
+
+        def prepare(itself, network, spec):
+            run = plain(itself, network, spec)
+            return self._timed(run, lambda named: named.get("x") if "t" in named else None)
+
+        engine.prepare = prepare
+
     def _time_networks(self) -> None:
-        """Wrap the networks' own methods, the same for both contenders, to know the time spent inside."""
+        """Wrap the networks' own methods, to know the time spent inside."""
         from diffusers import AutoencoderKL, UNet2DConditionModel
         from transformers import CLIPTextModel
 
@@ -193,21 +207,29 @@ class Worker:
             plain = getattr(kind, method)
 
             def call(network, *args, **named):
-                if unet:
-                    self.unet_calls += 1
-                    if self.unet_calls == 1:
-                        self.inputs.append(args[0])
-                began = time.perf_counter()
-                try:
-                    return plain(network, *args, **named)
-                finally:
-                    self.spent += time.perf_counter() - began
+                return self._timed(plain, lambda named: args[0] if unet else None)(network, *args, **named)
 
             setattr(kind, method, call)
 
         timed(UNet2DConditionModel, "forward", unet=True)
         timed(AutoencoderKL, "decode")
         timed(CLIPTextModel, "forward")
+
+    def _timed(self, run, seen):
+        """`run` on the clock. seen: (what it is told by name) -> the U-Net's input, None for another network."""
+
+        def call(*args, **named):
+            if (x := seen(named)) is not None:
+                self.unet_calls += 1
+                if self.unet_calls == 1:
+                    self.inputs.append(x)
+            began = time.perf_counter()
+            try:
+                return run(*args, **named)
+            finally:
+                self.spent += time.perf_counter() - began
+
+        return call
 
     def _store(self, batch: int, images) -> None:
         import numpy as np
@@ -231,6 +253,7 @@ def _start(name: str, options: argparse.Namespace, model: str, scratch: Path) ->
     env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
     given = ["--model", model, "--scratch", str(scratch), "--worker", name, "--precision", options.precision]
     given += ["--steps", str(options.steps), "--guidance", str(options.guidance), "--threads", str(options.threads)]
+    given += ["--engine", options.engine]
     return subprocess.Popen(
         [sys.executable, str(HERE), *given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
     )
@@ -266,6 +289,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--guidance", type=float, default=5.0)
     parser.add_argument("--threads", type=int, default=cores)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--engine", default="eager", help="what runs our networks")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", help=argparse.SUPPRESS)

@@ -72,7 +72,7 @@ def test_a_loss_goes_through_the_prepared_network(network):
 
 
 def test_engines_and_precisions_are_named_once():
-    assert list(Engine.registry) == ["eager", "exact"]
+    assert list(Engine.registry) == ["eager", "exact", "openvino"]
     assert engine_of("exact") == Exact()
     assert dtype_of("bfloat16") == torch.bfloat16
     for name in Engine.registry:

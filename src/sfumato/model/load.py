@@ -30,13 +30,14 @@ def load(
 
     name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), a single file
     ("model.safetensors", see `sfumato.formats.single_file`), or a Hub id "owner/name", fetched once and cached.
-    engine: "eager" or "exact" (see `sfumato.network.engine`). device: as torch calls it, "cpu", "cuda" or "mps"; "auto"
-    is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or "float8", which
-    is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload: "none", or "parts"
-    or "layers" to have only the network or the layer that is called on the device (`sfumato.network.offload`). tile:
-    the side in pixels of the tiles in which the autoencoder works, 0 for the picture as a whole. vae: the folder of
-    another autoencoder than the model's own. pool: models that are held; without one the model is read anew, and nobody
-    else has its networks. allow_pickle: read single files that are pickles (.ckpt), of which tensors alone are taken.
+    engine: "eager", "exact" or "openvino" (see `sfumato.network.engine`). device: as torch calls it, "cpu", "cuda" or
+    "mps"; "auto" is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or
+    "float8", which is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload:
+    "none", or "parts" or "layers" to have only the network or the layer that is called on the device
+    (`sfumato.network.offload`). tile: the side in pixels of the tiles in which the autoencoder works, 0 for the picture
+    as a whole. vae: the folder of another autoencoder than the model's own. pool: models that are held; without one the
+    model is read anew, and nobody else has its networks. allow_pickle: read single files that are pickles (.ckpt), of
+    which tensors alone are taken.
 
     A pipe and its recipes say what "auto" came to.
 

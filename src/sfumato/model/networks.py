@@ -41,8 +41,9 @@ def read_stage(
     """
     execute = engine_of(engine)
     dtype_of(precision)
-    check_offload(options.get("offload", "none"))
+    offload = check_offload(options.get("offload", "none"))
     device = check_device(device)
+    execute.check(precision, device, offload)
     folder = find(name)
     return folder, format_of(folder).read(Parts(folder, precision, device, shared=shared, **options), execute)
 

@@ -46,8 +46,8 @@ class TextKVCache:
         self._seen: tuple[Tensor | None, dict[nn.Module, Projected]] = None, {}
 
     def of(self, text: Tensor) -> TextKV | None:
-        """The keys and values of a text; None while a graph is recorded."""
-        if torch.is_grad_enabled():
+        """The keys and values of a text; None while a graph is recorded, and for an engine that wants none."""
+        if torch.is_grad_enabled() or not self.engine.projects_text:
             return None
         seen = self._seen
         if text is not seen[0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sfumato.element import Element
 from sfumato.element.sentence import nearest
@@ -24,6 +24,12 @@ Run = Callable[..., "Tensor"]
 
 class Engine(Element, kinds="engine", package="sfumato.network.engine"):
     """How a network is executed: in which arithmetic and order, by which library."""
+
+    projects_text: ClassVar[bool] = True
+    """Whether a network that it runs is to be told the keys and values of its text, computed once for all steps."""
+
+    def check(self, precision: str, device: str, offload: str) -> None:
+        """Raises BadInput where it can't run networks so, before any is read."""
 
     def prepare(self, network: nn.Module, spec: NetworkSpec) -> Run:
         """Something that runs the network. It sees later changes of the weights, and lets gradients through."""
