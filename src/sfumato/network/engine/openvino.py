@@ -79,7 +79,7 @@ def servable(network: nn.Module, spec: NetworkSpec, given: Mapping[str, Any]) ->
     for value in given.values():
         if type(value) is not torch.Tensor or value.device.type != "cpu" or value.dtype not in numbers:
             return False
-        if torch._C._functorch.is_functorch_wrapped_tensor(value):
+        if torch._C._functorch.is_functorch_wrapped_tensor(value):  # pyright: ignore[reportAttributeAccessIssue]
             return False
     rows = {len(value) for name, value in given.items() if _by_row(spec, name)}
     if len(rows) != 1 or rows == {0} or network.training:
