@@ -45,7 +45,6 @@ def test_pictures_of_a_class_are_those_of_the_stock_pipeline(classes):
     latents = walked(pipe, x, label=3, steps=5, sampler="ddim", times="trailing", **OPTIONS)
     with torch.no_grad():
         ours = (pipe.stages[0].space.decode(latents) / 2 + 0.5).clamp(0, 1)
-    print((ours - theirs).abs().max(), theirs.std())
     assert (ours - theirs).abs().max() < 1e-4 < theirs.std()
     assert capabilities_of(folder) == pipe.stages[0].capabilities
     assert len(pipe.classes) == pipe.stages[0].capabilities.none == 1000
@@ -84,7 +83,6 @@ def test_unconditional_pictures_are_those_of_the_stock_pipeline(unconditional):
     latents = walked(pipe, x, steps=5, sampler="ddim", times="trailing", **OPTIONS)
     with torch.no_grad():
         ours = (pipe.stages[0].space.decode(latents) / 2 + 0.5).clamp(0, 1)
-    print((ours - theirs).abs().max(), theirs.std())
     assert (ours - theirs).abs().max() < 1e-4 < theirs.std()
     assert capabilities_of(folder) == pipe.stages[0].capabilities
 

@@ -44,7 +44,6 @@ def test_pictures_are_those_of_the_stock_pipeline(both):
     ours = walked(
         pipe, x, "A Red hat", negative="blue, with a boat", steps=5, sampler="ddim", times="trailing", **OPTIONS
     )
-    print((ours - theirs).abs().max(), (theirs - x).std(), theirs.std())
     assert (theirs - x).std() > 0.1
     assert (ours - theirs).abs().max() < 1e-4 * theirs.std()
     assert capabilities_of(folder) == pipe.stages[0].capabilities

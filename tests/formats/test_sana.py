@@ -71,7 +71,6 @@ def test_pictures_are_those_of_the_stock_pipeline(stock, pipe, sampler):
     stock.scheduler = shipped
     knots = Flow(3.0).time(sigmas / (1 - sigmas))
     ours = walked(pipe, x, "A red hat", knots, negative=LONG, steps=6, sampler=sampler, **OPTIONS)
-    print((ours - theirs).abs().max(), (theirs - x).std())
     assert (theirs - x).std() > 0.1
     assert (ours - theirs).abs().max() < 1e-4
 

@@ -51,7 +51,6 @@ def test_pictures_are_those_of_the_stock_pipeline(stock, pipe, w):
         pipe, x, "a red hat", negative="blue, and a long text of other things, many of them", steps=5,
         guidance=[ClassifierFree.from_w(w)], **options,
     )  # fmt: skip
-    print((ours - theirs).abs().max(), (theirs - x).std())
     assert (theirs - x).std() > 0.1
     assert (ours - theirs).abs().max() < 1e-4
 
