@@ -166,8 +166,8 @@ def lora(family: Family) -> str:
 
 
 def ip_adapter(family: Family) -> str:
-    if "unet" not in family.pipe.stages[0].networks:
-        raise BadInput("image prompts of this transformer are not read yet")
+    if (kind := type(family.network).__name__) != "UNet2DConditionModel":
+        raise BadInput(f"image prompts of a {kind} are not read yet")
     from control.conftest import save_ip_adapter
 
     folder = family.folder.with_name(f"{family.name}-ip")
