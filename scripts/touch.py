@@ -23,7 +23,7 @@ TYPICAL = {  # the kind of thing: a class (or "" for things without one), and it
     "composite": ("DecoderTuning", ""),
     "time grid": ("LogSNRGrid", "log-snr"),
     "encoder": ("PictureToMend", ""),
-    "engine": ("Exact", ""),
+    "engine": ("OpenVINO", ""),
     "format": ("ScoreSde", "score-sde"),
     "metric": ("", "kid"),
     "study": ("", "trilemma"),
