@@ -200,7 +200,9 @@ def test_a_recipe_keeps_its_controls(nets, maps):
     assert replace(recipe, controls=()) != recipe
 
 
-def test_what_can_t_be_obeyed_is_refused_by_name(pipe, nets, maps, tmp_path, pixel_model):
+def test_what_can_t_be_obeyed_is_refused_by_name(pipe, nets, maps, tmp_path, pixel_model, tiny_model):
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
     config = json.loads((nets["plain"] / "config.json").read_text())
     wide = tmp_path / "wide"
     shutil.copytree(nets["plain"], wide)
@@ -219,6 +221,10 @@ def test_what_can_t_be_obeyed_is_refused_by_name(pipe, nets, maps, tmp_path, pix
         pipe("a", controls=[IPAdapter(maps[0], nets["ip"], blocks=("up.9",))])
     with pytest.raises(BadInput, match="obeys no controlnet"):
         sfumato.load(pixel_model())(controls=[ControlNet(maps[0], nets["plain"])])
+    small = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(tiny_model / "unet"))
+    ControlNetModel.from_unet(small, conditioning_embedding_out_channels=(8, 16, 16)).save_pretrained(tmp_path / "four")
+    with pytest.raises(BadInput, match="makes its map 4 times smaller, and x is 2 times"):
+        pipe("a", controls=[ControlNet(maps[0], tmp_path / "four")])
     (tmp_path / "cut").mkdir()
     shutil.copytree(nets["plain"], tmp_path / "cut", dirs_exist_ok=True)
     weights = tmp_path / "cut" / "diffusion_pytorch_model.safetensors"

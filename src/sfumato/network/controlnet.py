@@ -58,6 +58,9 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     check_alike(control, config, batch.stage.networks.get("unet"), ALIKE)
     if (takes := int(config["in_channels"])) != (channels := batch.like.shape[1]):
         raise BadInput(f"The ControlNet {control.net} takes {takes} channels, and x has {channels}.")
+    smaller, factor = 2 ** (len(config["conditioning_embedding_out_channels"]) - 1), batch.stage.space.factor
+    if smaller != factor:
+        raise BadInput(f"The ControlNet {control.net} makes its map {smaller} times smaller, and x is {factor} times.")
     several = config.get("num_control_type")
     if (several is None) != (control.mode is None) or (control.mode or 0) >= (several or 1):
         says = "knows one kind of map: leave mode out" if several is None else f"needs a mode, 0 to {several - 1}"
