@@ -129,7 +129,7 @@ def controlnet(family: Family) -> str:
     if kind == "UNet2DConditionModel":
         taken = signature(ControlNetModel.__init__).parameters
         config = {**family.network.config, "in_channels": family.pipe.stages[0].space.channels}
-        config["conditioning_embedding_out_channels"] = (8, 16)
+        config |= {"conditioning_embedding_out_channels": (8, 16), "num_class_embeds": None}
         net = ControlNetModel(**{name: value for name, value in config.items() if name in taken})
     elif kind == "FluxTransformer2DModel":
         taken = signature(FluxControlNetModel.__init__).parameters

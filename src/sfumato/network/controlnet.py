@@ -58,6 +58,8 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     check_alike(control, config, batch.stage.networks.get("unet"), ALIKE)
     if (takes := int(config["in_channels"])) != (channels := batch.like.shape[1]):
         raise BadInput(f"The ControlNet {control.net} takes {takes} channels, and x has {channels}.")
+    if config.get("num_class_embeds") or config.get("class_embed_type"):
+        raise BadInput(f"The ControlNet {control.net} wants to be told a class or a level, which is not done here.")
     smaller, factor = 2 ** (len(config["conditioning_embedding_out_channels"]) - 1), batch.stage.space.factor
     if smaller != factor:
         raise BadInput(f"The ControlNet {control.net} makes its map {smaller} times smaller, and x is {factor} times.")
