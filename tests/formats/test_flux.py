@@ -211,3 +211,20 @@ def test_texts_of_another_width_are_refused(tmp_path: Path, dev: Both):
     flux.t5(40).save_pretrained(folder / "text_encoder_2")
     with pytest.raises(BadInput, match="takes texts 32 wide, and its text_encoder_2's are 40"):
         sfumato.load(folder)
+
+
+def test_an_adapter_of_no_weight_changes_nothing_at_any_size(dev: Model, tmp_path: Path):
+    """The shift is that of the size with adapters too."""
+    from safetensors.torch import save_file
+
+    from sfumato.adapt import LoRA
+
+    layers = dev.pipe.stages[0].networks["transformer"].named_modules()
+    name, layer = next((name, layer) for name, layer in layers if name.endswith("attn.to_q"))
+    rows, columns = layer.weight.shape  # pyright: ignore[reportAttributeAccessIssue, reportGeneralTypeIssues]
+    tensors = {"lora_A": torch.ones(2, columns), "lora_B": torch.ones(rows, 2)}
+    save_file({f"transformer.{name}.{key}.weight": value for key, value in tensors.items()}, tmp_path / "a.safetensors")
+    for width, height in ((WIDTH, HEIGHT), (48, 64)):
+        options: dict[str, Any] = {"width": width, "height": height, "steps": 3, "seed": 2}
+        nothing = dev.pipe(PROMPT, adapters=[LoRA(tmp_path / "a.safetensors") * 0], **options).image
+        assert nothing.tobytes() == dev.pipe(PROMPT, **options).image.tobytes()

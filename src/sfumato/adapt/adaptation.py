@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from sfumato.adapt.adapter import Adapter, BoundAdapter, Place
@@ -96,6 +97,16 @@ class AdaptedDenoiser:
         if name.startswith("__"):  # as copies ask before there is a denoiser
             raise AttributeError(name)
         return getattr(self.denoiser, name)
+
+    @property
+    def schedule(self) -> Any:
+        """The denoiser's own; set on a copy of this, it is that of a copy of the denoiser."""
+        return self.denoiser.schedule
+
+    @schedule.setter
+    def schedule(self, schedule: Any) -> None:
+        self.denoiser = copy(self.denoiser)
+        self.denoiser.schedule = schedule
 
     def __call__(self, x: Tensor, t: Tensor, condition: Any) -> Any:
         with self.adaptation.painting(t):
