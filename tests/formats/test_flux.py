@@ -213,7 +213,7 @@ def test_texts_of_another_width_are_refused(tmp_path: Path, dev: Both):
         sfumato.load(folder)
 
 
-def test_an_adapter_of_no_weight_changes_nothing_at_any_size(dev: Model, tmp_path: Path):
+def test_an_adapter_of_no_weight_changes_nothing_at_any_size(dev: Both, tmp_path: Path):
     """The shift is that of the size with adapters too."""
     from safetensors.torch import save_file
 

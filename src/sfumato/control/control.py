@@ -61,7 +61,7 @@ class Shown:
 
 
 def steering(controls: Sequence[Control], batch: Any) -> list[Part]:
-    """The parts of a condition that hold the controls of a batch, those of weight 0 left out."""
+    """The parts of a condition, of one row, that hold the controls of a batch, those of weight 0 left out."""
     from sfumato import condition
 
     parts: list[Part] = []
@@ -69,7 +69,7 @@ def steering(controls: Sequence[Control], batch: Any) -> list[Part]:
     for name in dict.fromkeys(control.steers for control in acting):
         some = [control for control in acting if control.steers == name]
         kind: type[Steering] = getattr(condition, name)
-        weight = torch.tensor([[float(control.weight) for control in some]]).repeat(batch.rows, 1)
+        weight = torch.tensor([[float(control.weight) for control in some]])
         things = tuple(control.bind(batch) for control in some)
         guess = tuple(bool(getattr(thing, "guess", False)) for thing in things)
         parts.append(kind(weight, things, tuple(control.interval for control in some), guess))

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
-from sfumato.condition import Condition
+from sfumato.condition import Condition, Part
 from sfumato.control.control import steering
 from sfumato.denoise import Bound, bind
 from sfumato.guide import Gradient, Guidance, Guided
@@ -89,11 +89,11 @@ class Batch:
     def references(self) -> list[Image.Image]:
         """The recipe's reference pictures at their own resolution; of what is held the part that the run sees."""
         held = self.recipe.held
-        return [self.view.part(self._fetch(ref)) if ref == held else self._fetch(ref) for ref in self.recipe.images]
+        return [self.view.part(self.fetched(ref)) if ref == held else self.fetched(ref) for ref in self.recipe.images]
 
     @cached_property
-    def _fetch(self) -> Callable[[Ref], Image.Image]:
-        """`fetch`, once a picture: what is held is mostly what was started from."""
+    def fetched(self) -> Callable[[Ref], Image.Image]:
+        """`fetch`, a picture that the recipe names as it is, once: what is held is mostly what was started from."""
         return cache(fetch)
 
     @cached_property
@@ -104,7 +104,7 @@ class Batch:
 
         @cache
         def fitted(ref: Ref) -> Image.Image:
-            image = self._fetch(ref)
+            image = self.fetched(ref)
             same = held is None or alike(image.size, held.size, 2)
             if held is None or image.size == held.size or (same and self.view.box is None):
                 return image
@@ -139,7 +139,7 @@ class Batch:
             return None
         start = _pictures(recipe.start).get("picture")
         other = None if start is None or start == held else self._fitted(start)
-        whole = Whole(self.view, self._fetch(held), other, self.shaped_mask, recipe.composite.pastes)
+        whole = Whole(self.view, self.fetched(held), other, self.shaped_mask, recipe.composite.pastes)
         return whole if whole.differs else None
 
     # tensors
@@ -213,15 +213,15 @@ class Batch:
 
     def condition(self, recipes: Sequence[Recipe] | None = None) -> Condition:
         """What the recipes say, or others in their place; their controls too."""
-        batch = self if recipes is None else replace(self, recipes=recipes)
-        condition = self.stage.condition(batch)
-        for part in steering(self.recipe.controls, batch):
-            condition = condition.adding(part.to(self.device))
+        condition = self.stage.condition(self if recipes is None else replace(self, recipes=recipes))
+        for part in self._steering:
+            condition = condition.adding(part.select(torch.zeros(condition.rows, dtype=torch.long)).to(self.device))
         return condition
 
-    def fetched(self, ref: Ref) -> Image.Image:
-        """A picture that the recipe names, as it is."""
-        return self._fetch(ref)
+    @cached_property
+    def _steering(self) -> list[Part]:
+        """What the recipe's controls are to one row; they are bound once, however often the condition is asked for."""
+        return steering(self.recipe.controls, self)
 
     def control_map(self, ref: Ref) -> Tensor:
         """A control's map at the run's size, in [-1, 1], (1, 3, H, W): cut as what is held, where it has its size."""
@@ -232,7 +232,7 @@ class Batch:
         return self.mask_tensor(self._viewed(ref).convert("L"))
 
     def _viewed(self, ref: Ref) -> Image.Image:
-        held, image = self.recipe.held, self._fetch(ref)
+        held, image = self.recipe.held, self.fetched(ref)
         return self.view(image) if held is not None and held.size == image.size else View(self.size)(image)
 
     def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **changes: str) -> Bound:

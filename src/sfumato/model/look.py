@@ -13,7 +13,7 @@ from torch.nn import functional
 from sfumato.condition import Watched
 from sfumato.edit import AttentionMaps
 from sfumato.encode import Asked, Encoder
-from sfumato.model.batch import Batch
+from sfumato.model.run import batch_of
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import check_single
@@ -82,8 +82,7 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     if picture is not None and recipe.width is None:
         recipe = replace(recipe, **dict(zip(("width", "height"), pipe.fit(*picture.size), strict=True)))
     pipe, recipe = _watched(pipe, recipe.prompt, maps), pipe.resolve(recipe)
-    size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
-    batch = Batch(pipe.adapted(recipe.adapters).at(size), [recipe], size)
+    batch = batch_of(pipe, [recipe])
     if picture is None:
         picture = pipe.run(recipe).image
     else:

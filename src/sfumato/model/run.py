@@ -108,11 +108,17 @@ class Run:
         return recipe.composite.steps * self.batch.rows if held else 0
 
 
+def batch_of(pipe: Pipe, recipes: Sequence[Recipe]) -> Batch:
+    """The batch of resolved recipes that differ in seed and words alone, on the pipe's stage as it paints them."""
+    recipe = recipes[0]
+    size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
+    return Batch(pipe.adapted(recipe.adapters).at(size), recipes, size)
+
+
 def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
     """The run of a batch of resolved recipes that differ in seed and words alone."""
     recipe = recipes[0]
-    size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
-    batch = Batch(pipe.adapted(recipe.adapters).at(size), recipes, size)
+    batch = batch_of(pipe, recipes)
     recipe.composite.check(batch)
     start = recipe.start.bind(batch)
     hold = (None if recipe.hold is None else recipe.hold.bind(batch, start)) or BoundHold()
