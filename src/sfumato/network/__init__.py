@@ -2,10 +2,10 @@
 
 | file | what |
 |---|---|
-| `spec`, `engine/` | a network's inputs by name; eager and exact execution |
+| `spec`, `engine/` | a network's inputs by name; what executes it |
 | `backbone` | any network as a backbone, by its spec |
 | `unet2d_condition`, `unet2d` | diffusers' U-Nets as backbones |
-| `flux_transformer`, `flux2_transformer`, `sd3_transformer` | those of FLUX and Stable Diffusion 3 as backbones |
+| `flux_transformer`, `flux2_transformer`, `sd3_transformer`, `qwen_image`, `z_image`, `cross_attended` | transformers |
 | `autoencoder_kl`, `clip_text_model`, `t5_encoder`, `image_networks` | what else an engine runs |
 | `attention_directives`, `attention_maps` | what a condition asks of a network's attention |
 | `text_kv_cache` | keys and values of a text, kept for a run |
