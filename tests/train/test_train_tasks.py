@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -177,7 +178,8 @@ def test_latents_that_follow_another_s_are_gone_on_with_by_its_unet(runs, folder
         runs, "aligned", text + f"align: {{model: {runs / 'autoencoder' / 'export'}, weight: 0.5}}\n", folder
     )
     train.run(recipe, out=runs / "aligned")
-    told, vae = figures(runs / "aligned"), AutoencoderKL.from_pretrained(runs / "aligned" / "export" / "vae")
+    told = figures(runs / "aligned")
+    vae: Any = AutoencoderKL.from_pretrained(runs / "aligned" / "export" / "vae")
     assert told["latent_apart"] < 0.2, "of a variance of 1"
     assert told["psnr"] > 18
     assert vae.config.scaling_factor == 1
@@ -196,7 +198,8 @@ def test_latents_that_follow_another_s_are_gone_on_with_by_its_unet(runs, folder
     )
     begin = [f"begin={runs / 'unet' / 'export'}", "steps=1", "optimizer.lr=1e-12", "ema.decay=0"]
     train.run(unet, out=runs / "larger", overrides=begin)
-    old, new = (UNet2DConditionModel.from_pretrained(runs / name / "export" / "unet") for name in ("unet", "larger"))
+    both = [UNet2DConditionModel.from_pretrained(runs / name / "export" / "unet") for name in ("unet", "larger")]
+    old, new = cast(list[Any], both)
     x, words = torch.randn(1, 6, 8, 8), torch.randn(1, 12, 16)
     with torch.no_grad():
         before, now = old(x[:, :4], 500, words).sample, new(x, 500, words).sample
