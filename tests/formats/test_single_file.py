@@ -218,7 +218,7 @@ def test_faults_are_one_sentence_with_the_file_and_the_key(one: Path, bare, chan
 
 def test_a_file_that_was_cut_short_and_one_without_words(one: Path, bare, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("sfumato.formats.single_file._cached", lambda name: [])
+    monkeypatch.setattr("sfumato.formats.single_words._cached", lambda name: [])
     file = bare(one)
     (tmp_path / "tokenizer" / "vocab.json").unlink()
     with pytest.raises(BadInput, match=r"CLIP's vocabulary, which is not here: .*hf download openai/clip"):

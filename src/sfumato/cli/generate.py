@@ -56,6 +56,7 @@ def generate(
     from sfumato.cli.paint import Running, make
     from sfumato.recipe import intent
 
-    recipe = intent.generate(**wishes(context.params, "generate"))
+    said = wishes(context.params, "generate")
+    recipe = intent.generate(**said)
     running = Running(device, precision, offload)
-    make(recipes_of(recipe, count), output, json, inputs=images or [], running=running)
+    make(recipes_of(recipe, count), said["tells"], output, json, inputs=images or [], running=running)

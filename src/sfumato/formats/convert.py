@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.folder import LARGEST, index_of, parts_of, place_of, read_json
 from sfumato.formats.key_names import Naming, write_tensors
-from sfumato.formats.parts import STEMS, _class_of
+from sfumato.formats.read_network import STEMS, class_of
 from sfumato.formats.single_family import U_NET, naming_of
-from sfumato.formats.single_file import METADATA, SMALL, SingleFile, single_of
+from sfumato.formats.single_file import SingleFile, single_of
+from sfumato.formats.single_folder import METADATA, SMALL
 from sfumato.formats.tensor_file import open_tensors
 from sfumato.formats.text_names import clip_names, open_clip_names
 from sfumato.formats.weights import weight_files
@@ -120,7 +121,7 @@ def _to_folder(single: SingleFile, target: Path) -> None:
     from safetensors.torch import save_file
 
     for part, placed in single.family.placed.items():
-        library, made = _class_of(placed.kind)
+        library, made = class_of(placed.kind)
         config = read_json(single.folder / part / "config.json")
         state = single.tensors(part, single.empty(made, config))
         if placed.kind == "CLIPTextModel":  # as every version of transformers reads it

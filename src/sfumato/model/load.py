@@ -29,7 +29,7 @@ def load(
     """A `Pipe` of the model called `name`.
 
     name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), a single file
-    ("model.safetensors", see `sfumato.formats.single_file`), or a Hub id "owner/name", fetched once and cached.
+    ("model.safetensors", see `sfumato.formats.single_folder`), or a Hub id "owner/name", fetched once and cached.
     engine: "eager", "exact" or "openvino" (see `sfumato.network.engine`). device: as torch calls it, "cpu", "cuda" or
     "mps"; "auto" is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or
     "float8", which is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload:

@@ -19,7 +19,7 @@ WEIGHED = ("unet", "vae", "text_encoder", ".")
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth")
 """Of single files."""
 FILES: list[Callable[[str | Path], Path]] = []
-"""What turns the name of a single file into the folder that stands for it: `sfumato.formats.single_file` is here once
+"""What turns the name of a single file into the folder that stands for it: `sfumato.formats.single_folder` is here once
 it is imported."""
 _allowed: list[bool] = []
 
