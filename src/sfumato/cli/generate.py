@@ -47,6 +47,7 @@ def generate(
     device: options.Device = "auto",
     offload: options.Offload = "none",
     vae: options.Vae = "",
+    transformer: options.Transformer = "",
     tile: options.Tile = 0,
     output: options.Output = None,
     json: options.Json = False,

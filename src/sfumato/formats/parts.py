@@ -19,7 +19,8 @@ from sfumato.network.autoencoder_kl import tile
 from sfumato.network.engine import dtype_of
 from sfumato.network.offload import Shelf, check_offload, from_files, one_at_a_time
 from sfumato.network.precision import store_float8
-from sfumato.network.spec import RUNS_ON
+from sfumato.network.quantized import GGUF, is_quantized
+from sfumato.network.spec import COMPUTES, RUNS_ON
 from sfumato.picture.errors import BadInput, name_of, printable
 
 SHOWN = 4  # words in one sentence
@@ -104,6 +105,15 @@ class Parts:
 
     def _put(self, network: Any, place: Path, autoencoder: bool) -> None:
         """On the device, or beside it until it is called."""
+        if is_quantized(network):
+            vars(network)[COMPUTES] = dtype_of(self.precision)
+            if self.precision == "float8":
+                raise BadInput(
+                    f"The weights of {self.model} are quantised already: choose the precision in which it computes, "
+                    "and not float8."
+                )
+        if is_quantized(network) and GGUF not in vars(network):
+            return  # bitsandbytes puts its weights on the GPU itself
         files = weight_files(place) if self.shelf is not None and self.device == "cpu" else []
         source = from_files(network, files) if files else None
         if self.precision == "float8" and not autoencoder:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.config import check_fields, check_sizes
+from sfumato.network.quantized import check_quantized
 from sfumato.network.reading import check_weights, hushed, reason, variant_of
 from sfumato.picture.errors import BadInput, printable
 
@@ -34,7 +35,12 @@ def check_config(kind: str, config: Mapping[str, Any], what: str, neutral: Mappi
     if library == "diffusers":
         if config.get("_class_name", kind) != kind:
             raise BadInput(f"The {what} is a {printable(config['_class_name'], 60)}, and not the {kind} it should be.")
-        check_fields(made, config, what, neutral)
+        quantized = check_quantized(config, what)
+        check_fields(
+            made, {k: v for k, v in config.items() if not quantized or k != "quantization_config"}, what, neutral
+        )
+    else:
+        check_quantized(config, what)
 
 
 def read_network(kind: str, place: Path, what: str, dtype: torch.dtype) -> Any:

@@ -63,6 +63,10 @@ class SingleFile:
 
         network = self.empty(made, config)
         state = self.tensors(part, network)
+        if self.family.placed[part].file.path.suffix.lower() == ".gguf":
+            from sfumato.formats.gguf_file import quantized_network
+
+            return quantized_network(made, self.folder / part, network, state, dtype)
         turned = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
         network.load_state_dict(turned, assign=True)
         for name, buffer in network.named_buffers():
@@ -130,9 +134,8 @@ def described(single: SingleFile) -> dict[str, dict[str, Any]]:
 
 
 def _described(placed: Placed) -> dict[str, Any]:
-    widths = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
     names = [name for name in placed.file.shapes if name.startswith(placed.prefix) and not LEFT_OUT.fullmatch(name)]
     sizes = [prod(placed.file.shapes[name]) for name in names]
     types = [placed.file.types[name] for name in names]
-    weighed = sum(size * widths.get(kind, 1) for size, kind in zip(sizes, types, strict=True))
+    weighed = sum(map(placed.file.bytes, names))
     return {"class": placed.kind, "parameters": sum(sizes), "bytes": weighed, "types": sorted(set(types))}

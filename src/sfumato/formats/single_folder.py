@@ -9,6 +9,9 @@ reads folders.
     model.safetensors?vae=other.safetensors       another autoencoder; without it model.vae.safetensors, if it is there
     model.safetensors?base=FOLDER                 where parts that the file lacks, and its tokenizers, come from
 
+A file that holds a transformer alone (as a .gguf does) and a base are that model with another transformer: `load(base,
+transformer=file)`.
+
 CLIP's vocabulary is not part of such files: it is taken from a folder tokenizer/ beside the file, from the Hub's local
 cache, or from the folder for the user's data.
 """
@@ -24,7 +27,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from sfumato.formats.folder import LARGEST, parts_of, place_of, read_json
+from sfumato.formats.folder import LARGEST, config_of, index_of, parts_of, place_of, read_json
 from sfumato.formats.key_names import listed
 from sfumato.formats.single_family import (
     PREDICTIONS,
@@ -127,16 +130,39 @@ def _check_rest(file: TensorFile, family: SingleFamily) -> None:
         )
 
 
+def _lay_base(folder: Path, path: Path, family: SingleFamily, base: Path) -> dict[str, Any]:
+    """Lays the scheduler of the model `base`, whose transformer that of a file takes the place of, and its config. Gives
+    the index of that model."""
+    placed, kind = family.placed["transformer"], parts_of(base).get("transformer")
+    if kind != placed.kind:
+        raise BadInput(
+            f"{name_of(path)} holds a {placed.kind}, and the transformer of {name_of(base)} is a "
+            f"{printable(kind or 'part that is not there', 60)}: name the folder of a model of the same family."
+        )
+    ours = family.configs["transformer"]
+    counted = {name: ours[name] for name in COUNTED if name in ours}
+    write_json(folder / "transformer" / "config.json", {**config_of(base, "transformer"), **counted})
+    (folder / "scheduler").symlink_to(place_of(base, "scheduler").resolve())
+    return {name: value for name, value in index_of(base).items() if not isinstance(value, list) or name == "scheduler"}
+
+
+COUNTED = ("num_layers", "num_single_layers", "n_layers", "guidance_embeds")
+"""Fields of configs that a file's own tensors say."""
+
+
 def _lay(folder: Path, path: Path, family: SingleFamily, base: Path | None) -> None:
     """Writes what the folder of such a model would hold, without its weights."""
     index: dict[str, Any] = {"_class_name": family.pipeline, **family.index}
+    if base is not None and set(family.placed) == {"transformer"}:
+        index = _lay_base(folder, path, family, base)
     for part, placed in family.placed.items():
         library = "transformers" if placed.kind.startswith(("CLIP", "T5")) else "diffusers"
         index[part] = [library, placed.kind]
-        write_json(folder / part / "config.json", family.configs[part])
-    if not (folder / "scheduler").is_dir():
+        if not (folder / part).exists():
+            write_json(folder / part / "config.json", family.configs[part])
+    if not (folder / "scheduler").is_dir() and family.scheduler:
         write_json(folder / "scheduler" / "scheduler_config.json", family.scheduler)
-    index["scheduler"] = ["diffusers", family.scheduler["_class_name"]]
+    index.setdefault("scheduler", ["diffusers", family.scheduler["_class_name"]])
     given = parts_of(base) if base is not None else {}
     for part, kind in given.items():
         if part not in index and base is not None and part != "scheduler":

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 PICKLES = (".ckpt", ".pt", ".pth")
-ENDINGS = (".safetensors", *PICKLES)
+ENDINGS = (".safetensors", ".gguf", *PICKLES)
+WIDTHS = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
+"""Bytes of a number; 1 of all others."""
 LONGEST = 100 << 20  # bytes of a header
 _TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64", "int32": "I32"}
 
@@ -32,13 +35,18 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class TensorFile:
-    """shapes, types: by the tensors' names. metadata: what the file says of itself in words."""
+    """shapes, types: by the tensors' names. metadata: what the file says of itself in words. sizes: bytes of tensors,
+    where they are not those of their numbers."""
 
     path: Path
     shapes: Mapping[str, Shape]
     types: Mapping[str, str]
     metadata: Mapping[str, str] = field(default_factory=dict)
     loaded: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sizes: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    def bytes(self, name: str) -> int:
+        return self.sizes.get(name, prod(self.shapes[name]) * WIDTHS.get(self.types[name], 1))
 
     @cached_property
     def _open(self) -> Any:
@@ -53,10 +61,14 @@ class TensorFile:
 
 
 def open_tensors(path: Path, allow_pickle: bool = False) -> TensorFile:
-    """The tensors of a .safetensors, or of a pickle (.ckpt, .pt) where that is allowed.
+    """The tensors of a .safetensors, of a .gguf, or of a pickle (.ckpt, .pt) where that is allowed.
 
     Raises BadInput for a file that was cut short, and for a pickle that is not allowed or holds more than tensors.
     """
+    if path.suffix.lower() == ".gguf":
+        from sfumato.formats.gguf_file import open_gguf
+
+        return open_gguf(path)
     if path.suffix.lower() not in PICKLES:
         return _safetensors(path)
     if not allow_pickle:

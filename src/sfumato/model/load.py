@@ -11,7 +11,7 @@ from sfumato.model.pool import Pool
 from sfumato.network.device import check_device
 from sfumato.network.precision import suits
 from sfumato.picture import BadInput
-from sfumato.zoo.find import allow_pickles, file_of
+from sfumato.zoo.find import allow_pickles, file_of, with_transformer
 
 
 def load(
@@ -23,6 +23,7 @@ def load(
     offload: str = "none",
     tile: int = 0,
     vae: str | Path = "",
+    transformer: str | Path = "",
     pool: Pool | None = None,
     allow_pickle: bool = False,
 ) -> Pipe:
@@ -35,7 +36,8 @@ def load(
     "float8", which is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload:
     "none", or "parts" or "layers" to have only the network or the layer that is called on the device
     (`sfumato.network.offload`). tile: the side in pixels of the tiles in which the autoencoder works, 0 for the picture
-    as a whole. vae: the folder of another autoencoder than the model's own. pool: models that are held; without one the
+    as a whole. vae: the folder of another autoencoder than the model's own. transformer: a single file that stands in the
+    place of the model's own transformer, as "flux1-dev-Q4_K.gguf": the same as `load("FILE?base=MODEL")`. pool: models that are held; without one the
     model is read anew, and nobody else has its networks. allow_pickle: read single files that are pickles (.ckpt), of
     which tensors alone are taken.
 
@@ -46,6 +48,7 @@ def load(
     """
     if allow_pickle:
         allow_pickles()
+    name = with_transformer(name, transformer) if transformer else name
     device = check_device(device)
     precision = suits(device) if precision == "auto" else precision
     other = autoencoder_of(str(vae))

@@ -16,7 +16,7 @@ HUB_VARIANTS = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]
 WEIGHED = ("unet", "vae", "text_encoder", ".")
 """Where a model's weights lie: in folders of its parts, or beside the index."""
 
-ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth")
+ENDINGS = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth")
 """Of single files."""
 FILES: list[Callable[[str | Path], Path]] = []
 """What turns the name of a single file into the folder that stands for it: `sfumato.formats.single_folder` is here once
@@ -48,6 +48,16 @@ def file_of(name: str | Path) -> tuple[Path, dict[str, str]] | None:
             "and base."
         )
     return path, said
+
+
+def with_transformer(name: str | Path, file: str | Path) -> str:
+    """What a model is called in which a single file's transformer takes the place of its own."""
+    path = Path(file).expanduser()
+    if not path.is_file() or not path.name.lower().endswith(ENDINGS):
+        raise BadInput(
+            f"There is no transformer {printable(str(file), 200)}: give the path of a file, .gguf or .safetensors."
+        )
+    return f"{path.resolve()}?base={find(name).resolve()}"
 
 
 def here(name: str | Path) -> Path | None:
