@@ -65,37 +65,25 @@ def write(path: Path, tensors: dict[str, torch.Tensor], kind: Kind, architecture
     return path
 
 
-def error(ours: sfumato.Pipe, theirs: sfumato.Pipe, **options: Any) -> float:
-    """The largest difference of the latents at the end of a run, over their standard deviation."""
-    latents = []
-    for pipe in (ours, theirs):
-        step = list(pipe.stages[0].networks["transformer"].named_parameters())
-        assert step
-        latents.append(np.asarray(pipe("a red boat", **options).images[0], float))
-    return float(np.abs(latents[0] - latents[1]).max())
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_file_takes_the_place_of_a_folder_s_transformer(family: str, folders: Any, tmp_path: Path) -> None:
-    """F16 is the folder's own model rounded to float16, to the bit; Q8_0 the one rounded to 127 steps a block."""
+    """F16 is the folder's own model rounded to float16, Q8_0 to 127 steps either side of 0: by half a step at most."""
     own = sfumato.load(folders(family))
     network = own.stages[0].networks["transformer"]
     tensors = stored(network)
-    for kind, worst in ((Kind.F16, 2**-11), (Kind.Q8_0, 1 / 127)):
+    for kind, worst in ((Kind.F16, 2**-11), (Kind.Q8_0, 0.51 / 127)):
         file = write(tmp_path / f"{kind.name}.gguf", tensors, kind)
         pipe = sfumato.load(folders(family), transformer=file)
         ours = pipe.stages[0].networks["transformer"]
-        x = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
         blocks = 0
         for name, layer in network.named_modules():
             if not isinstance(layer, torch.nn.Linear):
                 continue
-            given, other = x[:, : layer.in_features % 65], ours.get_submodule(name)
+            other = ours.get_submodule(name)
             given = torch.randn(5, layer.in_features, generator=torch.Generator().manual_seed(1))
             blocks += hasattr(other.weight, "quant_type")
-            allowed = worst * (
-                given.abs() @ layer.weight.detach().abs().amax(1, keepdim=True).T.expand(layer.in_features, -1)
-            )
+            largest = layer.weight.detach().abs().amax(1)
+            allowed = worst * given.abs().sum(1, keepdim=True) * largest
             assert ((other(given) - layer(given)).abs() <= allowed + 1e-6).all(), name
         assert bool(blocks) == (kind == Kind.Q8_0)
         size = import_module(f"stock.{family}").SIZE
@@ -116,10 +104,8 @@ def test_adapters_change_blocks_as_they_change_the_numbers_in_them(folders: Any,
         elif isinstance(layer, torch.nn.Linear):
             layer.weight.data = ours.get_submodule(name).weight.data.clone()
     layer = "transformer_blocks.0.attn.to_q"
-    pair = {
-        f"transformer.{layer}.lora_A.weight": torch.ones(1, 32),
-        f"transformer.{layer}.lora_B.weight": torch.ones(32, 1),
-    }
+    sides = {"A": torch.ones(1, 32), "B": torch.ones(32, 1)}
+    pair = {f"transformer.{layer}.lora_{side}.weight": each for side, each in sides.items()}
     save_file(pair, tmp_path / "a.safetensors")
     plain = pipe("a boat", width=32, height=24, **QUICK).image.tobytes()
     pictures = []
@@ -140,17 +126,18 @@ def test_what_is_wrong_with_a_file_or_its_place_is_one_sentence(folders: Any, tm
     told = described(single)["transformer"]
     assert (told["class"], told["types"]) == ("FluxTransformer2DModel", ["F16", "F32", "Q4_0"])
     assert told["bytes"] < 2 * told["parameters"]
-    with pytest.raises(BadInput, match=r"a\.gguf holds no text_encoder.*\?base=FOLDER"):
+    with pytest.raises(BadInput, match=r"a\.gguf holds no vae.*\?base=FOLDER"):
         sfumato.load(file)
-    with pytest.raises(BadInput, match="holds a FluxTransformer2DModel, and the transformer of .* is a SD3"):
+    with pytest.raises(BadInput, match=r"holds a FluxTransformer2DModel, and the transformer of .* is a SD3"):
         sfumato.load(folders("stable_diffusion_3"), transformer=file)
     with pytest.raises(BadInput, match="There is no transformer nowhere"):
         sfumato.load(flux, transformer="nowhere.gguf")
     with pytest.raises(BadInput, match="quantised already"):
         sfumato.load(flux, transformer=file, precision="float8")
+    lacking = {name: each for name, each in tensors.items() if not name.startswith("time_in")}
+    write(tmp_path / "b.gguf", lacking, Kind.Q8_0)
     with pytest.raises(BadInput, match="lacks time_in"):
-        lacking = {name: each for name, each in tensors.items() if not name.startswith("time_in")}
-        sfumato.load(flux, transformer=write(tmp_path / "b.gguf", lacking, Kind.Q8_0))
+        sfumato.load(flux, transformer=tmp_path / "b.gguf")
     (tmp_path / "c.gguf").write_bytes(file.read_bytes()[:-1000])
     with pytest.raises(BadInput, match=r"c\.gguf is damaged"):
         sfumato.load(flux, transformer=tmp_path / "c.gguf")

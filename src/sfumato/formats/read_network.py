@@ -35,12 +35,9 @@ def check_config(kind: str, config: Mapping[str, Any], what: str, neutral: Mappi
     if library == "diffusers":
         if config.get("_class_name", kind) != kind:
             raise BadInput(f"The {what} is a {printable(config['_class_name'], 60)}, and not the {kind} it should be.")
-        quantized = check_quantized(config, what)
-        check_fields(
-            made, {k: v for k, v in config.items() if not quantized or k != "quantization_config"}, what, neutral
-        )
-    else:
-        check_quantized(config, what)
+        said = {name: value for name, value in config.items() if name != "quantization_config"}
+        check_fields(made, said, what, neutral)
+    check_quantized(config, what)
 
 
 def read_network(kind: str, place: Path, what: str, dtype: torch.dtype) -> Any:

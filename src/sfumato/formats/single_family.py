@@ -116,8 +116,8 @@ def family_of(file: TensorFile, prediction: str | None = None) -> SingleFamily:
     some = ", ".join(list(file.shapes)[:3])
     raise BadInput(
         f"{name_of(file.path)} holds no model that is known by its names (it has {printable(some, 200) or 'none'}, "
-        "...); accepted are files of Stable Diffusion 1, 2, XL and 3, of FLUX.1, Qwen-Image and Z-Image, in their makers' "
-        "names."
+        "...); accepted are files of Stable Diffusion 1, 2, XL and 3, of FLUX.1, Qwen-Image and Z-Image, in their "
+        "makers' names."
     )
 
 

@@ -131,8 +131,8 @@ def _check_rest(file: TensorFile, family: SingleFamily) -> None:
 
 
 def _lay_base(folder: Path, path: Path, family: SingleFamily, base: Path) -> dict[str, Any]:
-    """Lays the scheduler of the model `base`, whose transformer that of a file takes the place of, and its config. Gives
-    the index of that model."""
+    """Lays the scheduler of the model `base`, whose transformer that of a file takes the place of, and its config.
+    Gives the index of that model."""
     placed, kind = family.placed["transformer"], parts_of(base).get("transformer")
     if kind != placed.kind:
         raise BadInput(
