@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -17,9 +19,11 @@ from safetensors.torch import save_file
 import sfumato
 from sfumato.adapt import LoRA
 from sfumato.formats import folder_of
+from sfumato.formats.convert import convert
 from sfumato.formats.key_names import write_tensors
 from sfumato.formats.single_family import naming_of
 from sfumato.formats.single_file import described, single_of
+from sfumato.network import quantized
 from sfumato.picture import BadInput
 
 FAMILIES = ("flux", "stable_diffusion_3", "qwen_image", "z_image")
@@ -132,6 +136,8 @@ def test_what_is_wrong_with_a_file_or_its_place_is_one_sentence(folders: Any, tm
         sfumato.load(folders("stable_diffusion_3"), transformer=file)
     with pytest.raises(BadInput, match="There is no transformer nowhere"):
         sfumato.load(flux, transformer="nowhere.gguf")
+    with pytest.raises(BadInput, match=r"a\.gguf holds blocks"):
+        convert(f"{file}?base={flux}", tmp_path / "folder")
     with pytest.raises(BadInput, match="quantised already"):
         sfumato.load(flux, transformer=file, precision="float8")
     lacking = {name: each for name, each in tensors.items() if not name.startswith("time_in")}
@@ -141,3 +147,27 @@ def test_what_is_wrong_with_a_file_or_its_place_is_one_sentence(folders: Any, tm
     (tmp_path / "c.gguf").write_bytes(file.read_bytes()[:-1000])
     with pytest.raises(BadInput, match=r"c\.gguf is damaged"):
         sfumato.load(flux, transformer=tmp_path / "c.gguf")
+
+
+@pytest.mark.parametrize("part", ["transformer", "text_encoder_2"])
+def test_weights_that_bitsandbytes_quantised_need_it_and_a_gpu(
+    part: str, folders: Any, tmp_path: Path, monkeypatch
+) -> None:
+    folder = tmp_path / "quantised"
+    shutil.copytree(folders("flux"), folder)
+    config = folder / part / "config.json"
+
+    def said(method: str) -> str:
+        more = {"quantization_config": {"quant_method": method, "load_in_4bit": True}}
+        config.write_text(json.dumps({**json.loads(config.read_text()), **more}))
+        with pytest.raises(BadInput) as found:
+            sfumato.load(folder)
+        return str(found.value)
+
+    assert f"The weights of the {part} of the model" in said("gptq")
+    assert "by gptq; accepted are bitsandbytes" in said("gptq")
+    monkeypatch.setattr(quantized, "find_spec", lambda name: None)
+    assert "install it with pip install 'sfumato[quantized]'" in said("bitsandbytes")
+    monkeypatch.setattr(quantized, "find_spec", lambda name: name)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "needs a GPU, and there is none here" in said("bitsandbytes")

@@ -247,5 +247,6 @@ def test_parts_that_a_file_lacks_come_from_a_folder(one: Path, bare, tmp_path) -
     with pytest.raises(BadInput, match=r"alone\.safetensors holds no vae"):
         sfumato.load(file)
     assert np.array_equal(painted(f"{file}?base={one}"), painted(one))
+    assert np.array_equal(painted(convert(f"{file}?base={one}", tmp_path / "whole")), painted(one))
     with pytest.raises(BadInput, match="colour is nothing that can be said of a single file"):
         sfumato.load(f"{file}?colour=red")

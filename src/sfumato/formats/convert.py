@@ -120,6 +120,10 @@ def _place(part: str, kind: str, config: Mapping[str, Any], kinds: Mapping[str, 
 def _to_folder(single: SingleFile, target: Path) -> None:
     from safetensors.torch import save_file
 
+    if blocks := [placed.file.path for placed in single.family.placed.values() if placed.file.sizes]:
+        raise BadInput(
+            f"{name_of(blocks[0])} holds blocks of a few bits, which a folder has no files for: load it as it is."
+        )
     for part, placed in single.family.placed.items():
         library, made = class_of(placed.kind)
         config = read_json(single.folder / part / "config.json")
@@ -132,6 +136,9 @@ def _to_folder(single: SingleFile, target: Path) -> None:
         save_file(kept, target / part / f"{STEMS[library]}.safetensors", metadata={"format": "pt"})
         architectures = {"architectures": [placed.kind]} if library == "transformers" else {}
         write_json(target / part / "config.json", {**config, **architectures})
+    for path in single.folder.iterdir():
+        if path.is_symlink():  # a part of its base
+            shutil.copytree(path.resolve(), target / path.name)
     for path in single.folder.rglob("*"):
         there = target / path.relative_to(single.folder)
         if path.is_file() and not there.exists():

@@ -11,6 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfumato.formats.gguf_file import quantized_network
 from sfumato.formats.key_names import laid_out, listed, read_tensors
 from sfumato.formats.single_family import VAES, Placed, SingleFamily
 from sfumato.formats.single_words import OWN_CLIP, own_words
@@ -64,8 +65,6 @@ class SingleFile:
         network = self.empty(made, config)
         state = self.tensors(part, network)
         if self.family.placed[part].file.path.suffix.lower() == ".gguf":
-            from sfumato.formats.gguf_file import quantized_network
-
             return quantized_network(made, self.folder / part, network, state, dtype)
         turned = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
         network.load_state_dict(turned, assign=True)

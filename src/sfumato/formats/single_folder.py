@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.formats.folder import LARGEST, config_of, index_of, parts_of, place_of, read_json
+from sfumato.formats.gguf_file import open_gguf
 from sfumato.formats.key_names import listed
 from sfumato.formats.single_family import (
     PREDICTIONS,
@@ -74,14 +75,14 @@ def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: st
     path = stamps[0][0]
     if prediction and prediction not in PREDICTIONS:
         raise BadInput(f"What a network predicts is {', '.join(PREDICTIONS)}, not {printable(prediction, 60)}.")
-    file = open_tensors(path, pickles)
+    file = opened(path, pickles)
     folder = Path(tempfile.mkdtemp(prefix=f"{path.stem[:40]}-", dir=_room()))
     if METADATA in file.metadata:
         family = _written(file, folder)
     else:
         family = family_of(file, PREDICTIONS.get(prediction))
     if len(stamps) > 1:
-        family = _other_autoencoder(family, open_tensors(stamps[1][0], pickles))
+        family = _other_autoencoder(family, opened(stamps[1][0], pickles))
     _lay(folder, path, family, Path(base).expanduser() if base else None)
     averaged = sum(name.startswith(AVERAGED) for name in file.shapes)
     laid[folder] = SingleFile(path, folder, family, averaged)
@@ -93,6 +94,11 @@ def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: st
             stacklevel=2,
         )
     return folder
+
+
+def opened(path: Path, pickles: bool) -> TensorFile:
+    """The tensors of a file of any kind."""
+    return open_gguf(path) if path.suffix.lower() == ".gguf" else open_tensors(path, pickles)
 
 
 @cache

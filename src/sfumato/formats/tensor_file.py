@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 PICKLES = (".ckpt", ".pt", ".pth")
-ENDINGS = (".safetensors", ".gguf", *PICKLES)
+ENDINGS = (".safetensors", *PICKLES)
 WIDTHS = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
 """Bytes of a number; 1 of all others."""
 LONGEST = 100 << 20  # bytes of a header
@@ -61,14 +61,10 @@ class TensorFile:
 
 
 def open_tensors(path: Path, allow_pickle: bool = False) -> TensorFile:
-    """The tensors of a .safetensors, of a .gguf, or of a pickle (.ckpt, .pt) where that is allowed.
+    """The tensors of a .safetensors, or of a pickle (.ckpt, .pt) where that is allowed.
 
     Raises BadInput for a file that was cut short, and for a pickle that is not allowed or holds more than tensors.
     """
-    if path.suffix.lower() == ".gguf":
-        from sfumato.formats.gguf_file import open_gguf
-
-        return open_gguf(path)
     if path.suffix.lower() not in PICKLES:
         return _safetensors(path)
     if not allow_pickle:
