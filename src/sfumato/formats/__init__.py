@@ -22,7 +22,7 @@
 | `z-image` | a `ZImageTransformer2DModel` told what a chat model reads; flow matching of latents | `z_image` |
 
 `unet_stage` is what the families of `UNet2DConditionModel` have in common. A single file (`model.safetensors`) is read
-as the folder that it stands for: `single_file`.
+as the folder that it stands for: `single_folder`, `single_file`.
 
 What else is known by name is refused by name (`families`), as is every field of a config that is not understood
 (`config`, `scheduler_config`) and every weight that is missing or left over (`parts`).
@@ -42,7 +42,8 @@ from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
 from sfumato.formats.sana import Sana
 from sfumato.formats.scheduler_config import PARAMETERIZATIONS, noise_schedule
 from sfumato.formats.score_sde import ScoreSde
-from sfumato.formats.single_file import folder_of, single_of
+from sfumato.formats.single_file import single_of
+from sfumato.formats.single_folder import folder_of
 from sfumato.formats.stable_diffusion import StableDiffusion
 from sfumato.formats.stable_diffusion_3 import StableDiffusion3
 from sfumato.formats.stable_diffusion_depth import StableDiffusionDepth

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sfumato.formats.config import check_fields, check_sizes
 from sfumato.formats.folder import read_json
+from sfumato.formats.read_network import check_config, explained, read_network
 from sfumato.network.control_networks import KINDS
-from sfumato.network.reading import check_weights, hushed, reason, variant_of
+from sfumato.network.reading import check_weights, hushed, reason
 from sfumato.picture.errors import BadInput, name_of, printable
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sfumato.network.image_prompts import ImagePrompt
-
-STEM = "diffusion_pytorch_model"
 
 
 def read_controlnet(folder: Path) -> nn.Module:
@@ -35,31 +33,13 @@ def read_t2i_adapter(folder: Path) -> nn.Module:
 
 @lru_cache(maxsize=8)
 def _read(folder: Path, kinds: tuple[str, ...], stamp: int) -> nn.Module:
-    import diffusers
-
     what = f"{kinds[0]} in {name_of(folder)}"
     config = read_json(folder / "config.json")
     kind = printable(config.get("_class_name"), 60)
     if kind not in kinds:
         raise BadInput(f"{name_of(folder)} holds a {kind}; accepted here is {' or '.join(kinds)}.")
-    check_sizes(config, what)
-    made = getattr(diffusers, kind)
-    check_fields(made, config, what, {})
-    variant = variant_of(folder, STEM, what)
-    try:
-        with hushed():
-            network, info = made.from_pretrained(
-                folder,
-                local_files_only=True,
-                variant=variant,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                torch_dtype=torch.float32,
-            )
-    except Exception as error:
-        raise BadInput(f"The {what} can't be read: {reason(error)}") from error
-    check_weights(info, what)
-    return network.eval().requires_grad_(False)
+    check_config(kind, config, what, {})
+    return read_network(kind, folder, what, torch.float32)
 
 
 class IPAdapterWeights:
@@ -145,16 +125,13 @@ def _image_encoder(folder: Path) -> tuple[Any, Any]:
     what = f"image encoder in {name_of(folder)}"
     if not (folder / "config.json").is_file():
         raise BadInput(f"There is no image encoder in {name_of(folder)}: put the adapter's image_encoder/ there.")
-    try:
-        with hushed():
-            read: Any = CLIPVisionModelWithProjection.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
-            )
-            encoder, info = read
-            side = encoder.config.image_size
-            process = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
-    except Exception as error:
-        raise BadInput(f"The {what} can't be read: {reason(error)}") from error
+    with explained(what):
+        read: Any = CLIPVisionModelWithProjection.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+        encoder, info = read
+        side = encoder.config.image_size
+        process = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
     check_weights(info, what)
     return encoder.eval().requires_grad_(False), process
 
