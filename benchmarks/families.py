@@ -120,7 +120,8 @@ def diffedit(family: Family) -> str:
     return "runs"
 
 
-def controlnet(family: Family) -> str:
+def control_network(family: Family) -> Path:
+    """A folder with a ControlNet of random weights, of the family's own kind and shape."""
     from diffusers import ControlNetModel, FluxControlNetModel, SD3ControlNetModel
 
     torch.manual_seed(0)
@@ -142,17 +143,22 @@ def controlnet(family: Family) -> str:
     else:
         raise BadInput(f"ControlNets of a {kind} are not read yet")
     net.save_pretrained(folder)
-    family.paint(controls=[ControlNet(family.picture, folder)])
+    return folder
+
+
+def controlnet(family: Family) -> str:
+    family.paint(controls=[ControlNet(family.picture, control_network(family))])
     return "runs"
 
 
-def lora(family: Family) -> str:
+def lora_file(family: Family) -> Path | None:
+    """A file with a LoRA of random weights of one layer of its attention."""
     from safetensors.torch import save_file
 
     network, prefix = family.network, "unet" if "unet" in family.pipe.stage.networks else "transformer"
     layers = {name: m for name, m in network.named_modules() if isinstance(m, torch.nn.Linear) and "attn" in name}
     if not layers:
-        return "-"
+        return None
     name, layer = next(iter(layers.items()))
     torch.manual_seed(0)
     tensors = {
@@ -161,18 +167,30 @@ def lora(family: Family) -> str:
     }
     file = family.folder.with_name(f"{family.name}-lora.safetensors")
     save_file(tensors, file)
+    return file
+
+
+def lora(family: Family) -> str:
+    file = lora_file(family)
+    if file is None:
+        return "-"
     family.paint(adapters=[LoRA(file) * 0.5])
     return "runs"
 
 
-def ip_adapter(family: Family) -> str:
+def image_prompt(family: Family) -> Path:
+    """A folder with an IP-Adapter of random weights, and its image encoder."""
     if (kind := type(family.network).__name__) != "UNet2DConditionModel":
         raise BadInput(f"image prompts of a {kind} are not read yet")
     from control.conftest import save_ip_adapter
 
     folder = family.folder.with_name(f"{family.name}-ip")
     save_ip_adapter(family.network, folder)
-    family.paint(controls=[IPAdapter(family.picture, folder)])
+    return folder
+
+
+def ip_adapter(family: Family) -> str:
+    family.paint(controls=[IPAdapter(family.picture, image_prompt(family))])
     return "runs"
 
 

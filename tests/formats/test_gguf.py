@@ -73,12 +73,12 @@ def write(path: Path, tensors: dict[str, torch.Tensor], kind: Kind, architecture
 def test_a_file_takes_the_place_of_a_folder_s_transformer(family: str, folders: Any, tmp_path: Path) -> None:
     """F16 is the folder's own model rounded to float16, Q8_0 to 127 steps either side of 0: by half a step at most."""
     own = sfumato.load(folders(family))
-    network = own.stages[0].networks["transformer"]
+    network = own.stage.networks["transformer"]
     tensors = stored(network)
     for kind, worst in ((Kind.F16, 2**-11), (Kind.Q8_0, 0.51 / 127)):
         file = write(tmp_path / f"{kind.name}.gguf", tensors, kind)
         pipe = sfumato.load(folders(family), transformer=file)
-        ours = pipe.stages[0].networks["transformer"]
+        ours = pipe.stage.networks["transformer"]
         blocks = 0
         for name, layer in network.named_modules():
             if not isinstance(layer, torch.nn.Linear):
@@ -98,10 +98,10 @@ def test_a_file_takes_the_place_of_a_folder_s_transformer(family: str, folders: 
 
 def test_adapters_change_blocks_as_they_change_the_numbers_in_them(folders: Any, tmp_path: Path) -> None:
     own = sfumato.load(folders("flux"))
-    tensors = stored(own.stages[0].networks["transformer"])
+    tensors = stored(own.stage.networks["transformer"])
     pipe = sfumato.load(folders("flux"), transformer=write(tmp_path / "a.gguf", tensors, Kind.Q8_0))
-    ours = pipe.stages[0].networks["transformer"]
-    for name, layer in own.stages[0].networks["transformer"].named_modules():  # the same numbers, in no blocks
+    ours = pipe.stage.networks["transformer"]
+    for name, layer in own.stage.networks["transformer"].named_modules():  # the same numbers, in no blocks
         if isinstance(layer, torch.nn.Linear) and hasattr(ours.get_submodule(name).weight, "quant_type"):
             rounded = gguf.dequantize(ours.get_submodule(name).weight.detach().numpy(), Kind.Q8_0)
             layer.weight.data = torch.from_numpy(rounded)
@@ -123,7 +123,7 @@ def test_adapters_change_blocks_as_they_change_the_numbers_in_them(folders: Any,
 
 def test_what_is_wrong_with_a_file_or_its_place_is_one_sentence(folders: Any, tmp_path: Path) -> None:
     flux = folders("flux")
-    tensors = stored(sfumato.load(flux).stages[0].networks["transformer"])
+    tensors = stored(sfumato.load(flux).stage.networks["transformer"])
     file = write(tmp_path / "a.gguf", tensors, Kind.Q4_0)
     single = single_of(folder_of(file))
     assert single is not None

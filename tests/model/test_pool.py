@@ -103,7 +103,7 @@ def test_adapters_of_one_pipe_are_not_seen_by_another_that_shares_its_model(tiny
     """Neither between its calls nor while it calls: a thread that comes in the middle of one waits."""
     pool = Pool()
     plain, adapted = (sfumato.load(tiny_model, pool=pool) for _ in range(2))
-    unet, own = plain.stages[0].networks["unet"], [p for n in plain.stages[0].networks.values() for p in n.parameters()]
+    unet, own = plain.stage.networks["unet"], [p for n in plain.stage.networks.values() for p in n.parameters()]
     layer = next(name for name, _ in unet.named_modules() if name.endswith("attn1.to_q"))
     wide = len(unet.get_submodule(layer).weight)
     pair = {f"unet.{layer}.lora_A.weight": torch.ones(1, wide), f"unet.{layer}.lora_B.weight": torch.ones(wide, 1)}
@@ -127,5 +127,5 @@ def test_adapters_of_one_pipe_are_not_seen_by_another_that_shares_its_model(tiny
         hook.remove()
         assert asked[0].result() == wanted, "in the middle of a call"
     assert changed != wanted
-    now = [p for n in plain.stages[0].networks.values() for p in n.parameters()]
+    now = [p for n in plain.stage.networks.values() for p in n.parameters()]
     assert all(a is b for a, b in zip(own, now, strict=True))

@@ -33,8 +33,8 @@ def load(
     """A `Pipe` of the model called `name`.
 
     name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), a single file
-    ("model.safetensors", see `sfumato.formats.single_folder`), or a Hub id "owner/name", fetched once and cached. Models
-    that go on with what others made are joined by " + ": "prior + decoder", "IF-I + IF-II + upscaler".
+    ("model.safetensors", see `sfumato.formats.single_folder`), or a Hub id "owner/name", fetched once and cached.
+    Models that go on with what others made are joined by " + ": "prior + decoder", "IF-I + IF-II + upscaler".
     engine: "eager", "exact" or "openvino" (see `sfumato.network.engine`). device: as torch calls it, "cpu", "cuda" or
     "mps"; "auto" is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or
     "float8", which is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload:
