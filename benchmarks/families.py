@@ -26,6 +26,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import stock as families
+from stock import controls
 from stock.compare import error, ran, shown, stock
 from stock.edits import half, photo
 
@@ -121,26 +122,10 @@ def diffedit(family: Family) -> str:
 
 
 def controlnet(family: Family) -> str:
-    from diffusers import ControlNetModel, FluxControlNetModel, SD3ControlNetModel
-
-    torch.manual_seed(0)
-    folder, kind = family.folder.with_name(f"{family.name}-controlnet"), type(family.network).__name__
-    net: Any
-    if kind == "UNet2DConditionModel":
-        taken = signature(ControlNetModel.__init__).parameters
-        config = {**family.network.config, "in_channels": family.pipe.stages[0].space.channels}
-        config |= {"conditioning_embedding_out_channels": (8, 16), "num_class_embeds": None}
-        net = ControlNetModel(**{name: value for name, value in config.items() if name in taken})
-    elif kind == "FluxTransformer2DModel":
-        taken = signature(FluxControlNetModel.__init__).parameters
-        config = {**family.network.config, "num_layers": 1, "num_single_layers": 1}
-        config["in_channels"] = 4 * family.pipe.stages[0].space.channels
-        net = FluxControlNetModel(**{name: value for name, value in config.items() if name in taken})
-    elif kind == "SD3Transformer2DModel":
-        options = {"num_extra_conditioning_channels": 0, "load_weights_from_transformer": False}
-        net = SD3ControlNetModel.from_transformer(family.network, num_layers=1, **options)
-    else:
-        raise BadInput(f"ControlNets of a {kind} are not read yet")
+    net = controls.controlnet(family.network, family.pipe.stages[0].space.channels)
+    if net is None:
+        raise BadInput(f"there is no class of a ControlNet for a {type(family.network).__name__}")
+    folder = family.folder.with_name(f"{family.name}-controlnet")
     net.save_pretrained(folder)
     family.paint(controls=[ControlNet(family.picture, folder)])
     return "runs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +36,13 @@ def read_t2i_adapter(folder: Path) -> nn.Module:
 
 @lru_cache(maxsize=8)
 def _read(folder: Path, kinds: tuple[str, ...], stamp: int) -> nn.Module:
-    import diffusers
-
     what = f"{kinds[0]} in {name_of(folder)}"
     config = read_json(folder / "config.json")
     kind = printable(config.get("_class_name"), 60)
     if kind not in kinds:
         raise BadInput(f"{name_of(folder)} holds a {kind}; accepted here is {' or '.join(kinds)}.")
     check_sizes(config, what)
-    made = getattr(diffusers, kind)
+    made = _class_of(kind)
     check_fields(made, config, what, {})
     variant = variant_of(folder, STEM, what)
     try:
@@ -60,6 +59,15 @@ def _read(folder: Path, kinds: tuple[str, ...], stamp: int) -> nn.Module:
         raise BadInput(f"The {what} can't be read: {reason(error)}") from error
     check_weights(info, what)
     return network.eval().requires_grad_(False)
+
+
+def _class_of(kind: str) -> Any:
+    """A class of diffusers', or one of ours where it has none."""
+    import diffusers
+
+    if hasattr(diffusers, kind):
+        return getattr(diffusers, kind)
+    return getattr(import_module(f"sfumato.network.{KINDS[kind]}"), kind)
 
 
 class IPAdapterWeights:

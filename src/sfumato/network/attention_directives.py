@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -31,18 +31,21 @@ def directives_of(condition: Condition) -> Condition | None:
 
 
 @contextmanager
-def directed(network: nn.Module, condition: Condition | None) -> Iterator[None]:
-    """Inside, the network obeys the condition's directives; rows that they leave alone are untouched, to the bit.
+def directed(
+    network: nn.Module, condition: Condition | None, more: Sequence[tuple[nn.Module, Change]] = ()
+) -> Iterator[None]:
+    """Inside, the network obeys the condition's directives; rows that they leave alone are untouched, to the bit. more:
+    further changes of what its modules answer.
 
     The hooks act in the thread that set them alone: another call of the same network, at the same time, sees nothing.
     """
-    if condition is None:
+    if condition is None and not more:
         yield
         return
-    call = object()
-    changes = [
-        change for asked in (_crossings, _copies, _identities, _pictures) for change in asked(network, condition)
-    ]
+    call, changes = object(), list(more)
+    if condition is not None:
+        for asked in (_crossings, _copies, _identities, _pictures):
+            changes += asked(network, condition)
     handles = [module.register_forward_hook(_during(call, change), with_kwargs=True) for module, change in changes]
     token = _CALL.set(call)
     try:

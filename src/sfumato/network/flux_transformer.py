@@ -67,7 +67,6 @@ def _forward(
         guidance=guidance,
         controlnet_block_samples=beside.skips or None,
         controlnet_single_block_samples=beside.singles or None,
-        controlnet_blocks_repeat=beside.repeats,
         return_dict=False,
     )[0]
 
