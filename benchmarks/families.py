@@ -26,7 +26,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import stock as families
-from stock import controls
+from stock import controls, image_prompts
 from stock.compare import error, ran, shown, stock
 from stock.edits import half, photo
 
@@ -151,12 +151,9 @@ def lora(family: Family) -> str:
 
 
 def ip_adapter(family: Family) -> str:
-    if (kind := type(family.network).__name__) != "UNet2DConditionModel":
-        raise BadInput(f"image prompts of a {kind} are not read yet")
-    from control.conftest import save_ip_adapter
-
     folder = family.folder.with_name(f"{family.name}-ip")
-    save_ip_adapter(family.network, folder)
+    if not image_prompts.save(family.network, folder):
+        raise BadInput(f"there is no IP-Adapter for a {type(family.network).__name__}")
     family.paint(controls=[IPAdapter(family.picture, folder)])
     return "runs"
 

@@ -17,7 +17,7 @@ from sfumato.picture import BadInput
 
 _CALL: ContextVar[object] = ContextVar("call", default=None)
 
-Change = Callable[[Any, Tensor, dict[str, Any], Tensor], Tensor | None]
+Change = Callable[[Any, Tensor, dict[str, Any], Any], Any]
 """(module, the hidden states given to it, what else it was given, its answer) -> another answer, or None."""
 
 
@@ -195,11 +195,12 @@ def _attention(network: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in network.named_modules() if isinstance(module, Module)}
 
 
-def _during(call: object, change: Change) -> Callable[..., Tensor | None]:
+def _during(call: object, change: Change) -> Callable[..., Any]:
     """The change as a hook that acts within one call alone."""
 
-    def hook(module: Any, args: tuple[Tensor, ...], named: dict[str, Any], output: Tensor) -> Tensor | None:
-        return change(module, args[0], named, output) if _CALL.get() is call else None
+    def hook(module: Any, args: tuple[Tensor, ...], named: dict[str, Any], output: Any) -> Any:
+        hidden = args[0] if args else named["hidden_states"]
+        return change(module, hidden, named, output) if _CALL.get() is call else None
 
     return hook
 

@@ -104,24 +104,22 @@ def residuals_of(x: Tensor, t: Tensor, condition: Condition, told: Mapping[str, 
 
 
 def masked(residuals: Residuals, mask: Tensor | None) -> Residuals:
-    """Residuals within a mask (1, 1, H, W) in [0, 1] alone, averaged over each of their cells or tokens; tokens that
-    lie nowhere count as the average of all."""
+    """Residuals within a mask (1, 1, H, W) in [0, 1] alone, averaged over each of their cells or tokens."""
     if mask is None:
         return residuals
-
-    pictured = residuals.pictured
 
     def within(a: Tensor) -> Tensor:
         if a.ndim == 4:
             return a * functional.interpolate(mask.to(a), a.shape[-2:], mode="area")
-        here = at_places(mask, pictured or a.shape[1]).to(a)
-        beside = here.mean(1, keepdim=True).expand(-1, a.shape[1] - here.shape[1], -1)
-        return a * torch.cat([here, beside], 1)
+        return a * at_places(mask, a.shape[1], residuals.pictured).to(a)
 
     return residuals.map(within)
 
 
-def at_places(mask: Tensor, count: int) -> Tensor:
-    """The mask of `count` places that lie in rows over the picture, (1, count, 1)."""
-    height = max(1, round(math.sqrt(count * mask.shape[-2] / mask.shape[-1])))
-    return functional.interpolate(mask, (height, count // height), mode="area").flatten(2).transpose(1, 2)
+def at_places(mask: Tensor, count: int, pictured: int | None = None) -> Tensor:
+    """The mask of `count` places that lie in rows over the picture, (1, count, 1). pictured: of which only so many, the
+    first, lie there; the others count as their average."""
+    here = count if pictured is None else pictured
+    height = max(1, round(math.sqrt(here * mask.shape[-2] / mask.shape[-1])))
+    shown = functional.interpolate(mask, (height, here // height), mode="area").flatten(2).transpose(1, 2)
+    return torch.cat([shown, shown.mean(1, keepdim=True).expand(-1, count - here, -1)], 1)
