@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.config import check_fields, check_sizes
+from sfumato.network.control_networks import KINDS
 from sfumato.network.quantized import check_quantized
 from sfumato.network.reading import check_weights, hushed, reason, variant_of
 from sfumato.picture.errors import BadInput, printable
@@ -19,11 +21,13 @@ STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 
 
 def class_of(kind: str) -> tuple[str, Any]:
-    """The library that has the class called `kind`, and the class."""
+    """The library in whose way the class called `kind` is kept, and the class: one of ours where neither has it."""
     import diffusers
     import transformers
 
-    library = diffusers if hasattr(diffusers, kind) else transformers
+    library = next((each for each in (diffusers, transformers) if hasattr(each, kind)), None)
+    if library is None:
+        return "diffusers", getattr(import_module(f"sfumato.network.{KINDS[kind]}"), kind)
     return library.__name__, getattr(library, kind)
 
 

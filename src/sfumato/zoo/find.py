@@ -55,6 +55,8 @@ def joined(name: str | Path) -> list[str | Path]:
     if " + " not in str(name) or here(name) is not None:
         return [name]
     return [each.strip() for each in str(name).split(" + ")]
+
+
 def with_transformer(name: str | Path, file: str | Path) -> str:
     """What a model is called in which a single file's transformer takes the place of its own."""
     path = Path(file).expanduser()
