@@ -14,7 +14,11 @@
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
 | `latent-diffusion` | a `UNet2DModel` of a `VQModel`'s latents, told nothing | `latent_diffusion` |
-| `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `dit` |
+| `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
+| `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
+| `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
+| `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
+| `dit` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
 | `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |
 | `pixart` | a `PixArtTransformer2DModel` told words by a T5; a table of betas, latents | `pixart` |
@@ -36,6 +40,7 @@ from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format, capabilities_of, format_of
 from sfumato.formats.image_variations import ImageVariations
 from sfumato.formats.instruct_pix2pix import InstructPix2Pix
+from sfumato.formats.kandinsky import Kandinsky, KandinskyPrior
 from sfumato.formats.latent_diffusion import UnconditionalLatents
 from sfumato.formats.pixart import PixArt
 from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
@@ -59,6 +64,8 @@ __all__ = [
     "Format",
     "ImageVariations",
     "InstructPix2Pix",
+    "Kandinsky",
+    "KandinskyPrior",
     "PixArt",
     "Pixels",
     "QwenImage",

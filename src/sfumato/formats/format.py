@@ -40,6 +40,10 @@ class Format:
         """The model. Raises BadInput, in one sentence, for whatever it is not certain to run as it was trained."""
         raise NotImplementedError
 
+    def stages(self, parts: Parts, engine: Engine) -> tuple[Stage, ...]:
+        """All of its diffusions, in the order in which they run: a folder that holds several says so."""
+        return (self.read(parts, engine),)
+
 
 FORMATS: Registry[Format] = Registry("family", "sfumato.formats")
 
