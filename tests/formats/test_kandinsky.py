@@ -14,20 +14,22 @@ from PIL import Image as Pillow
 from stock import kandinsky
 from stock.compare import error
 from stock.kandinsky import SIDE, WIDTH
-from stock.stages import recipe_of, start, steps, walked
+from stock.stages import exact, recipe_of, start, steps, walked
 
+import sfumato
+from sfumato import Outside, SDEdit
 from sfumato.condition import Concat, Image
 from sfumato.encode import Told
 from sfumato.formats import capabilities_of, format_of
 from sfumato.formats.parts import Parts
-from sfumato.guide import ClassifierFree, DynamicThreshold, StaticThreshold
+from sfumato.guide import ClassifierFree, DynamicThreshold, PerturbedAttention, StaticThreshold
 from sfumato.network.engine import engine_of
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.sample import DDIM
 from sfumato.space.pixels import mask_to_tensor, to_tensor
 from sfumato.stage import Stage
-from sfumato.times import TrailingGrid
+from sfumato.times import LeadingGrid, TrailingGrid
 
 PROMPT = "a red boat on the sea"
 SIZE = (SIDE, SIDE)
@@ -73,6 +75,7 @@ def prior(both: Whole, negative: str | None, monkeypatch: pytest.MonkeyPatch) ->
         return mine((2, WIDTH))[cut].reshape(tuple(wanted))
 
     monkeypatch.setattr(scheduling_unclip, "randn_tensor", drawn)
+    exact(both.stock.prior_scheduler)
     theirs = both.stock.prior_pipe(
         PROMPT,
         negative_prompt=negative,
@@ -108,7 +111,7 @@ def test_what_suits_a_prior_is_its_schedulers(both: Whole):
 
 
 def test_the_decoder_paints_what_stock_diffusers_paints(both: Whole):
-    x, embeds = start(both.decoder, SIZE), torch.randn(3, WIDTH)
+    embeds = torch.randn(3, WIDTH)
     walk = {"sampler": DDIM(), "times": TrailingGrid(), "guidance": (ClassifierFree(4.0),)}
     said = {"height": 64, "width": 64, "num_inference_steps": 4, "guidance_scale": 4.0}
     x = torch.randn(1, 4, 32, 32)
@@ -123,9 +126,8 @@ def test_the_decoder_paints_what_stock_diffusers_paints(both: Whole):
             **said,
         ).images
         assert error(ours, theirs) < 1e-4
-    decoded = both.stock.movq.decode(theirs, force_not_quantize=True).sample
     with torch.no_grad():
-        assert error(both.decoder.space.decode(ours), decoded.detach()) < 1e-4
+        assert error(both.decoder.space.decode(x), both.stock.movq.decode(x, force_not_quantize=True).sample) < 1e-4
 
 
 def test_a_learned_variance_is_stocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -143,22 +145,22 @@ def test_a_learned_variance_is_stocks(tmp_path: Path, monkeypatch: pytest.Monkey
         variance_type="learned_range",
         thresholding=True,
         sample_max_value=2.0,
-        timestep_spacing="trailing",
-    )
+    )  # leading: where the walk ends with an index of 0, which has no noise
     stock.decoder_pipe.set_progress_bar_config(disable=True)
     stock.decoder_pipe.save_pretrained(tmp_path)
     (stage,) = stages_of(tmp_path)
     assert stage.suits.guidance == (ClassifierFree(4.0), DynamicThreshold(largest=2.0))
-    x, embeds = torch.randn(1, 4, 16, 16), torch.randn(3, WIDTH)
-    recipe = recipe_of(stage, sampler=DDPM(variance="learned"), times=TrailingGrid())
-    ours = walked(stage, x, recipe, SIZE, before=embeds.reshape(1, -1))
+    x, embeds = torch.randn(1, 4, 32, 32), torch.randn(3, WIDTH)
+    recipe = recipe_of(stage, sampler=DDPM(variance="learned"), times=LeadingGrid(offset=0))
+    ours = walked(stage, x, recipe, (64, 64), before=embeds.reshape(1, -1))
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", steps(x))
-    monkeypatch.setattr("diffusers.pipelines.kandinsky2_2.pipeline_kandinsky2_2.downscale_height_and_width", lambda *_: (16, 16))
     theirs = stock.decoder_pipe(
         image_embeds=embeds[:1],
         negative_image_embeds=embeds[2:],
         latents=x,
         output_type="latent",
+        height=64,
+        width=64,
         num_inference_steps=4,
         guidance_scale=4.0,
     ).images
@@ -202,9 +204,8 @@ def test_what_is_held_is_shown_as_stock_shows_it(
     planes = kept_planes(stage.space, to_tensor([big[0]]), mask_to_tensor(big[1]))
     assert torch.allclose(planes, network.calls[0][:1, 4:], atol=1e-5)
     x = torch.randn(1, 4, 32, 32)
-    condition = stage.condition(
-        _after([Recipe()], (64, 64), stage, {"held": big[0]}, big[1], embeds.reshape(1, -1))
-    )
+    told = Told([Recipe()], (64, 64), stage.denoiser.schedule, {"held": big[0]}, big[1], before=embeds.reshape(1, -1))
+    condition = stage.condition(told)
     concat = condition.get(Concat)
     assert concat is not None
     assert torch.equal(concat.planes, planes)
@@ -214,12 +215,6 @@ def test_what_is_held_is_shown_as_stock_shows_it(
             torch.cat([x, planes], 1), 999, None, added_cond_kwargs={"image_embeds": embeds[:1]}
         ).sample
     assert error(answer, theirs) < 1e-5
-
-
-def _after(recipes: list[Recipe], size: tuple[int, int], stage: Stage, images: Any, mask: Any, before: Any) -> Any:
-    told = Told(recipes, size, stage.denoiser.schedule, images, mask)
-    vars(told)["before"] = before
-    return told
 
 
 @pytest.mark.parametrize(
@@ -247,6 +242,34 @@ def test_a_folder_that_does_not_fit_together_is_one_sentence(
     with pytest.raises(BadInput, match=said) as caught:
         stages_of(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_words_become_a_picture(both: Whole, tmp_path: Path, picture: Pillow.Image, mask: Pillow.Image):
+    """The whole way, in one folder and in two, and what its edits promise."""
+    pipe = sfumato.load(both.folder)
+    assert capabilities_of(both.folder) == pipe.capabilities
+    made = pipe(PROMPT, seed=1, steps=2)
+    assert made.image.size == SIZE
+    assert [(each.stage, each.steps) for each in made.recipe.stages] == [("prior", 25)]
+    for folder, stock in (("prior", both.stock.prior_pipe), ("decoder", both.stock.decoder_pipe)):
+        stock.save_pretrained(tmp_path / folder)
+    two = sfumato.load(f"{tmp_path / 'prior'} + {tmp_path / 'decoder'}")
+    assert two(PROMPT, seed=1, steps=2).image.tobytes() == made.image.tobytes()
+    assert pipe(PROMPT, negative="a dog", seed=1, steps=2).image.tobytes() != made.image.tobytes()
+    edited = pipe(PROMPT, start=SDEdit(picture, 0.5), hold=Outside(mask), steps=2).image
+    kept = np.asarray(mask) == 0
+    assert np.array_equal(np.asarray(edited)[kept], np.asarray(picture)[kept])
+    assert not np.array_equal(np.asarray(edited)[~kept], np.asarray(picture)[~kept])
+    alike = pipe(images=[picture], seed=1, steps=2)
+    assert alike.recipe.stages == (), "the prior rests"
+    with pytest.raises(BadInput, match="give it one"):
+        pipe(PROMPT, images=[picture], steps=1)
+    with pytest.raises(BadInput, match="attention can't be directed"):
+        pipe(PROMPT, guidance=[PerturbedAttention()], steps=1)
+    with pytest.raises(BadInput, match="a prior makes of words"):
+        sfumato.load(tmp_path / "decoder")(PROMPT, steps=1)
+    with pytest.raises(BadInput, match="paints no pictures"):
+        sfumato.load(tmp_path / "prior")
 
 
 def test_a_prompt_longer_than_the_window_is_refused(both: Whole):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,21 +17,15 @@ from sfumato.stage import Stage
 SEED = 3
 
 
-@dataclass(frozen=True)
-class After(Batch):
-    """A batch whose stage runs after another, which made `before`."""
-
-    before: Tensor | None = None
-
-
 def start(stage: Stage, size: tuple[int, int], rows: int = 1) -> Tensor:
-    cells = getattr(stage.space, "cells", lambda size: (size[1] // stage.space.factor, size[0] // stage.space.factor))
-    return torch.randn(rows, stage.space.channels, *cells(size), generator=torch.Generator().manual_seed(7))
+    """Pure noise of a stage's shape."""
+    shape = (rows, stage.space.channels, *stage.space.cells(size))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(7))
 
 
 def walked(stage: Stage, x: Tensor, recipe: Recipe, size: tuple[int, int], before: Tensor | None = None) -> Tensor:
     """Where the recipe's guidance, sampler and grid carry x."""
-    batch = After(stage.at(size), [recipe] * len(x), size, before)
+    batch = Batch(stage.at(size), [recipe] * len(x), size, before)
     denoise = batch.denoise([guidance.bind(batch) for guidance in recipe.guidance])
     with torch.no_grad():
         *_, last = trajectory(denoise, recipe.sampler, x, batch.times(), KeyedNoise([SEED] * len(x)))
@@ -51,3 +44,10 @@ def steps(x: Tensor) -> Callable[..., Tensor]:
     index: Iterator[int] = iter(range(1000))
     noise = KeyedNoise([SEED] * len(x))
     return lambda wanted, **_: noise.at("step", next(index))(x).reshape(tuple(wanted))
+
+
+def exact(scheduler: Any) -> None:
+    """Gives a scheduler's table the digits that float32 has not: 1 - alpha_bar at its first index is 4e-5."""
+    scheduler.alphas = 1 - scheduler.betas.double()
+    scheduler.alphas_cumprod = scheduler.alphas.cumprod(0)
+    scheduler.betas = scheduler.betas.double()

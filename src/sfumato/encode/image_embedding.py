@@ -37,7 +37,7 @@ class ImageEmbedding(Encoder):
 
     def embeds(self, batch: Asked) -> Tensor:
         """(B, width) in float32."""
-        before: Tensor | None = getattr(batch, "before", None)
+        before = batch.before
         if before is None:
             return self.seen(batch).expand(len(batch.recipes), -1)
         if before.ndim != 2 or before.shape[1] != self.width:
@@ -60,25 +60,34 @@ class ImageEmbedding(Encoder):
 
 
 class PairedEmbedding(ImageEmbedding):
-    """Kandinsky's: its prior gives three (`space.EmbeddingPairs`), and the unconditional branch is told that of the
-    negative prompt, or that of nothing where a recipe has none.
+    """Kandinsky's: the prior gives that of the prompt, that of the negative prompt and that of nothing
+    (`space.EmbeddingPairs`), and the unconditional branch is told the second, or the third where a recipe has no
+    negative prompt. What is said of words is the prior's: shown a picture, the decoder reads none.
 
     nothing: () -> (1, width), of a model that has an image encoder.
     """
 
     def __init__(self, width: int, look: Look | None, nothing: Callable[[], Tensor] | None = None) -> None:
         super().__init__(width, look)
+        self.tells = Capabilities(text=True) | self.tells
         self.nothing = nothing
 
     @torch.no_grad()
     def __call__(self, batch: Asked) -> Image:
-        before: Tensor | None = getattr(batch, "before", None)
-        if before is None or before.shape[1:] != (3 * self.width,):
+        before = batch.before
+        if before is None or before.shape[1:] not in ((2 * self.width,), (3 * self.width,)):
             embeds = self.embeds(batch)
             return Image(embeds[:, None], None if self.nothing is None else self.nothing().float()[:, None])
-        said, unsaid, nothing = before.float().split(self.width, 1)
+        said, unsaid, *nothing = before.float().split(self.width, 1)
         negative = torch.tensor([bool(recipe.negative) for recipe in batch.recipes], device=before.device)
-        return Image(said[:, None], torch.where(negative[:, None], unsaid, nothing)[:, None])
+        empty = torch.where(negative[:, None], unsaid, nothing[0]) if nothing else unsaid
+        return Image(said[:, None], empty[:, None])
+
+    def seen(self, batch: Asked) -> Tensor:
+        seen = super().seen(batch)
+        if any(recipe.prompt or recipe.negative for recipe in batch.recipes):
+            raise BadInput("This decoder paints a picture like another or what a prior makes of words: give it one.")
+        return seen
 
 
 class NoisedEmbedding(ImageEmbedding):

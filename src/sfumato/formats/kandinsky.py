@@ -38,6 +38,7 @@ class KandinskyPrior(Format):
 
     title = "Kandinsky 2.2's prior"
     pipelines = ("KandinskyV22PriorPipeline", "KandinskyV22PriorEmb2EmbPipeline")
+    paints = False
 
     def capabilities(self, folder: Path) -> Capabilities:
         return Capabilities(text=True, suits=suits_prior(folder / "scheduler"))
@@ -61,10 +62,9 @@ class Kandinsky(Format):
     )
 
     def capabilities(self, folder: Path) -> Capabilities:
-        whole = "prior_prior" in parts_of(folder)
-        return Capabilities(
-            text=whole, references=int(whole), inpaints=planes_of(folder) > 0, suits=_suits(folder / "scheduler")
-        )
+        looks = int("prior_prior" in parts_of(folder))
+        suits = _suits(folder / "scheduler")
+        return Capabilities(text=True, joint=True, references=looks, inpaints=planes_of(folder) > 0, suits=suits)
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         return self.stages(parts, engine)[-1]

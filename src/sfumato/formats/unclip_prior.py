@@ -99,8 +99,10 @@ def prior_stage(
     """The Stage that draws image embeddings. projected: how wide the pooled text is. nothing: where the decoder is told
     negative prompts, what it is told instead of none (`space.EmbeddingPairs`)."""
     from sfumato.denoise import Preconditioned
+    from sfumato.network.offload import at_hand
     from sfumato.network.prior_transformer import prior_backbone
-    from sfumato.space.embedding import Embedding, EmbeddingPairs
+    from sfumato.space.embedding_pairs import EmbeddingPairs
+    from sfumato.space.vector import Vector
     from sfumato.stage import Stage
 
     schedule, parameterization = part_schedule(parts, scheduler)
@@ -119,9 +121,11 @@ def prior_stage(
             f"The {prior} of {parts.model} reads {config['num_embeddings']} tokens (num_embeddings), and its text "
             f"encoder {text.window}: they must be as many."
         )
+    with at_hand(network):
+        mean, std = (weight.detach().float().clone() for weight in (network.clip_mean, network.clip_std))
     return Stage(
         "prior",
-        Embedding(network) if nothing is None else EmbeddingPairs(network, nothing),
+        Vector(width, mean, std) if nothing is None else EmbeddingPairs(width, mean, std, nothing),
         Preconditioned(prior_backbone(network, engine, nothing is not None), schedule, parameterization),
         (text,),
         networks={"prior": network},
