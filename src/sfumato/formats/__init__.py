@@ -16,6 +16,8 @@
 | `latent-diffusion` | a `UNet2DModel` of a `VQModel`'s latents, told nothing | `latent_diffusion` |
 | `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
 | `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
+| `unclip` | Karlo: a prior, a U-Net of pixels told words and an image embedding, an upsampler | `unclip` |
+| `stable-unclip` | Stable Diffusion told an image embedding beside the words, by a prior or of a picture | `stable_unclip` |
 | `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
 | `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
 | `dit` |
@@ -53,6 +55,8 @@ from sfumato.formats.stable_diffusion_3 import StableDiffusion3
 from sfumato.formats.stable_diffusion_depth import StableDiffusionDepth
 from sfumato.formats.stable_diffusion_upscale import StableDiffusionUpscale
 from sfumato.formats.stable_diffusion_xl import StableDiffusionXL
+from sfumato.formats.stable_unclip import StableUnCLIP
+from sfumato.formats.unclip import UnCLIP
 from sfumato.formats.z_image import ZImage
 
 __all__ = [
@@ -77,6 +81,8 @@ __all__ = [
     "StableDiffusionDepth",
     "StableDiffusionUpscale",
     "StableDiffusionXL",
+    "StableUnCLIP",
+    "UnCLIP",
     "UnconditionalLatents",
     "ZImage",
     "capabilities_named",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from sfumato.network.spec import RUNS_ON
 from sfumato.picture.errors import BadInput, name_of, printable
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+OWN = {name: "sfumato.network.unclip_parts" for name in ("UnCLIPTextProjModel", "StableUnCLIPImageNormalizer")}
+"""Networks that diffusers has among its pipelines: where ours of the same names are."""
 SHOWN = 4  # words in one sentence
 Shared = MutableMapping[Any, torch.nn.Module]
 
@@ -264,5 +267,7 @@ def _class_of(kind: str) -> tuple[str, type]:
     import diffusers
     import transformers
 
+    if kind in OWN:
+        return diffusers.__name__, getattr(import_module(OWN[kind]), kind)
     library = diffusers if hasattr(diffusers, kind) else transformers
     return library.__name__, getattr(library, kind)

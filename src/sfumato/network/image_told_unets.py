@@ -14,18 +14,8 @@ from torch.nn.functional import pad
 from sfumato.condition import Concat, Condition, Image, Text
 from sfumato.network.backbone import NetworkBackbone
 from sfumato.network.engine import Engine
-from sfumato.network.planes import pooled_of, text_of, with_planes
+from sfumato.network.planes import image_of, pooled_of, text_of, with_planes
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
-from sfumato.picture import BadInput
-
-
-def image_of(condition: Condition, width: int) -> Tensor:
-    """The one image embedding (B, width) that a network is told. Raises BadInput where there is none, or another."""
-    image = condition.get(Image)
-    if image is None or image.embeds.shape[1:] != (1, width):
-        given = "none" if image is None else " x ".join(map(str, image.embeds.shape[1:]))
-        raise BadInput(f"This network takes an image embedding {width} wide and was given {given}.")
-    return image.embeds[:, 0]
 
 
 def kandinsky_backbone(network: Any, engine: Engine, channels: int) -> NetworkBackbone:
