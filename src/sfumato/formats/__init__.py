@@ -14,7 +14,13 @@
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
 | `latent-diffusion` | a `UNet2DModel` of a `VQModel`'s latents, told nothing | `latent_diffusion` |
-| `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `dit` |
+| `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
+| `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
+| `unclip` | Karlo: a prior, a U-Net of pixels told words and an image embedding, an upsampler | `unclip` |
+| `stable-unclip` | Stable Diffusion told an image embedding beside the words, by a prior or of a picture | `stable_unclip` |
+| `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
+| `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
+| `dit` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
 | `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |
 | `pixart` | a `PixArtTransformer2DModel` told words by a T5; a table of betas, latents | `pixart` |
@@ -36,6 +42,7 @@ from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format, capabilities_named, capabilities_of, format_of
 from sfumato.formats.image_variations import ImageVariations
 from sfumato.formats.instruct_pix2pix import InstructPix2Pix
+from sfumato.formats.kandinsky import Kandinsky, KandinskyPrior
 from sfumato.formats.latent_diffusion import UnconditionalLatents
 from sfumato.formats.pixart import PixArt
 from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
@@ -49,6 +56,8 @@ from sfumato.formats.stable_diffusion_3 import StableDiffusion3
 from sfumato.formats.stable_diffusion_depth import StableDiffusionDepth
 from sfumato.formats.stable_diffusion_upscale import StableDiffusionUpscale
 from sfumato.formats.stable_diffusion_xl import StableDiffusionXL
+from sfumato.formats.stable_unclip import StableUnCLIP
+from sfumato.formats.unclip import UnCLIP
 from sfumato.formats.z_image import ZImage
 
 __all__ = [
@@ -60,6 +69,8 @@ __all__ = [
     "Format",
     "ImageVariations",
     "InstructPix2Pix",
+    "Kandinsky",
+    "KandinskyPrior",
     "PixArt",
     "Pixels",
     "QwenImage",
@@ -71,6 +82,8 @@ __all__ = [
     "StableDiffusionDepth",
     "StableDiffusionUpscale",
     "StableDiffusionXL",
+    "StableUnCLIP",
+    "UnCLIP",
     "UnconditionalLatents",
     "ZImage",
     "capabilities_named",

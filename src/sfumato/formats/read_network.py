@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.config import check_fields, check_sizes
-from sfumato.network.control_networks import KINDS
 from sfumato.network.quantized import check_quantized
 from sfumato.network.reading import check_weights, hushed, reason, variant_of
 from sfumato.picture.errors import BadInput, printable
@@ -17,17 +16,23 @@ from sfumato.picture.errors import BadInput, printable
 if TYPE_CHECKING:
     import torch
 
+OWN = {
+    "PixArtControlNetAdapterModel": "pixart_controlnet",
+    "UnCLIPTextProjModel": "unclip_parts",
+    "StableUnCLIPImageNormalizer": "unclip_parts",
+}
+"""Networks that diffusers has among its pipelines or not at all: the modules of `sfumato.network` that have ours."""
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 
 
 def class_of(kind: str) -> tuple[str, Any]:
-    """The library in whose way the class called `kind` is kept, and the class: one of ours where neither has it."""
+    """The library in whose way the class called `kind` is kept, and the class."""
     import diffusers
     import transformers
 
-    library = next((each for each in (diffusers, transformers) if hasattr(each, kind)), None)
-    if library is None:
-        return "diffusers", getattr(import_module(f"sfumato.network.{KINDS[kind]}"), kind)
+    if kind in OWN:
+        return diffusers.__name__, getattr(import_module(f"sfumato.network.{OWN[kind]}"), kind)
+    library = diffusers if hasattr(diffusers, kind) else transformers
     return library.__name__, getattr(library, kind)
 
 
