@@ -11,6 +11,8 @@
 | `stable-diffusion-3` | a transformer told words by two CLIPs and, unless it is left out, a T5 | `stable_diffusion_3` |
 | `flux` | FLUX.1: a transformer told words by a T5 and a CLIP; Kontext, which looks at a picture; Fill | `flux` |
 | `flux2` | FLUX.2 klein and dev: a transformer told words by a chat model, which looks at pictures | `flux2` |
+| `deepfloyd-if` | a `UNet2DConditionModel` of small pictures in pixels, told words by a T5 | `deepfloyd_if` |
+| `deepfloyd-if-upscale` | the same, told the picture at a quarter of its size | `deepfloyd_if` |
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
 | `latent-diffusion` | a `UNet2DModel` of a `VQModel`'s latents, told nothing | `latent_diffusion` |
@@ -29,6 +31,7 @@ What else is known by name is refused by name (`families`), as is every field of
 """
 
 from sfumato.formats.ddpm import Pixels
+from sfumato.formats.deepfloyd_if import DeepFloydIF, DeepFloydIFUpscale
 from sfumato.formats.dit import DiT
 from sfumato.formats.flux import Flux
 from sfumato.formats.flux2 import Flux2
@@ -53,6 +56,8 @@ from sfumato.formats.z_image import ZImage
 __all__ = [
     "FORMATS",
     "PARAMETERIZATIONS",
+    "DeepFloydIF",
+    "DeepFloydIFUpscale",
     "DiT",
     "Flux",
     "Flux2",

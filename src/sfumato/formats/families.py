@@ -29,7 +29,6 @@ PIPELINES: Mapping[str, str] = {
     "FluxControl": "FLUX.1 with a control",
     "FluxPriorRedux": "FLUX.1 Redux",
     "Hunyuan": "Hunyuan",
-    "IF": "DeepFloyd IF",
     "Kandinsky": "Kandinsky",
     "Kolors": "Kolors",
     "LDMTextToImage": "latent diffusion with LDMBERT",

@@ -30,15 +30,23 @@ class StaticThreshold(Guidance):
 
 @element("dynamic-threshold", short="dynamic")
 class DynamicThreshold(Guidance):
-    """x0 clipped to [-s, s] and divided by s/limit, s the `percentile` of |x0| over each picture, at least `limit`.
+    """x0 clipped to [-s, s] and divided by s/limit, s the `percentile` of |x0| over each picture, at least `limit` and
+    at most `largest` (DeepFloyd's; Imagen has no such bound).
 
-    eps follows from x. A picture that stays within the limit is not changed.
+    eps follows from x. A picture that stays within the limit is not changed. With `largest` = `limit` it is
+    `StaticThreshold`.
     """
 
     percentile: Real = Field(default=0.995, ge=1e-3, le=1, description="a fraction from 0.001 to 1")
     limit: Real = Field(default=1.0, ge=1e-3, le=1e3, description=_LIMIT)
+    largest: Real = Field(default=1e3, ge=1e-3, le=1e3, description="a number from the limit to 1000")
 
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
-        s = current.x0.abs().flatten(1).quantile(self.percentile, dim=1).clamp(min=self.limit)
+        s = (
+            current.x0.abs()
+            .flatten(1)
+            .quantile(self.percentile, dim=1)
+            .clamp(self.limit, max(self.limit, self.largest))
+        )
         s = s.reshape(-1, *[1] * (current.x0.ndim - 1))
         return current.moved(x0=current.x0.clamp(-s, s) * (self.limit / s))
