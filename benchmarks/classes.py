@@ -38,7 +38,7 @@ from sfumato.zoo import ZOO
 @torch.no_grad()
 def drawn(model: Any, told: Tensor, guidance: Any, steps: int, seed: int, batch: int = 100) -> Tensor:
     """A picture of each class in `told`, (N, C, H, W) in [-1, 1] as 8 bits hold them."""
-    stage, size, rows = model.stages[0], model.size, []
+    stage, size, rows = model.stage, model.size, []
     denoiser = Guided(stage.denoiser, [guidance])
     times = TrailingGrid()(steps, denoiser.schedule)
     for start in range(0, len(told), batch):
@@ -98,7 +98,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     features, logits = read(judge, pictures)
     true = features[options.count :]
     rows = {"true pictures": figures((features[: options.count], logits[: options.count]), ids[: options.count], true)}
-    each, none = options.count // judge.classes, model.stages[0].capabilities.none
+    each, none = options.count // judge.classes, model.stage.capabilities.none
     told = torch.arange(judge.classes).repeat_interleave(each)
     for scale in options.free:
         made = drawn(model, told, ClassifierFree(scale), options.steps, options.seed)

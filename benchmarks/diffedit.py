@@ -80,7 +80,7 @@ def tensors(pictures: Sequence[np.ndarray]) -> Tensor:
 
 
 def told(pipe: Pipe, prompts: Sequence[str]) -> Bound:
-    stage = pipe.stages[0]
+    stage = pipe.stage
     return bind(stage.denoiser, stage.encode([Recipe(prompt=prompt) for prompt in prompts]))
 
 
@@ -91,7 +91,7 @@ def iou(mask: Tensor, truth: Tensor) -> Tensor:
 
 
 def masks(pipe: Pipe, found: Sequence[Change], draws: int, levels: Sequence[float]) -> None:
-    factor, space = pipe.stages[0].space.factor, pipe.stages[0].space
+    factor, space = pipe.stage.space.factor, pipe.stage.space
     maps: dict[float, list[Tensor]] = {level: [] for level in levels}
     for begin in range(0, len(found), ROWS):
         batch = found[begin : begin + ROWS]
@@ -142,7 +142,7 @@ def there_and_back(start: Inversion) -> Tensor:
 
 
 def trips(pipe: Pipe, found: Sequence[Change], steps: Sequence[int], refine: int) -> None:
-    space, schedule = pipe.stages[0].space, pipe.stages[0].denoiser.schedule
+    space, schedule = pipe.stage.space, pipe.stage.denoiser.schedule
     results: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
     ceiling = []
     for begin in range(0, len(found), ROWS):
@@ -176,7 +176,7 @@ WAYS: dict[str, tuple[str, Callable[[Image.Image, str], Any]]] = {
 
 def guided(pipe: Pipe, found: Sequence[Change], scale: float) -> None:
     """Sampling with guidance, from what was inverted without: with the same words, and with those of the change."""
-    space = pipe.stages[0].space
+    space = pipe.stage.space
     print(f"\n{len(found)} pictures, inverted unguided and sampled in 20 steps with guidance {scale:g}.\n")
     print("| inversion | PSNR to the autoencoder's | other words: outside the thing | inside | seconds a picture |")
     print("|---" * 5 + "|")

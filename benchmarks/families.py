@@ -46,7 +46,7 @@ class Family:
         self.folder = place / name
         self.stock.save_pretrained(self.folder)
         self.pipe = sfumato.load(self.folder)
-        self.can = self.pipe.stages[0].capabilities
+        self.can = self.pipe.capabilities
         self.picture, self.mask = photo(self.size), half(self.size)
 
     @property
@@ -62,7 +62,7 @@ class Family:
 
     @property
     def network(self) -> Any:
-        return self.pipe.stages[0].networks[self.pipe.stages[0].painter]
+        return self.pipe.stage.networks[self.pipe.stage.painter]
 
 
 def text(family: Family) -> str:
@@ -128,13 +128,13 @@ def controlnet(family: Family) -> str:
     net: Any
     if kind == "UNet2DConditionModel":
         taken = signature(ControlNetModel.__init__).parameters
-        config = {**family.network.config, "in_channels": family.pipe.stages[0].space.channels}
+        config = {**family.network.config, "in_channels": family.pipe.stage.space.channels}
         config |= {"conditioning_embedding_out_channels": (8, 16), "num_class_embeds": None}
         net = ControlNetModel(**{name: value for name, value in config.items() if name in taken})
     elif kind == "FluxTransformer2DModel":
         taken = signature(FluxControlNetModel.__init__).parameters
         config = {**family.network.config, "num_layers": 1, "num_single_layers": 1}
-        config["in_channels"] = 4 * family.pipe.stages[0].space.channels
+        config["in_channels"] = 4 * family.pipe.stage.space.channels
         net = FluxControlNetModel(**{name: value for name, value in config.items() if name in taken})
     elif kind == "SD3Transformer2DModel":
         options = {"num_extra_conditioning_channels": 0, "load_weights_from_transformer": False}
@@ -149,7 +149,7 @@ def controlnet(family: Family) -> str:
 def lora(family: Family) -> str:
     from safetensors.torch import save_file
 
-    network, prefix = family.network, "unet" if "unet" in family.pipe.stages[0].networks else "transformer"
+    network, prefix = family.network, "unet" if "unet" in family.pipe.stage.networks else "transformer"
     layers = {name: m for name, m in network.named_modules() if isinstance(m, torch.nn.Linear) and "attn" in name}
     if not layers:
         return "-"

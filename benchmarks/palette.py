@@ -70,7 +70,7 @@ def main() -> None:
     )
     print("| model | task | as found | mended | mean of the seeds | diversity |\n|---|---|---|---|---|---|")
     for name, pipe in pipes.items():
-        for task in pipe.stages[0].capabilities.tasks:
+        for task in pipe.capabilities.tasks:
             found, near, central, apart = [], [], [], []
             for index, picture in enumerate(true):
                 before, after, where = mended(pipe, task, picture, index, options)

@@ -21,6 +21,7 @@ _HOMES = {
     "BadInput": "picture",
     "Pipe": "model",
     "Recipe": "recipe",
+    "StageOptions": "recipe",
     "Result": "model",
     "load": "model",
     "register": "extend",

@@ -40,5 +40,6 @@ from .model import Result as Result
 from .model import load as load
 from .picture import BadInput as BadInput
 from .recipe import Recipe as Recipe
+from .recipe import StageOptions as StageOptions
 from .sample import *
 from .times import *

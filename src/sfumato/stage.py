@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import nn
 
-from sfumato.condition import Attention, Condition, Part
+from sfumato.condition import Attention, Condition
 from sfumato.denoise import Denoiser
 from sfumato.edit import Words
 from sfumato.encode import Asked, Encoder, Told
-from sfumato.noise import NoiseSource
 from sfumato.recipe.capabilities import Capabilities, Suits
 from sfumato.schedule import Schedule
 from sfumato.space import Space
@@ -27,12 +26,13 @@ if TYPE_CHECKING:
 class Stage:
     """One diffusion: a space, a denoiser, and encoders that make its condition of what recipes say.
 
-    size: the (width, height) that it was trained at. multiple: each side of a picture must be a multiple of it.
+    name: what recipes call it, where a model has several. size: the (width, height) that it was trained at. multiple:
+    each side of a picture must be a multiple of it. scale: how many times larger it makes what the stage before it has
+    painted.
     networks: its modules by the family's own names ("unet", "vae", ...), for what changes or measures them.
     controls: what its network takes from controls (`Control.takes`).
     suits: steps, guidance, sampler and times that suit it where nothing else is said.
     schedule_at: its schedule at a (width, height), where it depends on it.
-    link: turns this stage's result into parts of the next stage's condition; the last stage has none.
     """
 
     name: str
@@ -41,12 +41,17 @@ class Stage:
     encoders: tuple[Encoder, ...] = ()
     size: tuple[int, int] = (0, 0)
     multiple: int = 1
+    scale: int = 1
     networks: Mapping[str, nn.Module] = field(default_factory=dict, repr=False)
     device: str = "cpu"
     controls: tuple[str, ...] = ()
     suits: Suits = field(default_factory=Suits)
     schedule_at: Callable[[tuple[int, int]], Schedule] | None = field(default=None, repr=False)
-    link: Callable[[Tensor, NoiseSource], tuple[Part, ...]] | None = None
+
+    @property
+    def paints(self) -> bool:
+        """Whether it makes pictures: a prior makes vectors, for the stage after it."""
+        return self.space.paints
 
     def condition(self, batch: Asked) -> Condition:
         """What the recipes of a batch say, as the network's condition, on the stage's device."""

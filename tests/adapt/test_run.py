@@ -28,14 +28,14 @@ def pipe(tiny_model) -> sfumato.Pipe:
 
 
 def layers(pipe: sfumato.Pipe, part: str, *ends: str) -> list[str]:
-    return [name for name, _ in pipe.stages[0].networks[part].named_modules() if name.endswith(ends)]
+    return [name for name, _ in pipe.stage.networks[part].named_modules() if name.endswith(ends)]
 
 
 def made(pipe: sfumato.Pipe, path: Path, chosen: dict[str, tuple[str, ...]], seed: int = 0) -> Path:
     found = {}
     for part, ends in chosen.items():
         for i, name in enumerate(layers(pipe, part, *ends)):
-            weight = pipe.stages[0].networks[part].get_submodule(name).weight
+            weight = pipe.stage.networks[part].get_submodule(name).weight
             down, up = tensors(weight.shape, seed=seed + i)
             found |= {f"{part}.{name}.lora_A.weight": down, f"{part}.{name}.lora_B.weight": up}
     return written(path, found)
@@ -56,11 +56,11 @@ def files(pipe, tmp_path_factory) -> dict[str, Path]:
 
 
 def state(pipe: sfumato.Pipe) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
-    return [(p, p.detach().clone()) for network in pipe.stages[0].networks.values() for p in network.parameters()]
+    return [(p, p.detach().clone()) for network in pipe.stage.networks.values() for p in network.parameters()]
 
 
 def unchanged(pipe: sfumato.Pipe, before: list[tuple[torch.nn.Parameter, torch.Tensor]]) -> bool:
-    now = [p for network in pipe.stages[0].networks.values() for p in network.parameters()]
+    now = [p for network in pipe.stage.networks.values() for p in network.parameters()]
     return all(p is q and torch.equal(p, bits) for p, (q, bits) in zip(now, before, strict=True))
 
 
@@ -78,7 +78,7 @@ def merged(tiny_model: Path, path: Path, weight: float) -> sfumato.Pipe:
         if not key.endswith("lora_A.weight"):
             continue
         part, _, name = key.removesuffix(".lora_A.weight").partition(".")
-        layer = pipe.stages[0].networks[part].get_submodule(name)
+        layer = pipe.stage.networks[part].get_submodule(name)
         up = found[key.replace("lora_A", "lora_B")]
         delta = (up.flatten(1) @ down.flatten(1)).reshape(layer.weight.shape)
         layer.weight = torch.nn.Parameter(layer.weight + weight * delta, requires_grad=False)  # type: ignore[assignment]
@@ -98,7 +98,7 @@ def test_at_weight_0_nothing_changes(pipe, files):
     from sfumato.adapt.adaptation import Adaptation
 
     nothing = [LoRA(file) * 0 for file in files.values()]
-    adaptation = Adaptation(pipe.stages[0].networks, nothing)
+    adaptation = Adaptation(pipe.stage.networks, nothing)
     assert not adaptation.reading.places
     assert not adaptation.painting(0.5).places
     assert (pixels(pipe, adapters=nothing) == pixels(pipe)).all()
@@ -127,7 +127,7 @@ def test_attached_it_is_in_every_recipe_until_it_is_detached(pipe, files):
 )
 def test_attached_and_detached_in_any_order_the_base_is_what_it_was(pipe, files, chosen, order: random.Random):
     before = state(pipe)
-    stage = pipe.stages[0]
+    stage = pipe.stage
     x, t = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor(0.5)
     condition = stage.encode([Recipe("a boat")])
     base = stage.denoiser(x, t, condition).eps
@@ -145,7 +145,7 @@ def test_attached_and_detached_in_any_order_the_base_is_what_it_was(pipe, files,
 
 def test_a_hundred_times_in_any_order(pipe, files):
     before, chance = state(pipe), random.Random(0)
-    stage = pipe.stages[0]
+    stage = pipe.stage
     x, t = torch.randn(1, 4, 16, 16), torch.tensor(0.5)
     condition = stage.encode([Recipe("a boat")])
     base = stage.denoiser(x, t, condition).eps
@@ -169,9 +169,9 @@ def test_it_is_in_only_while_the_network_is_asked_also_where_the_run_is_cancelle
 
 
 def test_it_acts_within_its_interval_and_known_keys_and_values_are_noticed(pipe, files, tiny_model):
-    stage = pipe.stages[0]
+    stage = pipe.stage
     adapted = pipe.adapted((LoRA(files["attention"], interval=(0.4, 0.8)),))
-    whole = merged(tiny_model, files["attention"], 1.0).stages[0]
+    whole = merged(tiny_model, files["attention"], 1.0).stage
     condition = stage.encode([Recipe("a boat")])
     x = torch.randn(1, 4, 16, 16)
     with torch.no_grad():
@@ -183,7 +183,7 @@ def test_it_acts_within_its_interval_and_known_keys_and_values_are_noticed(pipe,
 def test_blocks_have_weights_of_their_own(pipe, files):
     from sfumato.adapt.adaptation import Adaptation
 
-    networks = pipe.stages[0].networks
+    networks = pipe.stage.networks
     plain = Adaptation(networks, [LoRA(files["all"])])
     mute = Adaptation(networks, [LoRA(files["all"], blocks={"text": 0, "unet": 0, "up": 1, "up.0": 0})])
     assert plain.reading.places

@@ -23,7 +23,7 @@ def pipe(tiny_model) -> sfumato.Pipe:
 
 
 def width(pipe: sfumato.Pipe) -> int:
-    return pipe.stages[0].networks["text_encoder"].config.hidden_size  # type: ignore[union-attr]
+    return pipe.stage.networks["text_encoder"].config.hidden_size  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def word(pipe, tmp_path):
 def test_a_word_of_three_vectors_is_three_tokens(pipe, word):
     """As the embedding of a text whose three tokens have those vectors in the table."""
     vectors, path = word
-    plain, stage = pipe.stages[0], pipe.adapted((Embedding(path),))
+    plain, stage = pipe.stage, pipe.adapted((Embedding(path),))
     encoder: Any = plain.encoders[0]
     knowing: Any = stage.encoders[0]
     table: Any = plain.networks["text_encoder"].get_submodule("embeddings.token_embedding")
@@ -58,14 +58,14 @@ def test_a_word_of_three_vectors_is_three_tokens(pipe, word):
 
 
 def test_the_word_changes_the_picture_and_only_where_it_is_said(pipe, word):
-    before = pipe.stages[0].networks["text_encoder"].get_submodule("embeddings.token_embedding").weight
+    before = pipe.stage.networks["text_encoder"].get_submodule("embeddings.token_embedding").weight
     options = {"steps": 2, "sampler": "ddim", "adapters": [Embedding(word[1], "Sks")]}
     plain = np.asarray(pipe("a boat", steps=2, sampler="ddim").image)
     assert (np.asarray(pipe("a boat", **options).image) == plain).all()
     said = pipe("a sks boat", negative="sks", **options)
     without = pipe("a sks boat", negative="sks", steps=2, sampler="ddim")
     assert (np.asarray(said.image) != np.asarray(without.image)).any()
-    assert pipe.stages[0].networks["text_encoder"].get_submodule("embeddings.token_embedding").weight is before
+    assert pipe.stage.networks["text_encoder"].get_submodule("embeddings.token_embedding").weight is before
     words = pipe.adapted(said.recipe.adapters).words("a sks boat")
     assert words is not None
     assert words.words == ("a", "Sks", "boat")

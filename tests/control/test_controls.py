@@ -32,7 +32,7 @@ def pipe(tiny_model: Path) -> sfumato.Pipe:
 def painted(pipe: sfumato.Pipe, *controls: Any, **options: Any) -> tuple[Image.Image, torch.Tensor]:
     """The picture, and the latents that it began from."""
     calls: list[torch.Tensor] = []
-    network = pipe.stages[0].denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
+    network = pipe.stage.denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
     hook = network.register_forward_pre_hook(lambda _, args: calls.append(args[0].clone()))
     image = pipe(PROMPT, controls=controls, **{**STOCK, **options}).image
     hook.remove()
@@ -128,7 +128,7 @@ def _batch(pipe: sfumato.Pipe, *controls: Any, **options: Any):
     from sfumato.model.batch import Batch
 
     [recipe] = pipe.recipes(PROMPT, controls=controls, **options)
-    return Batch(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+    return Batch(pipe.stage, [pipe.resolve(recipe)], pipe.size)
 
 
 @pytest.mark.parametrize("steps", [3])
@@ -158,7 +158,7 @@ def test_a_mask_keeps_a_control_to_its_place(pipe, nets, maps):
         for mask in (None, half)
     )
     x, t = torch.ones(1, 4, 16, 16), torch.tensor([300.0])
-    text = {"text": torch.ones(1, 8, pipe.stages[0].denoiser.backbone.network.config.cross_attention_dim)}  # pyright: ignore[reportAttributeAccessIssue]
+    text = {"text": torch.ones(1, 8, pipe.stage.denoiser.backbone.network.config.cross_attention_dim)}  # pyright: ignore[reportAttributeAccessIssue]
     with torch.no_grad():
         all_of_it, part = whole(x, t, text), masked(x, t, text)
     for a, b in zip(all_of_it.skips, part.skips, strict=True):

@@ -38,7 +38,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, sfumato.Pipe, Pa
 
 def batch_of(pipe: sfumato.Pipe, size: tuple[int, int], *controls: Any, **options: Any) -> Batch:
     [recipe] = pipe.recipes("a red hat", controls=controls, width=size[0], height=size[1], **options)
-    return Batch(pipe.stages[0].at(size), [pipe.resolve(recipe)], size)
+    return Batch(pipe.stage.at(size), [pipe.resolve(recipe)], size)
 
 
 def test_flux_with_a_controlnet_answers_as_stock_networks_do(dev):

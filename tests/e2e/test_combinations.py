@@ -170,9 +170,9 @@ def recipe(c: Drawn, pipe: sfumato.Pipe) -> Recipe:
     """The recipe of a combination; a model of pixels is told a class."""
     parts = {axis: AXES[axis][c[axis]] for axis in AXES if axis != "model"}
     parts |= {axis: parts[axis]() for axis in ("start", "hold")}  # pictures go into the store that a test has
-    told: dict[str, Any] = {"prompt": WORDS} if pipe.stages[0].capabilities.text else {"label": "cat"}
-    shows = SHOWS if pipe.stages[0].capabilities.text else "boat"
-    if pipe.stages[0].capabilities.references:
+    told: dict[str, Any] = {"prompt": WORDS} if pipe.capabilities.text else {"label": "cat"}
+    shows = SHOWS if pipe.capabilities.text else "boat"
+    if pipe.capabilities.references:
         told["images"] = (picture(),)
     for axis in ("start", "hold"):
         if hasattr(parts[axis], "shows"):

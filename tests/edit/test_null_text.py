@@ -125,7 +125,7 @@ def test_a_real_network_is_differentiated(tiny_model):
     import sfumato
     from sfumato.recipe import Recipe
 
-    stage = sfumato.load(tiny_model).stages[0]
+    stage = sfumato.load(tiny_model).stage
     told = stage.encode([Recipe(prompt="a boat")])
     x0 = torch.randn(1, stage.space.channels, 8, 8, generator=torch.Generator().manual_seed(1))
     start = Inversion(bind(stage.denoiser, told), x0, grid("uniform", 3, stage.denoiser.schedule), 0.8, 4)

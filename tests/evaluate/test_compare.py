@@ -152,12 +152,13 @@ class Painter:
     def __init__(self, vocabulary: Capabilities, stop: int | None = None):
         denoiser = GaussianMixture(VPLinear(), torch.zeros(1, 1, 8, 8), 0.25)
         encode: Callable = lambda recipes: None  # noqa: E731
-        self.stages = (SimpleNamespace(capabilities=vocabulary, space=Pixel(), denoiser=denoiser, encode=encode),)
+        self.capabilities = vocabulary
+        self.stage = SimpleNamespace(capabilities=vocabulary, space=Pixel(), denoiser=denoiser, encode=encode)
         self.asked: list = []
         self.stop = stop
 
     def resolve(self, recipe):
-        return self.stages[0].capabilities.fitted(recipe)
+        return self.stage.capabilities.fitted(recipe)
 
     def run(self, recipes):
         if self.stop is not None and len(self.asked) >= self.stop:
@@ -273,7 +274,7 @@ def test_intervals_hold_the_figure_and_stay_where_the_measure_can_be(folder: Pat
 
 def test_bits_are_the_bound_s(painter, home: Path, folder: Path):
     model = painter(Painter(Capabilities(text=False)))
-    stage = model.stages[0]
+    stage = model.stage
     stage.denoiser = GaussianMixture(VPLinear(), torch.zeros(1, 3, SIZE, SIZE), 0.25)
     stage.encode = lambda recipes: Condition.empty(len(recipes))
     report = compare.compare_and_report(
@@ -310,7 +311,7 @@ def test_bits_are_those_of_the_variance_that_the_model_learned_on_levels(painter
     """A grey model that says its variance, on coloured pictures: the bound walks with that variance, and what is coded
     are the 256 levels of the luma, as Pillow rounds it to them."""
     model = painter(Painter(Capabilities(text=False)))
-    stage = model.stages[0]
+    stage = model.stage
     data = GaussianMixture(VPLinear(), torch.zeros(1, 1, SIZE, SIZE), 0.25)
     stage.space, stage.denoiser = Pixel(1), Sure(data)
     stage.encode = lambda recipes: Condition.empty(len(recipes))

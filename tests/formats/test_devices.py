@@ -32,7 +32,7 @@ def test_everything_is_on_the_stage_s_device(tiny_model, pixel_model, tmp_path, 
         "channels": lambda: pixel_model(how="channels"),
     }[kind]()
     pipe = sfumato.load(folder, device="meta")
-    stage = pipe.stages[0]
+    stage = pipe.stage
     assert stage.networks
     assert all(p.device.type == "meta" for network in stage.networks.values() for p in network.parameters())
     recipe = pipe.resolve(Recipe(prompt="a boat" if kind in ("words", "inpaint") else "", model=pipe.name))

@@ -44,10 +44,10 @@ def test_pictures_of_a_class_are_those_of_the_stock_pipeline(classes):
     theirs = torch.from_numpy(made).permute(0, 3, 1, 2)
     latents = walked(pipe, x, label=3, steps=5, sampler="ddim", times="trailing", **OPTIONS)
     with torch.no_grad():
-        ours = (pipe.stages[0].space.decode(latents) / 2 + 0.5).clamp(0, 1)
+        ours = (pipe.stage.space.decode(latents) / 2 + 0.5).clamp(0, 1)
     assert (ours - theirs).abs().max() < 1e-4 < theirs.std()
-    assert capabilities_of(folder) == pipe.stages[0].capabilities
-    assert len(pipe.classes) == pipe.stages[0].capabilities.none == 1000
+    assert capabilities_of(folder) == pipe.capabilities
+    assert len(pipe.classes) == pipe.capabilities.none == 1000
 
 
 def test_classes_have_their_names_where_the_index_says_them(classes, tmp_path):
@@ -82,9 +82,9 @@ def test_unconditional_pictures_are_those_of_the_stock_pipeline(unconditional):
     ).permute(0, 3, 1, 2)
     latents = walked(pipe, x, steps=5, sampler="ddim", times="trailing", **OPTIONS)
     with torch.no_grad():
-        ours = (pipe.stages[0].space.decode(latents) / 2 + 0.5).clamp(0, 1)
+        ours = (pipe.stage.space.decode(latents) / 2 + 0.5).clamp(0, 1)
     assert (ours - theirs).abs().max() < 1e-4 < theirs.std()
-    assert capabilities_of(folder) == pipe.stages[0].capabilities
+    assert capabilities_of(folder) == pipe.capabilities
 
 
 @pytest.mark.parametrize("which", ["classes", "unconditional"])

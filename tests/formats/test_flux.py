@@ -60,7 +60,7 @@ def kept(image: Image.Image, picture: Image.Image, mask: Image.Image) -> bool:
 
 
 def decoded(pipe: sfumato.Pipe, picture: Image.Image) -> np.ndarray:
-    space = pipe.stages[0].space
+    space = pipe.stage.space
     with torch.no_grad():
         return np.asarray(to_images(space.decode(space.encode(to_tensor([picture]))))[0]).astype(int)
 
@@ -91,9 +91,9 @@ def test_schnell_gives_the_latents_of_stock_diffusers_in_the_steps_that_suit_it(
 
 def test_what_can_be_told_is_read_from_json_alone(dev: Both, schnell: Both):
     for model in (dev, schnell):
-        assert capabilities_of(model.folder) == model.pipe.stages[0].capabilities
-    assert dev.pipe.stages[0].suits.guidance == (Distilled(3.5),)
-    assert not schnell.pipe.stages[0].capabilities.distilled
+        assert capabilities_of(model.folder) == model.pipe.capabilities
+    assert dev.pipe.stage.suits.guidance == (Distilled(3.5),)
+    assert not schnell.pipe.capabilities.distilled
 
 
 def test_weights_in_several_files_are_read_as_one(dev: Both, tmp_path: Path):
@@ -219,7 +219,7 @@ def test_an_adapter_of_no_weight_changes_nothing_at_any_size(dev: Both, tmp_path
 
     from sfumato.adapt import LoRA
 
-    layers = dev.pipe.stages[0].networks["transformer"].named_modules()
+    layers = dev.pipe.stage.networks["transformer"].named_modules()
     name, layer = next((name, layer) for name, layer in layers if name.endswith("attn.to_q"))
     rows, columns = layer.weight.shape  # pyright: ignore[reportAttributeAccessIssue, reportGeneralTypeIssues]
     tensors = {"lora_A": torch.ones(2, columns), "lora_B": torch.ones(rows, 2)}

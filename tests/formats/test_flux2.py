@@ -86,8 +86,8 @@ def test_dev_is_told_its_scale_and_gives_the_latents_of_stock_diffusers(dev: Bot
     few = [stock(dev.stock, guidance_scale=scale, num_inference_steps=4, **asked) for scale in (4.0, 5.0)]
     assert error(mine(dev.pipe, noise(), [Distilled(4.0)], 4, images=[painted(1)]), few[0]) < 1e-5
     assert error(*few) > 2e-4, "the scale that is told shows"
-    assert capabilities_of(dev.folder) == dev.pipe.stages[0].capabilities
-    assert dev.pipe.stages[0].suits.guidance == (Distilled(4.0),)
+    assert capabilities_of(dev.folder) == dev.pipe.capabilities
+    assert dev.pipe.stage.suits.guidance == (Distilled(4.0),)
 
 
 @pytest.mark.parametrize(("tokens", "steps"), [(256, 4), (4096, 50), (4300, 28), (4301, 28), (9000, 4)])
@@ -106,7 +106,7 @@ def test_the_pictures_that_are_looked_at_give_the_latents_of_stock_diffusers(dis
 
 
 def test_a_picture_s_latents_are_those_of_stock_diffusers_and_come_back(model: Both):
-    space, picture = model.pipe.stages[0].space, to_tensor([painted()])
+    space, picture = model.pipe.stage.space, to_tensor([painted()])
     with torch.no_grad():
         theirs = model.stock._encode_vae_image(picture, generator=None)
         z = model.stock.vae.encode(picture).latent_dist.mean
@@ -122,7 +122,7 @@ def test_an_instruction_is_held_outside_a_mask_and_an_inverted_picture_comes_bac
     made = np.asarray(distilled.pipe(PROMPT, images=[picture], hold=hold, steps=2, **SIZE).image)
     assert np.array_equal(made[white == 0], np.asarray(picture)[white == 0])
     assert not np.array_equal(made[white != 0], np.asarray(picture)[white != 0])
-    space = distilled.pipe.stages[0].space
+    space = distilled.pipe.stage.space
     with torch.no_grad():
         truth = np.asarray(to_images(space.decode(space.encode(to_tensor([picture]))))[0]).astype(int)
     options = {"guidance": [], "sampler": "ddim", "steps": 10, **SIZE}
@@ -134,9 +134,9 @@ def test_an_instruction_is_held_outside_a_mask_and_an_inverted_picture_comes_bac
 
 def test_what_can_be_told_is_read_from_json_alone(model: Both, distilled: Both):
     for each in (model, distilled):
-        assert capabilities_of(each.folder) == each.pipe.stages[0].capabilities
-    assert distilled.pipe.stages[0].suits.steps == 4
-    assert model.pipe.stages[0].suits.guidance == (ClassifierFree(4.0),)
+        assert capabilities_of(each.folder) == each.pipe.capabilities
+    assert distilled.pipe.stage.suits.steps == 4
+    assert model.pipe.stage.suits.guidance == (ClassifierFree(4.0),)
 
 
 def test_words_that_weigh_and_texts_beyond_the_window_are_refused(distilled: Both):

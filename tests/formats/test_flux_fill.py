@@ -68,7 +68,7 @@ def test_the_rest_keeps_its_bytes_and_the_model_is_one_that_inpaints(model: Both
     outside = np.asarray(mask) == 0
     assert np.array_equal(made[outside], np.asarray(picture)[outside])
     assert not np.array_equal(made[~outside], np.asarray(picture)[~outside])
-    told = model.pipe.stages[0].capabilities
+    told = model.pipe.capabilities
     assert told == capabilities_of(model.folder)
     assert told.inpaints
     assert told.suits.guidance == (Distilled(30.0),)

@@ -88,8 +88,8 @@ def test_a_picture_of_another_size_covers_as_many_pixels_as_the_run(model: Both)
 
 
 def test_one_picture_is_looked_at(model: Both):
-    assert capabilities_of(model.folder) == model.pipe.stages[0].capabilities
-    assert model.pipe.stages[0].suits.guidance == (Distilled(2.5),)
+    assert capabilities_of(model.folder) == model.pipe.capabilities
+    assert model.pipe.stage.suits.guidance == (Distilled(2.5),)
     with pytest.raises(BadInput, match="2 reference pictures and looks at at most 1"):
         model.pipe(PROMPT, images=[painted(), painted()])
 

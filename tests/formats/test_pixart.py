@@ -46,7 +46,7 @@ def test_pictures_are_those_of_the_stock_pipeline(both):
     )
     assert (theirs - x).std() > 0.1
     assert (ours - theirs).abs().max() < 1e-4 * theirs.std()
-    assert capabilities_of(folder) == pipe.stages[0].capabilities
+    assert capabilities_of(folder) == pipe.capabilities
 
 
 def test_every_edit_works_on_it(both):
@@ -66,10 +66,10 @@ def test_attention_is_perturbed_where_asked(both):
 
 def test_words_have_maps_of_attention_that_prompt_to_prompt_carries_over(both):
     pipe = sfumato.load(both[1])
-    words = pipe.stages[0].words("A (red:1.5) cat")
+    words = pipe.stage.words("A (red:1.5) cat")
     assert words is not None
     assert (words.words, words.weights) == (("a", "red", "cat"), (1.0, 1.5, 1.0))
-    text = pipe.stages[0].encode(pipe.recipes("a red cat", **OPTIONS)).get(Text)
+    text = pipe.stage.encode(pipe.recipes("a red cat", **OPTIONS)).get(Text)
     assert text is not None
     assert text.mask is not None
     assert int(text.mask.sum()) == 1 + max(place for places in words.places for place in places) + 1
@@ -90,8 +90,8 @@ def test_its_learned_variance_is_what_ancestral_sampling_draws_with(both):
     pipe = sfumato.load(both[1])
     made = [array(pipe("a cat", sampler=sampler, steps=3, **OPTIONS).image) for sampler in ("ddpm", "ddim")]
     assert np.abs(made[0] - made[1]).max() > 0
-    learned = pipe.stages[0].denoiser
-    condition = pipe.stages[0].encode(pipe.recipes("a cat", **OPTIONS))
+    learned = pipe.stage.denoiser
+    condition = pipe.stage.encode(pipe.recipes("a cat", **OPTIONS))
     x = torch.randn(1, 4, HEIGHT // 2, WIDTH // 2)
     with torch.no_grad():
         fraction = learned(x, torch.tensor(0.5), condition).fraction

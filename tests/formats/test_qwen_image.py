@@ -59,7 +59,7 @@ def test_pictures_are_those_of_the_stock_pipeline(stock, pipe):
     assert (packed(ours).flatten(2).transpose(1, 2) - theirs).abs().max() < 1e-5 < (theirs - latents).std()
     shown = stock("a red hat", latents=latents, output_type="pt", **asked).images
     with torch.no_grad():
-        assert (pipe.stages[0].space.decode(ours) / 2 + 0.5 - shown).abs().max() < 1e-5
+        assert (pipe.stage.space.decode(ours) / 2 + 0.5 - shown).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("steps", [2, 7, 50])
@@ -106,8 +106,8 @@ def test_a_picture_in_a_batch_is_the_picture_made_alone_to_the_bit(folder):
 
 
 def test_what_it_can_be_told_is_read_from_json_alone(folder, pipe):
-    assert capabilities_of(folder) == pipe.stages[0].capabilities
-    suits = pipe.stages[0].suits
+    assert capabilities_of(folder) == pipe.capabilities
+    suits = pipe.stage.suits
     assert (suits.steps, suits.guidance, suits.times) == (50, (NormPreserving(4.0),), StretchedGrid(0.02))
 
 

@@ -42,7 +42,7 @@ def both(request, tmp_path_factory) -> tuple[Any, Path]:
 def test_pictures_are_those_of_the_stock_pipeline(both):
     stock, folder = both
     pipe = sfumato.load(folder)
-    several = pipe.stages[0].capabilities.references > 1
+    several = pipe.capabilities.references > 1
     shown = [photo((60, 40), 1), photo((32, 48), 2)] if several else [photo((60, 40), 1)]
     x = torch.randn(1, 4, HEIGHT // 4, WIDTH // 4, generator=torch.Generator().manual_seed(1))
     words = {"prompt": "make the hat red", "width": WIDTH, "height": HEIGHT}
@@ -51,7 +51,7 @@ def test_pictures_are_those_of_the_stock_pipeline(both):
         image=shown if several else shown[0], latents=packed(x).flatten(2).transpose(1, 2),
     ).images  # fmt: skip
     latents = walked(pipe, x, negative=" ", steps=4, images=shown, **words)
-    ours = pipe.stages[0].space.decode(latents) / 2 + 0.5
+    ours = pipe.stage.space.decode(latents) / 2 + 0.5
     assert theirs.std() > 0.01
     assert (ours - theirs).abs().max() < 1e-4
 
@@ -59,7 +59,7 @@ def test_pictures_are_those_of_the_stock_pipeline(both):
 def test_the_photo_and_the_words_show(both):
     _, folder = both
     pipe = sfumato.load(folder)
-    assert capabilities_of(folder) == pipe.stages[0].capabilities
+    assert capabilities_of(folder) == pipe.capabilities
     options = {"width": WIDTH, "height": HEIGHT, "steps": 2}
     made = [
         array(pipe(words, images=shown, **options).image)
@@ -72,7 +72,7 @@ def test_the_photo_and_the_words_show(both):
 
 def test_more_pictures_than_it_looks_at_are_refused(both):
     pipe = sfumato.load(both[1])
-    most = pipe.stages[0].capabilities.references
+    most = pipe.capabilities.references
     with pytest.raises(BadInput, match=f"looks at at most {most}"):
         pipe("make it red", images=[photo(SIZE, n) for n in range(most + 1)], width=WIDTH, height=HEIGHT)
 

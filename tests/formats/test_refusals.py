@@ -182,7 +182,7 @@ def test_an_added_word_that_is_embedded_is_one_word_of_a_prompt(variant, weights
     config = folder / "text_encoder" / "config.json"
     said = json.loads(config.read_text())
     config.write_text(json.dumps({**said, "vocab_size": said["vocab_size"] + 1}))
-    stage = sfumato.load(folder).stages[0]
+    stage = sfumato.load(folder).stage
     words = stage.words("a <cat> hat")
     assert words is not None
     assert words.words == ("a", "<cat>", "hat")
@@ -251,7 +251,7 @@ def test_a_folder_of_float16_alone_loads(variant, weights):
         weights(folder / file, lambda w: {k: v.half() if v.is_floating_point() else v for k, v in w.items()})
         os.rename(folder / file, (folder / file).with_suffix(".fp16.safetensors"))
     pipe = sfumato.load(folder)
-    assert next(pipe.stages[0].networks["unet"].parameters()).dtype == torch.float32
+    assert next(pipe.stage.networks["unet"].parameters()).dtype == torch.float32
     whole = sfumato.load(variant())
     a, b = (np.asarray(p("a boat", steps=2, seed=1).image, int) for p in (pipe, whole))
     assert abs(a - b).mean() < 3
@@ -279,7 +279,7 @@ def test_clip_sample_is_obeyed(pixel_model, variant):
 
 @pytest.mark.parametrize("name", built_ins())
 def test_what_json_says_of_a_model_is_what_its_encoders_can_be_told(name):
-    assert sfumato.load(name).stages[0].capabilities == capabilities_of(ZOO / name)
+    assert sfumato.load(name).stage.capabilities == capabilities_of(ZOO / name)
 
 
 def test_one_bad_model_in_the_cache_leaves_the_others_in_the_list(variant, tmp_path, monkeypatch):

@@ -77,7 +77,7 @@ def test_pictures_are_those_of_the_stock_pipeline(stock, pipe, sampler):
 
 def test_pictures_are_decoded_as_by_the_stock_pipeline(stock, pipe):
     x = torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(2))
-    space = pipe.stages[0].space
+    space = pipe.stage.space
     with torch.no_grad():
         theirs = stock.vae.decode(x / 0.41407).sample
         torch.testing.assert_close(space.decode(x), theirs, rtol=0, atol=1e-6)
@@ -89,8 +89,8 @@ def test_every_edit_works_on_it(pipe):
 
 
 def test_what_it_can_be_told_is_read_from_json_alone(folder, pipe):
-    assert capabilities_of(folder) == pipe.stages[0].capabilities
-    assert pipe.stages[0].suits.guidance == (ClassifierFree(4.5),)
+    assert capabilities_of(folder) == pipe.capabilities
+    assert pipe.stage.suits.guidance == (ClassifierFree(4.5),)
 
 
 @pytest.mark.parametrize(

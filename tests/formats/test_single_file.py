@@ -155,7 +155,7 @@ def test_half_precision_averages_and_an_autoencoder_of_its_own(one: Path, two: P
     file = bare(one, halved, "half")
     with pytest.warns(PictureWarning, match=r"half\.safetensors also holds 2 averaged tensors"):
         before = painted(file)
-    assert sfumato.load(file).stages[0].networks["unet"].dtype == torch.float32
+    assert sfumato.load(file).stage.networks["unet"].dtype == torch.float32
     other = {name: tensor + 0.05 for name, tensor in load_file(two / "vae/diffusion_pytorch_model.safetensors").items()}
     from sfumato.formats.key_names import write_tensors
     from sfumato.formats.ldm_names import autoencoder_names
@@ -164,7 +164,7 @@ def test_half_precision_averages_and_an_autoencoder_of_its_own(one: Path, two: P
     with pytest.warns(PictureWarning):
         after = painted(file)
     assert not np.array_equal(before, after)
-    vae = sfumato.load(file).stages[0].networks["vae"].state_dict()
+    vae = sfumato.load(file).stage.networks["vae"].state_dict()
     assert all(torch.equal(vae[name], tensor) for name, tensor in other.items())
 
 

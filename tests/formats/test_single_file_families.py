@@ -37,8 +37,8 @@ FAMILIES = {
 def check(model: Path, wanted: sfumato.Pipe, size: tuple[int, int]) -> None:
     """The same tensors to the bit, and the same picture but for how numbers lie in memory."""
     pipe, options = sfumato.load(model), {"steps": 2, "seed": 3, "width": size[0], "height": size[1]}
-    for part, network in wanted.stages[0].networks.items():
-        theirs, ours = network.state_dict(), pipe.stages[0].networks[part].state_dict()
+    for part, network in wanted.stage.networks.items():
+        theirs, ours = network.state_dict(), pipe.stage.networks[part].state_dict()
         assert set(theirs) == set(ours)
         assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
     one, other = (np.asarray(each("a red boat", **options).images[0], int) for each in (pipe, wanted))

@@ -36,7 +36,7 @@ def test_the_latents_are_those_of_stock_diffusers(model: Both):
     asked = {"num_inference_steps": 5, "latents": x, "negative_prompt": NEGATIVE, "guidance_scale": 4.0, **SIZE}
     theirs = stock(model.stock, PROMPT, **asked)
     sigmas = model.stock.scheduler.sigmas.double()
-    knots = model.pipe.stages[0].at((WIDTH, HEIGHT)).denoiser.schedule.time(sigmas / (1 - sigmas))
+    knots = model.pipe.stage.at((WIDTH, HEIGHT)).denoiser.schedule.time(sigmas / (1 - sigmas))
 
     def mine(scale: float) -> torch.Tensor:
         told = {"negative": NEGATIVE, "guidance": [ClassifierFree(scale)], **SIZE}
@@ -48,7 +48,7 @@ def test_the_latents_are_those_of_stock_diffusers(model: Both):
 
 
 def test_a_mask_keeps_the_rest_and_json_says_what_can_be_told(model: Both):
-    assert capabilities_of(model.folder) == model.pipe.stages[0].capabilities
+    assert capabilities_of(model.folder) == model.pipe.capabilities
     pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     white = np.zeros((HEIGHT, WIDTH), np.uint8)
     white[5:19, 6:21] = 255
@@ -59,7 +59,7 @@ def test_a_mask_keeps_the_rest_and_json_says_what_can_be_told(model: Both):
 
 
 def test_words_beyond_the_window_of_its_clips_are_read_by_all(model: Both):
-    encoder: Any = model.pipe.stages[0].encoders[0]
+    encoder: Any = model.pipe.stage.encoders[0]
     from sfumato.recipe.prompt import parse
 
     long = parse("a red boat on the sea, " * 15)

@@ -51,7 +51,7 @@ def test_pictures_from_words_are_those_of_stock_diffusers(base: Both, negative: 
 
 def test_no_negative_prompt_is_zeros_where_the_folder_says_so(base: Both, tmp_path: Path):
     def null(pipe: sfumato.Pipe) -> Text:
-        text = pipe.stages[0].encode([Recipe(prompt=PROMPT, model=str(base.folder))]).get(Text)
+        text = pipe.stage.encode([Recipe(prompt=PROMPT, model=str(base.folder))]).get(Text)
         assert text is not None
         return text.null()
 
@@ -77,7 +77,7 @@ def test_layers_are_left_out_as_stock_diffusers_does(base: Both):
 
 
 def test_a_long_prompt_is_read_in_chunks_by_both_encoders(base: Both):
-    stage = base.pipe.stages[0]
+    stage = base.pipe.stage
 
     def text(prompt: str) -> Text:
         found = stage.condition(Told([Recipe(prompt=prompt)], (SIDE, SIDE), stage.denoiser.schedule)).get(Text)
@@ -95,7 +95,7 @@ def test_a_long_prompt_is_read_in_chunks_by_both_encoders(base: Both):
 
 def test_the_text_s_keys_are_kept_and_attention_is_directed(base: Both):
     plain, start = base.ran(PROMPT, guidance=GUIDED)[1], {"guidance": GUIDED, "steps": 4}
-    cache = base.pipe.stages[0].denoiser.backbone.text_kv  # pyright: ignore[reportAttributeAccessIssue]
+    cache = base.pipe.stage.denoiser.backbone.text_kv  # pyright: ignore[reportAttributeAccessIssue]
     assert len(cache._seen[1]) == 2 * len(cache.crossing) > 0
     same = base.ran(PROMPT, attention=sfumato.PromptToPrompt(PROMPT), **start)[1]
     assert error(same, plain) < 1e-4, "a picture's own maps change nothing"
@@ -142,7 +142,7 @@ def test_the_refiner_edits_as_stock_diffusers(refiner: Both, picture: Image.Imag
         original_size=(SIDE, SIDE),
     ).images
     assert error(end, theirs) < 1e-4
-    sizes = refiner.pipe.stages[0].encode([Recipe(prompt=PROMPT)]).get(Sizes)
+    sizes = refiner.pipe.stage.encode([Recipe(prompt=PROMPT)]).get(Sizes)
     assert sizes is not None
     assert (sizes.values[0, -1], sizes.null().values[0, -1]) == (6.0, 2.5)
 
@@ -154,7 +154,7 @@ def test_edits_keep_what_they_hold_and_inversion_comes_back(base: Both, picture:
     assert not np.array_equal(np.asarray(edited)[~kept], np.asarray(picture)[~kept])
     start = sfumato.Inverted(picture, 0.2, shows=PROMPT, refine=8)
     back = base.ran(PROMPT, start=start, guidance=[], times="uniform", steps=6)[1]
-    latents = base.pipe.stages[0].space.encode(to_tensor([picture]))
+    latents = base.pipe.stage.space.encode(to_tensor([picture]))
     assert error(back, latents) < 0.05
 
 
@@ -214,7 +214,7 @@ def test_a_relay_is_one_run_after_the_other(base: Both, refiner: Both, sampler: 
     from sfumato.noise import KeyedNoise
     from sfumato.sample import Sampler, trajectory
 
-    stages = [both.pipe.stages[0] for both in (base, refiner)]
+    stages = [both.pipe.stage for both in (base, refiner)]
     first, second = (bind(Guided(s.denoiser, ()), s.encode([Recipe(prompt=PROMPT)])) for s in stages)
     noise, times = KeyedNoise([3]), torch.linspace(1, 0, 11, dtype=torch.float64)
     x = noise(torch.zeros(1, 4, 16, 16))

@@ -66,12 +66,12 @@ def test_stable_diffusion_2_answers_velocities(family: Callable[[str], Both], na
     start, end = both.ran(PROMPT, guidance=GUIDED)
     theirs = both.stock(PROMPT, latents=start, width=SIDE, height=SIDE, **SAID).images
     assert error(end, theirs) < 1e-4
-    assert (float(both.pipe.stages[0].denoiser.schedule(1.0)[0]) == 0) == (name == "zero terminal")
+    assert (float(both.pipe.stage.denoiser.schedule(1.0)[0]) == 0) == (name == "zero terminal")
 
 
 def test_layers_that_are_left_out_still_go_through_the_last_norm(family: Callable[[str], Both]):
     both = family("velocity")
-    stage, encoder = both.pipe.stages[0], both.stock.text_encoder
+    stage, encoder = both.pipe.stage, both.stock.text_encoder
     ids = both.stock.tokenizer(PROMPT, padding="max_length", return_tensors="pt").input_ids
     with torch.no_grad():
         states = encoder(ids, output_hidden_states=True).hidden_states
@@ -86,7 +86,7 @@ def test_layers_that_are_left_out_still_go_through_the_last_norm(family: Callabl
 
 def test_a_distilled_model_is_walked_in_few_steps_and_unguided(family: Callable[[str], Both]):
     both = family("turbo")
-    suits = both.pipe.stages[0].suits
+    suits = both.pipe.stage.suits
     assert (suits.steps, suits.guidance, suits.sampler) == (4, (), DDIM())
     assert capabilities_of(both.folder).suits == suits
     start, end = both.ran(PROMPT, guidance=None, sampler=None, times=None, steps=None)
@@ -104,7 +104,7 @@ def test_a_consistency_model_is_told_its_scale_and_bounded(family: Callable[[str
     from diffusers.schedulers import scheduling_lcm
 
     both = family("lcm")
-    suits = both.pipe.stages[0].suits
+    suits = both.pipe.stage.suits
     assert (suits.steps, suits.guidance, suits.sampler) == (4, (Distilled(8.5),), Consistency())
     assert capabilities_of(both.folder).distilled
     start, end = both.ran(PROMPT, guidance=None, sampler=None, times=None, steps=None)
@@ -214,7 +214,7 @@ def test_edits_hold_what_is_outside_the_mask_and_capabilities_need_no_weights(
 ):
     both = family(name)
     tells = capabilities_of(both.folder)
-    ours = both.pipe.stages[0].capabilities
+    ours = both.pipe.capabilities
     assert (tells.text, tells.references, tells.suits) == (ours.text, ours.references, ours.suits)
     recipe = intent.edit(
         picture, PROMPT if tells.text else "", mask=mask, model=str(both.folder), seed=1, steps=2, tells=tells
@@ -258,7 +258,7 @@ def test_the_planes_of_a_reference_are_its_unscaled_latents(family: Callable[[st
     from sfumato.encode import Told
     from sfumato.space.pixels import to_tensor
 
-    stage = family("instruct").pipe.stages[0]
+    stage = family("instruct").pipe.stage
     told = Told([Recipe(prompt=PROMPT)], (SIDE, SIDE), stage.denoiser.schedule, references=[picture])
     planes = stage.condition(told).get(Concat)
     vae: Any = stage.networks["vae"]

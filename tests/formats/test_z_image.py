@@ -56,8 +56,8 @@ def test_pictures_are_those_of_the_stock_pipeline(stock, pipe, w):
 
 
 def test_turbo_suits_eight_steps_without_guidance(folder, pipe):
-    assert capabilities_of(folder) == pipe.stages[0].capabilities
-    suits = pipe.stages[0].suits
+    assert capabilities_of(folder) == pipe.capabilities
+    suits = pipe.stage.suits
     assert (suits.steps, suits.guidance) == (8, ())
 
 

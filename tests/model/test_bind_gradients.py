@@ -48,7 +48,7 @@ def pipe(painter):
 
 def drawn(pipe, *guidance, **options):
     options = {"steps": 4, "sampler": "ddim", "seed": 3, **options}
-    return pipe("a red boat" if pipe.stages[0].capabilities.text else "", guidance=guidance, **options)
+    return pipe("a red boat" if pipe.capabilities.text else "", guidance=guidance, **options)
 
 
 def likeness(painter: Path, image) -> float:

@@ -64,7 +64,7 @@ def test_a_picture_of_a_batch_is_the_picture_alone(tiny_model, name):
 
 
 def test_tuning_gives_the_decoder_back_when_the_caller_leaves(pipe):
-    decoder = pipe.stages[0].space.autoencoder.decoder
+    decoder = pipe.stage.space.autoencoder.decoder
     before = [(id(weight), weight.clone()) for weight in decoder.parameters()]
     for step in pipe.steps(recipe("decoder")):
         if step.index == 10:

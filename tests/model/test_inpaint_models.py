@@ -43,7 +43,7 @@ def scene(size: int) -> tuple[Image.Image, Image.Image]:
 def watched(pipe: sfumato.Pipe, **options) -> tuple[Image.Image, list[torch.Tensor]]:
     """A picture, and what the U-Net was given."""
     calls: list[torch.Tensor] = []
-    network = pipe.stages[0].denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
+    network = pipe.stage.denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
     hook = network.register_forward_pre_hook(lambda _, args: calls.append(args[0].clone()))
     image = pipe(PROMPT, negative=NEGATIVE, **options).image
     hook.remove()
@@ -96,7 +96,7 @@ def test_the_miniature_gives_the_picture_of_stock_diffusers():
 def test_the_network_sees_the_mask_by_its_top_left_pixels_and_the_picture_without_the_hole(tiny: Path):
     pipe, (picture, mask) = sfumato.load(str(tiny)), scene(32)
     _, calls = watched(pipe, hold=Outside(mask, picture), steps=2, seed=1)
-    space, hard = pipe.stages[0].space, np.asarray(mask) >= 128
+    space, hard = pipe.stage.space, np.asarray(mask) >= 128
     kept = torch.from_numpy(np.where(hard[..., None], 127.5, np.asarray(picture))).permute(2, 0, 1)[None]
     for x in calls:
         for row in x:  # with guidance and without: planes do not drop
@@ -107,7 +107,7 @@ def test_the_network_sees_the_mask_by_its_top_left_pixels_and_the_picture_withou
 def test_nothing_held_is_all_hidden(tiny: Path):
     pipe = sfumato.load(str(tiny))
     _, calls = watched(pipe, steps=2, width=48, height=32)
-    grey = pipe.stages[0].space.encode(torch.zeros(1, 3, 32, 48))[0]
+    grey = pipe.stage.space.encode(torch.zeros(1, 3, 32, 48))[0]
     assert calls[0].shape[1:] == (9, 16, 24)
     for row in calls[0]:
         assert bool((row[4] == 1).all())
@@ -196,7 +196,7 @@ def test_a_network_of_other_channels_is_refused_with_those_accepted(tiny: Path, 
 
 
 def test_half_and_more_of_a_mask_hides(tiny: Path):
-    space = sfumato.load(str(tiny)).stages[0].space
+    space = sfumato.load(str(tiny)).stage.space
     pictures, masks = torch.rand(2, 3, 16, 16), torch.full((2, 1, 16, 16), 0.49)
     masks[1] = 0.5
     planes = masked_planes(space, pictures, masks)

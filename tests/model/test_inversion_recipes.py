@@ -34,7 +34,7 @@ def array(image: Image.Image) -> np.ndarray:
 
 
 def reconstruction(pipe, picture) -> np.ndarray:
-    space = pipe.stages[0].space
+    space = pipe.stage.space
     with torch.no_grad():
         decoded = space.decode(space.encode(to_tensor([picture])))
     return ((decoded[0].permute(1, 2, 0).clamp(-1, 1) + 1) * 127.5).round().int().numpy()
@@ -147,7 +147,7 @@ def test_an_inferred_mask_is_in_the_result_and_a_given_one_is_not(pipe, picture)
 
 
 def test_a_low_pass_hold_keeps_the_coarse_picture_and_frees_the_rest(pipe, picture):
-    space = pipe.stages[0].space
+    space = pipe.stage.space
     latents = space.encode(to_tensor([picture]))
     free, held = (
         pipe("a boat", hold=hold, start=Noise(), steps=4, sampler="ddim") for hold in (None, LowPass(4, 0.0, picture))

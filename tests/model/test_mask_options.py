@@ -57,7 +57,7 @@ def test_resampling_walks_its_stretches_again(pipe):
     plain = replace(recipe(), steps=8)
     again = replace(plain, hold=replace(plain.hold, resample=Resample(2, 3)))
     walked = len(list(pipe.steps(again)))
-    run = bind(pipe, [pipe.resolve(again)])
+    run = bind(pipe.batch([pipe.resolve(again)]))
     assert walked == run.steps == len(jumps(run.batch.times(0.7), 2, 3)) - 1 == 8 + 3 * 2 * 3
     assert pipe.run(again).image.tobytes() != pipe.run(plain).image.tobytes()
     once = replace(plain, hold=replace(plain.hold, resample=Resample(2, 1)))
@@ -66,7 +66,7 @@ def test_resampling_walks_its_stretches_again(pipe):
 
 def test_dilation_is_in_pixels_of_the_picture_and_leaves_the_outside(pipe):
     size = {"width": 32, "height": 20}
-    batch = bind(pipe, [pipe.resolve(recipe(dilation=22, **size))]).batch
+    batch = bind(pipe.batch([pipe.resolve(recipe(dilation=22, **size))])).batch
     assert batch.in_cells(110) == pytest.approx(batch.like.shape[-1])
     made = np.asarray(pipe.run(recipe(dilation=22, **size)).image)
     assert (made[~INSIDE] == ORIGINAL[~INSIDE]).all()
@@ -127,7 +127,7 @@ def test_a_part_starts_from_noise_as_well(pipe):
     noise = Recipe(start=Noise(), hold=Outside(MASK, WIDE), area=Crop(6), steps=2)
     made = np.asarray(pipe.run(noise).image)
     assert (made[~INSIDE] == ORIGINAL[~INSIDE]).all()
-    assert isinstance(bind(pipe, [pipe.resolve(noise)]).start, NoiseStart)
+    assert isinstance(bind(pipe.batch([pipe.resolve(noise)])).start, NoiseStart)
 
 
 def test_redo_makes_a_part_again(pipe, tiny_model, tmp_path):

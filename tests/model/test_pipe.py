@@ -113,15 +113,15 @@ def test_a_soft_mask_blends(pipe, picture):
 def test_a_cell_is_repainted_if_any_of_its_pixels_is(pipe):
     mask = Image.new("L", (8, 8))
     mask.putpixel((5, 1), 255)
-    side, where = 8 // pipe.stages[0].space.factor, 5 // pipe.stages[0].space.factor
+    side, where = 8 // pipe.stage.space.factor, 5 // pipe.stage.space.factor
     wanted = torch.zeros(1, 1, side, side)
     wanted[0, 0, 0, where] = 1
-    assert torch.equal(Batch(pipe.stages[0], [pipe.resolve(Recipe())], (8, 8)).cells(mask), wanted)
+    assert torch.equal(Batch(pipe.stage, [pipe.resolve(Recipe())], (8, 8)).cells(mask), wanted)
 
 
 def test_guidance_one_is_the_unguided_picture_and_costs_one_row(pipe):
     rows: list[int] = []
-    network = pipe.stages[0].denoiser.backbone.network
+    network = pipe.stage.denoiser.backbone.network
     hook = network.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
     off = pipe("a boat", guidance=[ClassifierFree(1.0)], steps=3).image
     none = pipe("a boat", guidance=[], steps=3).image
@@ -202,4 +202,4 @@ def test_a_pipe_is_pickled_by_its_name(pipe):
     assert (again.name, again.engine, again.precision) == (pipe.name, pipe.engine, pipe.precision)
     assert array(again("a boat", steps=2).image).tolist() == array(pipe("a boat", steps=2).image).tolist()
     with pytest.raises(BadInput, match="read from no folder"):
-        pickle.dumps(replace(pipe, folder=None))
+        pickle.dumps(replace(pipe, folders=()))

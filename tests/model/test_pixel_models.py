@@ -50,7 +50,7 @@ def array(image: Image.Image) -> np.ndarray:
 
 def rows_of(pipe: sfumato.Pipe) -> tuple[list[int], object]:
     rows: list[int] = []
-    network = pipe.stages[0].denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
+    network = pipe.stage.denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
     return rows, network.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
 
 
@@ -96,7 +96,7 @@ def test_a_class_reaches_the_network_as_it_was_trained(pixel_model, how, channel
     from diffusers import UNet2DModel
 
     folder = pixel_model(how=how, channels=channels)
-    backbone = sfumato.load(folder).stages[0].denoiser.backbone  # pyright: ignore[reportAttributeAccessIssue]
+    backbone = sfumato.load(folder).stage.denoiser.backbone  # pyright: ignore[reportAttributeAccessIssue]
     unet, ids = UNet2DModel.from_pretrained(folder / "unet"), torch.tensor([2, 0, 3])
     x, t = torch.randn(3, channels, SIZE, SIZE), torch.tensor([5.0, 300.0, 900.0])
     if how == "time":
@@ -112,7 +112,7 @@ def test_a_score_network_is_told_sigma_and_says_the_score(pixel_model):
     from diffusers import UNet2DModel
 
     folder = pixel_model(how=None, scheduler=VE)
-    denoiser, unet = sfumato.load(folder).stages[0].denoiser, UNet2DModel.from_pretrained(folder / "unet")
+    denoiser, unet = sfumato.load(folder).stage.denoiser, UNet2DModel.from_pretrained(folder / "unet")
     x, t = torch.randn(2, 3, SIZE, SIZE), torch.tensor([0.3, 0.9], dtype=torch.float64)
     _, sigma = denoiser.schedule(t)
     p, s = denoiser(x, t, Condition.empty(2)), sigma.float().reshape(2, 1, 1, 1)
@@ -126,7 +126,7 @@ def test_a_score_network_is_told_sigma_and_says_the_score(pixel_model):
 
 @pytest.mark.parametrize("how", ["time", "channels", None])
 def test_gradients_flow_to_the_picture(pixel_model, how):
-    denoiser = sfumato.load(pixel_model(how=how)).stages[0].denoiser
+    denoiser = sfumato.load(pixel_model(how=how)).stage.denoiser
     condition = Condition.empty(1) if how is None else Condition((Label(torch.tensor([1]), 3),))
     x = torch.randn(1, 3, SIZE, SIZE, requires_grad=True)
     p = denoiser(x, torch.tensor(0.5), condition)
@@ -142,7 +142,7 @@ def test_other_parts_are_refused_by_name(pixel_model):
         ("time", Condition((label, text)), "takes no Text condition"),
         ("channels", Condition.empty(1), "needs exactly one Label"),
     ):
-        backbone = sfumato.load(pixel_model(how=how)).stages[0].denoiser.backbone  # pyright: ignore[reportAttributeAccessIssue]
+        backbone = sfumato.load(pixel_model(how=how)).stage.denoiser.backbone  # pyright: ignore[reportAttributeAccessIssue]
         with pytest.raises(BadInput, match=said):
             backbone(x, t, condition)
 
@@ -150,7 +150,7 @@ def test_other_parts_are_refused_by_name(pixel_model):
 def test_a_learned_variance_is_a_fraction_and_reaches_the_sampler(pixel_model):
     pipe = sfumato.load(pixel_model(learned=True))
     condition = Condition((Label(torch.tensor([1]), 3),))
-    p = pipe.stages[0].denoiser(torch.randn(1, 3, SIZE, SIZE), torch.tensor(0.5), condition)
+    p = pipe.stage.denoiser(torch.randn(1, 3, SIZE, SIZE), torch.tensor(0.5), condition)
     assert p.fraction is not None
     assert p.fraction.shape == p.x0.shape == (1, 3, SIZE, SIZE)
     learned, small = (pipe(label="cat", sampler=DDPM(v), steps=5).image for v in ("learned", "small"))
@@ -240,7 +240,7 @@ def test_strength_zero_is_the_identity_and_one_forgets_the_picture(pixel_model, 
 
 
 def test_grey_pictures_are_the_luma_and_stay_as_they_are(pixel_model, picture):
-    space = sfumato.load(pixel_model(channels=1)).stages[0].space
+    space = sfumato.load(pixel_model(channels=1)).stage.space
     from sfumato.space.pixels import to_images, to_tensor
 
     (seen,) = to_images(space.decode(space.encode(to_tensor([picture]))))

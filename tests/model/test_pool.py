@@ -15,13 +15,13 @@ from sfumato.model import pool as module
 @pytest.fixture
 def reads(monkeypatch) -> list[str]:
     """The folders that were really read, in order."""
-    found, read = [], module.read_stage
+    found, read = [], module.read_stages
 
     def counted(name, *rest, **options):
         found.append(str(name))
         return read(name, *rest, **options)
 
-    monkeypatch.setattr(module, "read_stage", counted)
+    monkeypatch.setattr(module, "read_stages", counted)
     return found
 
 
@@ -40,13 +40,11 @@ def test_switching_between_held_models_reads_nothing_and_text_encoders_are_share
     pool = Pool()
     pipes = [sfumato.load(name, pool=pool) for name in (*two, *two)]
     assert reads == [str(name) for name in two]
-    assert pipes[0].stages[0] is pipes[2].stages[0]
-    texts, unets = ([pipe.stages[0].networks[part] for pipe in pipes] for part in ("text_encoder", "unet"))
+    assert pipes[0].stage is pipes[2].stage
+    texts, unets = ([pipe.stage.networks[part] for pipe in pipes] for part in ("text_encoder", "unet"))
     assert texts[0] is texts[1]
     assert unets[0] is not unets[1]
-    alone = [
-        sum(p.nbytes for net in sfumato.load(n).stages[0].networks.values() for p in net.parameters()) for n in two
-    ]
+    alone = [sum(p.nbytes for net in sfumato.load(n).stage.networks.values() for p in net.parameters()) for n in two]
     once = sum(p.nbytes for p in texts[0].parameters())
     assert abs(pool.bytes - (sum(alone) - once)) < 0.02 * once, "what is shared counts once; buffers count a little"
     made = pipes[1]("a boat", steps=2).image.tobytes()

@@ -38,7 +38,7 @@ def drawn(pipe: sfumato.Pipe, recipe: Recipe, prompt: str, **others: object) -> 
 def test_each_step_is_told_the_words_of_its_own(pipe, recipe):
     """Against a loop that is told them by hand."""
     said = ["a boat"] * 2 + ["a red cat"] * 4
-    batch = Batch(pipe.stages[0], [pipe.resolve(replace(recipe, prompt="a boat"))], pipe.size)
+    batch = Batch(pipe.stage, [pipe.resolve(replace(recipe, prompt="a boat"))], pipe.size)
     times, walk, noise = batch.times(), Sampler.registry.named("ddim"), batch.noise
     x, _ = NoiseStart(batch.like)(batch.denoise(), batch.times, noise)
     for i, prompt in enumerate(said):
@@ -103,7 +103,7 @@ def test_what_needs_words_that_stand_still_says_so(pipe, recipe):
 def test_prompts_joined_by_and_are_drawn_as_their_weights_say(pipe, recipe):
     """Against guidance put together by hand; a second prompt of no weight changes nothing but the last bit."""
     both = drawn(pipe, recipe, "a boat :0.7 AND a red cat :0.5")
-    batch = Batch(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+    batch = Batch(pipe.stage, [pipe.resolve(recipe)], pipe.size)
     told = [batch.denoise(prompt=prompt) for prompt in ("a boat", "a red cat", "")]
     x, times = NoiseStart(batch.like)(told[0], batch.times, batch.noise)
 

@@ -39,7 +39,7 @@ def bytes_of(result) -> list[bytes]:
 
 def walked(pipe, recipe: Recipe) -> torch.Tensor:
     """x of the edited rows and then of their companions at the end."""
-    batch = Batch(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+    batch = Batch(pipe.stage, [pipe.resolve(recipe)], pipe.size)
     guidances = [guidance.bind(batch) for guidance in recipe.guidance]
     both = recipe.attention.bind(batch, guidances, NoiseStart(batch.like))
     x = batch.noise(batch.like, "start").repeat(2, 1, 1, 1)
@@ -50,7 +50,7 @@ def walked(pipe, recipe: Recipe) -> torch.Tensor:
 
 def test_the_companion_is_the_picture_that_the_source_makes(pipe, recipe):
     both = walked(pipe, recipe)
-    resolved = Batch(pipe.stages[0], [pipe.resolve(recipe)], pipe.size)
+    resolved = Batch(pipe.stage, [pipe.resolve(recipe)], pipe.size)
     batch = replace(resolved, recipes=resolved.companions)
     plain = batch.denoise([guidance.bind(batch) for guidance in recipe.guidance])
     x = batch.noise(batch.like, "start")
@@ -108,7 +108,7 @@ def test_weights_scale_the_maps_of_their_words_and_not_their_embeddings(pipe, re
     more = replace(recipe, prompt="a woman in a (blue:3) hat by the sea")
     assert bytes_of(pipe.run(one)) == plain
     assert bytes_of(pipe.run(more)) != plain
-    batch = Batch(pipe.stages[0], [pipe.resolve(more)], pipe.size)
+    batch = Batch(pipe.stage, [pipe.resolve(more)], pipe.size)
     edit = more.attention.bind(batch, [], NoiseStart(batch.like))
     part = edit.denoise.condition.get(Injection)
     assert part is not None
@@ -121,13 +121,13 @@ def test_blending_leaves_the_source_where_no_word_looks(pipe, recipe):
     blended = replace(recipe, attention=replace(recipe.attention, blend=("hat", "sea"), threshold=0.9))
     made = pipe.run(blended).image
     assert made.tobytes() != pipe.run(recipe).image.tobytes()
-    batch = Batch(pipe.stages[0], [pipe.resolve(blended)], pipe.size)
+    batch = Batch(pipe.stage, [pipe.resolve(blended)], pipe.size)
     edit = blended.attention.bind(batch, [], NoiseStart(batch.like))
     x = batch.noise(batch.like, "start")
     blend = edit.loop.keywords["blend"]
     *_, last = edit.loop(edit.denoise, Sampler.registry.named("dpmpp-2m"), x, batch.times(), batch.noise)
     mask = blend.mask(x.shape[-2:])
-    source = Batch(pipe.stages[0], batch.companions, pipe.size)
+    source = Batch(pipe.stage, batch.companions, pipe.size)
     *_, plain = trajectory(source.denoise(), Sampler.registry.named("dpmpp-2m"), x, source.times(), source.noise)
     outside = ~mask.expand_as(x)
     assert 0 < outside.float().mean() < 1
@@ -155,7 +155,7 @@ def test_outside_the_blended_words_an_inverted_picture_keeps_its_bytes(pipe, rec
 def test_long_prompts_are_aligned_chunk_by_chunk(pipe, recipe):
     long = ", ".join(["a big old house by the sea"] * 9)
     edit = replace(recipe, prompt=f"{long}, a blue hat", attention=PromptToPrompt(f"{long}, a red hat"), steps=2)
-    assert pipe.stages[0].chunks(edit) > 1
+    assert pipe.stage.chunks(edit) > 1
     assert pipe.run(edit).image.size == pipe.size
 
 

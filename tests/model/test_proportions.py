@@ -79,12 +79,12 @@ def test_a_second_picture_of_other_proportions_is_fitted_to_the_first(pipe):
     tall = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 60, 3), dtype=np.uint8))
     recipe = pipe.resolve(Recipe(start=Between(WIDE, tall), steps=2))
     with pytest.warns(PictureWarning, match="of a picture of 60 x 90 the middle is taken"):
-        batch = bind(pipe, [recipe]).batch
+        batch = bind(pipe.batch([recipe])).batch
     assert (
         batch.images["other"].tobytes() == ImageOps.fit(tall, WIDE.size, LANCZOS).resize(batch.size, LANCZOS).tobytes()
     )
     smaller = WIDE.resize((55, 35), LANCZOS)
-    batch = bind(pipe, [pipe.resolve(Recipe(start=Between(WIDE, smaller), steps=2))]).batch
+    batch = bind(pipe.batch([pipe.resolve(Recipe(start=Between(WIDE, smaller), steps=2))])).batch
     assert batch.images["other"].tobytes() == smaller.resize(batch.size, LANCZOS).tobytes()
 
 

@@ -31,7 +31,7 @@ def apart(one: Image.Image, other: Image.Image) -> float:
 def test_auto_is_resolved_and_recorded(tiny_model, monkeypatch):
     pipe = sfumato.load(tiny_model)
     has = torch.cuda.is_available() or torch.backends.mps.is_available()
-    assert has or (pipe.stages[0].device, pipe.precision) == ("cpu", "float32")
+    assert has or (pipe.stage.device, pipe.precision) == ("cpu", "float32")
     assert pipe.recipes("a boat")[0].precision == pipe.precision
     monkeypatch.setattr("sfumato.network.device._count", lambda kind: int(kind == "mps"))
     from sfumato.network.device import check_device
@@ -49,7 +49,7 @@ def test_half_and_eighth_precision_stay_near_float32_and_are_redone(tiny_model, 
     assert 0 < apart(low.image, full) < {"float16": 2, "float8": 16}[precision]
     low.save(tmp_path / "low.png")
     assert redo(tmp_path / "low.png").identical
-    unet, vae = (pipe.stages[0].networks[name] for name in ("unet", "vae"))
+    unet, vae = (pipe.stage.networks[name] for name in ("unet", "vae"))
     stored = {p.dtype for name, p in unet.named_parameters() if name.endswith("to_q.weight")}
     assert stored == {torch.float16 if precision == "float16" else torch.float8_e4m3fn}
     assert own_dtype(unet) == (torch.float16 if precision == "float16" else torch.bfloat16)
@@ -59,7 +59,7 @@ def test_half_and_eighth_precision_stay_near_float32_and_are_redone(tiny_model, 
 def test_float8_is_what_diffusers_layerwise_casting_computes(tiny_model):
     from diffusers import UNet2DConditionModel
 
-    ours = sfumato.load(tiny_model, precision="float8").stages[0].denoiser.backbone
+    ours = sfumato.load(tiny_model, precision="float8").stage.denoiser.backbone
     theirs = UNet2DConditionModel.from_pretrained(tiny_model / "unet", torch_dtype=torch.bfloat16).eval()
     theirs.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
     x, text = torch.randn(2, 4, 16, 16).bfloat16(), torch.randn(2, 48, 64).bfloat16()
@@ -76,7 +76,7 @@ def test_offloading_changes_no_bit(tiny_model, offload, precision):
     asked = {"start": SDEdit(picture(), 0.8), "guidance": [ClassifierFree(3.0)], "steps": 2}
     wanted = plain("a boat", **asked).image.tobytes()
     assert [away("a boat", **asked).image.tobytes() for _ in range(2)] == [wanted] * 2
-    there = {name: _bytes(network) for name, network in away.stages[0].networks.items()}
+    there = {name: _bytes(network) for name, network in away.stage.networks.items()}
     assert sum(size > 0 for size in there.values()) == (1 if offload == "parts" else 0), there
 
 
@@ -93,7 +93,7 @@ def test_gradients_go_through_offloaded_networks(tiny_model, offload):
     plain, away = (sfumato.load(tiny_model, offload=each) for each in ("none", offload))
     found = []
     for pipe in (plain, away):
-        stage = pipe.stages[0]
+        stage = pipe.stage
         condition = stage.encode([Recipe(prompt="a boat")])
         torch.manual_seed(0)
         x = torch.randn(1, 4, 16, 16).requires_grad_()
@@ -110,7 +110,7 @@ def test_gradients_go_through_offloaded_networks(tiny_model, offload):
 @pytest.mark.parametrize("offload", ["parts", "layers"])
 def test_weights_are_at_hand_when_asked_for_and_what_was_swapped_in_stays(tiny_model, offload):
     pipe, plain = sfumato.load(tiny_model, offload=offload), sfumato.load(tiny_model)
-    unet, own = (each.stages[0].networks["unet"] for each in (pipe, plain))
+    unet, own = (each.stage.networks["unet"] for each in (pipe, plain))
     layer = unet.mid_block.attentions[0].proj_in
     assert layer.weight.isnan().all()
     with at_hand(unet):
@@ -127,11 +127,11 @@ def test_offloaded_to_another_device_networks_come_and_go(tiny_model, monkeypatc
     """As on a GPU: weights rest in this computer's memory. The other device is played by the CPU."""
     monkeypatch.setattr("sfumato.formats.parts.from_files", lambda network, files: None)
     pipe = sfumato.load(tiny_model, offload="parts", device="cpu")
-    assert not hasattr(pipe.stages[0].networks["unet"], "_runs_on"), "what has no place to rest stays"
+    assert not hasattr(pipe.stage.networks["unet"], "_runs_on"), "what has no place to rest stays"
     from sfumato.network.offload import Shelf
 
     shelf = Shelf("cpu")
-    networks = pipe.stages[0].networks
+    networks = pipe.stage.networks
     before = {name: [p.clone() for p in network.parameters()] for name, network in networks.items()}
     for network in networks.values():
         shelf.take(network)
@@ -143,7 +143,7 @@ def test_offloaded_to_another_device_networks_come_and_go(tiny_model, monkeypatc
 
 
 def test_an_offloaded_network_says_where_it_computes(tiny_model):
-    unet = sfumato.load(tiny_model, device="meta", offload="none").stages[0].networks["unet"]
+    unet = sfumato.load(tiny_model, device="meta", offload="none").stage.networks["unet"]
     assert device_of(unet).type == "meta"
     with pytest.raises(BadInput, match="none, parts, layers"):
         sfumato.load(tiny_model, offload="disk")
@@ -182,13 +182,13 @@ def test_an_autoencoder_that_overflows_in_float16_is_run_in_float32(tiny_model, 
     full = sfumato.load(folder, precision="float32")
     z = torch.randn(2, 4, 16, 16, generator=torch.manual_seed(0))
     z[1] = 0.05 * z[1]
-    vae = pipe.stages[0].networks["vae"]
+    vae = pipe.stage.networks["vae"]
     with torch.no_grad(), at_hand(vae):
         assert not vae.decode(z.half()).sample.isfinite().all()
-    ours, theirs = pipe.stages[0].space.decode(z), full.stages[0].space.decode(z)
+    ours, theirs = pipe.stage.space.decode(z), full.stage.space.decode(z)
     assert ours.isfinite().all()
     assert float((ours - theirs).abs().max()) < 0.02
-    assert torch.equal(ours[:1], pipe.stages[0].space.decode(z[:1])), "alone as in company"
+    assert torch.equal(ours[:1], pipe.stage.space.decode(z[:1])), "alone as in company"
     assert {p.dtype for p in vae.parameters()} == {torch.float16}
     assert np.asarray(pipe("a boat", steps=1).image).std() > 1
 
@@ -196,8 +196,8 @@ def test_an_autoencoder_that_overflows_in_float16_is_run_in_float32(tiny_model, 
 def test_an_autoencoder_whose_config_says_that_it_overflows_is_read_in_float32(tiny_model, tmp_path, weights):
     folder = overflowing(tmp_path / "over", tiny_model, weights, force_upcast=True)
     pipe = sfumato.load(folder, precision="float16")
-    assert own_dtype(pipe.stages[0].networks["vae"]) == torch.float32
-    assert own_dtype(pipe.stages[0].networks["unet"]) == torch.float16
+    assert own_dtype(pipe.stage.networks["vae"]) == torch.float32
+    assert own_dtype(pipe.stage.networks["unet"]) == torch.float16
 
 
 def test_another_autoencoder_is_used_recorded_and_redone(tiny_model, tmp_path):
@@ -230,7 +230,7 @@ def test_tiles_are_blended_without_seams(tmp_path):
     whole, tiled = sfumato.load("mini", precision="float32"), sfumato.load("mini", precision="float32", tile=64)
     drawn = [Image.fromarray(vignettes.draw(vignettes.scene(3, i), 160).image) for i in (0, 1)]
     painted = to_tensor(drawn)
-    decoded = [pipe.stages[0].space.decode(pipe.stages[0].space.encode(painted)) for pipe in (whole, tiled)]
+    decoded = [pipe.stage.space.decode(pipe.stage.space.encode(painted)) for pipe in (whole, tiled)]
     error = (decoded[0] - decoded[1]).abs().mean((0, 1, 2)) * 127.5
     assert not torch.equal(*decoded)
     assert float(error.mean()) < 4
@@ -251,7 +251,7 @@ def test_inspect_foretells_the_weights_that_are_loaded(tiny_model, precision):
     from sfumato.provenance.memory import COMPUTED, activations
 
     report = inspect_model(tiny_model)
-    networks = sfumato.load(tiny_model, precision=precision).stages[0].networks
+    networks = sfumato.load(tiny_model, precision=precision).stage.networks
     held = {name: sum(p.nbytes for p in network.parameters()) for name, network in networks.items()}
     live = {
         name: activations(type(network).__name__, network.config if name != "text_encoder" else {}, 32, 2)
@@ -294,7 +294,7 @@ def test_adapters_change_weights_that_come_and_go(tiny_model, tmp_path, offload)
 
     generator = torch.Generator().manual_seed(0)
     pipe = sfumato.load(tiny_model)
-    layers = {n: m for n, m in pipe.stages[0].networks["unet"].named_modules() if n.endswith("attn2.to_q")}
+    layers = {n: m for n, m in pipe.stage.networks["unet"].named_modules() if n.endswith("attn2.to_q")}
     tensors = {}
     for name, layer in layers.items():
         rows, columns = layer.weight.shape  # pyright: ignore[reportAttributeAccessIssue]

@@ -41,7 +41,7 @@ def ours(
     """Our pictures, and the latents that they began from, as the U-Net got them."""
     pipe = sfumato.load(str(folder))
     calls: list[torch.Tensor] = []
-    network = pipe.stages[0].denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
+    network = pipe.stage.denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
     hook = network.register_forward_pre_hook(lambda _, args: calls.append(args[0].clone()))
     options = {"sampler": "ddim", "steps": 8, "seed": 3, "count": 1} | changes
     images = pipe(PROMPT, guidance=[ClassifierFree(guidance)], times=times, **options).images
@@ -87,7 +87,7 @@ def test_sides_need_be_multiples_of_the_autoencoder_s_cells_alone(tmp_path: Path
 
 def test_different_prompts_run_as_one_batch_and_give_the_pictures_they_give_alone(tiny: Path):
     pipe = sfumato.load(str(tiny), engine="exact")
-    network = pipe.stages[0].denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
+    network = pipe.stage.denoiser.backbone.network  # pyright: ignore[reportAttributeAccessIssue]
     plain = Recipe(model=str(tiny), engine="exact", steps=3)
     prompts = {PROMPT: "", "a woman": "a hat", "a cat at night": ""}
     recipes = [replace(plain, prompt=p, negative=n, seed=i) for i, (p, n) in enumerate(prompts.items())]

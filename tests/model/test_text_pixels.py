@@ -60,7 +60,7 @@ def test_the_pixels_outside_a_mask_stay_without_any_composite(pipe: sfumato.Pipe
 
 
 def test_sizes_are_multiples_of_patches(pipe: sfumato.Pipe):
-    assert (pipe.size, pipe.multiple, pipe.stages[0].space.factor) == ((32, 32), 4, 1)
+    assert (pipe.size, pipe.multiple, pipe.stage.space.factor) == ((32, 32), 4, 1)
     assert pipe("a boat", steps=1, width=40, height=24).image.size == (40, 24)
     assert pipe("a boat", steps=1, width=36, height=44).image.size == (36, 44)
 

@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 def share_right(guidances: list, told: torch.Tensor, true: torch.Tensor) -> float:
     """Of a picture a row: the share that the judge takes for the class `true`, when the network is told `told`."""
-    denoiser = Guided(sfumato.load("fashion").stages[0].denoiser, guidances)
+    denoiser = Guided(sfumato.load("fashion").stage.denoiser, guidances)
     noise = KeyedNoise(range(len(told)))
     denoise = bind(denoiser, Condition((Label(told, 10),)))
     x, times = NoiseStart(torch.zeros(len(told), 1, 28, 28))(denoise, TrailingGrid()(12, denoiser.schedule), noise)
@@ -57,4 +57,4 @@ def test_files_are_small_and_no_class_is_nameless():
     assert sum(path.stat().st_size for path in FASHION.rglob("*")) < 16 * MIB
     names = Classifier.load(FASHION / "features").names
     assert names == Classifier.load(FASHION / "classifier").names
-    assert names == sfumato.load("fashion").stages[0].capabilities.classes
+    assert names == sfumato.load("fashion").stage.capabilities.classes

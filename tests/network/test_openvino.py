@@ -144,7 +144,7 @@ def test_a_network_that_openvino_can_t_run_is_said_once_and_run_by_pytorch(more,
 @here
 def test_a_whole_model_runs_on_it(tiny_model, by_graph):
     plain, ours = load(tiny_model), load(tiny_model, engine="openvino")
-    both = [pipe.stages[0] for pipe in (plain, ours)]
+    both = [pipe.stage for pipe in (plain, ours)]
     with torch.no_grad():
         pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
         latents = [stage.space.encoder(pictures=pictures) for stage in both]

@@ -57,13 +57,13 @@ class Watched:
 
 def painter(pipe: sfumato.Pipe) -> Watched:
     """What the network that paints is given at each step."""
-    return Watched(pipe.stages[0].networks[pipe.stages[0].painter], "hidden_states")
+    return Watched(pipe.stage.networks[pipe.stage.painter], "hidden_states")
 
 
 def ran(pipe: sfumato.Pipe, prompt: str = "", **options: Any) -> tuple[Tensor, Tensor]:
     """What the network was given first of a recipe's pictures, tokens or latents without the planes beside them, and
     where the run ended, in the space that it diffuses in."""
-    space, ends = pipe.stages[0].space, []
+    space, ends = pipe.stage.space, []
     decode = space.decode
     vars(space)["decode"] = lambda x: (ends.append(x), decode(x))[1]
     try:
@@ -79,7 +79,7 @@ def walked(pipe: sfumato.Pipe, x: Tensor, prompt: str = "", knots: Tensor | None
     """Where the recipe's guidance and sampler carry x on its grid, or on the given one."""
     recipe = pipe.resolve(pipe.recipes(prompt, **options)[0])
     size = (recipe.width or 0, recipe.height or 0)
-    batch = Batch(pipe.stages[0].at(size), [recipe], size)
+    batch = Batch(pipe.stage.at(size), [recipe], size)
     denoise = batch.denoise([guidance.bind(batch) for guidance in recipe.guidance])
     times = batch.times() if knots is None else knots
     with torch.no_grad():
@@ -89,8 +89,8 @@ def walked(pipe: sfumato.Pipe, x: Tensor, prompt: str = "", knots: Tensor | None
 
 def shown(pipe: sfumato.Pipe, x: Tensor) -> Tensor:
     """What our decoder is given of latents."""
-    with torch.no_grad(), Watched(pipe.stages[0].networks["vae"].decoder) as end:
-        pipe.stages[0].space.decode(x)
+    with torch.no_grad(), Watched(pipe.stage.networks["vae"].decoder) as end:
+        pipe.stage.space.decode(x)
     return end.calls[-1]
 
 

@@ -44,7 +44,7 @@ def edits_keep_and_return(
             edited = array(pipe(**words, start=start, hold=Outside(mask, picture), composite=composite).image)
             assert (edited[:, : size[0] // 2] == array(picture)[:, : size[0] // 2]).all()
             assert (edited[:, size[0] // 2 :] != array(picture)[:, size[0] // 2 :]).any()
-    space = pipe.stages[0].space
+    space = pipe.stage.space
     with torch.no_grad():
         truth = array(to_images(space.decode(space.encode(to_tensor([picture]))))[0])
     assert np.abs(array(pipe(**words, start=SDEdit(picture, 0.0)).image) - array(picture)).max() <= 1

@@ -91,7 +91,7 @@ def test_pictures_are_those_of_the_recipe(model, setup):
         recipe_for(pipe, 1.0, steps=setup.steps), sampler=setup.sampler, guidance=(*guidance, StaticThreshold(1.0))
     )
     recipes = [replace(plain, label=n % 3, seed=m.SEED + n) for n in range(4)]
-    mine = m.sample_images(pipe, setup, range(4), pipe.stages[0].denoiser)
+    mine = m.sample_images(pipe, setup, range(4), pipe.stage.denoiser)
     theirs = np.stack([np.asarray(image) for image in pipe.run(recipes).images])
     assert np.array_equal(mine, theirs)
 
@@ -99,7 +99,7 @@ def test_pictures_are_those_of_the_recipe(model, setup):
 def test_untold_pictures_do_not_depend_on_their_class(model):
     """Without a word about classes pictures are the same whatever is asked for; a classifier tells them apart."""
     pipe = Model.named(str(model)).load()
-    denoiser = pipe.stages[0].denoiser
+    denoiser = pipe.stage.denoiser
     plain = m.sample_images(pipe, SamplingSetup(False, steps=2), range(3), denoiser)
     recipe = replace(recipe_for(pipe, 1.0, steps=2), sampler="ddim", guidance=(StaticThreshold(1.0),))
     null = pipe.run([replace(recipe, seed=m.SEED + n) for n in range(3)])

@@ -144,7 +144,7 @@ def test_the_export_is_read_back_and_answers_what_was_trained(home: Path, name: 
     with torch.no_grad():
         task.finish(home / name / "export")
         assert ("stock diffusers has no name for" in capfd.readouterr().err) == (name == "pixels-mu")
-        stage = sfumato.load(home / name / "export").stages[0]
+        stage = sfumato.load(home / name / "export").stage
         rows, t = np.arange(3), torch.tensor([0.25, 0.5, 1.0], dtype=torch.float64)
         if name in ("diffusion", "text-pixels"):
             condition = task.condition(rows, [0] * 3, torch.zeros(3, dtype=torch.bool), torch.Generator())

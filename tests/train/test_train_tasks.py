@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -166,6 +167,46 @@ def test_decoder_only_keeps_the_encoder_to_the_bit(runs, folder):
     assert torch.equal(old.encode(x).latent_dist.mean, new.encode(x).latent_dist.mean)
     z = torch.rand(1, 4, 8, 8)
     assert not torch.equal(old.decode(z).sample, new.decode(z).sample)
+
+
+def test_latents_that_follow_another_s_are_gone_on_with_by_its_unet(runs, folder):
+    """An autoencoder of cells twice as large and two channels more, and a U-Net that answers as before at step 0."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    text = AUTOENCODER.replace("[16, 16]", "[16, 16, 16], latent_channels: 6").replace("size: 16", "size: 32")
+    recipe = write(
+        runs, "aligned", text + f"align: {{model: {runs / 'autoencoder' / 'export'}, weight: 0.5}}\n", folder
+    )
+    train.run(recipe, out=runs / "aligned")
+    told = figures(runs / "aligned")
+    vae: Any = AutoencoderKL.from_pretrained(runs / "aligned" / "export" / "vae")
+    assert told["latent_apart"] < 0.2, "of a variance of 1"
+    assert told["psnr"] > 18
+    assert vae.config.scaling_factor == 1
+    pictures = [
+        torch.from_numpy(np.array(Image.open(path).resize((32, 32), 0))) for path in sorted(folder.glob("*.png"))
+    ]
+    x = torch.stack(pictures).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.no_grad():
+        z = vae.encode(x).latent_dist.mean
+        torch.testing.assert_close(z[:, 4:].mean((0, 2, 3)), torch.zeros(2), atol=0.3, rtol=0)
+        torch.testing.assert_close(z[:, 4:].std((0, 2, 3)), torch.ones(2), atol=0.3, rtol=0)
+        assert (vae.decode(z).sample.clamp(-1, 1) - x).square().mean() < 4 * 10 ** (-told["psnr"] / 10) * 1.5
+
+    unet = write(
+        runs, "larger", UNET.replace("size: 16", "size: 32").replace("RUNS/autoencoder", "RUNS/aligned"), folder
+    )
+    begin = [f"begin={runs / 'unet' / 'export'}", "steps=1", "optimizer.lr=1e-12", "ema.decay=0"]
+    train.run(unet, out=runs / "larger", overrides=begin)
+    both = [UNet2DConditionModel.from_pretrained(runs / name / "export" / "unet") for name in ("unet", "larger")]
+    old, new = cast(list[Any], both)
+    x, words = torch.randn(1, 6, 8, 8), torch.randn(1, 12, 16)
+    with torch.no_grad():
+        before, now = old(x[:, :4], 500, words).sample, new(x, 500, words).sample
+    torch.testing.assert_close(now[:, :4], before, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(now[:, 4:], torch.zeros(1, 2, 8, 8), atol=1e-4, rtol=0)
+    with pytest.raises(BadInput, match="it needs more channels"):
+        train.run(recipe, out=runs / "narrow", overrides=["network.latent_channels=4"])
 
 
 def test_a_unet_goes_on_from_a_trained_one(runs, folder):

@@ -32,14 +32,13 @@ def wishes(options: Mapping[str, Any], of: str) -> dict[str, Any]:
     """
     from inspect import signature
 
-    from sfumato.formats import capabilities_of
+    from sfumato.formats import capabilities_named
     from sfumato.picture import BadInput
     from sfumato.recipe import intent
-    from sfumato.zoo.find import find
 
     options = {**options, "precision": "float32"} if options.get("precision") == "auto" else options  # until load says
     takes = signature(getattr(intent, of)).parameters.keys() | signature(intent.generate).parameters.keys()
-    tells = capabilities_of(find(options["model"]))
+    tells = capabilities_named(options["model"])
     unsaid = options["prompt"] is None and options.get("label") is None and not options.get("images")
     if unsaid and tells.text:
         raise BadInput(f"{options['model']} paints from words: give a prompt that says what the picture is to show")

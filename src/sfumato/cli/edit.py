@@ -166,6 +166,7 @@ def edit(
     guidance: options.Guided = None,
     guide: options.Guide = None,
     refiner: options.Refiner = None,
+    stage: options.Stage = None,
     clip_skip: options.ClipSkip = 1,
     seed: options.Seed = None,
     count: options.Count = 1,

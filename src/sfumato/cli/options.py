@@ -70,6 +70,16 @@ Refiner = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
+Stage = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[:KEY=VALUE,...]",
+        help="What another stage of a model of several does, as upscale:steps=30 or prior:guidance=4,sampler=ddim; "
+        "repeatable.",
+        show_default=False,
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Sampler = Annotated[str, typer.Option(help="One of {sfumato.sample:Sampler}.", rich_help_panel=_SAMPLING)]
 Sampled = Annotated[
     str | None,
@@ -170,7 +180,11 @@ Size = Annotated[
     ),
 ]
 Model = Annotated[
-    str, typer.Option(help="A built-in model, a folder, a single file, or a Hub id; see `sfumato models`.")
+    str,
+    typer.Option(
+        help="A built-in model, a folder, a single file, or a Hub id; see `sfumato models`. Models that go on with "
+        "what others made are joined, as in 'PRIOR + DECODER'."
+    ),
 ]
 
 

@@ -41,17 +41,17 @@ def make(
     mask: where to write the masks that were inferred. inputs: the files that were read, which nothing may overwrite.
     running: where and how the model runs.
     """
-    from sfumato.formats import capabilities_of
+    from sfumato.formats import capabilities_named
     from sfumato.picture import check_outputs, numbered_paths, save_picture
-    from sfumato.zoo.find import find, here
+    from sfumato.zoo.find import here, joined
 
     output = output or default_output(recipes[0])
     paths = numbered_paths(output, len(recipes))
     page = output.with_name(f"{output.stem}-sheet{output.suffix}") if len(recipes) > 1 else None
     masks = [] if mask is None else numbered_paths(mask, len(recipes))
     check_outputs(inputs, [*paths, *masks, *([page] if page else [])])
-    if here(recipes[0].model) is not None:
-        capabilities_of(find(recipes[0].model)).fitted(recipes[0])  # refuse before torch is loaded
+    if all(here(each) is not None for each in joined(recipes[0].model)):
+        capabilities_named(recipes[0].model).fitted(recipes[0])  # refuse before torch is loaded
     began = time.perf_counter()
     painted: list[tuple[Path, Image.Image, Recipe]] = []
     found: list[Path] = []

@@ -10,6 +10,7 @@ from pydantic import Field
 from sfumato.edit.ddim_inversion import Inversion
 from sfumato.edit.hold import BoundHold, Hold, blend
 from sfumato.edit.mask_shape import grow
+from sfumato.edit.outside import Imputation
 from sfumato.element import Kept, Real, Whole, element
 from sfumato.lazy import torch
 from sfumato.picture import BadInput
@@ -45,6 +46,9 @@ class Inferred(Hold):
         strength = batch.recipe.start.strength
         if strength == 0:
             return None
+        if batch.found:  # in the stage before
+            cells = torch.cat([batch.cells(mask) for mask in batch.found])
+            return Imputation(cells).bind(batch.encoded(batch.images["held"]), batch.schedule)
         own = start if isinstance(start, Inversion) and self.picture is None else None
         source, x0 = batch.shown(self.shows), batch.encoded(batch.images["held"])
         return DiffEdit(

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Asked(Protocol):
     """What encoders see of a batch: its recipes, which differ in seed and words alone, the (width, height) of the run,
     the pictures that they name as the run sees them ("start", "held", "source", ...), the mask (mode L, white =
-    repaint), the reference pictures (at their own resolution) and the grid over [strength, 0]."""
+    repaint), the reference pictures (at their own resolution), the grid over [strength, 0], and what the stage before
+    made: pictures (B, 3, h, w) in [-1, 1] at that stage's size, or vectors (B, D); None in the first."""
 
     @property
     def recipes(self) -> Sequence[Recipe]: ...
@@ -35,6 +36,8 @@ class Asked(Protocol):
     def mask(self) -> Any: ...  # a PIL image, or None
     @property
     def references(self) -> Any: ...  # PIL images
+    @property
+    def before(self) -> Tensor | None: ...
     def times(self, start: float = ...) -> Tensor: ...
 
 
@@ -48,6 +51,7 @@ class Told:
     images: Mapping[str, Image.Image] = field(default_factory=dict)
     mask: Image.Image | None = None
     references: Sequence[Image.Image] = ()
+    before: Tensor | None = None
 
     def times(self, start: float = 1.0) -> Tensor:
         return grid(self.recipes[0].times, self.recipes[0].steps, self.schedule, start)

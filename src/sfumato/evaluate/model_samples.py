@@ -54,7 +54,7 @@ def conditions(
     A model that reads words gets the reference's captions, as is usual; one of classes gets them in turn, so that
     every class has as many pictures, or the one class of `settings.label`.
     """
-    vocabulary = pipe.stages[0].capabilities
+    vocabulary = pipe.capabilities
     classes = range(len(vocabulary.classes))
     if settings.label is not None:
         vocabulary.index(settings.label)

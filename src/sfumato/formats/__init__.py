@@ -36,7 +36,7 @@ from sfumato.formats.dit import DiT
 from sfumato.formats.flux import Flux
 from sfumato.formats.flux2 import Flux2
 from sfumato.formats.folder import parts_of, read_json
-from sfumato.formats.format import FORMATS, Format, capabilities_of, format_of
+from sfumato.formats.format import FORMATS, Format, capabilities_named, capabilities_of, format_of
 from sfumato.formats.image_variations import ImageVariations
 from sfumato.formats.instruct_pix2pix import InstructPix2Pix
 from sfumato.formats.latent_diffusion import UnconditionalLatents
@@ -77,6 +77,7 @@ __all__ = [
     "StableDiffusionXL",
     "UnconditionalLatents",
     "ZImage",
+    "capabilities_named",
     "capabilities_of",
     "folder_of",
     "format_of",

@@ -78,7 +78,7 @@ class Flux(Format):
             )
         cell = SIDE * space.factor
         schedule_at = flow_schedule(parts.scheduler(), parts.model, lambda size: (size[0] // cell) * (size[1] // cell))
-        size = (CELLS * space.factor,) * 2
+        size = (CELLS * space.factor, CELLS * space.factor)
         told, looks = bool(transformer.config["guidance_embeds"]), _looks(parts.folder)
         multiple = math.lcm(cell, 4)  # a recipe's sides are multiples of 4
         encoders: list[Encoder] = [_text(parts, engine, transformer.config, told)]

@@ -102,7 +102,7 @@ class Flux2(Format):
 
             return FlowBySteps(shift_at(suits.steps), shift_at=shift_at)
 
-        size, multiple = (CELLS * space.factor,) * 2, math.lcm(space.factor, 4)
+        size, multiple = (CELLS * space.factor, CELLS * space.factor), math.lcm(space.factor, 4)
         encoders: list[Encoder] = [_text(parts, engine, transformer.config["joint_attention_dim"])]
         encoders += [ToldScale()] if transformer.config["guidance_embeds"] else []
         encoders += [ReferenceLatents(space, MOST, of_area(multiple))]

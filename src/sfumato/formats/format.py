@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from sfumato.formats.families import unsupported
 from sfumato.formats.folder import index_of, parts_of
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.recipe.capabilities import Capabilities
+from sfumato.zoo.find import find, joined
 
 if TYPE_CHECKING:
     from sfumato.formats.parts import Parts
@@ -27,6 +29,8 @@ class Format:
 
     title: str = ""
     pipelines: tuple[str, ...] = ()
+    paints: bool = True
+    """Whether the model makes pictures by itself: a prior makes vectors, for a decoder that it is joined with."""
 
     def detect(self, folder: Path) -> bool:
         """Whether the model in a folder is of this family. Only JSON is read."""
@@ -39,6 +43,11 @@ class Format:
     def read(self, parts: Parts, engine: Engine) -> Stage:
         """The model. Raises BadInput, in one sentence, for whatever it is not certain to run as it was trained."""
         raise NotImplementedError
+
+    def stages(self, parts: Parts, engine: Engine) -> tuple[Stage, ...]:
+        """The model where a folder may hold several diffusions, in the order in which they run; mostly the one that
+        `read` reads."""
+        return (self.read(parts, engine),)
 
 
 FORMATS: Registry[Format] = Registry("family", "sfumato.formats")
@@ -68,3 +77,12 @@ def format_of(folder: Path) -> Format:
 def capabilities_of(folder: Path) -> Capabilities:
     """What the model in a folder can be told."""
     return format_of(folder).capabilities(folder)
+
+
+def capabilities_named(name: str | Path) -> Capabilities:
+    """What the model called `name` can be told, which may join several ("prior + decoder"): what the first that paints
+    can, and words where any reads some."""
+    folders = [find(each) for each in joined(name)]
+    told = [capabilities_of(folder) for folder in folders]
+    main = next((each for each, folder in zip(told, folders, strict=True) if format_of(folder).paints), told[0])
+    return replace(main, text=any(each.text for each in told))

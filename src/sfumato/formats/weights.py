@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,13 @@ def weights_hash(folder: Path, vae: Path | None = None) -> str:
         lines += [f"{part}/{path.name} {_file_hash(path)}\n" for path in weight_files(place)]
     lines = lines or [f"{path.name} {_file_hash(path)}\n" for path in weight_files(folder)]
     return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}" if lines else ""
+
+
+def joined_hash(hashes: Sequence[str]) -> str:
+    """The hash of a model that is joined of others; that of a single one is its own, "" of none."""
+    if len(hashes) < 2:
+        return "".join(hashes)
+    return f"sha256:{hashlib.sha256(chr(10).join(hashes).encode()).hexdigest()}"
 
 
 def _file_hash(path: Path) -> str:

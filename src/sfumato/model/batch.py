@@ -36,12 +36,17 @@ if TYPE_CHECKING:
 class Batch:
     """One batch of resolved recipes that differ in seed and words alone; `size` is (width, height) of the run.
 
+    before: what the stage before has made; drawn: whose noise it goes on with; found: the masks that were inferred
+    there, one a picture. All of them nothing in a first stage.
     It never changes: what a start, a hold or a guidance finds out on the way it keeps itself.
     """
 
     stage: Stage
     recipes: Sequence[Recipe]
     size: tuple[int, int]
+    before: Tensor | None = None
+    drawn: NoiseSource | None = None
+    found: Sequence[Image.Image] = ()
 
     @property
     def recipe(self) -> Recipe:
@@ -147,14 +152,12 @@ class Batch:
     @property
     def like(self) -> Tensor:
         """Zeros in the shape of x: (rows, C, h, w)."""
-        width, height = self.size
         space = self.stage.space
-        shape = (self.rows, space.channels, height // space.factor, width // space.factor)
-        return torch.zeros(shape, device=self.device)
+        return torch.zeros((self.rows, space.channels, *space.cells(self.size)), device=self.device)
 
     @cached_property
     def noise(self) -> NoiseSource:
-        return self.recipe.noise.source([recipe.seed for recipe in self.recipes])
+        return self.drawn or self.recipe.noise.source([recipe.seed for recipe in self.recipes])
 
     def tensor(self, image: Image.Image) -> Tensor:
         """A picture in [-1, 1], (1, 3, H, W)."""
@@ -187,7 +190,9 @@ class Batch:
         return [Image.fromarray(mask) for mask in (grown[:, 0] * 255).round().to(torch.uint8).cpu().numpy()]
 
     def pictures(self, x: Tensor) -> list[Image.Image]:
-        """x decoded."""
+        """x decoded; grey where the stage paints nothing."""
+        if not self.stage.paints:
+            return [Image.new("RGB", self.size, "grey")] * self.rows
         return to_images(self.stage.space.decode(x.float()))
 
     def pictures_of(self, pictures: Tensor) -> list[Image.Image]:
@@ -286,7 +291,8 @@ class Batch:
         """The stage of another model, by its name or folder."""
         from sfumato.model.pool import POOL
 
-        return POOL.stage(name, self.recipe.engine, self.recipe.precision, self.stage.device)[1]
+        stages = POOL.stages(name, self.recipe.engine, self.recipe.precision, self.stage.device)[1]
+        return next((stage for stage in stages if stage.paints), stages[0])
 
     def network(self, name: str, part: str) -> Any:
         """The network `part` ("classifier", "clip", ...) called `name`: a path, a built-in name, or "" for that in the

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copyreg
+from dataclasses import replace
 from pathlib import Path
 
-from sfumato.model.networks import autoencoder_of, read_stage
+from sfumato.model.chain import painted_size
+from sfumato.model.networks import autoencoder_of, read_stages
 from sfumato.model.pipe import Pipe
 from sfumato.model.pool import Pool
 from sfumato.network.device import check_device
 from sfumato.network.precision import suits
 from sfumato.picture import BadInput
-from sfumato.zoo.find import allow_pickles, file_of
+from sfumato.stage import Stage
+from sfumato.zoo.find import allow_pickles, file_of, joined
 
 
 def load(
@@ -29,7 +32,8 @@ def load(
     """A `Pipe` of the model called `name`.
 
     name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), a single file
-    ("model.safetensors", see `sfumato.formats.single_file`), or a Hub id "owner/name", fetched once and cached.
+    ("model.safetensors", see `sfumato.formats.single_file`), or a Hub id "owner/name", fetched once and cached. Models
+    that go on with what others made are joined by " + ": "prior + decoder", "IF-I + IF-II + upscaler".
     engine: "eager", "exact" or "openvino" (see `sfumato.network.engine`). device: as torch calls it, "cpu", "cuda" or
     "mps"; "auto" is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or
     "float8", which is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload:
@@ -50,16 +54,33 @@ def load(
     precision = suits(device) if precision == "auto" else precision
     other = autoencoder_of(str(vae))
     options = {"offload": offload, "tile": checked_tile(tile), "vae": other}
-    read = read_stage if pool is None else pool.stage
-    folder, stage = read(name, engine, precision, device, **options)
-    if other is not None and "vae" not in stage.networks:
+    read = read_stages if pool is None else pool.stages
+    found = [(each, *read(each, engine, precision, device, **options)) for each in joined(name)]
+    stages = _told_apart([stage for _, _, several in found for stage in several])
+    if not any(stage.paints for stage in stages):
+        raise BadInput(
+            f"The model {name} paints no pictures: join the one that goes on, as {str(name) + ' + DECODER'!r}."
+        )
+    if other is not None and not any("vae" in stage.networks for stage in stages):
         raise BadInput(f"The model {name} has no autoencoder, so it takes no other: leave vae out.")
     autoencoder = "" if other is None else str(other)
+    whole = " + ".join(_name(each, folder) for each, folder, _ in found)
+    folders = tuple(folder for _, folder, _ in found)
     return Pipe(
-        *(_name(name, folder), (stage,), stage.size, stage.multiple, engine, precision, folder),
+        *(whole, stages, *painted_size(stages), engine, precision, folders),
         vae=autoencoder,
         tile=tile,
         offload=offload,
+    )
+
+
+def _told_apart(stages: list[Stage]) -> tuple[Stage, ...]:
+    """The stages, those of one name numbered: "upscale", "upscale 2"."""
+    names = [stage.name for stage in stages]
+    counts = [names[: n + 1].count(name) for n, name in enumerate(names)]
+    return tuple(
+        stage if count == 1 else replace(stage, name=f"{stage.name} {count}")
+        for stage, count in zip(stages, counts, strict=True)
     )
 
 
@@ -83,10 +104,10 @@ def _again(name: str, options: dict[str, str]) -> Pipe:
 
 
 def _by_name(pipe: Pipe) -> tuple:
-    if pipe.folder is None:
+    if not pipe.folders:
         raise BadInput(f"The pipe {pipe.name!r} was read from no folder, so it can't be pickled by its name.")
     options = {name: getattr(pipe, name) for name in ("engine", "precision", "offload", "tile", "vae")}
-    return _again, (pipe.name, options | {"device": pipe.stages[0].device})
+    return _again, (pipe.name, options | {"device": pipe.stage.device})
 
 
 copyreg.pickle(Pipe, _by_name)  # another process reads the model again

@@ -13,7 +13,6 @@ from torch.nn import functional
 from sfumato.condition import Watched
 from sfumato.edit import AttentionMaps
 from sfumato.encode import Asked, Encoder
-from sfumato.model.run import batch_of
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import check_single
@@ -66,7 +65,7 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     Maps are softmax(Q K^T / sqrt(d)) of the conditional branch (Hertz et al. 2022, section 3.1). Raises BadInput for
     a model that reads no words, a prompt without any, and a t that is not in (0, 1].
     """
-    if pipe.stages[0].capabilities.joint:
+    if pipe.capabilities.joint:
         raise BadInput(f"The model {pipe.name} attends to words and picture at once: no word has a map of its own.")
     if (words := pipe.adapted(pipe.with_attached(recipe.adapters)).words(recipe.prompt)) is None:
         raise BadInput(f"The model {pipe.name} reads no words that could look anywhere.")
@@ -82,7 +81,7 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
     if picture is not None and recipe.width is None:
         recipe = replace(recipe, **dict(zip(("width", "height"), pipe.fit(*picture.size), strict=True)))
     pipe, recipe = _watched(pipe, recipe.prompt, maps), pipe.resolve(recipe)
-    batch = batch_of(pipe, [recipe])
+    batch = pipe.batch([recipe])
     if picture is None:
         picture = pipe.run(recipe).image
     else:
@@ -99,9 +98,9 @@ def look_attention(pipe: Pipe, recipe: Recipe, picture: Image.Image | None = Non
 
 def _watched(pipe: Pipe, prompt: str, maps: AttentionMaps) -> Pipe:
     """The pipe, whose maps are seen whenever its network is told the prompt alone."""
-    stage = pipe.stages[0]
+    stage = pipe.stage
     watching = replace(stage, encoders=(*stage.encoders, Watching(prompt, maps)))
-    return replace(pipe, stages=(watching, *pipe.stages[1:]))
+    return replace(pipe, stages=tuple(watching if each is stage else each for each in pipe.stages))
 
 
 @dataclass(frozen=True)

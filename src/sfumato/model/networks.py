@@ -31,10 +31,10 @@ def network_of(name: str, part: str, model: str) -> Any:
     return READERS[part](_folder(name, part, model))
 
 
-def read_stage(
+def read_stages(
     name: str | Path, engine: str, precision: str, device: str = "cpu", shared: Shared | None = None, **options: Any
-) -> tuple[Path, Stage]:
-    """The folder of the model called `name`, and its stage, read by the format that it is in; `options` are further
+) -> tuple[Path, tuple[Stage, ...]]:
+    """The folder of the model called `name`, and its stages, read by the format that it is in; `options` are further
     fields of `Parts`.
 
     Raises BadInput as `load` does; what is wrong with the rest before a model is fetched.
@@ -45,7 +45,7 @@ def read_stage(
     device = check_device(device)
     execute.check(precision, device, offload)
     folder = find(name)
-    return folder, format_of(folder).read(Parts(folder, precision, device, shared=shared, **options), execute)
+    return folder, format_of(folder).stages(Parts(folder, precision, device, shared=shared, **options), execute)
 
 
 def autoencoder_of(name: str) -> Path | None:

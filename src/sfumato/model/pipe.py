@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain, groupby
-from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,15 @@ from PIL import Image
 from sfumato.adapt import Adapter
 from sfumato.edit import Crop, Noise
 from sfumato.model.adapted import Attached, adapted
+from sfumato.model.batch import Batch
+from sfumato.model.chain import Chain, filled, links_of, main_of, told_together
 from sfumato.model.result import Result, made
-from sfumato.model.run import bind
+from sfumato.model.run import Run, bind
+from sfumato.model.sizes import PaintedSizes
 from sfumato.noise import Latents
 from sfumato.picture import BadInput
-from sfumato.picture.area import alike, around, proportioned
-from sfumato.recipe import Recipe
+from sfumato.recipe import Recipe, StageOptions
+from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.extra_networks import asked_in
 from sfumato.recipe.prompt import plan_of
 from sfumato.stage import Stage
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
 
 ROWS = 8  # pictures in one batch
 ADAPTED = 8  # sets of adapters whose files are kept
-SIDE = 4  # of which a recipe's sides are multiples
-SHRUNK = 0.75  # of a picture's own size: less, and a part around the mask may be edited instead
-NEARER = 1.25  # how much larger that part must be shown than the whole would be
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,8 @@ class Pipe:
 
     A model of classes is told one of `pipe.classes`: `pipe(label="sneaker")`.
 
-    size: the (width, height) that the model was trained at. multiple: each side must be a multiple of it.
+    stages: a model is mostly one; `sfumato.model.chain` runs several, one after the other. size: the (width, height)
+    that the model was trained at. multiple: each side must be a multiple of it.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Pipe:
     multiple: int
     engine: str = "eager"
     precision: str = "float32"
-    folder: Path | None = None
+    folders: tuple[Path, ...] = ()
     vae: str = ""
     tile: int = 0
     offload: str = "none"
@@ -95,6 +95,7 @@ class Pipe:
         attention: AttentionEdit | None = None,
         guidance: Sequence[Any] | None = None,
         refiner: Refiner | None = None,
+        stages: Sequence[StageOptions] = (),
         clip_skip: int = 1,
         sampler: Any = None,
         times: Any = None,
@@ -113,7 +114,7 @@ class Pipe:
         <lora:me:0.8>, are adapters too. latents: (count, C, h, w), the first noise of each picture instead of its
         seed's.
         """
-        suits = self.stages[0].suits
+        suits = self.stage.suits
         said, unsaid, asked = asked_in(prompt, negative)
         recipe = Recipe(
             prompt=said,
@@ -132,6 +133,7 @@ class Pipe:
             attention=attention,
             guidance=suits.guidance if guidance is None else tuple(guidance),
             refiner=refiner,
+            stages=tuple(stages),
             clip_skip=clip_skip,
             sampler=suits.sampler if sampler is None else sampler,
             times=suits.times if times is None else times,
@@ -151,14 +153,24 @@ class Pipe:
             raise BadInput(f"There are {len(latents)} latents for {count} pictures: give one a picture.")
         return [replace(each, noise=Latents(one, each.noise)) for each, one in zip(recipes, latents, strict=True)]
 
+    @property
+    def stage(self) -> Stage:
+        """The main stage: the first that paints."""
+        return self.stages[main_of(self.stages)]
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What a recipe may tell the model."""
+        return told_together(self.stages)
+
     @cached_property
     def weights(self) -> str:
         """The hash of the model's weight files, "" for a pipe that was not read from a folder."""
-        from sfumato.formats.weights import weights_hash
+        from sfumato.formats.weights import joined_hash, weights_hash
         from sfumato.zoo.find import here
 
-        folder = self.folder or here(self.name)
-        return "" if folder is None else weights_hash(folder, Path(self.vae) if self.vae else None)
+        found = self.folders or tuple(filter(None, [here(self.name)]))
+        return joined_hash([weights_hash(folder, Path(self.vae) if self.vae else None) for folder in found])
 
     def attach(self, *adapters: Adapter) -> Attached:
         """Adds adapters to every recipe that this pipe runs, from now until they are detached:
@@ -178,12 +190,12 @@ class Pipe:
                 self._attached.remove(adapter)
 
     def adapted(self, adapters: Sequence[Adapter]) -> Stage:
-        """The first stage with adapters: they act while it runs, and its networks stay as they are."""
+        """The main stage with adapters: they act while it runs, and its networks stay as they are."""
         if not adapters:
-            return self.stages[0]
+            return self.stage
         key = tuple(adapters)
         if key not in self._adapted:
-            stage = adapted(self.stages[0], key)
+            stage = adapted(self.stage, key)
             while len(self._adapted) >= ADAPTED:
                 self._adapted.pop(next(iter(self._adapted)))
             self._adapted[key] = stage
@@ -204,7 +216,7 @@ class Pipe:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that a label may be; empty for a model without classes."""
-        return self.stages[0].capabilities.classes
+        return self.capabilities.classes
 
     def run(self, recipes: Recipe | Sequence[Recipe]) -> Result:
         """All steps of `steps`, without stopping."""
@@ -223,8 +235,8 @@ class Pipe:
         """
         asked = self.recipes(asked, **options) if isinstance(asked, str) else asked
         todo = [self.resolve(recipe) for recipe in ([asked] if isinstance(asked, Recipe) else asked)]
-        batches = _batches(todo, lambda recipe: self.adapted(recipe.adapters).chunks(recipe))
-        runs = [bind(self, batch) for batch in batches]
+        batches = _batches(todo, self._chunks)
+        runs = [self._bound(batch) for batch in batches]
         total, index = sum(run.steps for run in runs), 0
         results: list[Result] = []
         for batch, run in zip(batches, runs, strict=True):
@@ -235,7 +247,7 @@ class Pipe:
                 if index < last:  # the last step brings the pictures
                     yield Progress(index, total, preview)
             seconds = (time.perf_counter() - began) / len(batch)
-            device = self.stages[0].device
+            device = self.stage.device
             recipes = [
                 replace(recipe, made=made(recipe, picture, seconds, self.weights, device))
                 for recipe, picture in zip(batch, run.pictures, strict=True)
@@ -264,81 +276,30 @@ class Pipe:
                 "The recipe's autoencoder is another than this pipe's, or works in other tiles; "
                 f"load it with vae={recipe.vae!r}, tile={recipe.tile!r}."
             )
-        recipe = self._boxed(replace(recipe, model=self.name, adapters=self.with_attached(recipe.adapters)))
-        width, height = self._size(recipe)
-        for side in (width, height):
-            if side % self.multiple:
-                raise BadInput(
-                    f"The size {width} x {height} does not suit this model; "
-                    f"each side must be a multiple of {self.multiple}."
-                )
-        return replace(self.stages[0].capabilities.fitted(recipe), width=width, height=height)
+        recipe = replace(recipe, model=self.name, adapters=self.with_attached(recipe.adapters))
+        return filled(self.stages, self.capabilities.fitted(self._sizes.filled(recipe)))
 
-    def _size(self, recipe: Recipe) -> tuple[int, int]:
-        if recipe.width and recipe.height:
-            return recipe.width, recipe.height
-        if recipe.width or recipe.height:
-            raise BadInput("A recipe gives both width and height, or neither.")
-        if recipe.area is not None and recipe.area.box is not None:
-            left, top, right, bottom = recipe.area.box
-            return self.fit(right - left, bottom - top)
-        return self.size if recipe.held is None else self.fit(recipe.held.width, recipe.held.height)
+    def _bound(self, recipes: Sequence[Recipe]) -> Run | Chain:
+        """The run of a batch of resolved recipes that differ in seed and words alone."""
+        links = links_of(self.stages, self.adapted(recipes[0].adapters), recipes)
+        return bind(links[0].batch()) if len(self.stages) == 1 else Chain(links)
 
-    def _boxed(self, recipe: Recipe) -> Recipe:
-        """The recipe with the box of the part that it edits, if it edits a part: around a mask what is wished or shows
-        the model enough, and of a picture whose proportions a size does not have the largest part that has them."""
-        picture = recipe.held
-        painted = isinstance(recipe.start, Noise) and recipe.hold is None and recipe.source is None
-        if painted or picture is None or (recipe.area is not None and recipe.area.box is not None):
-            return recipe
-        mask = None if recipe.hold is None else recipe.hold.shaped()
-        asked = (recipe.width, recipe.height) if recipe.width and recipe.height else None
-        if recipe.area is not None and mask is not None:
-            box = around(mask, recipe.area.margin, asked or self.size)
-            recipe = replace(recipe, area=replace(recipe.area, box=box))
-            picture_size = (box[2] - box[0], box[3] - box[1])
-        elif asked is None:
-            return recipe if mask is None else replace(recipe, area=self._enough(mask))
-        else:
-            picture_size = (picture.width, picture.height)
-        if asked is None or asked == self.fit(*picture_size) or alike(picture_size, asked, self._grain / 2):
-            return recipe
-        inner = None if mask is None else mask.getbbox()
-        try:
-            box = proportioned((picture.width, picture.height), asked, inner)
-        except BadInput as error:
-            width, height = self.fit(picture.width, picture.height, max(asked))
-            raise BadInput(f"{error}: give the size {width} x {height}, or leave it out") from None
-        return replace(recipe, area=replace(recipe.area or Crop(), box=box))
+    def _chunks(self, recipe: Recipe) -> int:
+        others = (stage.chunks(recipe) for stage in self.stages if stage is not self.stage)
+        return max((self.adapted(recipe.adapters).chunks(recipe), *others))
 
-    def _enough(self, mask: Image.Image) -> Crop | None:
-        """The part around a mask to edit, where the whole picture would have to shrink far more than that part; None
-        where the model can see all of it."""
-        whole = max(self.size) / max(mask.size)
-        if whole >= SHRUNK:
-            return None
-        left, top, right, bottom = mask.getbbox() or (0, 0, *mask.size)
-        margin = max(Crop().margin, max(right - left, bottom - top) // 2)
-        box = around(mask, margin, self.size)
-        part = max(self.size) / max(box[2] - box[0], box[3] - box[1])
-        return Crop(margin, box) if part > NEARER * whole else None
+    def batch(self, recipes: Sequence[Recipe]) -> Batch:
+        """The batch of resolved recipes that differ in seed and words alone, on the main stage as it paints them."""
+        links = links_of(self.stages, self.adapted(recipes[0].adapters), recipes)
+        return next(link for link in links if link.main).batch()
 
     def fit(self, width: int, height: int, longer: int | None = None) -> tuple[int, int]:
-        """The size at which a picture of width x height is edited: scaled so that its longer side is `longer`, by
-        default the model's own size, each side rounded to the multiple that the model needs, and at least the 8 pixels
-        of a recipe."""
-        scale = (longer or max(self.size)) / max(width, height)
-        least = -(-8 // self._grain) * self._grain
-
-        def rounded(side: int) -> int:
-            return max(least, round(side * scale / self._grain) * self._grain)
-
-        return rounded(width), rounded(height)
+        """The size at which a picture of width x height is edited: `sfumato.model.sizes`."""
+        return self._sizes.fit(width, height, longer)
 
     @property
-    def _grain(self) -> int:
-        """What each side of a run must be a multiple of."""
-        return lcm(self.multiple, SIDE)
+    def _sizes(self) -> PaintedSizes:
+        return PaintedSizes(self.size, self.multiple)
 
 
 def _batches(recipes: list[Recipe], chunks: Callable[[Recipe], int]) -> list[list[Recipe]]:

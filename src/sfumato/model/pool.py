@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, RLock
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from sfumato.formats.weights import weight_files
-from sfumato.model.networks import read_stage
+from sfumato.model.networks import read_stages
 from sfumato.network.device import check_device
 from sfumato.zoo.find import find
 
@@ -26,7 +26,7 @@ SHARE = 0.5  # of the memory of this computer, which models may take unless a po
 
 
 class Key(NamedTuple):
-    """What a stage was read from, and how."""
+    """What stages were read from, and how."""
 
     folder: Path
     stamp: tuple[tuple[str, int, int], ...]
@@ -41,7 +41,7 @@ class Held:
     """A model that a pool holds."""
 
     folder: Path
-    stage: Stage
+    stages: tuple[Stage, ...]
 
 
 class Pool:
@@ -58,10 +58,10 @@ class Pool:
         self._held: OrderedDict[Key, Held] = OrderedDict()
         self._table, self._reading = RLock(), Lock()
 
-    def stage(
+    def stages(
         self, name: str | Path, engine: str, precision: str, device: str = "cpu", **options: Any
-    ) -> tuple[Path, Stage]:
-        """The folder and the stage of a model, as `read_stage` reads them."""
+    ) -> tuple[Path, tuple[Stage, ...]]:
+        """The folder and the stages of a model, as `read_stages` reads them."""
         folder, device = find(name), check_device(device)
         key = Key(folder.resolve(), _stamp(folder, options.get("vae")), engine, precision, device, _sorted(options))
         if (known := self._known(key)) is not None:
@@ -71,11 +71,11 @@ class Pool:
                 return folder, known
             coming = sum(path.stat().st_size for path in _weights(folder))
             self._shrink(self.limit - coming)
-            _, stage = read_stage(name, engine, precision, device, shared=self.shared, **options)
+            _, stages = read_stages(name, engine, precision, device, shared=self.shared, **options)
             with self._table:
-                self._held[key] = Held(folder, stage)
+                self._held[key] = Held(folder, stages)
                 self._shrink(self.limit, least=1)
-            return folder, stage
+            return folder, stages
 
     @property
     def models(self) -> list[Path]:
@@ -87,19 +87,19 @@ class Pool:
     def bytes(self) -> int:
         """Of the weights that are held, those that several models share once."""
         with self._table:
-            return _bytes(network for held in self._held.values() for network in held.stage.networks.values())
+            return _bytes(network for held in self._held.values() for network in _networks(held.stages))
 
     def clear(self) -> None:
         """Gives up all models; who runs one keeps it."""
         with self._table:
             self._held.clear()
 
-    def _known(self, key: Key) -> Stage | None:
+    def _known(self, key: Key) -> tuple[Stage, ...] | None:
         with self._table:
             if key not in self._held:
                 return None
             self._held.move_to_end(key)
-            return self._held[key].stage
+            return self._held[key].stages
 
     def _shrink(self, limit: int, least: int = 0) -> None:
         with self._table:
@@ -121,6 +121,10 @@ def _stamp(folder: Path, vae: Path | None) -> tuple[tuple[str, int, int], ...]:
     files = [path for place in places for path in sorted(place.rglob("*")) if path.is_file()]
     stats = [(str(path), path.stat()) for path in files]
     return tuple((path, each.st_size, each.st_mtime_ns) for path, each in stats)
+
+
+def _networks(stages: Iterable[Stage]) -> Iterator[nn.Module]:
+    return (network for stage in stages for network in stage.networks.values())
 
 
 def _bytes(networks: Iterable[nn.Module]) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -16,12 +16,8 @@ from sfumato.edit.prompt_to_prompt import LocalBlend
 from sfumato.model.batch import Batch
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-from sfumato.recipe import Recipe
 from sfumato.sample import Sampler, Step, trajectory
 from sfumato.space import refuse_nan
-
-if TYPE_CHECKING:
-    from sfumato.model.pipe import Pipe
 
 Preview = Callable[[], list[Image.Image]]
 Loop = Callable[..., Iterator[Step]]
@@ -41,26 +37,40 @@ class Run:
     pictures: Sequence[Image.Image] = ()
     masks: Sequence[Image.Image] = ()
 
+    def __post_init__(self) -> None:
+        self.x: Tensor | None = None  # what was sampled
+        self.masks = self.batch.found
+
     @property
     def steps(self) -> int:
         """How many steps there are, those of preparing and of the composite among them."""
-        return self.start.calls + self.hold.calls + self._moves + self._optimising
+        return self.start.calls + self.hold.calls + moves(self.batch) + self._optimising
 
     def walk(self) -> Iterator[Preview]:
         """What the pictures look like so far, once a step: decoded when asked for."""
+        yield from self.moving()
+        yield from self.composited()
+
+    def moving(self) -> Iterator[Preview]:
+        """The same without the composite, for a stage whose pictures another takes over."""
         for part in (self.start, self.hold):
             for _ in part.prepare():
                 yield self._before
         if (cells := self.hold.masks()) is not None:
             self.masks = self.batch.masks_of(cells)
-        x = None
         for step in self._walked():
-            x = refuse_nan(step.x, self.batch.stage.painter, f"at step {step.index + 1} of {step.total}")
+            self.x = x = refuse_nan(step.x, self.batch.stage.painter, f"at step {step.index + 1} of {step.total}")
             yield partial(self.batch.pictures, x if step.prediction is None else step.prediction.x0)
-        if self.blend is not None and self.batch.mask is None and x is not None:
-            height, width = x.shape[-2:]
+        if self.blend is not None and self.batch.mask is None and self.x is not None:
+            height, width = self.x.shape[-2:]
             self.masks = self.batch.masks_of(self.blend.mask((height, width)))
-        yield from self._composited(x)
+
+    @property
+    def made(self) -> Tensor:
+        """What the next stage is shown: pictures (B, 3, H, W) in [-1, 1], or vectors (B, D)."""
+        if self.x is None:
+            return torch.cat([self.batch.tensor(picture) for picture in self._before()])
+        return self.batch.stage.space.decode(self.x.float())
 
     def _walked(self) -> Iterator[Step]:
         """The sampler's steps; none at strength 0."""
@@ -74,8 +84,9 @@ class Run:
 
             yield from self.loop(denoise, self.sampler, x, batch.resampled(times), start.noise(batch.noise), held)
 
-    def _composited(self, x: Tensor | None) -> Iterator[Preview]:
-        batch, composite = self.batch, self.batch.recipe.composite
+    def composited(self) -> Iterator[Preview]:
+        """The pictures put into the one that is held, once a step of what is optimised."""
+        batch, composite, x = self.batch, self.batch.recipe.composite, self.x
         given = [] if batch.mask is None else [batch.mask] * batch.rows
         masks = list(self.masks or given)
         whole = batch.whole if masks else None
@@ -98,32 +109,30 @@ class Run:
         return [picture] * self.batch.rows
 
     @property
-    def _moves(self) -> int:
-        return len(self.batch.resampled(self.batch.times(self.batch.recipe.start.strength))) - 1
-
-    @property
     def _optimising(self) -> int:
-        recipe = self.batch.recipe
-        held = self._moves > 0 and recipe.hold is not None and (recipe.hold.mask is not None or self.hold.infers)
-        return recipe.composite.steps * self.batch.rows if held else 0
+        return optimising(self.batch, self.hold.infers or bool(self.batch.found))
 
 
-def batch_of(pipe: Pipe, recipes: Sequence[Recipe]) -> Batch:
-    """The batch of resolved recipes that differ in seed and words alone, on the pipe's stage as it paints them."""
-    recipe = recipes[0]
-    size = (recipe.width or pipe.size[0], recipe.height or pipe.size[1])
-    return Batch(pipe.adapted(recipe.adapters).at(size), recipes, size)
+def moves(batch: Batch) -> int:
+    """How many moves the sampler makes, those that are walked again among them."""
+    return len(batch.resampled(batch.times(batch.recipe.start.strength))) - 1
 
 
-def bind(pipe: Pipe, recipes: Sequence[Recipe]) -> Run:
-    """The run of a batch of resolved recipes that differ in seed and words alone."""
-    recipe = recipes[0]
-    batch = batch_of(pipe, recipes)
+def optimising(batch: Batch, infers: bool) -> int:
+    """How many steps the composite takes. infers: whether there will be masks without one that was given."""
+    recipe = batch.recipe
+    held = moves(batch) > 0 and recipe.hold is not None and (recipe.hold.mask is not None or infers)
+    return recipe.composite.steps * batch.rows if held else 0
+
+
+def bind(batch: Batch) -> Run:
+    """The run of a batch on one stage."""
+    recipe, recipes = batch.recipe, batch.recipes
     recipe.composite.check(batch)
     start = recipe.start.bind(batch)
     hold = (None if recipe.hold is None else recipe.hold.bind(batch, start)) or BoundHold()
     companions = batch.companions
-    both = replace(batch, recipes=[*recipes, *companions]) if companions else batch
+    both = replace(batch, recipes=[*recipes, *companions], drawn=None) if companions else batch
     guidances = [guidance.bind(both) for guidance in recipe.guidance]
     if not companions or recipe.attention is None:
         denoise = batch.denoise(guidances)

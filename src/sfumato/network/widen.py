@@ -1,9 +1,10 @@
-"""A network's first convolution, widened for more input channels without a change in what it computes."""
+"""A network's ends, widened for more channels without a change in what it computes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 
@@ -20,3 +21,14 @@ def widened(weights: Mapping[str, Tensor], channels: int, name: str = "conv_in.w
     wide = kernel.new_zeros(kernel.shape[0], channels, *kernel.shape[2:])
     wide[:, : kernel.shape[1]] = kernel
     return {**weights, name: wide}
+
+
+def answering(weights: Mapping[str, Tensor], channels: int, name: str = "conv_out") -> dict[str, Tensor]:
+    """A network's weights with zeros behind those of its last convolution, so that it answers `channels` channels: the
+    new ones 0, the others as before."""
+    wider = dict(weights)
+    for each in (f"{name}.weight", f"{name}.bias"):
+        own = weights[each]
+        more = own.new_zeros(max(0, channels - len(own)), *own.shape[1:])
+        wider[each] = torch.cat([own, more])
+    return wider

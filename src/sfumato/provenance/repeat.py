@@ -16,7 +16,7 @@ from sfumato.picture.errors import name_of, printable
 from sfumato.provenance.replay import replayed
 from sfumato.recipe import Made, Recipe
 from sfumato.zoo import built_ins
-from sfumato.zoo.find import file_of
+from sfumato.zoo.find import file_of, joined
 
 _VERSIONS = ("sfumato", "torch", "diffusers", "python")
 
@@ -158,8 +158,10 @@ def _run(
 
 def _check_local(recipe: Recipe, given: bool, name: str) -> None:
     """Raises `BadInput` for a model that is not on this machine. given: the user says where the recipe's own is."""
-    here = recipe.model in built_ins() or file_of(recipe.model) is not None or path_of(recipe.model).is_dir()
-    if not given and not here:
+    here = (
+        str(each) in built_ins() or file_of(each) is not None or path_of(each).is_dir() for each in joined(recipe.model)
+    )
+    if not given and not all(here):
         raise BadInput(
             f"{name} was made with the model {printable(repr(recipe.model), 100)}, which is neither built in nor a "
             "folder here: say where it is with --model"

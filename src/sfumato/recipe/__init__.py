@@ -20,12 +20,13 @@ from sfumato.guide import Guidance
 from sfumato.network.engine import PRECISIONS, Engine
 from sfumato.noise import Keyed, Randomness
 from sfumato.picture import BadInput, Ref
+from sfumato.recipe.stage_options import StageOptions
 from sfumato.recipe.text import parameters
 from sfumato.sample import DEFAULT_SAMPLER, Sampler
 from sfumato.sample.sampler import refuse_guidance
 from sfumato.times import DEFAULT_GRID, TimeGrid
 
-__all__ = ["PRECISIONS", "Made", "Recipe", "Ref", "parameters"]
+__all__ = ["PRECISIONS", "Made", "Recipe", "Ref", "StageOptions", "parameters"]
 
 MAX_JSON = 1 << 20
 
@@ -67,6 +68,7 @@ class Recipe:
     where nothing else is.
     `vae` is the folder of another autoencoder than the model's own; `tile` the side in pixels of the tiles in which it
     works, 0 for the picture as a whole.
+    `stages` says how the other stages walk of a model that is several diffusions, one after the other.
     `refiner` is a second model that ends what the first began.
     `adapters` are files that are added to the model while it runs: `sfumato.adapt`.
     `composite` "paste" puts the held picture's own pixels back outside the mask; "poisson" carries its colours into
@@ -102,6 +104,9 @@ class Recipe:
     sampler: Sampler = DEFAULT_SAMPLER
     times: TimeGrid = DEFAULT_GRID
     steps: Whole = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
+    stages: Listed[StageOptions] = Field(
+        default=(), max_length=8, description="a list of at most 8 stages, as [StageOptions('upscale', steps=30)]"
+    )
     composite: Composite = Paste()
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1, description="a whole number from 0 to 2^63 - 1")
     noise: Randomness = Keyed()
@@ -164,6 +169,7 @@ _RECIPE = TypeAdapter(Recipe)
 def _renew() -> None:
     """A recipe takes what is registered: its fields are built anew when a method is added or taken out."""
     global _RECIPE
+    rebuilt(StageOptions)
     _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 

@@ -15,11 +15,12 @@ from sfumato.control import Control
 from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
-from sfumato.guide import Guidance
+from sfumato.guide import ClassifierFree, Guidance
 from sfumato.noise import Randomness
 from sfumato.picture import path_of
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.capabilities import Suits
+from sfumato.recipe.stage_options import StageOptions
 from sfumato.sample import Sampler
 from sfumato.times import TimeGrid
 
@@ -92,6 +93,17 @@ def refiner(text: str) -> Refiner:
     that is none."""
     model, _, at = text.partition(":at=")
     return Refiner(model, _number(at)) if at else Refiner(model)  # type: ignore[arg-type]
+
+
+def stage(text: str) -> StageOptions:
+    """`upscale:steps=30,guidance=4,sampler=ddim,times=karras`: what the stage of that name does; `guidance` is the
+    scale of classifier-free guidance. Raises `BadInput` as `guidance` does."""
+    name, options = _split(text)
+    scale = _number(options.pop("guidance", ""))
+    if isinstance(scale, str) and scale:
+        raise BadInput(f"--stage {name}: guidance is {_shown(scale)}: give a number, 1 is off")
+    given = {} if scale == "" else {"guidance": (ClassifierFree(scale),)}  # type: ignore[arg-type]
+    return _made(f"--stage {name}", StageOptions, options, {"stage", "guidance"}, stage=name, **given)
 
 
 def noise(text: str) -> Any:

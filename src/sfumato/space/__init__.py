@@ -1,8 +1,8 @@
-"""Where a stage diffuses: pixels themselves, or an autoencoder's latents. Both are values of one kind, `Space`."""
+"""Where a stage diffuses: pixels themselves, an autoencoder's latents, or vectors. All are of one kind, `Space`."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,17 +16,30 @@ from sfumato.network.spec import device_of, own_dtype
 from sfumato.picture import BadInput
 
 
-class Space(Protocol):
-    """A space and the way between it and pictures, float tensors (B, 3, H, W) in [-1, 1]."""
+class Space:
+    """A space and the way between it and pictures, float tensors (B, 3, H, W) in [-1, 1].
 
-    factor: int  # pixels along one side of a cell
+    factor: pixels along one side of a cell. channels: numbers in a cell.
+    """
+
+    factor: int
     channels: int
+    paints: ClassVar[bool] = True
+    """Whether what is decoded is a picture."""
 
-    def encode(self, pictures: Tensor) -> Tensor: ...
-    def decode(self, x: Tensor) -> Tensor: ...
+    def encode(self, pictures: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def decode(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def cells(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(rows, columns) of the cells of a picture of (width, height)."""
+        width, height = size
+        return height // self.factor, width // self.factor
 
 
-class Pixel:
+class Pixel(Space):
     """Pictures themselves: encode and decode are the identity.
 
     With one channel, encode takes the luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), as Pillow does, and decode
@@ -47,7 +60,7 @@ class Pixel:
         return refuse_nan(x, "network (unet)").expand(-1, 3, -1, -1)
 
 
-class Latent:
+class Latent(Space):
     """The latents of a KL autoencoder (Rombach et al. 2022), shifted and scaled to unit variance:
 
         z = (mean(x) - shift) * scale,      x = decoder(z / scale + shift)

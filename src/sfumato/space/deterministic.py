@@ -9,10 +9,10 @@ from torch import Tensor
 
 from sfumato.network.engine import Eager, Engine
 from sfumato.network.spec import Input, NetworkSpec, device_of, own_dtype
-from sfumato.space import refuse_nan
+from sfumato.space import Space, refuse_nan
 
 
-class Deterministic:
+class Deterministic(Space):
     """z = encoder(x) scale, x = decoder(z/scale), of an `AutoencoderDC` (Chen et al. 2024, "Deep Compression
     Autoencoder"; 32 pixels a cell) or a `VQModel`, whose decoder looks its codes up first (Esser et al. 2021, "VQGAN").
     """

@@ -10,10 +10,10 @@ from torch import Tensor
 from sfumato.network.autoencoder_kl import DECODER, ENCODER
 from sfumato.network.engine import Eager, Engine
 from sfumato.network.spec import device_of, own_dtype
-from sfumato.space import refuse_nan
+from sfumato.space import Space, refuse_nan
 
 
-class OneFrame:
+class OneFrame(Space):
     """The latents of Qwen-Image's autoencoder (Wu et al. 2025, section 2.3), each channel at unit variance:
 
         z = (mean(x) - m)/s,      x = decoder(z s + m),      m and s its `latents_mean` and `latents_std`

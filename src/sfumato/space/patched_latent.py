@@ -12,10 +12,10 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from sfumato.network.autoencoder_kl import DECODER, ENCODER
 from sfumato.network.engine import Eager, Engine
 from sfumato.network.spec import device_of, own_dtype
-from sfumato.space import refuse_nan
+from sfumato.space import Space, refuse_nan
 
 
-class PatchedLatent:
+class PatchedLatent(Space):
     """The latents of an `AutoencoderKLFlux2` (Black Forest Labs 2025), normalised by the running mean m and variance v
     of a batch norm that was trained with it:
 

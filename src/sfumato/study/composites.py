@@ -79,17 +79,17 @@ def cells(s: CompositesSettings, model: Model | None) -> Sequence[Cell]:
 def composited(tick: Tick, model: Model, number: int, steps: int, guidance: float) -> Result:
     """Scene `number`, its middle painted anew by Blended Latent Diffusion, joined in every way and measured."""
     pipe: Pipe = model.load()
-    if not isinstance(pipe.stages[0].space, Latent):
+    if not isinstance(pipe.stage.space, Latent):
         raise BadInput(f"{model.name} paints pixels without an autoencoder, so there is nothing to join: choose a "
                        "model of latents.")  # fmt: skip
     recipe = subject(pipe, recipe_for(pipe, guidance, number, steps), number)
-    batch = Batch(pipe.stages[0], [recipe], pipe.size)
+    batch = Batch(pipe.stage, [recipe], pipe.size)
     drawn = vignettes.draw(vignettes.scene(WORLD, number), max(pipe.size), truth=False).image
     held = Image.fromarray(drawn).resize(pipe.size)
     mask = middle(pipe.size)
 
     hold = Imputation(batch.cells(mask)).bind(batch.encoded(held), batch.schedule)
-    denoise = bind(guided(pipe, [recipe]), pipe.stages[0].encode([recipe]))
+    denoise = bind(guided(pipe, [recipe]), pipe.stage.encode([recipe]))
     x, times = NoiseStart(batch.like)(denoise, batch.times, batch.noise)
     for step in trajectory(denoise, DPMpp2M(), x, times, batch.noise, hold):
         x = step.x

@@ -74,7 +74,7 @@ def open_case(case: Mapping[str, Any], size: tuple[int, int]) -> tuple[Image.Ima
 def recipe(pipe: Any, picture: Image.Image, hole: Image.Image, words: str, steps: int, guidance: float) -> Recipe:
     """How an architecture is asked to fill a hole, before anything is pasted."""
     fill = Recipe(model=pipe.name, hold=Outside(hole, picture), composite=Uncomposited(), steps=steps, guidance=())
-    vocabulary = pipe.stages[0].capabilities
+    vocabulary = pipe.capabilities
     if vocabulary.text:
         fill = replace(fill, prompt=words, guidance=(ClassifierFree(guidance),))
     return replace(fill, source=Source(picture, "inpaint")) if "inpaint" in vocabulary.tasks else fill
@@ -93,7 +93,7 @@ def fill_and_measure(
     tick(1, 1)
     pasted = Image.composite(result, picture, hole)
     kept = {"before": picture, "hole": hole, "raw": result, "pasted": pasted}
-    if pipe is not None and pipe.stages[0].space.factor > 1:
+    if pipe is not None and pipe.stage.space.factor > 1:
         kept["coded"] = coded(pipe, picture)
     if truth is not None:
         kept["after"] = truth.after
@@ -133,7 +133,7 @@ def read_by_judge(truth: Pair, pasted: Image.Image) -> dict[str, float]:
 @torch.no_grad()
 def coded(pipe: Any, picture: Image.Image) -> Image.Image:
     """The picture through the autoencoder and back: what it loses though nobody painted (figure 4.15)."""
-    space = pipe.stages[0].space
+    space = pipe.stage.space
     return to_images(space.decode(space.encode(to_tensor([picture]))))[0]
 
 

@@ -76,15 +76,15 @@ def between(
     pipe = model.load()
     plain = recipe_for(pipe, guidance)
     recipes = [subject(pipe, plain, number) for number in (first, second)]
-    condition = pipe.stages[0].encode(recipes)
+    condition = pipe.stage.encode(recipes)
     guide = guided(pipe, recipes)
-    space, schedule = pipe.stages[0].space, pipe.stages[0].denoiser.schedule
+    space, schedule = pipe.stage.space, pipe.stage.denoiser.schedule
     sources = _sources(pipe, recipes, (first, second))
     x0 = space.encode(torch.from_numpy(sources).permute(0, 3, 1, 2).float() / 127.5 - 1)
 
     kind, mix = MIXES[mixing]
     times = grid("uniform", steps, schedule, t)
-    ends = _at(kind, x0, times, Bound(pipe.stages[0].denoiser, condition))
+    ends = _at(kind, x0, times, Bound(pipe.stage.denoiser, condition))
     shown, sizes = [], []
     for i, place in enumerate(np.linspace(0, 1, places)):
         x = mix(ends[:1], ends[1:], float(place))
@@ -105,7 +105,7 @@ def between(
 
 def _sources(pipe: Pipe, recipes: Sequence[Recipe], numbers: Sequence[int]) -> np.ndarray:
     """Scenes of the built-in world at the size that the model paints; for a model of classes, pictures of its own."""
-    if not pipe.stages[0].capabilities.text:
+    if not pipe.capabilities.text:
         own = [replace(recipe, seed=number) for recipe, number in zip(recipes, numbers, strict=True)]
         return np.stack([np.asarray(image) for image in pipe.run(own).images])
     drawn = (vignettes.draw(vignettes.scene(WORLD, number), max(pipe.size), truth=False).image for number in numbers)

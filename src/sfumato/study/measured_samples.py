@@ -67,7 +67,7 @@ def default_sources(model: Model, against: str, features_name: str) -> tuple[Sta
     A model of words is compared with the built-in world by its own features; a model of classes with Fashion-MNIST's
     test pictures, by the classifier in features/ of its own folder. Raises BadInput where the pictures are not there.
     """
-    text, own = model.load().stages[0].capabilities.text, find(model.name) / "features"
+    text, own = model.load().stage.capabilities.text, find(model.name) / "features"
     against = against or (VIGNETTES if text else DEFAULT_REFERENCE)
     if against == DEFAULT_REFERENCE and not Path(DEFAULT_REFERENCE.partition(":")[0]).exists():
         raise BadInput(
@@ -121,7 +121,7 @@ def sample_and_read(
     """
     pipe, extract = model.load(), extractor(read)
     found: dict[str, list[np.ndarray]] = {}
-    shown, seconds, counted = [], 0.0, Counted(pipe.stages[0].denoiser)
+    shown, seconds, counted = [], 0.0, Counted(pipe.stage.denoiser)
     for start in range(first, first + count, batch):
         numbers = range(start, min(start + batch, first + count))
         began = time.perf_counter()
@@ -139,7 +139,7 @@ def sample_and_read(
 
 def sample_images(pipe: Pipe, setup: SamplingSetup, numbers: Sequence[int], denoiser: Denoiser) -> np.ndarray:
     """Pictures (B, H, W, 3) uint8 of the subjects `numbers`."""
-    stage = pipe.stages[0]
+    stage = pipe.stage
     recipes = [subject(pipe, recipe_for(pipe, setup.guidance_scale, SEED + n), n) for n in numbers]
     condition = stage.encode(recipes)
     if not setup.conditional:

@@ -22,7 +22,7 @@ WORLD = 1_000_003  # the world of scenes that nothing is trained on
 
 def subject(pipe: Pipe, recipe: Recipe, number: int) -> Recipe:
     """`recipe` with the words of scene `number`, or with class `number`, as the model understands them."""
-    vocabulary = pipe.stages[0].capabilities
+    vocabulary = pipe.capabilities
     if vocabulary.text:
         recipe = replace(recipe, prompt=vignettes.scene(WORLD, number).caption)
     elif vocabulary.classes:
@@ -49,16 +49,16 @@ def recipe_for(pipe: Pipe, guidance: float, seed: int = 0, steps: int = 20) -> R
 
 def guided(pipe: Pipe, recipes: Sequence[Recipe]) -> Guided:
     """The pipe's denoiser with the guidance of resolved recipes."""
-    stage = pipe.stages[0]
+    stage = pipe.stage
     batch = Batch(stage, recipes, pipe.size)
     return Guided(stage.denoiser, [guidance.bind(batch) for guidance in recipes[0].guidance])
 
 
 def bound_denoiser(pipe: Pipe, recipes: Sequence[Recipe]) -> Denoise:
     """The same, bound to the recipes' conditions, one a row."""
-    return bind(guided(pipe, recipes), pipe.stages[0].encode(recipes))
+    return bind(guided(pipe, recipes), pipe.stage.encode(recipes))
 
 
 def decoded(pipe: Pipe, x: Tensor) -> np.ndarray:
     """x (B, C, h, w) of the pipe's space as pictures (B, H, W, 3) uint8."""
-    return np.stack([np.asarray(image) for image in to_images(pipe.stages[0].space.decode(x.float()))])
+    return np.stack([np.asarray(image) for image in to_images(pipe.stage.space.decode(x.float()))])

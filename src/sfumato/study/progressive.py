@@ -61,7 +61,7 @@ def painting(tick: Tick, model: Model, steps: int, guidance: float, number: int)
     whole = np.stack(frames)
     errors = np.array([distances(frame, whole[-1]) for frame in whole])
     shown = (np.linspace(0, 1, COLUMNS) ** 1.7 * (steps - 1)).round().astype(int)  # most of it happens early
-    known = grid("uniform", steps, pipe.stages[0].denoiser.schedule)[:-1].numpy()
+    known = grid("uniform", steps, pipe.stage.denoiser.schedule)[:-1].numpy()
     return {
         "strip": whole[shown], "shown": known[shown], "t": known, "named": words_of(recipe),
         "rms": errors[:, 0], "bands": errors[:, 1:],
@@ -118,8 +118,8 @@ def endings(
 
 
 def _begin(pipe: Pipe, recipe: Recipe, noise: KeyedNoise) -> Tensor:
-    space = pipe.stages[0].space
-    like = torch.zeros(1, space.channels, recipe.height // space.factor, recipe.width // space.factor)  # type: ignore[operator]
+    space = pipe.stage.space
+    like = torch.zeros(1, space.channels, *space.cells((recipe.width, recipe.height)))  # type: ignore[arg-type]
     return noise(like, "start")
 
 

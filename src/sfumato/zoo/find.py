@@ -50,6 +50,13 @@ def file_of(name: str | Path) -> tuple[Path, dict[str, str]] | None:
     return path, said
 
 
+def joined(name: str | Path) -> list[str | Path]:
+    """The models that a name joins: "A + B" is A's stages and then B's. A folder or a file of that name is itself."""
+    if " + " not in str(name) or here(name) is not None:
+        return [name]
+    return [each.strip() for each in str(name).split(" + ")]
+
+
 def here(name: str | Path) -> Path | None:
     """The folder of a model that is built in or that `name` is the path of, or that stands for a single file of that
     name; None for any other, as for a Hub id."""
@@ -63,6 +70,8 @@ def here(name: str | Path) -> Path | None:
 
 def would_be_fetched(name: str) -> bool:
     """Whether finding `name` would ask the Hub: it reads as a Hub id, and neither a folder nor the cache has it."""
+    if len(several := joined(name)) > 1:
+        return any(would_be_fetched(str(each)) for each in several)
     if not _is_hub_id(name) or file_of(name) is not None or here(name) is not None:
         return False
     from huggingface_hub import try_to_load_from_cache

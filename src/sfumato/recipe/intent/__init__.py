@@ -36,6 +36,7 @@ def generate(
     guidance: float | None = None,
     guide: Sequence[str] | None = None,
     refiner: str | None = None,
+    stage: Sequence[str] | None = None,
     clip_skip: int = 1,
     seed: int | None = None,
     size: str | None = None,
@@ -62,7 +63,8 @@ def generate(
 
     shows: the prompt of a picture that is painted beside it and edited (Prompt-to-Prompt), by `method`. guidance: the
     scale of the model's guidance, classifier-free unless it has one of its own; `guide` adds others. refiner: a model
-    that ends the picture, as "xl-refiner:at=0.2". images: reference pictures, for models that look at some. controls:
+    that ends the picture, as "xl-refiner:at=0.2". stage: what other stages of the model do, each as
+    "upscale:steps=30,guidance=4". images: reference pictures, for models that look at some. controls:
     each written as `controlnet:picture=map.png,net=FOLDER`. lora, embedding, hypernetwork: files that are added to the
     model, besides those that the prompt names; allow_pickle: such as may hold more than numbers too. seed None is a
     random one. tells: what the model can be told, and what suits it where guidance, sampler, times or steps are not
@@ -92,6 +94,7 @@ def generate(
         adapters=(*files, *adapters),
         guidance=written.guidances(list(guide or []), guidance, suits),
         refiner=None if refiner is None else written.refiner(refiner),
+        stages=tuple(map(written.stage, stage or ())),
         sampler=suits.sampler if sampler is None else written.sampler(sampler),
         times=suits.times if times is None else written.times(times),
         steps=suits.steps if steps is None else steps,

@@ -18,6 +18,7 @@ from sfumato.formats.write import save_network
 from sfumato.network.autoencoder_kl import DECODER, MOMENTS
 from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
+from sfumato.space import Latent
 from sfumato.train import report
 from sfumato.train.encodings import part
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
@@ -85,6 +86,19 @@ class KLLoss(Section):
     kl: Annotated[float, Field(ge=0)] = 1e-6
 
 
+class Alignment(Section):
+    """The first latent channels follow those of another autoencoder, that in `model`, on smaller pictures.
+
+    So a diffusion model that was trained on its latents can be gone on with in these: `begin` in its recipe. The term
+    is weight * mean of (channels - latents of `model`)^2, of the picture halved until both have as many cells, in the
+    spirit of Yao et al. 2025 ("Reconstruction vs. generation", who align latents with features of a frozen network).
+    The other channels are exported at zero mean and unit variance.
+    """
+
+    model: Path
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
 class AutoencoderRecipe(Common):
     """`begin` goes on from a trained autoencoder; `decoder_only` keeps its encoder, and so its latents, as they are."""
 
@@ -92,6 +106,7 @@ class AutoencoderRecipe(Common):
     network: KLNetwork = KLNetwork()
     loss: KLLoss = KLLoss()
     held_back: HeldBack = 256
+    align: Alignment | None = None
     begin: Path | None = None
     decoder_only: bool = False
     export: Stored = "float32"
@@ -114,6 +129,24 @@ class AutoencoderTask(PictureTask):
         self.moments, self.decoder = (Eager().prepare(self.network, spec) for spec in (MOMENTS, DECODER))
         if recipe.begin is not None:
             self._begin(part(recipe.begin, "vae", "mini-autoencoder"))
+        self.aligned = None if recipe.align is None else self._other(recipe.align.model)
+
+    def _other(self, model: Path) -> Latent:
+        """The latents that are followed. Raises BadInput where this autoencoder can't."""
+        from diffusers import AutoencoderKL
+
+        folder = part(model, "vae", "mini-autoencoder")
+        other: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+        space = Latent(other.to(self.place.device).eval().requires_grad_(False))
+        shape = self.recipe.network
+        factor = 2 ** (len(shape.channels) - 1)
+        if space.channels >= shape.latent_channels or factor % space.factor:
+            raise BadInput(
+                f"align: the autoencoder in {folder} has {space.channels} channels and cells of {space.factor} pixels, "
+                f"and this one {shape.latent_channels} and {factor}: it needs more channels, and cells that hold "
+                "several of those."
+            )
+        return space
 
     def _begin(self, folder: Path) -> None:
         from diffusers import AutoencoderKL
@@ -139,7 +172,16 @@ class AutoencoderTask(PictureTask):
         loss = l1 + weights.gradient * edges + weights.pyramid * broad + weights.kl * kl
         if weights.ssim:
             loss = loss + weights.ssim * (1 - ssim(x, y, box_window).mean())
-        return loss, {"l1": l1.detach(), "kl": kl.detach(), "psnr": psnr(x, y.detach()).mean()}
+        figures = {"l1": l1.detach(), "kl": kl.detach(), "psnr": psnr(x, y.detach()).mean()}
+        if self.aligned is not None and self.recipe.align is not None:
+            apart = (mean[:, : self.aligned.channels] - self._followed(self.aligned, x)).square().mean()
+            loss, figures["apart"] = loss + self.recipe.align.weight * apart, apart.detach()
+        return loss, figures
+
+    def _followed(self, space: Latent, x: Tensor) -> Tensor:
+        """The other autoencoder's latents of pictures, seen at as many cells."""
+        times = 2 ** (len(self.recipe.network.channels) - 1) // space.factor
+        return space.encode(nf.avg_pool2d(x, times) if times > 1 else x)
 
     @torch.no_grad()
     def _reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,7 +205,10 @@ class AutoencoderTask(PictureTask):
             latents.append(z)
         z = torch.cat(latents)
         std = float(z.std())
-        if not self.recipe.decoder_only:
+        if self.aligned is not None:
+            std = float(self._standardised(z).std())
+            self.network.register_to_config(scaling_factor=1.0)
+        elif not self.recipe.decoder_only:
             self.network.register_to_config(scaling_factor=1 / std)
         save_network(self.network, export / "vae", DTYPES[self.recipe.export])
         figures = {
@@ -174,6 +219,29 @@ class AutoencoderTask(PictureTask):
             "latent_mean": float(z.mean()),
             "latent_largest": float(z.abs().max()),
         }
+        if self.aligned is not None:
+            rows = batches(len(self.test_set), 32)
+            followed = torch.cat([self._followed(self.aligned, self.test_set.batch(each)).cpu() for each in rows])
+            apart = (z[:, : self.aligned.channels] - followed).square().mean()
+            figures["latent_apart"] = float(apart)
         if not all(map(math.isfinite, figures.values())):
             raise ValueError(f"the trained autoencoder answers non-finite values: {figures}")
         return figures
+
+    def _standardised(self, z: Tensor) -> Tensor:
+        """Latents whose channels beyond those that follow another's have zero mean and unit variance: the last
+        convolution of the encoder and the first of the decoder are made to, which changes no picture. z: latents of
+        pictures (B, C, h, w); they are returned as they come now."""
+        first, channels = self.aligned.channels, z.shape[1]  # type: ignore[union-attr]
+        mean, std = torch.zeros(channels), torch.ones(channels)
+        mean[first:], std[first:] = z.mean((0, 2, 3))[first:], z.std((0, 2, 3))[first:]
+        last, next_ = self.network.quant_conv, self.network.post_quant_conv
+        with torch.no_grad():
+            m, s = mean.to(last.weight), std.to(last.weight)
+            next_.bias += next_.weight[:, :, 0, 0] @ m
+            next_.weight *= s[None, :, None, None]
+            last.bias[:channels] -= m
+            last.bias[channels:] -= 2 * s.log()  # the logarithm of the variance
+            last.weight[:channels] /= s[:, None, None, None]
+            last.bias[:channels] /= s
+        return (z - mean[None, :, None, None]) / std[None, :, None, None]

@@ -20,6 +20,7 @@ from sfumato.formats import stable_diffusion
 from sfumato.formats.scheduler_config import scheduler_config
 from sfumato.guide import ClassifierFree, Guided
 from sfumato.network.unet2d_condition import UNetBackbone
+from sfumato.network.widen import answering, widened
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DDIM, trajectory
@@ -178,8 +179,10 @@ class DiffusionTask(PictureTask):
         return 0
 
     def beginning(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The weights of `begin` as this network's."""
-        return weights
+        """The weights of `begin` as this network's: where the latents have more channels than those it was trained on,
+        the new ones are neither seen nor answered at first (zeros), so that it begins as it was."""
+        config = self.network.config
+        return answering(widened(weights, config["in_channels"]), config["out_channels"])
 
     def __len__(self) -> int:
         return len(self.order)
