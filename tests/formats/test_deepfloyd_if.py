@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from stock import deepfloyd_if
+from stock import deepfloyd_if, stable_diffusion_upscale
 from stock.compare import Both, error
 from stock.deepfloyd_if import LARGE, SMALL
 from stock.edits import array, edits_keep_and_return, half, photo
 from torch import Tensor
 
 import sfumato
+from sfumato import StageOptions
 from sfumato.condition import Text
-from sfumato.edit import Outside, PromptToPrompt, SDEdit
+from sfumato.edit import Noise, Outside, PromptToPrompt, SDEdit
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.noise import KeyedNoise
@@ -41,18 +42,19 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Both:
     return Both.of(deepfloyd_if.upscale(), tmp_path_factory.mktemp("second"))
 
 
-def share_noise(monkeypatch: pytest.MonkeyPatch, seed: int = 3) -> None:
-    """Stock pipelines draw what ours do: the first noise, the small picture's, and each step's."""
+def share_noise(monkeypatch: pytest.MonkeyPatch, stage: str = "") -> None:
+    """A stock pipeline draws what ours does of the seed 3: the first noise, the small picture's, and each step's."""
     from diffusers.pipelines.deepfloyd_if import pipeline_if, pipeline_if_superresolution
     from diffusers.schedulers import scheduling_ddpm
 
-    ours = KeyedNoise([seed])
+    whole = KeyedNoise([3])
+    own = whole.at(stage) if stage else whole
     steps = iter(range(1000))
 
-    def drawn(*key: str | int) -> Any:
-        return lambda shape, **_: ours(torch.zeros(tuple(shape)), *key)
+    def drawn(*key: str | int, noise: KeyedNoise = own) -> Any:
+        return lambda shape, **_: noise(torch.zeros(tuple(shape)), *key)
 
-    told = iter([drawn("start"), drawn("small picture")])
+    told = iter([drawn("start"), drawn("small picture", noise=whole)])
     monkeypatch.setattr(pipeline_if, "randn_tensor", drawn("start"))
     monkeypatch.setattr(pipeline_if_superresolution, "randn_tensor", lambda shape, **_: next(told)(shape))
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda shape, **_: drawn("step", next(steps))(shape))
@@ -132,6 +134,62 @@ def test_attention_to_words_and_picture_at_once_is_not_directed(first: Both):
     for asked in ({"guidance": [PerturbedAttention()]}, {"attention": PromptToPrompt("a dog")}):
         with pytest.raises(BadInput, match="can't be directed"):
             first.pipe("a cat", steps=1, **asked)
+
+
+@pytest.fixture(scope="module")
+def third(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    return Both.of(stable_diffusion_upscale.build(), tmp_path_factory.mktemp("third"))
+
+
+@pytest.fixture(scope="module")
+def cascade(first: Both, second: Both, third: Both) -> sfumato.Pipe:
+    return sfumato.load(f"{first.folder} + {second.folder} + {third.folder}")
+
+
+THIRD = StageOptions("upscale 2", [ClassifierFree(5.0)], "ddim", "trailing", 4)
+
+
+def test_the_cascade_paints_as_the_stock_pipelines_one_after_the_other(
+    first: Both, second: Both, third: Both, cascade: sfumato.Pipe, monkeypatch: pytest.MonkeyPatch
+):
+    from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_upscale
+
+    assert [stage.name for stage in cascade.stages] == ["picture", "upscale", "upscale 2"]
+    assert cascade.size == (2 * LARGE, 2 * LARGE)
+    ends: list[Tensor] = []
+    space = cascade.stages[2].space
+    decode = space.decode
+    monkeypatch.setattr(space, "decode", lambda x: (ends.append(x), decode(x))[1])
+    stages = [StageOptions("upscale", steps=4), THIRD]
+    made = cascade(WORDS, negative=NEGATIVE, steps=4, seed=3, stages=stages)
+    assert made.image.size == cascade.size
+    noise = KeyedNoise([3])
+    share_noise(monkeypatch)
+    small = stock(first)
+    share_noise(monkeypatch, stage="upscale")
+    large = stock(second, image=small)
+    shown = noise(torch.zeros(1, 3, LARGE, LARGE), "low resolution")
+    monkeypatch.setattr(pipeline_stable_diffusion_upscale, "randn_tensor", lambda *_, **__: shown)
+    theirs = third.stock(
+        WORDS, image=large, latents=noise(torch.zeros_like(ends[-1]), "upscale 2", "start"), noise_level=20,
+        guidance_scale=5.0, negative_prompt=NEGATIVE, num_inference_steps=4, output_type="latent",
+    ).images  # fmt: skip
+    assert error(ends[-1], theirs) < 1e-3
+    other = cascade("a cat", negative=NEGATIVE, steps=4, seed=3, stages=stages)
+    assert (array(other.image) != array(made.image)).any()
+
+
+def test_what_is_held_stays_to_the_byte_through_the_cascade(cascade: sfumato.Pipe):
+    picture, mask = photo(cascade.size), half(cascade.size)
+    kept = array(mask)[..., 0] == 0
+    stages = [StageOptions("upscale", steps=2), THIRD]
+    for start, hold in ((SDEdit(picture, 0.6), None), (Noise(), Outside(mask, picture))):
+        made = array(cascade(WORDS, start=start, hold=hold, steps=2, stages=stages).image)
+        assert hold is None or (made[kept] == array(picture)[kept]).all()
+        assert (made[~kept] != array(picture)[~kept]).any()
+    assert cascade(WORDS, start=SDEdit(picture, 0.0), steps=2).image.tobytes() == picture.tobytes()
+    with pytest.raises(BadInput, match="reference pictures"):
+        cascade(WORDS, images=[picture], steps=1)
 
 
 def changed(folder: Path, to: Path, file: str, **changes: Any) -> Path:

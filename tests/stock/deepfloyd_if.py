@@ -23,8 +23,10 @@ def scheduler(**changes: Any) -> Any:
         "beta_schedule": "squaredcos_cap_v2",
         "variance_type": "learned_range",
         "thresholding": True,
+        "dynamic_thresholding_ratio": 0.95,
+        "sample_max_value": 1.5,
     }
-    return DDPMScheduler(**options | {"dynamic_thresholding_ratio": 0.95, "sample_max_value": 1.5} | changes)
+    return DDPMScheduler(**{**options, **changes})
 
 
 def parts(planes: int = 0, side: int = SMALL, **changes: Any) -> dict[str, Any]:

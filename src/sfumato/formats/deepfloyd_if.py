@@ -86,7 +86,7 @@ class DeepFloydIFUpscale(Format):
             NoiseLevel(time),
         )
         suits = self.capabilities(parts.folder).suits
-        return _stage("upscale", parts, engine, unet, schedule, encoders, suits, small.count)
+        return _stage("upscale", parts, engine, unet, schedule, encoders, suits, LARGER, small.count)
 
 
 def suits_of(scheduler: Mapping[str, Any], steps: int, scale: float) -> Suits:
@@ -141,6 +141,7 @@ def _stage(
     schedule: tuple[Discrete, str],
     encoders: tuple[Encoder, ...],
     suits: Suits,
+    scale: int = 1,
     levels: int = 0,
 ) -> Stage:
     from sfumato.denoise import Preconditioned
@@ -162,6 +163,7 @@ def _stage(
         encoders,
         size=trained_size(unet.config["sample_size"], 1, parts),
         multiple=max(4, 2 ** (len(unet.config["block_out_channels"]) - 1)),  # a recipe's sides are multiples of 4
+        scale=scale,
         networks=parts.networks,
         suits=suits,
         device=parts.device,

@@ -140,6 +140,8 @@ def unet_stage(
     patch: int = 1,
     sizes: int = 0,
     suits: Suits | None = None,
+    name: str = "picture",
+    scale: int = 1,
 ) -> Stage:
     """The Stage of what was read; a network that is told the scale of a distilled guidance gets an encoder of it."""
     from sfumato.denoise import Preconditioned
@@ -151,12 +153,13 @@ def unet_stage(
     backbone = UNetBackbone(unet, engine, space.channels, patch, sizes)
     cell, scaling = space.factor * patch, consistency_scaling(parts.scheduler())
     return Stage(
-        "picture",
+        name,
         space,
         Preconditioned(backbone, *schedule, consistency=scaling is not None, boundary=scaling),
         (*encoders, *told),
         size=trained_size(unet.config["sample_size"], cell, parts),
         multiple=math.lcm(cell, 4),  # a recipe's sides are multiples of 4
+        scale=scale,
         networks=parts.networks,
         controls=CONTROLS,
         suits=suits or suits_of(parts.folder),
