@@ -68,7 +68,7 @@ class StableUnCLIP(Format):
         if not width == mean.shape[1] == takes / 2:
             raise BadInput(
                 f"The unet of {parts.model} is told {takes} numbers, half of them of an image embedding, its "
-                f"image_normalizer has {mean.shape[1]}, and its image embeddings are {width} wide: they must go together."
+                f"image_normalizer has {mean.shape[1]}, and its image embeddings are {width} wide: they must be one."
             )
         encoders = (text, NoisedEmbedding(look, mean, std, noising, (LEVEL + 1) / noising.count))
         return (*prior, unet_stage(parts, engine, unet, space, schedule, encoders, suits=SUITS))
