@@ -37,7 +37,8 @@ def wishes(options: Mapping[str, Any], of: str) -> dict[str, Any]:
     from sfumato.recipe import intent
     from sfumato.zoo.find import find
 
-    options = {**options, "precision": "float32"} if options.get("precision") == "auto" else options  # until load says
+    until = {"precision": "float32", "engine": "eager"}  # until load says what auto is
+    options = {name: until[name] if name in until and said == "auto" else said for name, said in options.items()}
     takes = signature(getattr(intent, of)).parameters.keys() | signature(intent.generate).parameters.keys()
     tells = capabilities_of(find(options["model"]))
     unsaid = options["prompt"] is None and options.get("label") is None and not options.get("images")

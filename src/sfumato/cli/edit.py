@@ -203,7 +203,7 @@ def edit(
     recipe = intent.edit(**said)
     check_found(recipe, save_mask)
     inputs = [picture, mask, other, *(images or [])]
-    make(recipes_of(recipe, count), output, json, save_mask, inputs, Running(device, precision, offload))
+    make(recipes_of(recipe, count), output, json, save_mask, inputs, Running(device, precision, offload, engine))
 
 
 def check_found(recipe: Recipe, save_mask: Path | None) -> None:

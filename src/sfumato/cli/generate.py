@@ -57,5 +57,5 @@ def generate(
     from sfumato.recipe import intent
 
     recipe = intent.generate(**wishes(context.params, "generate"))
-    running = Running(device, precision, offload)
+    running = Running(device, precision, offload, engine)
     make(recipes_of(recipe, count), output, json, inputs=images or [], running=running)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copyreg
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sfumato.model.engines import engine_for
 from sfumato.model.networks import autoencoder_of, read_stage
 from sfumato.model.pipe import Pipe
 from sfumato.model.pool import Pool
@@ -12,6 +14,9 @@ from sfumato.network.device import check_device
 from sfumato.network.precision import suits
 from sfumato.picture import BadInput
 from sfumato.zoo.find import allow_pickles, file_of
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Recipe
 
 
 def load(
@@ -25,12 +30,14 @@ def load(
     vae: str | Path = "",
     pool: Pool | None = None,
     allow_pickle: bool = False,
+    recipe: Recipe | None = None,
 ) -> Pipe:
     """A `Pipe` of the model called `name`.
 
     name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), a single file
     ("model.safetensors", see `sfumato.formats.single_file`), or a Hub id "owner/name", fetched once and cached.
-    engine: "eager", "exact" or "openvino" (see `sfumato.network.engine`). device: as torch calls it, "cpu", "cuda" or
+    engine: "eager", "exact", "openvino" or "compiled" (see `sfumato.network.engine`); "auto" is the quickest that is
+    here and answers as they all do, for `recipe` where that is given. device: as torch calls it, "cpu", "cuda" or
     "mps"; "auto" is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or
     "float8", which is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload:
     "none", or "parts" or "layers" to have only the network or the layer that is called on the device
@@ -39,7 +46,7 @@ def load(
     model is read anew, and nobody else has its networks. allow_pickle: read single files that are pickles (.ckpt), of
     which tensors alone are taken.
 
-    A pipe and its recipes say what "auto" came to.
+    A pipe and its recipes say what "auto" came to, of the engine too.
 
     Raises `BadInput`, in one sentence, when there is no such model or device, when the model's files can't be read, and
     for a model of a family that is not run.
@@ -48,6 +55,8 @@ def load(
         allow_pickles()
     device = check_device(device)
     precision = suits(device) if precision == "auto" else precision
+    if engine == "auto":
+        engine = engine_for(precision, device, offload, recipe)
     other = autoencoder_of(str(vae))
     options = {"offload": offload, "tile": checked_tile(tile), "vae": other}
     read = read_stage if pool is None else pool.stage

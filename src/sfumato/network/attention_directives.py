@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,14 @@ def directives_of(condition: Condition) -> Condition | None:
     return replace(condition, parts=parts) if parts else None
 
 
+class Directives(Protocol):
+    """What is asked of attention in another form than a Condition's, as `attention_gates.Gates`."""
+
+    def changes(self, network: nn.Module) -> Iterator[tuple[nn.Module, Change]]: ...
+
+
 @contextmanager
-def directed(network: nn.Module, condition: Condition | None) -> Iterator[None]:
+def directed(network: nn.Module, condition: Condition | Directives | None) -> Iterator[None]:
     """Inside, the network obeys the condition's directives; rows that they leave alone are untouched, to the bit.
 
     The hooks act in the thread that set them alone: another call of the same network, at the same time, sees nothing.
@@ -40,9 +46,7 @@ def directed(network: nn.Module, condition: Condition | None) -> Iterator[None]:
         yield
         return
     call = object()
-    changes = [
-        change for asked in (_crossings, _copies, _identities, _pictures) for change in asked(network, condition)
-    ]
+    changes = list(_changes(network, condition) if isinstance(condition, Condition) else condition.changes(network))
     handles = [module.register_forward_hook(_during(call, change), with_kwargs=True) for module, change in changes]
     token = _CALL.set(call)
     try:
@@ -51,6 +55,11 @@ def directed(network: nn.Module, condition: Condition | None) -> Iterator[None]:
         _CALL.reset(token)
         for handle in handles:
             handle.remove()
+
+
+def _changes(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Module, Change]]:
+    for asked in (_crossings, _copies, _identities, _pictures):
+        yield from asked(network, condition)
 
 
 def self_attention(network: nn.Module) -> dict[str, nn.Module]:
