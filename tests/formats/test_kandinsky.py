@@ -65,9 +65,7 @@ def prior(both: Whole, negative: str | None, monkeypatch: pytest.MonkeyPatch) ->
     from diffusers.schedulers import scheduling_unclip
 
     x = start(both.prior, SIZE)
-    ours = both.prior.space.decode(
-        walked(both.prior, x, recipe_of(both.prior, PROMPT, negative=negative or ""), SIZE)
-    )
+    ours = both.prior.space.decode(walked(both.prior, x, recipe_of(both.prior, PROMPT, negative=negative or ""), SIZE))
     mine = steps(x)
     cut = slice(None) if negative else slice(0, 1)
 
@@ -211,9 +209,7 @@ def test_what_is_held_is_shown_as_stock_shows_it(
     assert torch.equal(concat.planes, planes)
     with torch.no_grad():
         answer = stage.denoiser.output(x, torch.tensor(1.0), condition)  # pyright: ignore[reportAttributeAccessIssue]
-        theirs = stock.unet(
-            torch.cat([x, planes], 1), 999, None, added_cond_kwargs={"image_embeds": embeds[:1]}
-        ).sample
+        theirs = stock.unet(torch.cat([x, planes], 1), 999, None, added_cond_kwargs={"image_embeds": embeds[:1]}).sample
     assert error(answer, theirs) < 1e-5
 
 

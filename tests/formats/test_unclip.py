@@ -69,7 +69,8 @@ def test_words_or_a_picture_become_a_small_picture_and_a_large_one(
     *prior, decoder, upsampler = both.pipe.stages
     assert (both.pipe.size, upsampler.scale) == (SIZE, 2)
     x, large = start(decoder, SMALL), start(upsampler, SIZE)
-    before, drawn, latents, said = None, [], {}, {"image": picture}
+    before, drawn, latents = None, [], {}
+    said: dict[str, Any] = {"image": picture}
     recipe = recipe_of(decoder, images=[picture]) if not prior else recipe_of(decoder, PROMPT)
     if prior:
         vector = start(prior[0], SMALL)
@@ -115,7 +116,11 @@ def test_the_last_step_of_the_upsampler_has_a_network_of_its_own(family: Callabl
 
 def test_what_suits_each_stage_is_what_its_makers_do(family: Callable[[str], Both]):
     prior, decoder, upsampler = (stage.suits for stage in family("words").pipe.stages)
-    assert (prior.steps, prior.guidance, prior.sampler) == (25, (ClassifierFree(4.0), StaticThreshold(limit=5.0)), DDPM())
+    assert (prior.steps, prior.guidance, prior.sampler) == (
+        25,
+        (ClassifierFree(4.0), StaticThreshold(limit=5.0)),
+        DDPM(),
+    )
     assert (decoder.steps, decoder.guidance) == (25, (ClassifierFree(8.0), StaticThreshold(limit=1.0)))
     assert decoder.sampler == DDPM(variance="learned")
     assert (upsampler.steps, upsampler.guidance, upsampler.times) == (7, (StaticThreshold(limit=1.0),), LinspaceGrid())

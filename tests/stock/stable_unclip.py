@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
 from stock import clip_tokenizer
 from stock.kandinsky import eye, prior_transformer
 from stock.unets import SIDE, WIDTH, parts, text_encoder

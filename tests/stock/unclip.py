@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
 from stock import clip_tokenizer, seeded
 from stock.kandinsky import eye, prior_transformer, unclip_scheduler
 from stock.unets import SIDE, WIDTH, text_encoder

@@ -17,9 +17,7 @@
 | `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
 | `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
 | `unclip` | Karlo: a prior, a U-Net of pixels told words and an image embedding, an upsampler | `unclip` |
-| `stable-unclip` | Stable Diffusion told an image embedding beside the words, by a prior or of a picture | `stable_unclip` |
-| `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
-| `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
+| `stable-unclip` | Stable Diffusion told an image embedding beside the words | `stable_unclip` |
 | `dit` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
 | `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |

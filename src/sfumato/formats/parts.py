@@ -25,7 +25,7 @@ from sfumato.network.spec import RUNS_ON
 from sfumato.picture.errors import BadInput, name_of, printable
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
-OWN = {name: "sfumato.network.unclip_parts" for name in ("UnCLIPTextProjModel", "StableUnCLIPImageNormalizer")}
+OWN = dict.fromkeys(("UnCLIPTextProjModel", "StableUnCLIPImageNormalizer"), "sfumato.network.unclip_parts")
 """Networks that diffusers has among its pipelines: where ours of the same names are."""
 SHOWN = 4  # words in one sentence
 Shared = MutableMapping[Any, torch.nn.Module]

@@ -42,6 +42,11 @@ class DynamicThreshold(Guidance):
     largest: Real = Field(default=1e3, ge=1e-3, le=1e3, description="a number from the limit to 1000")
 
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
-        s = current.x0.abs().flatten(1).quantile(self.percentile, dim=1).clamp(self.limit, max(self.limit, self.largest))
+        s = (
+            current.x0.abs()
+            .flatten(1)
+            .quantile(self.percentile, dim=1)
+            .clamp(self.limit, max(self.limit, self.largest))
+        )
         s = s.reshape(-1, *[1] * (current.x0.ndim - 1))
         return current.moved(x0=current.x0.clamp(-s, s) * (self.limit / s))
