@@ -218,7 +218,6 @@ def test_what_an_index_says_reaches_no_terminal(variant):
         ("FluxControlPipeline", "FLUX.1 with a control"),
         ("SanaSprintPipeline", "Sana-Sprint"),
         ("KandinskyPipeline", "another Kandinsky than 2.2"),
-        ("IFPipeline", "DeepFloyd IF"),
         ("StableDiffusionControlNetPipeline", "ControlNet"),
     ],
 )

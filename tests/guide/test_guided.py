@@ -227,13 +227,16 @@ def test_static_threshold_clips_and_eps_follows():
     torch.testing.assert_close(p.alpha * p.x0 + p.sigma * p.eps, x)
 
 
-def test_dynamic_threshold_is_that_of_diffusers():
+@pytest.mark.parametrize("largest", [1000.0, 1.5, 1.0])
+def test_dynamic_threshold_is_that_of_diffusers(largest: float):
     from diffusers import DDIMScheduler
 
     x0 = 2 * torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(2))
     x0[1] *= 0.1
-    stock = DDIMScheduler(thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=1e9)._threshold_sample(x0)
-    p = Guided(Fixed(x0), [DynamicThreshold(0.9)])(torch.randn_like(x0), time(0.5), Condition.empty(4))
+    stock = DDIMScheduler(thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=largest)
+    stock = stock._threshold_sample(x0)
+    guidance = DynamicThreshold(0.9, largest=largest)
+    p = Guided(Fixed(x0), [guidance])(torch.randn_like(x0), time(0.5), Condition.empty(4))
     torch.testing.assert_close(p.x0, stock)
     assert p.x0.abs().amax() <= 1
 

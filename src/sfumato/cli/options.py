@@ -233,6 +233,15 @@ Offload = Annotated[
         rich_help_panel=_RUNNING,
     ),
 ]
+Transformer = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="Another transformer than the model's own: a .gguf, or a .safetensors, of its family.",
+        show_default=False,
+        rich_help_panel=_RUNNING,
+    ),
+]
 Vae = Annotated[
     str,
     typer.Option(

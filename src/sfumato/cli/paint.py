@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sfumato.model import Pipe
     from sfumato.recipe import Recipe
+    from sfumato.recipe.capabilities import Capabilities
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Running:
 
 def make(
     recipes: Sequence[Recipe],
+    tells: Capabilities,
     output: Path | None,
     json: bool,
     mask: Path | None = None,
@@ -38,20 +40,17 @@ def make(
 ) -> None:
     """Run `recipes`, write their pictures and, of several, a contact sheet; print the paths or one JSON object.
 
-    mask: where to write the masks that were inferred. inputs: the files that were read, which nothing may overwrite.
-    running: where and how the model runs.
+    tells: what their model can be told. mask: where to write the masks that were inferred. inputs: the files that were
+    read, which nothing may overwrite. running: where and how the model runs.
     """
-    from sfumato.formats import capabilities_named
     from sfumato.picture import check_outputs, numbered_paths, save_picture
-    from sfumato.zoo.find import here, joined
 
     output = output or default_output(recipes[0])
     paths = numbered_paths(output, len(recipes))
     page = output.with_name(f"{output.stem}-sheet{output.suffix}") if len(recipes) > 1 else None
     masks = [] if mask is None else numbered_paths(mask, len(recipes))
     check_outputs(inputs, [*paths, *masks, *([page] if page else [])])
-    if all(here(each) is not None for each in joined(recipes[0].model)):
-        capabilities_named(recipes[0].model).fitted(recipes[0])  # refuse before torch is loaded
+    tells.fitted(recipes[0])  # refuse before torch is loaded
     began = time.perf_counter()
     painted: list[tuple[Path, Image.Image, Recipe]] = []
     found: list[Path] = []

@@ -11,14 +11,16 @@
 | `stable-diffusion-3` | a transformer told words by two CLIPs and, unless it is left out, a T5 | `stable_diffusion_3` |
 | `flux` | FLUX.1: a transformer told words by a T5 and a CLIP; Kontext, which looks at a picture; Fill | `flux` |
 | `flux2` | FLUX.2 klein and dev: a transformer told words by a chat model, which looks at pictures | `flux2` |
+| `deepfloyd-if` | a `UNet2DConditionModel` of small pictures in pixels, told words by a T5 | `deepfloyd_if` |
+| `deepfloyd-if-upscale` | the same, told the picture at a quarter of its size | `deepfloyd_if` |
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
 | `latent-diffusion` | a `UNet2DModel` of a `VQModel`'s latents, told nothing | `latent_diffusion` |
 | `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
 | `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
 | `unclip` | Karlo: a prior, a U-Net of pixels told words and an image embedding, an upsampler | `unclip` |
-| `stable-unclip` | Stable Diffusion told an image embedding beside the words | `stable_unclip` |
-| `dit` |
+| `stable-unclip` | Stable Diffusion told words and an image embedding, a prior's or a picture's | `stable_unclip` |
+| `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `dit` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
 | `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |
 | `pixart` | a `PixArtTransformer2DModel` told words by a T5; a table of betas, latents | `pixart` |
@@ -26,13 +28,14 @@
 | `z-image` | a `ZImageTransformer2DModel` told what a chat model reads; flow matching of latents | `z_image` |
 
 `unet_stage` is what the families of `UNet2DConditionModel` have in common. A single file (`model.safetensors`) is read
-as the folder that it stands for: `single_file`.
+as the folder that it stands for: `single_folder`, `single_file`.
 
 What else is known by name is refused by name (`families`), as is every field of a config that is not understood
 (`config`, `scheduler_config`) and every weight that is missing or left over (`parts`).
 """
 
 from sfumato.formats.ddpm import Pixels
+from sfumato.formats.deepfloyd_if import DeepFloydIF, DeepFloydIFUpscale
 from sfumato.formats.dit import DiT
 from sfumato.formats.flux import Flux
 from sfumato.formats.flux2 import Flux2
@@ -47,7 +50,8 @@ from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
 from sfumato.formats.sana import Sana
 from sfumato.formats.scheduler_config import PARAMETERIZATIONS, noise_schedule
 from sfumato.formats.score_sde import ScoreSde
-from sfumato.formats.single_file import folder_of, single_of
+from sfumato.formats.single_file import single_of
+from sfumato.formats.single_folder import folder_of
 from sfumato.formats.stable_diffusion import StableDiffusion
 from sfumato.formats.stable_diffusion_3 import StableDiffusion3
 from sfumato.formats.stable_diffusion_depth import StableDiffusionDepth
@@ -60,6 +64,8 @@ from sfumato.formats.z_image import ZImage
 __all__ = [
     "FORMATS",
     "PARAMETERIZATIONS",
+    "DeepFloydIF",
+    "DeepFloydIFUpscale",
     "DiT",
     "Flux",
     "Flux2",

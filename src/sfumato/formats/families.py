@@ -27,7 +27,6 @@ PIPELINES: Mapping[str, str] = {
     "FluxControl": "FLUX.1 with a control",
     "FluxPriorRedux": "FLUX.1 Redux",
     "Hunyuan": "Hunyuan",
-    "IF": "DeepFloyd IF",
     "Kandinsky": "another Kandinsky than 2.2",
     "Kolors": "Kolors",
     "LDMTextToImage": "latent diffusion with LDMBERT",

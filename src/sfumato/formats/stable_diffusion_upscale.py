@@ -49,7 +49,8 @@ class StableDiffusionUpscale(Format):
         check_channels(parts, unet, space.channels, COLOURS, "latents, the small picture")
         time = min(LEVEL + 1, low.count) / low.count
         encoders = (text, LowResolution(space.factor, low, time), NoiseLevel(time))
-        return unet_stage(parts, engine, unet, space, schedule, encoders, suits=SUITS)
+        more = {"name": "upscale", "scale": space.factor}
+        return unet_stage(parts, engine, unet, space, schedule, encoders, suits=SUITS, **more)
 
 
 FORMATS.add("stable-diffusion-upscale", StableDiffusionUpscale())

@@ -121,8 +121,8 @@ def _upsampler(parts: Parts, engine: Engine, decoder: Stage) -> Stage:
     scale, rest = divmod(size[0], decoder.size[0])
     if rest or not scale:
         raise BadInput(
-            f"The super_res_first of {parts.model} paints {size[0]} pixels and its decoder {decoder.size[0]}: accepted "
-            "is a multiple of that."
+            f"The super_res_first of {parts.model} paints {size[0]} pixels and its decoder {decoder.size[0]}: the "
+            "first must be a multiple of the second."
         )
     learned = unets[0].config["out_channels"] > COLOURS
     first, last = (UNet2DBackbone(unet, engine, channels=COLOURS) for unet in unets)

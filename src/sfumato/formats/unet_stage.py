@@ -93,13 +93,15 @@ def planes_of(folder: Path, patch: int = 1) -> int:
     return (takes - out) // patch**2 if isinstance(out, int) and isinstance(takes, int) else 0
 
 
-def check_channels(parts: Parts, unet: Any, channels: int, planes: int, what: str) -> None:
-    """Raises BadInput unless the network takes `channels` and so many planes beside them, and answers `channels`."""
+def check_channels(parts: Parts, unet: Any, channels: int, planes: int, what: str, *, learned: bool = False) -> None:
+    """Raises BadInput unless the network takes `channels` and so many planes beside them, and answers `channels`, or
+    twice as many where it may say its variance."""
     takes, gives = unet.config["in_channels"], unet.config["out_channels"]
     if takes != channels + planes:
         raise BadInput(f"The unet of {parts.model} takes {takes} channels; accepted are {channels + planes} ({what}).")
-    if gives != channels:
-        raise BadInput(f"The unet of {parts.model} answers {gives} channels; accepted are {channels}.")
+    if gives not in (channels, 2 * channels if learned else channels):
+        variance = f", or {2 * channels} with a learned variance" if learned else ""
+        raise BadInput(f"The unet of {parts.model} answers {gives} channels; accepted are {channels}{variance}.")
 
 
 def told_besides(folder: Path) -> dict[str, Any]:
@@ -138,6 +140,8 @@ def unet_stage(
     patch: int = 1,
     sizes: int = 0,
     suits: Suits | None = None,
+    name: str = "picture",
+    scale: int = 1,
 ) -> Stage:
     """The Stage of what was read; a network that is told the scale of a distilled guidance gets an encoder of it."""
     from sfumato.denoise import Preconditioned
@@ -149,12 +153,13 @@ def unet_stage(
     backbone = UNetBackbone(unet, engine, space.channels, patch, sizes)
     cell, scaling = space.factor * patch, consistency_scaling(parts.scheduler())
     return Stage(
-        "picture",
+        name,
         space,
         Preconditioned(backbone, *schedule, consistency=scaling is not None, boundary=scaling),
         (*encoders, *told),
-        size=_size(unet.config["sample_size"], cell, parts),
+        size=trained_size(unet.config["sample_size"], cell, parts),
         multiple=math.lcm(cell, 4),  # a recipe's sides are multiples of 4
+        scale=scale,
         networks=parts.networks,
         controls=CONTROLS,
         suits=suits or suits_of(parts.folder),
@@ -162,7 +167,7 @@ def unet_stage(
     )
 
 
-def _size(sample: Any, cell: int, parts: Parts) -> tuple[int, int]:
+def trained_size(sample: Any, cell: int, parts: Parts) -> tuple[int, int]:
     """(width, height) in pixels of what a network was trained at, in cells as its config says: one number, a list of
     height and width, or nothing."""
     cells = [CELLS] * 2 if sample is None else [sample] * 2 if isinstance(sample, int) else list(sample)

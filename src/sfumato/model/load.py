@@ -14,7 +14,7 @@ from sfumato.network.device import check_device
 from sfumato.network.precision import suits
 from sfumato.picture import BadInput
 from sfumato.stage import Stage
-from sfumato.zoo.find import allow_pickles, file_of, joined
+from sfumato.zoo.find import allow_pickles, file_of, joined, with_transformer
 
 
 def load(
@@ -26,22 +26,24 @@ def load(
     offload: str = "none",
     tile: int = 0,
     vae: str | Path = "",
+    transformer: str | Path = "",
     pool: Pool | None = None,
     allow_pickle: bool = False,
 ) -> Pipe:
     """A `Pipe` of the model called `name`.
 
     name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), a single file
-    ("model.safetensors", see `sfumato.formats.single_file`), or a Hub id "owner/name", fetched once and cached. Models
-    that go on with what others made are joined by " + ": "prior + decoder", "IF-I + IF-II + upscaler".
+    ("model.safetensors", see `sfumato.formats.single_folder`), or a Hub id "owner/name", fetched once and cached.
+    Models that go on with what others made are joined by " + ": "prior + decoder", "IF-I + IF-II + upscaler".
     engine: "eager", "exact" or "openvino" (see `sfumato.network.engine`). device: as torch calls it, "cpu", "cuda" or
     "mps"; "auto" is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or
     "float8", which is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload:
     "none", or "parts" or "layers" to have only the network or the layer that is called on the device
     (`sfumato.network.offload`). tile: the side in pixels of the tiles in which the autoencoder works, 0 for the picture
-    as a whole. vae: the folder of another autoencoder than the model's own. pool: models that are held; without one the
-    model is read anew, and nobody else has its networks. allow_pickle: read single files that are pickles (.ckpt), of
-    which tensors alone are taken.
+    as a whole. vae: the folder of another autoencoder than the model's own. transformer: a single file that stands in
+    the place of the model's own transformer, as "flux1-dev-Q4_K.gguf": the same as `load("FILE?base=MODEL")`. pool:
+    models that are held; without one the model is read anew, and nobody else has its networks. allow_pickle: read
+    single files that are pickles (.ckpt), of which tensors alone are taken.
 
     A pipe and its recipes say what "auto" came to.
 
@@ -50,6 +52,7 @@ def load(
     """
     if allow_pickle:
         allow_pickles()
+    name = with_transformer(name, transformer) if transformer else name
     device = check_device(device)
     precision = suits(device) if precision == "auto" else precision
     other = autoencoder_of(str(vae))

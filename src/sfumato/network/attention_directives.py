@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -17,7 +17,7 @@ from sfumato.picture import BadInput
 
 _CALL: ContextVar[object] = ContextVar("call", default=None)
 
-Change = Callable[[Any, Tensor, dict[str, Any], Tensor], Tensor | None]
+Change = Callable[[Any, Tensor, dict[str, Any], Any], Any]
 """(module, the hidden states given to it, what else it was given, its answer) -> another answer, or None."""
 
 
@@ -31,18 +31,21 @@ def directives_of(condition: Condition) -> Condition | None:
 
 
 @contextmanager
-def directed(network: nn.Module, condition: Condition | None) -> Iterator[None]:
-    """Inside, the network obeys the condition's directives; rows that they leave alone are untouched, to the bit.
+def directed(
+    network: nn.Module, condition: Condition | None, more: Sequence[tuple[nn.Module, Change]] = ()
+) -> Iterator[None]:
+    """Inside, the network obeys the condition's directives; rows that they leave alone are untouched, to the bit. more:
+    further changes of what its modules answer.
 
     The hooks act in the thread that set them alone: another call of the same network, at the same time, sees nothing.
     """
-    if condition is None:
+    if condition is None and not more:
         yield
         return
-    call = object()
-    changes = [
-        change for asked in (_crossings, _copies, _identities, _pictures) for change in asked(network, condition)
-    ]
+    call, changes = object(), list(more)
+    if condition is not None:
+        for asked in (_crossings, _copies, _identities, _pictures):
+            changes += asked(network, condition)
     handles = [module.register_forward_hook(_during(call, change), with_kwargs=True) for module, change in changes]
     token = _CALL.set(call)
     try:
@@ -192,11 +195,12 @@ def _attention(network: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in network.named_modules() if isinstance(module, Module)}
 
 
-def _during(call: object, change: Change) -> Callable[..., Tensor | None]:
+def _during(call: object, change: Change) -> Callable[..., Any]:
     """The change as a hook that acts within one call alone."""
 
-    def hook(module: Any, args: tuple[Tensor, ...], named: dict[str, Any], output: Tensor) -> Tensor | None:
-        return change(module, args[0], named, output) if _CALL.get() is call else None
+    def hook(module: Any, args: tuple[Tensor, ...], named: dict[str, Any], output: Any) -> Any:
+        hidden = args[0] if args else named["hidden_states"]
+        return change(module, hidden, named, output) if _CALL.get() is call else None
 
     return hook
 

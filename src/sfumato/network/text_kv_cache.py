@@ -84,8 +84,12 @@ def _answering(layer: nn.Module, text: Tensor, value: Tensor) -> Callable[[Tenso
 
 
 def _crossing(network: nn.Module) -> dict[str, nn.Module]:
+    """The cross-attention modules whose `to_k` and `to_v` are given the text as the network is: none of a network that
+    projects it first, or whose attention has layers of their own for it."""
     from diffusers.models.attention_processor import Attention
 
+    if getattr(network, "encoder_hid_proj", None) is not None:
+        return {}
     found = {name: m for name, m in network.named_modules() if isinstance(m, Attention)}
     return {name: module for name, module in found.items() if module.is_cross_attention}
 

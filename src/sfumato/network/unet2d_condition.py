@@ -23,7 +23,7 @@ def spec(network: Any, sizes: int = 0) -> NetworkSpec:
     """The inputs of a `UNet2DConditionModel`: [x, planes], its own time, a text and its mask; what a condition asks of
     its attention; the text's keys and values where they are known; what controls add on the way; and what its config
     says that it is told besides: SDXL's pooled text and `sizes` numbers, the scale of a distilled guidance, how noisy
-    the planes are (an index), stable unCLIP's image embedding."""
+    the planes are (an index, looked up or embedded as a time is), stable unCLIP's image embedding."""
     config = network.config
     more: dict[str, Input] = {}
     if sizes:
@@ -31,7 +31,7 @@ def spec(network: Any, sizes: int = 0) -> NetworkSpec:
         more |= {"pooled": Input(("rows", pooled)), "sizes": Input(("rows", sizes), "float32")}
     if config.get("time_cond_proj_dim"):
         more["guidance"] = Input(("rows",), "float32")
-    if config.get("num_class_embeds"):
+    if config.get("num_class_embeds") or config.get("class_embed_type") == "timestep":
         more["level"] = Input(("rows",), "int64")
     if config.get("class_embed_type") == "projection":
         more["image"] = Input(("rows", int(config["projection_class_embeddings_input_dim"])))
@@ -39,7 +39,7 @@ def spec(network: Any, sizes: int = 0) -> NetworkSpec:
         {
             "x": Input(("rows", int(config["in_channels"]), "height", "width")),
             "t": Input(("rows",), "float32"),
-            "text": Input(("rows", "tokens", int(config["cross_attention_dim"]))),
+            "text": Input(("rows", "tokens", text_width(config))),
             "text_mask": Input(("rows", "tokens"), "bool", needed=False),
             "directives": Input(("rows",), "object", needed=False),
             "text_kv": Input(("rows", "tokens", "width"), needed=False),
@@ -48,6 +48,19 @@ def spec(network: Any, sizes: int = 0) -> NetworkSpec:
         },
         _forward,
     )
+
+
+def text_width(config: Any) -> int:
+    """How wide the texts are that a `UNet2DConditionModel` is given: it may project them before it attends to them."""
+    return int(config.get("encoder_hid_dim") or config["cross_attention_dim"])
+
+
+def added_text(network: Any) -> bool:
+    """Whether places of the picture stand beside the text in what its cross-attention attends to (DeepFloyd IF)."""
+    from diffusers.models.attention_processor import Attention as Module
+
+    modules = (module for module in network.modules() if isinstance(module, Module))
+    return any(module.added_kv_proj_dim is not None for module in modules)
 
 
 def _forward(
@@ -102,7 +115,8 @@ class UNetBackbone:
     `accepts` names the parts of a Condition that the network takes and their widths; any other part is refused
     by name. The network's time `t` is its own (an index 0 to N - 1): `Preconditioned` maps ours to it.
     sizes: how many numbers of `Sizes` it is told beside the text's pooled embedding (SDXL 6, its refiner 5).
-    A `Level` is told as the index of its time in the table of as many levels as the network tells apart.
+    A `Level` is told as the index of its time in the table of as many levels as the network tells apart, or of
+    `levels`. Attention to text and picture at once takes no directives.
     The output is float32 whatever the precision of the weights. `run` is the network as the engine
     prepared it, with the inputs of `spec` by name: what training's loss calls.
     """
@@ -116,6 +130,7 @@ class UNetBackbone:
         channels: int | None = None,
         patch: int = 1,
         sizes: int = 0,
+        levels: int = 0,
     ):
         engine = engine or Eager()
         self.network, self.patch, self.spec = network, patch, spec(network, sizes)
@@ -125,16 +140,16 @@ class UNetBackbone:
         config: Any = network.config
         planes = int(config["in_channels"]) // patch**2 - (channels or int(config["out_channels"]) // patch**2)
         concat: dict[type[Part], int] = {Concat: planes} if planes > 0 else {}
-        directives = dict.fromkeys(DIRECTIVES, 0)
+        directives = {} if added_text(network) else dict.fromkeys(DIRECTIVES, 0)
         told = {
             Sizes: sizes,
             GuidanceScale: int("guidance" in self.spec.inputs),
             Level: int("level" in self.spec.inputs),
             Image: int(self.spec.inputs["image"].shape[1]) if "image" in self.spec.inputs else 0,
         }
-        self.levels = int(config.get("num_class_embeds") or 0)
+        self.levels = int(config.get("num_class_embeds") or levels)
         self.accepts: Mapping[type[Part], int] = {
-            Text: int(config["cross_attention_dim"]),
+            Text: text_width(config),
             Controls: 0,
             **directives,
             **concat,

@@ -13,6 +13,7 @@ from sfumato.element import element
 from sfumato.lazy import torch
 from sfumato.network.engine.base import Engine, Run
 from sfumato.network.engine.exact import Exact
+from sfumato.network.turns import calling
 from sfumato.picture.errors import BadInput, note
 
 if TYPE_CHECKING:
@@ -61,13 +62,14 @@ class OpenVINO(Engine):
 
         def run(**inputs: Any) -> Any:
             given = {name: value for name, value in spec.filled(inputs).items() if value is not None}
-            if not servable(network, spec, given):
-                return otherwise(**inputs)
-            with _LOCK:
-                graph = _graphs(network, spec).of(network, spec, given)
-            if graph is None:
-                return otherwise(**inputs)
-            with graph.alone:
+            with calling(network):
+                if not servable(network, spec, given):
+                    return otherwise(**inputs)
+                with _LOCK:
+                    graph = _graphs(network, spec).of(network, spec, given)
+                if graph is None:
+                    return otherwise(**inputs)
+            with graph.alone:  # which holds its weights
                 return graph(given)
 
         return run
