@@ -101,7 +101,7 @@ class Graph:
         openvino = library()
         model = self.model.clone()
         inputs = model.get_parameters()
-        for place, weight in zip(inputs[-len(weights.named) :], weights.named.values(), strict=True):
+        for place, weight in zip(inputs[len(inputs) - len(weights.named) :], weights.named.values(), strict=True):
             value = weight.float().contiguous()
             held = value.data_ptr() == weight.data_ptr()  # what is kept as long as the graph need not be copied
             constant = openvino.op.Constant(openvino.Tensor(value.numpy(), shared_memory=held))
