@@ -126,7 +126,7 @@ def controlnet(family: Family) -> str:
     torch.manual_seed(0)
     folder, kind = family.folder.with_name(f"{family.name}-controlnet"), type(family.network).__name__
     net: Any
-    if kind == "UNet2DConditionModel":
+    if kind == "UNet2DConditionModel" and "residuals" in family.can.controls:
         taken = signature(ControlNetModel.__init__).parameters
         config = {**family.network.config, "in_channels": family.pipe.stage.space.channels}
         config |= {"conditioning_embedding_out_channels": (8, 16), "num_class_embeds": None}
@@ -166,7 +166,8 @@ def lora(family: Family) -> str:
 
 
 def ip_adapter(family: Family) -> str:
-    if (kind := type(family.network).__name__) != "UNet2DConditionModel":
+    kind = type(family.network).__name__
+    if kind != "UNet2DConditionModel" or "image tokens" not in family.can.controls:
         raise BadInput(f"image prompts of a {kind} are not read yet")
     from control.conftest import save_ip_adapter
 
