@@ -5,14 +5,17 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY = PASSIVE
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: test demo lint bench clean
+.PHONY: test pytest demo lint bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e ".[dev]"
 	touch $@
 
-test: lint
+test: $(VENV)/.installed
+	$(MAKE) --jobs=2 pytest lint
+
+pytest: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.installed
@@ -26,6 +29,9 @@ demo: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/against_diffusers.py
+
+mini: $(VENV)/.installed
+	$(BIN)/python scripts/train_mini.py
 
 clean:
 	rm -rf $(VENV) out

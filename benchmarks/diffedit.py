@@ -174,10 +174,10 @@ WAYS: dict[str, tuple[str, Callable[[Image.Image, str], Any]]] = {
 }
 
 
-def guided(pipe: Pipe, found: Sequence[Change], scale: float) -> None:
+def guided(pipe: Pipe, found: Sequence[Change], scale: float, steps: int = 20) -> None:
     """Sampling with guidance, from what was inverted without: with the same words, and with those of the change."""
     space = pipe.stage.space
-    print(f"\n{len(found)} pictures, inverted unguided and sampled in 20 steps with guidance {scale:g}.\n")
+    print(f"\n{len(found)} pictures, inverted unguided and sampled in {steps} steps with guidance {scale:g}.\n")
     print("| inversion | PSNR to the autoencoder's | other words: outside the thing | inside | seconds a picture |")
     print("|---" * 5 + "|")
     for name, (sampler, start) in WAYS.items():
@@ -188,6 +188,7 @@ def guided(pipe: Pipe, found: Sequence[Change], scale: float) -> None:
                 "start": start(picture, change.before),
                 "sampler": sampler,
                 "guidance": [spec.ClassifierFree(scale)],
+                "steps": steps,
             }
             same, other = (tensors([np.asarray(pipe(w, **given).image)]) for w in (change.before, change.after))
             with torch.no_grad():

@@ -16,6 +16,12 @@ settings.load_profile("sfumato")  # nothing is timed in tests: a busy machine is
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test come first: at the end no worker waits for another's."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_store(tmp_path_factory: pytest.TempPathFactory):
     """Input pictures are kept in a folder of the tests' own."""

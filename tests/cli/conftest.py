@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 
 
@@ -45,11 +44,10 @@ def cli(capfd):
 
 @pytest.fixture
 def process():
-    """The command line as a user runs it."""
+    """The command line in a process of its own."""
 
     def call(*arguments: object) -> Done:
-        command = [sys.executable, "-m", "sfumato", *(str(argument) for argument in arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+        done = warm.run("-m", "sfumato", *arguments)
         return Done(done.returncode, done.stdout, done.stderr)
 
     return call

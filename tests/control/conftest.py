@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from stock import stirred
+from stock import image_prompts, stirred
 
 
 @pytest.fixture(scope="session")
@@ -49,34 +49,8 @@ def nets(unet: Any, attentive: Path, tmp_path_factory: pytest.TempPathFactory) -
     made["t2i"] = T2IAdapter(3, channels, num_res_blocks=1, downscale_factor=2, adapter_type="full_adapter")
     for name, net in made.items():
         net.save_pretrained(place / name)
-    save_ip_adapter(unet, place / "ip")
+    image_prompts.unet(unet, place / "ip")
     return {name: place / name for name in [*made, "ip"]}
-
-
-def save_ip_adapter(unet: Any, folder: Path) -> None:
-    from safetensors.torch import save_file
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    torch.manual_seed(9)
-    config = CLIPVisionConfig(
-        hidden_size=32, intermediate_size=37, num_hidden_layers=3, num_attention_heads=4, image_size=30, patch_size=10,
-        projection_dim=24,
-    )  # fmt: skip
-    CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
-    width = unet.config.cross_attention_dim
-    weights = {
-        "image_proj.proj.weight": torch.randn(4 * width, 24) * 0.2,
-        "image_proj.proj.bias": torch.randn(4 * width) * 0.2,
-        "image_proj.norm.weight": torch.ones(width),
-        "image_proj.norm.bias": torch.zeros(width),
-    }
-    modules = dict(unet.named_modules())
-    for index, name in enumerate(unet.attn_processors):
-        if name.endswith("attn2.processor"):
-            shape = modules[name.removesuffix(".processor")].to_k.weight.shape
-            for which in "kv":
-                weights[f"ip_adapter.{index}.to_{which}_ip.weight"] = torch.randn(shape) * 0.2
-    save_file(weights, folder / "ip-adapter_tiny.safetensors")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stock import image_prompts
 
 import sfumato
 from sfumato.control import ControlNet, IPAdapter, T2IAdapter
@@ -106,19 +107,22 @@ def test_a_t2i_adapter_paints_the_picture_of_stock_diffusers(attentive, nets, ma
     assert far(ours, painted(pipe)[0]) > 5
 
 
-def test_an_image_prompt_paints_the_picture_of_stock_diffusers(pipe, tiny_model, nets, maps):
+@pytest.mark.parametrize("kind", ["plain", "plus"])
+def test_an_image_prompt_paints_the_picture_of_stock_diffusers(pipe, tiny_model, nets, maps, unet, tmp_path, kind):
     from diffusers import StableDiffusionPipeline
     from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
-    ours, latents = painted(pipe, IPAdapter(maps[0], nets["ip"], 0.6))
+    folder = nets["ip"]
+    if kind == "plus":
+        folder = tmp_path
+        image_prompts.unet_plus(unet, folder)
+    ours, latents = painted(pipe, IPAdapter(maps[0], folder, 0.6))
     stock = StableDiffusionPipeline.from_pretrained(
         tiny_model,
-        image_encoder=CLIPVisionModelWithProjection.from_pretrained(nets["ip"] / "image_encoder"),
+        image_encoder=CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder"),
         feature_extractor=CLIPImageProcessor(size={"shortest_edge": 30}, crop_size={"height": 30, "width": 30}),
     )
-    stock.load_ip_adapter(
-        nets["ip"], subfolder="", weight_name="ip-adapter_tiny.safetensors", image_encoder_folder=None
-    )
+    stock.load_ip_adapter(folder, subfolder="", weight_name="ip-adapter_tiny.safetensors", image_encoder_folder=None)
     stock.set_ip_adapter_scale(0.6)
     assert far(ours, theirs(stock, latents, ip_adapter_image=maps[0])) <= 1
     assert far(ours, painted(pipe)[0]) > 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 
 from sfumato.zoo import ZOO
@@ -20,9 +20,10 @@ from sfumato.zoo import ZOO
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-pytestmark = pytest.mark.skipif(
-    not (ZOO / "mini" / "model_index.json").is_file(), reason="mini is not in this checkout"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (ZOO / "mini" / "model_index.json").is_file(), reason="mini is not in this checkout"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +33,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def sfumato(place: Path, line: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """`sfumato LINE` as a process of its own."""
-    done = subprocess.run(
-        [Path(sys.executable).parent / "sfumato", *shlex.split(line)],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == code, done.stderr
+def sfumato(place: Path, line: str, fresh: bool = False) -> subprocess.CompletedProcess[str]:
+    """`sfumato LINE` in a process of its own; `fresh` as it is installed, which takes its time to import."""
+    if fresh:
+        script = Path(sys.executable).parent / "sfumato"
+        asked = [script, *shlex.split(line)]
+        done = subprocess.run(asked, cwd=place, capture_output=True, text=True, timeout=280)
+    else:
+        done = warm.run("-m", "sfumato", *shlex.split(line), cwd=place)
+    assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done
 
@@ -67,7 +67,7 @@ def test_the_python_of_the_readme_runs_and_keeps_its_promises(place: Path):
 def test_every_command_of_the_readme_is_a_command(place: Path):
     lines = re.findall(r"^    sfumato (.+)$", README, re.MULTILINE)
     assert len(lines) >= 6
-    helped = sfumato(place, "--help").stdout
+    helped = sfumato(place, "--help", fresh=True).stdout
     for line in lines:
         assert shlex.split(line)[0] in helped
 
@@ -75,9 +75,9 @@ def test_every_command_of_the_readme_is_a_command(place: Path):
 def test_the_same_command_gives_the_same_pixels_and_redo_gives_them_again(place: Path):
     line = 'edit examples/sketch.png "a painting of a woman in a red jacket" --strength 0.6 --seed 7 -o {}'
     for name in ("a.png", "again.png"):
-        sfumato(place, line.format(name))
+        sfumato(place, line.format(name), fresh=name == "a.png")
     assert (pixels(place / "a.png") == pixels(place / "again.png")).all()
-    redone = sfumato(place, "redo a.png -o b.png")
+    redone = sfumato(place, "redo a.png -o b.png", fresh=True)
     assert "identical" in redone.stdout + redone.stderr
     assert (pixels(place / "a.png") == pixels(place / "b.png")).all()
 
@@ -93,9 +93,7 @@ def test_several_pictures_have_seeds_in_order_and_each_is_the_picture_of_its_see
 
 @pytest.mark.parametrize("name", ["demo", "edits"])
 def test_an_example_draws_its_plate(place: Path, name: str):
-    done = subprocess.run(
-        [sys.executable, f"examples/{name}.py"], cwd=place, capture_output=True, text=True, timeout=280, env=os.environ
-    )
+    done = warm.run(f"examples/{name}.py", cwd=place)
     assert done.returncode == 0, done.stderr
     plate = Image.open(place / "out" / f"{name}.png")
     assert plate.width > 1000

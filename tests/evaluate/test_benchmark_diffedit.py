@@ -39,7 +39,7 @@ def test_it_runs_on_any_model(tiny_model, found, capsys):
     pipe = sfumato.load(tiny_model)
     diffedit.masks(pipe, found[:2], 2, (0.8,))
     diffedit.trips(pipe, found[:2], (3,), 6)
-    diffedit.guided(pipe, found[:1], 3.0)
+    diffedit.guided(pipe, found[:1], 3.0, steps=3)
     tables = capsys.readouterr().out
     assert "| 0.8 |" in tables
     plain, refined = (float(line.split("|")[5].split()[0]) for line in tables.splitlines() if line.startswith("| 3 |"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grids
 import numpy as np
+import pytest
 from random_model import TINY, build
 
 import sfumato
@@ -18,6 +19,7 @@ from sfumato.space.pixels import to_images
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+@pytest.mark.slow
 def test_against_diffusers_compares_the_same_work(tmp_path: Path):
     model = build(tmp_path / "model", shape=TINY)
     given = ["--model", str(model), "--batches", "1", "2", "--repeats", "1", "--steps", "3", "--threads", "1", "--json"]

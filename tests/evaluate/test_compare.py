@@ -98,7 +98,7 @@ def test_captions_are_asked_for_as_they_stand():
     stage = SimpleNamespace(capabilities=Capabilities(text=True))
     reference = Pictures("flags", 1, (8, 8), "0" * 16, lambda i: Image.new("RGB", (8, 8)), lambda i: "flag (red) [old]")
     asking = model_samples.SampleSettings(2, "ddim", 1.0, 0)
-    say, _ = model_samples.conditions(SimpleNamespace(stages=[stage]), asking, reference)
+    say, _ = model_samples.conditions(SimpleNamespace(stage=stage, capabilities=stage.capabilities), asking, reference)
     assert parse(say(3)["prompt"]) == ((("flag (red) [old]", 1.0),),)
 
 

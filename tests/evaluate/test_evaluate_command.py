@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import warm
 
 from sfumato.data import vignettes
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "sfumato", "evaluate", *(str(argument) for argument in arguments)]
 
 
 @pytest.fixture
@@ -29,23 +23,22 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_tells_one_report(place: Path, tiny_model: Path):
-    asked = command(
-        tiny_model, "--against", "vignettes", "--count", 24, "--reference", 8, "--batch", 2, "--steps", 1,
-        "--metrics", "fid,recall", "--resamples", 3, "--json", "-o", "out",
+    asked = (
+        "-m", "sfumato", "evaluate", tiny_model, "--against", "vignettes", "--count", 24, "--reference", 8,
+        "--batch", 2, "--steps", 1, "--metrics", "fid,recall", "--resamples", 3, "--json", "-o", "out",
     )  # fmt: skip
     pictures = place / "out" / "pictures"
-    with open(place / "log", "w") as log:
-        first = subprocess.Popen(asked, stdout=log, stderr=log)
+    with warm.start(*asked) as first:
         until = time.monotonic() + 240
         while len(list(pictures.glob("*.png"))) < 2:
-            assert first.poll() is None, (place / "log").read_text()
+            assert first.poll() is None, first.err
             assert time.monotonic() < until
             time.sleep(0.02)
-        os.kill(first.pid, signal.SIGKILL)
-        first.wait()
+        first.kill()
+        assert first.wait() == -signal.SIGKILL
     stamps = {path.name: path.stat().st_mtime_ns for path in pictures.glob("*.png")}
 
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=280)
+    done = warm.run(*asked)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert {path.name for path in pictures.glob("*.png")} == {f"{i:06d}.png" for i in range(24)}

@@ -81,6 +81,7 @@ def sets(folder: Path) -> None:
             Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
 
 
+@pytest.mark.slow
 def test_an_installed_stranger_is_used_by_name_on_the_command_line(site: Path, tmp_path: Path, monkeypatch):
     sets(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{site}:{Path('src').resolve()}")

@@ -94,18 +94,18 @@ def test_the_second_stage_enlarges_as_the_stock_pipeline(second: Both, monkeypat
 
 def test_their_makers_settings_are_what_suits_them(first: Both, second: Both, tmp_path: Path):
     for both, steps, scale, largest in ((first, 100, 7.0, 1.5), (second, 50, 4.0, 1.0)):
-        suits = both.pipe.stages[0].suits
+        suits = both.pipe.stage.suits
         threshold: Any = suits.guidance[1]
         assert (suits.steps, suits.guidance[0]) == (steps, ClassifierFree(scale))
         assert (threshold.percentile, threshold.largest) == (0.95, largest)
         assert suits.sampler == DDPM("learned")
-        assert capabilities_of(both.folder) == both.pipe.stages[0].capabilities
+        assert capabilities_of(both.folder) == both.pipe.capabilities
     folder = changed(first.folder, tmp_path, "scheduler/scheduler_config.json", timestep_spacing="trailing")
-    assert sfumato.load(folder).stages[0].suits.times == TrailingGrid()
+    assert sfumato.load(folder).stage.suits.times == TrailingGrid()
 
 
 def test_words_are_read_small_and_the_network_sees_the_filling(first: Both):
-    stage = first.pipe.stages[0]
+    stage = first.pipe.stage
     text = stage.encode(first.pipe.recipes("A CAT", steps=1)).get(Text)
     with torch.no_grad():
         embeds = first.stock.encode_prompt("a cat", do_classifier_free_guidance=False)[0]

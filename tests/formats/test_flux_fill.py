@@ -49,6 +49,7 @@ def test_the_latents_are_those_of_stock_diffusers(model: Both, monkeypatch: pyte
         shown = {"image": picture, "mask_image": hole, "latents": start[..., :16]}
         return stock(model.stock, PROMPT, num_inference_steps=4, **shown, **fill.CALL, **SIZE)
 
+    assert fill.parity(model.stock, model.pipe) < 1e-4
     assert error(mine, theirs(mask)) < 1e-4
     assert error(mine, theirs(Image.fromarray(255 - np.asarray(mask)))) > 1e-3, "what is shown shows"
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from stock import pixart
-from stock.compare import walked
 from stock.edits import array, edits_keep_and_return
 
 import sfumato
@@ -36,16 +35,7 @@ def both(request, tmp_path_factory) -> tuple[Any, Path]:
 def test_pictures_are_those_of_the_stock_pipeline(both):
     stock, folder = both
     pipe = sfumato.load(folder)
-    x = torch.randn(1, 4, HEIGHT // 2, WIDTH // 2, generator=torch.Generator().manual_seed(1))
-    theirs = stock(
-        "A Red hat", negative_prompt="blue, with a boat", guidance_scale=4.5, num_inference_steps=5, latents=x,
-        output_type="latent", use_resolution_binning=False, **OPTIONS,
-    ).images  # fmt: skip
-    ours = walked(
-        pipe, x, "A Red hat", negative="blue, with a boat", steps=5, sampler="ddim", times="trailing", **OPTIONS
-    )
-    assert (theirs - x).std() > 0.1
-    assert (ours - theirs).abs().max() < 1e-4 * theirs.std()
+    assert pixart.parity(stock, pipe) < 1e-4
     assert capabilities_of(folder) == pipe.capabilities
 
 

@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 import torch
 from stock import sana
-from stock.compare import walked
 from stock.edits import edits_keep_and_return
 
 import sfumato
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
-from sfumato.schedule import Flow
 
 WIDTH, HEIGHT = SIZE = sana.SIZE
 OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
@@ -43,36 +41,9 @@ def pipe(folder) -> sfumato.Pipe:
     return sfumato.load(folder)
 
 
-def whole(scheduler: Any) -> Any:
-    """DPM-Solver++ of flow matching tells the network its times cut down to whole thousandths; here as they are."""
-    plain = scheduler.set_timesteps
-
-    def set_timesteps(*args: Any, **options: Any) -> None:
-        plain(*args, **options)
-        scheduler.timesteps = scheduler.sigmas[:-1] * 1000
-
-    scheduler.set_timesteps = set_timesteps
-    return scheduler
-
-
 @pytest.mark.parametrize("sampler", ["dpmpp-2m", "euler"])
 def test_pictures_are_those_of_the_stock_pipeline(stock, pipe, sampler):
-    """By DPM-Solver++ as it ships, and by flow matching's Euler, each on its own grid."""
-    from diffusers import FlowMatchEulerDiscreteScheduler
-
-    x = torch.randn(1, 4, HEIGHT // 2, WIDTH // 2, generator=torch.Generator().manual_seed(1))
-    shipped = stock.scheduler
-    stock.scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0) if sampler == "euler" else whole(shipped)
-    theirs = stock(
-        "A red hat", negative_prompt=LONG, guidance_scale=4.5, num_inference_steps=6, latents=x,
-        output_type="latent", use_resolution_binning=False, **OPTIONS,
-    ).images  # fmt: skip
-    sigmas = stock.scheduler.sigmas.double()
-    stock.scheduler = shipped
-    knots = Flow(3.0).time(sigmas / (1 - sigmas))
-    ours = walked(pipe, x, "A red hat", knots, negative=LONG, steps=6, sampler=sampler, **OPTIONS)
-    assert (theirs - x).std() > 0.1
-    assert (ours - theirs).abs().max() < 1e-4
+    assert sana.parity(stock, pipe, sampler) < 1e-4
 
 
 def test_pictures_are_decoded_as_by_the_stock_pipeline(stock, pipe):

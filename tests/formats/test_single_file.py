@@ -218,7 +218,7 @@ def test_faults_are_one_sentence_with_the_file_and_the_key(one: Path, bare, chan
 
 def test_a_file_that_was_cut_short_and_one_without_words(one: Path, bare, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("sfumato.formats.single_file._cached", lambda name: [])
+    monkeypatch.setattr("sfumato.formats.single_words._cached", lambda name: [])
     file = bare(one)
     (tmp_path / "tokenizer" / "vocab.json").unlink()
     with pytest.raises(BadInput, match=r"CLIP's vocabulary, which is not here: .*hf download openai/clip"):
@@ -247,5 +247,6 @@ def test_parts_that_a_file_lacks_come_from_a_folder(one: Path, bare, tmp_path) -
     with pytest.raises(BadInput, match=r"alone\.safetensors holds no vae"):
         sfumato.load(file)
     assert np.array_equal(painted(f"{file}?base={one}"), painted(one))
+    assert np.array_equal(painted(convert(f"{file}?base={one}", tmp_path / "whole")), painted(one))
     with pytest.raises(BadInput, match="colour is nothing that can be said of a single file"):
         sfumato.load(f"{file}?colour=red")

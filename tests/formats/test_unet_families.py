@@ -63,9 +63,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Both]:
 @pytest.mark.parametrize("name", ["velocity", "zero terminal"])
 def test_stable_diffusion_2_answers_velocities(family: Callable[[str], Both], name: str):
     both = family(name)
-    start, end = both.ran(PROMPT, guidance=GUIDED)
-    theirs = both.stock(PROMPT, latents=start, width=SIDE, height=SIDE, **SAID).images
-    assert error(end, theirs) < 1e-4
+    assert stable_diffusion_2.parity(both.stock, both.pipe) < 1e-4
     assert (float(both.pipe.stage.denoiser.schedule(1.0)[0]) == 0) == (name == "zero terminal")
 
 
@@ -100,22 +98,13 @@ def test_a_distilled_model_is_walked_in_few_steps_and_unguided(family: Callable[
     assert error(end, theirs) < 1e-4
 
 
-def test_a_consistency_model_is_told_its_scale_and_bounded(family: Callable[[str], Both], monkeypatch):
-    from diffusers.schedulers import scheduling_lcm
-
+def test_a_consistency_model_is_told_its_scale_and_bounded(family: Callable[[str], Both]):
     both = family("lcm")
     suits = both.pipe.stage.suits
     assert (suits.steps, suits.guidance, suits.sampler) == (4, (Distilled(8.5),), Consistency())
     assert capabilities_of(both.folder).distilled
-    start, end = both.ran(PROMPT, guidance=None, sampler=None, times=None, steps=None)
-    step = iter(range(4))
-    ours = KeyedNoise([3])
-    monkeypatch.setattr(
-        scheduling_lcm, "randn_tensor", lambda shape, **_: ours.at("step", next(step))(torch.zeros(shape))
-    )
-    said = SAID | {"guidance_scale": 8.5, "timesteps": [999, 749, 499, 249]}
-    theirs = both.stock(PROMPT, latents=start, width=SIDE, height=SIDE, **said).images
-    assert error(end, theirs) < 1e-4
+    assert latent_consistency.parity(both.stock, both.pipe) < 1e-4
+    end = both.ran(PROMPT, guidance=None, sampler=None, times=None, steps=None)[1]
     assert error(both.ran(PROMPT, guidance=[Distilled(2.0)], sampler="consistency", times="uniform")[1], end) > 1e-3
     with pytest.raises(BadInput, match="consistency"):
         both.pipe(PROMPT, sampler="ddim")
@@ -133,10 +122,8 @@ def test_the_bound_of_a_consistency_function_is_the_picture_itself():
 
 def test_an_instruction_edits_the_picture_as_stock_diffusers(family: Callable[[str], Both], picture: Image.Image):
     both = family("instruct")
-    start, end = both.ran(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.5)])
-    said = SAID | {"guidance_scale": 7.5, "image_guidance_scale": 1.5}
-    theirs = both.stock(PROMPT, image=picture, latents=start, **said).images
-    assert error(end, theirs) < 1e-4
+    assert instruct_pix2pix.parity(both.stock, both.pipe) < 1e-4
+    end = both.ran(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.5)])[1]
     assert error(both.ran(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.0)])[1], end) > 1e-4
     free = both.ran(PROMPT, images=[picture], guidance=[ClassifierFree(7.5)])[1]
     assert error(both.ran(PROMPT, images=[picture], guidance=[Instruct(7.5, 1.0)])[1], free) < 1e-4
@@ -165,8 +152,7 @@ def test_depth_is_estimated_as_stock_diffusers_does(family: Callable[[str], Both
     both = family("depth")
     start, end = both.ran(PROMPT, images=[picture], guidance=GUIDED)
     monkeypatch.setattr(both.stock, "prepare_latents", lambda *_, **__: start)
-    theirs = both.stock(PROMPT, image=picture, strength=1.0, **SAID).images
-    assert error(end, theirs) < 1e-4
+    assert stable_diffusion_depth.parity(both.stock, both.pipe) < 1e-4
     depth = Image.linear_gradient("L").resize((SIDE, SIDE))
     given = torch.from_numpy(np.asarray(depth, np.float32))[None] / 255
     theirs = both.stock(PROMPT, image=picture, depth_map=given, strength=1.0, **SAID).images
@@ -189,8 +175,7 @@ def test_the_upscaler_is_told_the_small_picture_and_its_noise(
     start, end = both.ran(PROMPT, images=[small], guidance=GUIDED, **size)
     noise = KeyedNoise([3])(torch.zeros(1, 3, SIDE // 2, SIDE // 2), "low resolution")
     monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: noise)
-    theirs = both.stock(PROMPT, image=small, latents=start, noise_level=20, **SAID).images
-    assert error(end, theirs) < 1e-4
+    assert stable_diffusion_upscale.parity(both.stock, both.pipe) < 1e-4
     other = both.stock(PROMPT, image=small, latents=start, noise_level=60, **SAID).images
     assert error(end, other) > 1e-3
     with pytest.raises(BadInput, match="larger"):
@@ -199,9 +184,7 @@ def test_the_upscaler_is_told_the_small_picture_and_its_noise(
 
 def test_variations_are_told_a_picture_in_the_place_of_words(family: Callable[[str], Both], picture: Image.Image):
     both = family("variations")
-    start, end = both.ran(images=[picture], guidance=GUIDED)
-    theirs = both.stock(picture, latents=start, width=SIDE, height=SIDE, **SAID).images
-    assert error(end, theirs) < 1e-4
+    assert image_variations.parity(both.stock, both.pipe) < 1e-4
     with pytest.raises(BadInput, match="reads no text"):
         both.pipe(PROMPT, images=[picture])
     with pytest.raises(BadInput, match="like another"):

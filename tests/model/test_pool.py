@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import sfumato
+from sfumato.adapt import LoRA
 from sfumato.model import Pool
 from sfumato.model import pool as module
 
@@ -93,3 +97,35 @@ def test_threads_share_networks_whose_weights_come_and_go(tiny_model, options):
     with ThreadPoolExecutor(2) as threads:
         found = threads.map(lambda words: pipe(words, steps=2).image.tobytes(), ("a boat", "a red house"))
         assert list(found) == wanted
+
+
+def test_adapters_of_one_pipe_are_not_seen_by_another_that_shares_its_model(tiny_model, tmp_path):
+    """Neither between its calls nor while it calls: a thread that comes in the middle of one waits."""
+    pool = Pool()
+    plain, adapted = (sfumato.load(tiny_model, pool=pool) for _ in range(2))
+    unet, own = plain.stage.networks["unet"], [p for n in plain.stage.networks.values() for p in n.parameters()]
+    layer = next(name for name, _ in unet.named_modules() if name.endswith("attn1.to_q"))
+    wide = len(unet.get_submodule(layer).weight)
+    pair = {f"unet.{layer}.lora_A.weight": torch.ones(1, wide), f"unet.{layer}.lora_B.weight": torch.ones(wide, 1)}
+    save_file(pair, tmp_path / "a.safetensors")
+    wanted = plain("a boat", steps=2).image.tobytes()
+    came = threading.Event()
+
+    def other() -> bytes:
+        try:
+            return plain("a boat", steps=2).image.tobytes()
+        finally:
+            came.set()
+
+    with ThreadPoolExecutor(1) as thread, adapted.attach(LoRA(tmp_path / "a.safetensors")):
+        steps = adapted.steps("a boat", steps=2)
+        next(steps)
+        assert plain("a boat", steps=2).image.tobytes() == wanted, "between two steps"
+        asked = []
+        hook = unet.register_forward_pre_hook(lambda *_: asked or asked.append(thread.submit(other)) or came.wait(1))
+        changed = list(steps)[-1].result.image.tobytes()
+        hook.remove()
+        assert asked[0].result() == wanted, "in the middle of a call"
+    assert changed != wanted
+    now = [p for n in plain.stage.networks.values() for p in n.parameters()]
+    assert all(a is b for a, b in zip(own, now, strict=True))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 
 import pytest
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from safetensors.torch import save_file
 
+from sfumato.adapt import LoRA
+from sfumato.formats.convert import convert
 from sfumato.guide import ClassifierFree
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise, TorchNoise
 from sfumato.picture import BadInput
@@ -36,8 +41,8 @@ def test_the_text_of_a1111_s_page_becomes_a_recipe() -> None:
     assert recipe.guidance == (ClassifierFree(6.5),)
     assert recipe.noise == A1111GpuNoise(eta_delta=31337)
     assert (said.model, said.model_hash, said.clip_skip) == ("v1-5-pruned-emaonly", "6ce0161689", 2)
-    told = [remark for remark in remarks if "Clip skip 2" in remark]
-    assert bool(told) != ("clip_skip" in Recipe.__dataclass_fields__)
+    assert recipe.clip_skip == 2
+    assert not remarks
     assert recipe.start.unit is False  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -119,9 +124,9 @@ def test_a_plain_graph_of_comfyui() -> None:
     assert not remarks
     other = recipe_of(read_comfyui(json.dumps(graph(sampler_name="euler_ancestral"))), "mini")
     assert other[1] == ("ComfyUI draws the noise of Euler a's steps otherwise than here",)
-    lora = graph() | {"11": {"class_type": "LoraLoader", "inputs": {}}}
-    with pytest.raises(BadInput, match="graph has LoraLoader: plain"):
-        read_comfyui(json.dumps(lora))
+    refined = graph() | {"11": {"class_type": "KSamplerAdvanced", "inputs": {}}}
+    with pytest.raises(BadInput, match="graph has KSamplerAdvanced: plain"):
+        read_comfyui(json.dumps(refined))
     with pytest.raises(BadInput, match="denoise below 1"):
         read_comfyui(json.dumps(graph(denoise=0.4)))
     with pytest.raises(BadInput, match="the scheduler 'beta' is not here"):
@@ -144,8 +149,8 @@ def test_the_metadata_of_invokeai() -> None:
     assert (recipe.sampler, recipe.times, recipe.steps, said.model) == (DPMpp2M(), KarrasGrid(), 12, "dreamshaper")
     assert recipe.noise == TorchNoise()
     assert remarks == ("hrf_enabled is not known here and left out",)
-    with pytest.raises(BadInput, match="made with loras"):
-        read_invokeai(json.dumps(values | {"loras": [{}]}))
+    with pytest.raises(BadInput, match="made with controlnets"):
+        read_invokeai(json.dumps(values | {"controlnets": [{}]}))
     with pytest.raises(BadInput, match="made by img2img"):
         read_invokeai(json.dumps(values | {"generation_mode": "img2img"}))
 
@@ -172,3 +177,83 @@ def test_k_diffusion_s_grid_over_a_table() -> None:
     assert torch.allclose(sgm[:-1], torch.linspace(999, 0, 6, dtype=torch.float64)[:-1])
     assert LinspaceGrid()(1, schedule).tolist() == [1.0, 0.0]
     assert Said("x", "y").unit
+
+
+def lora_graph() -> dict:
+    """A chain of two LoRAs, of which the texts see the first alone."""
+    one = {"lora_name": "styles/ink.safetensors", "strength_model": 0.5, "strength_clip": 0.25}
+    found = graph(model=["12", 0])
+    found["6"]["inputs"]["clip"] = ["11", 1]
+    return found | {
+        "11": {"class_type": "LoraLoader", "inputs": one | {"model": ["4", 0], "clip": ["4", 1]}},
+        "12": {
+            "class_type": "LoraLoaderModelOnly",
+            "inputs": {"lora_name": "me.safetensors", "strength_model": 1.5, "model": ["11", 0]},
+        },
+    }
+
+
+INVOKED = {"positive_prompt": "a <lora:x:1> boat", "seed": 1, "steps": 4, "width": 64, "height": 64, "loras": [
+    {"model": {"name": "ink"}, "weight": 0.5}, {"lora": {"model_name": "me"}, "weight": 1.5}]}  # fmt: skip
+PAGE = "a boat{tags}\nSteps: 4, Sampler: Euler, Seed: 1, Size: 64x64, "
+
+
+def test_the_loras_of_other_tools_are_found_by_name_in_the_folder_that_is_named(tmp_path) -> None:
+    for name in ("ink", "me"):
+        save_file({"a": torch.full((2,), float(len(name)))}, tmp_path / f"{name}.safetensors")
+    written = (tmp_path / "ink.safetensors").read_bytes()
+    tensors = hashlib.sha256(written[8 + int.from_bytes(written[:8], "little") :]).hexdigest()  # as A1111 hashes them
+    page = PAGE.format(tags=" <lora:ink:0.5> <lora:me:1.5>") + "Lora hashes: "
+    right, wrong = (read_a1111(f'{page}"ink: {each}, me: {"1" * 12}"') for each in (tensors[:12], "0" * 12))
+    ink, me = (LoRA(tmp_path / f"{name}.safetensors") for name in ("ink", "me"))
+    recipe, remarks = recipe_of(right, "mini", [tmp_path])
+    assert (recipe.prompt, recipe.adapters) == ("a boat", (ink * 0.5, me * 1.5))
+    assert [remark.split(" is another")[0] for remark in remarks] == ["me.safetensors"]
+    assert len(recipe_of(wrong, "mini", [tmp_path])[1]) == 2
+    invoked, _ = recipe_of(read_invokeai(json.dumps(INVOKED)), "mini", [tmp_path])
+    assert (invoked.prompt, invoked.adapters) == (r"a <lora\:x:1> boat", (ink * 0.5, me * 1.5))
+    comfy, _ = recipe_of(read_comfyui(json.dumps(lora_graph())), "mini", [tmp_path])
+    shares = {each.file.stem: dict(each.blocks) for each in comfy.adapters}
+    assert shares == {"ink": {"text": 0.25, "unet": 0.5}, "me": {"text": 0.0, "unet": 1.5}}
+    (tmp_path / "ink.safetensors").rename(tmp_path / "inks.safetensors")
+    for said in (right, read_invokeai(json.dumps(INVOKED)), read_comfyui(json.dumps(lora_graph()))):
+        with pytest.raises(BadInput, match="no 'ink' among the loras"):
+            recipe_of(said, "mini", [tmp_path])
+    with pytest.raises(BadInput, match="no 'sad' among the embeddings"):
+        recipe_of(read_a1111(PAGE.format(tags="") + 'TI hashes: "sad: 0123456789ab"'), "mini", [tmp_path])
+
+
+def test_clip_skip_and_autoencoders_are_those_of_the_model(tmp_path, tiny_model) -> None:
+    def replayed(model: str, key: str, text: str) -> tuple[Recipe, tuple[str, ...]]:
+        info = PngInfo()
+        info.add_text(key, text)
+        Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
+        return recipe_or_replay(tmp_path / "a.png", model)
+
+    def page(model: str, said: str) -> tuple[Recipe, tuple[str, ...]]:
+        return replayed(model, "parameters", PAGE.format(tags="") + said)
+
+    def model(name: str, act: str, **parts: list[str]) -> str:
+        (tmp_path / name / "text_encoder").mkdir(parents=True)
+        (tmp_path / name / "text_encoder" / "config.json").write_text(json.dumps({"hidden_act": act}))
+        index = {"text_encoder": ["transformers", "CLIPTextModel"], **parts}
+        (tmp_path / name / "model_index.json").write_text(json.dumps(index))
+        return str(tmp_path / name)
+
+    one, two = model("one", "quick_gelu"), model("two", "gelu")
+    xl = model("xl", "quick_gelu", text_encoder_2=["transformers", "CLIPTextModelWithProjection"])
+    comfy = graph()
+    comfy["6"]["inputs"]["clip"] = ["10", 0]
+    comfy["10"] = {"class_type": "CLIPSetLastLayer", "inputs": {"clip": ["4", 1], "stop_at_clip_layer": -2}}
+    for folder, skips in ((one, 2), (two, 1), (xl, 1)):
+        recipe, remarks = page(folder, "Clip skip: 2")
+        assert recipe.clip_skip == skips
+        assert bool(remarks) == (skips == 1)
+        assert replayed(folder, "prompt", json.dumps(comfy))[0].clip_skip == skips
+    (remark,) = page(one, "VAE: mse.safetensors")[1]
+    assert "the autoencoder mse.safetensors, which is not here" in remark
+    assert not page(one, "VAE: Automatic")[1]
+    file = convert(tiny_model, tmp_path / "m.safetensors")
+    shutil.copy(file, tmp_path / "mse.safetensors")
+    beside, remarks = page(str(file), "VAE: mse.safetensors, VAE hash: 0123456789")
+    assert (beside.model, remarks) == (f"{file}?vae={tmp_path}/mse.safetensors", ())

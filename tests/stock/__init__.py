@@ -3,6 +3,8 @@
     NAME: the family's name in `sfumato.formats`
     build() -> the stock pipeline that makes pictures from words (or, where it can't, from a picture), seeded, float32
     SIZE: (width, height) of its pictures; CALL: further arguments of a call of it
+    parity(theirs, ours) -> the largest difference, over the deviation of theirs, between what the two pipelines make of
+        the same noise and words, guided as the family is: for its test and for the benchmark
 
 `save_pretrained` of what `build` gives is the folder that our formats read; `benchmarks/families.py` goes through them.
 Tokenizers are made here, so that nothing is fetched.

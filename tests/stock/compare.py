@@ -107,3 +107,32 @@ def error(ours: Tensor, theirs: Tensor) -> float:
     assert ours.shape == theirs.shape
     assert bool(torch.isfinite(theirs).all())
     return float((ours - theirs).abs().max() / theirs.std())
+
+
+def latents_apart(theirs: Any, ours: sfumato.Pipe, *args: Any, said: dict[str, Any], **asked: Any) -> float:
+    """The `error` between the latents of a recipe (`said`, with its prompt; DDIM on a trailing grid of four steps if
+    nothing else is said) and those of a stock pipeline called with `args` and `asked`, from the same noise."""
+    theirs.set_progress_bar_config(disable=True)
+    start, end = ran(ours, **{"sampler": "ddim", "times": "trailing", "steps": 4, "seed": 3} | said)
+    return error(
+        end, theirs(*args, **{"latents": start, "num_inference_steps": 4, "output_type": "latent"} | asked).images
+    )
+
+
+def decoded_apart(theirs: Any, ours: sfumato.Pipe, x: Tensor) -> float:
+    """The `error` between our latents, decoded, and a stock pipeline's picture (1, H, W, C) in [0, 1]."""
+    with torch.no_grad():
+        mine = (ours.stage.space.decode(x) / 2 + 0.5).clamp(0, 1)
+    return error(mine, torch.from_numpy(theirs).permute(0, 3, 1, 2))
+
+
+def tokens(x: Tensor) -> Tensor:
+    """Latents as FLUX's and Qwen-Image's stock pipelines take them: a token for each 2 x 2 of their cells."""
+    return torch.nn.functional.pixel_unshuffle(x, 2).flatten(2).transpose(1, 2)
+
+
+def noise(pipe: sfumato.Pipe, size: tuple[int, int], seed: int = 3) -> Tensor:
+    """Noise for one picture of that size, drawn as stock pipelines draw it."""
+    space = pipe.stage.space
+    shape = (1, space.channels, size[1] // space.factor, size[0] // space.factor)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

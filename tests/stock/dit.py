@@ -38,3 +38,17 @@ def build() -> Any:
         vae=vae.eval(),
         scheduler=DDIMScheduler(beta_start=0.0001, beta_end=0.02, clip_sample=False, timestep_spacing="trailing"),
     )
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    """Decoded: the stock pipeline gives no latents."""
+    import torch
+
+    from stock.compare import decoded_apart, noise, walked
+
+    theirs.set_progress_bar_config(disable=True)
+    drawn = torch.Generator().manual_seed(5)
+    made = theirs([3], guidance_scale=4.0, num_inference_steps=5, generator=drawn, output_type="np").images
+    size = {"width": SIZE[0], "height": SIZE[1]}
+    x = walked(ours, noise(ours, SIZE, 5), label=3, steps=5, sampler="ddim", times="trailing", **size)
+    return decoded_apart(made, ours, x)

@@ -78,3 +78,15 @@ def autoencoder() -> Any:
         shift_factor=0.06,
         scaling_factor=1.5,
     ).eval()
+
+
+def parity(theirs: Any, ours: Any, size: tuple[int, int] = SIZE, true: float = 2.5) -> float:
+    """With true guidance too, and a negative prompt beside it, where `true` is not 1."""
+    from sfumato.guide import ClassifierFree, Distilled
+    from stock.compare import error, ran, shown, stock
+
+    both = {"width": size[0], "height": size[1]}
+    guidance = [Distilled(3.5), *([ClassifierFree(true)] if true != 1 else [])]
+    start, end = ran(ours, "a red hat", negative="a dog", guidance=guidance, steps=5, seed=3, **both)
+    asked = {"negative_prompt": "a dog", "true_cfg_scale": true, "num_inference_steps": 5, **CALL, **both}
+    return error(shown(ours, end), stock(theirs, "a red hat", latents=start, **asked))

@@ -111,3 +111,16 @@ def painter(guided: bool) -> dict[str, Any]:
     vae.bn.running_var.copy_(torch.linspace(0.5, 2, CHANNELS))
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0)
     return {"scheduler": scheduler, "vae": vae.eval(), "transformer": transformer.eval()}
+
+
+def parity(theirs: Any, ours: Any, steps: int = 4) -> float:
+    """Guided where it is not distilled; over our own grid, whose shift is that of as many steps."""
+    from sfumato.guide import ClassifierFree
+    from stock.compare import error, noise, shown, stock, walked
+
+    guided = not theirs.config.get("is_distilled")
+    x, size = noise(ours, SIZE), {"width": SIZE[0], "height": SIZE[1]}
+    asked = {"prompt": "a red hat", "latents": x, "num_inference_steps": steps, **size}
+    made = stock(theirs, **asked, **({"guidance_scale": 4.0} if guided else {}))
+    guidance = [ClassifierFree(4.0)] if guided else []
+    return error(shown(ours, walked(ours, x, "a red hat", guidance=guidance, steps=steps, **size)), made)

@@ -13,3 +13,17 @@ CALL: dict[str, Any] = {"guidance_scale": 2.5, "_auto_resize": False, "max_area"
 
 def build() -> Any:
     return flux.build("FluxKontextPipeline")
+
+
+def parity(theirs: Any, ours: Any, true: float = 2.0) -> float:
+    from sfumato.guide import ClassifierFree, Distilled
+    from stock.compare import error, ran, shown, stock
+    from stock.edits import photo
+
+    guidance = [Distilled(2.5), *([ClassifierFree(true)] if true != 1 else [])]
+    said = {"images": [photo(SIZE)], "guidance": guidance, "negative": "a dog", "steps": 4, "seed": 3}
+    size = {"width": SIZE[0], "height": SIZE[1]}
+    start, end = ran(ours, "make it red", **said, **size)
+    asked = {"negative_prompt": "a dog", "true_cfg_scale": true, "num_inference_steps": 4, **CALL, **size}
+    latents = start[:, : start.shape[1] // 2]
+    return error(shown(ours, end), stock(theirs, photo(SIZE), "make it red", latents=latents, **asked))

@@ -34,3 +34,12 @@ def build() -> Any:
         safety_checker=None,
         requires_safety_checker=False,
     )
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    from sfumato.guide import ClassifierFree
+    from stock.compare import latents_apart
+    from stock.edits import photo
+
+    said = {"images": [photo(SIZE)], "guidance": [ClassifierFree(5.0)]}
+    return latents_apart(theirs, ours, photo(SIZE), said=said, guidance_scale=5.0, width=SIDE, height=SIDE)

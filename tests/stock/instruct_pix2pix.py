@@ -15,3 +15,13 @@ def build() -> Any:
     from diffusers import StableDiffusionInstructPix2PixPipeline
 
     return StableDiffusionInstructPix2PixPipeline(**parts(8), **UNSAFE)
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    from sfumato.guide import Instruct
+    from stock.compare import latents_apart
+    from stock.edits import photo
+
+    said = {"prompt": "make it red", "images": [photo(SIZE)], "guidance": [Instruct(7.5, 1.5)]}
+    asked = {"image": photo(SIZE), "guidance_scale": 7.5, "image_guidance_scale": 1.5}
+    return latents_apart(theirs, ours, "make it red", said=said, **asked)

@@ -43,3 +43,16 @@ def build() -> Any:
         timestep_spacing="trailing",
     )
     return LDMPipeline(vqvae=vqvae.eval(), unet=unet.eval(), scheduler=scheduler)
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    """Decoded: the stock pipeline gives no latents."""
+    import torch
+
+    from stock.compare import decoded_apart, noise, walked
+
+    theirs.set_progress_bar_config(disable=True)
+    made = theirs(num_inference_steps=5, generator=torch.Generator().manual_seed(5), output_type="np").images
+    size = {"width": SIZE[0], "height": SIZE[1]}
+    x = walked(ours, noise(ours, SIZE, 5), steps=5, sampler="ddim", times="trailing", **size)
+    return decoded_apart(made, ours, x)

@@ -57,3 +57,13 @@ def build(sigma: bool = True, sample: int = 16) -> Any:
         transformer=transformer.eval(),
         scheduler=DDIMScheduler(beta_start=0.0001, beta_end=0.02, clip_sample=False, timestep_spacing="trailing"),
     )
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    from stock.compare import error, noise, walked
+
+    theirs.set_progress_bar_config(disable=True)
+    x, size = noise(ours, SIZE), {"width": SIZE[0], "height": SIZE[1]}
+    asked = {"negative_prompt": "blue, with a boat", "num_inference_steps": 5, "output_type": "latent", **CALL, **size}
+    walk = {"negative": "blue, with a boat", "steps": 5, "sampler": "ddim", "times": "trailing", **size}
+    return error(walked(ours, x, "A Red hat", **walk), theirs("A Red hat", latents=x, **asked).images)

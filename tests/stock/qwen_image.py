@@ -84,3 +84,14 @@ def parts() -> dict[str, Any]:
         "text_encoder": Qwen2_5_VLForConditionalGeneration(config).eval(),
         "tokenizer": tokenizer,
     }
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    from stock.compare import error, noise, tokens, walked
+
+    theirs.set_progress_bar_config(disable=True)
+    x, size = noise(ours, SIZE), {"width": SIZE[0], "height": SIZE[1]}
+    negative = "blue, and a long text of other things"
+    asked = {"negative_prompt": negative, "true_cfg_scale": 4.0, "num_inference_steps": 5, **size}
+    made = theirs("a red hat", latents=tokens(x), output_type="latent", **asked).images
+    return error(tokens(walked(ours, x, "a red hat", negative=negative, steps=5, **size)), made)

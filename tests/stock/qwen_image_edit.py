@@ -79,3 +79,22 @@ def small(monkeypatch: Any, area: int) -> None:
         monkeypatch.setattr(module, "calculate_dimensions", calculated)
     monkeypatch.setattr(ours, "AREA", area)
     monkeypatch.setattr(ours, "SEEN", area // 4)
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    """Decoded, with pictures of few pixels."""
+    import pytest
+
+    from stock.compare import decoded_apart, noise, tokens, walked
+    from stock.edits import photo
+
+    theirs.set_progress_bar_config(disable=True)
+    several = ours.stage.capabilities.references > 1
+    shown = [photo((60, 40), 1), photo((32, 48), 2)] if several else [photo((60, 40), 1)]
+    x = noise(ours, SIZE)
+    words = {"prompt": "make the hat red", "width": SIZE[0], "height": SIZE[1]}
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, 64 * 64)
+        asked = {"negative_prompt": " ", "true_cfg_scale": 4.0, "num_inference_steps": 4, "output_type": "np", **words}
+        made = theirs(image=shown if several else shown[0], latents=tokens(x), **asked).images
+        return decoded_apart(made, ours, walked(ours, x, negative=" ", steps=4, images=shown, **words))

@@ -91,3 +91,37 @@ def build(dpm: bool = True) -> Any:
         transformer=transformer.eval(),
         scheduler=flow if dpm else FlowMatchEulerDiscreteScheduler(shift=3.0),
     )
+
+
+def whole(scheduler: Any) -> Any:
+    """DPM-Solver++ of flow matching tells the network its times cut down to whole thousandths; here as they are."""
+    plain = scheduler.set_timesteps
+
+    def set_timesteps(*args: Any, **options: Any) -> None:
+        plain(*args, **options)
+        scheduler.timesteps = scheduler.sigmas[:-1] * 1000
+
+    scheduler.set_timesteps = set_timesteps
+    return scheduler
+
+
+def parity(theirs: Any, ours: Any, sampler: str = "dpmpp-2m") -> float:
+    """By DPM-Solver++ as it ships, or by flow matching's Euler, each on its own grid."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    from sfumato.schedule import Flow
+    from stock.compare import error, noise, walked
+
+    theirs.set_progress_bar_config(disable=True)
+    x, size = noise(ours, SIZE), {"width": SIZE[0], "height": SIZE[1]}
+    negative, shipped = "blue, and a long text of other things, many of them", theirs.scheduler
+    kind = type(shipped)
+    theirs.scheduler = (
+        FlowMatchEulerDiscreteScheduler(shift=3.0) if sampler == "euler" else whole(kind.from_config(shipped.config))
+    )
+    asked = {"negative_prompt": negative, "num_inference_steps": 6, "output_type": "latent", **CALL, **size}
+    made = theirs("A red hat", latents=x, **asked).images
+    sigmas = theirs.scheduler.sigmas.double()
+    theirs.scheduler = shipped
+    knots = Flow(3.0).time(sigmas / (1 - sigmas))
+    return error(walked(ours, x, "A red hat", knots, negative=negative, steps=6, sampler=sampler, **size), made)

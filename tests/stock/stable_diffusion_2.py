@@ -29,3 +29,11 @@ def turbo() -> Any:
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, timestep_spacing="trailing"
     )
     return StableDiffusionPipeline(**found | {"scheduler": euler}, image_encoder=None, **UNSAFE)
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    from sfumato.guide import ClassifierFree
+    from stock.compare import latents_apart
+
+    said = {"prompt": "a red hat", "guidance": [ClassifierFree(5.0)]}
+    return latents_apart(theirs, ours, "a red hat", said=said, guidance_scale=5.0, width=SIDE, height=SIDE)

@@ -61,3 +61,17 @@ def clip(width: int) -> Any:
         pad_token_id=words.pad_token_id,
     )
     return CLIPTextModelWithProjection(config).eval()
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    """Over the stock scheduler's sigmas, whose smallest is shifted twice."""
+    from sfumato.guide import ClassifierFree
+    from stock.compare import error, noise, shown, stock, walked
+
+    x, size = noise(ours, SIZE), {"width": SIZE[0], "height": SIZE[1]}
+    asked = {"num_inference_steps": 5, "latents": x, "negative_prompt": "a dog", "guidance_scale": 4.0, **size}
+    made = stock(theirs, "a red hat", **asked)
+    sigmas = theirs.scheduler.sigmas.double()
+    knots = ours.stage.at(SIZE).denoiser.schedule.time(sigmas / (1 - sigmas))
+    told = {"negative": "a dog", "guidance": [ClassifierFree(4.0)], **size}
+    return error(shown(ours, walked(ours, x, "a red hat", knots, **told)), made)

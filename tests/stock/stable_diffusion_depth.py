@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 from stock.unets import SIDE, parts
 
@@ -33,3 +34,17 @@ def build() -> Any:
         depth_estimator=DPTForDepthEstimation(config).eval(),
         feature_extractor=DPTImageProcessorPil(size={"height": SIDE, "width": SIDE}),
     )
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    """Stock begins from noise that is given to it where it would noise a picture."""
+    from sfumato.guide import ClassifierFree
+    from stock.compare import error, ran
+    from stock.edits import photo
+
+    walk = {"sampler": "ddim", "times": "trailing", "steps": 4, "seed": 3, "guidance": [ClassifierFree(5.0)]}
+    start, end = ran(ours, "a red hat", images=[photo(SIZE)], **walk)
+    theirs.set_progress_bar_config(disable=True)
+    asked = {"guidance_scale": 5.0, "num_inference_steps": 4, "output_type": "latent", **CALL}
+    with patch.object(theirs, "prepare_latents", lambda *_, **__: start):
+        return error(end, theirs("a red hat", image=photo(SIZE), **asked).images)

@@ -66,3 +66,13 @@ def refiner(base: Any | None = None) -> Any:
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
     )
+
+
+def parity(theirs: Any, ours: Any, negative: str = "", size: tuple[int, int] = SIZE) -> float:
+    from sfumato.guide import ClassifierFree
+    from stock.compare import latents_apart
+
+    shape = {"width": size[0], "height": size[1]}
+    said = {"prompt": "a red hat", "negative": negative, "guidance": [ClassifierFree(5.0)], **shape}
+    asked = {"negative_prompt": negative or None, "guidance_scale": 5.0, **shape}
+    return latents_apart(theirs, ours, "a red hat", said=said, **asked)

@@ -65,3 +65,17 @@ def build(shift: float = 3.0) -> Any:
         tokenizer=tokenizer,
         transformer=transformer.eval(),
     )
+
+
+def parity(theirs: Any, ours: Any, w: float = 3.0) -> float:
+    """Guided by stock's own convention, c + w (c - u)."""
+    from sfumato.guide import ClassifierFree
+    from stock.compare import error, noise, walked
+
+    theirs.set_progress_bar_config(disable=True)
+    x, size = noise(ours, SIZE), {"width": SIZE[0], "height": SIZE[1]}
+    negative = "blue, and a long text of other things, many of them"
+    asked = {"negative_prompt": negative, "guidance_scale": w, "num_inference_steps": 5, **size}
+    made = theirs("a red hat", latents=x, output_type="latent", **asked).images
+    said = {"negative": negative, "guidance": [ClassifierFree.from_w(w)], "steps": 5, **size}
+    return error(walked(ours, x, "a red hat", **said), made)

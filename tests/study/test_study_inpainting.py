@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 
 from sfumato import study
@@ -126,7 +127,9 @@ def test_figures_tell_the_background_from_the_hole():
     assert found["seam, before"] == 0
 
 
+@pytest.mark.slow
 def test_runs_from_end_to_end_and_again_without_work(tmp_path, tiny_model, monkeypatch):
+    monkeypatch.setattr(filling, "get_context", lambda method: warm.SERVER)
     settings = [*TINY, "nine=", "pixel=", f"latent={tiny_model}"]
     page = study.run("inpainting", model=None, out=tmp_path, settings=settings, progress=False)
     table = (tmp_path / "table.csv").read_bytes()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 
 from sfumato import study
 from sfumato.picture import BadInput
@@ -145,27 +146,19 @@ def test_an_interrupt_says_what_is_kept(tmp_path, capsys):
     assert len(kept(tmp_path)) == 2
 
 
-def toy(folder, seconds):
-    command = [sys.executable, str(Path(__file__).with_name("toy_study.py")), str(folder), str(seconds)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
-    )
+TOY = Path(__file__).with_name("toy_study.py")
 
 
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT])
 def test_a_study_that_is_ended_goes_on_where_it_stopped(tmp_path, way):
-    process = toy(tmp_path, 0.4)
-    assert [process.stdout.readline() for _ in range(3)] == ["0\n", "1\n", "2\n"]
-    process.send_signal(way)
-    _, said = process.communicate(timeout=60)
-    assert ("2 of 5 cells are kept" in said) == (way == signal.SIGINT)
+    with warm.start(TOY, tmp_path, 0.4) as process:
+        process.until("0\n1\n2\n")
+        process.kill(way)
+        process.wait()
+        assert ("2 of 5 cells are kept" in process.err) == (way == signal.SIGINT)
     before = kept(tmp_path)
-    out, said = toy(tmp_path, 0).communicate(timeout=60)
-    assert out.split() == ["2", "3", "4"], said
+    done = warm.run(TOY, tmp_path, 0)
+    assert done.stdout.split() == ["2", "3", "4"], done.stderr
     assert before.items() <= kept(tmp_path).items()
 
 
@@ -212,7 +205,7 @@ def test_every_study_is_there():
 
 def test_the_command_line_names_studies_and_the_nearest_one():
     def call(*arguments):
-        return subprocess.run([sys.executable, "-m", "sfumato", "study", *arguments], capture_output=True, text=True)
+        return warm.run("-m", "sfumato", "study", *arguments)
 
     listed = call("--list")
     assert [line.split()[0] for line in listed.stdout.splitlines()] == sorted(STUDIES)

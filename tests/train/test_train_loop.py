@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,11 +15,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 from toy_training import Toy, last, loop
 
 from sfumato.train import checkpoint, rng
 from sfumato.train.hyperparameters import Optimizer
 from sfumato.train.loop import Stopped, learning_rate, pin
+
+HERE = Path(__file__).parent
 
 
 def assert_same(a: checkpoint.State, b: checkpoint.State) -> None:
@@ -42,14 +46,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> checkpoint.State:
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(whole, tmp_path):
-    command = [sys.executable, str(Path(__file__).with_name("toy_training.py")), str(tmp_path), "0.03"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment())
-    deadline = time.monotonic() + 60
-    while len(checkpoint.steps(tmp_path / "checkpoints")) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    assert process.returncode == -signal.SIGKILL
+    with warm.start(HERE / "toy_training.py", tmp_path, 0.03) as process:
+        deadline = time.monotonic() + 60
+        while len(checkpoint.steps(tmp_path / "checkpoints")) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
     again = loop(tmp_path)
     assert again.restore()
     assert 0 < again.step < 60
@@ -112,18 +114,13 @@ def test_accumulating_is_the_mean_of_the_batches_gradients(tmp_path):
         torch.testing.assert_close(a.grad, b.grad)
 
 
-def two_processes(script: str, *arguments: object) -> list[str]:
-    """What both print, line by line."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*launch, str(Path(__file__).with_name(script)), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=_environment())
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path):
-    hashes = [line for line in two_processes("toy_training.py", tmp_path, 0) if line.startswith("weights")]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, str(HERE / "toy_training.py"), str(tmp_path), "0"]
+    done = subprocess.run(command, capture_output=True, text=True, env=_environment())
+    assert done.returncode == 0, done.stderr
+    hashes = [line for line in done.stdout.splitlines() if line.startswith("weights")]
     assert len(hashes) == 2
     assert len(set(hashes)) == 1
     assert last(tmp_path).step == 60
@@ -132,7 +129,16 @@ def test_two_processes_train_one_network(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_draw_steps_by_the_losses_of_the_first(tmp_path):
-    said = [line.split()[1:] for line in two_processes("toy_history.py", tmp_path) if line.startswith("chances")]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    told = [{**os.environ, **world, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]  # as torchrun tells it
+    script = HERE / "toy_history.py"
+    with warm.start(script, tmp_path, env=told[0]) as one, warm.start(script, tmp_path, env=told[1]) as other:
+        assert (one.wait(), other.wait()) == (0, 0), one.err + other.err
+        lines = (one.out + other.out).splitlines()
+    said = [line.split()[1:] for line in lines if line.startswith("chances")]
     rows: dict[int, set[tuple[str, ...]]] = {}
     for number, *chances in said:
         rows.setdefault(int(number), set()).add(tuple(chances))
@@ -157,9 +163,10 @@ def test_a_loss_that_is_no_number_stops_with_everything_one_needs(tmp_path):
 
 
 def test_a_full_disk_says_so_and_leaves_the_last_checkpoint(tmp_path):
+    script = tmp_path / "full_disk.py"
     code = f"""
 import resource, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(HERE)!r})
 from pathlib import Path
 from toy_training import loop
 run = loop(Path({str(tmp_path)!r}), steps=8)
@@ -173,7 +180,8 @@ try:
 except SystemExit as stop:
     print(stop, '|', stop.code)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_environment())
+    script.write_text(code)
+    done = warm.run(script)
     assert "couldn't be written" in done.stdout, done.stderr
     assert done.stdout.strip().endswith("| 1")
     assert done.stdout.strip().count("\n") == 0

@@ -46,10 +46,10 @@ class Adaptation:
     @property
     def reading(self) -> Swap:
         """What stands in while words are read."""
-        if None not in self._swaps:
-            learned = self.words.tables(self.readers) if self.words else []
-            self._keep(None, [*self._places(self.readers, self.bound), *learned])
-        return self._swaps[None]
+        if (known := self._swaps.get(None)) is not None:
+            return known
+        learned = self.words.tables(self.readers) if self.words else []
+        return self._keep(None, self.readers, [*self._places(self.readers, self.bound), *learned])
 
     def painting(self, t: Tensor | float) -> Swap:
         """What stands in at time t: all rows are at one time, or on the same side of every interval."""
@@ -60,16 +60,17 @@ class Adaptation:
                 "An adapter with an interval is given to rows at one time: these are inside and outside of it."
             )
         key = next(iter(active))
-        if key not in self._swaps:
-            self._keep(key, self._places(self.painters, [self.bound[i] for i in key]))
-        return self._swaps[key]
+        if (known := self._swaps.get(key)) is not None:
+            return known
+        return self._keep(key, self.painters, self._places(self.painters, [self.bound[i] for i in key]))
 
-    def _keep(self, key: tuple[int, ...] | None, places: Sequence[Place]) -> None:
-        for other in _kept:
+    def _keep(self, key: tuple[int, ...] | None, networks: Mapping[str, nn.Module], places: Sequence[Place]) -> Swap:
+        for other in tuple(_kept):
             if other is not self:
                 other._swaps.clear()
         _kept[:] = [self]
-        self._swaps[key] = Swap(places)
+        swap = self._swaps[key] = Swap(places, networks.values() if places else ())
+        return swap
 
     def _places(self, networks: Mapping[str, nn.Module], bound: Sequence[BoundAdapter]) -> list[Place]:
         def within(each: BoundAdapter) -> list[Any]:

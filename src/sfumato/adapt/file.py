@@ -104,20 +104,27 @@ def folders(kind: str) -> list[Path]:
     return [*said, Path(kind), home() / kind]
 
 
-def named(name: str, kind: str, *, allow_pickle: bool = False) -> AdapterFile:
-    """The file called `name`, with or without its ending, in a folder of that kind. `BadInput` if there is none."""
+def named(name: str, kind: str, places: Sequence[Path] = (), *, allow_pickle: bool = False) -> AdapterFile:
+    """The file called `name`, with or without its ending, in a folder of that kind. `BadInput` if there is none.
+
+    places: files and folders that are looked at first.
+    """
     if not name or any(mark in name for mark in ("/", "\\", "\0")) or name in (".", ".."):
         raise BadInput(f"{printable(repr(name), 60)} is no name of a file: leave folders out.")
     endings = ("", SAFE, *PICKLED)
-    for folder in folders(kind):
+    for path in places:
+        if path.is_file() and name in (path.stem, path.name):
+            return open_file(path, allow_pickle=allow_pickle)
+    searched = [*(path for path in places if path.is_dir()), *folders(kind)]
+    for folder in searched:
         for ending in endings:
             path = folder / f"{name}{ending}"
             if path.suffix.lower() in (SAFE, *PICKLED) and path.is_file():
                 return open_file(path, allow_pickle=allow_pickle)
-    there = sorted({path.stem for folder in folders(kind) for path in _weights(folder)})
-    places = f"./{kind}, {home() / kind} or ${KINDS[kind]}"
+    there = sorted({path.stem for folder in searched for path in _weights(folder)})
+    where = f"./{kind}, {home() / kind} or ${KINDS[kind]}"
     raise BadInput(
-        f"There is no {printable(name, 60)!r} among the {kind}{nearest(name, there)}: put it into {printable(places)}."
+        f"There is no {printable(name, 60)!r} among the {kind}{nearest(name, there)}: put it into {printable(where)}."
     )
 
 
@@ -138,6 +145,16 @@ def _note(file: AdapterFile, path: Path) -> None:
     _places[file.sha256] = path
     with contextlib.suppress(BadInput, OSError):
         write_atomically(_notes() / file.sha256, str(path).encode("utf-8", "surrogateescape"), private=True)
+
+
+def hashes_of(file: AdapterFile) -> tuple[str, ...]:
+    """The SHA-256 of a file, and that of its tensors alone, behind the header, as A1111's "Lora hashes" have it."""
+    with file.path.open("rb") as opened:
+        header = int.from_bytes(opened.read(8), "little") if file.name.lower().endswith(SAFE) else 0
+        if not 0 < header < file.path.stat().st_size:
+            return (file.sha256,)
+        opened.seek(8 + header)
+        return file.sha256, hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _hash(path: Path) -> str:

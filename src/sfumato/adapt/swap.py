@@ -6,6 +6,7 @@ What is taken out again is what stood there before, the very Parameter objects: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from sfumato.adapt.layers import Change
 from sfumato.adapt.origin import check_origin
 from sfumato.lazy import torch
 from sfumato.network.offload import at_hand
+from sfumato.network.quantized import plain
+from sfumato.network.turns import changing
 from sfumato.picture.errors import BadInput
 
 if TYPE_CHECKING:
@@ -26,24 +29,32 @@ _NOTHING = object()
 
 
 class Swap:
-    """Stand-ins, each in its place (a module's dictionary and a key of it) while a `with` lasts."""
+    """Stand-ins, each in its place (a module's dictionary and a key of it) while a `with` lasts. No other thread calls
+    one of the `networks` meanwhile: a model that is held has many users, and the adapters are those of one."""
 
-    def __init__(self, places: Iterable[tuple[dict[str, Any], str, Any]] = ()) -> None:
-        self.places = list(places)
+    def __init__(
+        self, places: Iterable[tuple[dict[str, Any], str, Any]] = (), networks: Iterable[nn.Module] = ()
+    ) -> None:
+        self.places, self.networks = list(places), list(networks)
         self._before: list[list[Any]] = []
+        self._turns: list[ExitStack] = []
 
     def __enter__(self) -> Swap:
+        turn = ExitStack()
+        turn.enter_context(changing(self.networks))
+        self._turns.append(turn)
         self._before.append([where.get(key, _NOTHING) for where, key, _ in self.places])
         for where, key, stand_in in self.places:
             where[key] = stand_in
         return self
 
     def __exit__(self, *_: object) -> None:
-        for (where, key, _), before in zip(reversed(self.places), reversed(self._before.pop()), strict=True):
-            if before is _NOTHING:
-                del where[key]
-            else:
-                where[key] = before
+        with self._turns.pop():
+            for (where, key, _), before in zip(reversed(self.places), reversed(self._before.pop()), strict=True):
+                if before is _NOTHING:
+                    del where[key]
+                else:
+                    where[key] = before
 
 
 def stand_ins(
@@ -94,10 +105,10 @@ def _stand_in(module: Any, found: Sequence[tuple[Change, int, float]], parts: An
                 sums[key] = (
                     torch.zeros(len(module.weight), device=module.weight.device)
                     if own is None
-                    else own.to(torch.float32, copy=True)
+                    else plain(own).to(torch.float32, copy=True)
                 )
             sums[key][change.pieces[i].rows(len(module.weight))] += share * delta
-    dtype = module.weight.dtype
+    dtype = getattr(module, "compute_dtype", None) or module.weight.dtype
     return [
         (module._parameters, key, torch.nn.Parameter(value.to(dtype), requires_grad=False))
         for key, value in sums.items()
@@ -109,7 +120,7 @@ def _parts(change: Change, network: nn.Module, device: str | None = None) -> lis
     """The change of weight and bias for each of its pieces, computed where the weights are, or on `device`."""
     modules: list[Any] = [network.get_submodule(piece.layer) for piece in change.pieces]
     rows = [piece.rows(len(module.weight)) for piece, module in zip(change.pieces, modules, strict=True)]
-    weights = [module.weight.to(device)[each].float() for module, each in zip(modules, rows, strict=True)]
+    weights = [plain(module.weight.to(device))[each].float() for module, each in zip(modules, rows, strict=True)]
     whole = weights[0] if len(weights) == 1 else torch.cat(weights)
     tensors = {key: each if key in NUMBERS else each.to(whole.device) for key, each in change.tensors.items()}
     delta, bias = adapted(change.family, tensors, whole), change.family.bias(tensors, None)

@@ -181,6 +181,7 @@ def edit(
     device: options.Device = "auto",
     offload: options.Offload = "none",
     vae: options.Vae = "",
+    transformer: options.Transformer = "",
     tile: options.Tile = 0,
     output: options.Output = None,
     json: options.Json = False,
@@ -204,7 +205,8 @@ def edit(
     recipe = intent.edit(**said)
     check_found(recipe, save_mask)
     inputs = [picture, mask, other, *(images or [])]
-    make(recipes_of(recipe, count), output, json, save_mask, inputs, Running(device, precision, offload))
+    running = Running(device, precision, offload, engine)
+    make(recipes_of(recipe, count), said["tells"], output, json, save_mask, inputs, running)
 
 
 def check_found(recipe: Recipe, save_mask: Path | None) -> None:

@@ -48,6 +48,7 @@ def generate(
     device: options.Device = "auto",
     offload: options.Offload = "none",
     vae: options.Vae = "",
+    transformer: options.Transformer = "",
     tile: options.Tile = 0,
     output: options.Output = None,
     json: options.Json = False,
@@ -57,6 +58,7 @@ def generate(
     from sfumato.cli.paint import Running, make
     from sfumato.recipe import intent
 
-    recipe = intent.generate(**wishes(context.params, "generate"))
-    running = Running(device, precision, offload)
-    make(recipes_of(recipe, count), output, json, inputs=images or [], running=running)
+    said = wishes(context.params, "generate")
+    recipe = intent.generate(**said)
+    running = Running(device, precision, offload, engine)
+    make(recipes_of(recipe, count), said["tells"], output, json, inputs=images or [], running=running)

@@ -209,7 +209,7 @@ Engine = Annotated[
     str,
     typer.Option(
         help="One of {sfumato.network.engine:Engine}; exact gives the same bits alone and in any batch, and so does "
-        "openvino, which is quicker on a CPU.",
+        "openvino, which is quicker on a CPU; compiled is for a GPU. auto: the quickest that is here.",
         rich_help_panel=_SAMPLING,
     ),
 ]
@@ -230,6 +230,15 @@ Offload = Annotated[
     typer.Option(
         help="parts or layers: only the network, or the layer, that is called is on the device (on a CPU: in memory). "
         "Slower, for models that don't fit; no pixel changes.",
+        rich_help_panel=_RUNNING,
+    ),
+]
+Transformer = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="Another transformer than the model's own: a .gguf, or a .safetensors, of its family.",
+        show_default=False,
         rich_help_panel=_RUNNING,
     ),
 ]

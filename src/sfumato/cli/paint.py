@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sfumato.model import Pipe
     from sfumato.recipe import Recipe
+    from sfumato.recipe.capabilities import Capabilities
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Running:
     device: str = "auto"
     precision: str = "auto"
     offload: str = "none"
+    engine: str = "eager"
 
 
 def make(
     recipes: Sequence[Recipe],
+    tells: Capabilities,
     output: Path | None,
     json: bool,
     mask: Path | None = None,
@@ -38,26 +41,23 @@ def make(
 ) -> None:
     """Run `recipes`, write their pictures and, of several, a contact sheet; print the paths or one JSON object.
 
-    mask: where to write the masks that were inferred. inputs: the files that were read, which nothing may overwrite.
-    running: where and how the model runs.
+    tells: what their model can be told. mask: where to write the masks that were inferred. inputs: the files that were
+    read, which nothing may overwrite. running: where and how the model runs.
     """
-    from sfumato.formats import capabilities_named
     from sfumato.picture import check_outputs, numbered_paths, save_picture
-    from sfumato.zoo.find import here, joined
 
     output = output or default_output(recipes[0])
     paths = numbered_paths(output, len(recipes))
     page = output.with_name(f"{output.stem}-sheet{output.suffix}") if len(recipes) > 1 else None
     masks = [] if mask is None else numbered_paths(mask, len(recipes))
     check_outputs(inputs, [*paths, *masks, *([page] if page else [])])
-    if all(here(each) is not None for each in joined(recipes[0].model)):
-        capabilities_named(recipes[0].model).fitted(recipes[0])  # refuse before torch is loaded
+    tells.fitted(recipes[0])  # refuse before torch is loaded
     began = time.perf_counter()
     painted: list[tuple[Path, Image.Image, Recipe]] = []
     found: list[Path] = []
     with progress(f"loading {recipes[0].model}") as advance:
         pipe = _ready(recipes[0], paths[0], running or Running())
-        as_loaded = {"precision": pipe.precision, "vae": pipe.vae}
+        as_loaded = {"engine": pipe.engine, "precision": pipe.precision, "vae": pipe.vae}
         recipes = [replace(recipe, **as_loaded) for recipe in recipes]
         for step in pipe.steps(recipes):
             advance(done=step.index, total=step.total, title="painting")
@@ -92,8 +92,9 @@ def _ready(first: Recipe, path: Path, running: Running) -> Pipe:
     from sfumato.picture import check_metadata, check_size, original
     from sfumato.recipe import parameters
 
-    pipe = load(first.model, engine=first.engine, vae=first.vae, tile=first.tile, pool=POOL, **vars(running))
-    first = replace(first, vae=pipe.vae, precision=pipe.precision)  # pyright: ignore[reportArgumentType]
+    pipe = load(first.model, vae=first.vae, tile=first.tile, pool=POOL, recipe=first, **vars(running))
+    as_loaded = {"engine": pipe.engine, "precision": pipe.precision, "vae": pipe.vae}
+    first = replace(first, **as_loaded)  # pyright: ignore[reportArgumentType]
     resolved = pipe.resolve(first)
     like = None if resolved.held is None else original(resolved.held)
     check_size(path, (resolved.width or 0, resolved.height or 0))

@@ -32,7 +32,8 @@ def redo(
     lora: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Where a file of the recipe's adapters is now, or what takes its place; repeatable.",
+            help="Where a file of the recipe's adapters is now, or what takes its place, or a folder of those that "
+            "another tool's picture names; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -56,16 +57,26 @@ def redo(
 
     picture = path_of(picture)
     (output,) = check_outputs([picture], [output or picture.with_name(f"{picture.stem}-redo.png")])
-    recipe, remarks = recipe_or_replay(picture, model)
+    folders = [path for path in lora or () if path.is_dir()]
+    files = [open_file(path, allow_pickle=allow_pickle) for path in lora or () if path not in folders]
+    recipe, remarks = recipe_or_replay(picture, model, lora or (), allow_pickle=allow_pickle)
     for remark in remarks:
         note(remark)
-    files = [open_file(path, allow_pickle=allow_pickle) for path in lora or ()]
     with progress(f"loading {printable(model or recipe.model, 60)}") as advance:
 
         def show(step: Progress) -> None:
             advance(done=step.index, total=step.total, title="painting")
 
-        made = again(picture, model=model, device=device, offload=offload, files=files, on_step=show)
+        made = again(
+            picture,
+            model=model,
+            device=device,
+            offload=offload,
+            files=files,
+            folders=folders,
+            allow_pickle=allow_pickle,
+            on_step=show,
+        )
     held = made.recipe.held
     save_picture(
         made.image,

@@ -7,7 +7,7 @@ Several act at once, on top of any start, hold, guidance and sampler.
 |---|---|---|
 | `ControlNet` | a map: edges, depth, a pose, ... | adds to the skips, from x, t and text (Zhang et al. 2023) |
 | `T2IAdapter` | a map | adds to what the downward blocks hand on, the same at all times (Mou et al. 2023) |
-| `IPAdapter` | any picture | cross-attention looks at the picture as it looks at the text (Ye et al. 2023) |
+| `IPAdapter` | any picture | attention looks at the picture as it looks at the text (Ye et al. 2023); Redux |
 """
 
 from sfumato.control.control import Control

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
 from sfumato.control.control import Control, Shown
 from sfumato.element import Listed, element
 
-if TYPE_CHECKING:
-    from sfumato.network.image_prompts import ImagePrompt
-
 
 @element("ip-adapter")
 class IPAdapter(Shown, Control):
-    """Cross-attention looks at a picture too, through keys and values of its own: Z = Attn(Q, K, V) + weight
-    Attn(Q, K', V') (eq. 5 of the paper). K' and V' are made of the picture's CLIP embedding.
+    """Attention to words looks at a picture too, through keys and values of its own: Z = Attn(Q, K, V) + weight
+    Attn(Q, K', V') (eq. 5 of the paper). K' and V' are made of what an image encoder answers for the picture. Of
+    U-Nets, FLUX.1 and Stable Diffusion 3; and FLUX.1 Redux, which makes words of the picture.
 
     net: a folder with the adapter's weights (ip_adapter.safetensors, or any one .safetensors) and image_encoder/, a
-    CLIPVisionModelWithProjection. blocks: the parts of the network in which it acts, as ("up.1",) for its style alone;
+    CLIPVisionModelWithProjection (for Stable Diffusion 3 a SiglipVisionModel); or FLUX.1 Redux's folder. blocks: the
+    parts of the network in which it acts, as ("up.1",) for its style alone, of a transformer ("transformer.0",);
     everywhere without any. The unconditional rows look at the embedding of no picture.
     """
 
@@ -29,7 +28,8 @@ class IPAdapter(Shown, Control):
 
     takes, steers = "image tokens", "ImagePrompts"
 
-    def bind(self, batch: Any) -> ImagePrompt:
+    def bind(self, batch: Any) -> Any:
         adapter = batch.network(self.net, "ip_adapter")
         mask = None if self.mask is None else batch.control_mask(self.mask)
-        return adapter.of(batch.fetched(self.picture), batch.stage.networks["unet"], self.blocks, mask)
+        painter = batch.stage.networks[batch.stage.painter]
+        return adapter.of(batch.fetched(self.picture), painter, self.blocks, mask)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as nf
 from torch import Tensor, nn
 
+from sfumato.network.spec import Input, NetworkSpec
 from sfumato.picture import BadInput
 from sfumato.picture.files import write_atomically
 from sfumato.zoo import ZOO
@@ -51,6 +52,12 @@ class Detail(nn.Module):
         grey = pictures.mean(1, keepdim=True)
         around = nf.avg_pool2d(nf.pad(grey, (1,) * 4, mode="reflect"), 3, 1)
         return torch.cat([pictures, 4 * (grey - around).abs()], 1)
+
+
+def mean_cross_entropy(logits: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """Mean over the attributes of the cross-entropy, labels smoothed by 0.05; targets: (B, number of attributes)."""
+    terms = [nf.cross_entropy(each.float(), targets[:, a], label_smoothing=SMOOTHING) for a, each in enumerate(logits)]
+    return torch.stack(terms).mean()
 
 
 class Judge(nn.Module):
@@ -101,13 +108,7 @@ class Judge(nn.Module):
         """
         if isinstance(targets, Mapping):
             targets = torch.stack([targets[name] for name in self.attributes], 1)
-        if self.training:
-            pictures = augment(pictures, generator)
-        terms = [
-            nf.cross_entropy(logits.float(), targets[:, a], label_smoothing=SMOOTHING)
-            for a, logits in enumerate(self(pictures))
-        ]
-        return torch.stack(terms).mean()
+        return mean_cross_entropy(self(augment(pictures, generator) if self.training else pictures), targets)
 
     def targets(self, rows: Sequence[Mapping[str, str]]) -> Tensor:
         """Attributes in words -> indices (B, number of attributes)."""
@@ -155,6 +156,10 @@ class Judge(nn.Module):
                 "model.safetensors that `sfumato train judge` exports."
             ) from error
         return judge.eval().requires_grad_(False)
+
+
+VERDICTS = NetworkSpec({"pictures": Input(("rows", 3, "height", "width"))}, lambda network, pictures: network(pictures))
+"""A `Judge` as an engine runs it: logits, one tensor an attribute."""
 
 
 def resized(pictures: Tensor, size: int = SIZE) -> Tensor:

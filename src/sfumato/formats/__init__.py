@@ -16,6 +16,10 @@
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
 | `latent-diffusion` | a `UNet2DModel` of a `VQModel`'s latents, told nothing | `latent_diffusion` |
+| `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
+| `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
+| `unclip` | Karlo: a prior, a U-Net of pixels told words and an image embedding, an upsampler | `unclip` |
+| `stable-unclip` | Stable Diffusion told words and an image embedding, a prior's or a picture's | `stable_unclip` |
 | `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `dit` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
 | `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |
@@ -24,7 +28,7 @@
 | `z-image` | a `ZImageTransformer2DModel` told what a chat model reads; flow matching of latents | `z_image` |
 
 `unet_stage` is what the families of `UNet2DConditionModel` have in common. A single file (`model.safetensors`) is read
-as the folder that it stands for: `single_file`.
+as the folder that it stands for: `single_folder`, `single_file`.
 
 What else is known by name is refused by name (`families`), as is every field of a config that is not understood
 (`config`, `scheduler_config`) and every weight that is missing or left over (`parts`).
@@ -39,18 +43,22 @@ from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format, capabilities_named, capabilities_of, format_of
 from sfumato.formats.image_variations import ImageVariations
 from sfumato.formats.instruct_pix2pix import InstructPix2Pix
+from sfumato.formats.kandinsky import Kandinsky, KandinskyPrior
 from sfumato.formats.latent_diffusion import UnconditionalLatents
 from sfumato.formats.pixart import PixArt
 from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
 from sfumato.formats.sana import Sana
 from sfumato.formats.scheduler_config import PARAMETERIZATIONS, noise_schedule
 from sfumato.formats.score_sde import ScoreSde
-from sfumato.formats.single_file import folder_of, single_of
+from sfumato.formats.single_file import single_of
+from sfumato.formats.single_folder import folder_of
 from sfumato.formats.stable_diffusion import StableDiffusion
 from sfumato.formats.stable_diffusion_3 import StableDiffusion3
 from sfumato.formats.stable_diffusion_depth import StableDiffusionDepth
 from sfumato.formats.stable_diffusion_upscale import StableDiffusionUpscale
 from sfumato.formats.stable_diffusion_xl import StableDiffusionXL
+from sfumato.formats.stable_unclip import StableUnCLIP
+from sfumato.formats.unclip import UnCLIP
 from sfumato.formats.z_image import ZImage
 
 __all__ = [
@@ -64,6 +72,8 @@ __all__ = [
     "Format",
     "ImageVariations",
     "InstructPix2Pix",
+    "Kandinsky",
+    "KandinskyPrior",
     "PixArt",
     "Pixels",
     "QwenImage",
@@ -75,6 +85,8 @@ __all__ = [
     "StableDiffusionDepth",
     "StableDiffusionUpscale",
     "StableDiffusionXL",
+    "StableUnCLIP",
+    "UnCLIP",
     "UnconditionalLatents",
     "ZImage",
     "capabilities_named",

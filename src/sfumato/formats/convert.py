@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.folder import LARGEST, index_of, parts_of, place_of, read_json
 from sfumato.formats.key_names import Naming, write_tensors
-from sfumato.formats.parts import STEMS, _class_of
+from sfumato.formats.read_network import STEMS, class_of
 from sfumato.formats.single_family import U_NET, naming_of
-from sfumato.formats.single_file import METADATA, SMALL, SingleFile, single_of
+from sfumato.formats.single_file import SingleFile, single_of
+from sfumato.formats.single_folder import METADATA, SMALL
 from sfumato.formats.tensor_file import open_tensors
 from sfumato.formats.text_names import clip_names, open_clip_names
 from sfumato.formats.weights import weight_files
@@ -119,8 +120,12 @@ def _place(part: str, kind: str, config: Mapping[str, Any], kinds: Mapping[str, 
 def _to_folder(single: SingleFile, target: Path) -> None:
     from safetensors.torch import save_file
 
+    if blocks := [placed.file.path for placed in single.family.placed.values() if placed.file.sizes]:
+        raise BadInput(
+            f"{name_of(blocks[0])} holds blocks of a few bits, which a folder has no files for: load it as it is."
+        )
     for part, placed in single.family.placed.items():
-        library, made = _class_of(placed.kind)
+        library, made = class_of(placed.kind)
         config = read_json(single.folder / part / "config.json")
         state = single.tensors(part, single.empty(made, config))
         if placed.kind == "CLIPTextModel":  # as every version of transformers reads it
@@ -131,6 +136,9 @@ def _to_folder(single: SingleFile, target: Path) -> None:
         save_file(kept, target / part / f"{STEMS[library]}.safetensors", metadata={"format": "pt"})
         architectures = {"architectures": [placed.kind]} if library == "transformers" else {}
         write_json(target / part / "config.json", {**config, **architectures})
+    for path in single.folder.iterdir():
+        if path.is_symlink():  # a part of its base
+            shutil.copytree(path.resolve(), target / path.name)
     for path in single.folder.rglob("*"):
         there = target / path.relative_to(single.folder)
         if path.is_file() and not there.exists():

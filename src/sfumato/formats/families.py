@@ -13,8 +13,6 @@ PIPELINES: Mapping[str, str] = {
     "StableDiffusionGLIGEN": "GLIGEN",
     "StableDiffusionLDM3D": "LDM3D",
     "StableVideoDiffusion": "Stable Video Diffusion",
-    "StableUnCLIP": "stable unCLIP",
-    "UnCLIP": "unCLIP (DALL-E 2)",
     "StableCascade": "Stable Cascade",
     "StableAudio": "Stable Audio",
     "Wuerstchen": "Wuerstchen",
@@ -29,7 +27,7 @@ PIPELINES: Mapping[str, str] = {
     "FluxControl": "FLUX.1 with a control",
     "FluxPriorRedux": "FLUX.1 Redux",
     "Hunyuan": "Hunyuan",
-    "Kandinsky": "Kandinsky",
+    "Kandinsky": "another Kandinsky than 2.2",
     "Kolors": "Kolors",
     "LDMTextToImage": "latent diffusion with LDMBERT",
     "LDMSuperResolution": "latent diffusion's upscaler",
@@ -60,12 +58,9 @@ PARTS: Mapping[str, str] = {
     "controlnet": "a model with a ControlNet",
     "adapter": "a model with a T2I-Adapter",
     "motion_adapter": "AnimateDiff",
-    "prior": "a model with a prior, as unCLIP and Kandinsky",
-    "movq": "Kandinsky",
+    "prior": "a model with a prior, of no pipeline that is known",
+    "movq": "a Kandinsky of no pipeline that is known",
     "vqvae": "a model with a discrete autoencoder",
-    "image_normalizer": "stable unCLIP",
-    "image_noising_scheduler": "stable unCLIP",
-    "super_res_first": "unCLIP (DALL-E 2)",
 }
 """By a part that only they have."""
 

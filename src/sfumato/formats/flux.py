@@ -38,7 +38,7 @@ READ = ("transformer", "vae", *TEXTS, "scheduler")
 BESIDE = ("image_encoder", "feature_extractor")
 """Parts of the pipelines for pictures as prompts, which is a matter of adapters."""
 KONTEXT = ("FluxKontextPipeline", "FluxKontextInpaintPipeline")
-CONTROLS = ("residuals",)  # what the transformer takes from controls
+CONTROLS = ("residuals", "image tokens")  # what the transformer takes from controls
 
 
 class Flux(Format):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.formats.config import AUTOENCODER, U_NET
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.unet_stage import CONTROLS, check_channels, parts_schedule, refuse_parts, unet_stage
+from sfumato.formats.unet_stage import check_channels, parts_schedule, refuse_parts, told_besides, unet_stage
 from sfumato.recipe.capabilities import Capabilities
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class ImageVariations(Format):
     pipelines = ("StableDiffusionImageVariationPipeline",)
 
     def capabilities(self, folder: Path) -> Capabilities:
-        return Capabilities(references=1, controls=CONTROLS)
+        return replace(Capabilities(references=1), **told_besides(folder))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.encode import ImageWords

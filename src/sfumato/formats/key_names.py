@@ -106,7 +106,7 @@ def _turned(tensor: Tensor, turn: str, shape: Shape) -> Tensor:
     if turn == "swapped":
         import torch
 
-        return torch.cat(tensor.chunk(2)[::-1])
+        return torch.cat([*reversed(tensor.chunk(2))])  # a list, by which blocks keep their type
     return tensor.reshape(shape) if turn == "convolution" else tensor
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,19 +11,18 @@ from typing import Any
 
 import torch
 
-from sfumato.formats.config import check_fields, check_sizes
 from sfumato.formats.folder import parts_of, place_of, read_json, regular, scheduler_of
+from sfumato.formats.read_network import check_config, class_of, explained, read_network
 from sfumato.formats.single_file import single_of
 from sfumato.formats.weights import weight_files
 from sfumato.network.autoencoder_kl import tile
 from sfumato.network.engine import dtype_of
 from sfumato.network.offload import Shelf, check_offload, from_files, one_at_a_time
 from sfumato.network.precision import store_float8
-from sfumato.network.reading import check_weights, hushed, reason, variant_of
-from sfumato.network.spec import RUNS_ON
+from sfumato.network.quantized import GGUF, is_quantized
+from sfumato.network.spec import COMPUTES, RUNS_ON
 from sfumato.picture.errors import BadInput, name_of, printable
 
-STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 SHOWN = 4  # words in one sentence
 Shared = MutableMapping[Any, torch.nn.Module]
 
@@ -75,19 +74,11 @@ class Parts:
         place = self._safe(part)
         config = read_json(place / "config.json")
         what = f"{part} of {self.model}"
-        check_sizes(config, what)
-        library, made = _class_of(kind)
-        if library == "diffusers":
-            if config.get("_class_name", kind) != kind:
-                raise BadInput(
-                    f"The {what} is a {printable(config['_class_name'], 60)}, and not the {kind} it should be."
-                )
-            check_fields(made, config, what, neutral or {})
+        check_config(kind, config, what, neutral or {})
         if (single := single_of(self.folder)) is not None and single.has(part):
             with self.explained(part):
-                read = single.network(part, made, config, dtype_of(self.precision))
+                read = single.network(part, class_of(kind)[1], config, dtype_of(self.precision))
                 return self._ready(part, read, place, kind)
-        variant = variant_of(place, STEMS[library], what)
         autoencoder = kind.startswith("Autoencoder")
         overflows = autoencoder and self.precision == "float16" and config.get("force_upcast") is True
         dtype = torch.float32 if overflows else dtype_of(self.precision)
@@ -96,17 +87,7 @@ class Parts:
         if shared is not None and key in shared:
             network = self.networks[part] = shared[key]
             return network
-        options: dict[str, Any] = {"torch_dtype" if library == "diffusers" else "dtype": dtype}
-        with self.explained(part):
-            read, info = made.from_pretrained(
-                place,
-                local_files_only=True,
-                variant=variant,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are refused by name
-                **options,
-            )
-        check_weights(info, what)
+        read = read_network(kind, place, what, dtype)
         with self.explained(part):
             network = self._ready(part, read, place, kind)
         if shared is not None:
@@ -124,6 +105,15 @@ class Parts:
 
     def _put(self, network: Any, place: Path, autoencoder: bool) -> None:
         """On the device, or beside it until it is called."""
+        if is_quantized(network):
+            vars(network)[COMPUTES] = dtype_of(self.precision)
+            if self.precision == "float8":
+                raise BadInput(
+                    f"The weights of {self.model} are quantised already: choose the precision in which it computes, "
+                    "and not float8."
+                )
+        if is_quantized(network) and GGUF not in vars(network):
+            return  # bitsandbytes puts its weights on the GPU itself
         files = weight_files(place) if self.shelf is not None and self.device == "cpu" else []
         source = from_files(network, files) if files else None
         if self.precision == "float8" and not autoencoder:
@@ -192,16 +182,9 @@ class Parts:
             raise single.unsaid()
         return found
 
-    @contextmanager
-    def explained(self, part: str) -> Iterator[None]:
-        """Whatever goes wrong while a part is read, in one sentence; what the libraries would say is hushed."""
-        try:
-            with hushed():
-                yield
-        except BadInput:
-            raise
-        except Exception as error:
-            raise BadInput(f"The {part} of {self.model} can't be read: {reason(error)}") from error
+    def explained(self, part: str) -> AbstractContextManager[None]:
+        """Whatever goes wrong while a part is read, in one sentence."""
+        return explained(f"{part} of {self.model}")
 
     def _check_kind(self, part: str, *accepted: str) -> None:
         found = parts_of(self.folder).get(part)
@@ -258,11 +241,3 @@ def check_vocabulary(tokenizer: Any, vocabulary: int, what: str) -> Any:
             f"({printable(', '.join(sorted(words)[:SHOWN]), 100)}): they were added without it."
         )
     return tokenizer
-
-
-def _class_of(kind: str) -> tuple[str, type]:
-    import diffusers
-    import transformers
-
-    library = diffusers if hasattr(diffusers, kind) else transformers
-    return library.__name__, getattr(library, kind)

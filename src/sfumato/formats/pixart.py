@@ -25,6 +25,8 @@ WINDOWS = {"PixArtAlphaPipeline": 120, "PixArtSigmaPipeline": 300, "PixArtSigmaP
 """Tokens that the T5 of each reads."""
 SUITS = Suits(guidance=(ClassifierFree(4.5),))
 
+CONTROLS = ("residuals",)  # what the transformer takes from controls
+
 
 class PixArt(Format):
     """Words, read by a T5, to pictures: a transformer that attends to words by cross-attention."""
@@ -33,7 +35,7 @@ class PixArt(Format):
     pipelines = tuple(WINDOWS)
 
     def capabilities(self, folder: Path) -> Capabilities:
-        return Capabilities(text=True, suits=SUITS)
+        return Capabilities(text=True, controls=CONTROLS, suits=SUITS)
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.denoise import Preconditioned
@@ -67,6 +69,7 @@ class PixArt(Format):
             size=(side, side),
             multiple=math.lcm(space.factor * config["patch_size"], 4),
             networks=parts.networks,
+            controls=CONTROLS,
             device=parts.device,
             suits=SUITS,
         )

@@ -36,6 +36,7 @@ TOKENIZERS = ("Qwen2Tokenizer", "Qwen2TokenizerFast")
 LONGEST = 1024  # tokens of a prompt
 AREA, SEEN = 1024**2, 384**2  # pixels of a picture that is shown: to the network; to the chat model beside others
 CELLS = 128  # along a side of what it was trained at
+CONTROLS = ("residuals",)  # what the transformer takes from controls
 MOST = 3  # pictures that the later Qwen-Image-Edit looks at
 
 ASKED = (
@@ -61,7 +62,7 @@ class QwenImage(Format):
 
     def capabilities(self, folder: Path) -> Capabilities:
         references = 0 if not self.edits else MOST if _several(folder) else 1
-        return Capabilities(text=True, joint=True, references=references, suits=_suits(folder))
+        return Capabilities(text=True, joint=True, references=references, controls=CONTROLS, suits=_suits(folder))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.denoise import Preconditioned
@@ -94,6 +95,7 @@ class QwenImage(Format):
             size=size,
             multiple=math.lcm(cell, 4),
             networks=parts.networks,
+            controls=CONTROLS,
             device=parts.device,
             suits=_suits(parts.folder),
             schedule_at=schedule_at,

@@ -55,6 +55,8 @@ INSTRUCTION = "\n".join(
 )
 """What it was trained to read before a prompt."""
 
+CONTROLS = ("residuals",)  # what the transformer takes from controls
+
 
 class Sana(Format):
     """Words, read by a small chat model, to pictures; linear attention."""
@@ -63,7 +65,7 @@ class Sana(Format):
     pipelines = ("SanaPipeline", "SanaPAGPipeline")
 
     def capabilities(self, folder: Path) -> Capabilities:
-        return Capabilities(text=True, joint=True, suits=SUITS)
+        return Capabilities(text=True, joint=True, controls=CONTROLS, suits=SUITS)
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.denoise import Preconditioned
@@ -91,6 +93,7 @@ class Sana(Format):
             size=(side, side),
             multiple=math.lcm(space.factor * config["patch_size"], 4),
             networks=parts.networks,
+            controls=CONTROLS,
             device=parts.device,
             suits=SUITS,
         )

@@ -202,6 +202,41 @@ def flux_config(file: TensorFile, prefix: str) -> Config:
     }
 
 
+def qwen_image_config(file: TensorFile, prefix: str) -> Config:
+    """QwenImageTransformer2DModel."""
+    shapes = file.shapes
+    width, channels = shapes[f"{prefix}img_in.weight"]
+    head = shapes.get(f"{prefix}transformer_blocks.0.attn.norm_q.weight", (128,))[0]
+    return {
+        "_class_name": "QwenImageTransformer2DModel",
+        "in_channels": channels,
+        "out_channels": shapes.get(f"{prefix}proj_out.weight", (channels,))[0] // 4,
+        "num_layers": counted(file, f"{prefix}transformer_blocks."),
+        "attention_head_dim": head,
+        "num_attention_heads": width // head,
+        "joint_attention_dim": shapes.get(f"{prefix}txt_in.weight", (width, 3584))[1],
+        "axes_dims_rope": [head // 8, head * 7 // 16, head * 7 // 16],
+    }
+
+
+def z_image_config(file: TensorFile, prefix: str) -> Config:
+    """ZImageTransformer2DModel."""
+    shapes = file.shapes
+    width, cells = shapes[f"{prefix}x_embedder.weight"]
+    head = shapes.get(f"{prefix}layers.0.attention.q_norm.weight", (128,))[0]
+    return {
+        "_class_name": "ZImageTransformer2DModel",
+        "in_channels": cells // 4,
+        "dim": width,
+        "n_layers": counted(file, f"{prefix}layers."),
+        "n_refiner_layers": counted(file, f"{prefix}noise_refiner."),
+        "n_heads": width // head,
+        "n_kv_heads": width // head,
+        "cap_feat_dim": shapes.get(f"{prefix}cap_embedder.1.weight", (width, 2560))[1],
+        "axes_dims": [head // 4, head * 3 // 8, head * 3 // 8],
+    }
+
+
 def table_scheduler(prediction: str | None, zero_terminal: bool) -> Config:
     """The table of betas of Stable Diffusion 1, 2 and XL. Without a `prediction` the config says none."""
     found: Config = {

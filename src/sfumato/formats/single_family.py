@@ -12,7 +12,7 @@ from sfumato.formats.ldm_names import autoencoder_names, unet_names
 from sfumato.formats.single_configs import Config
 from sfumato.formats.tensor_file import TensorFile
 from sfumato.formats.text_names import bare_clip_names, clip_names, open_clip_names, t5_names
-from sfumato.formats.transformer_names import flux_names, sd3_names
+from sfumato.formats.transformer_names import flux_names, qwen_image_names, sd3_names, z_image_names
 from sfumato.picture.errors import BadInput, name_of, printable
 
 TOKENS, WORD = "embeddings.token_embedding.weight", "<|endoftext|>"
@@ -74,6 +74,12 @@ class SingleFamily:
     index: dict[str, Any] = field(default_factory=dict)
 
 
+_OTHERS: Mapping[str, Naming] = {
+    "QwenImageTransformer2DModel": qwen_image_names,
+    "ZImageTransformer2DModel": z_image_names,
+}
+
+
 def naming_of(kind: str, config: Mapping[str, Any], texts: Naming = clip_names) -> Naming | None:
     """What the tensors of a network are called in a single file; None for one that no single file holds."""
     if kind == "UNet2DConditionModel":
@@ -87,6 +93,8 @@ def naming_of(kind: str, config: Mapping[str, Any], texts: Naming = clip_names) 
         return sd3_names(int(config.get("num_layers", 0)))
     if kind == "FluxTransformer2DModel":
         return flux_names
+    if kind in _OTHERS:
+        return _OTHERS[kind]
     if kind.startswith("CLIPTextModel"):
         return texts
     return t5_names if kind == "T5EncoderModel" else None
@@ -99,12 +107,17 @@ def family_of(file: TensorFile, prediction: str | None = None) -> SingleFamily:
             return _sd3(file, prefix)
         if f"{prefix}double_blocks.0.img_attn.qkv.weight" in file.shapes:
             return _flux(file, prefix)
+        if f"{prefix}transformer_blocks.0.img_mod.1.weight" in file.shapes:
+            return _alone("Qwen-Image", "QwenImage", file, prefix, configs.qwen_image_config(file, prefix))
+        if f"{prefix}noise_refiner.0.attention.qkv.weight" in file.shapes and f"{prefix}x_pad_token" in file.shapes:
+            return _alone("Z-Image", "ZImage", file, prefix, configs.z_image_config(file, prefix))
     if f"{U_NET}input_blocks.0.0.weight" in file.shapes:
         return _stable_diffusion(file, prediction)
     some = ", ".join(list(file.shapes)[:3])
     raise BadInput(
         f"{name_of(file.path)} holds no model that is known by its names (it has {printable(some, 200) or 'none'}, "
-        "...); accepted are files of Stable Diffusion 1, 2, XL and 3 and of FLUX.1, in their makers' names."
+        "...); accepted are files of Stable Diffusion 1, 2, XL and 3, of FLUX.1, Qwen-Image and Z-Image, in their "
+        "makers' names."
     )
 
 
@@ -243,3 +256,17 @@ def _flux(file: TensorFile, prefix: str) -> SingleFamily:
         {},
     )
     return with_autoencoder(_with_texts(family, file, projected=()), file)
+
+
+def _alone(title: str, name: str, file: TensorFile, prefix: str, config: Config) -> SingleFamily:
+    """A family whose files hold the transformer alone; the rest, the scheduler too, is that of a base."""
+    kind = f"{name}Transformer2DModel"
+    return SingleFamily(
+        title,
+        f"{name}Pipeline",
+        {"transformer": Placed(kind, file, prefix, _OTHERS[kind])},
+        {"transformer": config},
+        configs.flow_scheduler(3.0, dynamic=False),
+        {},
+        (f"{prefix}norm_final.",),
+    )

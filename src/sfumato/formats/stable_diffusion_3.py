@@ -32,7 +32,7 @@ TEXTS = ("text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer", "token
 READ = ("transformer", "vae", *TEXTS, "scheduler")
 BESIDE = ("image_encoder", "feature_extractor")
 """Parts of the pipelines for pictures as prompts, which is a matter of adapters."""
-CONTROLS = ("residuals",)  # what the transformer takes from controls
+CONTROLS = ("residuals", "image tokens")  # what the transformer takes from controls
 
 
 class StableDiffusion3(Format):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.unet_stage import CONTROLS, check_channels, told_words, unet_stage
+from sfumato.formats.unet_stage import check_channels, told_besides, told_words, unet_stage
 from sfumato.recipe.capabilities import Capabilities
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class StableDiffusionDepth(Format):
     pipelines = ("StableDiffusionDepth2ImgPipeline",)
 
     def capabilities(self, folder: Path) -> Capabilities:
-        return Capabilities(text=True, references=2, controls=CONTROLS)
+        return replace(Capabilities(text=True, references=2), **told_besides(folder))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.encode import DepthPlane

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sfumato.picture.errors import BadInput, name_of, printable
 
@@ -17,19 +18,35 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 PICKLES = (".ckpt", ".pt", ".pth")
 ENDINGS = (".safetensors", *PICKLES)
+WIDTHS = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
+"""Bytes of a number; 1 of all others."""
 LONGEST = 100 << 20  # bytes of a header
 _TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64", "int32": "I32"}
 
 
+class Entry(NamedTuple):
+    """A tensor of a header: its number type as safetensors calls it, its shape, and where its bytes begin and end."""
+
+    type: str
+    shape: Shape
+    start: int
+    end: int
+
+
 @dataclass(frozen=True)
 class TensorFile:
-    """shapes, types: by the tensors' names. metadata: what the file says of itself in words."""
+    """shapes, types: by the tensors' names. metadata: what the file says of itself in words. sizes: bytes of tensors,
+    where they are not those of their numbers."""
 
     path: Path
     shapes: Mapping[str, Shape]
     types: Mapping[str, str]
     metadata: Mapping[str, str] = field(default_factory=dict)
     loaded: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sizes: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    def bytes(self, name: str) -> int:
+        return self.sizes.get(name, prod(self.shapes[name]) * WIDTHS.get(self.types[name], 1))
 
     @cached_property
     def _open(self) -> Any:
@@ -58,20 +75,33 @@ def open_tensors(path: Path, allow_pickle: bool = False) -> TensorFile:
     return _pickle(path)
 
 
+def header_of(path: Path) -> tuple[dict[str, Entry], dict[str, Any]]:
+    """The tensors that the header of a .safetensors names, and what the file says of itself in words.
+
+    The file is eight bytes of length, then JSON, then numbers. Raises ValueError and its like for one that was cut
+    short or whose header is none.
+    """
+    whole = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(LONGEST, whole - 8):
+            raise ValueError("its header is longer than the file")
+        header = json.loads(file.read(length))
+    said = header.pop("__metadata__", {})
+    entries = {
+        name: Entry(str(each["dtype"]), tuple(map(int, each["shape"])), *map(int, each["data_offsets"]))
+        for name, each in header.items()
+    }
+    if 8 + length + max((each.end for each in entries.values()), default=0) != whole:
+        raise ValueError("it is cut short or has been added to")
+    return entries, said
+
+
 def _safetensors(path: Path) -> TensorFile:
-    """Eight bytes of length, then JSON. The header is checked against the size of the file."""
     try:
-        whole = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > min(LONGEST, whole - 8):
-                raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(length))
-        said = header.pop("__metadata__", {})
-        if 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0) != whole:
-            raise ValueError("it is cut short or has been added to")
-        shapes = {name: tuple(map(int, entry["shape"])) for name, entry in header.items()}
-        types = {name: str(entry["dtype"]) for name, entry in header.items()}
+        entries, said = header_of(path)
+        shapes = {name: each.shape for name, each in entries.items()}
+        types = {name: each.type for name, each in entries.items()}
         return TensorFile(path, shapes, types, {str(key): str(value) for key, value in said.items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{name_of(path)} is damaged ({printable(error, 120)}): copy or fetch it again.") from None

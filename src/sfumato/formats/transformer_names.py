@@ -1,4 +1,5 @@
-"""Names of the transformers of Stable Diffusion 3 (Esser et al. 2024) and FLUX.1 in their makers' files."""
+"""Names of the transformers of Stable Diffusion 3 (Esser et al. 2024), FLUX.1, Qwen-Image and Z-Image in their makers'
+files."""
 
 from __future__ import annotations
 
@@ -106,6 +107,23 @@ def flux_names(ours: str) -> NamedPiece:
             return NamedPiece(f"{block}.{stacked[0]}.{number}", place=stacked[1])
         return NamedPiece(f"{block}.{inner}.{number}")
     return NamedPiece(f"{_FLUX_OUTER.get(part, part)}.{number}")
+
+
+def qwen_image_names(ours: str) -> NamedPiece:
+    """The naming of a QwenImageTransformer2DModel: its makers' is diffusers'."""
+    return NamedPiece(ours)
+
+
+def z_image_names(ours: str) -> NamedPiece:
+    """The naming of a ZImageTransformer2DModel."""
+    if match := re.fullmatch(r"all_(final_layer|x_embedder)\.2-1\.(.*)", ours):
+        return NamedPiece(f"{match[1]}.{match[2]}")
+    block, attention, inner = ours.partition(".attention.")
+    part, _, number = inner.rpartition(".")
+    if stacked := _stacked(f"attn.{part}", {"attn.to_": "qkv"}):
+        return NamedPiece(f"{block}.attention.{stacked[0]}.{number}", place=stacked[1])
+    renamed = {"to_out.0": "out", "norm_q": "q_norm", "norm_k": "k_norm"}.get(part)
+    return NamedPiece(f"{block}{attention}{renamed}.{number}" if renamed else ours)
 
 
 def _stacked(inner: str, where: Mapping[str, str]) -> tuple[str, int] | None:

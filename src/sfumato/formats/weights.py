@@ -47,6 +47,8 @@ def weights_hash(folder: Path, vae: Path | None = None) -> str:
     """
     if (single := single_of(folder)) is not None:
         lines = [f"{path.name} {_file_hash(path)}\n" for path in single.files()]
+        for part in sorted(each.name for each in folder.iterdir() if each.is_symlink()):  # of its base
+            lines += [f"{part}/{path.name} {_file_hash(path)}\n" for path in weight_files(folder / part)]
         return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
     lines = []
     for part in sorted({*parts_of(folder), *_BESIDE}):

@@ -34,6 +34,8 @@ LONGEST = 512  # tokens of a prompt with the template around it
 CELLS = 128  # along a side of what it was trained at
 TURBO = 3.0  # the shift of Z-Image-Turbo's scheduler, and at most; Z-Image's is 6
 
+CONTROLS = ("residuals",)  # what the transformer takes from controls
+
 
 class ZImage(Format):
     """Words, read by a chat model, to pictures."""
@@ -42,7 +44,7 @@ class ZImage(Format):
     pipelines = ("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline")
 
     def capabilities(self, folder: Path) -> Capabilities:
-        return Capabilities(text=True, joint=True, suits=_suits(folder))
+        return Capabilities(text=True, joint=True, controls=CONTROLS, suits=_suits(folder))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.denoise import Preconditioned
@@ -73,6 +75,7 @@ class ZImage(Format):
             size=size,
             multiple=math.lcm(cell, 4),
             networks=parts.networks,
+            controls=CONTROLS,
             device=parts.device,
             suits=_suits(parts.folder),
             schedule_at=schedule_at,

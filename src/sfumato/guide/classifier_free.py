@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from sfumato.element import Interval, Real, element
-from sfumato.guide.guidance import Guidance, touches, within
+from sfumato.guide.guidance import ScaledGuidance, within
 from sfumato.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfumato.condition import Condition
     from sfumato.denoise import Prediction
 
 
 @element("classifier-free", short="cfg")
-class ClassifierFree(Guidance):
+class ClassifierFree(ScaledGuidance):
     """u + scale (c - u), for x0 and for eps; c is the conditional answer, u the unconditional one.
 
     scale: 1 is off (and costs no unconditional row), 0 is unconditional. Of the field's three ways to write it this
@@ -48,21 +47,11 @@ class ClassifierFree(Guidance):
         return cls(gamma, **options)
 
     @property
-    def needs_null(self) -> bool:  # type: ignore[override]
-        return self.scale != 1
-
-    @property
     def null_scale(self) -> float:  # type: ignore[override]
         return self.scale
 
-    def infotext(self) -> dict[str, str]:
-        return {"CFG scale": f"{self.scale:g}"}
-
-    def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
-        return {"unconditional": condition.null()} if self._acts(t) else {}
-
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
-        if not self._acts(t):
+        if not self.acts(t):
             return current
         u, c = outs["unconditional"], outs["conditional"]
         # c enters through `current`, so that what guidances before this one did is kept
@@ -77,6 +66,3 @@ class ClassifierFree(Guidance):
         if t.ndim:  # a row outside the interval stays as it is, to the bit
             rescaled = torch.where(share > 0, rescaled, moved.x0)  # type: ignore[operator, arg-type]
         return moved.moved(x0=rescaled)
-
-    def _acts(self, t: Tensor) -> bool:
-        return self.scale != 1 and touches(self.interval, t)

@@ -53,6 +53,27 @@ class Guidance(Element, kinds="guidance", package="sfumato.guide"):
         return current
 
 
+class ScaledGuidance(Guidance):
+    """One that moves away from the unconditional answer by its `scale`, where t lies in its `interval`: at a scale of
+    1, and outside, it is off and costs no row."""
+
+    scale: float
+    interval: Interval
+
+    @property
+    def needs_null(self) -> bool:  # type: ignore[override]
+        return self.scale != 1
+
+    def infotext(self) -> dict[str, str]:
+        return {"CFG scale": f"{self.scale:g}"}
+
+    def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
+        return {"unconditional": condition.null()} if self.acts(t) else {}
+
+    def acts(self, t: Tensor) -> bool:
+        return self.scale != 1 and touches(self.interval, t)
+
+
 def check_interval(interval: Interval) -> None:
     """Raises BadInput unless 0 <= low <= high <= 1."""
     low, high = interval

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from sfumato.element import Interval, Real, Whole, element
-from sfumato.guide.guidance import Guidance, touches, within
+from sfumato.guide.guidance import ScaledGuidance, within
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfumato.condition import Condition
     from sfumato.denoise import Prediction
 
 
 @element("norm-preserving", short="cfgnorm")
-class NormPreserving(Guidance):
+class NormPreserving(ScaledGuidance):
     """w = u + scale (c - u), times |c|/|w|: u, c and w are velocities eps - x0, the unconditional, the conditional and
     the guided one.
 
@@ -33,18 +32,8 @@ class NormPreserving(Guidance):
     patch: Whole = Field(default=2, ge=1, le=64, description="a whole number from 1 to 64, cells along a token's side")
     interval: Interval = (0.0, 1.0)
 
-    @property
-    def needs_null(self) -> bool:  # type: ignore[override]
-        return self.scale != 1
-
-    def infotext(self) -> dict[str, str]:
-        return {"CFG scale": f"{self.scale:g}"}
-
-    def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
-        return {"unconditional": condition.null()} if self._acts(t) else {}
-
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
-        if not self._acts(t):
+        if not self.acts(t):
             return current
         from sfumato.predict import expand
 
@@ -68,6 +57,3 @@ class NormPreserving(Guidance):
         side = self.patch
         sums = avg_pool2d(squares, side, ceil_mode=True, divisor_override=1)
         return sums.sqrt().repeat_interleave(side, -2).repeat_interleave(side, -1)[..., :height, :width]
-
-    def _acts(self, t: Tensor) -> bool:
-        return self.scale != 1 and touches(self.interval, t)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.encode.clip import load_clip
 from sfumato.formats import format_of
-from sfumato.formats.control_network import read_controlnet, read_ip_adapter, read_t2i_adapter
+from sfumato.formats.control_network import read_controlnet, read_t2i_adapter
+from sfumato.formats.ip_adapter import read_ip_adapter
 from sfumato.formats.parts import Parts, Shared
 from sfumato.network.device import check_device
 from sfumato.network.engine import dtype_of, engine_of

@@ -11,6 +11,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from sfumato.formats.single_file import single_of
 from sfumato.formats.weights import weight_files
 from sfumato.model.networks import read_stages
 from sfumato.network.device import check_device
@@ -112,12 +113,15 @@ def _sorted(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 
 def _weights(folder: Path) -> list[Path]:
-    return [path for part in (folder, *folder.iterdir()) if part.is_dir() for path in weight_files(part)]
+    single = single_of(folder)
+    parts = [path for part in (folder, *folder.iterdir()) if part.is_dir() for path in weight_files(part)]
+    return parts if single is None else [*single.files(), *parts]
 
 
 def _stamp(folder: Path, vae: Path | None) -> tuple[tuple[str, int, int], ...]:
     """The files of a model, their lengths and times of change."""
     places = [folder] if vae is None else [folder, vae]
+    places += [path.resolve() for path in sorted(folder.iterdir()) if path.is_symlink() and path.is_dir()]
     files = [path for place in places for path in sorted(place.rglob("*")) if path.is_file()]
     stats = [(str(path), path.stat()) for path in files]
     return tuple((path, each.st_size, each.st_mtime_ns) for path, each in stats)

@@ -8,6 +8,7 @@
 | `flux_transformer`, `flux2_transformer`, `sd3_transformer`, `qwen_image`, `z_image`, `cross_attended` | transformers |
 | `autoencoder_kl`, `clip_text_model`, `t5_encoder`, `image_networks` | what else an engine runs |
 | `attention_directives`, `attention_maps` | what a condition asks of a network's attention |
+| `precision`, `quantized`, `offload`, `turns` | number types, weights that come and go, threads |
 | `text_kv_cache` | keys and values of a text, kept for a run |
 | `control_networks`, `residuals` | what controls add |
 | `controlnet`, `flux_controlnet`, `sd3_controlnet`, `t2i_adapter` | the networks that obey them |

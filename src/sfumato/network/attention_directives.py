@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from sfumato.picture import BadInput
 
 _CALL: ContextVar[object] = ContextVar("call", default=None)
 
-Change = Callable[[Any, Tensor, dict[str, Any], Tensor], Tensor | None]
+Change = Callable[[Any, Tensor, dict[str, Any], Any], Any]
 """(module, the hidden states given to it, what else it was given, its answer) -> another answer, or None."""
 
 
@@ -30,19 +30,28 @@ def directives_of(condition: Condition) -> Condition | None:
     return replace(condition, parts=parts) if parts else None
 
 
+class Directives(Protocol):
+    """What is asked of attention in another form than a Condition's, as `attention_gates.Gates`."""
+
+    def changes(self, network: nn.Module) -> Iterator[tuple[nn.Module, Change]]: ...
+
+
 @contextmanager
-def directed(network: nn.Module, condition: Condition | None) -> Iterator[None]:
-    """Inside, the network obeys the condition's directives; rows that they leave alone are untouched, to the bit.
+def directed(
+    network: nn.Module, condition: Condition | Directives | None, more: Sequence[tuple[nn.Module, Change]] = ()
+) -> Iterator[None]:
+    """Inside, the network obeys the condition's directives; rows that they leave alone are untouched, to the bit. more:
+    further changes of what its modules answer.
 
     The hooks act in the thread that set them alone: another call of the same network, at the same time, sees nothing.
     """
-    if condition is None:
+    if condition is None and not more:
         yield
         return
-    call = object()
-    changes = [
-        change for asked in (_crossings, _copies, _identities, _pictures) for change in asked(network, condition)
-    ]
+    call, changes = object(), list(more)
+    if condition is not None:
+        asked = _changes(network, condition) if isinstance(condition, Condition) else condition.changes(network)
+        changes += asked
     handles = [module.register_forward_hook(_during(call, change), with_kwargs=True) for module, change in changes]
     token = _CALL.set(call)
     try:
@@ -51,6 +60,11 @@ def directed(network: nn.Module, condition: Condition | None) -> Iterator[None]:
         _CALL.reset(token)
         for handle in handles:
             handle.remove()
+
+
+def _changes(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Module, Change]]:
+    for asked in (_crossings, _copies, _identities, _pictures):
+        yield from asked(network, condition)
 
 
 def self_attention(network: nn.Module) -> dict[str, nn.Module]:
@@ -192,11 +206,12 @@ def _attention(network: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in network.named_modules() if isinstance(module, Module)}
 
 
-def _during(call: object, change: Change) -> Callable[..., Tensor | None]:
+def _during(call: object, change: Change) -> Callable[..., Any]:
     """The change as a hook that acts within one call alone."""
 
-    def hook(module: Any, args: tuple[Tensor, ...], named: dict[str, Any], output: Tensor) -> Tensor | None:
-        return change(module, args[0], named, output) if _CALL.get() is call else None
+    def hook(module: Any, args: tuple[Tensor, ...], named: dict[str, Any], output: Any) -> Any:
+        hidden = args[0] if args else named["hidden_states"]
+        return change(module, hidden, named, output) if _CALL.get() is call else None
 
     return hook
 

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as nf
 from torch import Tensor, nn
 
+from sfumato.network.spec import Input, NetworkSpec
 from sfumato.picture import BadInput
 from sfumato.predict import expand
 from sfumato.schedule import Schedule
@@ -154,6 +155,13 @@ class Classifier(nn.Module):
                 "model.safetensors that `sfumato train fashion-classifier` exports."
             ) from error
         return made.eval().requires_grad_(False)
+
+
+LOGITS = NetworkSpec(
+    {"x": Input(("rows", "channels", "height", "width")), "t": Input(("rows",), "float64", needed=False, neutral=0.0)},
+    lambda network, x, t: network(x, t),
+)
+"""A `Classifier` as an engine runs it; left out, t is that of clean pictures."""
 
 
 def _waves(values: Tensor) -> Tensor:

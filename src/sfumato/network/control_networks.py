@@ -13,7 +13,11 @@ KINDS: Mapping[str, str] = {
     "ControlNetModel": "controlnet",
     "ControlNetUnionModel": "controlnet",
     "FluxControlNetModel": "flux_controlnet",
+    "PixArtControlNetAdapterModel": "pixart_controlnet",
+    "QwenImageControlNetModel": "qwen_controlnet",
     "SD3ControlNetModel": "sd3_controlnet",
+    "SanaControlNetModel": "sana_controlnet",
+    "ZImageControlNetModel": "z_image_controlnet",
 }
 """diffusers' classes of ControlNets, and the modules of `sfumato.network`."""
 
@@ -39,3 +43,11 @@ def check_alike(control: Any, config: Mapping[str, Any], painter: Any, fields: S
             raise BadInput(
                 f"The ControlNet {control.net} was made for another network: its {field} is {ours}, not {theirs}."
             )
+
+
+def plain(control: Any, family: str) -> None:
+    """Raises BadInput for a control that asks for what a family's ControlNets don't have."""
+    if control.guess or control.mode is not None:
+        raise BadInput(
+            f"{family} has neither a guess mode nor unions told a number of ControlNets: leave guess and mode out."
+        )

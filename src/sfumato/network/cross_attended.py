@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from sfumato.condition import Condition, Text
-from sfumato.network.attention_directives import DIRECTIVES, directed, directives_of
+from sfumato.condition import Condition, Controls, Text
+from sfumato.network.attention_directives import DIRECTIVES, Change, directed, directives_of
 from sfumato.network.backbone import NetworkBackbone
 from sfumato.network.engine import Engine
 from sfumato.network.planes import text_of
-from sfumato.network.spec import Input, NetworkSpec
+from sfumato.network.residuals import Residuals, residuals_of
+from sfumato.network.spec import Input, NetworkSpec, own_dtype
 
 
 def pixart_backbone(network: Any, engine: Engine, cell: int) -> NetworkBackbone:
@@ -21,21 +22,24 @@ def pixart_backbone(network: Any, engine: Engine, cell: int) -> NetworkBackbone:
 
     cell: pixels along a side of a cell of x.
     """
-    sized = bool(network.use_additional_conditions)
 
     def forward(
-        network: Any, x: Tensor, t: Tensor, text: Tensor, text_mask: Tensor | None, directives: Condition | None
+        network: Any,
+        x: Tensor,
+        t: Tensor,
+        text: Tensor,
+        text_mask: Tensor | None,
+        directives: Condition | None,
+        added: Residuals | None,
     ) -> Tensor:
-        height, width = (cell * side for side in x.shape[2:])
-        told = {"resolution": x.new_tensor([[height, width]]), "aspect_ratio": x.new_tensor([[height / width]])}
-        sizes = {name: value.expand(len(x), -1) if sized else None for name, value in told.items()}
-        with directed(network, directives):
+        skips = () if added is None else added.skips
+        with directed(network, directives, added_to(network.transformer_blocks, skips)):
             return network(
                 x,
                 encoder_hidden_states=text,
                 encoder_attention_mask=text_mask,
                 timestep=t,
-                added_cond_kwargs=sizes,
+                added_cond_kwargs=sizes_of(network, x, cell),
                 return_dict=False,
             )[0]
 
@@ -45,9 +49,28 @@ def pixart_backbone(network: Any, engine: Engine, cell: int) -> NetworkBackbone:
     spec = NetworkSpec({**_inputs(config["in_channels"], width), **inputs}, forward)
 
     def told(x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Any]:
-        return {**_told(x, t, condition, width), "directives": directives_of(condition)}
+        return {**_told(network, x, t, condition, width), "directives": directives_of(condition)}
 
-    return NetworkBackbone(network, spec, {Text: width, **dict.fromkeys(DIRECTIVES, 0)}, told, engine=engine)
+    accepts = {Text: width, Controls: 0, **dict.fromkeys(DIRECTIVES, 0)}
+    return NetworkBackbone(network, spec, accepts, told, engine=engine)
+
+
+def sizes_of(network: Any, x: Tensor, cell: int) -> dict[str, Tensor | None]:
+    """What a PixArt that is told sizes is told for x, of `cell` pixels along a side of a cell."""
+    height, width = (cell * side for side in x.shape[2:])
+    told = {"resolution": x.new_tensor([[height, width]]), "aspect_ratio": x.new_tensor([[height / width]])}
+    return {
+        name: value.expand(len(x), -1) if network.use_additional_conditions else None for name, value in told.items()
+    }
+
+
+def added_to(blocks: Sequence[Any], skips: Sequence[Tensor | None]) -> list[tuple[Any, Change]]:
+    """Each block's answer with what is added to it."""
+
+    def adding(skip: Tensor) -> Change:
+        return lambda block, hidden, named, output: output + skip
+
+    return [(block, adding(skip)) for block, skip in zip(blocks, skips, strict=False) if skip is not None]
 
 
 def sana_backbone(network: Any, engine: Engine) -> NetworkBackbone:
@@ -59,14 +82,25 @@ def sana_backbone(network: Any, engine: Engine) -> NetworkBackbone:
     config = network.config
     width, scale = config["caption_channels"], 1000 * config["timestep_scale"]
 
-    def forward(network: Any, x: Tensor, t: Tensor, text: Tensor, text_mask: Tensor | None) -> Tensor:
+    def forward(
+        network: Any, x: Tensor, t: Tensor, text: Tensor, text_mask: Tensor | None, added: Residuals | None
+    ) -> Tensor:
         answer = network(
-            x, encoder_hidden_states=text, encoder_attention_mask=text_mask, timestep=scale * t, return_dict=False
+            x,
+            encoder_hidden_states=text,
+            encoder_attention_mask=text_mask,
+            timestep=scale * t,
+            controlnet_block_samples=None if added is None else added.skips[1:],  # the first block is given none
+            return_dict=False,
         )[0]
         return answer[:, : x.shape[1]]
 
     spec = NetworkSpec(_inputs(config["in_channels"], width), forward)
-    return NetworkBackbone(network, spec, {Text: width}, lambda x, t, told: _told(x, t, told, width), engine=engine)
+
+    def told(x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Any]:
+        return _told(network, x, t, condition, width)
+
+    return NetworkBackbone(network, spec, {Text: width, Controls: 0}, told, engine=engine)
 
 
 def _inputs(channels: int, width: int) -> dict[str, Input]:
@@ -75,9 +109,12 @@ def _inputs(channels: int, width: int) -> dict[str, Input]:
         "t": Input(("rows",), "float32"),
         "text": Input(("rows", "tokens", int(width))),
         "text_mask": Input(("rows", "tokens"), "bool", needed=False),
+        "added": Input(("rows",), "object", needed=False),
     }
 
 
-def _told(x: Tensor, t: Tensor, condition: Condition, width: int) -> dict[str, Any]:
-    text = text_of(condition, width)
-    return {"x": x, "t": t, "text": text.embeds, "text_mask": text.mask}
+def _told(network: Any, x: Tensor, t: Tensor, condition: Condition, width: int) -> dict[str, Any]:
+    text, own = text_of(condition, width), own_dtype(network)
+    named = {"text": text.embeds, "text_mask": text.mask}
+    added = residuals_of(x, t, condition, named)
+    return {"x": x, "t": t, **named, "added": None if added is None else added.map(lambda a: a.to(own))}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sfumato.network.control_networks import check_alike
 from sfumato.network.flux_transformer import places, tokens
-from sfumato.network.residuals import Residuals
+from sfumato.network.residuals import Residuals, each_block
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.picture import BadInput
 
@@ -55,7 +55,8 @@ def _forward(network: Any, x: Tensor, t: Tensor, map: Tensor, mode: Tensor | Non
 def answering(network: Any, batch: Any, control: Any) -> Any:
     """The ControlNet shown its map; a union of several is told the number of its kind."""
     config = network.config
-    check_alike(control, config, batch.stage.networks.get("transformer"), ALIKE)
+    painter = batch.stage.networks.get("transformer")
+    check_alike(control, config, painter, ALIKE)
     if control.guess:
         raise BadInput("FLUX has no guess mode: leave guess out.")
     if (control.mode is None) == bool(network.union):
@@ -82,6 +83,9 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
             text_places=torch.zeros(text.shape[1], 3, device=x.device),
             guidance=scale,
         )
-        return Residuals(skips=tuple(double or ()), singles=tuple(single or ()), repeats=pixels)
+        return Residuals(
+            skips=each_block(double, painter.config["num_layers"], repeats=pixels),
+            singles=each_block(single, painter.config["num_single_layers"]),
+        )
 
     return answer

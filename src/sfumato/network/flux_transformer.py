@@ -15,10 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from sfumato.condition import Concat, Condition, Controls, GuidanceScale, Part, References, Text
+from sfumato.condition import Concat, Condition, Controls, GuidanceScale, ImagePrompts, Part, References, Text
+from sfumato.network.attention_directives import Change, directed
 from sfumato.network.backbone import NetworkBackbone
 from sfumato.network.engine import Engine
+from sfumato.network.image_prompts import prompted
 from sfumato.network.planes import pooled_of, text_of, with_planes
+from sfumato.network.redux import alike, with_words
 from sfumato.network.residuals import Residuals, residuals_of
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
 
@@ -27,7 +30,8 @@ SIDE = 2  # cells along the side of a token
 
 def spec(network: Any) -> NetworkSpec:
     """The inputs of a `FluxTransformer2DModel`: tokens of x and of what is beside it, their own time in [0, 1], a text
-    and its pooled vector, where every token stands, if its guidance was distilled the scale, and what controls add."""
+    and its pooled vector, where every token stands, if its guidance was distilled the scale, what controls add and
+    image prompts change."""
     config = network.config
     scale = {"guidance": Input(("rows",), "float32")} if config["guidance_embeds"] else {}
     return NetworkSpec(
@@ -40,6 +44,7 @@ def spec(network: Any) -> NetworkSpec:
             "text_places": Input(("words", 3), "float32"),
             **scale,
             "added": Input(("rows",), "object", needed=False),
+            "prompts": Input(("changes",), "object", needed=False, neutral=()),
         },
         _forward,
     )
@@ -55,21 +60,22 @@ def _forward(
     text_places: Tensor,
     guidance: Tensor | None = None,
     added: Residuals | None = None,
+    prompts: Sequence[tuple[Any, Change]] = (),
 ) -> Tensor:
     beside = added or Residuals()
-    return network(
-        x,
-        timestep=t,
-        encoder_hidden_states=text,
-        pooled_projections=pooled,
-        img_ids=places,
-        txt_ids=text_places,
-        guidance=guidance,
-        controlnet_block_samples=beside.skips or None,
-        controlnet_single_block_samples=beside.singles or None,
-        controlnet_blocks_repeat=beside.repeats,
-        return_dict=False,
-    )[0]
+    with directed(network, None, prompts):
+        return network(
+            x,
+            timestep=t,
+            encoder_hidden_states=text,
+            pooled_projections=pooled,
+            img_ids=places,
+            txt_ids=text_places,
+            guidance=guidance,
+            controlnet_block_samples=beside.skips or None,
+            controlnet_single_block_samples=beside.singles or None,
+            return_dict=False,
+        )[0]
 
 
 def flux_backbone(network: Any, engine: Engine, channels: int, references: bool = False) -> NetworkBackbone:
@@ -80,29 +86,41 @@ def flux_backbone(network: Any, engine: Engine, channels: int, references: bool 
     config = network.config
     planes = int(config["in_channels"]) // SIDE**2 - channels
     width, pooled = int(config["joint_attention_dim"]), int(config["pooled_projection_dim"])
-    accepts: dict[type[Part], int] = {Text: width, Controls: 0}
+    accepts: dict[type[Part], int] = {Text: width, Controls: 0, ImagePrompts: 0}
     accepts |= {GuidanceScale: 1} if config["guidance_embeds"] else {}
     accepts |= {Concat: planes} if planes else {}
     accepts |= {References: channels} if references else {}
 
     def told(x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Any]:
         text, scale, shown = text_of(condition, width), condition.get(GuidanceScale), condition.get(References)
-        vector = pooled_of(text, pooled)
-        named = {"text": text.embeds, "pooled": vector, "guidance": None if scale is None else scale.value}
+        vector, read = pooled_of(text, pooled), with_words(text.embeds, condition)
+        named = {"text": read, "pooled": vector, "guidance": None if scale is None else scale.value}
         added = residuals_of(x, t, condition, named)
         pictures = [with_planes(x, condition, planes), *(shown.pictures if shown is not None else ())]
         return {
             "x": torch.cat([tokens(picture.to(x)) for picture in pictures], 1),
             "t": t,
-            "text": text.embeds,
+            "text": read,
             "pooled": vector,
             "places": torch.cat([places(picture, int(i > 0)) for i, picture in enumerate(pictures)]),
-            "text_places": torch.zeros(text.embeds.shape[1], 3, device=x.device),
+            "text_places": torch.zeros(read.shape[1], 3, device=x.device),
             **({} if scale is None else {"guidance": scale.value}),
             "added": None if added is None else added.map(partial(_filled, pictures, own_dtype(network))),
+            "prompts": prompted(network, condition, t, x.shape[2] * x.shape[3] // SIDE**2),
         }
 
-    return NetworkBackbone(network, spec(network), accepts, told, picture_of, engine)
+    return FluxBackbone(network, spec(network), accepts, told, picture_of, engine)
+
+
+class FluxBackbone(NetworkBackbone):
+    """FLUX reads all words that it is given: rows that read others are called apart."""
+
+    def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        groups = alike(condition)
+        if len(groups) == 1:
+            return super().__call__(x, t, condition)
+        answers = [super(FluxBackbone, self).__call__(x[rows], t[rows], condition.select(rows)) for rows in groups]
+        return torch.cat(answers)[torch.cat(groups).argsort()]
 
 
 def _filled(pictures: Sequence[Tensor], dtype: torch.dtype, a: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sfumato.condition import Condition, ImagePrompts
+from sfumato.network.attention_directives import Change
 from sfumato.network.attention_maps import attended, entered
 from sfumato.network.residuals import at_places
 
@@ -44,3 +46,40 @@ class ImagePrompt:
     def _query(self, module: Any, hidden: Tensor) -> Tensor:
         q = module.to_q(entered(module, hidden))
         return q if module.norm_q is None else module.norm_q(q)
+
+
+@dataclass(frozen=True, eq=False)
+class Looking:
+    """Who looks at a picture in one call of a transformer.
+
+    rows (R,): the rows that do. weight (R,). empty (R,), bool: those of them that look at no picture. t (R,): the
+    network's own time. pictured: how many of its tokens of pictures, the first, are those of x.
+    """
+
+    rows: Tensor
+    weight: Tensor
+    empty: Tensor
+    t: Tensor
+    pictured: int
+
+    def seen(self, picture: Tensor, none: Tensor) -> Tensor:
+        """The picture's tokens (R, L, D), those of no picture where it is looked at."""
+        return torch.where(self.empty[:, None, None], none, picture)
+
+    def weighed(self, found: Tensor, mask: Tensor | None) -> Tensor:
+        """What was found (R, N, C) by its weight, within the mask."""
+        scaled = found * self.weight.to(found)[:, None, None]
+        return scaled if mask is None else scaled * at_places(mask, found.shape[1], self.pictured).to(found)
+
+
+def prompted(network: Any, condition: Condition, t: Tensor, pictured: int) -> list[tuple[Any, Change]]:
+    """What the image prompts of a condition change in a transformer: `changes(network, looking)` of each."""
+    part, found = condition.get(ImagePrompts), []
+    for k, thing in enumerate(part.things if part is not None else ()):
+        assert part is not None
+        weight = part.weight[:, k].to(t.device)
+        rows = weight.nonzero()[:, 0]
+        if len(rows):
+            empty = part.empty.to(t.device)[rows]
+            found += thing.changes(network, Looking(rows, weight[rows], empty, t[rows], pictured))
+    return found

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from sfumato.condition import Condition, Label, Part
 from sfumato.denoise import Preconditioned
+from sfumato.network.engine import Eager
+from sfumato.network.spec import Input, NetworkSpec
 from sfumato.network.unet2d_condition import refuse_others
 from sfumato.picture import BadInput
 from sfumato.schedule.named import named
@@ -82,6 +84,17 @@ class MLP(nn.Module):
         return self.last(nn.functional.silu(h))
 
 
+POINTS = NetworkSpec(
+    {
+        "x": Input(("rows", "size")),
+        "t": Input(("rows",), "float64"),
+        "ids": Input(("rows",), "int64", needed=False),
+    },
+    lambda network, x, t, ids: network(x, t, ids),
+)
+"""An `MLP` as an engine runs it; one that has classes needs their ids."""
+
+
 class MLPBackbone:
     """The network as a Backbone. It takes a `Label` where it has classes; without one it answers for "no class".
 
@@ -92,11 +105,11 @@ class MLPBackbone:
     differentiable = True
 
     def __init__(self, network: MLP):
-        self.network = network
+        self.network, self.run = network, Eager().prepare(network, POINTS)
         self.accepts: Mapping[type[Part], int] = {} if network.label is None else {Label: network.label.num_embeddings}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        return self.network(x.to(next(self.network.parameters()).dtype), t, self._ids(condition, x))
+        return self.run(x=x.to(next(self.network.parameters()).dtype), t=t, ids=self._ids(condition, x))
 
     def _ids(self, condition: Condition, x: Tensor) -> Tensor | None:
         refuse_others(condition, self.accepts)

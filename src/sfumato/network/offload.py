@@ -14,7 +14,7 @@ picture changes by a bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 
 from sfumato.element.sentence import nearest
 from sfumato.lazy import torch
+from sfumato.network.turns import calling
 from sfumato.picture.errors import BadInput
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def one_at_a_time(network: nn.Module) -> None:
 def at_hand(module: nn.Module) -> Iterator[None]:
     """Inside, a module's weights can be read, and those of all within it: for whoever reads or changes weights."""
     kept = vars(module).get(_KEPT)
-    with (_ALONE.get(module) or nullcontext()) if kept is None else kept.hold(module):
+    with calling(module), (_ALONE.get(module) or nullcontext()) if kept is None else kept.hold(module):
         yield
 
 
@@ -164,16 +165,17 @@ def at_hand(module: nn.Module) -> Iterator[None]:
 def called(network: nn.Module, inputs: Any = ()) -> Iterator[None]:
     """Inside, a network, or a layer of one, can be called with inputs; a whole network's layers come and go by
     themselves."""
+    with calling(network), _there(network, inputs):
+        yield
+
+
+def _there(network: nn.Module, inputs: Any) -> AbstractContextManager[Any]:
     kept = vars(network).get(_KEPT)
     if kept is None:
-        with _ALONE.get(network) or nullcontext():
-            yield
-    elif kept.shelf.layers and network is kept.network:
-        with kept.shelf.lock:
-            yield
-    else:
-        with kept.hold(network, recorded(inputs)):
-            yield
+        return _ALONE.get(network) or nullcontext()
+    if kept.shelf.layers and network is kept.network:
+        return kept.shelf.lock
+    return kept.hold(network, recorded(inputs))
 
 
 def recorded(tensors: Any) -> bool:

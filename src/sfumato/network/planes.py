@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from sfumato.condition import Concat, Condition, Part, Text
+from sfumato.condition import Concat, Condition, Image, Part, Text
 from sfumato.picture import BadInput
 
 
@@ -59,3 +59,12 @@ def pooled_of(text: Text, width: int) -> Tensor:
         given = "none" if text.pooled is None else f"one {text.pooled.shape[-1]} wide"
         raise BadInput(f"This network takes a pooled text {width} wide and was given {given}.")
     return text.pooled
+
+
+def image_of(condition: Condition, width: int) -> Tensor:
+    """The one image embedding (B, width) that a network is told. Raises BadInput where there is none, or another."""
+    image = condition.get(Image)
+    if image is None or image.embeds.shape[1:] != (1, width):
+        given = "none" if image is None else " x ".join(map(str, image.embeds.shape[1:]))
+        raise BadInput(f"This network takes an image embedding {width} wide and was given {given}.")
+    return image.embeds[:, 0]

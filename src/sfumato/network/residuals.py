@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,33 +19,60 @@ from sfumato.condition import Condition, Controls
 class Residuals:
     """Tensors (B, C, h, w), or (B, N, C) of tokens, that are added on the way.
 
-    skips: to what goes over to the upward half (a ControlNet's), of a transformer to its blocks in their order.
-    middle: to the middle block's answer. within: to what the downward blocks hand on (a T2I-Adapter's). singles: to a
-    transformer's single-stream blocks. repeats: whether a transformer with more blocks than skips begins again with the
-    first of them, and does not give each of them to several blocks one after the other.
+    skips: to what goes over to the upward half (a ControlNet's), of a transformer to what each of its blocks answers,
+    in their order, None where nothing is. middle: to the middle block's answer. within: to what the downward blocks
+    hand on (a T2I-Adapter's). singles: to a transformer's single-stream blocks, as skips. pictured: how many of the
+    tokens, the first, lie in rows over the picture, where words stand behind them; None if all do.
     """
 
-    skips: tuple[Tensor, ...] = ()
+    skips: tuple[Tensor | None, ...] = ()
     middle: Tensor | None = None
     within: tuple[Tensor, ...] = ()
-    singles: tuple[Tensor, ...] = ()
-    repeats: bool = False
+    singles: tuple[Tensor | None, ...] = ()
+    pictured: int | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Residuals:
-        several = (tuple(map(function, each)) for each in (self.skips, self.within, self.singles))
-        skips, within, singles = several
-        middle = None if self.middle is None else function(self.middle)
-        return Residuals(skips, middle, within, singles, self.repeats)
+        """The function of each tensor, once for those that several blocks share."""
+        known: dict[int, Tensor] = {}
+
+        def of(a: Tensor | None) -> Any:
+            if a is not None and id(a) not in known:
+                known[id(a)] = function(a)
+            return None if a is None else known[id(a)]
+
+        skips, within, singles = (tuple(map(of, each)) for each in (self.skips, self.within, self.singles))
+        return replace(self, skips=skips, middle=of(self.middle), within=within, singles=singles)
 
     def plus(self, other: Residuals) -> Residuals:
-        middle = [each for each in (self.middle, other.middle) if each is not None]
-        return Residuals(
-            _sum(self.skips, other.skips),
-            sum(middle[1:], middle[0]) if middle else None,
-            _sum(self.within, other.within),
-            _sum(self.singles, other.singles),
-            self.repeats or other.repeats,
+        known: dict[tuple[int, int], Tensor] = {}
+
+        def of(a: Tensor | None, b: Tensor | None) -> Any:
+            if a is None or b is None:
+                return b if a is None else a
+            if (id(a), id(b)) not in known:
+                known[id(a), id(b)] = torch.add(a, b)
+            return known[id(a), id(b)]
+
+        def both(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> tuple[Any, ...]:
+            return tuple(of(a, b) for a, b in zip_longest(ours, theirs))
+
+        return replace(
+            self,
+            skips=both(self.skips, other.skips),
+            middle=of(self.middle, other.middle),
+            within=both(self.within, other.within),
+            singles=both(self.singles, other.singles),
+            pictured=other.pictured if self.pictured is None else self.pictured,
         )
+
+
+def each_block(found: Sequence[Tensor] | None, blocks: int, repeats: bool = False) -> tuple[Tensor, ...]:
+    """What each of so many blocks is given of a ControlNet's answers, which may be fewer: each of them to several
+    blocks one after the other, or, where it `repeats`, from the first again after the last."""
+    if not found:
+        return ()
+    some = -(-blocks // len(found))
+    return tuple(found[i % len(found) if repeats else i // some] for i in range(blocks))
 
 
 def residuals_of(x: Tensor, t: Tensor, condition: Condition, told: Mapping[str, Tensor | None]) -> Residuals | None:
@@ -80,20 +109,17 @@ def masked(residuals: Residuals, mask: Tensor | None) -> Residuals:
         return residuals
 
     def within(a: Tensor) -> Tensor:
-        if a.ndim == 3:
-            return a * at_places(mask, a.shape[1]).to(a)
-        return a * functional.interpolate(mask.to(a), a.shape[-2:], mode="area")
+        if a.ndim == 4:
+            return a * functional.interpolate(mask.to(a), a.shape[-2:], mode="area")
+        return a * at_places(mask, a.shape[1], residuals.pictured).to(a)
 
     return residuals.map(within)
 
 
-def at_places(mask: Tensor, count: int) -> Tensor:
-    """The mask of `count` places that lie in rows over the picture, (1, count, 1)."""
-    height = max(1, round(math.sqrt(count * mask.shape[-2] / mask.shape[-1])))
-    return functional.interpolate(mask, (height, count // height), mode="area").flatten(2).transpose(1, 2)
-
-
-def _sum(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    if not ours or not theirs:
-        return tuple(ours or theirs)
-    return tuple(torch.add(a, b) for a, b in zip(ours, theirs, strict=True))
+def at_places(mask: Tensor, count: int, pictured: int | None = None) -> Tensor:
+    """The mask of `count` places that lie in rows over the picture, (1, count, 1). pictured: of which only so many, the
+    first, lie there; the others count as their average."""
+    here = count if pictured is None else pictured
+    height = max(1, round(math.sqrt(here * mask.shape[-2] / mask.shape[-1])))
+    shown = functional.interpolate(mask, (height, here // height), mode="area").flatten(2).transpose(1, 2)
+    return torch.cat([shown, shown.mean(1, keepdim=True).expand(-1, count - here, -1)], 1)

@@ -46,7 +46,8 @@ def _forward(network: Any, x: Tensor, t: Tensor, text: Tensor, pooled: Tensor, m
 def answering(network: Any, batch: Any, control: Any) -> Any:
     """The ControlNet shown its map. Those that force the pooled text to zeros see latents that are not shifted."""
     config = network.config
-    check_alike(control, config, batch.stage.networks.get("transformer"), ALIKE)
+    painter = batch.stage.networks.get("transformer")
+    check_alike(control, config, painter, ALIKE)
     if config["extra_conditioning_channels"] or not config.get("use_pos_embed", True):
         raise BadInput(
             f"The ControlNet {control.net} sees more than a map, or has no places of its own: it is not read."
@@ -69,6 +70,7 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
         pooled = torch.zeros_like(pooled) if zeros else pooled
         seen = shown.to(own).expand(len(x), -1, -1, -1)
         (found,) = run(x=x.to(own), t=1000 * t, text=text.to(own), pooled=pooled.to(own), map=seen)
-        return Residuals(skips=tuple(found))
+        blocks = int(painter.config["num_layers"])
+        return Residuals(skips=tuple(found[i * len(found) // blocks] for i in range(blocks)))
 
     return answer

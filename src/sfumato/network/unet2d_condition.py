@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from sfumato.condition import Concat, Condition, Controls, GuidanceScale, Level, Part, Sizes, Text
+from sfumato.condition import Concat, Condition, Controls, GuidanceScale, Image, Level, Part, Sizes, Text
 from sfumato.network.attention_directives import DIRECTIVES, directed, directives_of
 from sfumato.network.engine import Eager, Engine
-from sfumato.network.planes import refuse_others, text_of, with_planes
+from sfumato.network.planes import image_of, refuse_others, text_of, with_planes
 from sfumato.network.residuals import Residuals, residuals_of
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.network.text_kv_cache import TextKV, TextKVCache, projected
@@ -23,7 +23,7 @@ def spec(network: Any, sizes: int = 0) -> NetworkSpec:
     """The inputs of a `UNet2DConditionModel`: [x, planes], its own time, a text and its mask; what a condition asks of
     its attention; the text's keys and values where they are known; what controls add on the way; and what its config
     says that it is told besides: SDXL's pooled text and `sizes` numbers, the scale of a distilled guidance, how noisy
-    the planes are (an index, looked up or embedded as a time is)."""
+    the planes are (an index, looked up or embedded as a time is), stable unCLIP's image embedding."""
     config = network.config
     more: dict[str, Input] = {}
     if sizes:
@@ -33,6 +33,8 @@ def spec(network: Any, sizes: int = 0) -> NetworkSpec:
         more["guidance"] = Input(("rows",), "float32")
     if config.get("num_class_embeds") or config.get("class_embed_type") == "timestep":
         more["level"] = Input(("rows",), "int64")
+    if config.get("class_embed_type") == "projection":
+        more["image"] = Input(("rows", int(config["projection_class_embeddings_input_dim"])))
     return NetworkSpec(
         {
             "x": Input(("rows", int(config["in_channels"]), "height", "width")),
@@ -74,6 +76,7 @@ def _forward(
     sizes: Tensor | None = None,
     guidance: Tensor | None = None,
     level: Tensor | None = None,
+    image: Tensor | None = None,
 ) -> Tensor:
     told: dict[str, Any] = {}
     if pooled is not None:
@@ -82,6 +85,8 @@ def _forward(
         told["timestep_cond"] = scale_embedding(guidance, int(network.config["time_cond_proj_dim"])).to(x.dtype)
     if level is not None:
         told["class_labels"] = level
+    if image is not None:
+        told["class_labels"] = image
     if added is not None and added.skips:
         told["down_block_additional_residuals"] = added.skips
         told["mid_block_additional_residual"] = added.middle
@@ -140,6 +145,7 @@ class UNetBackbone:
             Sizes: sizes,
             GuidanceScale: int("guidance" in self.spec.inputs),
             Level: int("level" in self.spec.inputs),
+            Image: int(self.spec.inputs["image"].shape[1]) if "image" in self.spec.inputs else 0,
         }
         self.levels = int(config.get("num_class_embeds") or levels)
         self.accepts: Mapping[type[Part], int] = {
@@ -177,6 +183,8 @@ class UNetBackbone:
             found |= {"pooled": text.pooled.to(dtype), "sizes": sizes.values.float()}
         if scale is not None:
             found["guidance"] = scale.value.float()
+        if Image in self.accepts:
+            found["image"] = image_of(condition, self.accepts[Image]).to(dtype)
         if level is not None:
             found["level"] = (level.value * self.levels - 1).round().clamp(min=0).long()
         return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from sfumato.adapt import Adapter, AdapterFile
+from sfumato.adapt import Adapter, AdapterFile, open_file
 from sfumato.picture import BadInput, open_picture, path_of, pixels_hash, read_metadata
 from sfumato.picture.errors import name_of, printable
 from sfumato.provenance.replay import replayed
@@ -47,11 +48,15 @@ def recipe_in(picture: str | os.PathLike[str]) -> Recipe:
         raise BadInput(f"{name_of(picture)}: {error}") from None
 
 
-def recipe_or_replay(picture: str | os.PathLike[str], model: str | None) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe inside a picture file, or that of a picture of another tool, with remarks on what is otherwise."""
-    if "recipe" not in read_metadata(picture) and (found := replayed(picture, model)) is not None:
-        return found
-    return recipe_in(picture), ()
+def recipe_or_replay(
+    picture: str | os.PathLike[str], model: str | None, places: Sequence[Path] = (), *, allow_pickle: bool = False
+) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe inside a picture file, or that of a picture of another tool, with remarks on what is otherwise; its
+    files are looked for among `places`, files and folders of files, first."""
+    if "recipe" in read_metadata(picture):
+        recipe = recipe_in(picture)
+        return recipe if model is None else replace(recipe, model=model), ()
+    return replayed(picture, model, places, allow_pickle=allow_pickle) or (recipe_in(picture), ())
 
 
 def redo(
@@ -61,6 +66,8 @@ def redo(
     device: str | None = None,
     offload: str = "none",
     files: Sequence[AdapterFile] = (),
+    folders: Sequence[Path] = (),
+    allow_pickle: bool = False,
     on_step: Callable[[Any], None] | None = None,
 ) -> Redone:
     """Make the picture of `source` (a picture file, or a recipe) again and compare the pixels, max |a - b|.
@@ -69,29 +76,38 @@ def redo(
     that is here, but never makes this machine fetch anything: a stranger wrote it. That holds for every other model
     that it names, as guidances do. It runs on the `device` on which the picture was made, if it is here; `offload` is
     `load`'s and changes no pixel. `files` are those of its adapters where they are now, or what takes their places,
-    which `reason` says. `on_step` hears every step.
+    which `reason` says; in `folders` they are looked for by their names. `on_step` hears every step.
 
     A picture of A1111's web page, InvokeAI or a plain graph of ComfyUI is replayed with the `model` that is given: see
-    `sfumato.recipe.replay`.
+    `sfumato.recipe.replay`. The LoRAs and learned words that it names are looked for among `files` and in `folders`.
 
     Compared is with the recorded hash first, then with the pixels of the file. Exactly the same weights, versions,
     engine and machine give identical pixels; others usually differ by at most 1 of 255.
     """
     original, remarks = None, ()
     if isinstance(source, Recipe):
-        recipe = source
+        recipe = source if model is None else replace(source, model=model)
     else:
-        recipe, remarks = recipe_or_replay(source, model)
+        places = [*(file.path for file in files), *folders]
+        recipe, remarks = recipe_or_replay(source, model, places, allow_pickle=allow_pickle)
         original = open_picture(source)
         _check_local(recipe, model is not None, name_of(source))
     recorded = recipe.made.pixels if recipe.made is not None else ""
-    adapters, exchanged = _with_files(recipe.adapters, files)
-    todo = replace(recipe, made=None, model=model or recipe.model, adapters=adapters)
+    there = _in_folders(recipe.adapters, folders, allow_pickle)
+    adapters, exchanged = _with_files(recipe.adapters, [*files, *there])
+    todo = replace(recipe, made=None, adapters=adapters)
     image, finished = _run(todo, on_step, device or _recorded(recipe.made), offload)
     found = replace(_compare(image, finished, recorded, original), remarks=remarks)
     if found.identical:
         return found
     return replace(found, reason=" and ".join(filter(None, (*exchanged, other(recipe.made, finished.made)))))
+
+
+def _in_folders(adapters: Sequence[Adapter], folders: Sequence[Path], allow_pickle: bool) -> list[AdapterFile]:
+    """The files of adapters that lie in folders under their names."""
+    paths = ((folder / each.file.name for folder in folders) for each in adapters)
+    found = (next((path for path in places if path.is_file()), None) for places in paths)
+    return [open_file(path, allow_pickle=allow_pickle) for path in found if path is not None]
 
 
 def _with_files(
@@ -133,7 +149,7 @@ def other(then: Made | None, now: Made | None) -> str:
         said.append("other weights")
     if then.device and now.device and then.device != now.device:
         said.append(f"another machine ({then.device}, here {now.device})")
-    for name in (*_VERSIONS, "engine", "precision"):
+    for name in (*_VERSIONS, "engine", "runtime", "precision"):
         old, new = getattr(then, name), getattr(now, name)
         if old and new and old != new:
             said.append(f"another {'version of ' if name in _VERSIONS else ''}{name} ({old}, here {new})")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import pickletools
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sfumato.formats.tensor_file import header_of
 from sfumato.picture.errors import BadInput, name_of, printable
 
-_LONGEST_HEADER, _LONGEST_PICKLE = 100 << 20, 16 << 20
+_LONGEST_PICKLE = 16 << 20
 _STORAGES = {  # torch's names of number types: as safetensors calls them, and bytes each
     "DoubleStorage": ("F64", 8), "FloatStorage": ("F32", 4), "HalfStorage": ("F16", 2), "BFloat16Storage": ("BF16", 2),
     "LongStorage": ("I64", 8), "IntStorage": ("I32", 4), "ShortStorage": ("I16", 2), "CharStorage": ("I8", 1),
@@ -36,22 +36,8 @@ def tensors(path: Path) -> list[StoredTensor]:
 
 
 def _safetensors(path: Path) -> list[StoredTensor]:
-    """Eight bytes of length, then JSON. The header is checked against the size of the file."""
-    whole = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > min(_LONGEST_HEADER, whole - 8):
-            raise ValueError("its header is longer than the file")
-        header = json.loads(file.read(length))
-    found, last = [], 0
-    for name, entry in header.items():
-        if name != "__metadata__":
-            start, end = map(int, entry["data_offsets"])
-            found.append(StoredTensor(math.prod(map(int, entry["shape"])), end - start, str(entry["dtype"])))
-            last = max(last, end)
-    if 8 + length + last != whole:
-        raise ValueError("it is cut short or has been added to")
-    return found
+    entries, _ = header_of(path)
+    return [StoredTensor(math.prod(each.shape), each.end - each.start, each.type) for each in entries.values()]
 
 
 def _torch(path: Path) -> list[StoredTensor]:

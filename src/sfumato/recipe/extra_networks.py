@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from sfumato.adapt import Adapter, Embedding, Hypernetwork, LoRA
 from sfumato.adapt.file import named
@@ -20,17 +22,22 @@ from sfumato.recipe.prompt.foreign import EMBEDDING, NETWORK
 LORAS = ("lora", "lyco", "locon", "loha", "lokr")
 
 
-def asked_in(prompt: str, negative: str = "", *, allow_pickle: bool = False) -> tuple[str, str, list[Adapter]]:
+def asked_in(
+    prompt: str, negative: str = "", places: Sequence[Path] = (), *, allow_pickle: bool = False
+) -> tuple[str, str, list[Adapter]]:
     """The prompts without what names files, and the adapters of those. Words may be named in both, weights in the first
-    alone. Raises BadInput for a file that is not there, and for what is written otherwise."""
+    alone. Raises BadInput for a file that is not there, and for what is written otherwise.
+
+    places: files and folders that are looked at before the usual ones.
+    """
     found: list[Adapter] = []
 
     def network(match: re.Match[str]) -> str:
-        found.append(_network(match[0], allow_pickle))
+        found.append(_network(match[0], places, allow_pickle))
         return ""
 
     def embedding(match: re.Match[str]) -> str:
-        file = named(match[1], "embeddings", allow_pickle=allow_pickle)
+        file = named(match[1], "embeddings", places, allow_pickle=allow_pickle)
         if (each := Embedding(file, file.stem)) not in found:
             found.append(each)
         return file.stem
@@ -41,7 +48,7 @@ def asked_in(prompt: str, negative: str = "", *, allow_pickle: bool = False) -> 
     return EMBEDDING.sub(embedding, without), EMBEDDING.sub(embedding, negative), found
 
 
-def _network(tag: str, allow_pickle: bool) -> Adapter:
+def _network(tag: str, places: Sequence[Path], allow_pickle: bool) -> Adapter:
     kind, name, *said = (part.strip() for part in tag.strip("<> ").split(":"))
     kind = kind.lower()
     if kind not in (*LORAS, "hypernet"):
@@ -63,7 +70,7 @@ def _network(tag: str, allow_pickle: bool) -> Adapter:
                 f"The prompt's {printable(repr(tag), 60)} gives {printable(repr(text), 30)} as a weight: give a number "
                 "from -10 to 10, or te=NUMBER and unet=NUMBER."
             )
-    file = named(name, kinds, allow_pickle=allow_pickle)
+    file = named(name, kinds, places, allow_pickle=allow_pickle)
     text = values.get("te", 1.0)
     unet = values.get("unet", text)
     if kinds == "hypernetworks":

@@ -15,18 +15,27 @@ from sfumato.space import Space, refuse_nan
 class Deterministic(Space):
     """z = encoder(x) scale, x = decoder(z/scale), of an `AutoencoderDC` (Chen et al. 2024, "Deep Compression
     Autoencoder"; 32 pixels a cell) or a `VQModel`, whose decoder looks its codes up first (Esser et al. 2021, "VQGAN").
+
+    scale: the config's scaling_factor, unless the latents are as the autoencoder has them. looked_up: whether a
+    VQModel's decoder looks its codes up; a `MoVQ`'s is shown the latents themselves.
     """
 
-    def __init__(self, autoencoder: Any, engine: Engine | None = None):
+    def __init__(
+        self,
+        autoencoder: Any,
+        engine: Engine | None = None,
+        scale: float | None = None,
+        looked_up: bool = True,
+    ):
         engine = engine or Eager()
         self.autoencoder = autoencoder
         self.encoder = engine.prepare(autoencoder, ENCODER)
-        self.decoder = engine.prepare(autoencoder, DECODER)
+        self.decoder = engine.prepare(autoencoder, DECODER if looked_up else UNQUANTISED)
         config = autoencoder.config
         widths = config.get("encoder_block_out_channels") or config["block_out_channels"]
         self.factor = 2 ** (len(widths) - 1)
         self.channels = int(config.get("vq_embed_dim") or config["latent_channels"])
-        self.scale = float(config["scaling_factor"])
+        self.scale = float(config["scaling_factor"]) if scale is None else scale
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
@@ -49,5 +58,10 @@ def _decoded(autoencoder: Any, z: Tensor) -> Tensor:
     return autoencoder.decode(z, return_dict=False)[0]
 
 
+def _unquantised(autoencoder: Any, z: Tensor) -> Tensor:
+    return autoencoder.decode(z, force_not_quantize=True, return_dict=False)[0]
+
+
 ENCODER = NetworkSpec({"pictures": Input(("rows", 3, "height", "width"))}, _encoded)
 DECODER = NetworkSpec({"z": Input(("rows", "channels", "height", "width"))}, _decoded)
+UNQUANTISED = NetworkSpec({"z": Input(("rows", "channels", "height", "width"))}, _unquantised)

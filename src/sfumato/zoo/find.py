@@ -16,10 +16,10 @@ HUB_VARIANTS = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]
 WEIGHED = ("unet", "vae", "text_encoder", ".")
 """Where a model's weights lie: in folders of its parts, or beside the index."""
 
-ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth")
+ENDINGS = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth")
 """Of single files."""
 FILES: list[Callable[[str | Path], Path]] = []
-"""What turns the name of a single file into the folder that stands for it: `sfumato.formats.single_file` is here once
+"""What turns the name of a single file into the folder that stands for it: `sfumato.formats.single_folder` is here once
 it is imported."""
 _allowed: list[bool] = []
 
@@ -55,6 +55,16 @@ def joined(name: str | Path) -> list[str | Path]:
     if " + " not in str(name) or here(name) is not None:
         return [name]
     return [each.strip() for each in str(name).split(" + ")]
+
+
+def with_transformer(name: str | Path, file: str | Path) -> str:
+    """What a model is called in which a single file's transformer takes the place of its own."""
+    path = Path(file).expanduser()
+    if not path.is_file() or not path.name.lower().endswith(ENDINGS):
+        raise BadInput(
+            f"There is no transformer {printable(str(file), 200)}: give the path of a file, .gguf or .safetensors."
+        )
+    return f"{path.resolve()}?base={find(name).resolve()}"
 
 
 def here(name: str | Path) -> Path | None:

@@ -32,7 +32,7 @@ def bits_per_dim(pipe: Pipe, settings: SampleSettings, real: Pictures, batch: in
     from sfumato.noise import KeyedNoise
     from sfumato.times import grid
 
-    stage = pipe.stages[-1]
+    stage = pipe.stage
     if not isinstance(stage.space, Pixel):
         raise BadInput(f"bits-per-dim needs a model of pixels: {pipe.name} paints latents, not pictures.")
     times = grid("uniform", settings.steps, stage.denoiser.schedule)

@@ -34,8 +34,8 @@ def refuse_foreign(prompt: str) -> None:
             )
 
 
-def escaped(text: str) -> str:
-    """The text, in which nothing asks for what other tools know."""
-    for mark in (_NETWORK, _EMBEDDING):
+def escaped(text: str, embeddings: bool = True) -> str:
+    """The text, in which nothing asks for what other tools know. embeddings: neither for learned words."""
+    for mark in (_NETWORK, _EMBEDDING) if embeddings else (_NETWORK,):
         text = mark.sub(lambda found: found[0].replace(":", "\\:"), text)
     return text

@@ -15,10 +15,10 @@ _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 NEGATIVE = "Negative prompt:"
 READ = (
     *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "ENSD", "RNG", "Model"),
-    *("Model hash", "CFG Rescale"),
+    *("Model hash", "CFG Rescale", "VAE", "VAE hash", "Lora hashes", "TI hashes"),
 )
 INERT = (
-    *("Version", "Batch size", "Batch pos", "User", "Created Date", "Lora hashes", "TI hashes", "Hashes", "App"),
+    *("Version", "Batch size", "Batch pos", "User", "Created Date", "Hashes", "App"),
     *("Time taken", "Civitai resources", "Civitai metadata", "Backend", "Parser"),
 )
 """What changes no picture."""
@@ -81,6 +81,9 @@ def read_a1111(text: str) -> Said:
         clip_skip=whole(values, "Clip skip", 1),
         model=values.get("Model", ""),
         model_hash=values.get("Model hash", ""),
+        words=tuple(_pairs(values.get("TI hashes", ""))),
+        hashes=_pairs(values.get("Lora hashes", "")) | _pairs(values.get("TI hashes", "")),
+        vae=values.get("VAE", "") if values.get("VAE", "").lower() not in ("automatic", "none") else "",
         noise=A1111CpuNoise(eta_delta=delta) if rng == "CPU" else A1111GpuNoise(eta_delta=delta),
         unit=sampler in ("DDIM", "UniPC"),  # CompVis' samplers; k-diffusion's begin from sigma z
         remarks=remarks,
@@ -95,6 +98,12 @@ def _scheduled(sampler: str, schedule: str) -> tuple[str, str]:
     if schedule.lower() == "automatic":
         return sampler, AUTOMATIC.get(sampler, "Uniform")
     return sampler, schedule or ("leading" if sampler == "DDIM" else "Uniform")
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """`name: hash, name: hash`."""
+    pairs = (each.rpartition(":") for each in text.split(","))
+    return {name.strip(): found.strip() for name, mark, found in pairs if mark}
 
 
 def _bare(value: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from sfumato.noise import TorchNoise
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.replay.said import Said, number, whole
+from sfumato.recipe.prompt.foreign import escaped
+from sfumato.recipe.replay.said import Said, number, tag, whole
 
 SAMPLERS = {
     "euler": "Euler",
@@ -33,8 +34,9 @@ SCHEDULERS = {
     "ddim_uniform": "leading",
 }
 CHECKPOINTS = ("CheckpointLoaderSimple", "CheckpointLoader")
+LORAS = ("LoraLoader", "LoraLoaderModelOnly")
 SHOWN = ("VAEDecode", "SaveImage", "PreviewImage", "VAELoader", "Note", "MarkdownNote")
-PLAIN = ("KSampler", "CLIPTextEncode", "EmptyLatentImage", "CLIPSetLastLayer", *CHECKPOINTS, *SHOWN)
+PLAIN = ("KSampler", "CLIPTextEncode", "EmptyLatentImage", "CLIPSetLastLayer", *LORAS, *CHECKPOINTS, *SHOWN)
 Node = Mapping[str, Any]
 
 
@@ -64,9 +66,30 @@ def read_comfyui(text: str) -> Said:
 
     positive, negative = (node(sampler.get(which), "CLIPTextEncode") for which in ("positive", "negative"))
     latent = node(sampler.get("latent_image"), "EmptyLatentImage")
-    skip, clip = 1, positive.get("clip")
-    if isinstance(clip, list) and clip and nodes.get(str(clip[0]), ("",))[0] == "CLIPSetLastLayer":
-        skip = -whole(node(clip, "CLIPSetLastLayer"), "stop_at_clip_layer")
+
+    def chain(value: Any, strength: str, *others: str) -> tuple[dict[str, float], list[Node]]:
+        """The LoRAs on the way to the checkpoint by name, with their strengths, and the other nodes on that way."""
+        found, passed = {}, []
+        for _ in range(len(nodes)):
+            kind = nodes.get(str(value[0]) if isinstance(value, list) and value else "", ("nothing", {}))[0]
+            inputs = node(value, *LORAS, *others, *CHECKPOINTS)
+            if kind in CHECKPOINTS:
+                break
+            if kind in LORAS:
+                name = str(inputs.get("lora_name"))
+                found[name] = found.get(name, 0.0) + number(inputs, strength, 1.0)
+            else:
+                passed.append(inputs)
+            value = inputs.get(strength.removeprefix("strength_"))
+        return found, passed
+
+    painted, _ = chain(sampler.get("model"), "strength_model")
+    read, skips = chain(positive.get("clip"), "strength_clip", "CLIPSetLastLayer")
+    skip = -whole(skips[0], "stop_at_clip_layer") if skips else 1
+    tags = [
+        tag(name, f"te={read.get(name, 0.0):g}", f"unet={painted.get(name, 0.0):g}")
+        for name in dict.fromkeys((*painted, *read))
+    ]
     checkpoint = next((inputs for kind, inputs in nodes.values() if kind in CHECKPOINTS), {})
     named, scheduler = str(sampler.get("sampler_name")), str(sampler.get("scheduler"))
     if named not in SAMPLERS or scheduler not in SCHEDULERS:
@@ -74,8 +97,7 @@ def read_comfyui(text: str) -> Said:
         shown = named if what == "sampler" else scheduler
         raise BadInput(f"the {what} {printable(shown, 60)!r} is not here: known are {', '.join(known)}")
     remarks = []
-    if any(kind == "VAELoader" for kind, _ in nodes.values()):
-        remarks.append("an autoencoder of its own was loaded: name it with --model FILE?vae=OTHER")
+    vae = next((str(inputs.get("vae_name")) for kind, inputs in nodes.values() if kind == "VAELoader"), "")
     prompts = str(positive.get("text", "")), str(negative.get("text", ""))
     if any(":" in prompt and "(" in prompt for prompt in prompts):
         remarks.append("ComfyUI applies weights of words otherwise than here")
@@ -83,7 +105,8 @@ def read_comfyui(text: str) -> Said:
         remarks.append("it is one of a batch, of which the first is painted")
     return Said(
         "ComfyUI",
-        *prompts,
+        " ".join((escaped(prompts[0], embeddings=False), *tags)),
+        escaped(prompts[1], embeddings=False),
         steps=whole(sampler, "steps"),
         sampler=SAMPLERS[named],
         schedule=SCHEDULERS[scheduler],
@@ -92,6 +115,7 @@ def read_comfyui(text: str) -> Said:
         size=(whole(latent, "width"), whole(latent, "height")),
         clip_skip=max(skip, 1),
         model=str(checkpoint.get("ckpt_name", "")),
+        vae=vae,
         noise=TorchNoise(),
         later=False,  # on the device that it runs on
         unit=True,  # sqrt(1 + sigma^2) z at the highest noise

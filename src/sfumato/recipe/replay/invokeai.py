@@ -7,7 +7,8 @@ from typing import Any
 
 from sfumato.noise import A1111GpuNoise, TorchNoise
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.replay.said import Said, number, whole
+from sfumato.recipe.prompt.foreign import escaped
+from sfumato.recipe.replay.said import Said, number, tag, whole
 
 SCHEDULERS = {
     "euler": ("Euler", "linspace"),
@@ -25,12 +26,12 @@ SCHEDULERS = {
     "unipc": ("UniPC", "linspace"),
     "lcm": ("LCM", "leading"),
 }
-REFUSED = ("loras", "controlnets", "ipAdapters", "t2iAdapters", "control_layers", "canvas_v2_metadata", "refiner_model")
+REFUSED = ("controlnets", "ipAdapters", "t2iAdapters", "control_layers", "canvas_v2_metadata", "refiner_model")
 READ = (
     *("positive_prompt", "negative_prompt", "width", "height", "seed", "rand_device", "cfg_scale", "steps"),
-    *("cfg_rescale_multiplier", "scheduler", "clip_skip", "model"),
+    *("cfg_rescale_multiplier", "scheduler", "clip_skip", "model", "loras", "vae"),
 )
-INERT = ("app_version", "generation_mode", "created_by", "positive_style_prompt", "negative_style_prompt", "vae")
+INERT = ("app_version", "generation_mode", "created_by", "positive_style_prompt", "negative_style_prompt")
 
 
 def read_invokeai(text: str) -> Said:
@@ -51,7 +52,7 @@ def read_invokeai(text: str) -> Said:
         raise BadInput(f"the scheduler {printable(named, 60)!r} is not here: known are {', '.join(SCHEDULERS)}")
     sampler, schedule = SCHEDULERS[named]
     model = values.get("model")
-    name = str(model.get("name") or model.get("model_name") or "") if isinstance(model, dict) else ""
+    tags = [_tag(each) for each in values.get("loras") or ()]
     remarks = [
         f"{printable(key, 60)} is not known here and left out"
         for key, value in values.items()
@@ -62,8 +63,8 @@ def read_invokeai(text: str) -> Said:
         remarks.append("InvokeAI writes and applies weights of words otherwise than here")
     return Said(
         "InvokeAI",
-        prompt,
-        negative,
+        " ".join((escaped(prompt), *tags)),
+        escaped(negative),
         steps=whole(values, "steps"),
         sampler=sampler,
         schedule=schedule,
@@ -72,8 +73,20 @@ def read_invokeai(text: str) -> Said:
         seed=whole(values, "seed"),
         size=(whole(values, "width"), whole(values, "height")),
         clip_skip=whole(values, "clip_skip", 0) + 1,  # layers that are left out
-        model=name,
+        model=_name(model),
+        vae=_name(values.get("vae")),
         noise=TorchNoise() if values.get("rand_device", "cpu") == "cpu" else A1111GpuNoise(),
         later=False,  # from another seed
         remarks=tuple(remarks),
     )
+
+
+def _name(model: Any) -> str:
+    """A model's name, as its versions write it."""
+    return str(model.get("name") or model.get("model_name") or "") if isinstance(model, dict) else ""
+
+
+def _tag(lora: Any) -> str:
+    if not isinstance(lora, dict):
+        raise BadInput("its loras can't be read")
+    return tag(_name(lora.get("model") or lora.get("lora")), f"{number(lora, 'weight', 0.75):g}")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from sfumato.adapt import Embedding
+from sfumato.adapt.file import hashes_of, named
 from sfumato.edit import Noise
 from sfumato.guide import ClassifierFree
 from sfumato.noise import Keyed, Randomness
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe import Recipe
+from sfumato.recipe.extra_networks import asked_in
 from sfumato.sample import DDIM, Sampler
 from sfumato.times import TimeGrid
 
@@ -20,8 +25,10 @@ TREES = ("DPM++ 2M SDE", "DPM++ 3M SDE")
 
 @dataclass(frozen=True)
 class Said:
-    """tool: whose picture it is. sampler, schedule: as A1111's web page calls them. noise: its noise source. later:
-    whether the noise of a sampler's steps is known too. remarks: what is done otherwise here, a sentence each."""
+    """tool: whose picture it is. prompt: with its files, as <lora:name:0.8>; learned words from files are `words`.
+    sampler, schedule: as A1111's web page calls them. clip_skip: 1 for all layers. vae: the name of an autoencoder's
+    file. noise: its noise source. later: whether the noise of a sampler's steps is known too. hashes: of files, by
+    their names. remarks: what is done otherwise here, a sentence each."""
 
     tool: str
     prompt: str
@@ -39,6 +46,9 @@ class Said:
     noise: Randomness = field(default_factory=Keyed)
     later: bool = True
     unit: bool = True
+    words: tuple[str, ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    vae: str = ""
     remarks: tuple[str, ...] = ()
 
 
@@ -58,10 +68,21 @@ def number(values: Mapping[str, Any], name: str, default: float) -> float:
         raise BadInput(f"its {name} is {printable(repr(values.get(name)), 60)}, which is no number") from None
 
 
-def recipe_of(said: Said, model: str) -> tuple[Recipe, tuple[str, ...]]:
+def tag(name: str, *weights: str) -> str:
+    """How a prompt names a LoRA. Raises BadInput for a name that can't stand there."""
+    stem = re.split(r"[/\\\\]", name)[-1].removesuffix(".safetensors")
+    if not stem or any(mark in stem for mark in "<>:"):
+        raise BadInput(f"it was made with a LoRA called {printable(repr(name), 60)}, which is no name of a file")
+    return f"<{':'.join(('lora', stem, *weights))}>"
+
+
+def recipe_of(
+    said: Said, model: str, places: Sequence[Path] = (), *, allow_pickle: bool = False
+) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe that paints what was said with the model called `model`, and remarks on what is otherwise.
 
-    Raises BadInput for a sampler or a schedule that is not here.
+    places: files, and folders of files, among which those are looked for that it was made with. Raises BadInput for one
+    that is nowhere, and for a sampler or a schedule that is not here.
     """
     sampler = sampler_of(said.sampler)
     remarks = list(said.remarks)
@@ -71,16 +92,21 @@ def recipe_of(said: Said, model: str) -> tuple[Recipe, tuple[str, ...]]:
         )
     elif sampler.ancestral_eta and not said.later:
         remarks.append(f"{said.tool} draws the noise of {said.sampler}'s steps otherwise than here")
-    extra: dict[str, Any] = {}
-    if said.clip_skip > 1:
-        if "clip_skip" in Recipe.__dataclass_fields__:
-            extra["clip_skip"] = said.clip_skip
-        else:
-            remarks.append(f"Clip skip {said.clip_skip} is not done here: the text encoder's last layer is read")
+    prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
+    for word in said.words:
+        adapters.append(Embedding(named(word, "embeddings", places, allow_pickle=allow_pickle), word))
+    for each in adapters:
+        noted = said.hashes.get(each.file.stem, "").lower()
+        if noted and not any(own.startswith(noted) for own in hashes_of(each.file)):
+            remarks.append(
+                f"{printable(each.file.name, 60)} is another file than it was made with ({printable(noted, 20)})"
+            )
     width, height = said.size or (None, None)
     recipe = Recipe(
-        prompt=said.prompt,
-        negative=said.negative,
+        prompt=prompt,
+        negative=negative,
+        adapters=tuple(adapters),
+        clip_skip=said.clip_skip,
         model=model,
         width=width,
         height=height,
@@ -91,7 +117,6 @@ def recipe_of(said: Said, model: str) -> tuple[Recipe, tuple[str, ...]]:
         steps=said.steps,
         seed=said.seed,
         noise=said.noise,
-        **extra,
     )
     return recipe, tuple(remarks)
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few, Fraction, Named, Section, Width
-from sfumato.network.classifier import Classifier
+from sfumato.network.classifier import LOGITS, Classifier
+from sfumato.network.engine import Eager
 from sfumato.schedule import noised
 from sfumato.train import report, rng
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
@@ -72,6 +73,7 @@ class ClassifierTask(PictureTask):
         channels = self.train_set.pictures.shape[3]
         classes = classes_of(self.train_set, recipe)
         self.network = Classifier(classes, channels, shape.channels, shape.blocks, shape.groups, noise)
+        self.logits = Eager().prepare(self.network, LOGITS)
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """-log p(y | x_t, t), t uniform in [0, 1]: shifted, mirrored, then noised."""
@@ -89,12 +91,12 @@ class ClassifierTask(PictureTask):
     def _answer(self, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         if self.network.noise is not None:
             x = noised(self.network.noise, x, t, torch.randn(x.shape, generator=generator).to(x.device))
-        return self.network(x, t).float()
+        return self.logits(x=x, t=t).float()
 
     def grids(self) -> dict[str, np.ndarray]:
         """The held-back pictures that it gets wrong, the surest first: each row's class is what it took them for."""
         x, y = self._rows(self.test_set, np.arange(min(1000, len(self.test_set))))
-        logits = torch.cat([self.network(part, 0.0).float() for part in x.split(128)])
+        logits = torch.cat([self.logits(x=part).float() for part in x.split(128)])
         sure, said = logits.softmax(1).max(1)
         rows = []
         for k in range(self.network.classes):

@@ -15,6 +15,8 @@ from torch import Tensor
 from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few, Section, Width
 from sfumato.formats.write import save_network, save_tokenizer
+from sfumato.network.clip_model import IMAGE_TOWER, TEXT_TOWER
+from sfumato.network.engine import Eager
 from sfumato.train import report, rng
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register
@@ -109,6 +111,7 @@ class ClipTask(PictureTask):
         self.tokenizer = train_tokenizer(said, shape.vocabulary, shape.length)
         self.ids = self._ids(self.train_set)
         self.network = clip_network(shape, self.tokenizer, recipe.data.size)
+        self.image, self.text = (Eager().prepare(self.network, spec) for spec in (IMAGE_TOWER, TEXT_TOWER))
 
     def _ids(self, source: Dataset) -> Tensor:
         """Token ids of the first paraphrases of every picture, (N, P, L); a picture with fewer repeats its own."""
@@ -130,9 +133,7 @@ class ClipTask(PictureTask):
         """Unit vectors of pictures and of texts. Padding beyond the longest text is cut: attention is causal, so it
         changes nothing."""
         longest = int((ids != self.tokenizer.eos_token_id).sum(1).max()) + 1
-        image = self.network.vision_model(pixel_values=pictures.to(self.place.device)).pooler_output
-        text = self.network.text_model(input_ids=ids[:, :longest].long()).pooler_output
-        image, text = self.network.visual_projection(image), self.network.text_projection(text)
+        image, text = self.image(pixels=pictures.to(self.place.device)), self.text(ids=ids[:, :longest].long())
         return nf.normalize(image.float(), dim=-1), nf.normalize(text.float(), dim=-1)
 
     @torch.no_grad()

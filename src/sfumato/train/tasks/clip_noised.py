@@ -24,6 +24,8 @@ from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few
 from sfumato.encode.clip import WAVES, with_level
 from sfumato.formats.write import save_network, save_tokenizer
+from sfumato.network.engine import Eager
+from sfumato.network.spec import Input, NetworkSpec
 from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named
@@ -75,6 +77,12 @@ class Towers(nn.Module):
         """Unit vectors of noisy pictures with their planes, and of captions, (B, D) each."""
         image = self.clip.visual_projection(self.clip.vision_model(pixel_values=planes).pooler_output)
         return nf.normalize(image.float(), dim=-1), nf.normalize(self.clip.text_projection(pooled).float(), dim=-1)
+
+
+TOWERS = NetworkSpec(
+    {"planes": Input(("rows", "planes", "height", "width")), "pooled": Input(("rows", "width"))},
+    lambda network, planes, pooled: network(planes, pooled),
+)
 
 
 def _beginning(new: nn.Module, trained: nn.Module) -> dict[str, Tensor]:
@@ -130,6 +138,7 @@ class NoisedClipTask(PictureTask):
         self.schedule = named(**noise)
         _, channels, cells, _ = self.train_x.shape
         self.network = Towers(text, clean, recipe, channels, cells, noise)
+        self.towers = Eager().prepare(self.network, TOWERS)
 
     def inputs(self) -> str:
         return self.key
@@ -151,7 +160,8 @@ class NoisedClipTask(PictureTask):
 
     def _answer(self, x: Tensor, pooled: Tensor, t: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         planes = with_level(noised(self.schedule, x, t, noise.to(x)), *self.schedule(t))
-        return self.network(planes, pooled)
+        image, caption = self.towers(planes=planes, pooled=pooled)
+        return image, caption
 
     @torch.no_grad()
     def _batch(self, source: Dataset, x: np.ndarray, indices: np.ndarray, which: Iterable[int]) -> Batch:

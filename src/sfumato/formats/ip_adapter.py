@@ -1,0 +1,288 @@
+"""Networks that turn a picture into a prompt, from their folders: IP-Adapters, and FLUX.1 Redux.
+
+| painter | file | image_encoder/ |
+|---|---|---|
+| a U-Net | image_proj.*, ip_adapter.* (plain, Plus, Full) | a CLIP |
+| FLUX.1 | the same, or ip_adapter_proj_model.*, double_blocks.* (XLabs) | a CLIP |
+| Stable Diffusion 3 | image_proj.*, ip_adapter.* (InstantX) | a SigLIP |
+| FLUX.1, Redux | image_embedder/ | a SigLIP |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sfumato.formats.folder import read_json
+from sfumato.network.reading import check_weights, hushed, reason
+from sfumato.network.spec import device_of, own_dtype
+from sfumato.picture.errors import BadInput, name_of, printable
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+EMBEDDER = "image_embedder"  # the folder of Redux's
+PARTS = {
+    "image_proj": "image_proj",
+    "ip_adapter": "ip_adapter",
+    "ip_adapter_proj_model": "image_proj",
+    "double_blocks": "ip_adapter",
+}
+"""What the first word of a key says, in diffusers' files and in XLabs'."""
+XLABS = {"processor.ip_adapter_double_stream_k_proj": "to_k_ip", "processor.ip_adapter_double_stream_v_proj": "to_v_ip"}
+
+
+class IPAdapterWeights:
+    """An IP-Adapter as it lies in its folder: what projects a picture's embedding, and keys and values by number."""
+
+    def __init__(self, folder: Path, projection: dict[str, Tensor], layers: dict[str, Tensor]) -> None:
+        self.folder, self.projection, self.layers = folder, projection, layers
+
+    def to(self, device: Any) -> IPAdapterWeights:
+        """Itself: `of` puts what it makes where the network is."""
+        return self
+
+    def of(self, picture: Image.Image, network: Any, blocks: tuple[str, ...], mask: Tensor | None) -> Any:
+        """What the picture is to the network that paints. Raises BadInput where the adapter was made for another."""
+        kind = type(network).__name__
+        if kind not in PROMPTS:
+            raise BadInput(f"No IP-Adapter is known for a {kind}: leave it out.")
+        try:
+            with hushed(), torch.no_grad():
+                return PROMPTS[kind](self, picture, network, blocks, mask)
+        except BadInput:
+            raise
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise BadInput(
+                f"The IP-Adapter in {name_of(self.folder)} was made for another network: {reason(error)}"
+            ) from error
+
+    def clip(self, picture: Image.Image, pooled: bool) -> tuple[Tensor, Tensor]:
+        """A CLIP's embeddings of the picture and of black, or its states before the last layer, of zeros for black."""
+        encoder, process = _image_encoder(self.folder / "image_encoder", "CLIPVisionModelWithProjection")
+        pixels = process(picture.convert("RGB"), return_tensors="pt").pixel_values
+        if pooled:
+            black = process(picture.convert("RGB").point(lambda _: 0), return_tensors="pt").pixel_values
+            return encoder(pixels).image_embeds, encoder(black).image_embeds
+        states = [
+            encoder(each, output_hidden_states=True).hidden_states[-2] for each in (pixels, torch.zeros_like(pixels))
+        ]
+        return states[0], states[1]
+
+
+def _unet_prompt(
+    weights: IPAdapterWeights, picture: Image.Image, unet: Any, blocks: tuple[str, ...], mask: Tensor | None
+) -> Any:
+    from sfumato.network.attention_directives import cross_attention
+    from sfumato.network.image_prompts import ImagePrompt
+
+    order = {name.removesuffix(".processor"): index for index, name in enumerate(unet.attn_processors)}
+    modules: dict[str, Any] = {name: m for name, m in cross_attention(unet).items() if _within(name, blocks)}
+    layers = {}
+    for name, module in modules.items():
+        pair = [weights.layers.get(f"{order[name]}.to_{which}_ip.weight") for which in "kv"]
+        fits = (module.to_k.weight.shape[0], unet.config["cross_attention_dim"])
+        if any(weight is None or tuple(weight.shape) != fits for weight in pair):
+            raise BadInput(f"The IP-Adapter in {name_of(weights.folder)} was made for another network: {name} differs.")
+        layers[name] = tuple(_own(weight, unet) for weight in pair if weight is not None)
+    _check_blocks(blocks, layers, "no cross-attention", "down.1, mid, up.1")
+    project = unet._convert_ip_adapter_image_proj_to_diffusers(weights.projection, low_cpu_mem_usage=False)
+    pooled = "proj.weight" in weights.projection
+    embeds, none = weights.clip(picture, pooled)
+    none = torch.zeros_like(embeds) if pooled else none
+    tokens, empty = (_own(project(each), unet) for each in (embeds, none))
+    return ImagePrompt(tokens.reshape(1, -1, tokens.shape[-1]), empty.reshape(1, -1, empty.shape[-1]), layers, mask)
+
+
+def _flux_prompt(
+    weights: IPAdapterWeights, picture: Image.Image, network: Any, blocks: tuple[str, ...], mask: Tensor | None
+) -> Any:
+    """Unconditional rows look at the embedding of black, as in the stock pipeline."""
+    from torch.nn.functional import layer_norm, linear
+
+    from sfumato.network.flux_image_prompts import FluxImagePrompt
+
+    def project(embeds: Tensor) -> Tensor:
+        names = ("proj.weight", "proj.bias", "norm.weight", "norm.bias")
+        weight, bias, gain, offset = (weights.projection[name] for name in names)
+        tokens = linear(embeds, weight, bias).unflatten(-1, (-1, len(gain)))
+        return _own(layer_norm(tokens, gain.shape, gain, offset), network)
+
+    shape = (network.inner_dim, network.config["joint_attention_dim"])
+    layers = {}
+    for i in range(len(network.transformer_blocks)):
+        pairs = [tuple(weights.layers[f"{i}.to_{which}_ip.{name}"] for name in ("weight", "bias")) for which in "kv"]
+        if any(tuple(weight.shape) != shape for weight, _ in pairs):
+            raise ValueError(f"keys and values of its block {i} are not {shape[0]} x {shape[1]}.")
+        if _within(f"transformer_blocks.{i}", blocks):
+            layers[i] = tuple(tuple(_own(a, network) for a in pair) for pair in pairs)
+    _check_blocks(blocks, layers, "no double blocks", "transformer.0, transformer.1")
+    tokens, empty = (project(each) for each in weights.clip(picture, True))
+    return FluxImagePrompt(tokens, empty, layers, mask)
+
+
+def _sd3_prompt(
+    weights: IPAdapterWeights, picture: Image.Image, network: Any, blocks: tuple[str, ...], mask: Tensor | None
+) -> Any:
+    from sfumato.network.sd3_image_prompts import SD3ImagePrompt
+
+    made = network._convert_ip_adapter_attn_to_diffusers(weights.layers, low_cpu_mem_usage=False)
+    layers = {
+        name.removesuffix(".processor"): _own(layer.eval().requires_grad_(False), network)
+        for name, layer in made.items()
+        if _within(name, blocks)
+    }
+    _check_blocks(blocks, layers, "no attention", "transformer.0, transformer.1")
+    project = network._convert_ip_adapter_image_proj_to_diffusers(weights.projection, low_cpu_mem_usage=False)
+    embeds = _own(siglip(weights.folder, picture, lambda seen: seen.hidden_states[-2]), network)
+    own = _own(project.eval().requires_grad_(False), network)
+    return SD3ImagePrompt(embeds, torch.zeros_like(embeds), own, layers, mask)
+
+
+PROMPTS: Mapping[str, Callable[..., Any]] = {
+    "UNet2DConditionModel": _unet_prompt,
+    "FluxTransformer2DModel": _flux_prompt,
+    "SD3Transformer2DModel": _sd3_prompt,
+}
+"""What makes a prompt of a picture, by the class of the network that paints."""
+
+
+class Redux:
+    """FLUX.1 Redux (Black Forest Labs 2024): a SigLIP's states of a picture as further words."""
+
+    def __init__(self, folder: Path, embedder: Any) -> None:
+        self.folder, self.embedder = folder, embedder
+
+    def to(self, device: Any) -> Redux:
+        """Itself: `of` puts what it makes where the network is."""
+        return self
+
+    def of(self, picture: Image.Image, network: Any, blocks: tuple[str, ...], mask: Tensor | None) -> Any:
+        """The picture's words. Raises BadInput for a network that does not read them, and for blocks and masks."""
+        from sfumato.network.redux import ReduxWords
+
+        if type(network).__name__ != "FluxTransformer2DModel":
+            raise BadInput(f"{name_of(self.folder)} is FLUX.1 Redux, whose words are FLUX.1's alone: leave it out.")
+        if blocks or mask is not None:
+            raise BadInput("FLUX.1 Redux adds words, which all blocks and places read: leave blocks and mask out.")
+        with torch.no_grad():
+            words = self.embedder(siglip(self.folder, picture, lambda seen: seen.last_hidden_state))
+        if (width := int(network.config["joint_attention_dim"])) != words.shape[-1]:
+            raise BadInput(
+                f"{name_of(self.folder)} was made for another network: words {words.shape[-1]} wide, not {width}."
+            )
+        return ReduxWords(_own(words, network))
+
+
+def read_ip_adapter(folder: Path) -> IPAdapterWeights | Redux:
+    """The IP-Adapter in a folder: one .safetensors file and image_encoder/; or FLUX.1 Redux, with image_embedder/."""
+    if (folder / EMBEDDER / "config.json").is_file():
+        return _redux(folder, (folder / EMBEDDER / "config.json").stat().st_mtime_ns)
+    files = [path for path in sorted(folder.glob("*.safetensors")) if path.is_file()]
+    if len(files) != 1:
+        raise BadInput(
+            f"The folder {name_of(folder)} holds {len(files)} .safetensors files: an IP-Adapter is one, and "
+            "image_encoder/ beside it."
+        )
+    return _ip_adapter(folder, files[0], files[0].stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _ip_adapter(folder: Path, file: Path, stamp: int) -> IPAdapterWeights:
+    parts: dict[str, dict[str, Tensor]] = {"image_proj": {}, "ip_adapter": {}}
+    for key, value in _tensors(file, "IP-Adapter").items():
+        part, _, name = key.partition(".")
+        if part not in PARTS:
+            raise BadInput(f"{name_of(file)} has {printable(key, 80)}, which no IP-Adapter has.")
+        for theirs, ours in XLABS.items():
+            name = name.replace(theirs, ours)
+        parts[PARTS[part]][name] = value.float()
+    if not all(parts.values()):
+        raise BadInput(f"{name_of(file)} is no IP-Adapter: it needs image_proj.* and ip_adapter.*.")
+    return IPAdapterWeights(folder, parts["image_proj"], parts["ip_adapter"])
+
+
+@lru_cache(maxsize=2)
+def _redux(folder: Path, stamp: int) -> Redux:
+    from sfumato.network.redux import ReduxImageEncoder
+
+    place, what = folder / EMBEDDER, f"image embedder in {name_of(folder)}"
+    config = read_json(place / "config.json")
+    sizes = [config.get(name) for name in ("redux_dim", "txt_in_features")]
+    if config.get("_class_name") != "ReduxImageEncoder" or not all(type(n) is int and 0 < n < 1 << 16 for n in sizes):
+        raise BadInput(f"The {what} is no ReduxImageEncoder with redux_dim and txt_in_features.")
+    files = sorted(place.glob("*.safetensors"))
+    if len(files) != 1:
+        raise BadInput(f"The {what} has {len(files)} .safetensors files: it is one.")
+    made = ReduxImageEncoder(*sizes)
+    try:
+        made.load_state_dict({name: a.float() for name, a in _tensors(files[0], "image embedder").items()})
+    except RuntimeError as error:
+        raise BadInput(f"The {what} is not what its config says: {reason(error)}") from error
+    return Redux(folder, made.eval().requires_grad_(False))
+
+
+def siglip(folder: Path, picture: Image.Image, states: Callable[[Any], Tensor]) -> Tensor:
+    """What the SigLIP in image_encoder/ answers for a picture: those of its states that `states` takes."""
+    encoder, process = _image_encoder(folder / "image_encoder", "SiglipVisionModel")
+    pixels = process(picture.convert("RGB"), return_tensors="pt").pixel_values
+    with torch.no_grad():
+        return states(encoder(pixels, output_hidden_states=True))
+
+
+@lru_cache(maxsize=2)
+def _image_encoder(folder: Path, kind: str) -> tuple[Any, Any]:
+    """A transformers network of that class, and what makes its pixels of a picture."""
+    import transformers
+    from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
+
+    what = f"image encoder in {name_of(folder)}"
+    if not (folder / "config.json").is_file():
+        raise BadInput(f"There is no image encoder in {name_of(folder)}: put the adapter's image_encoder/ there.")
+    try:
+        with hushed():
+            encoder, info = getattr(transformers, kind).from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            )
+        side = encoder.config.image_size
+        square = {"height": side, "width": side}
+        if kind == "SiglipVisionModel":
+            process: Any = SiglipImageProcessorPil(size=square)
+        else:
+            process = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square)
+    except Exception as error:
+        raise BadInput(f"The {what} can't be read: {reason(error)}") from error
+    beside = ("text_model.", "logit_")  # of a file that holds a whole SigLIP
+    info["unexpected_keys"] = [key for key in info.get("unexpected_keys") or () if not str(key).startswith(beside)]
+    check_weights(info, what)
+    return encoder.eval().requires_grad_(False), process
+
+
+def _tensors(file: Path, what: str) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except Exception as error:
+        raise BadInput(f"The {what} {name_of(file)} can't be read: {reason(error)}") from error
+
+
+def _own(value: Any, network: Any) -> Any:
+    """Where the network computes, and in its number type."""
+    return value.to(device_of(network), own_dtype(network))
+
+
+def _check_blocks(blocks: tuple[str, ...], found: Mapping[Any, Any], lacks: str, names: str) -> None:
+    if blocks and not found:
+        raise BadInput(f"The network has {lacks} in {', '.join(blocks)}: name blocks as {names}.")
+
+
+def _within(name: str, blocks: tuple[str, ...]) -> bool:
+    """Whether a module lies in one of the blocks, said as down.1, mid, up.1, or transformer.0."""
+    short = name.replace("_blocks", "").replace("_block", "")
+    return not blocks or any(short == block or short.startswith(f"{block}.") for block in blocks)

@@ -1,0 +1,80 @@
+"""A network of diffusers or transformers from its folder: understood to the last field, complete to the last weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.formats.config import check_fields, check_sizes
+from sfumato.network.quantized import check_quantized
+from sfumato.network.reading import check_weights, hushed, reason, variant_of
+from sfumato.picture.errors import BadInput, printable
+
+if TYPE_CHECKING:
+    import torch
+
+OWN = {
+    "PixArtControlNetAdapterModel": "pixart_controlnet",
+    "UnCLIPTextProjModel": "unclip_parts",
+    "StableUnCLIPImageNormalizer": "unclip_parts",
+}
+"""Networks that diffusers has among its pipelines or not at all: the modules of `sfumato.network` that have ours."""
+STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+
+
+def class_of(kind: str) -> tuple[str, Any]:
+    """The library in whose way the class called `kind` is kept, and the class."""
+    import diffusers
+    import transformers
+
+    if kind in OWN:
+        return diffusers.__name__, getattr(import_module(f"sfumato.network.{OWN[kind]}"), kind)
+    library = diffusers if hasattr(diffusers, kind) else transformers
+    return library.__name__, getattr(library, kind)
+
+
+def check_config(kind: str, config: Mapping[str, Any], what: str, neutral: Mapping[str, Any]) -> None:
+    """Raises BadInput for a config that is not of the class `kind`, is not understood, or has a field of `neutral` that
+    is not."""
+    check_sizes(config, what)
+    library, made = class_of(kind)
+    if library == "diffusers":
+        if config.get("_class_name", kind) != kind:
+            raise BadInput(f"The {what} is a {printable(config['_class_name'], 60)}, and not the {kind} it should be.")
+        said = {name: value for name, value in config.items() if name != "quantization_config"}
+        check_fields(made, said, what, neutral)
+    check_quantized(config, what)
+
+
+def read_network(kind: str, place: Path, what: str, dtype: torch.dtype) -> Any:
+    """The network of the class `kind` in a folder whose config was checked, on the CPU, ready to answer.
+
+    Raises BadInput where it can't be read, and where weights are missing, left over or of other shapes.
+    """
+    library, made = class_of(kind)
+    with explained(what):
+        read, info = made.from_pretrained(
+            place,
+            local_files_only=True,
+            variant=variant_of(place, STEMS[library], what),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused by name
+            **{"torch_dtype" if library == "diffusers" else "dtype": dtype},
+        )
+    check_weights(info, what)
+    return read.eval().requires_grad_(False)
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Whatever goes wrong while something is read, in one sentence; what the libraries would say is hushed."""
+    try:
+        with hushed():
+            yield
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(f"The {what} can't be read: {reason(error)}") from error

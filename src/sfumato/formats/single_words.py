@@ -1,0 +1,54 @@
+"""The vocabularies that single files lack: where CLIP's and T5's are looked for, and how they are framed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from sfumato.formats.write import write_json
+from sfumato.picture import home
+
+CLIP_WORDS = ("vocab.json", "merges.txt")
+OWN_CLIP = "openai/clip-vit-large-patch14"
+T5_WORDS = ("spiece.model", "tokenizer.json")
+
+
+def lay_words(folder: Path, part: str, path: Path, pad: str | None) -> None:
+    """Copies a vocabulary, where it is found; CLIP's is framed as every CLIP frames its texts."""
+    wanted = CLIP_WORDS if pad is not None else T5_WORDS
+    source = next((each for each in _words(path, part, pad is not None) if _holds(each, wanted, pad is None)), None)
+    if source is None:
+        return
+    folder.mkdir()
+    for name in wanted:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+    if pad is None:
+        write_json(folder / "tokenizer_config.json", {"tokenizer_class": "T5TokenizerFast", "model_max_length": 512})
+        return
+    first, last = "<|startoftext|>", "<|endoftext|>"
+    marks = {"bos_token": first, "eos_token": last, "unk_token": last, "pad_token": pad}
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **marks})
+
+
+def _holds(folder: Path, names: Iterable[str], one: bool) -> bool:
+    return (any if one else all)((folder / name).is_file() for name in names)
+
+
+def own_words() -> Path:
+    return home() / "tokenizers" / "clip"
+
+
+def _words(path: Path, part: str, clip: bool) -> list[Path]:
+    """The folders that may hold a vocabulary, nearest first."""
+    beside = [path.with_suffix("") / part, path.parent / part, *([path.parent / "tokenizer"] if clip else [])]
+    own = own_words() if clip else home() / "tokenizers" / "t5"
+    return [*beside, *_cached(OWN_CLIP if clip else "google/t5-v1_1-xxl"), own]
+
+
+def _cached(name: str) -> list[Path]:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = [try_to_load_from_cache(name, file) for file in (*CLIP_WORDS, *T5_WORDS)]
+    return list(dict.fromkeys(Path(path).parent for path in found if isinstance(path, str)))

@@ -1,0 +1,66 @@
+"""diffusers' `QwenImageControlNetModel`: the first blocks of Qwen-Image, shown the map's latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from sfumato.network.control_networks import check_alike, plain
+from sfumato.network.qwen_image import packed
+from sfumato.network.residuals import Residuals, each_block
+from sfumato.network.spec import Input, NetworkSpec, own_dtype
+from sfumato.picture import BadInput
+
+ALIKE = ("in_channels", "num_attention_heads", "attention_head_dim", "joint_attention_dim", "axes_dims_rope")
+"""What a ControlNet and its network must agree on, for the answers to fit."""
+
+
+def spec(network: Any) -> NetworkSpec:
+    """What Qwen-Image itself is told of x and words, and the map's latents."""
+    config = network.config
+    return NetworkSpec(
+        {
+            "x": Input(("rows", int(config["in_channels"]) // 4, "height", "width")),
+            "t": Input(("rows",), "float32"),
+            "text": Input(("rows", "words", int(config["joint_attention_dim"]))),
+            "text_mask": Input(("rows", "words"), "bool", needed=False),
+            "map": Input(("rows", int(config["in_channels"]) // 4, "height", "width")),
+        },
+        _forward,
+    )
+
+
+def _forward(network: Any, x: Tensor, t: Tensor, text: Tensor, text_mask: Tensor | None, map: Tensor) -> Any:
+    seen, shown = (packed(each) for each in (x, map))
+    return network(
+        seen.flatten(2).transpose(1, 2),
+        controlnet_cond=shown.flatten(2).transpose(1, 2),
+        encoder_hidden_states=text,
+        encoder_hidden_states_mask=text_mask,
+        timestep=t,
+        img_shapes=[[(1, *seen.shape[2:])]] * len(x),
+        return_dict=False,
+    )
+
+
+def answering(network: Any, batch: Any, control: Any) -> Any:
+    """The ControlNet shown its map. Each branch of a guidance is answered by its own words; stock diffusers adds to the
+    unconditional one what was found for the other."""
+    config, painter = network.config, batch.stage.networks.get("transformer")
+    check_alike(control, config, painter, ALIKE)
+    plain(control, "Qwen-Image")
+    if config["extra_condition_channels"]:
+        raise BadInput(f"The ControlNet {control.net} sees more than a map: it is not read.")
+    shown = batch.stage.space.encode(batch.control_map(control.picture))
+    run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)
+
+    def answer(x: Tensor, t: Tensor, told: Mapping[str, Tensor | None]) -> Residuals:
+        text = told["text"]
+        assert text is not None
+        seen = shown.to(own).expand(len(x), -1, -1, -1)
+        found = run(x=x.to(own), t=t, text=text.to(own), text_mask=told.get("text_mask"), map=seen)
+        return Residuals(each_block(found, painter.config["num_layers"]))
+
+    return answer

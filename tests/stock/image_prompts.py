@@ -1,0 +1,154 @@
+"""Tiny networks that turn pictures into prompts, in the files of their makers, for the networks of stock pipelines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stock import seeded
+
+SEEN = 24  # the width of what an image encoder answers
+
+
+def save(network: Any, folder: Path) -> bool:
+    """An IP-Adapter for that network; False where none was ever made for its kind."""
+    kinds = {"UNet2DConditionModel": unet, "FluxTransformer2DModel": flux, "SD3Transformer2DModel": sd3}
+    made = kinds.get(type(network).__name__)
+    if made is not None:
+        made(network, folder)
+    return made is not None
+
+
+def clip(folder: Path) -> Any:
+    """A CLIP of pictures, saved as image_encoder/."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**_small(), projection_dim=SEEN)).eval()
+    encoder.save_pretrained(folder / "image_encoder")
+    return encoder
+
+
+def siglip(folder: Path) -> Any:
+    """A SigLIP of pictures, saved as image_encoder/."""
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    encoder = SiglipVisionModel(SiglipVisionConfig(**_small())).eval()
+    encoder.save_pretrained(folder / "image_encoder")
+    return encoder
+
+
+def _small() -> dict[str, int]:
+    size = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 3, "num_attention_heads": 4}
+    return {**size, "image_size": 30, "patch_size": 10}
+
+
+def unet(network: Any, folder: Path) -> None:
+    seeded(9)
+    clip(folder)
+    weights = _projection(network.config.cross_attention_dim)
+    modules = dict(network.named_modules())
+    for index, name in enumerate(network.attn_processors):
+        if name.endswith("attn2.processor"):
+            shape = modules[name.removesuffix(".processor")].to_k.weight.shape
+            for which in "kv":
+                weights[f"ip_adapter.{index}.to_{which}_ip.weight"] = torch.randn(shape) * 0.2
+    _write(weights, folder)
+
+
+def unet_plus(network: Any, folder: Path) -> None:
+    """IP-Adapter Plus: a resampler in the place of the projection."""
+    unet(network, folder)
+    from diffusers.models.embeddings import IPAdapterPlusImageProjection
+    from safetensors.torch import load_file
+
+    made = IPAdapterPlusImageProjection(
+        embed_dims=32, output_dims=network.config.cross_attention_dim, hidden_dims=64, depth=4, heads=1, num_queries=4
+    )
+    weights = {key: a for key, a in load_file(folder / FILE).items() if key.startswith("ip_adapter")}
+    for key, value in made.state_dict().items():
+        for theirs, ours in (("ln0", "0.norm1"), ("ln1", "0.norm2"), ("attn.to_out.0", "0.to_out")):
+            key = key.replace(theirs, ours)
+        for theirs, ours in (("ff.0.", "1.0."), ("ff.1.net.0.proj", "1.1"), ("ff.1.net.2", "1.3")):
+            key = key.replace(theirs, ours)
+        weights[f"image_proj.{key.replace('attn.', '0.')}"] = value
+    for key in [key for key in weights if key.endswith("to_k.weight") and key.startswith("image_proj")]:
+        both = [weights.pop(key), weights.pop(key.replace("to_k", "to_v"))]
+        weights[key.replace("to_k", "to_kv")] = torch.cat(both)
+    _write(weights, folder)
+
+
+def flux(network: Any, folder: Path, xlabs: bool = False) -> dict[str, Tensor]:
+    """By diffusers' names, which are returned; saved by XLabs' where they are asked for."""
+    seeded(9)
+    clip(folder)
+    width, inner = network.config.joint_attention_dim, network.inner_dim
+    weights = _projection(width)
+    for i in range(network.config.num_layers):
+        for which in "kv":
+            weights[f"ip_adapter.{i}.to_{which}_ip.weight"] = torch.randn(inner, width) * 0.2
+            weights[f"ip_adapter.{i}.to_{which}_ip.bias"] = torch.randn(inner) * 0.2
+    named = dict(weights)
+    if xlabs:
+        for which in "kv":
+            theirs = f"processor.ip_adapter_double_stream_{which}_proj"
+            named = {key.replace(f"to_{which}_ip", theirs): value for key, value in named.items()}
+        words = {"image_proj.": "ip_adapter_proj_model.", "ip_adapter.": "double_blocks."}
+        named = {words[key[: key.index(".") + 1]] + key[key.index(".") + 1 :]: value for key, value in named.items()}
+    _write(named, folder)
+    return weights
+
+
+def sd3(network: Any, folder: Path) -> dict[str, Tensor]:
+    from diffusers.models.attention_processor import SD3IPAdapterJointAttnProcessor2_0
+    from diffusers.models.embeddings import IPAdapterTimeImageProjection
+
+    seeded(9)
+    siglip(folder)
+    side, heads = network.config.attention_head_dim, network.config.num_attention_heads
+    project = IPAdapterTimeImageProjection(
+        embed_dim=32, output_dim=side * heads, hidden_dim=64, heads=1, num_queries=4, timestep_in_dim=16
+    )
+    weights = {f"image_proj.{key}": value for key, value in project.state_dict().items()}
+    for i in range(len(network.attn_processors)):
+        layer = SD3IPAdapterJointAttnProcessor2_0(side * heads, side * heads, side, timesteps_emb_dim=64)
+        weights |= {f"ip_adapter.{i}.{key}": value for key, value in layer.state_dict().items()}
+    _write({key: value.contiguous() for key, value in weights.items()}, folder)
+    return weights
+
+
+def redux(network: Any, folder: Path) -> Any:
+    """FLUX.1 Redux's folder; the stock pipeline of it."""
+    from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+    from diffusers.pipelines.flux.pipeline_flux_prior_redux import FluxPriorReduxPipeline
+    from transformers import SiglipImageProcessorPil
+
+    seeded(9)
+    encoder = siglip(folder)
+    embedder = ReduxImageEncoder(redux_dim=32, txt_in_features=network.config.joint_attention_dim)
+    embedder.save_pretrained(folder / "image_embedder")
+    index = {"_class_name": "FluxPriorReduxPipeline"}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    process: Any = SiglipImageProcessorPil(size={"height": 30, "width": 30})
+    return FluxPriorReduxPipeline(encoder, process, embedder.eval())
+
+
+FILE = "ip-adapter_tiny.safetensors"
+
+
+def _projection(width: int) -> dict[str, Tensor]:
+    return {
+        "image_proj.proj.weight": torch.randn(4 * width, SEEN) * 0.2,
+        "image_proj.proj.bias": torch.randn(4 * width) * 0.2,
+        "image_proj.norm.weight": torch.ones(width),
+        "image_proj.norm.bias": torch.zeros(width),
+    }
+
+
+def _write(weights: dict[str, Tensor], folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(weights, folder / FILE)

@@ -1,0 +1,131 @@
+"""Kandinsky 2.2: prior and decoder, a folder each or one together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from stock import clip_tokenizer, seeded
+from stock.unets import SIDE, WIDTH, text_encoder
+
+NAME = "kandinsky"
+SIZE = (SIDE, SIDE)
+CALL: dict[str, Any] = {}
+
+
+def eye(width: int = WIDTH) -> dict[str, Any]:
+    """A CLIP's image tower and its processor."""
+    from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=37,
+        projection_dim=width,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=SIDE,
+        patch_size=8,
+    )
+    processor = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+    return {"image_encoder": CLIPVisionModelWithProjection(config).eval(), "image_processor": processor}
+
+
+def prior_transformer(window: int = 77) -> Any:
+    """A prior whose weights that begin at zero are not, and whose answers depend visibly on the words."""
+    from diffusers import PriorTransformer
+
+    network = PriorTransformer(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        num_layers=2,
+        embedding_dim=WIDTH,
+        num_embeddings=window,
+    )
+    with torch.no_grad():
+        network.positional_embedding.normal_()
+        network.prd_embedding.normal_()
+        network.clip_mean.normal_()
+        network.clip_std.uniform_(0.5, 1.5)
+        network.proj_to_clip_embeddings.weight.mul_(4)
+    return network.eval()
+
+
+def unclip_scheduler(**changes: Any) -> Any:
+    from diffusers import UnCLIPScheduler
+
+    options = {"variance_type": "fixed_small_log", "prediction_type": "sample", "clip_sample_range": 5.0}
+    return UnCLIPScheduler(**options | changes)
+
+
+def build_prior() -> Any:
+    from diffusers import KandinskyV22PriorPipeline
+
+    seeded()
+    tokenizer = clip_tokenizer()
+    return KandinskyV22PriorPipeline(
+        prior=prior_transformer(),
+        **eye(),
+        text_encoder=text_encoder(tokenizer, projected=True),
+        tokenizer=tokenizer,
+        scheduler=unclip_scheduler(clip_sample_range=1.5),
+    )
+
+
+def movq() -> Any:
+    from diffusers import VQModel
+
+    return VQModel(
+        block_out_channels=(32, 32),  # its norms are of 32 groups
+        down_block_types=("DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
+        up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D"),
+        norm_num_groups=4,
+        layers_per_block=1,
+        num_vq_embeddings=12,
+        latent_channels=4,
+        norm_type="spatial",
+    ).eval()
+
+
+def decoder(channels: int = 4, **scheduled: Any) -> dict[str, Any]:
+    """Its parts; `scheduled` changes the scheduler."""
+    from diffusers import DDIMScheduler, UNet2DConditionModel
+
+    unet = UNet2DConditionModel(
+        sample_size=SIDE // 2,
+        in_channels=channels,
+        out_channels=8,
+        addition_embed_type="image",
+        encoder_hid_dim_type="image_proj",
+        encoder_hid_dim=WIDTH,
+        cross_attention_dim=16,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        attention_head_dim=4,
+        resnet_time_scale_shift="scale_shift",
+        norm_num_groups=8,
+    )
+    with torch.no_grad():
+        unet.encoder_hid_proj.norm.weight.mul_(8)
+        unet.add_embedding.image_norm.weight.mul_(4)
+    options = {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False}
+    ends = {"timestep_spacing": "trailing", "set_alpha_to_one": True}
+    return {"unet": unet.eval(), "movq": movq(), "scheduler": DDIMScheduler(**options | ends | scheduled)}
+
+
+def build(**scheduled: Any) -> Any:
+    """The decoder with its prior, as one pipeline."""
+    from diffusers import KandinskyV22CombinedPipeline
+
+    prior = {f"prior_{name}": part for name, part in build_prior().components.items()}
+    return KandinskyV22CombinedPipeline(**decoder(**scheduled), **prior)
+
+
+def inpainting() -> Any:
+    from diffusers import KandinskyV22InpaintPipeline
+
+    seeded(1)
+    return KandinskyV22InpaintPipeline(**decoder(9))

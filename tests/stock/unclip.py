@@ -1,0 +1,86 @@
+"""unCLIP as Karlo has it, and its image variations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from stock import clip_tokenizer, seeded
+from stock.kandinsky import eye, prior_transformer, unclip_scheduler
+from stock.unets import SIDE, WIDTH, text_encoder
+
+NAME = "unclip"
+SIZE = (SIDE, SIDE)
+CALL: dict[str, Any] = {}
+
+
+def _decoder() -> dict[str, Any]:
+    from diffusers import UNet2DConditionModel
+    from diffusers.pipelines.deprecated.unclip.text_proj import UnCLIPTextProjModel
+
+    unet = UNet2DConditionModel(
+        sample_size=SIDE // 2,
+        in_channels=3,
+        out_channels=6,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        attention_head_dim=4,
+        cross_attention_dim=16,
+        class_embed_type="identity",
+        resnet_time_scale_shift="scale_shift",
+        norm_num_groups=8,
+    )
+    projection = UnCLIPTextProjModel(clip_embeddings_dim=WIDTH, time_embed_dim=64, cross_attention_dim=16)
+    with torch.no_grad():
+        projection.learned_classifier_free_guidance_embeddings.normal_()
+        projection.text_encoder_hidden_states_norm.weight.mul_(8)
+        projection.clip_image_embeddings_project_to_time_embeddings.weight.mul_(4)
+    scheduler = unclip_scheduler(variance_type="learned_range", prediction_type="epsilon", clip_sample_range=1.0)
+    return {"decoder": unet.eval(), "text_proj": projection.eval(), "decoder_scheduler": scheduler}
+
+
+def _upsampler() -> dict[str, Any]:
+    from diffusers import UNet2DModel
+
+    def unet() -> Any:
+        return UNet2DModel(
+            sample_size=SIDE,
+            in_channels=6,
+            out_channels=3,
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            down_block_types=("ResnetDownsampleBlock2D",) * 2,
+            up_block_types=("ResnetUpsampleBlock2D",) * 2,
+            resnet_time_scale_shift="scale_shift",
+            norm_num_groups=4,
+            add_attention=False,
+        ).eval()
+
+    scheduler = unclip_scheduler(prediction_type="epsilon", clip_sample_range=1.0)
+    return {"super_res_first": unet(), "super_res_last": unet(), "super_res_scheduler": scheduler}
+
+
+def _words() -> dict[str, Any]:
+    tokenizer = clip_tokenizer()
+    return {"tokenizer": tokenizer, "text_encoder": text_encoder(tokenizer, projected=True)}
+
+
+def build() -> Any:
+    from diffusers import UnCLIPPipeline
+
+    seeded()
+    prior = {"prior": prior_transformer(), "prior_scheduler": unclip_scheduler()}
+    return UnCLIPPipeline(**prior, **_decoder(), **_upsampler(), **_words())
+
+
+def variations() -> Any:
+    from diffusers import UnCLIPImageVariationPipeline
+
+    seeded()
+    seen = eye()
+    seen["feature_extractor"] = seen.pop("image_processor")
+    return UnCLIPImageVariationPipeline(**_decoder(), **_upsampler(), **_words(), **seen)
