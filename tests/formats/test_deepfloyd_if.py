@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from stock import deepfloyd_if, stable_diffusion_upscale
+from stock import deepfloyd_if, deepfloyd_if_upscale, stable_diffusion_upscale
 from stock.compare import Both, error
 from stock.deepfloyd_if import LARGE, SMALL
 from stock.edits import array, edits_keep_and_return, half, photo
@@ -39,7 +39,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Both:
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Both:
-    return Both.of(deepfloyd_if.upscale(), tmp_path_factory.mktemp("second"))
+    return Both.of(deepfloyd_if_upscale.build(), tmp_path_factory.mktemp("second"))
 
 
 def share_noise(monkeypatch: pytest.MonkeyPatch, stage: str = "") -> None:
