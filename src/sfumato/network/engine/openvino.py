@@ -138,6 +138,7 @@ class Graph:
             leaves, structure = tree_flatten(spec.forward(network, **spec.filled(first)))
         if not all(isinstance(leaf, torch.Tensor) and leaf.ndim and len(leaf) == 1 for leaf in leaves):
             raise ValueError("its answer is not of tensors with a row for each row of its inputs")
+        _check_attention(network)
         _check_steady(network, spec, first)
         self.join: Callable[[list[Tensor]], Any] = lambda tensors: tree_unflatten(tensors, structure)
         self.request = compiled(network, spec, first).create_infer_request()
@@ -173,6 +174,14 @@ def _check_steady(network: nn.Module, spec: NetworkSpec, row: Mapping[str, Tenso
         raise ValueError("what it does depends on the numbers that it is told") from None
     except Exception:  # numbers that are not there can't be used everywhere
         return
+
+
+def _check_attention(network: nn.Module) -> None:
+    """Raises ValueError for attention to words and picture at once, by keys of both side by side (DeepFloyd IF's and
+    unCLIP's): OpenVINO takes them for keys that are kept from step to step, and its compiler ends the process."""
+    processors = (type(getattr(module, "processor", None)).__name__ for module in network.modules())
+    if any(name.startswith("AttnAddedKV") for name in processors):
+        raise ValueError("its attention is to words and picture at once")
 
 
 def compiled(network: nn.Module, spec: NetworkSpec, row: Mapping[str, Tensor]) -> Any:
