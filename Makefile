@@ -30,5 +30,8 @@ demo: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/against_diffusers.py
 
+mini: $(VENV)/.installed
+	$(BIN)/python scripts/train_mini.py
+
 clean:
 	rm -rf $(VENV) out

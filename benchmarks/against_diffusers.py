@@ -6,7 +6,10 @@ pipeline starts from the very latents that ours started from, and the pictures a
 wait (OMP_WAIT_POLICY=PASSIVE).
 
     python benchmarks/against_diffusers.py [--model mini] [--batches 1 8] [--repeats 7] [--threads 2] [--json]
-    python benchmarks/against_diffusers.py --engine openvino
+    python benchmarks/against_diffusers.py --engine openvino [--pictures 200]
+
+With openvino two tiers are measured, each against the stock pipeline in float32 with one thread and with two: exact
+(float32) and the beginning of fast (bfloat16), and beside them what their answers are worth (`tiers.py`).
 
 Without `--model` the built-in mini is used; before there is one, random weights in its shapes.
 """
@@ -37,10 +40,53 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         model = options.model or _default_model(Path(scratch))
-        found = {"model": options.model or ("mini" if model == "mini" else "random weights in mini's shapes")}
-        found |= {k: getattr(options, k) for k in ("steps", "guidance", "threads", "repeats", "precision", "engine")}
-        found["batches"] = compete(options, model, Path(scratch))
-    print(json.dumps(found, indent=1)) if options.json else tell(found)
+        shared = {"model": options.model or ("mini" if model == "mini" else "random weights in mini's shapes")}
+        shared |= {k: getattr(options, k) for k in ("steps", "guidance", "repeats", "engine")}
+        results = []
+        for tier, precision in tiers_of(options):
+            worth = {} if not tier else worth_of(options, model, precision)
+            for threads in options.threads:
+                one = argparse.Namespace(**{**vars(options), "precision": precision, "threads": threads})
+                one.stock_precision = "float32" if tier else precision
+                found = {**shared, "tier": tier, "precision": precision, "threads": threads, **worth}
+                found["batches"] = compete(one, model, Path(scratch))
+                results.append(found)
+                if not options.json:
+                    tell(found)
+        if options.json:
+            print(json.dumps(results if len(results) > 1 else results[0], indent=1))
+        elif any(found["tier"] for found in results):
+            summary(results)
+
+
+def tiers_of(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """The names and precisions that are measured; no name for one that was chosen."""
+    if options.precision is None and options.engine == "openvino":
+        return [("exact", "float32"), ("fast", "bfloat16")]
+    return [("", options.precision or "float32")]
+
+
+def worth_of(options: argparse.Namespace, model: str, precision: str) -> dict:
+    """What `tiers.py` says of the engine in a precision."""
+    command = [sys.executable, str(HERE.with_name("tiers.py")), "--model", model, "--engine", options.engine]
+    command += ["--precision", precision, "--pictures", str(options.pictures), "--steps", str(options.steps)]
+    print(f"{options.engine}, {precision}: what its answers are worth", file=sys.stderr)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=_quiet(1))
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def summary(results: list[dict]) -> None:
+    """One line a tier, batch and number of threads."""
+    for found in results:
+        error, shown = found["error"], ""
+        if "fid" in found:
+            shown = f"; judge's accuracy {100 * found['accuracy']:.1f} %, FID {found['fid']:.2f}"
+        for batch, result in found["batches"].items():
+            print(
+                f"{found['tier']:5} ({found['precision']}), batch {batch}, threads {found['threads']}: "
+                f"{result['times_as_fast']:.2f} x stock in float32; largest relative error of a call "
+                f"{error['engine']:.1e} (PyTorch in {found['precision']}: {error['eager']:.1e}){shown}"
+            )
 
 
 def compete(options: argparse.Namespace, model: str, scratch: Path) -> dict:
@@ -97,7 +143,8 @@ def tell(found: dict) -> None:
 
     view = Table(
         title=f"sfumato and stock diffusers on {found['model']}: {found['steps']} DDIM steps, "
-        f"guidance {found['guidance']:g}, {found['precision']}, our engine {found['engine']}",
+        f"guidance {found['guidance']:g}, {found['precision']}, our engine {found['engine']}, "
+        f"{found['threads']} threads{', stock in float32' if found['tier'] else ''}",
         caption=f"Medians of {found['repeats']} alternating turns, {found['threads']} threads, passive waiting. "
         "Overhead: time outside the networks, in % of the time inside.",
     )
@@ -137,6 +184,7 @@ class Worker:
     def __init__(self, options: argparse.Namespace) -> None:
         import torch
 
+        options.threads = options.threads[0]
         torch.set_num_threads(options.threads)
         self.options, self.scratch, self.name = options, Path(options.scratch), options.worker
         self.spent, self.unet_calls, self.inputs = 0.0, 0, []
@@ -173,7 +221,7 @@ class Worker:
         from sfumato.zoo.find import find
 
         o = self.options
-        dtype = getattr(torch, o.precision)
+        dtype = getattr(torch, o.stock_precision)
         pipe = StableDiffusionPipeline.from_pretrained(find(o.model), dtype=dtype)
         pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")
         pipe.set_progress_bar_config(disable=True)
@@ -250,13 +298,18 @@ def peak_memory() -> float:
 
 
 def _start(name: str, options: argparse.Namespace, model: str, scratch: Path) -> subprocess.Popen:
-    env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
     given = ["--model", model, "--scratch", str(scratch), "--worker", name, "--precision", options.precision]
     given += ["--steps", str(options.steps), "--guidance", str(options.guidance), "--threads", str(options.threads)]
-    given += ["--engine", options.engine]
+    given += ["--engine", options.engine, "--stock-precision", options.stock_precision]
     return subprocess.Popen(
-        [sys.executable, str(HERE), *given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
-    )
+        [sys.executable, str(HERE), *given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=_quiet(options.threads),
+    )  # fmt: skip
+
+
+def _quiet(threads: int) -> dict[str, str]:
+    """Threads that sleep while they wait, and nothing that is fetched."""
+    return {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
 
 
 def _ask(worker: subprocess.Popen, batch: int) -> dict:
@@ -287,13 +340,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=5.0)
-    parser.add_argument("--threads", type=int, default=cores)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--threads", type=int, nargs="+")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"))
+    parser.add_argument("--pictures", type=int, default=200, help="for the judge and FID; 0 leaves them out")
     parser.add_argument("--engine", default="eager", help="what runs our networks")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    parser.add_argument("--stock-precision", default="float32", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.threads = options.threads or (sorted({1, min(2, cores)}) if options.engine == "openvino" else [cores])
+    return options
 
 
 if __name__ == "__main__":

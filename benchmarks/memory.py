@@ -1,10 +1,11 @@
 """A model of random weights at Stable Diffusion 1.5's true size: seconds and memory, ours and stock diffusers'.
 
-Run: python benchmarks/memory.py FOLDER [--precision float16] [--size 256] [--steps 2]
+Run: python benchmarks/memory.py [FOLDER] [--precision float16] [--size 64] [--steps 2]
 
-Writes the model (3.4 GB in float32, half of it in float16) into FOLDER where there is none. Each way of running it is a
-process of its own: seconds to load, seconds a step, the peak of its memory less what the imports take, and beside it
-what `sfumato inspect` foretells.
+Writes the model (2.1 GB in float16) into FOLDER where there is none; without FOLDER into a temporary one. Each way of
+running it is a process of its own: seconds to load, the peak of its memory less what the imports take, and beside it
+what `sfumato inspect` foretells. float16 is stored, not computed, by most CPUs: a step in it is as slow as it is, so
+seconds a step are measured in float32 as well, in processes of their own, at the same small size. Needs about 6 GB.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -72,6 +74,10 @@ def now() -> dict[str, int]:
 
 def run(way: str, folder: Path, precision: str, size: int, steps: int) -> dict[str, float]:
     """One way, in this process."""
+
+    def say(what: str) -> None:
+        print(f"  {way} {precision}: {what}", file=sys.stderr, flush=True)
+
     import torch
     from diffusers import StableDiffusionPipeline
     from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401
@@ -82,12 +88,14 @@ def run(way: str, folder: Path, precision: str, size: int, steps: int) -> dict[s
     pipe = sfumato.load("mini") if way != "stock" else None  # what is imported only when a model is loaded
     del pipe
     before, began = now(), time.perf_counter()
+    say("loading")
     if way == "stock":
         stock = StableDiffusionPipeline.from_pretrained(
             folder, torch_dtype=getattr(torch, precision), safety_checker=None, requires_safety_checker=False
         )
         stock.set_progress_bar_config(disable=True)
         loaded, peak = time.perf_counter(), now()
+        say(f"loaded in {loaded - began:.1f} s; painting {steps} steps")
         marks: list[float] = []
         stock(
             "a boat", height=size, width=size, num_inference_steps=steps, guidance_scale=5.0,
@@ -96,11 +104,14 @@ def run(way: str, folder: Path, precision: str, size: int, steps: int) -> dict[s
     else:
         ours = sfumato.load(folder, precision=precision, offload=way)
         loaded, peak, marks = time.perf_counter(), now(), []
+        say(f"loaded in {loaded - began:.1f} s; painting {steps} steps")
         for _ in ours.steps("a boat", width=size, height=size, steps=steps, sampler="ddim"):
             marks.append(time.perf_counter())
     after = now()
     gaps = [b - a for a, b in pairwise(marks)]
-    gaps = gaps if way == "stock" or len(gaps) < 2 else gaps[:-1]  # the last brings the picture
+    if way != "stock" and len(gaps) > 1:
+        gaps = gaps[:-1]  # the last brings the picture
+    say("done")
     return {
         "load_seconds": loaded - began,
         "load_peak": peak["peak"] - before["now"],
@@ -114,36 +125,62 @@ def run(way: str, folder: Path, precision: str, size: int, steps: int) -> dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--precision", default="float16")
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=3, help="of those that are timed; memory is measured with one")
     parser.add_argument("--way", choices=WAYS)
     args = parser.parse_args()
     if args.way:
         print(json.dumps(run(args.way, args.folder, args.precision, args.size, args.steps)))
         return
+    with tempfile.TemporaryDirectory() as temporary:
+        measure(args, args.folder or Path(temporary))
+
+
+def measure(args: argparse.Namespace, folder: Path) -> None:
+    """Every way in a process of its own, and what they say."""
     from sfumato.provenance import inspect_model
 
-    build_true(args.folder, args.precision)
-    report = inspect_model(args.folder)
+    began = time.perf_counter()
+    build_true(folder, args.precision)
+    print(f"written in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    report = inspect_model(folder)
     sizes = {name: part["bytes"] for name, part in report.parts.items() if part["bytes"]}
     print("parts, MiB:", {name: round(size / 2**20) for name, size in sizes.items()})
     print("foretold at 512 pixels, MiB:", {k: round(v / 2**20) for k, v in report.memory[args.precision].items()})
-    for way in WAYS:
-        command = [sys.executable, __file__, str(args.folder), "--way", way, "--precision", args.precision]
-        command += ["--size", str(args.size), "--steps", str(args.steps)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(way, done.stderr[-2000:])
-            continue
-        found = json.loads(done.stdout.strip().splitlines()[-1])
-        print(
-            f"{way:7} load {found['load_seconds']:6.2f} s, peak then {found['load_peak'] / 2**20:6.0f} MiB; "
-            f"{found['step_seconds']:6.2f} s a step; peak {found['peak'] / 2**20:6.0f} MiB "
-            f"({found['peak'] / max(sizes.values()):.2f} x the largest part) above {found['imports'] / 2**20:.0f} MiB",
-            flush=True,
-        )
+    found = {way: asked(args, folder, way, args.precision, 1) for way in WAYS}
+    for way, each in found.items():
+        if each:
+            print(
+                f"{way:7} {args.precision}: load {each['load_seconds']:6.2f} s, peak then "
+                f"{each['load_peak'] / 2**20:6.0f} MiB; peak {each['peak'] / 2**20:6.0f} MiB "
+                f"({each['peak'] / max(sizes.values()):.2f} x the largest part), above {each['imports'] >> 20} MiB",
+                flush=True,
+            )
+    timed = {way: asked(args, folder, way, "float32", args.steps + 1) for way in ("stock", "none")}
+    for way, each in timed.items():
+        if each:
+            print(f"{way:7} float32: {each['step_seconds']:6.2f} s a guided step at {args.size} pixels", flush=True)
+    ours, stock = found["none"], found["stock"]
+    if ours and stock and timed["none"] and timed["stock"]:
+        ratios = {name: ours[key] / stock[key] for name, key in (("load", "load_seconds"), ("peak", "peak"))}
+        ratios["step (float32)"] = timed["none"]["step_seconds"] / timed["stock"]["step_seconds"]
+        print("ours over stock:", ", ".join(f"{name} {value:.2f}" for name, value in ratios.items()))
+    if found["parts"]:
+        above = found["parts"]["peak"] / max(sizes.values()) - 1
+        print(f"offload parts: the peak is the largest part and {100 * above:.0f} %")
+
+
+def asked(args: argparse.Namespace, folder: Path, way: str, precision: str, steps: int) -> dict[str, float]:
+    """What one way says, in a process of its own; nothing where it ends in an error, which is printed."""
+    command = [sys.executable, __file__, str(folder), "--way", way, "--precision", precision]
+    command += ["--size", str(args.size), "--steps", str(steps)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        print(f"{way} {precision} ended with code {done.returncode}; what it said stands above", file=sys.stderr)
+        return {}
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 if __name__ == "__main__":

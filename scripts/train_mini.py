@@ -1,6 +1,8 @@
-"""Trains the miniature's family in order: autoencoder, CLIP, U-Net; then measures it. One command, begun again at will.
+"""Trains the miniature's family in order: at 64 x 64 autoencoder, CLIP and U-Net, then at 128 x 128 autoencoder and
+U-Net, which begin from those; then measures it. One command, begun again at will.
 
     python scripts/train_mini.py                     everything to its end; stopped and begun again it goes on
+    python scripts/train_mini.py --small mini        the 64 x 64 ones are those of a folder or a built-in model
     python scripts/train_mini.py --minutes 9 --copy-to "$OUT"    what fits into nine minutes by the clock, and brings it
     python scripts/train_mini.py --estimate          seconds a step on this machine and the hours that they promise
 
@@ -11,9 +13,8 @@ that many minutes, not a piece of a longer run. A stage that an earlier call has
 
 On a GPU (found by itself) batches and learning rates are larger, as `GPU` says, and all cores draw.
 
-How long: about 40 hours on one core without AVX-512 (float32): pictures 0.4, autoencoder 7.3, CLIP 1.4, latents 0.5,
-U-Net 30.5. Steps of the autoencoder (1.3 s for 4 pictures) and of the U-Net (2.3 s for 32) were timed, the rest is
-reckoned; where bfloat16 pays, a third of it. An H100 or H200 should take fifteen minutes: reckoned too.
+How long at 128 x 128, on one core without AVX-512 (float32): pictures 0.2 hours, autoencoder 4.8, latents 0.5, U-Net 6.
+Steps were timed, the rest is reckoned; where bfloat16 pays, a third of it.
 """
 
 from __future__ import annotations
@@ -28,14 +29,23 @@ import sys
 import time
 from pathlib import Path
 
-PREFIX = "mini128"
-STAGES = {"autoencoder": 0.40, "clip": 0.12, "unet": 0.48}  # shares of the time
+SMALL = {"mini-autoencoder": 0.10, "mini-clip": 0.06, "mini-unet": 0.19}  # shares of the time
+LARGE = {"mini128-autoencoder": 0.35, "mini128-unet": 0.30}
 EVALUATION = 0.08  # of the whole time, at the end
 GPU = {
-    "autoencoder": ["batch=32", "optimizer.lr=2e-3", "steps=6000", "every.save=500"],
-    "clip": ["batch=512", "steps=1200", "every.save=200"],
-    "unet": ["batch=256", "optimizer.lr=1.5e-3", "steps=6000", "ema.decay=0.998", "every.save=500"],
+    "mini-autoencoder": ["batch=64", "optimizer.lr=2e-3", "steps=4000", "every.save=500"],
+    "mini-clip": ["batch=512", "steps=1200", "every.save=200"],
+    "mini-unet": ["batch=256", "optimizer.lr=1.5e-3", "steps=4000", "ema.decay=0.998", "every.save=500"],
+    "mini128-autoencoder": ["batch=32", "optimizer.lr=2e-3", "steps=5000", "every.save=500"],
+    "mini128-unet": ["batch=256", "optimizer.lr=1.2e-3", "steps=4000", "ema.decay=0.998", "every.save=500"],
 }
+FROM_NOTHING = ("mini-autoencoder", "mini-unet")  # whose recipes go on from the shipped ones
+STANDS_ON = {
+    "mini-unet": {"autoencoder": "mini-autoencoder", "text_encoder": "mini-clip"},
+    "mini128-autoencoder": {"align.model": "mini-autoencoder"},
+    "mini128-unet": {"autoencoder": "mini128-autoencoder", "text_encoder": "mini-clip", "begin": "mini-unet"},
+}
+"""What a stage is given of those before it."""
 
 
 def main() -> None:
@@ -43,12 +53,13 @@ def main() -> None:
     began = time.monotonic()
     cuda = _cuda()
     if options.estimate:
-        for name in STAGES:
-            _sfumato("train", f"{PREFIX}-{name}", "--dry-run", *_settings(options, name, cuda))
+        for name in _family(options):
+            _sfumato("train", name, "--dry-run", *_settings(options, name, cuda))
         return
     left = (lambda: options.minutes - (time.monotonic() - began) / 60) if options.minutes else None
     _draw(options, cuda)
-    stages = [name for name in STAGES if not _exported(options.runs, name)]
+    shares = _family(options)
+    stages = [name for name in shares if not _exported(options.runs, name)]
     kept = EVALUATION * options.minutes if options.minutes else 0.0
     for i, name in enumerate(stages):
         more = _settings(options, name, cuda)
@@ -57,25 +68,31 @@ def main() -> None:
                 break
             more += ["--set", "minutes=0.001"]
         elif left:
-            share = STAGES[name] / sum(STAGES[n] for n in stages[i:]) * max(left() - kept, 0.2)
+            share = shares[name] / sum(shares[n] for n in stages[i:]) * max(left() - kept, 0.2)
             more += ["--set", f"minutes={(_seconds(options.runs, name) or 0) / 60 + share:.2f}"]
-        folder = options.runs / f"{PREFIX}-{name}"
-        code = _sfumato("train", f"{PREFIX}-{name}", "--output", str(folder), *more)
+        folder = options.runs / name
+        code = _sfumato("train", name, "--output", str(folder), *more)
         _copy(folder, options.copy_to)
         if code:
             sys.exit(code)
-    if _exported(options.runs, "unet"):
-        model = options.runs / f"{PREFIX}-unet" / "export"
+    if _exported(options.runs, "mini128-unet"):
+        model = options.runs / "mini128-unet" / "export"
         limit = max(left() * 60, 30) if left else None
         _sfumato("evaluate", str(model), "--count", str(options.count), limit=limit)
 
 
+def _family(options: argparse.Namespace) -> dict[str, float]:
+    """The recipes in their order, and their shares of the time."""
+    return LARGE if options.small else SMALL | LARGE
+
+
 def _settings(options: argparse.Namespace, name: str, cuda: bool) -> list[str]:
-    """--set KEY=VALUE for a stage: the parts that the U-Net stands on, what a GPU likes, and the caller's own."""
+    """--set KEY=VALUE for a stage: what it stands on, what a GPU likes, and the caller's own."""
     settings = [*GPU[name], f"workers={os.cpu_count()}", "threads=4"] if cuda else []
-    if name == "unet":
-        parts = {"autoencoder": "autoencoder", "text_encoder": "clip"}
-        settings += [f"{key}={options.runs / f'{PREFIX}-{part}' / 'export'}" for key, part in parts.items()]
+    for key, other in STANDS_ON.get(name, {}).items():
+        settings.append(
+            f"{key}={options.small if options.small and other in SMALL else options.runs / other / 'export'}"
+        )
     settings += [text.partition(":")[2] for text in options.set if text.startswith(f"{name}:")]
     return [word for setting in settings for word in ("--set", setting)]
 
@@ -84,9 +101,9 @@ def _draw(options: argparse.Namespace, cuda: bool) -> None:
     """Draws what the stages share beforehand, since a run's clock stands still meanwhile."""
     from sfumato.train import recipe as r
 
-    for name in STAGES:
+    for name in _family(options):
         if not _exported(options.runs, name):
-            recipe = r.load(f"{PREFIX}-{name}", _settings(options, name, cuda)[1::2])
+            recipe = r.load(name, _settings(options, name, cuda)[1::2])
             recipe.data.open(getattr(recipe, "held_back", 1), options.runs / "cache", recipe.workers)
 
 
@@ -107,12 +124,12 @@ def _sfumato(*words: str, limit: float | None = None) -> int:
 
 
 def _exported(runs: Path, name: str) -> bool:
-    return (runs / f"{PREFIX}-{name}" / "figures.json").is_file()
+    return (runs / name / "figures.json").is_file()
 
 
 def _seconds(runs: Path, name: str) -> float | None:
     """How long a stage has been trained so far, by its newest checkpoint; None without one."""
-    infos = sorted((runs / f"{PREFIX}-{name}" / "checkpoints").glob("step-*/info.json"))
+    infos = sorted((runs / name / "checkpoints").glob("step-*/info.json"))
     return float(json.loads(infos[-1].read_text())["seconds"]) if infos else None
 
 
@@ -134,9 +151,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, help="end, exported and measured, after about so many minutes")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs and drawn pictures are kept")
+    parser.add_argument("--small", help="a folder or a built-in model that has the parts for 64 x 64 already")
     parser.add_argument("--count", type=int, default=400, help="captions of each kind to evaluate")
     parser.add_argument("--copy-to", type=Path, help="a folder that gets what every stage has made")
-    parser.add_argument("--set", action="append", default=[], metavar="STAGE:KEY=VALUE", help="such as unet:batch=64")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="STAGE:KEY=VALUE", help="such as mini128-unet:batch=64"
+    )
     parser.add_argument("--export-now", action="store_true", help="end begun stages where they are and export them")
     parser.add_argument("--estimate", action="store_true", help="only say how long it will take")
     return parser.parse_args()

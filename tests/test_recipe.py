@@ -199,7 +199,7 @@ def test_a_mask_must_fit_its_picture():
         ({"sampler": "dpmp-2m"}, "sampler: 'dpmp-2m' is unknown (did you mean 'dpmpp-2m'?): accepted are adams-ba"),
         ({"sampler": 3}, "sampler is 3: give"),
         ({"times": "karas"}, "did you mean 'karras'"),
-        ({"engine": "fast"}, "engine: 'fast' is unknown: accepted are eager, exact"),
+        ({"engine": "fast"}, "engine: 'fast' is unknown: accepted are compiled, eager, exact"),
         ({"precision": "float12"}, "accepted are float32, bfloat16, float16, float8"),
         ({"precision": "auto"}, "accepted are float32"),
         ({"composite": "glue"}, "accepted are decoder, latent, none, paste, poisson"),

@@ -31,7 +31,7 @@ WRONG = [
     ("generate x --stepps 3", "--steps"),
     ("generate x --sampler dpmp-2m", "did you mean 'dpmpp-2m'"),
     ("generate x --times karas", "did you mean 'karras'"),
-    ("generate x --engine fast", "accepted are eager, exact"),
+    ("generate x --engine fast", "accepted are compiled, eager, exact"),
     ("generate x --precision float12", "accepted are float32, bfloat16, float16, float8"),
     ("generate x --offload disk", "choose one of none, parts, layers"),
     ("generate x --device gpu", "There is no device called"),

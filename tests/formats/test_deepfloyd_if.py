@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from stock import deepfloyd_if, stable_diffusion_upscale
+from stock import deepfloyd_if, deepfloyd_if_upscale, stable_diffusion_upscale
 from stock.compare import Both, error
 from stock.deepfloyd_if import LARGE, SMALL
 from stock.edits import array, edits_keep_and_return, half, photo
@@ -39,7 +39,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Both:
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Both:
-    return Both.of(deepfloyd_if.upscale(), tmp_path_factory.mktemp("second"))
+    return Both.of(deepfloyd_if_upscale.build(), tmp_path_factory.mktemp("second"))
 
 
 def share_noise(monkeypatch: pytest.MonkeyPatch, stage: str = "") -> None:
@@ -94,18 +94,18 @@ def test_the_second_stage_enlarges_as_the_stock_pipeline(second: Both, monkeypat
 
 def test_their_makers_settings_are_what_suits_them(first: Both, second: Both, tmp_path: Path):
     for both, steps, scale, largest in ((first, 100, 7.0, 1.5), (second, 50, 4.0, 1.0)):
-        suits = both.pipe.stages[0].suits
+        suits = both.pipe.stage.suits
         threshold: Any = suits.guidance[1]
         assert (suits.steps, suits.guidance[0]) == (steps, ClassifierFree(scale))
         assert (threshold.percentile, threshold.largest) == (0.95, largest)
         assert suits.sampler == DDPM("learned")
-        assert capabilities_of(both.folder) == both.pipe.stages[0].capabilities
+        assert capabilities_of(both.folder) == both.pipe.capabilities
     folder = changed(first.folder, tmp_path, "scheduler/scheduler_config.json", timestep_spacing="trailing")
-    assert sfumato.load(folder).stages[0].suits.times == TrailingGrid()
+    assert sfumato.load(folder).stage.suits.times == TrailingGrid()
 
 
 def test_words_are_read_small_and_the_network_sees_the_filling(first: Both):
-    stage = first.pipe.stages[0]
+    stage = first.pipe.stage
     text = stage.encode(first.pipe.recipes("A CAT", steps=1)).get(Text)
     with torch.no_grad():
         embeds = first.stock.encode_prompt("a cat", do_classifier_free_guidance=False)[0]

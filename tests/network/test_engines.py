@@ -72,7 +72,7 @@ def test_a_loss_goes_through_the_prepared_network(network):
 
 
 def test_engines_and_precisions_are_named_once():
-    assert list(Engine.registry) == ["eager", "exact", "openvino"]
+    assert list(Engine.registry) == ["compiled", "eager", "exact", "openvino"]
     assert engine_of("exact") == Exact()
     assert dtype_of("bfloat16") == torch.bfloat16
     for name in Engine.registry:
@@ -90,7 +90,7 @@ def test_a_stranger_s_engine_is_one_class_and_known_by_name_until_it_is_removed(
         assert torch.equal(run(x=torch.ones(1, 2)), torch.full((1, 2), 2.0))
     finally:
         Engine.registry.remove("doubling")
-    with pytest.raises(BadInput, match="accepted are eager, exact"):
+    with pytest.raises(BadInput, match="accepted are compiled, eager, exact"):
         engine_of("doubling")
 
 
@@ -108,3 +108,30 @@ def test_a_text_in_low_precision_is_cast_once_and_remembered(network):
     assert kept
     assert again
     assert all(kept[name] is again[name] for name in kept)
+
+
+def test_auto_is_the_quickest_that_is_here_and_right(tiny_model, monkeypatch):
+    from sfumato import load
+    from sfumato.edit import PromptToPrompt
+    from sfumato.guide import ClipGuidance
+    from sfumato.network.engine import OpenVINO, base, quickest
+
+    def missing(self, *asked):
+        raise BadInput("It is not installed.")
+
+    monkeypatch.setattr(OpenVINO, "check", lambda self, *asked: None)
+    assert quickest("float32", "cpu", "none") == "openvino"
+    assert quickest("float32", "cpu", "none", whole=True) == "eager"
+    monkeypatch.setattr(base.Engine.registry["compiled"], "check", lambda self, *asked: None)
+    assert quickest("bfloat16", "cuda", "none") == "compiled"
+    monkeypatch.setattr(OpenVINO, "check", missing)
+    assert quickest("float32", "cpu", "none") == "eager"
+    pipe = load(tiny_model, engine="auto", device="cpu")
+    assert (pipe.engine, pipe.recipes("a boat")[0].engine) == ("eager", "eager")
+
+    from sfumato.model.engines import beyond_graphs
+
+    plain = Recipe("a boat", model=str(tiny_model))
+    assert not beyond_graphs(plain)
+    assert beyond_graphs(Recipe("a boat", attention=PromptToPrompt("a cat", blend=("cat",))))
+    assert beyond_graphs(Recipe("a boat", guidance=[ClipGuidance(through="network")]))

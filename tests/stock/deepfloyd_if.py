@@ -1,4 +1,4 @@
-"""DeepFloyd IF's two stages: tiny, random."""
+"""DeepFloyd IF's first stage: tiny, random."""
 
 from __future__ import annotations
 
@@ -71,12 +71,3 @@ def build(**changes: Any) -> Any:
     from diffusers import IFPipeline
 
     return IFPipeline(**parts(), scheduler=scheduler(**changes), watermarker=None, **UNSAFE)
-
-
-def upscale(**changes: Any) -> Any:
-    from diffusers import IFSuperResolutionPipeline
-
-    told = parts(3, LARGE, class_embed_type="timestep")
-    noising = scheduler(variance_type="fixed_small", thresholding=False)
-    told |= {"scheduler": scheduler(sample_max_value=1.0, **changes), "image_noising_scheduler": noising}
-    return IFSuperResolutionPipeline(**told, watermarker=None, **UNSAFE)

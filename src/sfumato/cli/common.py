@@ -37,7 +37,8 @@ def wishes(options: Mapping[str, Any], of: str) -> dict[str, Any]:
     from sfumato.recipe import intent
     from sfumato.zoo.find import with_transformer
 
-    options = {**options, **({"precision": "float32"} if options.get("precision") == "auto" else {})}  # until load says
+    until = {"precision": "float32", "engine": "eager"}  # until load says what auto is
+    options = {name: until[name] if name in until and said == "auto" else said for name, said in options.items()}
     if options.get("transformer"):
         options["model"] = with_transformer(options["model"], options["transformer"])
     takes = signature(getattr(intent, of)).parameters.keys() | signature(intent.generate).parameters.keys()

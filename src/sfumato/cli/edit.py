@@ -205,7 +205,8 @@ def edit(
     recipe = intent.edit(**said)
     check_found(recipe, save_mask)
     inputs = [picture, mask, other, *(images or [])]
-    make(recipes_of(recipe, count), said["tells"], output, json, save_mask, inputs, Running(device, precision, offload))
+    running = Running(device, precision, offload, engine)
+    make(recipes_of(recipe, count), said["tells"], output, json, save_mask, inputs, running)
 
 
 def check_found(recipe: Recipe, save_mask: Path | None) -> None:

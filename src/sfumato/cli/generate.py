@@ -60,5 +60,5 @@ def generate(
 
     said = wishes(context.params, "generate")
     recipe = intent.generate(**said)
-    running = Running(device, precision, offload)
+    running = Running(device, precision, offload, engine)
     make(recipes_of(recipe, count), said["tells"], output, json, inputs=images or [], running=running)

@@ -52,7 +52,7 @@ def look_attention(
     with silent_stderr():
         shown = None if picture is None else open_picture(picture)
     with progress(f"loading {model}") as advance:
-        pipe = sfumato.load(model, engine=engine, precision=precision, device=device, offload=offload)
+        pipe = sfumato.load(model, engine=recipe.engine, precision=precision, device=device, offload=offload)
         recipe = replace(recipe, precision=pipe.precision)  # pyright: ignore[reportArgumentType]
         advance(done=0, total=1, title="looking")
         looked = look(pipe, recipe, shown, at)

@@ -209,7 +209,7 @@ Engine = Annotated[
     str,
     typer.Option(
         help="One of {sfumato.network.engine:Engine}; exact gives the same bits alone and in any batch, and so does "
-        "openvino, which is quicker on a CPU.",
+        "openvino, which is quicker on a CPU; compiled is for a GPU. auto: the quickest that is here.",
         rich_help_panel=_SAMPLING,
     ),
 ]

@@ -27,6 +27,7 @@ class Running:
     device: str = "auto"
     precision: str = "auto"
     offload: str = "none"
+    engine: str = "eager"
 
 
 def make(
@@ -56,7 +57,7 @@ def make(
     found: list[Path] = []
     with progress(f"loading {recipes[0].model}") as advance:
         pipe = _ready(recipes[0], paths[0], running or Running())
-        as_loaded = {"precision": pipe.precision, "vae": pipe.vae}
+        as_loaded = {"engine": pipe.engine, "precision": pipe.precision, "vae": pipe.vae}
         recipes = [replace(recipe, **as_loaded) for recipe in recipes]
         for step in pipe.steps(recipes):
             advance(done=step.index, total=step.total, title="painting")
@@ -91,8 +92,9 @@ def _ready(first: Recipe, path: Path, running: Running) -> Pipe:
     from sfumato.picture import check_metadata, check_size, original
     from sfumato.recipe import parameters
 
-    pipe = load(first.model, engine=first.engine, vae=first.vae, tile=first.tile, pool=POOL, **vars(running))
-    first = replace(first, vae=pipe.vae, precision=pipe.precision)  # pyright: ignore[reportArgumentType]
+    pipe = load(first.model, vae=first.vae, tile=first.tile, pool=POOL, recipe=first, **vars(running))
+    as_loaded = {"engine": pipe.engine, "precision": pipe.precision, "vae": pipe.vae}
+    first = replace(first, **as_loaded)  # pyright: ignore[reportArgumentType]
     resolved = pipe.resolve(first)
     like = None if resolved.held is None else original(resolved.held)
     check_size(path, (resolved.width or 0, resolved.height or 0))

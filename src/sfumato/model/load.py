@@ -5,8 +5,10 @@ from __future__ import annotations
 import copyreg
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sfumato.model.chain import painted_size
+from sfumato.model.engines import engine_for
 from sfumato.model.networks import autoencoder_of, read_stages
 from sfumato.model.pipe import Pipe
 from sfumato.model.pool import Pool
@@ -15,6 +17,9 @@ from sfumato.network.precision import suits
 from sfumato.picture import BadInput
 from sfumato.stage import Stage
 from sfumato.zoo.find import allow_pickles, file_of, joined, with_transformer
+
+if TYPE_CHECKING:
+    from sfumato.recipe import Recipe
 
 
 def load(
@@ -29,13 +34,15 @@ def load(
     transformer: str | Path = "",
     pool: Pool | None = None,
     allow_pickle: bool = False,
+    recipe: Recipe | None = None,
 ) -> Pipe:
     """A `Pipe` of the model called `name`.
 
     name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), a single file
     ("model.safetensors", see `sfumato.formats.single_folder`), or a Hub id "owner/name", fetched once and cached.
     Models that go on with what others made are joined by " + ": "prior + decoder", "IF-I + IF-II + upscaler".
-    engine: "eager", "exact" or "openvino" (see `sfumato.network.engine`). device: as torch calls it, "cpu", "cuda" or
+    engine: "eager", "exact", "openvino" or "compiled" (see `sfumato.network.engine`); "auto" is the quickest that is
+    here and answers as they all do, for `recipe` where that is given. device: as torch calls it, "cpu", "cuda" or
     "mps"; "auto" is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or
     "float8", which is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload:
     "none", or "parts" or "layers" to have only the network or the layer that is called on the device
@@ -45,7 +52,7 @@ def load(
     models that are held; without one the model is read anew, and nobody else has its networks. allow_pickle: read
     single files that are pickles (.ckpt), of which tensors alone are taken.
 
-    A pipe and its recipes say what "auto" came to.
+    A pipe and its recipes say what "auto" came to, of the engine too.
 
     Raises `BadInput`, in one sentence, when there is no such model or device, when the model's files can't be read, and
     for a model of a family that is not run.
@@ -55,6 +62,8 @@ def load(
     name = with_transformer(name, transformer) if transformer else name
     device = check_device(device)
     precision = suits(device) if precision == "auto" else precision
+    if engine == "auto":
+        engine = engine_for(precision, device, offload, recipe)
     other = autoencoder_of(str(vae))
     options = {"offload": offload, "tile": checked_tile(tile), "vae": other}
     read = read_stages if pool is None else pool.stages

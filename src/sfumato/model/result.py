@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from sfumato.network.engine import engine_of
 from sfumato.picture import numbered_paths, original, pixels_hash, save_picture
 from sfumato.recipe import Made, Recipe, parameters
 
@@ -57,12 +58,19 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("sfumato", "torch", "diffusers")}
 
 
+@cache
+def _runtime(engine: str) -> str:
+    name = engine_of(engine).runtime
+    return f"{name} {version(name)}" if name else ""
+
+
 def made(recipe: Recipe, image: Image.Image, seconds: float, weights: str, device: str) -> Made:
-    """What was true when it was made: versions, engine, precision, device, and hashes of weights and pixels."""
+    """What was true when it was made: versions, engine, library, precision, device, hashes of weights and pixels."""
     return Made(
         **_versions(),
         python=platform.python_version(),
         engine=recipe.engine,
+        runtime=_runtime(recipe.engine),
         precision=recipe.precision,
         device=device,
         weights=weights,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +30,15 @@ def directives_of(condition: Condition) -> Condition | None:
     return replace(condition, parts=parts) if parts else None
 
 
+class Directives(Protocol):
+    """What is asked of attention in another form than a Condition's, as `attention_gates.Gates`."""
+
+    def changes(self, network: nn.Module) -> Iterator[tuple[nn.Module, Change]]: ...
+
+
 @contextmanager
 def directed(
-    network: nn.Module, condition: Condition | None, more: Sequence[tuple[nn.Module, Change]] = ()
+    network: nn.Module, condition: Condition | Directives | None, more: Sequence[tuple[nn.Module, Change]] = ()
 ) -> Iterator[None]:
     """Inside, the network obeys the condition's directives; rows that they leave alone are untouched, to the bit. more:
     further changes of what its modules answer.
@@ -44,8 +50,8 @@ def directed(
         return
     call, changes = object(), list(more)
     if condition is not None:
-        for asked in (_crossings, _copies, _identities, _pictures):
-            changes += asked(network, condition)
+        asked = _changes(network, condition) if isinstance(condition, Condition) else condition.changes(network)
+        changes += asked
     handles = [module.register_forward_hook(_during(call, change), with_kwargs=True) for module, change in changes]
     token = _CALL.set(call)
     try:
@@ -54,6 +60,11 @@ def directed(
         _CALL.reset(token)
         for handle in handles:
             handle.remove()
+
+
+def _changes(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Module, Change]]:
+    for asked in (_crossings, _copies, _identities, _pictures):
+        yield from asked(network, condition)
 
 
 def self_attention(network: nn.Module) -> dict[str, nn.Module]:

@@ -149,7 +149,7 @@ def other(then: Made | None, now: Made | None) -> str:
         said.append("other weights")
     if then.device and now.device and then.device != now.device:
         said.append(f"another machine ({then.device}, here {now.device})")
-    for name in (*_VERSIONS, "engine", "precision"):
+    for name in (*_VERSIONS, "engine", "runtime", "precision"):
         old, new = getattr(then, name), getattr(now, name)
         if old and new and old != new:
             said.append(f"another {'version of ' if name in _VERSIONS else ''}{name} ({old}, here {new})")

@@ -39,13 +39,17 @@ _PROMPT = "text of at most 20,000 characters"
 
 @element
 class Made:
-    """How a picture was made, filled in by the pipe: with it, redo can say whether the pixels are the same."""
+    """How a picture was made, filled in by the pipe: with it, redo can say whether the pixels are the same.
+
+    `runtime` is the library, with its version, by which the engine ran networks, if that is another than torch.
+    """
 
     sfumato: str = Field(default="", max_length=200, description=_NAME)
     torch: str = Field(default="", max_length=200, description=_NAME)
     diffusers: str = Field(default="", max_length=200, description=_NAME)
     python: str = Field(default="", max_length=200, description=_NAME)
     engine: str = Field(default="", max_length=200, description=_NAME)
+    runtime: str = Field(default="", max_length=200, description=_NAME)
     precision: str = Field(default="", max_length=200, description=_NAME)
     device: str = Field(default="", max_length=200, description=_NAME)
     weights: str = Field(default="", max_length=200, description=_NAME)

@@ -28,6 +28,16 @@ class Engine(Element, kinds="engine", package="sfumato.network.engine"):
     projects_text: ClassVar[bool] = True
     """Whether a network that it runs is to be told the keys and values of its text, computed once for all steps."""
 
+    whole: ClassVar[bool] = True
+    """Whether it runs every call by itself; otherwise PyTorch runs those in which gradients are recorded, attention is
+    watched, or layers are others."""
+    runtime: ClassVar[str] = ""
+    """The distribution that executes networks, if that is another than torch: its version decides over bits."""
+
+    def quick(self, device: str) -> int:
+        """How quick it is on a device, among those that answer as PyTorch does; 0: `auto` never takes it."""
+        return 0
+
     def check(self, precision: str, device: str, offload: str) -> None:
         """Raises BadInput where it can't run networks so, before any is read."""
 
@@ -39,6 +49,22 @@ class Engine(Element, kinds="engine", package="sfumato.network.engine"):
 def engine_of(name: str | Engine) -> Engine:
     """The engine of a name, or the engine itself; `BadInput` names the known ones."""
     return Engine.registry.named(name) if isinstance(name, str) else name
+
+
+def quickest(precision: str, device: str, offload: str, whole: bool = False) -> str:
+    """The name of the quickest engine that can run networks so, `eager` where none is quicker: what the engine `auto`
+    comes to. whole: of those alone that run every call by themselves."""
+    engines = {name: Engine.registry.named(name) for name in Engine.registry}
+    quick = {name: engine.quick(device) for name, engine in engines.items() if engine.whole or not whole}
+    for name in sorted(quick, key=quick.__getitem__, reverse=True):
+        if not quick[name]:
+            break
+        try:
+            engines[name].check(precision, device, offload)
+        except BadInput:
+            continue
+        return name
+    return "eager"
 
 
 def dtype_of(precision: str) -> Any:

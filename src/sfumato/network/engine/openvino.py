@@ -1,11 +1,9 @@
-"""OpenVINO on the CPU: float32 graphs of one row each, so that a row does not know of its neighbours."""
+"""OpenVINO on the CPU: graphs of one row each, so that a row does not know of its neighbours."""
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Callable, Mapping
-from threading import Lock, RLock
+from collections.abc import Hashable
+from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -13,237 +11,181 @@ from sfumato.element import element
 from sfumato.lazy import torch
 from sfumato.network.engine.base import Engine, Run
 from sfumato.network.engine.exact import Exact
+from sfumato.network.engine.graph import Compiled, Graph, Weights, library
+from sfumato.network.engine.told import Asked, NotServed, told
 from sfumato.network.turns import calling
 from sfumato.picture.errors import BadInput, note
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor, nn
 
     from sfumato.network.spec import NetworkSpec
 
-TOLERANCE = 1e-4
-"""By how much, of its largest value, a graph's first answer may differ from PyTorch's for the graph to be used."""
-SHAPES = 8
-"""How many graphs of a network, each for inputs of other shapes, are kept; the oldest goes first."""
-CACHE = 4 << 30
-"""How many bytes of compiled models are kept in the user's data folder."""
+GRAPHS = 32
+"""How many graphs of a network, each for inputs of other shapes, are kept; they hold no weights."""
+COMPILED, BYTES = 8, 8 << 30
+"""How many of them with weights in their places, and above two of how many bytes; those used longest ago go first."""
 
-_GRAPHS: WeakKeyDictionary[nn.Module, dict[Any, Graphs]] = WeakKeyDictionary()
-_LOCK = RLock()  # conversion changes PyTorch's global state
+_SERVED: WeakKeyDictionary[nn.Module, dict[Any, Served]] = WeakKeyDictionary()
+_LOCK = RLock()  # conversion changes PyTorch's global state, and the network's weights for a moment
 
 
 @element("openvino")
 class OpenVINO(Engine):
-    """Runs a network as a static graph of OpenVINO in float32, one row of the batch after the other.
+    """Runs a network as static graphs of OpenVINO, one row of the batch to one stream: one stream a core.
 
-    A graph is converted and compiled when inputs of its shapes come first, and again when a weight is another one or
-    has changed. A call that no graph can serve is run by `Exact`, which is bit-equal alone and in any batch too: where
-    gradients are recorded, or the network's attention is directed, hooked or told keys and values, or its weights are
-    not float32 on the CPU; and so is a network that can't be converted, or whose graph answers otherwise than PyTorch.
+    What controls add, a text's mask, and what is asked of attention (Prompt-to-Prompt in graphs of two rows, perturbed
+    attention) are inputs of graphs. A graph is converted when inputs of its shapes come first, kept in the user's data
+    folder, and compiled anew, not converted, for other weights, as adapters bring them. In float32 it answers within
+    1e-4 of PyTorch; in bfloat16 (the weights, and where the processor has it the arithmetic) as bfloat16 does.
+
+    A call that no graph can serve is run by `Exact`, which is bit-equal alone and in any batch too, and a note says so
+    once and why: where gradients are recorded, attention is watched or looks at image prompts, or a layer is hooked or
+    replaced; and so is a network that can't be converted, or whose graph answers otherwise than PyTorch.
     """
 
     projects_text: ClassVar[bool] = False  # the graph holds those layers
+    whole: ClassVar[bool] = False
+    runtime: ClassVar[str] = "openvino"
+
+    def quick(self, device: str) -> int:
+        return 3 if device == "cpu" else 0
 
     def check(self, precision: str, device: str, offload: str) -> None:
-        _openvino()
-        if precision != "float32" or device != "cpu":
+        openvino = _openvino()
+        if precision not in ("float32", "bfloat16") or torch.device(device).type != "cpu":
             raise BadInput(
-                f"The openvino engine computes in float32 on the CPU, not in {precision} on {device}: "
-                "choose precision float32 and device cpu, or the engine eager."
+                f"The openvino engine computes in float32 or bfloat16 on the CPU, not in {precision} on {device}: "
+                "choose one of these and device cpu, or the engine eager."
             )
         if offload != "none":
             raise BadInput("The openvino engine keeps weights in its graphs: choose offload none, or the engine eager.")
+        if precision == "bfloat16" and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            note("this processor has no bfloat16 arithmetic: the weights are rounded to bfloat16, computed in float32")
 
     def prepare(self, network: nn.Module, spec: NetworkSpec) -> Run:
         _openvino()
         otherwise = Exact().prepare(network, spec)
+        said: set[str] = set()
 
         def run(**inputs: Any) -> Any:
             given = {name: value for name, value in spec.filled(inputs).items() if value is not None}
-            with calling(network):
-                if not servable(network, spec, given):
-                    return otherwise(**inputs)
-                with _LOCK:
-                    graph = _graphs(network, spec).of(network, spec, given)
-                if graph is None:
-                    return otherwise(**inputs)
-            with graph.alone:  # which holds its weights
-                return graph(given)
+            try:
+                with calling(network):  # which an adapter's weights may stand in for
+                    state, low = looked_at(network)
+                    asked = told(spec, given)
+                    with _LOCK:
+                        served = _served(network, spec)
+                        calls = [(gates.rows, asked.group(gates)) for gates in asked.groups]
+                        found = [(rows, call, served.of(network, spec, call, state, low)) for rows, call in calls]
+            except NotServed as reason:
+                if str(reason) not in said:
+                    said.add(str(reason))
+                    note(f"{type(network).__name__} is run by PyTorch and not by OpenVINO, as {str(reason)[:200]}")
+                return otherwise(**inputs)
+            return answered(found, asked.rows, torch.bfloat16 if low else torch.float32)
 
         return run
 
 
-def servable(network: nn.Module, spec: NetworkSpec, given: Mapping[str, Any]) -> bool:
-    """Whether a graph can answer: plain tensors on the CPU with as many rows each, nothing recorded or hooked."""
-    numbers = (torch.float32, torch.int64, torch.bool)
-    for value in given.values():
-        if type(value) is not torch.Tensor or value.device.type != "cpu" or value.dtype not in numbers:
-            return False
-        if torch._C._functorch.is_functorch_wrapped_tensor(value):  # pyright: ignore[reportAttributeAccessIssue]
-            return False
-    rows = {len(value) for name, value in given.items() if _by_row(spec, name)}
-    if len(rows) != 1 or rows == {0} or network.training:
-        return False
-    recording = torch.is_grad_enabled()
-    if recording and any(value.requires_grad for value in given.values()):
-        return False
-    for module in network.modules():
-        if "forward" in vars(module) or any(map(_acts, _hooks(module))):
-            return False
-        for weight in module._parameters.values():
+def answered(found: list[tuple[tuple[int, ...], Asked, tuple[Graph, Compiled]]], rows: int, number: Any) -> Any:
+    """What the graphs answer to the groups of rows, put together in the rows' order."""
+    parts: list[list[Tensor]] = [[] for _ in range(rows)]
+    for compiled in dict.fromkeys(each for _, _, (_, each) in found):
+        these = [(group, asked) for group, asked, (_, each) in found if each is compiled]
+        answers = compiled([asked.tensors for _, asked in these])
+        for (group, _), outputs in zip(these, answers, strict=True):
+            for i, row in enumerate(group):
+                parts[row] = [each[i : i + 1] for each in outputs]
+    whole = [torch.cat(each) for each in zip(*parts, strict=True)]
+    graph = found[0][2][0]
+    return graph.join([each.to(number) if each.is_floating_point() else each for each in whole])
+
+
+def looked_at(network: nn.Module) -> tuple[tuple[Any, ...], bool]:
+    """What a network's weights are now, as numbers that are others when one is another or has changed; and whether they
+    are bfloat16. Raises NotServed where a graph would not do as the network does."""
+    state: list[Any] = []
+    numbers, low, recording = (torch.float32, torch.bfloat16), False, torch.is_grad_enabled()
+    if network.training:
+        raise NotServed("it is being trained")
+    left: list[nn.Module | None] = [network]
+    while left:  # network.modules() takes five times as long, at every call
+        if (module := left.pop()) is None:
+            continue
+        kept = vars(module)
+        left.extend(kept["_modules"].values())
+        if "forward" in kept:
+            raise NotServed("one of its layers is replaced, as learned words and hypernetworks do")
+        if (kept["_forward_hooks"] or kept["_forward_pre_hooks"]) and any(map(_acts, _hooks(module))):
+            raise NotServed("one of its layers has a hook")
+        for weight in kept["_parameters"].values():
             if weight is None:
+                state.append(None)
                 continue
-            if (recording and weight.requires_grad) or weight.dtype != torch.float32 or weight.device.type != "cpu":
-                return False
-    return True
+            if recording and weight.requires_grad:
+                raise NotServed("gradients are recorded")
+            if weight.dtype not in numbers or weight.device.type != "cpu":
+                raise NotServed(f"its weights are {str(weight.dtype).removeprefix('torch.')} on {weight.device}")
+            low = low or weight.dtype == torch.bfloat16
+            state.append((id(weight), weight._version, weight.data_ptr()))
+        for buffer in kept["_buffers"].values():
+            if buffer is not None:
+                state.append((id(buffer), buffer._version, buffer.data_ptr()))
+    return tuple(state), low
 
 
-class Graphs:
-    """The graphs of a network by the shapes of their inputs, as long as its weights stay as they were."""
+class Served:
+    """The graphs of a network, by the kind of their inputs, and the compiled ones, by their weights too."""
 
-    def __init__(self, weights: list[Tensor]) -> None:
-        self.weights, self.state = weights, _state(weights)  # holding the weights keeps their ids true
-        self.graphs: dict[Any, Graph | None] = {}
+    def __init__(self) -> None:
+        self.graphs: dict[Hashable, Graph | str] = {}
+        self.compiled: dict[Hashable, tuple[Compiled, Weights]] = {}  # who holds weights keeps their ids true
+        self.weights: dict[Hashable, Weights] = {}
 
-    def of(self, network: nn.Module, spec: NetworkSpec, given: Mapping[str, Tensor]) -> Graph | None:
-        """The graph for such inputs; None where there can't be one, which is said once."""
-        shapes = [(name, tuple(value.shape[_by_row(spec, name) :]), value.dtype) for name, value in given.items()]
-        key = (*shapes, torch.get_num_threads())
-        if key not in self.graphs:
-            while len(self.graphs) >= SHAPES:
-                del self.graphs[next(iter(self.graphs))]
+    def of(
+        self, network: nn.Module, spec: NetworkSpec, asked: Asked, state: tuple[Any, ...], low: bool
+    ) -> tuple[Graph, Compiled]:
+        """The graph that answers, and it with the weights as they are now. Raises NotServed where there is none."""
+        weights = self._weights(network, state)
+        kind = (asked.kind, asked.rows, weights.kind, low)
+        key = (kind, state, torch.get_num_threads())
+        if kind not in self.graphs:
+            _drop(self.graphs, GRAPHS - 1)
             try:
-                self.graphs[key] = Graph(network, spec, given)
+                self.graphs[kind] = graph = Graph(network, spec, asked, weights, "bf16" if low else "f32")
+                self._keep(key, graph.first, weights)
             except Exception as error:
-                self.graphs[key] = None
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                note(f"{type(network).__name__} is run by PyTorch, as OpenVINO can't: {reason[:200]}")
-        return self.graphs[key]
+                self.graphs[kind] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        graph = self.graphs[kind]
+        if isinstance(graph, str):
+            raise NotServed(graph)
+        if key not in self.compiled:
+            self._keep(key, graph.compiled(weights), weights)
+        self.compiled[key] = self.compiled.pop(key)  # it was used last
+        return graph, self.compiled[key][0]
+
+    def _keep(self, key: Hashable, compiled: Compiled | None, weights: Weights) -> None:
+        if compiled is not None:
+            _drop(self.compiled, max(2, min(COMPILED, BYTES // max(1, weights.bytes))) - 1)
+            self.compiled[key] = compiled, weights
+
+    def _weights(self, network: nn.Module, state: Hashable) -> Weights:
+        if state not in self.weights:
+            _drop(self.weights, 1)
+            self.weights[state] = Weights(dict(network.named_parameters()), list(network.buffers()))
+        return self.weights[state]
 
 
-class Graph:
-    """A network compiled for inputs of certain shapes with one row each.
-
-    Raises ValueError if its answer to the first row of the inputs given is not PyTorch's.
-    """
-
-    def __init__(self, network: nn.Module, spec: NetworkSpec, given: Mapping[str, Tensor]) -> None:
-        from torch.utils._pytree import tree_flatten, tree_unflatten
-
-        self.spec, self.names, self.alone = spec, list(given), Lock()
-        first = self._row(given, 0)
-        with torch.no_grad():
-            leaves, structure = tree_flatten(spec.forward(network, **spec.filled(first)))
-        if not all(isinstance(leaf, torch.Tensor) and leaf.ndim and len(leaf) == 1 for leaf in leaves):
-            raise ValueError("its answer is not of tensors with a row for each row of its inputs")
-        _check_attention(network)
-        _check_steady(network, spec, first)
-        self.join: Callable[[list[Tensor]], Any] = lambda tensors: tree_unflatten(tensors, structure)
-        self.request = compiled(network, spec, first).create_infer_request()
-        for ours, theirs in zip(self._one(first), leaves, strict=True):
-            error = (ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-12)
-            if ours.shape != theirs.shape or not error <= TOLERANCE:
-                raise ValueError(f"its graph answers otherwise than PyTorch does, by {float(error):.1g}")
-
-    def __call__(self, given: Mapping[str, Tensor]) -> Any:
-        count = next(len(value) for name, value in given.items() if _by_row(self.spec, name))
-        rows = [self._one(self._row(given, i)) for i in range(count)]
-        return self.join([torch.cat(each) for each in zip(*rows, strict=True)])
-
-    def _row(self, given: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
-        return {
-            name: (value[i : i + 1] if _by_row(self.spec, name) else value).detach().contiguous()
-            for name, value in given.items()
-        }
-
-    def _one(self, row: Mapping[str, Tensor]) -> list[Tensor]:
-        self.request.infer([row[name].numpy() for name in self.names], share_inputs=True)
-        return [torch.from_numpy(each.data.copy()) for each in self.request.output_tensors]
+def _drop(kept: dict[Any, Any], most: int) -> None:
+    while len(kept) > most:
+        del kept[next(iter(kept))]
 
 
-def _check_steady(network: nn.Module, spec: NetworkSpec, row: Mapping[str, Tensor]) -> None:
-    """Raises ValueError for a network whose way depends on the numbers that it is told: a graph has one way."""
-    from torch._subclasses import fake_tensor as fake
-
-    try:
-        with torch.no_grad(), fake.FakeTensorMode(allow_non_fake_inputs=True) as mode:
-            spec.forward(network, **spec.filled({name: mode.from_tensor(value) for name, value in row.items()}))
-    except (fake.DataDependentOutputException, fake.DynamicOutputShapeException):
-        raise ValueError("what it does depends on the numbers that it is told") from None
-    except Exception:  # numbers that are not there can't be used everywhere
-        return
-
-
-def _check_attention(network: nn.Module) -> None:
-    """Raises ValueError for attention to words and picture at once, by keys of both side by side (DeepFloyd IF's and
-    unCLIP's): OpenVINO takes them for keys that are kept from step to step, and its compiler ends the process."""
-    processors = (type(getattr(module, "processor", None)).__name__ for module in network.modules())
-    if any(name.startswith("AttnAddedKV") for name in processors):
-        raise ValueError("its attention is to words and picture at once")
-
-
-def compiled(network: nn.Module, spec: NetworkSpec, row: Mapping[str, Tensor]) -> Any:
-    """OpenVINO's compiled model of a network for inputs such as `row`, in their order; its outputs are flat."""
-    from torch.utils._pytree import tree_leaves
-
-    from sfumato.picture import home
-
-    names = list(row)
-
-    class Told(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-            return tuple(tree_leaves(spec.forward(self.network, **spec.filled(dict(zip(names, values, strict=True))))))
-
-    openvino, cache = _openvino(), home() / "openvino"
-    with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of tracing shapes, which never change here
-        model = openvino.convert_model(Told().eval(), example_input=tuple(row.values()))
-    model.reshape({i: list(value.shape) for i, value in enumerate(row.values())})
-    options = {
-        "INFERENCE_PRECISION_HINT": "f32",  # bfloat16 otherwise, where the processor has it
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "CACHE_DIR": str(cache),
-    }
-    made = openvino.Core().compile_model(model, "CPU", options)
-    _shrink(cache)
-    return made
-
-
-def _shrink(cache: Path) -> None:
-    """Deletes the compiled models that were written first, until the others are no larger than CACHE together."""
-    left = CACHE
-    for size, path in [(p.stat().st_size, p) for p in sorted(cache.glob("*.blob"), key=_written, reverse=True)]:
-        left -= size
-        if left < 0:
-            path.unlink(missing_ok=True)
-
-
-def _written(path: Path) -> float:
-    return path.stat().st_mtime
-
-
-def _graphs(network: nn.Module, spec: NetworkSpec) -> Graphs:
-    """The graphs of a network as its weights are now. One spec and the next are the same where they call it alike."""
+def _served(network: nn.Module, spec: NetworkSpec) -> Served:
+    """One spec and the next are the same where they call the network alike."""
     call = getattr(spec.forward, "__wrapped__", spec.forward)
-    kept = _GRAPHS.setdefault(network, {})
-    weights = [*network.parameters(), *network.buffers()]
-    if call not in kept or kept[call].state != _state(weights):
-        kept[call] = Graphs(weights)
-    return kept[call]
-
-
-def _state(weights: list[Tensor]) -> list[tuple[int, int, int]]:
-    return [(id(weight), weight._version, weight.data_ptr()) for weight in weights]
-
-
-def _by_row(spec: NetworkSpec, name: str) -> bool:
-    return spec.inputs[name].shape[:1] == ("rows",)
+    return _SERVED.setdefault(network, {}).setdefault(call, Served())
 
 
 def _hooks(module: Any) -> list[Any]:
@@ -256,13 +198,11 @@ def _acts(hook: Any) -> bool:
 
 
 def _openvino() -> Any:
-    """The library, which is asked not to report its use. Raises BadInput where it is not installed."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    """The library. Raises BadInput where it is not installed."""
     try:
-        import openvino
+        return library()
     except ImportError:
         raise BadInput(
             "The engine openvino needs the library openvino: install it with pip install 'sfumato[openvino]', "
             "or choose the engine eager."
         ) from None
-    return openvino

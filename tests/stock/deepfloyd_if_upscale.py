@@ -1,0 +1,21 @@
+"""DeepFloyd IF's second stage: tiny, random."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stock.deepfloyd_if import LARGE, parts, scheduler
+from stock.unets import UNSAFE
+
+NAME = "deepfloyd-if-upscale"
+SIZE = (LARGE, LARGE)
+CALL: dict[str, Any] = {}
+
+
+def build(**changes: Any) -> Any:
+    from diffusers import IFSuperResolutionPipeline
+
+    told = parts(3, LARGE, class_embed_type="timestep")
+    noising = scheduler(variance_type="fixed_small", thresholding=False)
+    told |= {"scheduler": scheduler(sample_max_value=1.0, **changes), "image_noising_scheduler": noising}
+    return IFSuperResolutionPipeline(**told, watermarker=None, **UNSAFE)
