@@ -68,6 +68,7 @@ class Graph:
     def __init__(self, network: nn.Module, spec: NetworkSpec, asked: Asked, weights: Weights, hint: str) -> None:
         from torch.utils._pytree import tree_flatten, tree_unflatten
 
+        _check_attention(network)
         self.hint, self.buffers = hint, weights.buffers  # holding them keeps their ids true
         inputs, values = asked.tensors, [each.float() for each in weights.named.values()]
         forward = _forward(network, spec, asked, list(weights.named))
@@ -166,6 +167,14 @@ def _error(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
         error = float((mine - other).abs().max() / other.abs().max().clamp(min=1e-12))
         largest = max(largest, error if error == error else float("inf"))
     return largest
+
+
+def _check_attention(network: nn.Module) -> None:
+    """Raises NotServed for attention by keys of words and of picture side by side (DeepFloyd IF's and unCLIP's):
+    OpenVINO takes them for keys that are kept from step to step, and its compiler ends the process."""
+    processors = (type(getattr(module, "processor", None)).__name__ for module in network.modules())
+    if any(name.startswith("AttnAddedKV") for name in processors):
+        raise NotServed("it attends to words and picture at once")
 
 
 def _check_steady(forward: Callable[..., Any], inputs: Sequence[Tensor], values: Sequence[Tensor]) -> None:
