@@ -90,8 +90,8 @@ def _unet_prompt(
 
     if weights.of_faces:
         raise BadInput(
-            f"{name_of(weights.folder)} is an IP-Adapter FaceID, which is told a face's embedding and not a picture: it is "
-            "not read."
+            f"{name_of(weights.folder)} is an IP-Adapter FaceID, which is told a face's embedding and not a picture: "
+            "it is not read."
         )
     order = {name.removesuffix(".processor"): index for index, name in enumerate(unet.attn_processors)}
     modules: dict[str, Any] = {name: m for name, m in cross_attention(unet).items() if _within(name, blocks)}
