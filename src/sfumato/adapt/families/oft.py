@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Orthogonal(Family):
-    """W' - W with W' = s R W: R turns the outputs; s (out, 1, ...), `rescale`, if it is there, gives them other lengths.
+    """W' - W with W' = s R W: R turns the outputs; s (out, 1, ...), `rescale`, if there is one, their lengths.
 
     R is made of rotations (I + Q)(I - Q)^-1, Q = A - A^T, of b outputs each (Cayley's transform). OFT's blocks A
     (n, b, b) stand on R's diagonal, transposed. BOFT's (m, n, b, b) are m stages R_m ... R_1, of which the i-th turns
