@@ -39,8 +39,10 @@ def inputs(rows: int = 4) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def count(monkeypatch):
-    """How many graphs were converted, how many compiled with weights, and how many calls of graphs they answered."""
+def count(monkeypatch, tmp_path):
+    """How many graphs were converted, how many compiled with weights, and how many calls of graphs they answered, where
+    none was kept before."""
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "graphs"))
     counts = {"converted": 0, "compiled": 0, "answered": 0}
     convert = graph._converted
 
@@ -48,7 +50,7 @@ def count(monkeypatch):
         counts["converted"] += 1
         return convert(*given)
 
-    class Counted(graph.Compiled):
+    class Counted(graph.CompiledGraph):
         def __init__(self, *given):
             counts["compiled"] += 1
             super().__init__(*given)
@@ -58,7 +60,7 @@ def count(monkeypatch):
             return super().__call__(calls)
 
     monkeypatch.setattr(graph, "_converted", converted)
-    monkeypatch.setattr(graph, "Compiled", Counted)
+    monkeypatch.setattr(graph, "CompiledGraph", Counted)
     return counts
 
 
