@@ -268,6 +268,16 @@ def test_words_become_a_picture(both: Whole, tmp_path: Path, picture: Pillow.Ima
         sfumato.load(tmp_path / "prior")
 
 
+def test_attention_to_words_and_picture_at_once_is_not_for_openvino(both: Whole):
+    """Its compiler ends the process for want of a check of its own."""
+    from sfumato.network.engine.graph import _check_attention
+    from sfumato.network.engine.told import NotServed
+
+    with pytest.raises(NotServed, match="at once"):
+        _check_attention(both.decoder.networks["unet"])
+    _check_attention(both.prior.networks["prior"])
+
+
 def test_a_prompt_longer_than_the_window_is_refused(both: Whole):
     with pytest.raises(BadInput, match="75 tokens"):
         both.prior.encode([Recipe(prompt="boat " * 80)])

@@ -16,6 +16,9 @@
 | `ReferencePlanes`, `DepthPlane`, `LowResolution` | `Concat` | its reference picture, as planes beside the noise |
 | `NoiseLevel` | `Level` | how noisy those planes are |
 | `ImageWords` | `Text` | its reference picture, in the place of words |
+| `window_text.WindowText` | `Text` | as `ClipText`, of one window, with a mask |
+| `image_embedding.ImageEmbedding`, ... | `Image` | what a prior drew, or its reference picture, as CLIP sees it |
+| `enlarged.Enlarged` | `Concat` | what the stage before painted, enlarged |
 | `MaskedPicture` | `Concat` | the held picture and the mask, for networks trained to inpaint |
 | `PictureToMend` | `Concat` | the source and its task, for networks of pictures to pictures |
 

@@ -5,6 +5,7 @@
 | `spec`, `engine/` | a network's inputs by name; what executes it |
 | `backbone` | any network as a backbone, by its spec |
 | `unet2d_condition`, `unet2d` | diffusers' U-Nets as backbones |
+| `prior_transformer`, `image_told_unets`, `unclip_parts`, `last_step` | priors, their decoders, what stands between |
 | `flux_transformer`, `flux2_transformer`, `sd3_transformer`, `qwen_image`, `z_image`, `cross_attended` | transformers |
 | `autoencoder_kl`, `clip_text_model`, `t5_encoder`, `image_networks` | what else an engine runs |
 | `attention_directives`, `attention_maps` | what a condition asks of a network's attention |

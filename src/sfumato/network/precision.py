@@ -22,6 +22,10 @@ def suits(device: str) -> str:
     return "float16" if kind == "mps" else "float32"
 
 
+ASKED = ("encoder_hid_proj.image_embeds",)
+"""Layers of diffusers' networks that are asked for their type before they are called."""
+
+
 def store_float8(network: Any) -> None:
     """Keeps the weights of a network's layers as float8_e4m3fn (Micikevicius et al. 2022, "FP8 Formats for Deep
     Learning": 4 bits of exponent, 3 of mantissa) and casts each layer to the network's own type while it is called.
@@ -33,7 +37,8 @@ def store_float8(network: Any) -> None:
 
     computes = own_dtype(network)
     if hasattr(network, "enable_layerwise_casting"):
-        network.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=computes)
+        kept = (*DEFAULT_SKIP_MODULES_PATTERN, *ASKED)
+        network.enable_layerwise_casting(torch.float8_e4m3fn, computes, skip_modules_pattern=kept)
     else:  # transformers asks some layers for their type
         kept = (*DEFAULT_SKIP_MODULES_PATTERN, "embed", *(getattr(network, "_keep_in_fp32_modules", None) or ()))
         apply_layerwise_casting(network, torch.float8_e4m3fn, computes, skip_modules_pattern=kept)
