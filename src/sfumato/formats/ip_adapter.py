@@ -225,7 +225,7 @@ def _redux(folder: Path, stamp: int) -> Redux:
 
     place, what = folder / EMBEDDER, f"image embedder in {name_of(folder)}"
     config = read_json(place / "config.json")
-    sizes = [config.get(name) for name in ("redux_dim", "txt_in_features")]
+    sizes: list[Any] = [config.get(name) for name in ("redux_dim", "txt_in_features")]
     if config.get("_class_name") != "ReduxImageEncoder" or not all(type(n) is int and 0 < n < 1 << 16 for n in sizes):
         raise BadInput(f"The {what} is no ReduxImageEncoder with redux_dim and txt_in_features.")
     files = sorted(place.glob("*.safetensors"))
