@@ -91,7 +91,7 @@ def _forward(
     text: Tensor,
     text_mask: Tensor | None,
     map: Tensor,
-) -> list[Tensor]:
+) -> Any:
     """The first block of PixArt, and the ControlNet's from there on (figure 5 of the paper)."""
     with at_hand(painter):
         hidden = painter.pos_embed(x)
