@@ -107,12 +107,14 @@ def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
         can = capabilities_of(folder)
     except BadInput as error:
         refused = str(error)
+    needs = memory(folder, parts)
     if single is not None:
         left = f"; {single.averaged} averaged tensors are left out" if single.averaged else ""
         about = f"{single.family.title}{left}"
-        return ModelReport(single.path.name, str(single.path), "a file", about, parts, can, refused=refused)
+        return ModelReport(
+            single.path.name, str(single.path), "a file", about, parts, can, refused=refused, memory=needs
+        )
     name = folder.resolve().name
-    needs = memory(folder, parts)
     return ModelReport(name, str(folder), "a folder", _summary(folder), parts, can, refused=refused, memory=needs)
 
 
