@@ -1,11 +1,12 @@
 """A model of random weights at Stable Diffusion 1.5's true size: seconds and memory, ours and stock diffusers'.
 
-Run: python benchmarks/memory.py [FOLDER] [--precision float16] [--size 64] [--steps 2]
+Run: python benchmarks/memory.py [FOLDER] [--precision float16] [--size 64] [--steps 3]
 
 Writes the model (2.1 GB in float16) into FOLDER where there is none; without FOLDER into a temporary one. Each way of
-running it is a process of its own: seconds to load, the peak of its memory less what the imports take, and beside it
-what `sfumato inspect` foretells. float16 is stored, not computed, by most CPUs: a step in it is as slow as it is, so
-seconds a step are measured in float32 as well, in processes of their own, at the same small size. Needs about 6 GB.
+running it is a process of its own, once in the precision of the files and once in float32: seconds to load, and the
+peak of its memory less what the imports take; beside it stands what `sfumato inspect` foretells. Most CPUs store
+float16 and don't compute in it (a step takes minutes), so that pictures, at a small size, are painted in float32 alone:
+seconds a step, and the peak with the networks at work. Needs about 6 GB.
 """
 
 from __future__ import annotations
@@ -97,15 +98,17 @@ def run(way: str, folder: Path, precision: str, size: int, steps: int) -> dict[s
         loaded, peak = time.perf_counter(), now()
         say(f"loaded in {loaded - began:.1f} s; painting {steps} steps")
         marks: list[float] = []
-        stock(
-            "a boat", height=size, width=size, num_inference_steps=steps, guidance_scale=5.0,
-            callback_on_step_end=lambda *a: marks.append(time.perf_counter()) or {},
-        )  # fmt: skip
+        if steps:
+            stock(
+                "a boat", height=size, width=size, num_inference_steps=steps, guidance_scale=5.0,
+                callback_on_step_end=lambda *a: marks.append(time.perf_counter()) or {},
+            )  # fmt: skip
     else:
         ours = sfumato.load(folder, precision=precision, offload=way)
         loaded, peak, marks = time.perf_counter(), now(), []
         say(f"loaded in {loaded - began:.1f} s; painting {steps} steps")
-        for _ in ours.steps("a boat", width=size, height=size, steps=steps, sampler="ddim"):
+        recipes = ours.recipes("a boat", width=size, height=size, steps=steps, sampler="ddim") if steps else []
+        for _ in ours.steps(recipes):
             marks.append(time.perf_counter())
     after = now()
     gaps = [b - a for a, b in pairwise(marks)]
@@ -128,7 +131,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--precision", default="float16")
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=3, help="of those that are timed; memory is measured with one")
+    parser.add_argument("--steps", type=int, default=3, help="the quickest of them is told")
     parser.add_argument("--way", choices=WAYS)
     args = parser.parse_args()
     if args.way:
@@ -149,27 +152,27 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     sizes = {name: part["bytes"] for name, part in report.parts.items() if part["bytes"]}
     print("parts, MiB:", {name: round(size / 2**20) for name, size in sizes.items()})
     print("foretold at 512 pixels, MiB:", {k: round(v / 2**20) for k, v in report.memory[args.precision].items()})
-    found = {way: asked(args, folder, way, args.precision, 1) for way in WAYS}
-    for way, each in found.items():
-        if each:
-            print(
-                f"{way:7} {args.precision}: load {each['load_seconds']:6.2f} s, peak then "
-                f"{each['load_peak'] / 2**20:6.0f} MiB; peak {each['peak'] / 2**20:6.0f} MiB "
-                f"({each['peak'] / max(sizes.values()):.2f} x the largest part), above {each['imports'] >> 20} MiB",
-                flush=True,
-            )
-    timed = {way: asked(args, folder, way, "float32", args.steps + 1) for way in ("stock", "none")}
-    for way, each in timed.items():
-        if each:
-            print(f"{way:7} float32: {each['step_seconds']:6.2f} s a guided step at {args.size} pixels", flush=True)
-    ours, stock = found["none"], found["stock"]
-    if ours and stock and timed["none"] and timed["stock"]:
-        ratios = {name: ours[key] / stock[key] for name, key in (("load", "load_seconds"), ("peak", "peak"))}
-        ratios["step (float32)"] = timed["none"]["step_seconds"] / timed["stock"]["step_seconds"]
-        print("ours over stock:", ", ".join(f"{name} {value:.2f}" for name, value in ratios.items()))
-    if found["parts"]:
-        above = found["parts"]["peak"] / max(sizes.values()) - 1
-        print(f"offload parts: the peak is the largest part and {100 * above:.0f} %")
+    largest = max(sizes.values())
+    for precision, steps in ((args.precision, 0), ("float32", args.steps + 1)):
+        part = largest * (2 if precision == "float32" and args.precision != "float32" else 1)
+        found = {way: each for way in WAYS if (each := asked(args, folder, way, precision, steps))}
+        for way, each in found.items():
+            tell(way, precision, each, part, args.size)
+        if "stock" in found and "none" in found:
+            keys = ("load_seconds", "load_peak", *(("step_seconds", "peak") if steps else ()))
+            ratios = (f"{key} {found['none'][key] / found['stock'][key]:.2f}" for key in keys)
+            print(f"ours over stock in {precision}:", ", ".join(ratios), flush=True)
+        if steps and "parts" in found:
+            print(f"offload parts: the peak is the largest part and {100 * (found['parts']['peak'] / part - 1):.0f} %")
+
+
+def tell(way: str, precision: str, each: dict[str, float], part: float, size: int) -> None:
+    said = f"{way:7} {precision}: load {each['load_seconds']:6.2f} s, peak then {each['load_peak'] / 2**20:6.0f} MiB"
+    if each["step_seconds"] == each["step_seconds"]:
+        peak = each["peak"]
+        said += f"; {each['step_seconds']:6.2f} s a guided step at {size} pixels, peak {peak / 2**20:6.0f} MiB "
+        said += f"({peak / part:.2f} x the largest part)"
+    print(said, flush=True)
 
 
 def asked(args: argparse.Namespace, folder: Path, way: str, precision: str, steps: int) -> dict[str, float]:
