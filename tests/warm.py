@@ -3,8 +3,8 @@
 Of the seconds that `python -m sfumato generate` takes with a small model, nearly all are spent on importing torch,
 diffusers and transformers. Here one server a test worker imports them once (multiprocessing's fork server), and every
 program runs in a fork of it: a real process, with its own arguments, folder, environment, output, signals and exit
-status. What is the server's: hash randomization, and whatever is read from the environment at an import. Tests of
-those, and of imports, start an interpreter by `subprocess` instead.
+status. What is the server's: hash randomization, PYTHONPATH and the plugins found on it, and whatever else is read from
+the environment at an import. Tests of those, and of imports, start an interpreter by `subprocess` instead.
 """
 
 from __future__ import annotations

@@ -81,11 +81,19 @@ WRONG = [
 ]
 
 
+@pytest.fixture(scope="module")
+def huge() -> bytes:
+    """A PNG of 81 megapixels."""
+    buffer = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 @pytest.fixture
-def files(home, sketch):
+def files(home, sketch, huge):
     Image.new("L", (8, 8)).save(home / "small.png")
     Image.new("RGBA", (32, 32)).save(home / "clear.png")
-    Image.new("1", (9000, 9000)).save(home / "huge.png")
+    (home / "huge.png").write_bytes(huge)
     (home / "empty.png").touch()
     (home / "cut.png").write_bytes(sketch.read_bytes()[:-60])
     (home / "folder.png").mkdir()

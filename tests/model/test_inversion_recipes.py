@@ -159,16 +159,16 @@ def test_a_low_pass_hold_keeps_the_coarse_picture_and_frees_the_rest(pipe, pictu
 
 
 def test_between_two_pictures_the_ends_are_the_pictures(pipe, picture):
-    other = Image.new("RGB", picture.size, (200, 30, 60))
+    other, unguided = Image.new("RGB", picture.size, (200, 30, 60)), {**UNGUIDED, "steps": 4}
     at = {
-        weight: array(pipe("", start=Between(picture, other, weight, 0.6, refine=15), **UNGUIDED).image)
+        weight: array(pipe("", start=Between(picture, other, weight, 0.6, refine=15), **unguided).image)
         for weight in (0.0, 0.5, 1.0)
     }
     assert np.abs(at[0.0] - reconstruction(pipe, picture)).max() <= 1
     assert np.abs(at[1.0] - reconstruction(pipe, other)).max() <= 1
     distances = [np.abs(at[0.5] - at[end]).mean() for end in (0.0, 1.0)]
     assert max(distances) < np.abs(at[0.0] - at[1.0]).mean()
-    noised = pipe("", start=Between(picture, other, 0.5, 0.6, "noised"), **UNGUIDED).image
+    noised = pipe("", start=Between(picture, other, 0.5, 0.6, "noised"), **unguided).image
     assert array(noised).tolist() != at[0.5].tolist()
 
 

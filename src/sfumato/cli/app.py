@@ -8,7 +8,8 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -73,13 +74,19 @@ def about(
         typer.echo(context.get_help())
 
 
+@cache
+def _commands() -> Callable[..., object]:
+    """What typer makes of the functions above, once a process: it reads all their options for every one."""
+    return typer.main.get_command(app)
+
+
 def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; whatever goes wrong becomes one sentence on stderr."""
     _quiet_libraries()
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no text
         sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "backslashreplace")
     try:
-        status = app(args=arguments, prog_name="sfumato", standalone_mode=False)
+        status = _commands()(args=arguments, prog_name="sfumato", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of stdout has left, as in `sfumato models | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

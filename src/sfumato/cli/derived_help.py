@@ -40,7 +40,11 @@ class DerivedHelp(TyperCommand):
 
     def format_help(self, *args: Any, **options: Any) -> None:
         self.help = "\n\n".join(" ".join(part.split()) for part in (self.help or "").split("\n\n"))
-        for parameter in self.params:
-            if text := getattr(parameter, "help", None):
-                parameter.help = with_names(text)  # type: ignore[attr-defined]
-        super().format_help(*args, **options)
+        written = {parameter: text for parameter in self.params if (text := getattr(parameter, "help", None))}
+        try:
+            for parameter, text in written.items():
+                vars(parameter)["help"] = with_names(text)
+            super().format_help(*args, **options)
+        finally:
+            for parameter, text in written.items():
+                vars(parameter)["help"] = text
