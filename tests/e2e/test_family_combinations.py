@@ -104,10 +104,7 @@ class Asked:
 
     def made(self, make: Any) -> Path:
         """A control's folder; where the family obeys none of its kind, that is said before any is looked for."""
-        try:
-            return make(self.family)
-        except BadInput:
-            return self.family.folder
+        return make(self.family) or self.family.folder
 
     def paint(self, **values: str) -> np.ndarray:
         named = {"control": "controls", "adapter": "adapters"}
