@@ -60,6 +60,48 @@ def test_loha_with_cores():
     check("loha", tensors, drawn(*CONV, seed=5), factors[0] * factors[1])
 
 
+@pytest.mark.parametrize("shape", [LINEAR, CONV])
+def test_glora(shape):
+    a1, a2, b1 = drawn(6, 2, seed=1), drawn(2, 6, seed=2), drawn(8, 2, seed=3)
+    b2, weight = drawn(2, *shape[1:], seed=4), drawn(*shape, seed=5)
+    mixed = (weight.transpose(1, -1) @ (a1 @ a2)).transpose(1, -1)
+    expected = 1.5 * (mixed + (b1 @ b2.flatten(1)).reshape(shape))
+    check("glora", {"a1": a1, "a2": a2, "b1": b1, "b2": b2, "alpha": torch.tensor(3.0)}, weight, expected)
+
+
+def cayley(block: torch.Tensor, most: float = 1.0) -> torch.Tensor:
+    q = (block - block.T) * most
+    return torch.linalg.solve(torch.eye(len(q)).double() - q, torch.eye(len(q)).double() + q)
+
+
+@pytest.mark.parametrize("shape", [LINEAR, CONV])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_oft_turns_outputs_in_blocks(shape, alpha):
+    """Lengths and angles of outputs stay; with a bound, of a shorter Q."""
+    blocks, weight = drawn(2, 4, 4, seed=1), drawn(*shape, seed=2)
+    long = (blocks - blocks.transpose(1, 2)).norm()
+    most = min(1.0, float(alpha * 8 / long)) if alpha else 1.0
+    turn = torch.block_diag(*(cayley(block, most).T for block in blocks))
+    torch.testing.assert_close(turn @ turn.T, torch.eye(8).double())
+    new = (turn @ weight.flatten(1)).reshape(shape)
+    tensors = {"oft_blocks": blocks, "alpha": torch.tensor(alpha)}
+    check("oft", tensors, weight, new - weight)
+    lengths = drawn(8, *[1] * (len(shape) - 1), seed=3)
+    check("oft", {**tensors, "rescale": lengths}, weight, lengths * new - weight)
+
+
+def test_boft_turns_outputs_in_stages():
+    """Two stages of blocks of 4: their outputs are neighbours two apart, then four apart."""
+    blocks, weight = drawn(2, 2, 4, 4, seed=1), drawn(*LINEAR, seed=2)
+    whole = torch.eye(8).double()
+    for stage, groups in zip(blocks, ([[0, 2, 1, 3], [4, 6, 5, 7]], [[0, 4, 1, 5], [2, 6, 3, 7]]), strict=True):
+        turn = torch.zeros(8, 8).double()
+        for block, group in zip(stage, groups, strict=True):
+            turn[torch.tensor(group)[:, None], torch.tensor(group)] = cayley(block)
+        whole = turn @ whole
+    check("oft", {"oft_blocks": blocks, "alpha": torch.tensor(0.0)}, weight, whole @ weight - weight)
+
+
 def test_lokr_whole_has_no_rank():
     w1, w2 = drawn(4, 2, seed=1), drawn(2, 3, seed=2)
     tensors = {"lokr_w1": w1, "lokr_w2": w2, "alpha": torch.tensor(7.0)}

@@ -113,6 +113,24 @@ def flux_diffusers(network: Any) -> tuple[dict, None]:
     return found, None
 
 
+def flux_xlabs(network: Any) -> tuple[dict, None]:
+    """The picture's stream and the words' of a double block, and a single block: three layers' queries, keys and values
+    are one."""
+    inner = network.inner_dim
+    shapes = {
+        "double_blocks.0.processor.qkv_lora1": (3 * inner, inner),
+        "double_blocks.0.processor.qkv_lora2": (3 * inner, inner),
+        "double_blocks.0.processor.proj_lora1": (inner, inner),
+        "double_blocks.0.processor.proj_lora2": (inner, inner),
+        "single_blocks.0.processor.qkv_lora": (3 * inner, inner),
+        "single_blocks.0.processor.proj_lora": tuple(network.single_transformer_blocks[0].proj_out.weight.shape),
+    }
+    found = {}
+    for i, (stem, shape) in enumerate(shapes.items()):
+        found[f"{stem}.down.weight"], found[f"{stem}.up.weight"] = tensors(shape, seed=i)
+    return found, None
+
+
 CASES = {
     "diffusers, alpha in the header": ("sd", make_unet, diffusers_attention),
     "older diffusers": ("sd", make_unet, old_diffusers),
@@ -123,6 +141,7 @@ CASES = {
     "kohya, SDXL by CompVis' names": ("xl", xl_unet, kohya(Q, OUT, K, named=ldm)),
     "kohya, SDXL convolutions": ("xl", xl_unet, kohya("down_blocks.0.resnets.0.conv1", named=ldm)),
     "FLUX, diffusers": ("flux", flux, flux_diffusers),
+    "FLUX, XLabs": ("flux", flux, flux_xlabs),
 }
 
 

@@ -223,6 +223,13 @@ def test_what_can_t_be_obeyed_is_refused_by_name(pipe, nets, maps, tmp_path, pix
         pipe("a", controls=[ControlNet(maps[0], tmp_path / "none")])
     with pytest.raises(BadInput, match=r"no cross-attention in up\.9"):
         pipe("a", controls=[IPAdapter(maps[0], nets["ip"], blocks=("up.9",))])
+    from safetensors.torch import save_file
+
+    shutil.copytree(nets["ip"] / "image_encoder", tmp_path / "face" / "image_encoder")
+    layers = {"image_proj.proj.0.weight": torch.ones(2, 2), "image_proj.norm.weight": torch.ones(2)}
+    save_file({**layers, "ip_adapter.1.to_k_ip.weight": torch.ones(2, 2)}, tmp_path / "face" / "ip.safetensors")
+    with pytest.raises(BadInput, match="IP-Adapter FaceID"):
+        pipe("a", controls=[IPAdapter(maps[0], tmp_path / "face")])
     with pytest.raises(BadInput, match="obeys no controlnet"):
         sfumato.load(pixel_model())(controls=[ControlNet(maps[0], nets["plain"])])
     small = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(tiny_model / "unet"))

@@ -25,6 +25,7 @@ from sfumato.formats.single_family import naming_of
 from sfumato.formats.single_file import described, single_of
 from sfumato.network import quantized
 from sfumato.picture import BadInput
+from sfumato.provenance import inspect_model
 
 FAMILIES = ("flux", "stable_diffusion_3", "qwen_image", "z_image")
 QUICK: dict[str, Any] = {"steps": 2, "seed": 3}
@@ -130,6 +131,8 @@ def test_what_is_wrong_with_a_file_or_its_place_is_one_sentence(folders: Any, tm
     told = described(single)["transformer"]
     assert (told["class"], told["types"]) == ("FluxTransformer2DModel", ["F16", "F32", "Q4_0"])
     assert told["bytes"] < 2 * told["parameters"]
+    whole, quantised = (inspect_model(name).memory["float32"]["none"] for name in (flux, f"{file}?base={flux}"))
+    assert whole - quantised == 4 * told["parameters"] - told["bytes"]
     with pytest.raises(BadInput, match=r"a\.gguf holds no vae.*\?base=FOLDER"):
         sfumato.load(file)
     with pytest.raises(BadInput, match=r"holds a FluxTransformer2DModel, and the transformer of .* is a SD3"):

@@ -213,11 +213,11 @@ def test_what_an_index_says_reaches_no_terminal(variant):
 @pytest.mark.parametrize(
     ("pipeline", "family"),
     [
-        ("StableUnCLIPImg2ImgPipeline", "stable unCLIP"),
+        ("StableCascadeDecoderPipeline", "Stable Cascade"),
         ("StableDiffusion3ControlNetPipeline", "Stable Diffusion 3 with a ControlNet"),
         ("FluxControlPipeline", "FLUX.1 with a control"),
         ("SanaSprintPipeline", "Sana-Sprint"),
-        ("KandinskyV22Pipeline", "Kandinsky"),
+        ("KandinskyPipeline", "another Kandinsky than 2.2"),
         ("StableDiffusionControlNetPipeline", "ControlNet"),
     ],
 )
@@ -290,7 +290,7 @@ def test_one_bad_model_in_the_cache_leaves_the_others_in_the_list(variant, tmp_p
     cache = tmp_path / "hub"
     for name, folder in {
         "bad": variant("unet/config.json", in_channels="many", out_channels=None),
-        "unclip": variant(INDEX, _class_name="StableUnCLIPPipeline"),
+        "cascade": variant(INDEX, _class_name="StableCascadePipeline"),
         "good": variant(),
     }.items():
         shutil.copytree(folder, cache / f"models--painter--{name}" / "snapshots" / "0")
@@ -298,7 +298,7 @@ def test_one_bad_model_in_the_cache_leaves_the_others_in_the_list(variant, tmp_p
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     lines = {report.name: report.line() for report in known_models()}
     assert "takes words" in lines["painter/good"]
-    assert "can't be run here" in lines["painter/unclip"]
+    assert "can't be run here" in lines["painter/cascade"]
     assert "unet" in lines["painter/bad"]  # which says why it can't be read
     assert "takes words" not in lines["painter/bad"]
 

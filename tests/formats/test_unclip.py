@@ -69,7 +69,8 @@ def test_words_or_a_picture_become_a_small_picture_and_a_large_one(
     *prior, decoder, upsampler = both.pipe.stages
     assert (both.pipe.size, upsampler.scale) == (SIZE, 2)
     x, large = start(decoder, SMALL), start(upsampler, SIZE)
-    before, drawn, latents, said = None, [], {}, {"image": picture}
+    before, drawn, latents = None, [], {}
+    said: dict[str, Any] = {"image": picture}
     recipe = recipe_of(decoder, images=[picture]) if not prior else recipe_of(decoder, PROMPT)
     if prior:
         vector = start(prior[0], SMALL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 import torch
@@ -104,9 +104,11 @@ def test_adapters_of_one_pipe_are_not_seen_by_another_that_shares_its_model(tiny
     pool = Pool()
     plain, adapted = (sfumato.load(tiny_model, pool=pool) for _ in range(2))
     unet, own = plain.stage.networks["unet"], [p for n in plain.stage.networks.values() for p in n.parameters()]
-    layer = next(name for name, _ in unet.named_modules() if name.endswith("attn1.to_q"))
-    wide = len(unet.get_submodule(layer).weight)
-    pair = {f"unet.{layer}.lora_A.weight": torch.ones(1, wide), f"unet.{layer}.lora_B.weight": torch.ones(wide, 1)}
+    pair = {}
+    for name, layer in unet.named_modules():
+        if name.endswith("to_out.0"):
+            pair[f"unet.{name}.lora_A.weight"] = torch.ones(1, layer.in_features)
+            pair[f"unet.{name}.lora_B.weight"] = torch.arange(1.0, layer.out_features + 1)[:, None]
     save_file(pair, tmp_path / "a.safetensors")
     wanted = plain("a boat", steps=2).image.tobytes()
     came = threading.Event()
@@ -121,8 +123,14 @@ def test_adapters_of_one_pipe_are_not_seen_by_another_that_shares_its_model(tiny
         steps = adapted.steps("a boat", steps=2)
         next(steps)
         assert plain("a boat", steps=2).image.tobytes() == wanted, "between two steps"
-        asked = []
-        hook = unet.register_forward_pre_hook(lambda *_: asked or asked.append(thread.submit(other)) or came.wait(1))
+        asked: list[Future[bytes]] = []
+
+        def intrude(*_: object) -> None:
+            if not asked:
+                asked.append(thread.submit(other))
+                came.wait(3)
+
+        hook = unet.register_forward_pre_hook(intrude)
         changed = list(steps)[-1].result.image.tobytes()
         hook.remove()
         assert asked[0].result() == wanted, "in the middle of a call"

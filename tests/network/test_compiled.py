@@ -48,7 +48,7 @@ def test_gradients_and_hooks_are_pytorch_s(layers, monkeypatch):
     def never(*given, **options):
         raise AssertionError("compiled")
 
-    monkeypatch.setattr(torch, "compile", never)
+    monkeypatch.setattr(compiled.torch, "compile", never)
     run, plain = Compiled().prepare(layers, SPEC), Eager().prepare(layers, SPEC)
     x = torch.randn(2, 4, requires_grad=True)
     run(x=x).sum().backward()
@@ -67,7 +67,7 @@ def test_what_can_t_be_compiled_is_said_once_and_called_as_it_stands(layers, mon
 
         return call
 
-    monkeypatch.setattr(torch, "compile", failing)
+    monkeypatch.setattr(compiled.torch, "compile", failing)
     run, x = Compiled().prepare(layers, SPEC), torch.randn(2, 4)
     with pytest.warns(PictureWarning, match="Sequential is called as it stands, as torch.compile can't make it: no ke"):
         assert torch.equal(run(x=x), layers(x))

@@ -19,11 +19,12 @@ from sfumato.recipe.prompt import Parts
 class WindowText(TextEncoder):
     """What a CLIP makes of a text of at most one window, with a mask that is True up to its last token.
 
-    Raises BadInput, in one sentence, for a longer text.
+    Raises BadInput, in one sentence, for a longer text. pooled: the width of the pooled embeddings.
     """
 
-    def __init__(self, words: ClipText) -> None:
-        self.words, self.width, self.window, self.skipped = words, words.width, words.window, words.skipped
+    def __init__(self, words: ClipText, pooled: int) -> None:
+        self.words, self.pooled = words, pooled
+        self.width, self.window, self.skipped = words.width, words.window, words.skipped
 
     def embed(self, texts: Sequence[Parts]) -> Text:
         read = [self.words.cut(text) for text in texts]
@@ -39,7 +40,7 @@ class WindowText(TextEncoder):
         return replace(found, mask=mask.to(found.embeds.device))
 
     def skipping(self, layers: int) -> WindowText:
-        return WindowText(self.words.skipping(layers))
+        return WindowText(self.words.skipping(layers), self.pooled)
 
     def chunks(self, recipe: Recipe) -> int:
         return 1

@@ -80,7 +80,7 @@ class Blocks(Mapping[str, Any]):
                 f"{name_of(self.path)} has {printable(name, 120)} in blocks of the type {printable(kind.name, 20)}, "
                 f"which diffusers doesn't read: accepted are {', '.join(each.name for each in self.readable)}."
             )
-        found = GGUFParameter(data, quant_type=kind)
+        found: Any = GGUFParameter(data, quant_type=kind)  # pyright: ignore[reportCallIssue]
         return found if tuple(found.quant_shape) == shape else plain(found).reshape(shape)
 
     def __iter__(self) -> Iterator[str]:

@@ -62,6 +62,13 @@ class IPAdapterWeights:
                 f"The IP-Adapter in {name_of(self.folder)} was made for another network: {reason(error)}"
             ) from error
 
+    @property
+    def of_faces(self) -> bool:
+        """Whether it is a FaceID, by the names in its projection."""
+        names = self.projection.keys()
+        plain = "norm.weight" in names and not names & {"proj.weight", "proj.3.weight"}
+        return plain or "perceiver_resampler.proj_in.weight" in names
+
     def clip(self, picture: Image.Image, pooled: bool) -> tuple[Tensor, Tensor]:
         """A CLIP's embeddings of the picture and of black, or its states before the last layer, of zeros for black."""
         encoder, process = _image_encoder(self.folder / "image_encoder", "CLIPVisionModelWithProjection")
@@ -81,6 +88,11 @@ def _unet_prompt(
     from sfumato.network.attention_directives import cross_attention
     from sfumato.network.image_prompts import ImagePrompt
 
+    if weights.of_faces:
+        raise BadInput(
+            f"{name_of(weights.folder)} is an IP-Adapter FaceID, which is told a face's embedding and not a picture: "
+            "it is not read."
+        )
     order = {name.removesuffix(".processor"): index for index, name in enumerate(unet.attn_processors)}
     modules: dict[str, Any] = {name: m for name, m in cross_attention(unet).items() if _within(name, blocks)}
     layers = {}
@@ -213,7 +225,7 @@ def _redux(folder: Path, stamp: int) -> Redux:
 
     place, what = folder / EMBEDDER, f"image embedder in {name_of(folder)}"
     config = read_json(place / "config.json")
-    sizes = [config.get(name) for name in ("redux_dim", "txt_in_features")]
+    sizes: list[Any] = [config.get(name) for name in ("redux_dim", "txt_in_features")]
     if config.get("_class_name") != "ReduxImageEncoder" or not all(type(n) is int and 0 < n < 1 << 16 for n in sizes):
         raise BadInput(f"The {what} is no ReduxImageEncoder with redux_dim and txt_in_features.")
     files = sorted(place.glob("*.safetensors"))

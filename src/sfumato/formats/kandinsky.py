@@ -89,10 +89,9 @@ def _prior(parts: Parts, engine: Engine, prefix: str = "") -> tuple[Stage, Any]:
         text,
         prior=prior,
         scheduler=f"{prefix}scheduler",
-        projected=parts.networks[f"{prefix}text_encoder"].config.projection_dim,  # pyright: ignore
         nothing=eye[1],
     )
-    width = parts.networks[prior].config["embedding_dim"]  # pyright: ignore
+    width = stage.space.channels // 2
     if eye[2] != width:
         raise BadInput(
             f"The {prior} of {parts.model} draws image embeddings {width} wide, and its {prefix}image_encoder's are "

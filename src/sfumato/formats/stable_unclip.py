@@ -61,14 +61,13 @@ class StableUnCLIP(Format):
             look, _, width = eye_of(parts, engine, *EYE)
         else:
             read = window_text(parts, engine, "prior_text_encoder", "prior_tokenizer")
-            projected = parts.networks["prior_text_encoder"].config.projection_dim  # pyright: ignore
-            prior = (prior_stage(parts, engine, read, projected=projected),)
+            prior = (prior_stage(parts, engine, read),)
             width = prior[0].space.channels
         takes = unet.config["projection_class_embeddings_input_dim"]
         if not width == mean.shape[1] == takes / 2:
             raise BadInput(
                 f"The unet of {parts.model} is told {takes} numbers, half of them of an image embedding, its "
-                f"image_normalizer has {mean.shape[1]}, and its image embeddings are {width} wide: they must be one."
+                f"image_normalizer has {mean.shape[1]}, and its image embeddings are {width} wide: they must fit."
             )
         encoders = (text, NoisedEmbedding(look, mean, std, noising, (LEVEL + 1) / noising.count))
         return (*prior, unet_stage(parts, engine, unet, space, schedule, encoders, suits=SUITS))

@@ -24,7 +24,7 @@ LONGEST = 100 << 20  # bytes of a header
 _TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64", "int32": "I32"}
 
 
-class Entry(NamedTuple):
+class HeaderEntry(NamedTuple):
     """A tensor of a header: its number type as safetensors calls it, its shape, and where its bytes begin and end."""
 
     type: str
@@ -75,7 +75,7 @@ def open_tensors(path: Path, allow_pickle: bool = False) -> TensorFile:
     return _pickle(path)
 
 
-def header_of(path: Path) -> tuple[dict[str, Entry], dict[str, Any]]:
+def header_of(path: Path) -> tuple[dict[str, HeaderEntry], dict[str, Any]]:
     """The tensors that the header of a .safetensors names, and what the file says of itself in words.
 
     The file is eight bytes of length, then JSON, then numbers. Raises ValueError and its like for one that was cut
@@ -89,7 +89,7 @@ def header_of(path: Path) -> tuple[dict[str, Entry], dict[str, Any]]:
         header = json.loads(file.read(length))
     said = header.pop("__metadata__", {})
     entries = {
-        name: Entry(str(each["dtype"]), tuple(map(int, each["shape"])), *map(int, each["data_offsets"]))
+        name: HeaderEntry(str(each["dtype"]), tuple(map(int, each["shape"])), *map(int, each["data_offsets"]))
         for name, each in header.items()
     }
     if 8 + length + max((each.end for each in entries.values()), default=0) != whole:

@@ -52,12 +52,11 @@ class UnCLIP(Format):
         begins = EYE if "image_encoder" in parts_of(parts.folder) else PRIOR
         parts.check_others(*READ, *SCHEDULERS, *begins)
         text = window_text(parts, engine, "text_encoder", "tokenizer")
-        width = parts.networks["text_encoder"].config.projection_dim  # pyright: ignore[reportAttributeAccessIssue]
         if begins is EYE:
             look, _, seen = eye_of(parts, engine, *EYE)
             decoder = _decoder(parts, engine, text, look, seen)
             return decoder, _upsampler(parts, engine, decoder)
-        prior = prior_stage(parts, engine, text, projected=width)
+        prior = prior_stage(parts, engine, text)
         decoder = _decoder(parts, engine, text, None, prior.space.channels)
         return prior, decoder, _upsampler(parts, engine, decoder)
 
@@ -74,9 +73,8 @@ def _decoder(parts: Parts, engine: Engine, text: WindowText, look: Any, width: i
     unet = parts.network("decoder", "UNet2DConditionModel", TOLD)
     projection = parts.network("text_proj", "UnCLIPTextProjModel")
     config = projection.config
-    texts: Any = parts.networks["text_encoder"].config
     told = {
-        "clip_embeddings_dim": {width, texts.hidden_size, texts.projection_dim},
+        "clip_embeddings_dim": {width, text.width, text.pooled},
         "cross_attention_dim": {unet.config["cross_attention_dim"]},
         "time_embed_dim": {unet.config["time_embedding_dim"] or 4 * unet.config["block_out_channels"][0]},
     }

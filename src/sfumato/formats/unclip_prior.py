@@ -82,8 +82,9 @@ def window_text(parts: Parts, engine: Engine, encoder: str, tokenizer: str) -> W
     from sfumato.encode.window_text import WindowText
     from sfumato.formats.unet_stage import clip_text_of
 
-    kind = "CLIPTextModelWithProjection"
-    return WindowText(clip_text_of(parts, engine, encoder, tokenizer, kind, pooled=True))
+    words = clip_text_of(parts, engine, encoder, tokenizer, "CLIPTextModelWithProjection", pooled=True)
+    config: Any = parts.networks[encoder].config
+    return WindowText(words, config.projection_dim)
 
 
 def prior_stage(
@@ -93,11 +94,10 @@ def prior_stage(
     *,
     prior: str = "prior",
     scheduler: str = "prior_scheduler",
-    projected: int = 0,
     nothing: Callable[[], Tensor] | None = None,
 ) -> Stage:
-    """The Stage that draws image embeddings. projected: how wide the pooled text is. nothing: where the decoder is told
-    negative prompts, what it is told instead of none (`space.EmbeddingPairs`)."""
+    """The Stage that draws image embeddings. nothing: where the decoder is told negative prompts, what it is told
+    instead of none (`space.EmbeddingPairs`)."""
     from sfumato.denoise import Preconditioned
     from sfumato.network.offload import at_hand
     from sfumato.network.prior_transformer import prior_backbone
@@ -111,7 +111,7 @@ def prior_stage(
     width, takes = config["embedding_dim"], config["embedding_proj_dim"] or config["embedding_dim"]
     for what, found, wanted in (
         ("texts", text.width, width),
-        ("pooled texts", projected, takes),
+        ("pooled texts", text.pooled, takes),
         ("image embeddings", config["clip_embed_dim"] or width, width),
     ):
         if found != wanted:

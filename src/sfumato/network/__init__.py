@@ -11,8 +11,8 @@
 | `precision`, `quantized`, `offload`, `turns` | number types, weights that come and go, threads |
 | `text_kv_cache` | keys and values of a text, kept for a run |
 | `control_networks`, `residuals` | what controls add |
-| `controlnet`, `flux_controlnet`, `sd3_controlnet`, `t2i_adapter` | the networks that obey them |
-| `image_prompts` | pictures that cross-attention looks at |
+| `controlnet`, `*_controlnet`, `t2i_adapter` | the networks that obey them |
+| `image_prompts`, `flux_image_prompts`, `sd3_image_prompts`, `redux` | pictures that attention looks at |
 | `batch_invariant` | rows that do not know of each other |
 | `mlp`, `classifier`, `inception`, `lpips`, `widen` | networks that no kept library has |
 """

@@ -44,7 +44,7 @@ def spec(network: Any) -> NetworkSpec:
             "text_places": Input(("words", 3), "float32"),
             **scale,
             "added": Input(("rows",), "object", needed=False),
-            "prompts": Input(("changes",), "object", needed=False, neutral=()),
+            "prompts": Input(("changes",), "object", needed=False),
         },
         _forward,
     )
@@ -60,10 +60,10 @@ def _forward(
     text_places: Tensor,
     guidance: Tensor | None = None,
     added: Residuals | None = None,
-    prompts: Sequence[tuple[Any, Change]] = (),
+    prompts: Sequence[tuple[Any, Change]] | None = None,
 ) -> Tensor:
     beside = added or Residuals()
-    with directed(network, None, prompts):
+    with directed(network, None, prompts or ()):
         return network(
             x,
             timestep=t,
@@ -106,7 +106,7 @@ def flux_backbone(network: Any, engine: Engine, channels: int, references: bool 
             "text_places": torch.zeros(read.shape[1], 3, device=x.device),
             **({} if scale is None else {"guidance": scale.value}),
             "added": None if added is None else added.map(partial(_filled, pictures, own_dtype(network))),
-            "prompts": prompted(network, condition, t, x.shape[2] * x.shape[3] // SIDE**2),
+            "prompts": prompted(network, condition, t, x.shape[2] * x.shape[3] // SIDE**2) or None,
         }
 
     return FluxBackbone(network, spec(network), accepts, told, picture_of, engine)

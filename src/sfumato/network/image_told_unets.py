@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import pad
 
-from sfumato.condition import Concat, Condition, Image, Text
+from sfumato.condition import Concat, Condition, Image, Part, Text
 from sfumato.network.backbone import NetworkBackbone
 from sfumato.network.engine import Engine
 from sfumato.network.planes import image_of, pooled_of, text_of, with_planes
@@ -36,7 +36,7 @@ def kandinsky_backbone(network: Any, engine: Engine, channels: int) -> NetworkBa
         "t": Input(("rows",), "float32"),
         "image": Input(("rows", width)),
     }
-    accepts = {Image: width, Concat: planes} if planes else {Image: width}
+    accepts: dict[type[Part], int] = {Image: width, Concat: planes} if planes else {Image: width}
     return NetworkBackbone(network, NetworkSpec(inputs, forward), accepts, told, engine=engine)
 
 

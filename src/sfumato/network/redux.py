@@ -39,7 +39,7 @@ class ReduxWords:
 
 def with_words(text: Tensor, condition: Condition) -> Tensor:
     """The text (B, L, W) and behind it the words of the condition's pictures; the rows must be `alike`."""
-    [weights] = {*_weights(condition)} if len(text) else [()]
+    [weights] = {*_weights(condition)}
     words = [weight * thing.words.to(text) for weight, thing in zip(weights, _things(condition), strict=True) if weight]
     return torch.cat([text, *(each.expand(len(text), -1, -1) for each in words)], 1)
 

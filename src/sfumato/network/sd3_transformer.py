@@ -29,7 +29,7 @@ def spec(network: Any) -> NetworkSpec:
             "text": Input(("rows", "words", int(config["joint_attention_dim"]))),
             "pooled": Input(("rows", int(config["pooled_projection_dim"]))),
             "added": Input(("rows",), "object", needed=False),
-            "prompts": Input(("changes",), "object", needed=False, neutral=()),
+            "prompts": Input(("changes",), "object", needed=False),
         },
         _forward,
     )
@@ -42,9 +42,9 @@ def _forward(
     text: Tensor,
     pooled: Tensor,
     added: Residuals | None,
-    prompts: Sequence[tuple[Any, Change]],
+    prompts: Sequence[tuple[Any, Change]] | None,
 ) -> Tensor:
-    with directed(network, None, prompts):
+    with directed(network, None, prompts or ()):
         return network(
             x,
             timestep=t,
@@ -72,7 +72,7 @@ def sd3_backbone(network: Any, engine: Engine) -> NetworkBackbone:
         added = residuals_of(x, t, condition, {"text": text.embeds, "pooled": vector})
         beside = None if added is None else added.map(lambda a: a.to(own))
         prompts = prompted(network, condition, 1000 * t, x.shape[2] * x.shape[3] // int(config["patch_size"]) ** 2)
-        named = {"text": text.embeds, "pooled": vector, "added": beside, "prompts": prompts}
+        named = {"text": text.embeds, "pooled": vector, "added": beside, "prompts": prompts or None}
         return {"x": x, "t": 1000 * t, **named}
 
     accepts = {Text: width, Controls: 0, ImagePrompts: 0}

@@ -32,13 +32,13 @@ class Input:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The inputs of a network by name, and how PyTorch calls it with them: forward(network, **inputs) -> Tensor.
+    """The inputs of a network by name, and how PyTorch calls it with them: forward(network, **inputs).
 
     Whichever engine calls it, the weights are there while it does (`sfumato.network.offload`).
     """
 
     inputs: Mapping[str, Input]
-    forward: Callable[..., Tensor]
+    forward: Callable[..., Any]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "forward", _with_weights(self.forward))
@@ -55,7 +55,7 @@ class NetworkSpec:
         return {name: given.get(name, each.neutral) for name, each in self.inputs.items()}
 
 
-def _with_weights(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _with_weights(forward: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(forward)
     def with_weights(network: nn.Module, **inputs: Any) -> Tensor:
         with called(network, tuple(inputs.values())):

@@ -26,7 +26,7 @@ class UnCLIPTextProjModel(ModelMixin, ConfigMixin):
         cross_attention_dim: int,
     ) -> None:
         super().__init__()
-        width = clip_embeddings_dim
+        width, self.extra = clip_embeddings_dim, clip_extra_context_tokens
         self.learned_classifier_free_guidance_embeddings = nn.Parameter(torch.zeros(width))
         self.embedding_proj = nn.Linear(width, time_embed_dim)
         self.clip_image_embeddings_project_to_time_embeddings = nn.Linear(width, time_embed_dim)
@@ -38,7 +38,7 @@ class UnCLIPTextProjModel(ModelMixin, ConfigMixin):
         """(tokens (B, K + L, cross_attention_dim), added (B, time_embed_dim)) of image, pooled (B, width) and text
         (B, L, width)."""
         added = self.clip_image_embeddings_project_to_time_embeddings(image) + self.embedding_proj(pooled)
-        tokens = self.clip_extra_context_tokens_proj(image).unflatten(1, (-1, self.config.clip_extra_context_tokens))
+        tokens = self.clip_extra_context_tokens_proj(image).unflatten(1, (-1, self.extra))
         words = self.text_encoder_hidden_states_norm(self.encoder_hidden_states_proj(text))
         return torch.cat([tokens.transpose(1, 2), words], 1), added
 

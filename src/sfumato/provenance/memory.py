@@ -32,7 +32,10 @@ def memory(folder: Path, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, di
     cell = _cell(configs)
     needs: dict[str, dict[str, int]] = {}
     for precision in BYTES if networks else ():
-        weights = {n: weight_bytes(p["class"], p["parameters"], precision, configs[n]) for n, p in networks.items()}
+        weights = {
+            n: p["bytes"] if _in_blocks(p) else weight_bytes(p["class"], p["parameters"], precision, configs[n])
+            for n, p in networks.items()
+        }
         live = {
             name: activations(part["class"], configs[name], _side(configs), cell) * COMPUTED[precision]
             for name, part in networks.items()
@@ -42,6 +45,11 @@ def memory(folder: Path, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, di
             "parts": max(weights[name] + live[name] for name in networks),
         }
     return needs
+
+
+def _in_blocks(part: Mapping[str, Any]) -> bool:
+    """Whether its weights stay as they are stored, in blocks of a few bits, whatever the precision."""
+    return any(str(kind).lstrip("IT").startswith("Q") for kind in part.get("types", ()))
 
 
 def weight_bytes(kind: str, parameters: int, precision: str, config: Mapping[str, Any]) -> int:

@@ -23,6 +23,7 @@ class LowRank(Family):
         r"\.lora_linear_layer\.down\.weight": "down", r"_lora\.down\.weight": "down",
         r"\.lora_up\.weight": "up", r"\.lora_B(?:\.\w+)?\.weight": "up", r"\.lora\.up\.weight": "up",
         r"\.lora_linear_layer\.up\.weight": "up", r"_lora\.up\.weight": "up",
+        r"(?<=_lora[12])\.down\.weight": "down", r"(?<=_lora[12])\.up\.weight": "up",  # XLabs', a stream each
         r"\.lora_mid\.weight": "mid",
         r"\.lora_up\.bias": "up_bias", r"\.lora_B(?:\.\w+)?\.bias": "up_bias", r"\.lora\.up\.bias": "up_bias",
     }  # fmt: skip

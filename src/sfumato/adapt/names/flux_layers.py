@@ -20,6 +20,11 @@ DOUBLE_2 = {
 }  # fmt: skip
 SINGLE_2 = {"linear1": "attn.to_qkv_mlp_proj", "linear2": "attn.to_out"}
 SINGLE = {"linear2": "proj_out", "modulation.lin": "norm.linear"}
+XLABS = {
+    "qkv_lora1": ("attn.to_q", "attn.to_k", "attn.to_v"), "proj_lora1": ("attn.to_out.0",),
+    "qkv_lora2": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"), "proj_lora2": ("attn.to_add_out",),
+}  # fmt: skip
+"""XLabs' names in a double block, after those of the picture (1) and of the words (2)."""
 OUTER = {
     "img_in": "x_embedder", "txt_in": "context_embedder", "final_layer.linear": "proj_out",
     "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
@@ -43,9 +48,13 @@ def names(network: Any) -> Iterator[tuple[str, tuple[Piece, ...]]]:
         yield f"double_blocks.{i}.txt_attn.qkv", _all(block, "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")
         for theirs, ours in (*DOUBLE.items(), *DOUBLE_2.items()):
             yield f"double_blocks.{i}.{theirs}", _all(block, ours)
+        for theirs, layers in XLABS.items():
+            yield f"double_blocks.{i}.{theirs}", _all(block, *layers)
     for i in range(len(network.single_transformer_blocks)):
         block = f"single_transformer_blocks.{i}"
         yield f"single_blocks.{i}.linear1", _all(block, "attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
+        yield f"single_blocks.{i}.qkv", _all(block, "attn.to_q", "attn.to_k", "attn.to_v")  # XLabs'
+        yield f"single_blocks.{i}.proj", _all(block, "proj_out")
         for theirs, ours in (*SINGLE.items(), *SINGLE_2.items()):
             yield f"single_blocks.{i}.{theirs}", _all(block, ours)
 

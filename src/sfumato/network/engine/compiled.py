@@ -63,13 +63,8 @@ class Compiled(Engine):
             if kept.get("failed") or beyond(network, told):
                 return plain(**inputs)
             if "run" not in kept:
-                kept["run"] = torch.compile(
-                    answer,
-                    dynamic=False,
-                    options={"freezing": False},
-                    recompile_limit=SHAPES,
-                    isolate_recompiles=True,
-                )
+                bounds: Any = {"recompile_limit": SHAPES, "isolate_recompiles": True}
+                kept["run"] = torch.compile(answer, dynamic=False, options={"freezing": False}, **bounds)
             try:
                 return kept["run"](told)
             except Exception as error:

@@ -16,7 +16,7 @@ from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
 from sfumato.lazy import torch
-from sfumato.network.engine.told import Asked, NotServed
+from sfumato.network.engine.told import GraphInputs, NotServed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,9 +65,10 @@ class Graph:
     its first answer is compared with PyTorch's in any case.
     """
 
-    def __init__(self, network: nn.Module, spec: NetworkSpec, asked: Asked, weights: Weights, hint: str) -> None:
+    def __init__(self, network: nn.Module, spec: NetworkSpec, asked: GraphInputs, weights: Weights, hint: str) -> None:
         from torch.utils._pytree import tree_flatten, tree_unflatten
 
+        _check_attention(network)
         self.hint, self.buffers = hint, weights.buffers  # holding them keeps their ids true
         inputs, values = asked.tensors, [each.float() for each in weights.named.values()]
         forward = _forward(network, spec, asked, list(weights.named))
@@ -79,7 +80,7 @@ class Graph:
         place = _place(network, spec, asked, weights)
         error = float("inf")
         for kept in (True, False):
-            self.model = _read(place) if kept else None
+            self.model: Any = _read(place) if kept else None
             if self.model is None:
                 _check_steady(forward, inputs, values)
                 self.model = _converted(forward, inputs, values)
@@ -91,27 +92,27 @@ class Graph:
         raise NotServed(f"its graph answers otherwise than PyTorch does, by {error:.1g}")
 
     @property
-    def first(self) -> Compiled | None:
+    def first(self) -> CompiledGraph | None:
         """What was compiled to compare its answer, once."""
         first, self._first = self._first, None
         return first
 
-    def compiled(self, weights: Weights) -> Compiled:
+    def compiled(self, weights: Weights) -> CompiledGraph:
         """The graph with weights in their places."""
         openvino = library()
         model = self.model.clone()
         inputs = model.get_parameters()
-        for place, weight in zip(inputs[-len(weights.named) :], weights.named.values(), strict=True):
+        for place, weight in zip(inputs[len(inputs) - len(weights.named) :], weights.named.values(), strict=True):
             value = weight.float().contiguous()
             held = value.data_ptr() == weight.data_ptr()  # what is kept as long as the graph need not be copied
             constant = openvino.op.Constant(openvino.Tensor(value.numpy(), shared_memory=held))
             place.output(0).replace(constant.output(0))
             model.remove_parameter(place)
         model.validate_nodes_and_infer_types()
-        return Compiled(model, self.hint)
+        return CompiledGraph(model, self.hint)
 
 
-class Compiled:
+class CompiledGraph:
     """A graph that runs: one stream a core, up to STREAMS, each of which answers one call at a time."""
 
     def __init__(self, model: Any, hint: str) -> None:
@@ -143,7 +144,7 @@ class Compiled:
         return answers
 
 
-def _forward(network: nn.Module, spec: NetworkSpec, asked: Asked, names: Sequence[str]) -> Callable[..., Any]:
+def _forward(network: nn.Module, spec: NetworkSpec, asked: GraphInputs, names: Sequence[str]) -> Callable[..., Any]:
     """The network as a function of its inputs' tensors and its weights', all of them float32."""
     from torch.nn.utils.stateless import _reparametrize_module
 
@@ -166,6 +167,14 @@ def _error(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
         error = float((mine - other).abs().max() / other.abs().max().clamp(min=1e-12))
         largest = max(largest, error if error == error else float("inf"))
     return largest
+
+
+def _check_attention(network: nn.Module) -> None:
+    """Raises NotServed for attention by keys of words and of picture side by side (DeepFloyd IF's and unCLIP's):
+    OpenVINO takes them for keys that are kept from step to step, and its compiler ends the process."""
+    processors = (type(getattr(module, "processor", None)).__name__ for module in network.modules())
+    if any(name.startswith("AttnAddedKV") for name in processors):
+        raise NotServed("it attends to words and picture at once")
 
 
 def _check_steady(forward: Callable[..., Any], inputs: Sequence[Tensor], values: Sequence[Tensor]) -> None:
@@ -198,7 +207,7 @@ def _converted(forward: Callable[..., Any], inputs: Sequence[Tensor], values: Se
     return model
 
 
-def _place(network: nn.Module, spec: NetworkSpec, asked: Asked, weights: Weights) -> Path:
+def _place(network: nn.Module, spec: NetworkSpec, asked: GraphInputs, weights: Weights) -> Path:
     """Where the graph is kept: under a hash of all that it is made of, apart from the weights' values."""
     from sfumato.picture import home
 

@@ -11,8 +11,8 @@ from sfumato.element import element
 from sfumato.lazy import torch
 from sfumato.network.engine.base import Engine, Run
 from sfumato.network.engine.exact import Exact
-from sfumato.network.engine.graph import Compiled, Graph, Weights, library
-from sfumato.network.engine.told import Asked, NotServed, told
+from sfumato.network.engine.graph import CompiledGraph, Graph, Weights, library
+from sfumato.network.engine.told import GraphInputs, NotServed, told
 from sfumato.network.turns import calling
 from sfumato.picture.errors import BadInput, note
 
@@ -88,7 +88,9 @@ class OpenVINO(Engine):
         return run
 
 
-def answered(found: list[tuple[tuple[int, ...], Asked, tuple[Graph, Compiled]]], rows: int, number: Any) -> Any:
+def answered(
+    found: list[tuple[tuple[int, ...], GraphInputs, tuple[Graph, CompiledGraph]]], rows: int, number: Any
+) -> Any:
     """What the graphs answer to the groups of rows, put together in the rows' order."""
     parts: list[list[Tensor]] = [[] for _ in range(rows)]
     for compiled in dict.fromkeys(each for _, _, (_, each) in found):
@@ -140,12 +142,12 @@ class Served:
 
     def __init__(self) -> None:
         self.graphs: dict[Hashable, Graph | str] = {}
-        self.compiled: dict[Hashable, tuple[Compiled, Weights]] = {}  # who holds weights keeps their ids true
+        self.compiled: dict[Hashable, tuple[CompiledGraph, Weights]] = {}  # who holds weights keeps their ids true
         self.weights: dict[Hashable, Weights] = {}
 
     def of(
-        self, network: nn.Module, spec: NetworkSpec, asked: Asked, state: tuple[Any, ...], low: bool
-    ) -> tuple[Graph, Compiled]:
+        self, network: nn.Module, spec: NetworkSpec, asked: GraphInputs, state: tuple[Any, ...], low: bool
+    ) -> tuple[Graph, CompiledGraph]:
         """The graph that answers, and it with the weights as they are now. Raises NotServed where there is none."""
         weights = self._weights(network, state)
         kind = (asked.kind, asked.rows, weights.kind, low)
@@ -165,7 +167,7 @@ class Served:
         self.compiled[key] = self.compiled.pop(key)  # it was used last
         return graph, self.compiled[key][0]
 
-    def _keep(self, key: Hashable, compiled: Compiled | None, weights: Weights) -> None:
+    def _keep(self, key: Hashable, compiled: CompiledGraph | None, weights: Weights) -> None:
         if compiled is not None:
             _drop(self.compiled, max(2, min(COMPILED, BYTES // max(1, weights.bytes))) - 1)
             self.compiled[key] = compiled, weights

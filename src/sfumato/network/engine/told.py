@@ -24,7 +24,7 @@ class NotServed(Exception):
 
 
 @dataclass(frozen=True)
-class Piece:
+class InputTensors:
     """One input: its tensors, all of them with a row for each row or none, and what makes the input of them again.
 
     alike: what is the same in all inputs that are put together in this way.
@@ -37,14 +37,14 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Told:
+class CallInputs:
     """The inputs of a call by name, of a number of rows, in groups that don't know of each other."""
 
-    pieces: Mapping[str, Piece]
+    pieces: Mapping[str, InputTensors]
     rows: int
     groups: Sequence[Gates]
 
-    def group(self, gates: Gates) -> Asked:
+    def group(self, gates: Gates) -> GraphInputs:
         """What one group of rows is told."""
         rows = list(gates.rows)
         here = slice(rows[0], rows[0] + 1) if len(rows) == 1 else rows
@@ -54,14 +54,14 @@ class Told:
         }
         if gates.tensors:
             pieces["directives"] = _gated(gates)
-        return Asked(pieces, len(gates.rows))
+        return GraphInputs(pieces, len(gates.rows))
 
 
 @dataclass(frozen=True)
-class Asked:
+class GraphInputs:
     """What a graph is told in one call."""
 
-    pieces: Mapping[str, Piece]
+    pieces: Mapping[str, InputTensors]
     rows: int
 
     @cached_property
@@ -84,7 +84,7 @@ class Asked:
         return {name: piece.build([next(left) for _ in piece.tensors]) for name, piece in self.pieces.items()}
 
 
-def told(spec: NetworkSpec, given: Mapping[str, Any]) -> Told:
+def told(spec: NetworkSpec, given: Mapping[str, Any]) -> CallInputs:
     """The inputs that are given, taken apart. Raises NotServed where they are more than numbers on the CPU."""
     from sfumato.network.attention_gates import gates_of
 
@@ -96,31 +96,33 @@ def told(spec: NetworkSpec, given: Mapping[str, Any]) -> Told:
     groups = gates_of(given.get("directives"), count)
     if isinstance(groups, str):
         raise NotServed(groups)
-    return Told(pieces, count, groups)
+    return CallInputs(pieces, count, groups)
 
 
-def _piece(spec: NetworkSpec, name: str, value: Any) -> Piece:
+def _piece(spec: NetworkSpec, name: str, value: Any) -> InputTensors:
     from sfumato.network.residuals import Residuals
 
     if isinstance(value, torch.Tensor):
         _check(value)
-        return Piece([value], spec.inputs[name].shape[:1] == ("rows",), _first)
+        return InputTensors([value], spec.inputs[name].shape[:1] == ("rows",), _first)
     if isinstance(value, Residuals):
         tensors: list[Tensor] = []
         value.map(lambda each: tensors.append(each) or each)
         for each in tensors:
             _check(each)
-        sizes = (len(value.skips), value.middle is None, len(value.within), len(value.singles), value.repeats)
-        return Piece(tensors, True, lambda others: value.map(_in_turn(iter(others))), sizes)
+        number = {id(each): n for n, each in enumerate(tensors)} | {id(None): -1}
+        places = (value.skips, (value.middle,), value.within, value.singles)
+        alike = (*(tuple(number[id(each)] for each in some) for some in places), value.pictured)
+        return InputTensors(tensors, True, lambda others: value.map(_in_turn(iter(others))), alike)
     if isinstance(value, CONSTANTS) or value == ():
-        return Piece([], False, lambda _: value, value)
+        return InputTensors([], False, lambda _: value, value)
     raise NotServed(f"its input {name} is a {type(value).__name__}")
 
 
-def _gated(gates: Gates) -> Piece:
+def _gated(gates: Gates) -> InputTensors:
     names = list(gates.tensors)
     alike = (*names, gates.layers, gates.within)
-    return Piece(
+    return InputTensors(
         list(gates.tensors.values()),
         False,
         lambda others: replace(gates, tensors=dict(zip(names, others, strict=True))),
