@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from stock import deepfloyd_if, deepfloyd_if_upscale, stable_diffusion_upscale
 from stock.compare import Both, error
-from stock.deepfloyd_if import LARGE, SMALL
+from stock.deepfloyd_if import LARGE, NEGATIVE, SMALL, SUITED, WORDS, painted
 from stock.edits import array, edits_keep_and_return, half, photo
 from torch import Tensor
 
@@ -27,10 +27,6 @@ from sfumato.picture import BadInput
 from sfumato.sample import DDPM
 from sfumato.times import TrailingGrid
 
-WORDS = "A Red hat, in the sea"
-NEGATIVE = "a blue boat"
-SUITED: dict[str, Any] = {"guidance": None, "sampler": None, "times": None}
-
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Both:
@@ -42,49 +38,20 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Both:
     return Both.of(deepfloyd_if_upscale.build(), tmp_path_factory.mktemp("second"))
 
 
-def share_noise(monkeypatch: pytest.MonkeyPatch, stage: str = "") -> None:
-    """A stock pipeline draws what ours does of the seed 3: the first noise, the small picture's, and each step's."""
-    from diffusers.pipelines.deepfloyd_if import pipeline_if, pipeline_if_superresolution
-    from diffusers.schedulers import scheduling_ddpm
-
-    whole = KeyedNoise([3])
-    own = whole.at(stage) if stage else whole
-    steps = iter(range(1000))
-
-    def drawn(*key: str | int, noise: KeyedNoise = own) -> Any:
-        return lambda shape, **_: noise(torch.zeros(tuple(shape)), *key)
-
-    told = iter([drawn("start"), drawn("small picture", noise=whole)])
-    monkeypatch.setattr(pipeline_if, "randn_tensor", drawn("start"))
-    monkeypatch.setattr(pipeline_if_superresolution, "randn_tensor", lambda shape, **_: next(told)(shape))
-    monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda shape, **_: drawn("step", next(steps))(shape))
-
-
-def stock(both: Both, prompt: str = WORDS, **options: Any) -> Tensor:
-    said = {"num_inference_steps": 4, "negative_prompt": NEGATIVE, "output_type": "pt", "clean_caption": False}
-    return both.stock(prompt, **said | options).images
-
-
-def test_the_first_stage_paints_as_the_stock_pipeline(first: Both, monkeypatch: pytest.MonkeyPatch):
-    share_noise(monkeypatch)
-    theirs = stock(first)
-    ours = first.ran(WORDS, negative=NEGATIVE, **SUITED)[1]
-    assert error(ours, theirs) < 1e-3
+def test_the_first_stage_paints_as_the_stock_pipeline(first: Both):
+    assert deepfloyd_if.parity(first.stock, first.pipe) < 1e-3
+    theirs = painted(first.stock)
     assert error(first.ran("a cat", negative=NEGATIVE, **SUITED)[1], theirs) > 0.1
     bare = first.ran(WORDS, negative=NEGATIVE, **SUITED | {"guidance": [ClassifierFree(7.0)]})[1]
     assert error(bare, theirs) > 0.1, "thresholding acts"
 
 
-def test_the_second_stage_enlarges_as_the_stock_pipeline(second: Both, monkeypatch: pytest.MonkeyPatch):
-    share_noise(monkeypatch)
+def test_the_second_stage_enlarges_as_the_stock_pipeline(second: Both):
+    assert deepfloyd_if_upscale.parity(second.stock, second.pipe) < 1e-3
     small = photo((SMALL, SMALL))
-    theirs = stock(second, image=small)
-    ours = second.ran(WORDS, negative=NEGATIVE, images=[small], **SUITED)[1]
-    assert ours.shape[-2:] == (LARGE, LARGE)
-    assert error(ours, theirs) < 1e-3
+    theirs = painted(second.stock, image=small)
     assert error(second.ran(WORDS, negative=NEGATIVE, images=[photo((SMALL, SMALL), 1)], **SUITED)[1], theirs) > 0.1
-    share_noise(monkeypatch)
-    assert error(stock(second, image=small, noise_level=100), theirs) > 1e-2
+    assert error(painted(second.stock, image=small, noise_level=100), theirs) > 1e-2
     larger = photo((5 * SMALL, 5 * SMALL))
     made = [larger, larger.resize((SMALL, SMALL), Image.Resampling.LANCZOS)]
     assert torch.equal(*(second.ran(WORDS, images=[each], **SUITED)[1] for each in made))
@@ -164,10 +131,7 @@ def test_the_cascade_paints_as_the_stock_pipelines_one_after_the_other(
     made = cascade(WORDS, negative=NEGATIVE, steps=4, seed=3, stages=stages)
     assert made.image.size == cascade.size
     noise = KeyedNoise([3])
-    share_noise(monkeypatch)
-    small = stock(first)
-    share_noise(monkeypatch, stage="upscale")
-    large = stock(second, image=small)
+    large = painted(second.stock, stage="upscale", image=painted(first.stock))
     shown = noise(torch.zeros(1, 3, LARGE, LARGE), "low resolution")
     monkeypatch.setattr(pipeline_stable_diffusion_upscale, "randn_tensor", lambda *_, **__: shown)
     theirs = third.stock(

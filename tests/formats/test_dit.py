@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stock import dit, latent_diffusion
-from stock.edits import array, edits_keep_and_return
+from stock import dit, latent_diffusion, latent_diffusion_upscale
+from stock.edits import array, edits_keep_and_return, half, photo
 
 import sfumato
+from sfumato.edit import Outside
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
@@ -69,6 +70,23 @@ def test_unconditional_pictures_are_those_of_the_stock_pipeline(unconditional):
     stock, folder, pipe = unconditional
     assert latent_diffusion.parity(stock, pipe) < 1e-3
     assert capabilities_of(folder) == pipe.capabilities
+
+
+def test_a_small_picture_is_made_larger_as_the_stock_pipeline_does_it(tmp_path_factory):
+    stock, folder, pipe = saved(latent_diffusion_upscale.build(), tmp_path_factory.mktemp("larger"))
+    assert latent_diffusion_upscale.parity(stock, pipe) < 1e-3
+    assert capabilities_of(folder) == pipe.capabilities
+    small, size = photo((8, 8)), (16, 16)
+    made = [array(pipe(images=[each], steps=2).image) for each in (small, photo((8, 8), 1))]
+    assert (made[0] != made[1]).any()
+    held = array(pipe(images=[small], hold=Outside(half(size), photo(size)), steps=2).image)
+    assert (held[:, :8] == array(photo(size))[:, :8]).all()
+    with pytest.raises(BadInput, match="larger"):
+        pipe(steps=1)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "LDMPipeline"}))
+    with pytest.raises(BadInput, match="turns 6 channels into 3"):
+        sfumato.load(folder)
 
 
 @pytest.mark.parametrize("which", ["classes", "unconditional"])

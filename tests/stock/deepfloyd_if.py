@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -71,3 +74,50 @@ def build(**changes: Any) -> Any:
     from diffusers import IFPipeline
 
     return IFPipeline(**parts(), scheduler=scheduler(**changes), watermarker=None, **UNSAFE)
+
+
+WORDS, NEGATIVE = "A Red hat, in the sea", "a blue boat"
+SUITED: dict[str, Any] = {"guidance": None, "sampler": None, "times": None}  # what suits the model
+
+
+def drawing(module: Any, noises: Iterable[Any]) -> Any:
+    """Inside, a module of diffusers draws these noises: functions of a tensor like them, and of nothing else."""
+    each = iter(noises)
+    return patch.object(module, "randn_tensor", lambda shape, **_: next(each)(torch.zeros(tuple(shape))))
+
+
+@contextmanager
+def drawing_ours(stage: str = "") -> Iterator[None]:
+    """Inside, stock pipelines draw what ours do of the seed 3: the first noise, the small picture's, and each step's.
+    stage: the name of one that is not a cascade's first."""
+    from diffusers.pipelines.deepfloyd_if import pipeline_if, pipeline_if_superresolution
+    from diffusers.schedulers import scheduling_ddpm
+
+    from sfumato.noise import KeyedNoise
+
+    whole = KeyedNoise([3])
+    own = whole.at(stage) if stage else whole
+
+    def told(source: Any, *key: str | int) -> Any:
+        return lambda like: source(like, *key)
+
+    first, small = told(own, "start"), told(whole, "small picture")
+    steps = (told(own, "step", i) for i in range(1000))
+    upscale = drawing(pipeline_if_superresolution, [first, small])
+    with drawing(pipeline_if, [first]), upscale, drawing(scheduling_ddpm, steps):
+        yield
+
+
+def painted(theirs: Any, stage: str = "", **options: Any) -> Any:
+    """What a stock pipeline paints of our noise."""
+    theirs.set_progress_bar_config(disable=True)
+    said = {"num_inference_steps": 4, "negative_prompt": NEGATIVE, "output_type": "pt", "clean_caption": False}
+    with drawing_ours(stage):
+        return theirs(WORDS, **said | options).images
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    """With its makers' sampler, variance, guidance and thresholding."""
+    from stock.compare import error, ran
+
+    return error(ran(ours, WORDS, negative=NEGATIVE, steps=4, seed=3, **SUITED)[1], painted(theirs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stock.deepfloyd_if import LARGE, parts, scheduler
+from stock.deepfloyd_if import LARGE, NEGATIVE, SMALL, SUITED, WORDS, painted, parts, scheduler
 from stock.unets import UNSAFE
 
 NAME = "deepfloyd-if-upscale"
@@ -19,3 +19,13 @@ def build(**changes: Any) -> Any:
     noising = scheduler(variance_type="fixed_small", thresholding=False)
     told |= {"scheduler": scheduler(sample_max_value=1.0, **changes), "image_noising_scheduler": noising}
     return IFSuperResolutionPipeline(**told, watermarker=None, **UNSAFE)
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    """With its makers' sampler, variance, guidance, thresholding and level of noise."""
+    from stock.compare import error, ran
+    from stock.edits import photo
+
+    small = photo((SMALL, SMALL))
+    made = ran(ours, WORDS, negative=NEGATIVE, images=[small], steps=4, seed=3, **SUITED)[1]
+    return error(made, painted(theirs, image=small))

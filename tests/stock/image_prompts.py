@@ -17,7 +17,8 @@ SEEN = 24  # the width of what an image encoder answers
 def save(network: Any, folder: Path) -> bool:
     """An IP-Adapter for that network; False where none was ever made for its kind."""
     kinds = {"UNet2DConditionModel": unet, "FluxTransformer2DModel": flux, "SD3Transformer2DModel": sd3}
-    made = kinds.get(type(network).__name__)
+    simple = any("Simple" in block for block in network.config.get("down_block_types", ()))
+    made = None if simple else kinds.get(type(network).__name__)
     if made is not None:
         made(network, folder)
     return made is not None

@@ -12,12 +12,19 @@ CALL: dict[str, Any] = {}
 
 
 def build() -> Any:
-    from diffusers import DDIMScheduler, LDMPipeline, UNet2DModel, VQModel
+    from diffusers import LDMPipeline
+
+    return LDMPipeline(**parts())
+
+
+def parts(planes: int = 0) -> dict[str, Any]:
+    """vqvae, unet and scheduler. planes: that the network sees beside the latents."""
+    from diffusers import DDIMScheduler, UNet2DModel, VQModel
 
     seeded()
     unet = UNet2DModel(
         sample_size=8,
-        in_channels=3,
+        in_channels=3 + planes,
         out_channels=3,
         layers_per_block=1,
         block_out_channels=(8, 8),
@@ -42,7 +49,7 @@ def build() -> Any:
         clip_sample=False,
         timestep_spacing="trailing",
     )
-    return LDMPipeline(vqvae=vqvae.eval(), unet=unet.eval(), scheduler=scheduler)
+    return {"vqvae": vqvae.eval(), "unet": unet.eval(), "scheduler": scheduler}
 
 
 def parity(theirs: Any, ours: Any) -> float:

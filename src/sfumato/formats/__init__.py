@@ -20,6 +20,7 @@
 | `kandinsky` | a `UNet2DConditionModel` told an image embedding; latents of a MoVQ | `kandinsky` |
 | `unclip` | Karlo: a prior, a U-Net of pixels told words and an image embedding, an upsampler | `unclip` |
 | `stable-unclip` | Stable Diffusion told words and an image embedding, a prior's or a picture's | `stable_unclip` |
+| `latent-diffusion-upscale` | the same, told the picture at as many pixels as there are cells | `latent_diffusion` |
 | `dit` | a `DiTTransformer2DModel` told a class; a table of betas, latents | `dit` |
 | `qwen-image` | a `QwenImageTransformer2DModel` told what a chat model reads; flow matching of latents | `qwen_image` |
 | `qwen-image-edit` | the same, shown pictures that it changes as it is told | `qwen_image` |
@@ -44,7 +45,7 @@ from sfumato.formats.format import FORMATS, Format, capabilities_named, capabili
 from sfumato.formats.image_variations import ImageVariations
 from sfumato.formats.instruct_pix2pix import InstructPix2Pix
 from sfumato.formats.kandinsky import Kandinsky, KandinskyPrior
-from sfumato.formats.latent_diffusion import UnconditionalLatents
+from sfumato.formats.latent_diffusion import LatentUpscale, UnconditionalLatents
 from sfumato.formats.pixart import PixArt
 from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
 from sfumato.formats.sana import Sana
@@ -74,6 +75,7 @@ __all__ = [
     "InstructPix2Pix",
     "Kandinsky",
     "KandinskyPrior",
+    "LatentUpscale",
     "PixArt",
     "Pixels",
     "QwenImage",

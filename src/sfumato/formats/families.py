@@ -30,7 +30,6 @@ PIPELINES: Mapping[str, str] = {
     "Kandinsky": "another Kandinsky than 2.2",
     "Kolors": "Kolors",
     "LDMTextToImage": "latent diffusion with LDMBERT",
-    "LDMSuperResolution": "latent diffusion's upscaler",
     "Lumina": "Lumina",
     "LTX": "LTX",
     "Mochi": "Mochi",

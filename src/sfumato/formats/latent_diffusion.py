@@ -1,4 +1,5 @@
-"""CompVis' unconditional latent diffusion (Rombach et al. 2022, section 4.2): unet, vqvae and scheduler."""
+"""CompVis' latent diffusion of a `UNet2DModel` (Rombach et al. 2022): unet, vqvae and scheduler. Unconditional (section
+4.2), or of a small picture beside the noise, which is made as many times larger as a cell has pixels (section 4.4)."""
 
 from __future__ import annotations
 
@@ -13,14 +14,17 @@ from sfumato.recipe.capabilities import Capabilities, Suits
 from sfumato.sample import DDIM
 
 if TYPE_CHECKING:
+    from sfumato.encode import Encoder
     from sfumato.formats.parts import Parts
     from sfumato.network.engine import Engine
     from sfumato.stage import Stage
 
 READ = ("unet", "vqvae", "scheduler")
+COLOURS = 3  # planes that a small picture has
 UNET = {name: U_NET[name] for name in ("class_embed_type", "num_class_embeds", "time_embedding_type")}
 AUTOENCODER = {"norm_type": "group", "lookup_from_codebook": False}
 SUITS = Suits(steps=50, guidance=(), sampler=DDIM())
+ENLARGES = Suits(steps=100, guidance=(), sampler=DDIM())
 
 
 class UnconditionalLatents(Format):
@@ -33,34 +37,58 @@ class UnconditionalLatents(Format):
         return Capabilities(suits=SUITS)
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
-        from sfumato.denoise import Preconditioned
-        from sfumato.formats.scheduler_config import noise_schedule
-        from sfumato.network.unet2d import UNet2DBackbone
-        from sfumato.space.deterministic import Deterministic
-        from sfumato.stage import Stage
+        return _stage(parts, engine, SUITS)
 
-        parts.check_others(*READ)
-        schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
-        unet = parts.network("unet", "UNet2DModel", UNET)
-        space = Deterministic(parts.network("vqvae", "VQModel", AUTOENCODER), engine)
-        takes, gives, side = (unet.config[name] for name in ("in_channels", "out_channels", "sample_size"))
-        if takes != space.channels or gives != takes:
-            raise BadInput(
-                f"The unet of {parts.model} turns {takes} channels into {gives}: for its vqvae it must be "
-                f"{space.channels} into as many."
-            )
-        if not isinstance(side, int) or not 1 <= side * space.factor <= 4096:
-            raise BadInput(f"The unet of {parts.model} has sample_size {side!r}: give one number.")
-        return Stage(
-            "picture",
-            space,
-            Preconditioned(UNet2DBackbone(unet, engine, None, space.channels), schedule, parameterization),
-            size=(side * space.factor, side * space.factor),
-            multiple=math.lcm(space.factor * 2 ** (len(unet.config["block_out_channels"]) - 1), 4),
-            networks=parts.networks,
-            device=parts.device,
-            suits=SUITS,
+
+class LatentUpscale(Format):
+    """The same, shown a small picture as it is."""
+
+    title = "latent diffusion's upscaler"
+    pipelines = ("LDMSuperResolutionPipeline",)
+
+    def capabilities(self, folder: Path) -> Capabilities:
+        return Capabilities(references=1, suits=ENLARGES)
+
+    def read(self, parts: Parts, engine: Engine) -> Stage:
+        return _stage(parts, engine, ENLARGES, COLOURS)
+
+
+def _stage(parts: Parts, engine: Engine, suits: Suits, planes: int = 0) -> Stage:
+    """planes: how many the network sees of a small picture."""
+    from sfumato.denoise import Preconditioned
+    from sfumato.encode import LowResolution
+    from sfumato.formats.scheduler_config import noise_schedule
+    from sfumato.network.unet2d import UNet2DBackbone
+    from sfumato.space.deterministic import Deterministic
+    from sfumato.stage import Stage
+
+    parts.check_others(*READ)
+    schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
+    unet = parts.network("unet", "UNet2DModel", UNET)
+    space = Deterministic(parts.network("vqvae", "VQModel", AUTOENCODER), engine)
+    takes, gives, side = (unet.config[name] for name in ("in_channels", "out_channels", "sample_size"))
+    if takes != space.channels + planes or gives != space.channels:
+        beside = f", and {planes} beside them," if planes else ""
+        raise BadInput(
+            f"The unet of {parts.model} turns {takes} channels into {gives}: for its vqvae it must be "
+            f"{space.channels}{beside} into {space.channels}."
         )
+    if not isinstance(side, int) or not 1 <= side * space.factor <= 4096:
+        raise BadInput(f"The unet of {parts.model} has sample_size {side!r}: give one number.")
+    encoders: tuple[Encoder, ...] = (LowResolution(space.factor, schedule, 0.0),) if planes else ()
+    return Stage(
+        "upscale" if planes else "picture",
+        space,
+        Preconditioned(UNet2DBackbone(unet, engine, None, space.channels), schedule, parameterization),
+        encoders,
+        size=(side * space.factor, side * space.factor),
+        multiple=math.lcm(space.factor * 2 ** (len(unet.config["block_out_channels"]) - 1), 4),
+        scale=space.factor if planes else 1,
+        networks=parts.networks,
+        device=parts.device,
+        suits=suits,
+    )
 
 
 FORMATS.add("latent-diffusion", UnconditionalLatents())
+FORMATS.add("latent-diffusion-upscale", LatentUpscale())
