@@ -62,7 +62,8 @@ class Family:
         """What a picture needs to be told."""
         words = {"prompt": "a red hat"} if self.can.text else {}
         label = {"label": 0} if self.can.classes else {}
-        looked = {"images": [self.picture]} if self.can.references else {}
+        prior = not all(stage.paints for stage in self.pipe.stages)  # of words it makes what else is seen in a picture
+        looked = {"images": [self.picture]} if self.can.references and not prior else {}
         return {**words, **label, **looked, "steps": STEPS, "width": self.size[0], "height": self.size[1], "seed": 1}
 
     def paint(self, **options: Any) -> Image.Image:
@@ -129,9 +130,9 @@ def lora_file(family: Family) -> Path | None:
     """A file with a LoRA of random weights of one layer of its attention."""
     from safetensors.torch import save_file
 
-    network, prefix = family.network, "unet" if "unet" in family.pipe.stage.networks else "transformer"
+    network, prefix = family.network, family.pipe.stage.painter
     layers = {name: m for name, m in network.named_modules() if isinstance(m, torch.nn.Linear) and "attn" in name}
-    if not layers:
+    if not layers or prefix not in ("unet", "transformer"):
         return None
     name, layer = next(iter(layers.items()))
     torch.manual_seed(0)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
 
+PAINTERS = ("unet", "transformer", "decoder", "prior", "super_res_first")
+
+
 @dataclass(frozen=True)
 class Stage:
     """One diffusion: a space, a denoiser, and encoders that make its condition of what recipes say.
@@ -66,7 +69,7 @@ class Stage:
     @property
     def painter(self) -> str:
         """What the family calls the network that denoises, for sentences about it."""
-        return next((name for name in ("unet", "transformer") if name in self.networks), "network")
+        return next((name for name in PAINTERS if name in self.networks), "network")
 
     @cached_property
     def capabilities(self) -> Capabilities:

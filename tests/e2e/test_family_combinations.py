@@ -54,14 +54,19 @@ class Asked:
         if not (can.text or can.references or can.none is not None):
             for value in ("classifier-free", "cfg++"):
                 self.refused["guidance", value] = "nothing to guide by"
+        if can.references and not can.text and not can.suits.guidance:  # planes beside the noise, which never drop
+            for value in ("classifier-free", "cfg++"):
+                self.refused["guidance", value] = "nothing to drop"
         for value, takes in (("controlnet", ControlNet.takes), ("ip-adapter", IPAdapter.takes)):
             if takes not in can.controls:
                 self.refused["control", value] = f"obeys no {value}"
         self.attends = "mid" if hasattr(family.network, "mid_block") else "transformer_blocks.0"
         self.lora = families.lora_file(family)
+        self.nets = {"controlnet": families.control_network(family), "ip-adapter": families.image_prompt(family)}
 
     def values(self, axis: str) -> list[str]:
         there = [value for value in AXES[axis] if (axis, value) not in self.refused]
+        there = [value for value in there if value not in self.nets or self.nets[value]]
         return there if self.lora is not None or axis != "adapter" else ["none"]
 
     def drawn(self) -> list[dict[str, str]]:
@@ -96,15 +101,15 @@ class Asked:
             ("guidance", "perturbed"): lambda: [PerturbedAttention(2.0, (self.attends,))],
             ("guidance", "distilled"): lambda: [Distilled(3.0)],
             ("control", "none"): list,
-            ("control", "controlnet"): lambda: [ControlNet(picture, self.made(families.control_network))],
-            ("control", "ip-adapter"): lambda: [IPAdapter(picture, self.made(families.image_prompt))],
+            ("control", "controlnet"): lambda: [ControlNet(picture, self.net("controlnet"))],
+            ("control", "ip-adapter"): lambda: [IPAdapter(picture, self.net("ip-adapter"))],
             ("adapter", "none"): list,
             ("adapter", "lora"): lambda: [sfumato.LoRA(self.lora) * 0.5],
         }.get((axis, value), lambda: value)()
 
-    def made(self, make: Any) -> Path:
+    def net(self, control: str) -> Path:
         """A control's folder; where the family obeys none of its kind, that is said before any is looked for."""
-        return make(self.family) or self.family.folder
+        return self.nets[control] or self.family.folder
 
     def paint(self, **values: str) -> np.ndarray:
         named = {"control": "controls", "adapter": "adapters"}

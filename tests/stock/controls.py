@@ -19,7 +19,10 @@ def controlnet(network: Any, channels: int, seed: int = 1, layers: int = 1) -> A
         taken = signature(made.__init__).parameters
         return made(**{name: value for name, value in {**config, **changes}.items() if name in taken})
 
-    if kind == "UNet2DConditionModel" and not any("Simple" in block for block in config["down_block_types"]):
+    told_more = bool(config.get("class_embed_type")) or any(
+        "Simple" in each for each in config.get("down_block_types", ())
+    )
+    if kind == "UNet2DConditionModel" and not told_more:
         embedding = {"conditioning_embedding_out_channels": (8, 16), "num_class_embeds": None}
         net = like(diffusers.ControlNetModel, in_channels=channels, **embedding)
     elif kind == "FluxTransformer2DModel":
