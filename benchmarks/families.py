@@ -29,6 +29,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from pytest import MonkeyPatch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -53,6 +54,8 @@ class Family:
         self.parity: Callable[[Any, Any], float] | None = getattr(module, "parity", None)
         self.folder = place / name
         self.stock.save_pretrained(self.folder)
+        if hasattr(module, "small"):  # reference pictures of few pixels
+            module.small(MonkeyPatch(), 64 * 64)
         self.pipe = sfumato.load(self.folder)
         self.can = self.pipe.stages[0].capabilities
         self.picture, self.mask = photo(self.size), half(self.size)

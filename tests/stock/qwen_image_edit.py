@@ -74,7 +74,7 @@ def small(monkeypatch: Any, area: int) -> None:
         stock = module.calculate_dimensions
 
         def calculated(pixels: int, ratio: float, stock: Any = stock) -> Any:
-            return stock(area if pixels == 1024**2 else area // 4, ratio)
+            return stock({1024**2: area, 384**2: area // 4}.get(pixels, pixels), ratio)
 
         monkeypatch.setattr(module, "calculate_dimensions", calculated)
     monkeypatch.setattr(ours, "AREA", area)
