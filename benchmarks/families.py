@@ -27,9 +27,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from PIL import Image
-from pytest import MonkeyPatch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -55,7 +55,7 @@ class Family:
         self.folder = place / name
         self.stock.save_pretrained(self.folder)
         if hasattr(module, "small"):  # reference pictures of few pixels
-            module.small(MonkeyPatch(), 64 * 64)
+            module.small(pytest.MonkeyPatch(), 64 * 64)
         self.pipe = sfumato.load(self.folder)
         self.can = self.pipe.stages[0].capabilities
         self.picture, self.mask = photo(self.size), half(self.size)
