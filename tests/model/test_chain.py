@@ -40,11 +40,13 @@ class Answering:
 
     def __init__(self) -> None:
         self.times: list[float] = []
+        self.said: set[float] = set()
 
     def __call__(self, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> Prediction:
         self.times.append(float(t.max()))
         alpha, sigma = (a.to(x) for a in self.schedule(t))
         x0 = condition.get(Concat).planes
+        self.said |= {round(float(each), 3) for each in x0.flatten(1).mean(1)}
         return Prediction(x, x0, (x - alpha * x0) / sigma.clamp(min=1e-6), alpha, sigma)
 
 
@@ -143,6 +145,16 @@ def test_a_prior_rests_where_the_decoder_is_shown_a_picture(unclip, photo):
     with pytest.raises(BadInput, match="goes on with what another made"):
         unclip("", images=[photo], steps=2)  # this decoder can't; it was asked alone
     assert told(unclip, "prior") == []
+
+
+def test_words_that_a_picture_shows_go_through_the_prior_too(unclip, photo):
+    """Those of an inversion, of an inferred mask, and of the picture that is painted beside an edited one."""
+    words = {"start": Inverted(photo, 0.5, "b" * 200, refine=0), "steps": 2}
+    unclip("a" * 700, **words)
+    assert unclip.stage.denoiser.said == {0.2, 0.7}
+    steps = list(unclip.steps("a" * 700, hold=Inferred("c" * 300, draws=1), count=2, **words))
+    assert [step.index for step in steps] == list(range(1, steps[-1].total + 1))
+    assert unclip.stage.denoiser.said == {0.2, 0.3, 0.7}
 
 
 def test_steps_are_counted_and_previews_shown(unclip, cascade, photo):

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sfumato.formats.config import U_NET
 from sfumato.formats.folder import read_json, scheduler_of
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.scheduler_config import clipped, noise_schedule
+from sfumato.formats.scheduler_config import noise_schedule, thresholds
 from sfumato.formats.unet_stage import check_channels, refuse_parts, trained_size
-from sfumato.guide import ClassifierFree, DynamicThreshold, Guidance, StaticThreshold
+from sfumato.guide import ClassifierFree
 from sfumato.picture.errors import BadInput
 from sfumato.recipe.capabilities import Capabilities, Suits
 from sfumato.sample import DDPM
@@ -92,12 +92,7 @@ class DeepFloydIFUpscale(Format):
 def suits_of(scheduler: Mapping[str, Any], steps: int, scale: float) -> Suits:
     """What the makers sample with, and diffusers after them: their scale of guidance and what their scheduler does to
     the guided x0; where that is DDPM's, its variance, its grid and their number of steps."""
-    guidance: tuple[Guidance, ...] = (ClassifierFree(scale),)
-    if scheduler.get("thresholding"):
-        ratio, largest = scheduler.get("dynamic_thresholding_ratio", 0.995), scheduler.get("sample_max_value", 1.0)
-        guidance += (DynamicThreshold(ratio, largest=largest),)
-    elif (limit := clipped(scheduler)) is not None:
-        guidance += (StaticThreshold(limit),)
+    guidance = (ClassifierFree(scale), *thresholds(scheduler))
     if scheduler.get("_class_name") != "DDPMScheduler":
         return Suits(guidance=guidance)
     variance: Any = VARIANCES.get(scheduler.get("variance_type", ""), "small")

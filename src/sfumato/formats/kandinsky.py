@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from sfumato.formats.config import U_NET
 from sfumato.formats.folder import parts_of
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.unclip_prior import eye_of, kept, part_config, part_schedule, prior_stage, suits_prior, window_text
+from sfumato.formats.scheduler_config import thresholds
+from sfumato.formats.unclip_prior import eye_of, part_config, part_schedule, prior_stage, suits_prior, window_text
 from sfumato.formats.unet_stage import planes_of
 from sfumato.guide import ClassifierFree
 from sfumato.picture.errors import BadInput
@@ -144,7 +145,7 @@ def _decoder(parts: Parts, engine: Engine, eye: Any = (None, None, None)) -> Sta
 
 
 def _suits(place: Path) -> Suits:
-    return Suits(STEPS, (ClassifierFree(SCALE), *kept(part_config(place))))
+    return Suits(STEPS, (ClassifierFree(SCALE), *thresholds(part_config(place))))
 
 
 def kept_planes(space: Any, pictures: Any, masks: Any) -> Any:

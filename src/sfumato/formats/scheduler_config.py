@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sfumato.guide import DynamicThreshold, Guidance, StaticThreshold
 from sfumato.picture.errors import BadInput, printable
 
 if TYPE_CHECKING:
@@ -143,6 +144,15 @@ def clipped(config: Mapping[str, Any]) -> float | None:
     if not config.get("clip_sample", config.get("_class_name") in CLIPS):
         return None
     return float(config.get("clip_sample_range", 1.0))
+
+
+def thresholds(config: Mapping[str, Any]) -> tuple[Guidance, ...]:
+    """What keeps x0 within its range after other guidance, as the scheduler of that config does it."""
+    if config.get("thresholding"):
+        ratio, largest = config.get("dynamic_thresholding_ratio", 0.995), config.get("sample_max_value", 1.0)
+        return (DynamicThreshold(ratio, largest=largest),)
+    limit = clipped(config)
+    return () if limit is None else (StaticThreshold(limit),)
 
 
 def scheduler_config(objective: Any) -> dict[str, object]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from sfumato.formats.config import U_NET
 from sfumato.formats.folder import parts_of
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.unclip_prior import eye_of, kept, part_config, part_schedule, prior_stage, window_text
+from sfumato.formats.scheduler_config import thresholds
+from sfumato.formats.unclip_prior import eye_of, part_config, part_schedule, prior_stage, window_text
 from sfumato.guide import ClassifierFree
 from sfumato.picture.errors import BadInput
 from sfumato.recipe.capabilities import Capabilities, Suits
@@ -142,13 +143,13 @@ def _upsampler(parts: Parts, engine: Engine, decoder: Stage) -> Stage:
         scale=scale,
         networks={name: parts.networks[name] for name in ("super_res_first", "super_res_last")},
         device=parts.device,
-        suits=Suits(UPSAMPLING, kept(part_config(place)), _drawing(place), LinspaceGrid()),
+        suits=Suits(UPSAMPLING, thresholds(part_config(place)), _drawing(place), LinspaceGrid()),
     )
 
 
 def _suits_decoder(folder: Path) -> Suits:
     place = folder / "decoder_scheduler"
-    return Suits(STEPS, (ClassifierFree(SCALE), *kept(part_config(place))), _drawing(place), LinspaceGrid())
+    return Suits(STEPS, (ClassifierFree(SCALE), *thresholds(part_config(place))), _drawing(place), LinspaceGrid())
 
 
 def _drawing(place: Path) -> DDPM:

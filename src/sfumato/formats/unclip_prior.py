@@ -9,8 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.folder import read_json
-from sfumato.formats.scheduler_config import clipped, noise_schedule
-from sfumato.guide import ClassifierFree, DynamicThreshold, Guidance, StaticThreshold
+from sfumato.formats.scheduler_config import noise_schedule, thresholds
+from sfumato.guide import ClassifierFree
 from sfumato.picture.errors import BadInput
 from sfumato.recipe.capabilities import Suits
 from sfumato.sample import DDPM
@@ -59,22 +59,13 @@ def part_config(place: Path) -> dict[str, Any]:
 
 def part_schedule(parts: Parts, part: str) -> tuple[Discrete, str]:
     """The table of the scheduler `part`, and what its network predicts."""
-    config = {**part_config(parts.place(part)), "thresholding": False}  # see `kept`
+    config = {**part_config(parts.place(part)), "thresholding": False}  # see `thresholds`
     return noise_schedule(config, f"the {part} of {parts.model}")
-
-
-def kept(config: Mapping[str, Any]) -> tuple[Guidance, ...]:
-    """What keeps the guided x0 within its range, as the scheduler of that config does it."""
-    if config.get("thresholding"):
-        ratio, most = config.get("dynamic_thresholding_ratio", 0.995), config.get("sample_max_value", 1.0)
-        return (DynamicThreshold(percentile=ratio, largest=most),)
-    limit = clipped(config)
-    return () if limit is None else (StaticThreshold(limit=limit),)
 
 
 def suits_prior(place: Path) -> Suits:
     """What suits a prior, by the folder of its scheduler: its makers draw, and do not solve."""
-    return Suits(STEPS, (ClassifierFree(SCALE), *kept(part_config(place))), DDPM(), LinspaceGrid())
+    return Suits(STEPS, (ClassifierFree(SCALE), *thresholds(part_config(place))), DDPM(), LinspaceGrid())
 
 
 def window_text(parts: Parts, engine: Engine, encoder: str, tokenizer: str) -> WindowText:

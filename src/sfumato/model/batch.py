@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 class Batch:
     """One batch of resolved recipes that differ in seed and words alone; `size` is (width, height) of the run.
 
-    before: what the stage before has made; drawn: whose noise it goes on with; found: the masks that were inferred
-    there, one a picture. All of them nothing in a first stage.
+    before: what the stage before has made; again: what that makes of other recipes; drawn: whose noise it goes on with;
+    found: the masks that were inferred there, one a picture. All of them nothing in a first stage.
     It never changes: what a start, a hold or a guidance finds out on the way it keeps itself.
     """
 
@@ -45,6 +45,7 @@ class Batch:
     recipes: Sequence[Recipe]
     size: tuple[int, int]
     before: Tensor | None = None
+    again: Callable[[Sequence[Recipe]], Tensor] | None = None
     drawn: NoiseSource | None = None
     found: Sequence[Image.Image] = ()
 
@@ -216,9 +217,14 @@ class Batch:
 
     # conditions
 
+    def told(self, recipes: Sequence[Recipe]) -> Batch:
+        """The batch with other recipes in the place of its own."""
+        before = self.before if self.again is None else self.again(recipes)
+        return replace(self, recipes=recipes, before=before)
+
     def condition(self, recipes: Sequence[Recipe] | None = None) -> Condition:
         """What the recipes say, or others in their place; their controls too."""
-        condition = self.stage.condition(self if recipes is None else replace(self, recipes=recipes))
+        condition = self.stage.condition(self if recipes is None else self.told(recipes))
         for part in self._steering:
             condition = condition.adding(part.select(torch.zeros(condition.rows, dtype=torch.long)).to(self.device))
         return condition
@@ -245,9 +251,14 @@ class Batch:
         told = [replace(recipe, **changes) for recipe in self.recipes] if changes else None
         return bind(Guided(self.stage.denoiser, guidances), self.condition(told))
 
+    @property
+    def reads(self) -> bool:
+        """Whether words change what is painted, read by the stage or by one before it."""
+        return self.stage.capabilities.text or self.again is not None
+
     def shown(self, shows: str = "") -> Bound:
         """The denoiser, unguided, told that the picture shows this: words, or a class, or what the recipes say."""
-        if self.stage.capabilities.text:
+        if self.reads:
             return self.denoise(prompt=shows, negative="")
         return self.denoise(label=shows) if shows else self.denoise()
 
@@ -262,7 +273,7 @@ class Batch:
     def null_scale(self, what: str, option: str, *prompts: str) -> float:
         """The scale of the recipe's classifier-free guidance, for what undoes it; BadInput where there is none."""
         scale = next((g.null_scale for g in self.recipe.guidance if g.null_scale is not None), None)
-        if scale is None or not self.stage.capabilities.text:
+        if scale is None or not self.reads:
             raise BadInput(
                 f"{what[0].upper()}{what[1:]} is for words and classifier-free guidance: leave {option} out, or give "
                 "both."

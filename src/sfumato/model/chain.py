@@ -95,7 +95,7 @@ class Link:
         masks = [mask.resize(self.size, Image.Resampling.NEAREST) for mask in found]
         if found and not self.main and recipes[0].hold is None and held is not None:
             recipes = [replace(each, hold=Inferred(picture=held)) for each in recipes]
-        return Batch(self.stage.at(self.size), recipes, self.size, before, noise, masks)
+        return Batch(self.stage.at(self.size), recipes, self.size, before, drawn=noise, found=masks)
 
 
 class Chain:
@@ -119,14 +119,32 @@ class Chain:
         self.pictures, self.masks = run.pictures, run.masks
 
     def _batch(self, link: Link, before: Tensor | None = None, found: Sequence[Image.Image] = ()) -> Batch:
-        return link.batch(before, found, self._noise if link.main else self._noise.at(link.stage.name))
+        batch = link.batch(before, found, self._noise if link.main else self._noise.at(link.stage.name))
+        return replace(batch, again=self._made_of) if link.main and before is not None else batch
+
+    def _made_of(self, recipes: Sequence[Recipe]) -> Tensor:
+        """What the stages before the main one make of other recipes, as of the words that a picture shows."""
+        before = None
+        for link in self.links:
+            if link.main:
+                break
+            words = [{name: getattr(each, name) for name in ("prompt", "negative", "seed")} for each in recipes]
+            told = [replace(link.recipes[0], **each) for each in words]
+            noise = told[0].noise.source([recipe.seed for recipe in told]).at(link.stage.name)
+            run = bind(Batch(link.stage.at(link.size), told, link.size, before, drawn=noise))
+            for _ in run.moving():
+                pass
+            before = run.made
+        assert before is not None
+        return before
 
     def _counted(self, link: Link) -> int:
         """The steps of a stage that is not the first. A start or a hold that walks before the first step does so in the
         main stage alone, which is asked on vectors of zeros."""
         if link.main:
             zeros = torch.zeros(len(link.recipes), self.links[0].stage.space.channels, device=link.stage.device)
-            run: Run = bind(self._batch(link, zeros))
+            batch = replace(self._batch(link, zeros), again=lambda recipes: zeros[:1].expand(len(recipes), -1))
+            run: Run = bind(batch)
             return run.steps if link.last else run.steps - optimising(run.batch, run.hold.infers)
         batch = self._batch(link)
         infers = isinstance(batch.recipe.hold, Inferred)
@@ -147,8 +165,6 @@ def links_of(stages: Sequence[Stage], main: Stage, recipes: Sequence[Recipe]) ->
         options = next((each for each in recipe.stages if each.stage == stage.name), StageOptions(stage.name))
         told = recipes if n == own else [_told(stage, each, options.filled(stage.suits)) for each in recipes]
         told = [replace(each, width=size[0] or None, height=size[1] or None) for each in told]
-        if n == own and not stage.capabilities.text:
-            told = [replace(each, prompt="", negative="") for each in told]
         if stage is not stages[-1]:
             told = [replace(each, composite=Paste()) for each in told]
         links.append(Link(main if n == own else stage, told, size, n == own, stage is stages[-1]))

@@ -132,7 +132,7 @@ def bind(batch: Batch) -> Run:
     start = recipe.start.bind(batch)
     hold = (None if recipe.hold is None else recipe.hold.bind(batch, start)) or BoundHold()
     companions = batch.companions
-    both = replace(batch, recipes=[*recipes, *companions], drawn=None) if companions else batch
+    both = replace(batch.told([*recipes, *companions]), drawn=None) if companions else batch
     guidances = [guidance.bind(both) for guidance in recipe.guidance]
     if not companions or recipe.attention is None:
         denoise = batch.denoise(guidances)
