@@ -167,7 +167,9 @@ def ip_adapter(family: Family) -> str:
         family.paint(controls=[IPAdapter(family.picture, folder)])
         return "runs"
     if family.can.references:
-        seen = [family.paint(images=[picture]).tobytes() for picture in (family.picture, photo(family.size, 1))]
+        words = {} if all(stage.paints for stage in family.pipe.stages) else {"prompt": ""}  # which a prior reads
+        shown = (family.picture, photo(family.size, 1))
+        seen = [family.paint(images=[picture], **words).tobytes() for picture in shown]
         return "runs, by images=" if seen[0] != seen[1] else "no: another picture changes nothing"
     return f"{NONE} IP-Adapter of a {type(family.network).__name__}"
 

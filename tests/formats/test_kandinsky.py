@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from stock import kandinsky
 from stock.compare import error
 from stock.kandinsky import SIDE, WIDTH
-from stock.stages import exact, recipe_of, start, steps, walked
+from stock.stages import recipe_of, start, steps, walked
 
 import sfumato
 from sfumato import Outside, SDEdit
@@ -26,10 +26,9 @@ from sfumato.guide import ClassifierFree, DynamicThreshold, PerturbedAttention, 
 from sfumato.network.engine import engine_of
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
-from sfumato.sample import DDIM
 from sfumato.space.pixels import mask_to_tensor, to_tensor
 from sfumato.stage import Stage
-from sfumato.times import LeadingGrid, TrailingGrid
+from sfumato.times import LeadingGrid
 
 PROMPT = "a red boat on the sea"
 SIZE = (SIDE, SIDE)
@@ -60,32 +59,8 @@ def inpainting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, Sta
     return stock, folder, stages_of(folder)[0]
 
 
-def prior(both: Whole, negative: str | None, monkeypatch: pytest.MonkeyPatch) -> tuple[torch.Tensor, Any]:
-    """What our prior gives, and what stock's does, from the same x and with the same noise."""
-    from diffusers.schedulers import scheduling_unclip
-
-    x = start(both.prior, SIZE)
-    ours = both.prior.space.decode(walked(both.prior, x, recipe_of(both.prior, PROMPT, negative=negative or ""), SIZE))
-    mine = steps(x)
-    cut = slice(None) if negative else slice(0, 1)
-
-    def drawn(wanted: Any, **_: Any) -> torch.Tensor:
-        return mine((2, WIDTH))[cut].reshape(tuple(wanted))
-
-    monkeypatch.setattr(scheduling_unclip, "randn_tensor", drawn)
-    exact(both.stock.prior_scheduler)
-    theirs = both.stock.prior_pipe(
-        PROMPT,
-        negative_prompt=negative,
-        latents=x.reshape(2, WIDTH)[cut],
-        num_inference_steps=4,
-        guidance_scale=4.0,
-    )
-    return ours, theirs
-
-
-def test_the_prior_draws_what_stock_diffusers_draws(both: Whole, monkeypatch: pytest.MonkeyPatch):
-    ours, theirs = prior(both, None, monkeypatch)
+def test_the_prior_draws_what_stock_diffusers_draws(both: Whole):
+    ours, theirs = kandinsky.prior_of(both.stock, both.prior)
     assert error(ours[:, :WIDTH], theirs.image_embeds) < 1e-4
     assert error(ours[:, 2 * WIDTH :], theirs.negative_image_embeds) < 1e-4, "a black picture, as CLIP sees it"
     unguided = recipe_of(both.prior, PROMPT, guidance=(StaticThreshold(limit=1.5),))
@@ -93,10 +68,8 @@ def test_the_prior_draws_what_stock_diffusers_draws(both: Whole, monkeypatch: py
     assert error(plain[:, :WIDTH], theirs.image_embeds) > 1e-2
 
 
-def test_a_negative_prompt_guides_the_prior_and_has_an_embedding_of_its_own(
-    both: Whole, monkeypatch: pytest.MonkeyPatch
-):
-    ours, theirs = prior(both, "a dog", monkeypatch)
+def test_a_negative_prompt_guides_the_prior_and_has_an_embedding_of_its_own(both: Whole):
+    ours, theirs = kandinsky.prior_of(both.stock, both.prior, "a dog")
     assert error(ours[:, :WIDTH], theirs.image_embeds) < 1e-4
     assert error(ours[:, WIDTH : 2 * WIDTH], theirs.negative_image_embeds) < 1e-4
 
@@ -109,21 +82,9 @@ def test_what_suits_a_prior_is_its_schedulers(both: Whole):
 
 
 def test_the_decoder_paints_what_stock_diffusers_paints(both: Whole):
-    embeds = torch.randn(3, WIDTH)
-    walk = {"sampler": DDIM(), "times": TrailingGrid(), "guidance": (ClassifierFree(4.0),)}
-    said = {"height": 64, "width": 64, "num_inference_steps": 4, "guidance_scale": 4.0}
-    x = torch.randn(1, 4, 32, 32)
-    for negative, empty in (("", 2), ("a dog", 1)):
-        recipe = recipe_of(both.decoder, negative=negative, **walk)
-        ours = walked(both.decoder, x, recipe, (64, 64), before=embeds.reshape(1, -1))
-        theirs = both.stock.decoder_pipe(
-            image_embeds=embeds[:1],
-            negative_image_embeds=embeds[empty : empty + 1],
-            latents=x,
-            output_type="latent",
-            **said,
-        ).images
-        assert error(ours, theirs) < 1e-4
+    embeds, x = torch.randn(3, WIDTH), torch.randn(1, 4, 32, 32)
+    assert kandinsky.decoded(both.stock, both.decoder, embeds, 2) < 1e-4
+    assert kandinsky.decoded(both.stock, both.decoder, embeds, 1, "a dog") < 1e-4
     with torch.no_grad():
         assert error(both.decoder.space.decode(x), both.stock.movq.decode(x, force_not_quantize=True).sample) < 1e-4
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from itertools import chain, repeat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,17 +13,16 @@ import torch
 from PIL import Image as Pillow
 from stock import stable_unclip, unclip
 from stock.compare import Both, error
-from stock.stages import exact, recipe_of, start, steps, walked
+from stock.stages import exact, recipe_of, start, walked
 from stock.unets import SIDE
 
 import sfumato
 from sfumato import Outside, SDEdit
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention, StaticThreshold
-from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DDIM, DDPM
-from sfumato.times import LeadingGrid, LinspaceGrid, TrailingGrid
+from sfumato.times import LinspaceGrid, TrailingGrid
 
 PROMPT = "a red boat on the sea"
 SIZE, SMALL = (SIDE, SIDE), (SIDE // 2, SIDE // 2)
@@ -53,49 +50,24 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Both]:
     return of
 
 
-def noises(*of: tuple[torch.Tensor, int]) -> Callable[..., torch.Tensor]:
-    """In the place of a scheduler's `randn_tensor`: the noise of so many steps for each x in turn."""
-    turns: Iterator[Any] = chain.from_iterable(repeat(steps(x), times) for x, times in of)
-    return lambda wanted, **options: next(turns)(wanted, **options)
-
-
 @pytest.mark.parametrize("name", ["words", "picture"])
 def test_words_or_a_picture_become_a_small_picture_and_a_large_one(
-    family: Callable[[str], Both], name: str, picture: Pillow.Image, monkeypatch: pytest.MonkeyPatch
+    family: Callable[[str], Both], name: str, picture: Pillow.Image
 ):
-    from diffusers.schedulers import scheduling_unclip
-
     both = family(name)
-    *prior, decoder, upsampler = both.pipe.stages
+    *_, decoder, upsampler = both.pipe.stages
     assert (both.pipe.size, upsampler.scale) == (SIZE, 2)
-    x, large = start(decoder, SMALL), start(upsampler, SIZE)
-    before, drawn, latents = None, [], {}
-    said: dict[str, Any] = {"image": picture}
-    recipe = recipe_of(decoder, images=[picture]) if not prior else recipe_of(decoder, PROMPT)
-    if prior:
-        vector = start(prior[0], SMALL)
-        before = prior[0].space.decode(walked(prior[0], vector, recipe_of(prior[0], PROMPT), SMALL))
-        drawn, latents, said = [(vector, 3)], {"prior_latents": vector[:, :, 0, 0]}, {"prompt": PROMPT}
-        said["prior_num_inference_steps"] = 4
-    small = walked(decoder, x, recipe, SMALL, before)
-    ours = walked(upsampler, large, recipe_of(upsampler), SIZE, small)
-    monkeypatch.setattr(scheduling_unclip, "randn_tensor", noises(*drawn, (x, 3), (large, 3)))
-    theirs = both.stock(
-        **said,
-        **latents,
-        decoder_latents=x,
-        super_res_latents=large,
-        decoder_num_inference_steps=4,
-        super_res_num_inference_steps=4,
-        output_type="np",
-    ).images
-    apart = (ours / 2 + 0.5).clamp(0, 1) - torch.from_numpy(theirs).movedim(-1, 1)
-    assert float(apart.abs().mean()) < 1e-5
-    assert float(apart.abs().max()) < 1e-2, "x0 is divided by an alpha of 5e-5 in the first step"
-    other = walked(upsampler, large, recipe_of(upsampler), SIZE, small.roll(3, -1))
-    assert error(other, ours) > 1e-2, "the upsampler sees the small picture"
-    unguided = walked(decoder, x, recipe_of(decoder, recipe.prompt, images=recipe.images, guidance=()), SMALL, before)
-    assert error(unguided, small) > 1e-2
+    assert unclip.parity(both.stock, both.pipe, picture if name == "picture" else None) < 1e-5
+    x, large, seen = start(decoder, SMALL), start(upsampler, SIZE), torch.randn(1, 3, *SMALL)
+    painted, other = (walked(upsampler, large, recipe_of(upsampler), SIZE, each) for each in (seen, seen.roll(3, -1)))
+    assert error(other, painted) > 1e-2, "the upsampler sees the small picture"
+    told = {"images": [picture]} if name == "picture" else {}
+    before = None if told else torch.randn(1, decoder.encoders[0].width)  # pyright: ignore
+    guided, plain = (
+        walked(decoder, x, recipe_of(decoder, "" if told else PROMPT, **told, **more), SMALL, before)
+        for more in ({}, {"guidance": ()})
+    )
+    assert error(plain, guided) > 1e-2
 
 
 def test_the_last_step_of_the_upsampler_has_a_network_of_its_own(family: Callable[[str], Both]):
@@ -128,31 +100,15 @@ def test_what_suits_each_stage_is_what_its_makers_do(family: Callable[[str], Bot
 
 @pytest.mark.parametrize("name", ["stable", "stable picture"])
 def test_stable_unclip_is_told_a_noised_embedding_beside_the_words(
-    family: Callable[[str], Both], name: str, picture: Pillow.Image, monkeypatch: pytest.MonkeyPatch
+    family: Callable[[str], Both], name: str, picture: Pillow.Image
 ):
-    from diffusers.pipelines.stable_diffusion import pipeline_stable_unclip, pipeline_stable_unclip_img2img
-    from diffusers.schedulers import scheduling_ddpm
-
     both = family(name)
-    *prior, decoder = both.pipe.stages
-    walk = {"sampler": DDIM(), "times": TrailingGrid(), "negative": ""}
-    x, before, said = start(decoder, SIZE), None, {"image": picture}
-    recipe = recipe_of(decoder, PROMPT, images=[] if prior else [picture], **walk)
-    if prior:
-        vector = start(prior[0], SIZE)
-        told = recipe_of(prior[0], PROMPT, times=LeadingGrid(offset=0))
-        before = prior[0].space.decode(walked(prior[0], vector, told, SIZE))
-        said = {"prior_latents": vector[:, :, 0, 0], "prior_num_inference_steps": 4}
-        monkeypatch.setattr(scheduling_ddpm, "randn_tensor", steps(vector))
-    ours = walked(decoder, x, recipe, SIZE, before)
-    noise = KeyedNoise([recipe.seed])(torch.zeros(1, 32), "image embedding")
-    for module in (pipeline_stable_unclip, pipeline_stable_unclip_img2img):
-        monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: noise)
-    options = {"prompt": PROMPT, "latents": x, "num_inference_steps": 4, "guidance_scale": 10.0}
-    theirs = both.stock(**said, **options, width=SIDE, height=SIDE, output_type="latent").images
-    assert error(ours, theirs) < 1e-3
-    other = torch.randn(1, 32, generator=torch.Generator().manual_seed(1))
-    assert error(walked(decoder, x, recipe, SIZE, other), ours) > 1e-2
+    assert stable_unclip.parity(both.stock, both.pipe, picture if "picture" in name else None) < 1e-3
+    decoder = both.pipe.stage
+    x = start(decoder, SIZE)
+    recipe = recipe_of(decoder, PROMPT, images=[picture] if "picture" in name else [], sampler=DDIM())
+    one, other = (walked(decoder, x, recipe, SIZE, torch.randn(1, 32)) for _ in range(2))
+    assert error(other, one) > 1e-2
 
 
 @pytest.mark.parametrize("name", BUILT)

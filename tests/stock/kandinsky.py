@@ -129,3 +129,47 @@ def inpainting() -> Any:
 
     seeded(1)
     return KandinskyV22InpaintPipeline(**decoder(9))
+
+
+def prior_of(theirs: Any, prior: Any, negative: str | None = None) -> tuple[torch.Tensor, Any]:
+    """What our prior draws, and what stock's does, from the same x and with the same noise."""
+    import pytest
+    from diffusers.schedulers import scheduling_unclip
+
+    from stock.stages import exact, recipe_of, start, steps, walked
+
+    x, prompt = start(prior, SIZE), "a red boat on the sea"
+    ours = prior.space.decode(walked(prior, x, recipe_of(prior, prompt, negative=negative or ""), SIZE))
+    mine, cut = steps(x), slice(None) if negative else slice(0, 1)
+    exact(theirs.prior_scheduler)
+    with pytest.MonkeyPatch.context() as patch:
+        drawn = lambda wanted, **_: mine((2, WIDTH))[cut].reshape(tuple(wanted))  # noqa: E731
+        patch.setattr(scheduling_unclip, "randn_tensor", drawn)
+        options = {"num_inference_steps": 4, "guidance_scale": 4.0, "latents": x.reshape(2, WIDTH)[cut]}
+        return ours, theirs.prior_pipe(prompt, negative_prompt=negative, **options)
+
+
+def decoded(theirs: Any, decoder: Any, embeds: torch.Tensor, empty: int, negative: str = "") -> float:
+    """Latents of the decoder: of an embedding, and of the `empty`-th where nothing is told (or `negative`)."""
+    from sfumato.guide import ClassifierFree
+    from sfumato.sample import DDIM
+    from sfumato.times import TrailingGrid
+    from stock.compare import error
+    from stock.stages import recipe_of, walked
+
+    walk = {"sampler": DDIM(), "times": TrailingGrid(), "guidance": (ClassifierFree(4.0),)}
+    said = {"height": 64, "width": 64, "num_inference_steps": 4, "guidance_scale": 4.0, "output_type": "latent"}
+    x = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(5))
+    recipe = recipe_of(decoder, negative=negative, **walk)
+    ours = walked(decoder, x, recipe, (64, 64), before=embeds.reshape(1, -1))
+    told = {"image_embeds": embeds[:1], "negative_image_embeds": embeds[empty : empty + 1], "latents": x}
+    return error(ours, theirs.decoder_pipe(**told, **said).images)
+
+
+def parity(theirs: Any, ours: Any) -> float:
+    """The larger of the prior's (embeddings of words) and the decoder's (latents of those)."""
+    from stock.compare import error
+
+    prior, decoder = ours.stages
+    drawn, made = prior_of(theirs, prior)
+    return max(error(drawn[:, :WIDTH], made.image_embeds), decoded(theirs, decoder, drawn.reshape(3, WIDTH), 2))

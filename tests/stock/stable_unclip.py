@@ -54,3 +54,37 @@ def variations() -> Any:
     found, seen = _decoder(), eye()
     seen["feature_extractor"] = seen.pop("image_processor")
     return StableUnCLIPImg2ImgPipeline(**found, **seen)
+
+
+def parity(theirs: Any, ours: Any, picture: Any = None) -> float:
+    """Of latents of words, or of words and `picture`."""
+    import pytest
+    from diffusers.pipelines.stable_diffusion import pipeline_stable_unclip, pipeline_stable_unclip_img2img
+    from diffusers.schedulers import scheduling_ddpm
+
+    from sfumato.noise import KeyedNoise
+    from sfumato.sample import DDIM
+    from sfumato.times import LeadingGrid, TrailingGrid
+    from stock.compare import error
+    from stock.stages import exact, recipe_of, start, steps, walked
+
+    for scheduler in (each for each in theirs.components.values() if hasattr(each, "alphas_cumprod")):
+        exact(scheduler)
+    prompt, (*prior, decoder) = "a red boat on the sea", ours.stages
+    x, before, said = start(decoder, SIZE), None, {"image": picture}
+    shown = [] if picture is None else [picture]
+    recipe = recipe_of(decoder, prompt, images=shown, sampler=DDIM(), times=TrailingGrid())
+    with pytest.MonkeyPatch.context() as patch:
+        if picture is None:
+            vector = start(prior[0], SIZE)
+            told = recipe_of(prior[0], prompt, times=LeadingGrid(offset=0))
+            before = prior[0].space.decode(walked(prior[0], vector, told, SIZE))
+            said = {"prior_latents": vector[:, :, 0, 0], "prior_num_inference_steps": 4}
+            patch.setattr(scheduling_ddpm, "randn_tensor", steps(vector))
+        painted = walked(decoder, x, recipe, SIZE, before)
+        noise = KeyedNoise([recipe.seed])(torch.zeros(1, 32), "image embedding")
+        for module in (pipeline_stable_unclip, pipeline_stable_unclip_img2img):
+            patch.setattr(module, "randn_tensor", lambda *_, **__: noise)
+        options = {"prompt": prompt, "latents": x, "num_inference_steps": 4, "guidance_scale": 10.0}
+        made = theirs(**said, **options, width=SIDE, height=SIDE, output_type="latent").images
+    return error(painted, made)

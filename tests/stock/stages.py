@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import torch
@@ -51,3 +52,9 @@ def exact(scheduler: Any) -> None:
     scheduler.alphas = 1 - scheduler.betas.double()
     scheduler.alphas_cumprod = scheduler.alphas.cumprod(0)
     scheduler.betas = scheduler.betas.double()
+
+
+def in_turn(*of: tuple[Tensor, int]) -> Callable[..., Tensor]:
+    """In the place of a scheduler's `randn_tensor`: the noise of so many steps for each x in turn."""
+    turns: Iterator[Any] = chain.from_iterable(repeat(steps(x), times) for x, times in of)
+    return lambda wanted, **options: next(turns)(wanted, **options)

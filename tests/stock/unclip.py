@@ -84,3 +84,33 @@ def variations() -> Any:
     seen = eye()
     seen["feature_extractor"] = seen.pop("image_processor")
     return UnCLIPImageVariationPipeline(**_decoder(), **_upsampler(), **_words(), **seen)
+
+
+def parity(theirs: Any, ours: Any, picture: Any = None) -> float:
+    """Of pictures of words, or like `picture`: the mean difference. The first step divides by an alpha of 5e-5, whose
+    rounding shows in single pixels."""
+    import pytest
+    from diffusers.schedulers import scheduling_unclip
+
+    from stock.stages import exact, in_turn, recipe_of, start, walked
+
+    for scheduler in (each for each in theirs.components.values() if hasattr(each, "alphas_cumprod")):
+        exact(scheduler)
+    prompt, small = "a red boat on the sea", (SIDE // 2, SIDE // 2)
+    *prior, decoder, upsampler = ours.stages
+    x, large = start(decoder, small), start(upsampler, SIZE)
+    before, drawn, said = None, [], {"image": picture}
+    recipe = recipe_of(decoder, images=[picture]) if picture is not None else recipe_of(decoder, prompt)
+    if picture is None:
+        vector = start(prior[0], small)
+        before = prior[0].space.decode(walked(prior[0], vector, recipe_of(prior[0], prompt), small))
+        drawn = [(vector, 3)]
+        said = {"prompt": prompt, "prior_latents": vector[:, :, 0, 0], "prior_num_inference_steps": 4}
+    painted = walked(upsampler, large, recipe_of(upsampler), SIZE, walked(decoder, x, recipe, small, before))
+    latents = {"decoder_latents": x, "super_res_latents": large}
+    steps = {"decoder_num_inference_steps": 4, "super_res_num_inference_steps": 4}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scheduling_unclip, "randn_tensor", in_turn(*drawn, (x, 3), (large, 3)))
+        made = theirs(**said, **latents, **steps, output_type="np").images
+    apart = (painted / 2 + 0.5).clamp(0, 1) - torch.from_numpy(made).movedim(-1, 1)
+    return float(apart.abs().mean())
