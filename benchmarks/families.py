@@ -124,6 +124,8 @@ def control_network(family: Family) -> Path | None:
 
 def controlnet(family: Family) -> str:
     if (folder := control_network(family)) is None:
+        if theirs(family, "ControlNet"):
+            return "no: its pipeline with a control has a network of its own, which is not read yet"
         return f"{NONE} ControlNet of a {type(family.network).__name__}"
     family.paint(controls=[ControlNet(family.picture, folder)])
     return "runs"
@@ -203,7 +205,11 @@ def theirs(family: Family, cell: str) -> bool:
     if cell == "image prompt":
         return hasattr(family.stock, "load_ip_adapter")
     base = type(family.stock).__name__.removesuffix("Pipeline")
-    return any(f"{base}{end}Pipeline" in dir(diffusers) for end in CELLS[cell][1])
+    last = next((word for word in ("Combined", "SuperResolution") if base.endswith(word)), "")
+    begins = {base, base.removesuffix(last)}
+    there = {name.lower() for name in dir(diffusers)}
+    names = {f"{begin}{end}{more}Pipeline" for begin in begins for end in CELLS[cell][1] for more in ("", last)}
+    return any(name.lower() in there for name in names)
 
 
 def main(names: list[str]) -> int:
