@@ -32,11 +32,18 @@ def wishes(options: Mapping[str, Any], of: str) -> dict[str, Any]:
     """
     from inspect import signature
 
+    from sfumato.element import nearest
     from sfumato.formats import capabilities_named
+    from sfumato.network.engine import Engine
     from sfumato.picture import BadInput
+    from sfumato.picture.errors import printable
     from sfumato.recipe import intent
     from sfumato.zoo.find import with_transformer
 
+    engines = ["auto", *Engine.registry]
+    if (engine := options.get("engine", "auto")) not in engines:
+        shown = f"{printable(repr(engine), 60)} is unknown{nearest(engine, engines)}"
+        raise BadInput(f"--engine {shown}: accepted are {', '.join(engines)}")
     until = {"precision": "float32", "engine": "eager"}  # until load says what auto is
     options = {name: until[name] if name in until and said == "auto" else said for name, said in options.items()}
     if options.get("transformer"):

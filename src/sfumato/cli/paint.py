@@ -44,19 +44,22 @@ def make(
     tells: what their model can be told. mask: where to write the masks that were inferred. inputs: the files that were
     read, which nothing may overwrite. running: where and how the model runs.
     """
+    from sfumato.network.offload import check_offload
     from sfumato.picture import check_outputs, numbered_paths, save_picture
 
+    running = running or Running()
     output = output or default_output(recipes[0])
     paths = numbered_paths(output, len(recipes))
     page = output.with_name(f"{output.stem}-sheet{output.suffix}") if len(recipes) > 1 else None
     masks = [] if mask is None else numbered_paths(mask, len(recipes))
     check_outputs(inputs, [*paths, *masks, *([page] if page else [])])
+    check_offload(running.offload)
     tells.fitted(recipes[0])  # refuse before torch is loaded
     began = time.perf_counter()
     painted: list[tuple[Path, Image.Image, Recipe]] = []
     found: list[Path] = []
     with progress(f"loading {recipes[0].model}") as advance:
-        pipe = _ready(recipes[0], paths[0], running or Running())
+        pipe = _ready(recipes[0], paths[0], running)
         as_loaded = {"engine": pipe.engine, "precision": pipe.precision, "vae": pipe.vae}
         recipes = [replace(recipe, **as_loaded) for recipe in recipes]
         for step in pipe.steps(recipes):
