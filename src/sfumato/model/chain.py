@@ -164,7 +164,8 @@ def links_of(stages: Sequence[Stage], main: Stage, recipes: Sequence[Recipe]) ->
         size = (width // scale, height // scale)
         options = next((each for each in recipe.stages if each.stage == stage.name), StageOptions(stage.name))
         told = recipes if n == own else [_told(stage, each, options.filled(stage.suits)) for each in recipes]
-        told = [replace(each, width=size[0] or None, height=size[1] or None) for each in told]
+        if scale > 1:
+            told = [replace(each, width=size[0], height=size[1]) for each in told]
         if stage is not stages[-1]:
             told = [replace(each, composite=Paste()) for each in told]
         links.append(Link(main if n == own else stage, told, size, n == own, stage is stages[-1]))
