@@ -22,7 +22,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 @pytest.mark.slow
 def test_against_diffusers_compares_the_same_work(tmp_path: Path):
     model = build(tmp_path / "model", shape=TINY)
-    given = ["--model", str(model), "--batches", "1", "2", "--repeats", "1", "--steps", "3", "--threads", "1", "--json"]
+    given = ["--model", str(model), "--batches", "2", "--repeats", "1", "--steps", "3", "--threads", "1", "--json"]
     ran = subprocess.run([sys.executable, BENCHMARKS / "against_diffusers.py", *given], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)

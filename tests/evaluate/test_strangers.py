@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 
 from sfumato.cli.app import run_command
@@ -84,13 +85,11 @@ def sets(folder: Path) -> None:
 @pytest.mark.slow
 def test_an_installed_stranger_is_used_by_name_on_the_command_line(site: Path, tmp_path: Path, monkeypatch):
     sets(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{site}:{Path('src').resolve()}")
+    monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
 
     def call(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "sfumato", *arguments], capture_output=True, text=True, cwd=tmp_path
-        )
+        done = warm.run("-m", "sfumato", *arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

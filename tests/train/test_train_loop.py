@@ -114,13 +114,22 @@ def test_accumulating_is_the_mean_of_the_batches_gradients(tmp_path):
         torch.testing.assert_close(a.grad, b.grad)
 
 
+def _two_processes(script: str, *arguments: object) -> list[str]:
+    """The lines that a script's two processes print, each told its place as torchrun tells it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    told = [{**_environment(), **world, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    command = [str(HERE / script), *map(str, arguments)]
+    with warm.start(*command, env=told[0]) as one, warm.start(*command, env=told[1]) as other:
+        assert (one.wait(), other.wait()) == (0, 0), one.err + other.err
+        return (one.out + other.out).splitlines()
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*launch, str(HERE / "toy_training.py"), str(tmp_path), "0"]
-    done = subprocess.run(command, capture_output=True, text=True, env=_environment())
-    assert done.returncode == 0, done.stderr
-    hashes = [line for line in done.stdout.splitlines() if line.startswith("weights")]
+    hashes = [line for line in _two_processes("toy_training.py", tmp_path, "0") if line.startswith("weights")]
     assert len(hashes) == 2
     assert len(set(hashes)) == 1
     assert last(tmp_path).step == 60
@@ -129,16 +138,7 @@ def test_two_processes_train_one_network(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_draw_steps_by_the_losses_of_the_first(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    told = [{**os.environ, **world, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]  # as torchrun tells it
-    script = HERE / "toy_history.py"
-    with warm.start(script, tmp_path, env=told[0]) as one, warm.start(script, tmp_path, env=told[1]) as other:
-        assert (one.wait(), other.wait()) == (0, 0), one.err + other.err
-        lines = (one.out + other.out).splitlines()
-    said = [line.split()[1:] for line in lines if line.startswith("chances")]
+    said = [line.split()[1:] for line in _two_processes("toy_history.py", tmp_path) if line.startswith("chances")]
     rows: dict[int, set[tuple[str, ...]]] = {}
     for number, *chances in said:
         rows.setdefault(int(number), set()).add(tuple(chances))
