@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY = PASSIVE
+unexport PYTHONDONTWRITEBYTECODE  # what is imported is compiled once, not in every process
 export TOKENIZERS_PARALLELISM = false
 
 .PHONY: test pytest demo lint bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt torch -e ".[dev]"
 	touch $@
 
 test: $(VENV)/.installed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,14 @@ def soft(size: int = 64) -> Image.Image:
 
 def painted(recipe: Any) -> np.ndarray:
     """The picture of a recipe, uint8 (H, W, 3)."""
+    return np.asarray(_pipe(recipe.model, recipe.engine, recipe.precision).run(recipe).image)
+
+
+@cache
+def _pipe(model: str, engine: str, precision: str) -> Any:
     import sfumato
 
-    pipe = sfumato.load(recipe.model, engine=recipe.engine, precision=recipe.precision)
-    return np.asarray(pipe.run(recipe).image)
+    return sfumato.load(model, engine=engine, precision=precision)
 
 
 def machine() -> dict[str, str]:

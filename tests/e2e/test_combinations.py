@@ -74,6 +74,7 @@ AXES: dict[str, dict[str, Any]] = {
     "sampler": {
         **{name: name for name in Sampler.registry},
         "rk45": sfumato.RK45(0.1, 0.1),
+        "langevin": sfumato.Langevin(repeats=2),
         "ddim, eta 0.5": sfumato.DDIM(0.5),
         "heun, churned": sfumato.Heun("kappa", sfumato.Churn(5)),
     },
@@ -205,7 +206,7 @@ def test_a_combination_keeps_its_promises(pipes, c: Drawn):
     kept(pipes[c["model"]], recipe(c, pipes[c["model"]]))
 
 
-@pytest.mark.parametrize("c", DRAWN[::6], ids=lambda c: " + ".join(c.values()))
+@pytest.mark.parametrize("c", DRAWN[::9], ids=lambda c: " + ".join(c.values()))
 def test_strength_zero_is_the_identity_whatever_else_is_asked(pipes, c: Drawn):
     pipe = pipes[c["model"]]
     still = {"start": "sdedit" if c["start"] in ("noise", "sdedit") else "inverted", "composite": "none", "area": "all"}
@@ -214,7 +215,7 @@ def test_strength_zero_is_the_identity_whatever_else_is_asked(pipes, c: Drawn):
     assert array(out).tolist() == array(picture()).tolist()
 
 
-@pytest.mark.parametrize("c", DRAWN[::6], ids=lambda c: " + ".join(c.values()))
+@pytest.mark.parametrize("c", DRAWN[::9], ids=lambda c: " + ".join(c.values()))
 def test_a_full_mask_is_no_mask_whatever_else_is_asked(pipes, c: Drawn):
     pipe = pipes[c["model"]]
     asked = recipe({**c, "hold": "outside", "area": "all", "composite": "paste"}, pipe)

@@ -177,7 +177,7 @@ def test_latents_that_follow_another_s_are_gone_on_with_by_its_unet(runs, folder
     recipe = write(
         runs, "aligned", text + f"align: {{model: {runs / 'autoencoder' / 'export'}, weight: 0.5}}\n", folder
     )
-    train.run(recipe, out=runs / "aligned")
+    train.run(recipe, out=runs / "aligned", overrides=["steps=80"])
     told = figures(runs / "aligned")
     vae: Any = AutoencoderKL.from_pretrained(runs / "aligned" / "export" / "vae")
     assert told["latent_apart"] < 0.2, "of a variance of 1"
