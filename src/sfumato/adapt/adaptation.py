@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from sfumato.adapt.adapter import Adapter, BoundAdapter, Place
+from sfumato.adapt.adapter import Binds, BoundAdapter, Place
 from sfumato.adapt.swap import Swap, check_fit, stand_ins
 from sfumato.adapt.words import LearnedWords
 from sfumato.lazy import torch
@@ -26,7 +26,7 @@ class Adaptation:
     large as the weights that they stand for. Raises BadInput where an adapter does not fit, before anything is painted.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], adapters: Sequence[Adapter]) -> None:
+    def __init__(self, networks: Mapping[str, nn.Module], adapters: Sequence[Binds]) -> None:
         self.bound = [adapter.bind(networks) for adapter in adapters]
         for each in self.bound:
             check_fit(networks, each.changes, each.name)
@@ -77,10 +77,21 @@ class Adaptation:
             return [change for change in each.changes if change.part in networks]
 
         others = [place for each in bound for part in networks for place in each.places.get(part, ())]
-        return [*stand_ins(networks, [(within(each), each.weight) for each in bound]), *others]
+        with torch.no_grad():
+            return [*stand_ins(networks, [(within(each), each.weight) for each in bound]), *others]
 
 
 _kept: list[Adaptation] = []
+
+
+def learning(networks: Mapping[str, nn.Module], bound: BoundAdapter, words: LearnedWords | None = None) -> Swap:
+    """All that stands in for an adapter that is being trained: a function of its tensors as they are now, through which
+    gradients go to them. Made anew for every step, by what puts in adapters from files: what is learnt here is what
+    the file does."""
+    places = stand_ins(networks, [(bound.changes, bound.weight)])
+    places += [place for part in networks for place in bound.places.get(part, ())]
+    places += words.tables({part: each for part, each in networks.items() if part.startswith(READ)}) if words else []
+    return Swap(places, networks.values())
 
 
 def _inside(bound: BoundAdapter, t: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sfumato.adapt.file import AdapterFile
 from sfumato.element import Element, Interval
@@ -38,6 +38,12 @@ class BoundAdapter:
     places: Mapping[str, Sequence[Place]] = field(default_factory=dict)
     words: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     interval: Interval = ALWAYS
+
+
+class Binds(Protocol):
+    """What an adaptation is made of: adapters from files, and those that are being trained."""
+
+    def bind(self, networks: Mapping[str, nn.Module]) -> BoundAdapter: ...
 
 
 class Adapter(Element, kinds="adapter", package="sfumato.adapt"):

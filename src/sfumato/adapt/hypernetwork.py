@@ -43,19 +43,26 @@ class Hypernetwork(Adapter):
         )
         if not layers:
             raise BadInput(f"{name} is no hypernetwork: give a file of A1111's web page.")
-        places: dict[str, list[Place]] = {part: [] for part in networks}
-        for part, network in networks.items():
-            for module in network.modules() if self.weight and not part.startswith("text_encoder") else ():
-                keys, values = (getattr(module, to, None) for to in ("to_k", "to_v"))
-                if keys is None or values is None or (pair := layers.get(keys.in_features)) is None:
-                    continue
-                for layer, tensors in ((keys, pair[0]), (values, pair[1])):
-                    inner = _network(tensors, said, name)
-                    places[part].append((vars(layer), "forward", _before(layer, inner, self.weight)))
+        places = before_attention(networks, layers, said, self.weight, name) if self.weight else {}
         if self.weight and not any(places.values()):
             widths = ", ".join(map(str, layers))
             raise BadInput(f"{name} is for attention to what is {widths} wide, of which this model has none.")
         return BoundAdapter(name, places=places, interval=self.interval)
+
+
+def before_attention(
+    networks: Mapping[str, nn.Module], layers: Mapping[int, Any], said: Mapping[Any, Any], weight: float, name: str
+) -> dict[str, list[Place]]:
+    """What stands in for the keys and values of all attention whose width has a pair of small networks."""
+    places: dict[str, list[Place]] = {part: [] for part in networks}
+    for part, network in networks.items():
+        for module in network.modules() if not part.startswith("text_encoder") else ():
+            keys, values = (getattr(module, to, None) for to in ("to_k", "to_v"))
+            if keys is None or values is None or (pair := layers.get(keys.in_features)) is None:
+                continue
+            for layer, tensors in ((keys, pair[0]), (values, pair[1])):
+                places[part].append((vars(layer), "forward", _before(layer, _network(tensors, said, name), weight)))
+    return places
 
 
 def _before(layer: nn.Module, inner: Callable[[Tensor], Tensor], weight: float) -> Callable[[Tensor], Tensor]:

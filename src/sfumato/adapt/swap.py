@@ -61,7 +61,7 @@ def stand_ins(
     networks: Mapping[str, nn.Module], adapters: Sequence[tuple[Sequence[Change], Weight]]
 ) -> list[tuple[dict[str, Any], str, Any]]:
     """The places of all weights and biases that adapters change, and the stand-ins. Each adapter has its changes
-    and its weight in every layer; where it weighs 0 it changes nothing."""
+    and its weight in every layer; where it weighs 0 it changes nothing. Gradients go through to their tensors."""
     layers: dict[tuple[str, str], list[tuple[Change, int, float]]] = {}
     for changes, weight in adapters:
         for change in changes:
@@ -92,7 +92,6 @@ def check_fit(networks: Mapping[str, nn.Module], changes: Iterable[Change], name
             raise BadInput(f"{name} does not fit {layer}: {str(error).splitlines()[0].rstrip('.')}.") from None
 
 
-@torch.no_grad()
 def _stand_in(module: Any, found: Sequence[tuple[Change, int, float]], parts: Any) -> list[tuple[dict, str, Any]]:
     """W + sum_i w_i (adapter_i(W) - W) of one layer, and the same of its bias."""
     sums: dict[str, Tensor] = {}
@@ -109,13 +108,14 @@ def _stand_in(module: Any, found: Sequence[tuple[Change, int, float]], parts: An
                 )
             sums[key][change.pieces[i].rows(len(module.weight))] += share * delta
     dtype = getattr(module, "compute_dtype", None) or module.weight.dtype
-    return [
-        (module._parameters, key, torch.nn.Parameter(value.to(dtype), requires_grad=False))
-        for key, value in sums.items()
-    ]
+    return [(module._parameters, key, _weight(value.to(dtype))) for key, value in sums.items()]
 
 
-@torch.no_grad()
+def _weight(value: Tensor) -> Tensor:
+    """What a module takes for a weight; one that gradients are to go through is taken as it is."""
+    return value if value.requires_grad else torch.nn.Parameter(value, requires_grad=False)
+
+
 def _parts(change: Change, network: nn.Module, device: str | None = None) -> list[tuple[Tensor | None, Tensor | None]]:
     """The change of weight and bias for each of its pieces, computed where the weights are, or on `device`."""
     modules: list[Any] = [network.get_submodule(piece.layer) for piece in change.pieces]

@@ -22,6 +22,7 @@ from sfumato.cli.generate import generate
 from sfumato.cli.inspect import inspect
 from sfumato.cli.look_attention import look_attention
 from sfumato.cli.models import models
+from sfumato.cli.personalize import personalize
 from sfumato.cli.redo import redo
 from sfumato.cli.store import store
 from sfumato.cli.study import study
@@ -50,6 +51,7 @@ for command in (
     convert,
     store,
     train,
+    personalize,
     vignettes,
     evaluate,
     study,

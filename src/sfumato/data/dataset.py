@@ -112,6 +112,8 @@ def divided(whole: Dataset, held_back: int, path: Path) -> tuple[Dataset, Datase
     """The pictures to train on and those held back, as `Data.open` has it. BadInput for fewer than two pictures."""
     n = len(whole)
     count = min(held_back, max(n // 10, 1))
+    if not held_back:
+        return whole, whole.part(slice(0, 0), "test")
     if n < 2:
         raise BadInput(f"{path} holds {n} picture: training needs at least two")
     if whole.labels is None:

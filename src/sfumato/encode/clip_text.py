@@ -46,7 +46,6 @@ class ClipText(TextEncoder):
         self.window = min(int(tokenizer.model_max_length), longest)
         self.comma = tokenizer.get_vocab().get(",</w>")
 
-    @torch.no_grad()
     def embed(self, texts: Sequence[Parts]) -> Text:
         """The embeddings (B, n window, width) in float32, n the most chunks that one of the texts has."""
         read = [self.cut(text) for text in texts]
@@ -110,4 +109,4 @@ def weighed(embeds: Tensor, weights: Tensor) -> Tensor:
     scaled = embeds * weights[..., None]
     before, after = (x.mean((1, 2), keepdim=True) for x in (embeds, scaled))
     measured = before.abs() > 0.01 * embeds.abs().mean((1, 2), keepdim=True)
-    return torch.where(measured, scaled * (before / after), scaled)
+    return scaled * torch.where(measured, before / torch.where(measured, after, 1), 1)

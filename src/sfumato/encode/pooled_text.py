@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sfumato.condition import Text
@@ -39,6 +38,5 @@ class ClipPooled:
     def __init__(self, tokenizer: Any, run: Callable[..., Tensor], longest: int) -> None:
         self.text = ClipText(tokenizer, run, longest)
 
-    @torch.no_grad()
     def __call__(self, texts: Sequence[Parts]) -> Tensor:
         return self.text.run(ids=self.text.ids([self.text.cut(text)[0] for text in texts])).float()

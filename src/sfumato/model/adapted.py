@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sfumato.adapt import Adapter
 from sfumato.adapt.adaptation import Adaptation, AdaptedDenoiser
+from sfumato.adapt.adapter import Adapter, Binds
 from sfumato.adapt.words import knowing
 from sfumato.condition import Part
 from sfumato.edit import Words
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sfumato.stage import Stage
 
 
-def adapted(stage: Stage, adapters: Sequence[Adapter]) -> Stage:
+def adapted(stage: Stage, adapters: Sequence[Binds]) -> Stage:
     """The stage with adapters, on the same networks. Raises BadInput where one does not fit them."""
     adaptation = Adaptation(stage.networks, adapters)
     encoders = tuple(AdaptedEncoder(each, adaptation) for each in stage.encoders)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from sfumato.adapt.families.dora import decomposed
 from sfumato.element import Registry
+from sfumato.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +20,12 @@ class Family:
     """One family. endings: how a key ends (a regular expression) and what its tensor is called."""
 
     endings: ClassVar[Mapping[str, str]]
+    written: ClassVar[Mapping[str, str]] = {}
+    """How the key of a tensor ends in a file that we write, as kohya's and LyCORIS' do; of those that are trained."""
+
+    def fresh(self, weight: Tensor, rank: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """What the training of one layer begins with: tensors, float32, whose change of its weight is 0."""
+        raise NotImplementedError
 
     def holds(self, tensors: Tensors) -> bool:
         """Whether these tensors are of this family."""
@@ -35,6 +42,11 @@ class Family:
     def bias(self, tensors: Tensors, bias: Tensor | None) -> Tensor | None:
         """The same of the bias; None where it stays."""
         return None
+
+
+def uniform(shape: Sequence[int], inputs: int, generator: torch.Generator) -> Tensor:
+    """Numbers between -1/sqrt(inputs) and 1/sqrt(inputs): how torch begins a linear layer of so many inputs."""
+    return (2 * torch.rand(*shape, generator=generator) - 1) / inputs**0.5
 
 
 def scale(tensors: Tensors, rank: int) -> float:

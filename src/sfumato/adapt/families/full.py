@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from sfumato.adapt.families.family import FAMILIES, Family, Tensors, shaped
+from sfumato.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,6 +15,12 @@ class Full(Family):
     """The difference itself, of the weight, of the bias, or of both."""
 
     endings: ClassVar = {r"\.diff": "diff", r"\.diff_b": "diff_b", r"\.w_norm": "diff", r"\.b_norm": "diff_b"}
+
+    written: ClassVar = {"diff": ".diff", "diff_b": ".diff_b"}
+
+    def fresh(self, weight: Tensor, rank: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """0, whatever the rank."""
+        return {"diff": torch.zeros(weight.shape)}
 
     def complete(self, tensors: Tensors) -> bool:
         return True

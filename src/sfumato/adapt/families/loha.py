@@ -21,6 +21,20 @@ class LoHa(Family):
         rf"\.hada_{name}(?:\.\w+)?": f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
     }  # fmt: skip
 
+    written: ClassVar = {f"hada_{name}": f".hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b")} | {
+        "alpha": ".alpha"
+    }
+
+    def fresh(self, weight: Tensor, rank: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """N(0, 1), but for B1 = N(0, 0.1^2) and B2 = 0, as LyCORIS begins."""
+        outputs, inputs = len(weight), weight[0].numel()
+        return {
+            "hada_w1_a": torch.randn(outputs, rank, generator=generator) * 0.1,
+            "hada_w1_b": torch.randn(rank, inputs, generator=generator),
+            "hada_w2_a": torch.zeros(outputs, rank),
+            "hada_w2_b": torch.randn(rank, inputs, generator=generator),
+        }
+
     def complete(self, tensors: Tensors) -> bool:
         return {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"} <= tensors.keys() and (
             ("hada_t1" in tensors) == ("hada_t2" in tensors)

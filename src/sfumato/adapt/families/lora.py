@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from sfumato.adapt.families.family import FAMILIES, Family, Tensors, scale, shaped
+from sfumato.adapt.families.family import FAMILIES, Family, Tensors, scale, shaped, uniform
 from sfumato.lazy import torch
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ class LowRank(Family):
         r"\.lora_mid\.weight": "mid",
         r"\.lora_up\.bias": "up_bias", r"\.lora_B(?:\.\w+)?\.bias": "up_bias", r"\.lora\.up\.bias": "up_bias",
     }  # fmt: skip
+
+    written: ClassVar = {"down": ".lora_down.weight", "up": ".lora_up.weight", "alpha": ".alpha"}
+
+    def fresh(self, weight: Tensor, rank: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """A as torch begins a layer, B = 0 (Hu et al. 2021, section 4.1)."""
+        outputs, inputs, *kernel = weight.shape
+        down = uniform((rank, inputs, *kernel), weight[0].numel(), generator)
+        return {"down": down, "up": torch.zeros(outputs, rank, *[1] * len(kernel))}
 
     def complete(self, tensors: Tensors) -> bool:
         return {"down", "up"} <= tensors.keys()

@@ -1,0 +1,53 @@
+"""sfumato personalize"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def personalize(
+    photos: Annotated[
+        Path, typer.Argument(metavar="PHOTOS", help="A folder of pictures of the subject; 3 to 5 are enough.")
+    ],
+    subject: Annotated[str, typer.Option("--as", help="What prompts are to call it, as 'sks woman'.")],
+    kind: Annotated[
+        str, typer.Option("--class", help="What it is one of, as 'woman'; a new word begins as this one.")
+    ] = "",
+    method: Annotated[str, typer.Option(help="One of {sfumato.train.method:METHODS}.")] = "lora",
+    model: Annotated[str, typer.Option("--model", "-m", help="The model that is taught.")] = "mini",
+    prior: Annotated[
+        int, typer.Option(min=0, max=1000, help="Keep the class as it was with so many pictures that the model paints.")
+    ] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="How long to train.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the run; by default runs/METHOD.", show_default=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, how long it takes and how large it is.")
+    ] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Replace a value of the recipe; repeatable.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Teach a model a subject or a style from a handful of pictures.
+
+    What is left are files for `--lora` and `--embedding`, or with dreambooth a whole model. Ctrl-C saves and leaves;
+    the same command goes on from there, exactly.
+    """
+    from sfumato.train import run
+
+    told = {"data.path": str(photos), "subject": subject, "kind": kind, "method.kind": method, "model": model}
+    if steps is not None:
+        told["steps"] = steps
+    if prior:
+        told["prior.count"] = prior
+    said = [f"{key}={json.dumps(value)}" for key, value in told.items()]
+    run("personalize", out=out or Path("runs") / method, dry_run=dry_run, overrides=[*said, *(overrides or [])])

@@ -1,0 +1,276 @@
+"""Personalization: a subject or a style from a handful of pictures, by any method of `sfumato.train.methods`.
+
+E |F - F*|^2 over the pictures, told captions that name the subject; with prior preservation (Ruiz et al. 2023, eq. 2)
+also lambda E |F - F*|^2 over pictures of its class that the model painted itself before, so that the class stays what
+it was. The model is any that `sfumato.load` reads: its own schedule and parameterization say what F* is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from sfumato import predict
+from sfumato.adapt.adaptation import learning
+from sfumato.adapt.words import LearnedWords, knowing
+from sfumato.condition import Condition
+from sfumato.data import array_cache
+from sfumato.data.array_cache import digest
+from sfumato.data.dataset import Dataset
+from sfumato.element.section import Count, Few, Fraction, Section
+from sfumato.guide import ClassifierFree
+from sfumato.model.adapted import adapted
+from sfumato.model.load import load
+from sfumato.picture import BadInput
+from sfumato.recipe import Recipe
+from sfumato.schedule import noised
+from sfumato.train import report, rng
+from sfumato.train.encodings import encoded
+from sfumato.train.hyperparameters import Averaging, Common
+from sfumato.train.method import AnyMethod, Learner, Subject
+from sfumato.train.methods.lora import LoRAMethod
+from sfumato.train.objective.times import LogitNormal, Table, Uniform, draw_times
+from sfumato.train.task import Place, Task, hush, register, to_pixels
+
+Templates = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+EACH = 4  # pictures that are painted at once
+
+
+class Prior(Section):
+    """Pictures of the class that the model paints itself before it is taught anything; `weight` is lambda."""
+
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    count: Few = 50
+    steps: Few = 20
+    guidance: Annotated[float, Field(ge=1)] = 4.0
+
+
+class Portraits(Section):
+    """A sample grid: prompts in which {} is the subject."""
+
+    prompts: Templates = ("a painting of {}", "a pencil sketch of {}")
+    each: Few = 4
+    steps: Few = 20
+    guidance: Annotated[float, Field(ge=1)] = 4.0
+    seed: Count = 0
+
+
+class PersonalizeRecipe(Common):
+    """`subject` is what prompts call it, `kind` the class that it is of. `captions` are those of pictures that have
+    none of their own; {} is the subject, and for the prior's pictures the class. `size` is the pictures' side, the
+    model's own by default. `flip` shows each picture mirrored too."""
+
+    task: Literal["personalize"]
+    model: str = "mini"
+    subject: Annotated[str, Field(min_length=1, max_length=100)] = "sks"
+    kind: Annotated[str, Field(max_length=100)] = ""
+    method: AnyMethod = LoRAMethod()
+    prior: Prior | None = None
+    captions: Templates = ("a painting of {}",)
+    size: Annotated[int, Field(ge=16, le=4096)] | None = None
+    flip: bool = False
+    dropout: Fraction = 0.0
+    ema: Averaging = Averaging(decay=0.0)
+    preview: Portraits = Portraits()
+
+    @model_validator(mode="after")
+    def _has_a_class(self) -> PersonalizeRecipe:
+        if self.prior is not None and not self.kind:
+            raise ValueError("prior: it keeps a class as it was: say which, as kind: woman")
+        if any("{}" not in each for each in (*self.captions, *self.preview.prompts)):
+            raise ValueError("captions and preview.prompts name the subject as {}, as in 'a painting of {}'")
+        return self
+
+
+@register
+class PersonalizeTask(Task):
+    section = PersonalizeRecipe
+
+    def __init__(self, recipe: PersonalizeRecipe, place: Place) -> None:
+        super().__init__()
+        hush("diffusers", "transformers")
+        self.recipe, self.place = recipe, place
+        self.pipe = load(recipe.model, precision="float32", device=place.device.type)
+        self.stage = stage = self.pipe.stage
+        if not stage.capabilities.text or len(self.pipe.stages) > 1:
+            raise BadInput(f"model: {recipe.model} is taught by words and in one stage: give one that takes a prompt.")
+        own = recipe.size or stage.size[0]
+        self.size = (own, own)
+        self.pictures = self._shown(recipe.data.model_copy(update={"size": own}))
+        self.prior = self._painted() if recipe.prior else None
+        word, folder = recipe.subject, self.pipe.folders[0]
+        subject = Subject(
+            *(word, recipe.kind, stage.networks, stage.painter, folder, rng.generator(recipe.seed, "learner")),
+            tokenizer=_tokenizer(stage.encoders),
+        )
+        self.network: Learner = recipe.method.begin(subject)
+        self.latents = self._encoded(self.pictures, "subject")
+        self.others = None if self.prior is None else self._encoded(self.prior, "class")
+        self._read: dict[str, Condition] = {}
+
+    def _shown(self, data: Any) -> Dataset:
+        """The subject's pictures, each with its captions, and mirrored behind them if the recipe says so."""
+        found, _ = data.open(0, self.place.cache, self.recipe.workers)
+        if any(any(said) for said in found.captions):
+            found.need_captions()
+        named = [[each for each in said if each.strip()] or self._named(self.recipe.subject) for said in found.captions]
+        if not self.recipe.flip:
+            return replace(found, captions=named)
+        both = np.concatenate([found.pictures, found.pictures[:, :, ::-1]])
+        return replace(found, pictures=both, captions=[*named, *named], key=digest(found.key, "flipped"))
+
+    def _named(self, name: str) -> list[str]:
+        return [template.replace("{}", name) for template in self.recipe.captions]
+
+    def _painted(self) -> Dataset:
+        """The class as the model paints it, each picture of another seed and of the templates in turn."""
+        recipe, prior = self.recipe, self.recipe.prior
+        assert prior is not None
+        said = self._named(recipe.kind)
+        captions = [[said[i % len(said)]] for i in range(prior.count)]
+        key = digest(self.pipe.weights, self.size, captions, prior.model_dump(), recipe.seed)
+
+        def paint(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+            for start, stop in spans:
+                asked = [self._asked(captions[i][0], i, prior.steps, prior.guidance)[0] for i in range(start, stop)]
+                yield start, {"pictures": np.stack([np.asarray(each) for each in self.pipe.run(asked).images])}
+
+        shape = {"pictures": ((*reversed(self.size), 3), np.uint8)}
+        found = array_cache.arrays(self.place.cache, "class pictures", key, shape, paint, prior.count, EACH)
+        return Dataset(found["pictures"], captions, key)
+
+    def _asked(self, prompt: str, seed: int, steps: int, guidance: float) -> list[Recipe]:
+        width, height = self.size
+        options = {"guidance": (ClassifierFree(guidance),), "steps": steps, "width": width, "height": height}
+        return self.pipe.recipes(prompt, seed=seed, **options)
+
+    def _encoded(self, pictures: Dataset, name: str) -> Tensor:
+        def encode(start: int, stop: int) -> Tensor:
+            return self.stage.space.encode(pictures.batch(np.arange(start, stop)).to(self.place.device))
+
+        key = digest(pictures.key, self.pipe.weights, self.size)
+        return torch.from_numpy(
+            encoded(self.place, f"{name} latents", "latents", key, encode, len(pictures), EACH).copy()
+        )
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def inputs(self) -> str:
+        return digest(self.pictures.key, self.pipe.weights)
+
+    def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean over the subject's pictures, and lambda times that over as many of its class."""
+        recipe, n = self.recipe, len(indices)
+        said = [self._caption(self.pictures, int(i), step) for i in indices]
+        dropped = torch.rand(n, generator=generator) < recipe.dropout
+        said = ["" if drop else each for each, drop in zip(said, dropped.tolist(), strict=True)]
+        x0 = self.latents[indices]
+        if self.prior is not None and self.others is not None:
+            rows = [rng.choice(len(self.prior), recipe.seed, "class", step, k) for k in range(n)]
+            said += [self._caption(self.prior, row, step) for row in rows]
+            x0 = torch.cat([x0, self.others[rows]])
+        losses = self._losses(x0.float().to(self.place.device), said, generator)
+        if recipe.prior is None:
+            return losses.mean(), {}
+        own, kept = losses[:n].mean(), losses[n:].mean()
+        return own + recipe.prior.weight * kept, {"loss_subject": own, "loss_class": kept}
+
+    def _caption(self, pictures: Dataset, row: int, step: int) -> str:
+        said = pictures.captions[row]
+        return said[rng.choice(len(said), self.recipe.seed, "caption", step, row)]
+
+    def _losses(self, x0: Tensor, said: list[str], generator: torch.Generator) -> Tensor:
+        """|F - F*|^2 of each row, the mean over its elements, the learner in its place."""
+        networks, bound = self.stage.networks, self.network.bind(self.stage.networks)
+        words = LearnedWords(bound.words) if bound.words else None
+        with learning(networks, bound, words):
+            condition = self._condition(said, words)
+            t = self._times(len(x0), generator)
+            eps = torch.randn(x0.shape, generator=generator).to(x0)
+            denoiser: Any = self.stage.denoiser
+            F = denoiser.output(noised(denoiser.schedule, x0, t, eps), t, condition).float()
+        if denoiser.learned_variance:
+            F = F.chunk(2, 1)[0]
+        alpha, sigma = denoiser.schedule(t)
+        before = predict.before(denoiser.parameterization, denoiser.schedule, t)
+        level = {"sigma_data": denoiser.sigma_data, "before": before}
+        true = predict.target(denoiser.parameterization, x0, eps, alpha, sigma, **level)
+        return (F - true).square().flatten(1).mean(1)
+
+    def _times(self, n: int, generator: torch.Generator) -> Tensor:
+        """As the model was trained: the table's indices, or of flow matching logit-normal (Esser et al. 2024)."""
+        schedule: Any = self.stage.denoiser.schedule
+        flows = getattr(self.stage.denoiser, "parameterization", "") == "flow"
+        times = Table() if hasattr(schedule, "count") else LogitNormal(kind="logit-normal") if flows else Uniform()
+        return draw_times(times, n, getattr(schedule, "count", 1), generator, schedule)
+
+    def _condition(self, said: list[str], words: LearnedWords | None) -> Condition:
+        """What the network is told: read at every step where the method changes how words are read, else kept."""
+        distinct = list(dict.fromkeys(said))
+        if self.network.reads:
+            whole = self._words(distinct, words)
+            return whole.select([distinct.index(each) for each in said])
+        if new := [each for each in distinct if each not in self._read]:
+            with torch.no_grad():
+                read = self._words(new, None)
+            self._read |= {each: read.select([i]) for i, each in enumerate(new)}
+        return Condition.cat([self._read[each] for each in said])
+
+    def _words(self, prompts: list[str], words: LearnedWords | None) -> Condition:
+        encoders = self.stage.encoders
+        stage = (
+            self.stage if words is None else replace(self.stage, encoders=tuple(knowing(e, words) for e in encoders))
+        )
+        width, height = self.size
+        return stage.encode([Recipe(prompt=prompt, width=width, height=height) for prompt in prompts])
+
+    def grids(self) -> dict[str, np.ndarray]:
+        """The pictures as they are shown, and what is made of the subject."""
+        p = self.recipe.preview
+        taught = replace(self.pipe, stages=(adapted(self.stage, (self.network,)),))
+        asked = [
+            each
+            for template in p.prompts
+            for k in range(p.each)
+            for each in self._asked(template.replace("{}", self.recipe.subject), p.seed + k, p.steps, p.guidance)
+        ]
+        painted = np.stack([np.asarray(each) for each in taught.run(asked).images])
+        shown = to_pixels(self.pictures.batch(np.arange(min(len(self), 2 * p.each))))
+        return {"shown": report.grid(shown, 2 * p.each), "samples": report.grid(painted, p.each)}
+
+    def finish(self, export: Path) -> dict[str, float]:
+        """The method's files; how many numbers were trained, how large the files are, and what is left of the loss."""
+        files = self.network.save(export)
+        sizes = [
+            path.stat().st_size
+            for file in files
+            for path in ([file] if file.is_file() else file.rglob("*"))
+            if path.is_file()
+        ]
+        trained = sum(p.numel() for p in self.network.parameters())
+        rows = np.arange(len(self)).repeat(-(-64 // len(self)))[:64]
+        said = [self._caption(self.pictures, int(row), 0) for row in rows]
+        x0 = self.latents[rows].float().to(self.place.device)
+        losses = self._losses(x0, said, rng.generator(self.recipe.seed, "measured"))
+        return {"loss": float(losses.mean()), "trained_parameters": trained, "bytes": sum(sizes)}
+
+
+def _tokenizer(encoders: Any) -> Any:
+    """The first CLIP tokenizer of a stage's encoders, None where there is none."""
+    for each in encoders:
+        for value in vars(each).values():
+            if type(value).__name__.startswith("CLIPTokenizer"):
+                return value
+            within = value if isinstance(value, tuple | list) else (value,)
+            found = _tokenizer([one for one in within if type(one).__module__.startswith("sfumato.encode")])
+            if found is not None:
+                return found
+    return None

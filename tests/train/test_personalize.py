@@ -1,0 +1,218 @@
+"""Personalization: what is learnt is what the file does, the base stays as it was, and other tools read the files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sfumato
+from sfumato import train
+from sfumato.adapt import Embedding, Hypernetwork, LoRA, open_file
+from sfumato.adapt.families import FAMILIES, adapted
+from sfumato.model.adapted import adapted as with_adapters
+from sfumato.picture import BadInput
+from sfumato.recipe import Recipe
+from sfumato.train.method import METHODS
+from sfumato.train.recipe import load
+from sfumato.train.task import TASKS, Place
+
+SIZE = 32
+WAYS: dict[str, str] = {
+    "lora": "lora",
+    "locon, dora and texts": "{kind: lora, dora: true, convolutions: true, text: true, alpha: 4, rank: 6}",
+    "loha": "{kind: loha, convolutions: true}",
+    "lokr": "{kind: lokr, convolutions: true, text: true}",
+    "textual-inversion": "{kind: textual-inversion, vectors: 2}",
+    "pivotal-tuning": "pivotal-tuning",
+    "hypernetwork": "hypernetwork",
+    "dreambooth": "{kind: dreambooth, text: true, export: float32}",
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three pictures of one thing: a green disc on grounds of several colours."""
+    folder = tmp_path_factory.mktemp("photos")
+    y, x = np.mgrid[:40, :40]
+    for i in range(3):
+        pixels = np.full((40, 40, 3), (60 + 60 * i, 90, 200 - 50 * i), np.uint8)
+        pixels[(y - 20) ** 2 + (x - 16 - 4 * i) ** 2 < 100] = (30, 220, 60)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def asked(model: Path, photos: Path, *more: str) -> list[str]:
+    return [
+        f"model={model}", f"data.path={photos}", "subject=zwx boat", "kind=boat", f"size={SIZE}", "batch=3",
+        "preview={prompts: ['a {}'], each: 1, steps: 2}", "every={log: 1, sample: 1000, save: 2}", "threads=1", *more,
+    ]  # fmt: skip
+
+
+def task(folder: Path, model: Path, photos: Path, *more: str) -> Any:
+    recipe = load("personalize", asked(model, photos, *more))
+    torch.manual_seed(0)
+    return TASKS["personalize"](recipe, Place(folder / "run", folder / "cache"))
+
+
+def answer(stage: Any) -> torch.Tensor:
+    """What a stage's network says of fixed noise and of words that name the subject."""
+    x = torch.randn(2, stage.space.channels, SIZE // 8, SIZE // 8, generator=torch.Generator().manual_seed(1))
+    condition = stage.encode([Recipe(prompt=words) for words in ("a zwx boat", "the zwx boat at sea")])
+    with torch.no_grad():
+        return stage.denoiser.output(x, torch.tensor([0.2, 0.7], dtype=torch.float64), condition)
+
+
+def taught(learner: Any, found: Any, steps: int, lr: float = 2e-2) -> list[float]:
+    """Steps of Adam, and the loss before and after, measured on the same noise."""
+
+    def measured() -> float:
+        with torch.no_grad():
+            return float(found(np.arange(3).repeat(4), 0, torch.Generator().manual_seed(5))[0])
+
+    before, adam = measured(), torch.optim.Adam(learner.parameters(), lr)
+    for step in range(steps):
+        adam.zero_grad()
+        loss, _ = found(np.arange(3), step, torch.Generator().manual_seed(step))
+        loss.backward()
+        adam.step()
+    return [before, measured()]
+
+
+def files_of(export: Path) -> list[Any]:
+    made: list[Any] = []
+    for path in sorted(export.iterdir()):
+        if path.suffix == ".pt":
+            made.append(Hypernetwork(open_file(path, allow_pickle=True)))
+        else:
+            made.append(Embedding(path) if path.stem == "embedding" else LoRA(path))
+    return made
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_changes_nothing_then_learns_and_its_file_does_what_was_learnt(tiny_model, photos, tmp_path, way):
+    found = task(tmp_path, tiny_model, photos, f"method={WAYS[way]}")
+    stage, learner = found.stage, found.network
+    before = {name: {k: v.clone() for k, v in n.state_dict().items()} for name, n in stage.networks.items()}
+    if "inversion" not in way and "pivotal" not in way:  # whose word is another from the beginning
+        at_first, plain = answer(with_adapters(stage, (learner,))), answer(stage)
+        torch.testing.assert_close(at_first, plain, rtol=0, atol=2e-5 if "dora" in way else 0)
+
+    first, last = taught(learner, found, 12, 1e-3 if way == "dreambooth" else 2e-2)
+    assert last < 0.97 * first
+
+    export = tmp_path / "export"
+    export.mkdir()
+    learner.save(export)
+    learnt = answer(with_adapters(stage, (learner,)))
+    if way == "dreambooth":
+        assert torch.equal(answer(sfumato.load(export).stage), learnt)
+        trained = {"unet", "text_encoder"}
+    else:
+        fresh = sfumato.load(tiny_model).stage
+        assert torch.equal(answer(with_adapters(fresh, tuple(files_of(export)))), learnt)
+        trained = set()
+    for name, network in stage.networks.items():
+        same = all(torch.equal(before[name][k], v) for k, v in network.state_dict().items())
+        assert same == (name not in trained), name
+
+
+def test_every_method_is_tried_here():
+    assert set(METHODS) == {text.removeprefix("{kind: ").partition(",")[0].rstrip("}") for text in WAYS.values()}
+
+
+@pytest.mark.parametrize("family", [name for name, each in FAMILIES.items() if each.written])
+@pytest.mark.parametrize("shape", [(12, 8), (6, 9), (8, 4, 3, 3), (5, 7, 1, 1)])
+def test_every_family_begins_with_no_change(family, shape):
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    fresh = FAMILIES[family].fresh(weight, 2, torch.Generator().manual_seed(1))
+    assert FAMILIES[family].complete(fresh)
+    delta = adapted(FAMILIES[family], fresh, weight)
+    assert delta is not None
+    assert delta.shape == weight.shape
+    assert float(delta.abs().max()) == 0
+
+
+def test_a_killed_run_goes_on_to_the_same_file(tiny_model, photos, tmp_path):
+    more = asked(tiny_model, photos, "method={kind: lora, text: true}", "steps=4", "prior={count: 2, steps: 1}")
+    train.run("personalize", out=tmp_path / "one", overrides=more)
+    from sfumato.train import loop
+
+    real = loop.Loop.advance
+
+    def dies(self: Any) -> Any:
+        if self.step == 3:
+            raise KeyboardInterrupt
+        return real(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Loop, "advance", dies)
+        with pytest.raises(SystemExit):
+            train.run("personalize", out=tmp_path / "two", overrides=more)
+    train.run("personalize", out=tmp_path / "two", overrides=more)
+    digests = {
+        hashlib.sha256((tmp_path / run / "export" / "lora.safetensors").read_bytes()).hexdigest()
+        for run in ("one", "two")
+    }
+    assert len(digests) == 1
+    scalars = (tmp_path / "one" / "scalars.jsonl").read_text()
+    assert "loss_class" in scalars
+
+
+def test_stock_diffusers_reads_what_is_written(tiny_model, photos, tmp_path):
+    pytest.importorskip("peft")
+    from diffusers import StableDiffusionPipeline
+
+    exports = {}
+    for way, method in {"lora": "{kind: lora, alpha: 4}", "textual-inversion": "textual-inversion"}.items():
+        found = task(tmp_path, tiny_model, photos, f"method={method}")
+        taught(found.network, found, 3)
+        exports[way] = tmp_path / way
+        exports[way].mkdir()
+        found.network.save(exports[way])
+    pipe: Any = StableDiffusionPipeline.from_pretrained(tiny_model, safety_checker=None)
+    pipe.load_textual_inversion(exports["textual-inversion"] / "embedding.safetensors")
+    ours = Embedding(exports["textual-inversion"] / "embedding.safetensors").bind({"text_encoder": pipe.text_encoder})
+    token = pipe.tokenizer.convert_tokens_to_ids("zwx boat")
+    table = pipe.text_encoder.get_input_embeddings().weight
+    assert torch.equal(table[token].detach(), ours.words["zwx boat"][0][0].detach())
+
+    pipe.load_lora_weights(exports["lora"], weight_name="lora.safetensors")
+    x, words = torch.randn(2, 4, 8, 8), torch.randn(2, 5, pipe.unet.config.cross_attention_dim)
+    stage = with_adapters(sfumato.load(tiny_model).stage, (LoRA(exports["lora"] / "lora.safetensors"),))
+    with torch.no_grad():
+        theirs = pipe.unet(x, torch.tensor([500, 500]), words).sample
+        with stage.denoiser.adaptation.painting(0.5):
+            mine = stage.networks["unet"](x, torch.tensor([500, 500]), words).sample
+    torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["method=lorra"], "method.kind: must be one of .*'lora'"),
+        (["method.rank=0"], "method.rank: input should be greater than or equal to 1"),
+        (["prior={count: 2}", "kind=''"], "say which, as kind: woman"),
+        (["captions=['a photo']"], r"name the subject as \{\}"),
+        (["model=fashion"], "give one that takes a prompt"),
+        (["data.path=nowhere"], "there is no folder nowhere"),
+        (["method={kind: hypernetwork, structure: [1, 2]}"], "begins and ends with 1"),
+    ],
+)
+def test_wrong_recipes_are_refused_in_a_sentence(tiny_model, photos, tmp_path, more, words):
+    with pytest.raises(BadInput, match=words):
+        train.run("personalize", out=tmp_path / "run", overrides=asked(tiny_model, photos, *more))
+
+
+def test_one_photo_is_enough_and_may_be_mirrored(tiny_model, photos, tmp_path):
+    one = tmp_path / "one"
+    one.mkdir()
+    (one / "a.png").write_bytes((photos / "1.png").read_bytes())
+    found = task(tmp_path, tiny_model, one, "flip=true")
+    assert len(found) == 2
+    assert np.array_equal(found.pictures.pictures[0][:, ::-1], found.pictures.pictures[1])
