@@ -184,7 +184,7 @@ def test_stock_diffusers_reads_what_is_written(tiny_model, photos, tmp_path):
 
     pipe.load_lora_weights(exports["lora"], weight_name="lora.safetensors")
     x, words = torch.randn(2, 4, 8, 8), torch.randn(2, 5, pipe.unet.config.cross_attention_dim)
-    stage = with_adapters(sfumato.load(tiny_model).stage, (LoRA(exports["lora"] / "lora.safetensors"),))
+    stage: Any = with_adapters(sfumato.load(tiny_model).stage, (LoRA(exports["lora"] / "lora.safetensors"),))
     with torch.no_grad():
         theirs = pipe.unet(x, torch.tensor([500, 500]), words).sample
         with stage.denoiser.adaptation.painting(0.5):

@@ -36,7 +36,9 @@ def write(path: Path, family: Family, layers: Layers, header: Mapping[str, str],
         if part in names:
             read = part.startswith("text_encoder") and not layer.startswith("text_model.")
             stem = names[part] + ("text_model_" if read else "") + flat(layer)
-            found |= {stem + (family.written | {"magnitude": ".dora_scale"})[name]: t for name, t in tensors.items()}
+            found |= {
+                stem + (dict(family.written) | {"magnitude": ".dora_scale"})[name]: t for name, t in tensors.items()
+            }
         else:
             found |= {f"{part}.{layer}{HALVES[name]}": t for name, t in _without_alpha(tensors).items()}
     numbers = getattr(torch, dtype)

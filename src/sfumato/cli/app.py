@@ -18,9 +18,11 @@ from sfumato.cli.convert import convert
 from sfumato.cli.derived_help import DerivedHelp
 from sfumato.cli.edit import edit
 from sfumato.cli.evaluate import evaluate
+from sfumato.cli.extract import extract
 from sfumato.cli.generate import generate
 from sfumato.cli.inspect import inspect
 from sfumato.cli.look_attention import look_attention
+from sfumato.cli.merge import merge
 from sfumato.cli.models import models
 from sfumato.cli.personalize import personalize
 from sfumato.cli.redo import redo
@@ -52,6 +54,8 @@ for command in (
     store,
     train,
     personalize,
+    merge,
+    extract,
     vignettes,
     evaluate,
     study,

@@ -44,7 +44,13 @@ def personalize(
     """
     from sfumato.train import run
 
-    told = {"data.path": str(photos), "subject": subject, "kind": kind, "method.kind": method, "model": model}
+    told: dict[str, object] = {
+        "data.path": str(photos),
+        "subject": subject,
+        "kind": kind,
+        "method.kind": method,
+        "model": model,
+    }
     if steps is not None:
         told["steps"] = steps
     if prior:
