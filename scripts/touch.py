@@ -29,6 +29,7 @@ TYPICAL = {  # the kind of thing: a class (or "" for things without one), and it
     "study": ("", "trilemma"),
     "training task": ("", "ncsn"),
     "data source": ("Tars", "tars"),
+    "personalization": ("PivotalTuning", "pivotal-tuning"),
 }
 
 WORDS_OF_OTHERS = "recipe/replay/"

@@ -28,6 +28,7 @@ from sfumato.picture import BadInput
 from sfumato.provenance import redo
 from sfumato.sample import DDIM, Sampler
 from sfumato.study import STUDIES
+from sfumato.train.method import METHODS
 from sfumato.train.task import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +45,7 @@ NAMES = {
     "my_study": (STUDIES, "circle"),
     "my_task": (TASKS, "line"),
     "my_data": (DATA, "discs"),
+    "my_method": (METHODS, "bitfit"),
 }
 
 
@@ -249,6 +251,23 @@ def test_a_training_task(stranger, place, capfd):
     assert "did you mean 'slope'" in command(capfd, "train", "mine.yaml", "--set", "slop=2", status=2)
     TASKS.remove("line")
     assert "task must be one of" in command(capfd, "train", "mine.yaml", status=2)
+
+
+def test_a_method_of_personalization(stranger, place, capfd, tiny_model):
+    (place / "photos").mkdir()
+    Path("photos/a.png").write_bytes(Path("sketch.png").read_bytes())
+    line = ["personalize", "photos", "--as", "zwx", "--method", "bitfit", "--model", str(tiny_model), "--steps", "1"]
+    line += ["--set", "size=32", "--set", "preview.each=1", "--set", "preview.steps=1", "--set", "threads=1"]
+    assert "method.kind: must be one of" in command(capfd, *line, status=2)
+    stranger("my_method")
+    command(capfd, *line)
+    file = place / "runs" / "bitfit" / "export" / "bitfit.safetensors"
+    painted = ["generate", "a zwx", "--model", str(tiny_model), "--size", "32", "--steps", "1", "--seed", "1"]
+    command(capfd, *painted, "--lora", str(file), "-o", "a.png")
+    command(capfd, *painted, "-o", "b.png")
+    assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
+    METHODS.remove("bitfit")
+    assert "method.kind: must be one of" in command(capfd, *line, status=2)
 
 
 def test_a_data_source(stranger, place, capfd):

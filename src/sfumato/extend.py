@@ -13,10 +13,10 @@ T = TypeVar("T")
 def register(thing: T, name: str = "") -> T:
     """Makes `thing` known by `name` in recipes, on the command line and in help texts, and returns it.
 
-    thing: a `Metric`, a `Study` or a `Format`, under `name`; or the class of a training `Task` or of a `DataSource`,
-    under the name that its section has (so that `register` is its decorator). Samplers, guidances, starts, holds,
-    composites, time grids and engines are registered by their own decorator, `sfumato.element.element`, and are only
-    returned here.
+    thing: a `Metric`, a `Study` or a `Format`, under `name`; or the class of a training `Task`, of a `Method` of
+    personalization or of a `DataSource`, under the name that its section has (so that `register` is its decorator).
+    Samplers, guidances, starts, holds, composites, time grids, adapters and engines are registered by their own
+    decorator, `sfumato.element.element`, and are only returned here.
 
     Raises BadInput for anything else, ValueError for a name that something else has.
     """
@@ -28,6 +28,8 @@ def register(thing: T, name: str = "") -> T:
     from sfumato.evaluate.metric import METRICS, Metric
     from sfumato.formats import FORMATS, Format
     from sfumato.study.study import STUDIES, Study
+    from sfumato.train.method import Method
+    from sfumato.train.method import method as register_method
     from sfumato.train.task import Task
     from sfumato.train.task import register as register_task
 
@@ -35,11 +37,13 @@ def register(thing: T, name: str = "") -> T:
         return register_task(thing)  # type: ignore[return-value]
     if isinstance(thing, type) and issubclass(thing, DataSource):
         return register_data(thing)  # type: ignore[return-value]
+    if isinstance(thing, type) and issubclass(thing, Method):
+        return register_method(thing)  # type: ignore[return-value]
     kinds: Any = ((Metric, METRICS), (Study, STUDIES), (Format, FORMATS))
     for kind, registry in kinds:
         if isinstance(thing, kind):
             return registry.add(name, thing) if name else _refuse(thing, f"give the {registry.what}'s name")
-    return _refuse(thing, "give a metric, a study, a format, or the class of a task or a data source")
+    return _refuse(thing, "give a metric, a study, a format, or the class of a task, a method or a data source")
 
 
 def _refuse(thing: Any, instead: str) -> Any:

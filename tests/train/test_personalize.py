@@ -13,7 +13,7 @@ from PIL import Image
 
 import sfumato
 from sfumato import train
-from sfumato.adapt import Embedding, Hypernetwork, LoRA, open_file
+from sfumato.adapt import Bottleneck, Embedding, Hypernetwork, LoRA, SideTuning, open_file
 from sfumato.adapt.families import FAMILIES, adapted
 from sfumato.model.adapted import adapted as with_adapters
 from sfumato.picture import BadInput
@@ -31,6 +31,8 @@ WAYS: dict[str, str] = {
     "textual-inversion": "{kind: textual-inversion, vectors: 2}",
     "pivotal-tuning": "pivotal-tuning",
     "hypernetwork": "hypernetwork",
+    "bottleneck": "bottleneck",
+    "side-tuning": "{kind: side-tuning, width: 16}",
     "dreambooth": "{kind: dreambooth, text: true, export: float32}",
 }
 
@@ -89,6 +91,8 @@ def files_of(export: Path) -> list[Any]:
     for path in sorted(export.iterdir()):
         if path.suffix == ".pt":
             made.append(Hypernetwork(open_file(path, allow_pickle=True)))
+        elif path.stem in ("bottleneck", "side"):
+            made.append({"bottleneck": Bottleneck, "side": SideTuning}[path.stem](path))
         else:
             made.append(Embedding(path) if path.stem == "embedding" else LoRA(path))
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from sfumato.adapt.file import AdapterFile
 from sfumato.element import Element, Interval
@@ -48,6 +48,9 @@ class Binds(Protocol):
 
 class Adapter(Element, kinds="adapter", package="sfumato.adapt"):
     """A file that is added to the model of a run: `pipe(..., adapters=[LoRA("me.safetensors") * 0.8])`."""
+
+    weights_alone: ClassVar[bool] = True
+    """Whether weights and words are all that it changes, as compiled graphs can be told."""
 
     file: AdapterFile
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ class Hypernetwork(Adapter):
     """Keys and values of attention are made of c + weight h(c) in place of c: h is a small network for the width of c,
     one for keys and one for values. A file of A1111's web page, which is a pickle: see `open_file`.
     """
+
+    weights_alone: ClassVar[bool] = False
 
     file: FileOf = Field(description="a hypernetwork's file: a path, or a file from open_file()")
     weight: Real = Field(default=1.0, ge=-10, le=10, description="a number from -10 to 10")

@@ -31,19 +31,18 @@ def write(path: Path, family: Family, layers: Layers, header: Mapping[str, str],
     """
     parts = {part for part, _ in layers}
     names = KOHYA_OF_TWO if "text_encoder_2" in parts else KOHYA
+    endings = {**family.written, "magnitude": ".dora_scale"}
     found: dict[str, Tensor] = {}
     for (part, layer), tensors in layers.items():
         if part in names:
             read = part.startswith("text_encoder") and not layer.startswith("text_model.")
             stem = names[part] + ("text_model_" if read else "") + flat(layer)
-            found |= {
-                stem + (dict(family.written) | {"magnitude": ".dora_scale"})[name]: t for name, t in tensors.items()
-            }
+            found |= {stem + endings[name]: each for name, each in tensors.items()}
         else:
             found |= {f"{part}.{layer}{HALVES[name]}": t for name, t in _without_alpha(tensors).items()}
     numbers = getattr(torch, dtype)
     whole = {key: each.detach().to("cpu", torch.float32 if not each.ndim else numbers) for key, each in found.items()}
-    _save(path, whole, header)
+    save(path, whole, header)
 
 
 def _without_alpha(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -57,10 +56,10 @@ def write_words(path: Path, word: str, vectors: Mapping[str, Tensor], header: Ma
     For one text encoder it is diffusers' {word: vectors}; for the two of Stable Diffusion XL {"clip_l", "clip_g"}.
     """
     names = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"} if len(vectors) > 1 else dict.fromkeys(vectors, word)
-    _save(path, {names[part]: each.detach().cpu() for part, each in vectors.items()}, header)
+    save(path, {names[part]: each.detach().cpu() for part, each in vectors.items()}, header)
 
 
-def _save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Whole or not at all. The texts stand in their order, so that equal adapters are equal files (safetensors writes
     them in any)."""
     from safetensors.torch import save

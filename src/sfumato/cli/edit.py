@@ -160,6 +160,7 @@ def edit(
     lora: options.Lora = None,
     embedding: options.Embedding = None,
     hypernetwork: options.Hypernetwork = None,
+    adapter: options.Adapter = None,
     allow_pickle: options.AllowPickle = False,
     label: options.Label = None,
     negative: options.Negative = "",

@@ -167,6 +167,15 @@ Hypernetwork = Annotated[
         rich_help_panel=_ADAPTERS,
     ),
 ]
+Adapter = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME:KEY=VALUE,...",
+        help="An adapter of any kind, one of {sfumato.adapt:Adapter}, as bottleneck:file=FILE,weight=0.8; repeatable.",
+        show_default=False,
+        rich_help_panel=_ADAPTERS,
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option(help="Seed of the first picture; without it a random one.", show_default=False)
 ]

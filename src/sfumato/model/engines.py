@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sfumato.adapt import Hypernetwork
 from sfumato.control import IPAdapter
 from sfumato.edit import Inverted, PromptToPrompt
 from sfumato.guide import ClipGuidance
@@ -23,7 +22,7 @@ def beyond_graphs(recipe: Recipe) -> bool:
     return (
         any(isinstance(each, ClipGuidance) and each.scale and each.through == "network" for each in recipe.guidance)
         or any(isinstance(each, IPAdapter) for each in recipe.controls)
-        or any(isinstance(each, Hypernetwork) for each in recipe.adapters)
+        or not all(each.weights_alone for each in recipe.adapters)
         or (isinstance(edit, PromptToPrompt) and bool(edit.blend))
         or (isinstance(start, Inverted) and start.null > 0)
     )

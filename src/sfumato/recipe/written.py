@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from sfumato.adapt import AdapterFile, Embedding, Hypernetwork, LoRA, open_file
+from sfumato.adapt import Adapter, AdapterFile, Embedding, Hypernetwork, LoRA, open_file
 from sfumato.adapt.adapter import ALWAYS
 from sfumato.adapt.file import named
 from sfumato.control import Control
@@ -153,6 +153,11 @@ def hypernetwork(text: str, allow_pickle: bool = False) -> Hypernetwork:
         raise BadInput(f"--hypernetwork {_shown(text)}: give FILE:WEIGHT, as me.pt:0.8")
     weight = _weight_in("--hypernetwork", text, options[0][1]) if options else 1.0
     return Hypernetwork(file_of(name, "hypernetworks", allow_pickle), weight)
+
+
+def adapter(text: str) -> Any:
+    """`bottleneck:file=me.safetensors,weight=0.8`: the adapter of that kind. Raises BadInput as `guidance` does."""
+    return _named("--adapter", Adapter.registry, text)
 
 
 def embedding(text: str, allow_pickle: bool = False) -> Embedding:

@@ -49,6 +49,7 @@ def generate(
     lora: Sequence[str] | None = None,
     embedding: Sequence[str] | None = None,
     hypernetwork: Sequence[str] | None = None,
+    adapter: Sequence[str] | None = None,
     allow_pickle: bool = False,
     composite: str = "paste",
     noise: str = "keyed",
@@ -66,9 +67,9 @@ def generate(
     that ends the picture, as "xl-refiner:at=0.2". stage: what other stages of the model do, each as
     "upscale:steps=30,guidance=4". images: reference pictures, for models that look at some. controls:
     each written as `controlnet:picture=map.png,net=FOLDER`. lora, embedding, hypernetwork: files that are added to the
-    model, besides those that the prompt names; allow_pickle: such as may hold more than numbers too. seed None is a
-    random one. tells: what the model can be told, and what suits it where guidance, sampler, times or steps are not
-    said. named: how an option is called in sentences about it.
+    model, besides those that the prompt names; adapter: of any kind, as `bottleneck:file=me.safetensors`; allow_pickle:
+    such as may hold more than numbers too. seed None is a random one. tells: what the model can be told, and what suits
+    it where guidance, sampler, times or steps are not said. named: how an option is called in sentences about it.
 
     Raises BadInput for what can't be.
     """
@@ -80,6 +81,7 @@ def generate(
     said, unsaid, adapters = asked_in(prompt or "", negative, allow_pickle=allow_pickle)
     kinds = ((written.lora, lora), (written.embedding, embedding), (written.hypernetwork, hypernetwork))
     files = [write(text, allow_pickle) for write, texts in kinds for text in texts or ()]
+    files += [written.adapter(text) for text in adapter or ()]
     return Recipe(
         prompt=said,
         negative=unsaid,

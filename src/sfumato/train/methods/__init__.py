@@ -6,6 +6,8 @@
 | `lora`, `loha`, `lokr` | low-rank changes of attention (and of convolutions, of texts; `dora`) | `adapt.families` |
 | `textual-inversion` | the vectors of a new word | Gal et al. 2022 |
 | `pivotal-tuning` | a new word, and a LoRA for what it leaves | Roich et al. 2021; cloneofsimo 2022 |
+| `bottleneck` | small layers behind attention and feed-forward | Houlsby et al. 2019 |
+| `side-tuning` | a small network beside a U-Net | Zhang et al. 2020 |
 | `hypernetwork` | small networks before keys and values | A1111's web page, 2022 |
 """
 

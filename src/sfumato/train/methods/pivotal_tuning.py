@@ -13,7 +13,7 @@ from torch import nn
 from sfumato.adapt.adapter import BoundAdapter
 from sfumato.adapt.textual_inversion import MOST
 from sfumato.train.method import Learner, Method, Subject, method
-from sfumato.train.methods.lora import LoRAMethod
+from sfumato.train.methods.low_rank_adaptation import LoRAMethod
 from sfumato.train.methods.textual_inversion import TextualInversion
 
 

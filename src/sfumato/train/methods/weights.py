@@ -12,11 +12,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from sfumato.adapt.adapter import BoundAdapter
-from sfumato.adapt.families import FAMILIES
+from sfumato.adapt.families import FAMILIES, Family
 from sfumato.adapt.layers import Change
 from sfumato.adapt.names import Piece
 from sfumato.adapt.read import Contents
-from sfumato.adapt.write import write
+from sfumato.adapt.write import Layers, write
 from sfumato.picture import BadInput
 from sfumato.train.hyperparameters import Stored
 from sfumato.train.method import Learner, Method, Subject
@@ -40,6 +40,12 @@ class LowRankMethod(Method):
 
     def begin(self, subject: Subject) -> Learner:
         return WeightsLearner(self, subject)
+
+
+def changed(family: Family, layers: Layers) -> list[Change]:
+    """The changes that tensors of one family make, as those of a file."""
+    none = Contents({}, {})
+    return [Change(part, (Piece(layer),), family, tensors, none) for (part, layer), tensors in layers.items()]
 
 
 class WeightsLearner(Learner):
@@ -75,13 +81,7 @@ class WeightsLearner(Learner):
                     yield part, name, module.weight.detach().float()  # type: ignore[operator]
 
     def bind(self, networks: Mapping[str, nn.Module]) -> BoundAdapter:
-        found = Contents({}, {})
-        changes = [
-            Change(part, (Piece(layer),), self.family, tensors, found)
-            for (part, layer), tensors in self.layers.items()
-            if part in networks
-        ]
-        return BoundAdapter(self.subject.word, changes)
+        return BoundAdapter(self.subject.word, changed(self.family, self.layers))
 
     def save(self, export: Path) -> list[Path]:
         path = export / f"{self.method.kind}.safetensors"

@@ -35,7 +35,7 @@ from sfumato.train import report, rng
 from sfumato.train.encodings import encoded
 from sfumato.train.hyperparameters import Averaging, Common
 from sfumato.train.method import AnyMethod, Learner, Subject
-from sfumato.train.methods.lora import LoRAMethod
+from sfumato.train.methods.low_rank_adaptation import LoRAMethod
 from sfumato.train.objective.times import LogitNormal, Table, Uniform, draw_times
 from sfumato.train.task import Place, Task, hush, register, to_pixels
 
