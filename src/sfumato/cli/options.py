@@ -171,7 +171,7 @@ Adapter = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME:KEY=VALUE,...",
-        help="An adapter of any kind, one of {sfumato.adapt:Adapter}, as bottleneck:file=FILE,weight=0.8; repeatable.",
+        help="An adapter of any kind, one of {sfumato.adapt:Adapter}, as bottleneck:file=FILE; repeatable.",
         show_default=False,
         rich_help_panel=_ADAPTERS,
     ),
