@@ -10,6 +10,7 @@ import typer
 from sfumato.cli import options
 
 _AGAINST = "Against a reference"
+_SUBJECT = "A subject"
 _CAPTIONS, _SET = 200, 1000  # pictures by default: of each split, and of a set
 
 
@@ -89,6 +90,32 @@ def evaluate(
     sampler: options.Sampler = "dpmpp-2m",
     steps: options.Steps = 20,
     guidance: options.Guidance = 5.0,
+    subject: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PHOTOS",
+            help="How well was the subject of these pictures learnt, and did its class stay?",
+            show_default=False,
+            rich_help_panel=_SUBJECT,
+        ),
+    ] = None,
+    word: Annotated[
+        str | None,
+        typer.Option("--as", help="What prompts call it.", show_default=False, rich_help_panel=_SUBJECT),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--class", help="What it is one of.", show_default=False, rich_help_panel=_SUBJECT),
+    ] = None,
+    before: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="The model as it was.", show_default=False, rich_help_panel=_SUBJECT),
+    ] = None,
+    lora: options.Lora = None,
+    embedding: options.Embedding = None,
+    hypernetwork: options.Hypernetwork = None,
+    adapter: options.Adapter = None,
+    allow_pickle: options.AllowPickle = False,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the report and the pictures.", show_default=False)
     ] = None,
@@ -98,6 +125,9 @@ def evaluate(
 
     With --against: how near are its pictures to a reference, by FID and its kin, with intervals? A run that was
     stopped goes on where it was; pictures and features are kept.
+
+    With --subject PHOTOS --as "sks woman" --class woman: is the subject in what is asked for, and is its class as it
+    was?
     """
     from sfumato.guide import ClassifierFree
     from sfumato.picture import BadInput
@@ -108,6 +138,14 @@ def evaluate(
     Recipe(steps=steps, seed=seed, model=model, sampler=sampler, guidance=guided)  # pyright: ignore[reportArgumentType]
     if count is not None and count < 1:
         raise BadInput(f"--count is {count}: give a whole number of at least 1")
+    if subject is not None:
+        from sfumato.evaluate.subject_report import report
+
+        files = {"lora": lora, "embedding": embedding, "hypernetwork": hypernetwork, "adapter": adapter}
+        chosen = features[0] if features else None
+        how = {"each": count or 4, "steps": steps, "guidance": guidance, "seed": seed}
+        report(model, subject, word, kind, before, files, chosen, out, json, allow_pickle, **how)
+        return
     if against is None:
         alone = {"--pictures": pictures, "--features": features, "--metrics": metrics, "--reference": reference,
                  "--label": label, "--lpips": lpips}  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -155,7 +155,7 @@ def hypernetwork(text: str, allow_pickle: bool = False) -> Hypernetwork:
     return Hypernetwork(file_of(name, "hypernetworks", allow_pickle), weight)
 
 
-def adapter(text: str) -> Any:
+def adapter(text: str, allow_pickle: bool = False) -> Any:
     """`bottleneck:file=me.safetensors,weight=0.8`: the adapter of that kind. Raises BadInput as `guidance` does."""
     return _named("--adapter", Adapter.registry, text)
 
@@ -165,6 +165,15 @@ def embedding(text: str, allow_pickle: bool = False) -> Embedding:
     name, colon, word = (text, "", "") if path_of(text).is_file() else text.rpartition(":")
     name, word = (name, word) if colon else (text, "")
     return Embedding(file_of(name, "embeddings", allow_pickle), word)
+
+
+ADAPTERS = {"lora": lora, "embedding": embedding, "hypernetwork": hypernetwork, "adapter": adapter}
+"""The ways to name files that are added to a model, by the options that they are."""
+
+
+def adapters(files: Mapping[str, Sequence[str] | None], allow_pickle: bool = False) -> list[Any]:
+    """The adapters that are named in any of these ways, in their order."""
+    return [ADAPTERS[way](text, allow_pickle) for way in ADAPTERS for text in files.get(way) or ()]
 
 
 def file_of(name: str, kind: str, allow_pickle: bool = False) -> AdapterFile:

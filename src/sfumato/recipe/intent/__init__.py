@@ -79,9 +79,8 @@ def generate(
     if shows is not None and attention is None:
         raise BadInput(f"{named('method')} diffedit edits a picture that is there already: `sfumato edit` takes one")
     said, unsaid, adapters = asked_in(prompt or "", negative, allow_pickle=allow_pickle)
-    kinds = ((written.lora, lora), (written.embedding, embedding), (written.hypernetwork, hypernetwork))
-    files = [write(text, allow_pickle) for write, texts in kinds for text in texts or ()]
-    files += [written.adapter(text) for text in adapter or ()]
+    named_files = {"lora": lora, "embedding": embedding, "hypernetwork": hypernetwork, "adapter": adapter}
+    files = written.adapters(named_files, allow_pickle)
     return Recipe(
         prompt=said,
         negative=unsaid,
