@@ -49,7 +49,7 @@ def test_a_shipped_recipe_is_found_by_name_and_a_near_name_is_offered():
         ("steps: 3", "task must be one of"),
         (
             "task: judge\ndata: {kind: web}",
-            "data.kind: must be one of 'arrays', 'folder', 'tars', 'vignettes'",
+            "data.kind: must be one of 'arrays', 'folder', 'kohya', 'tars', 'vignettes'",
         ),
         ("task: judge\nsteps: 0", "steps: input should be greater than 0 (given: 0)"),
         ("task: judge\nsteps: many", "steps: input should be a valid integer"),

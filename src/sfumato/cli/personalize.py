@@ -11,7 +11,10 @@ import typer
 
 def personalize(
     photos: Annotated[
-        Path, typer.Argument(metavar="PHOTOS", help="A folder of pictures of the subject; 3 to 5 are enough.")
+        Path,
+        typer.Argument(
+            metavar="PHOTOS", help="A folder of pictures of the subject, 3 to 5 are enough; or a dataset of kohya's."
+        ),
     ],
     subject: Annotated[str, typer.Option("--as", help="What prompts are to call it, as 'sks woman'.")],
     kind: Annotated[
@@ -44,13 +47,8 @@ def personalize(
     """
     from sfumato.train import run
 
-    told: dict[str, object] = {
-        "data.path": str(photos),
-        "subject": subject,
-        "kind": kind,
-        "method.kind": method,
-        "model": model,
-    }
+    told: dict[str, object] = {"data.path": str(photos), "subject": subject, "kind": kind, "model": model}
+    told |= {"method.kind": method, "data.kind": "kohya" if is_kohya(photos) else "folder"}
     if steps is not None:
         told["steps"] = steps
     if prior:
