@@ -45,6 +45,7 @@ def personalize(
     What is left are files for `--lora` and `--embedding`, or with dreambooth a whole model. Ctrl-C saves and leaves;
     the same command goes on from there, exactly.
     """
+    from sfumato.data.kohya import is_kohya
     from sfumato.train import run
 
     told: dict[str, object] = {"data.path": str(photos), "subject": subject, "kind": kind, "model": model}
