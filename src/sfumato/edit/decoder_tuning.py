@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.edit.reconstruction import STEPS, Reconstruction, descent
 from sfumato.element import element
+from sfumato.lazy import Tensor
 from sfumato.network.offload import at_hand
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    Decode = Callable[[Tensor], Tensor]
+Decode = Callable[[Tensor], Tensor]
 
 
 @element("decoder")

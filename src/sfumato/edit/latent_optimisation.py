@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sfumato.edit.reconstruction import STEPS, Reconstruction, descent
 from sfumato.element import element
+from sfumato.lazy import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    Decode = Callable[[Tensor], Tensor]
+Decode = Callable[[Tensor], Tensor]
 
 
 @element("latent")

@@ -13,16 +13,13 @@ Saharia et al. 2022, "Palette", section 4. One network is told its task by what 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from sfumato.element import Kept, element, one_of
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def luma(picture: Tensor) -> Tensor:

@@ -23,12 +23,10 @@ from sfumato.evaluate.metrics.manifold import squares
 from sfumato.evaluate.model_samples import SampleSettings, picture_path, sample_pictures
 from sfumato.evaluate.pictures import VIGNETTES, Pictures, picture_set
 from sfumato.evaluate.statistics import Figure, mean
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput, open_picture
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sfumato.model import Pipe
 
 MANY = 10_000  # pictures of a reference by default

@@ -20,10 +20,9 @@ import numpy as np
 from sfumato.element import Registry
 from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL
 from sfumato.evaluate.statistics import Figure, bootstrapped
+from sfumato.lazy import Tensor
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sfumato.evaluate.features import Extractor
     from sfumato.evaluate.model_samples import SampleSettings
     from sfumato.evaluate.pictures import Pictures

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from sfumato.denoise import Prediction
 from sfumato.element import Real, element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.picture.errors import BadInput
 from sfumato.sample.sampler import Sampler, State
 from sfumato.sample.step import Denoise, Knots
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.denoise import Prediction
-    from sfumato.noise import NoiseSource
-    from sfumato.schedule import Schedule
+from sfumato.schedule import Schedule
 
 
 @element("ddpm", label="DDPM")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field, model_validator
 
 from sfumato.element import element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.sample.heun import heun
 from sfumato.sample.multistep import FAR, FEW, Answer, Memory, correction, exponential
 from sfumato.sample.sampler import Sampler, State
 from sfumato.sample.step import Denoise, Knots, ancestral
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 _SDE = "true for the reverse SDE, false for the probability flow"
 

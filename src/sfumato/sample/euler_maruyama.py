@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from sfumato.element import element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.sample.sampler import Sampler, State
 from sfumato.sample.step import Denoise, Knots, ancestral
 from sfumato.schedule import sde
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 
 @element("euler-maruyama", label="Euler-Maruyama")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from sfumato.element import Element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.picture.errors import BadInput
 from sfumato.sample.step import Denoise
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 State = Any
 

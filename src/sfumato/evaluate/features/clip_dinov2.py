@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sfumato.evaluate.features.extractor import FEATURES, FOLDERS, POOL, Extractor, Rows, fingerprint
 from sfumato.evaluate.features.resize import bicubic
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 USUAL = {"clip": "openai/clip-vit-large-patch14-336", "dinov2": "facebook/dinov2-large"}
 KINDS = {

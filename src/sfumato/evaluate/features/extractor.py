@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sfumato.element import Registry
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 POOL, LOGITS, SPATIAL = "pool", "logits", "spatial"
 Rows = dict[str, "Tensor"]

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 from sfumato.evaluate.features.extractor import FEATURES, LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
 from sfumato.evaluate.features.resize import clean, legacy
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sfumato.network.inception import Inception
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"

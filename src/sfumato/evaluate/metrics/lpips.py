@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.evaluate.metric import METRICS, PairDistance, PairMetric
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sfumato.network.lpips import LPIPS
 
 VARIABLE = "SFUMATO_LPIPS"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sfumato.evaluate.metric import METRICS, PairMetric
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.lazy import Tensor, torch
 
 Local = Callable[["Tensor"], "Tensor"]
 WINDOW = 11  # a side of SSIM's window
