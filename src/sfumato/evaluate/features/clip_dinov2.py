@@ -11,7 +11,7 @@ from sfumato.evaluate.features.extractor import FEATURES, FOLDERS, POOL, Extract
 from sfumato.evaluate.features.resize import bicubic
 from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-from sfumato.picture.errors import name_of
+from sfumato.picture.errors import name_of, reason_of
 
 USUAL = {"clip": "openai/clip-vit-large-patch14-336", "dinov2": "facebook/dinov2-large"}
 KINDS = {
@@ -85,8 +85,9 @@ def _network(folder: Path, kind: str) -> Any:
     try:
         network = getattr(transformers, kind).from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise BadInput(f"The {kind} in {folder} can't be read ({reason}): copy or download it again.") from error
+        raise BadInput(
+            f"The {kind} in {folder} can't be read ({reason_of(error)}): copy or download it again."
+        ) from error
     finally:
         transformers.utils.logging.enable_progress_bar()
     return network.eval().requires_grad_(False)
