@@ -9,7 +9,7 @@ from sfumato.lazy import Tensor
 from sfumato.noise import NoiseSource
 from sfumato.sample.heun import heun
 from sfumato.sample.multistep import Answer, Memory, correction
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ddim
 
 
@@ -28,9 +28,7 @@ class AdamsBashforth(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=False)
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         here = Answer(k.sigma_t / (k.alpha_t + k.sigma_t), p.eps - p.x0)
         d = k.sigma_s / (k.alpha_s + k.sigma_s) - here.place

@@ -11,7 +11,7 @@ from sfumato.element import Real, element
 from sfumato.lazy import Tensor
 from sfumato.noise import NoiseSource
 from sfumato.picture.errors import BadInput
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots
 from sfumato.schedule import Schedule
 
@@ -39,9 +39,7 @@ class DDPM(Sampler):
     def ancestral_eta(self) -> float:  # type: ignore[override]
         return 1.0 if self.variance == "small" else 0.0
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         mean = k.alpha_s * p.x0 + (k.sigma_s * k.q) * p.eps
         if p.shift is None and k.sigma_s == 0:

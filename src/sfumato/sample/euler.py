@@ -9,7 +9,7 @@ from pydantic import Field
 from sfumato.element import Interval, Real, element
 from sfumato.lazy import Tensor
 from sfumato.noise import NoiseSource
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ddim
 
 CHURN = "Churn(amount), where 0 is off"
@@ -64,9 +64,7 @@ class Euler(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return len(times) - 1
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         x, t = self.churn(denoise, x, t, s, state, noise)
         return ddim(denoise(x, t), Knots.of(denoise.schedule, t, s)), state
 

@@ -11,7 +11,7 @@ from sfumato.element import Real, element
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.predict import expand
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ddim
 
 # Dormand & Prince 1980, table 2 (RK5(4)7M): the last row of A is the fifth-order result, whose slope the next step
@@ -60,9 +60,7 @@ class RK45(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return torch.full((len(x),), math.inf, dtype=torch.float64)
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         last = denoise.schedule.last
         if max(t, s) <= last:
             return _ddim(denoise, x, t, s), state

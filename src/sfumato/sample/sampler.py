@@ -11,6 +11,8 @@ from sfumato.picture.errors import BadInput
 from sfumato.sample.step import Denoise
 
 State = Any
+Moved = tuple[Tensor, State]
+"""x at the end of a step, and the state for the next one."""
 
 
 class Sampler(Element, kinds="sampler", package="sfumato.sample"):
@@ -31,9 +33,7 @@ class Sampler(Element, kinds="sampler", package="sfumato.sample"):
         """The state before the first step from x (B, ...) along the grid `times`; nothing, for one-step methods."""
         return None
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         """x moved from t to s, and the state for the next step."""
         raise NotImplementedError
 
