@@ -30,7 +30,7 @@ from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named
 from sfumato.train import rng
-from sfumato.train.encodings import fingerprint, latents, part
+from sfumato.train.encodings import fingerprint, frozen, latents, part
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.objective.noise import DiscreteNoise, Noise
 from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register
@@ -120,15 +120,13 @@ class NoisedClipTask(PictureTask):
         super().__init__(recipe, place, recipe.held_back)
         hush("diffusers", "transformers")
         folders = [part(recipe.clip, name, "mini-clip") for name in ("text_encoder", "image_encoder", "tokenizer")]
-        text: Any = CLIPTextModel.from_pretrained(folders[0], dtype=torch.float32)
-        clean: Any = CLIPVisionModelWithProjection.from_pretrained(folders[1], dtype=torch.float32)
+        text = frozen(CLIPTextModel, folders[0], place)
+        clean = frozen(CLIPVisionModelWithProjection, folders[1], place)
         self.tokenizer = CLIPTokenizer.from_pretrained(folders[2])
         if clean.config.image_size != recipe.data.size:
             raise BadInput(
                 f"data.size must be {clean.config.image_size}, the size of the pictures that {folders[1]} sees"
             )
-        for network in (text, clean):
-            network.to(place.device).eval().requires_grad_(False)
         self.fixed = {"text": text, "clean": clean}  # in a dictionary: no submodules, neither trained nor saved
         self.train_set.need_captions()
         key = [fingerprint(folder) for folder in folders]
@@ -185,8 +183,7 @@ class NoisedClipTask(PictureTask):
         from diffusers import AutoencoderKL
 
         folder = part(self.recipe.autoencoder, "vae", "mini-autoencoder")
-        vae: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
-        vae.to(self.place.device).eval().requires_grad_(False)
+        vae = frozen(AutoencoderKL, folder, self.place)
         train, test = (latents(source, vae, folder, self.place) for source in sources)
         return train, test, float(vae.config.scaling_factor)
 
