@@ -34,8 +34,8 @@ from sfumato.train.encodings import fingerprint, frozen, latents, part
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.objective.noise import DiscreteNoise, Noise
 from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register
-from sfumato.train.tasks.clip import COLDEST, Tower, info_nce, temperature
-from sfumato.train.tokens import encode
+from sfumato.train.tasks.clip import COLDEST, Tower, clip_of, info_nce, temperature, tower
+from sfumato.train.tokens import encode, without_padding
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -46,27 +46,17 @@ class Towers(nn.Module):
     def __init__(
         self, text: Any, clean: Any, shape: NoisedClipRecipe, channels: int, cells: int, noise: dict[str, Any]
     ):
-        from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
+        from transformers import CLIPVisionConfig
 
         super().__init__()
-        tower = shape.image
         image = CLIPVisionConfig(
-            hidden_size=tower.width,
-            intermediate_size=4 * tower.width,
-            num_hidden_layers=tower.layers,
-            num_attention_heads=tower.heads,
-            projection_dim=clean.config.projection_dim,
+            **tower(shape.image, clean.config.projection_dim),
             num_channels=channels + 2 * WAVES,
             image_size=cells,
             patch_size=shape.patch,
         )
-        config = CLIPConfig(
-            text_config=text.config.to_dict(),
-            vision_config=image.to_dict(),
-            projection_dim=clean.config.projection_dim,
-        )
-        config.noise = {"schedule": noise, "channels": channels}
-        self.clip = CLIPModel(config)
+        self.clip = clip_of(text.config, image)
+        self.clip.config.noise = {"schedule": noise, "channels": channels}
         self.clip.text_model.load_state_dict(text.state_dict())
         self.clip.text_model.requires_grad_(False)
         self.clip.vision_model.load_state_dict(_beginning(self.clip.vision_model, clean.vision_model), strict=False)
@@ -167,8 +157,7 @@ class NoisedClipTask(PictureTask):
         device = self.place.device
         captions = [source.captions[i] for i in indices]
         ids = encode(self.tokenizer, [said[k % len(said)] for said, k in zip(captions, which, strict=True)])
-        longest = int((ids != self.tokenizer.eos_token_id).sum(1).max()) + 1  # attention is causal: padding is idle
-        text = self.fixed["text"](ids[:, :longest].to(device)).pooler_output
+        text = self.fixed["text"](without_padding(self.tokenizer, ids).to(device)).pooler_output
         clean = self.fixed["clean"](source.batch(indices).to(device)).image_embeds
         shown = torch.from_numpy(np.asarray(x[indices])).float().to(device) * self.scale
         same = (ids[:, None] == ids[None]).all(-1).to(device)
@@ -189,17 +178,10 @@ class NoisedClipTask(PictureTask):
 
     def finish(self, export: Path) -> dict[str, float]:
         """Saves clip_noised/ and clip/, two CLIPModels with their tokenizer; recall of held-back captions' pictures."""
-        from transformers import CLIPConfig, CLIPModel
-
         dtype = DTYPES[self.recipe.export]
         ours: Any = copy.deepcopy(self.network.clip)
         clean = self.fixed["clean"]
-        config = CLIPConfig(
-            text_config=ours.config.text_config.to_dict(),
-            vision_config=clean.config.to_dict(),
-            projection_dim=clean.config.projection_dim,
-        )
-        whole = CLIPModel(config)
+        whole = clip_of(ours.config.text_config, clean.config)
         whole.text_model.load_state_dict(ours.text_model.state_dict())
         whole.text_projection.load_state_dict(ours.text_projection.state_dict())
         whole.vision_model.load_state_dict(clean.vision_model.state_dict())
