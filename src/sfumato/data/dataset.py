@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from pydantic import BeforeValidator, SerializeAsAny, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from torch import Tensor
@@ -182,6 +183,4 @@ def _in_processes(
 
 def square(path: Path | bytes, size: int) -> np.ndarray:
     """The picture's middle square, resized to `size`."""
-    from PIL import Image, ImageOps
-
     return np.asarray(ImageOps.fit(open_picture(path), (size, size), Image.Resampling.LANCZOS))

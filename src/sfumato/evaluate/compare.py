@@ -25,6 +25,7 @@ from sfumato.evaluate.pictures import VIGNETTES, Pictures, picture_set
 from sfumato.evaluate.statistics import Figure, mean
 from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput, open_picture
+from sfumato.progress import progress
 
 if TYPE_CHECKING:
     from sfumato.model import Pipe
@@ -69,8 +70,6 @@ def compare_and_report(
     A run that was stopped goes on where it was. report.json and report.html are written into `out`.
     Raises BadInput for what a user can mend.
     """
-    from sfumato.progress import progress
-
     fewest = fewest_of(metrics)
     limits = (("count", count, fewest), ("reference", most, fewest), ("batch", batch, 1), ("resamples", resamples, 0))
     for name, value, low in limits:
