@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sfumato.edit.reconstruction import STEPS, Reconstruction, descent
+from sfumato.edit.reconstruction import STEPS, Decode, Reconstruction, descent
 from sfumato.element import element
 from sfumato.lazy import Tensor
 from sfumato.network.offload import at_hand
 
 if TYPE_CHECKING:
     from torch import nn
-
-Decode = Callable[[Tensor], Tensor]
 
 
 @element("decoder")

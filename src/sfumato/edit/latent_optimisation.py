@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from sfumato.edit.reconstruction import STEPS, Reconstruction, descent
+from sfumato.edit.reconstruction import STEPS, Decode, Reconstruction, descent
 from sfumato.element import element
 from sfumato.lazy import Tensor
-
-Decode = Callable[[Tensor], Tensor]
 
 
 @element("latent")

@@ -17,6 +17,7 @@ from sfumato.edit.paste import paste
 from sfumato.lazy import Tensor, torch
 
 STEPS = 75
+Decode = Callable[[Tensor], Tensor]
 
 
 class Reconstruction(Composite):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,13 +76,9 @@ def drawn(questions: Sequence[Question], size: tuple[int, int]) -> Tensor:
     return x if x.shape[-2:] == (height, width) else torch.nn.functional.interpolate(x, (height, width), mode="area")
 
 
-def through(space, pictures: Tensor, batch: int = 16, advance: Callable[[int], None] = lambda n: None) -> Tensor:
+def through(space, pictures: Tensor, batch: int = 16) -> Tensor:
     """Pictures encoded and decoded: the best that a model with this autoencoder could paint."""
-    parts = []
-    for part in pictures.split(batch):
-        parts.append(space.decode(space.encode(part)).clamp(-1, 1))
-        advance(len(part))
-    return torch.cat(parts)
+    return torch.cat([space.decode(space.encode(part)).clamp(-1, 1) for part in pictures.split(batch)])
 
 
 def judged(judge: Judge, questions: Sequence[Question], pictures: Tensor) -> Scores:
