@@ -31,7 +31,6 @@ from sfumato.lazy import Tensor, torch
 
 Level = tuple[Tensor | float, Tensor | float]
 
-
 NAMES = ("eps", "x0", "v", "flow", "score", "edm", "mu")
 SIGMA_DATA = 0.5
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+from PIL import Image
 
 from sfumato.edit.start import BoundStart
 from sfumato.element import Element
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.picture import Ref
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
 

@@ -34,7 +34,7 @@ LACKING = {  # what a feature metric misses where its `needs` is not there
     LOGITS: "needs features with classes, as inception or a classifier's folder",
     SPATIAL: "needs features with a map, as inception",
 }
-PairDistance = Callable[["Tensor", "Tensor"], "Tensor"]
+PairDistance = Callable[[Tensor, Tensor], Tensor]
 """distance(x, y): pictures (B, 3, H, W) in [-1, 1] twice -> (B,)"""
 
 

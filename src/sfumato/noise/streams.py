@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from sfumato.lazy import Tensor, torch
 from sfumato.noise.source import Key
 
-Stream = Callable[[tuple[int, ...]], "Tensor"]
+Stream = Callable[[tuple[int, ...]], Tensor]
 """The next numbers of a stream, in a shape: float32 on the CPU."""
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sfumato.evaluate.metric import METRICS, PairMetric
 from sfumato.lazy import Tensor, torch
 
-Local = Callable[["Tensor"], "Tensor"]
+Local = Callable[[Tensor], Tensor]
 WINDOW = 11  # a side of SSIM's window
 
 
