@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from sfumato.element import Registry
-from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL
+from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL, Extractor
 from sfumato.evaluate.statistics import Figure, bootstrapped
 from sfumato.lazy import Tensor
 
 if TYPE_CHECKING:
-    from sfumato.evaluate.features import Extractor
     from sfumato.evaluate.model_samples import SampleSettings
     from sfumato.evaluate.pictures import Pictures
     from sfumato.model import Pipe

@@ -11,7 +11,10 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from sfumato.edit import Between, Noise, SDEdit, Source
 from sfumato.picture import BadInput
@@ -19,11 +22,6 @@ from sfumato.recipe import Recipe, written
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.extra_networks import asked_in
 from sfumato.recipe.intent import starts
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from PIL import Image
 
 Named = Callable[[str], str]
 
