@@ -11,11 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import torch
-from torch import Tensor
-
 from sfumato import predict
 from sfumato.condition import Condition, Label, Part
+from sfumato.lazy import Tensor, torch
 from sfumato.predict import expand
 from sfumato.schedule import Schedule
 

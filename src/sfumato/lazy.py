@@ -1,9 +1,8 @@
 """torch and skia, loaded when they are first used, so that methods are named and chosen without them.
 
-from sfumato.lazy import torch
+    from sfumato.lazy import Tensor, torch
 
-if TYPE_CHECKING:
-    from torch import Tensor
+`Tensor` is for annotations, which nothing evaluates; where a tensor is to be told from other things, `torch.Tensor` is.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import skia as skia
     import torch as torch
+    from torch import Tensor as Tensor
 else:
+    Tensor = Any
 
     class _Lazy(ModuleType):
         def __getattr__(self, name: str) -> Any:
@@ -27,4 +28,4 @@ else:
     skia = _Lazy("skia")
     torch = _Lazy("torch")
 
-__all__ = ["skia", "torch"]
+__all__ = ["Tensor", "skia", "torch"]

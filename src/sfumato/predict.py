@@ -25,15 +25,11 @@ both x0 and eps, and `split` refuses by name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    Level = tuple[Tensor | float, Tensor | float]
-
+Level = tuple[Tensor | float, Tensor | float]
 
 NAMES = ("eps", "x0", "v", "flow", "score", "edm", "mu")
 SIGMA_DATA = 0.5

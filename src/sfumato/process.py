@@ -15,16 +15,12 @@ with q = alpha_t sigma_s/(sigma_t alpha_s), the ratio of the two kappas. SDE (So
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
 from sfumato.predict import expand
 from sfumato.schedule import Schedule, diffusion, drift, sde
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["chain", "diffusion", "drift", "posterior", "reverse_drift", "sde", "transition"]
 

@@ -7,7 +7,7 @@ import torch
 
 from sfumato.data import vignettes
 from sfumato.evaluate.attributes import drawn, score_attributes
-from sfumato.evaluate.judge import JUDGE, Detail, Judge, augment, resized
+from sfumato.evaluate.judge import JUDGE, Detail, Judge, augment, mean_cross_entropy, resized
 from sfumato.evaluate.questions import questions
 from sfumato.picture import BadInput
 
@@ -38,7 +38,7 @@ def test_a_judge_learns_what_it_is_shown():
     for step in range(40):
         part = torch.arange(24) + step % 4 * 24
         optimizer.zero_grad()
-        judge.loss(x[part], {name: targets[part, i] for i, name in enumerate(WORDS)}).backward()
+        mean_cross_entropy(judge(augment(x[part])), targets[part]).backward()
         optimizer.step()
     x, rows = squares(48, 1)
     assert [v["colour"] for v in judge.eval().predict(x)] == [row["colour"] for row in rows]
@@ -62,7 +62,7 @@ def test_targets_and_verdicts_are_in_the_words_of_the_world(judge: Judge):
     assert targets.shape == (8, len(vignettes.ATTRIBUTES))
     for verdict in judge.predict(torch.zeros(3, 3, 64, 64), batch=2):
         assert all(verdict[name] in values for name, values in vignettes.ATTRIBUTES.items())
-    assert torch.isfinite(judge.loss(torch.zeros(8, 3, 64, 64), targets))
+    assert torch.isfinite(mean_cross_entropy(judge(torch.zeros(8, 3, 64, 64)), targets))
 
 
 def test_the_channel_of_detail_is_four_times_what_stands_out_from_its_neighbours():
@@ -86,7 +86,7 @@ def test_the_loss_is_the_smoothed_cross_entropy_over_all_attributes():
         log_p = logits.log_softmax(1)
         right = torch.tensor([values.index(row[name]) for row in rows])
         terms.append(-(0.95 * log_p[range(6), right] + 0.05 * log_p.mean(1)).mean())
-    torch.testing.assert_close(judge.loss(x, judge.targets(rows)), torch.stack(terms).mean())
+    torch.testing.assert_close(mean_cross_entropy(judge(x), judge.targets(rows)), torch.stack(terms).mean())
 
 
 def test_a_saved_judge_comes_back(judge: Judge, tmp_path: Path):

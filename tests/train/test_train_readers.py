@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.data.labels import numbered
+from sfumato.data.dataset import numbered
 from sfumato.picture import BadInput
 from sfumato.train import recipe as r
 

@@ -11,12 +11,8 @@ from sfumato.cli import options
 
 
 def convert(
-    source: Annotated[
-        str, typer.Argument(help="A single file, a model's folder, a built-in model.", show_default=False)
-    ],
-    target: Annotated[
-        Path, typer.Argument(help="Where to: a name ending in .safetensors, or a folder.", show_default=False)
-    ],
+    source: Annotated[str, typer.Argument(help="A single file, a model's folder, a built-in model.")],
+    target: Annotated[Path, typer.Argument(help="Where to: a name ending in .safetensors, or a folder.")],
     allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:

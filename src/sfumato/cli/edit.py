@@ -17,7 +17,7 @@ _MASK = "Mask"
 
 def edit(
     context: typer.Context,
-    picture: Annotated[Path, typer.Argument(help="The picture to start from.", show_default=False)],
+    picture: Annotated[Path, typer.Argument(help="The picture to start from.")],
     prompt: options.Prompt = "",
     start: Annotated[
         str | None,
@@ -25,15 +25,13 @@ def edit(
             metavar="NAME[:KEY=VALUE,...]",
             help="Start from the picture by one of {sfumato.recipe.written:starts}, as sdedit:strength=0.4; --from, "
             "--with and --task choose a start themselves.",
-            show_default=False,
         ),
     ] = None,
     strength: Annotated[
         float | None,
         typer.Option(
             help="How far to go: 0 leaves the picture as it is, 1 is pure noise. By default 0.6, with --mask 1, "
-            "with --from 0.8, with --method prompt-to-prompt 1.",
-            show_default=False,
+            "with --from 0.8, with --method prompt-to-prompt 1."
         ),
     ] = None,
     shows: Annotated[
@@ -42,32 +40,23 @@ def edit(
             "--from",
             help="What the picture shows. It is inverted, not noised, and without a mask only where the prompt says "
             "something else of it may it change (DiffEdit).",
-            show_default=False,
         ),
     ] = None,
     method: options.Method = None,
-    to: Annotated[str | None, typer.Option(help="The same as PROMPT.", show_default=False)] = None,
+    to: Annotated[str | None, typer.Option(help="The same as PROMPT.")] = None,
     save_mask: Annotated[
         Path | None,
-        typer.Option(
-            help="Where to write the mask that is found: by --from, or by the word that --method blends by.",
-            show_default=False,
-        ),
+        typer.Option(help="Where to write the mask that is found: by --from, or by the word that --method blends by."),
     ] = None,
     other: Annotated[
-        Path | None,
-        typer.Option("--with", help="Start between PICTURE and this one, at --weight.", show_default=False),
+        Path | None, typer.Option("--with", help="Start between PICTURE and this one, at --weight.")
     ] = None,
     weight: Annotated[
-        float | None,
-        typer.Option(help="With --with: 0 is PICTURE, 1 the other; by default 0.5.", show_default=False),
+        float | None, typer.Option(help="With --with: 0 is PICTURE, 1 the other; by default 0.5.")
     ] = None,
     refine: Annotated[
         int | None,
-        typer.Option(
-            help="With --from or --with: iterations a step that make the inversion exact; by default 2.",
-            show_default=False,
-        ),
+        typer.Option(help="With --from or --with: iterations a step that make the inversion exact; by default 2."),
     ] = None,
     inversion: Annotated[
         str | None,
@@ -75,7 +64,6 @@ def edit(
             metavar="NAME[:KEY=VALUE,...]",
             help="How --from inverts: one of {sfumato.recipe.written:inversions}; ddim:null=10 has null texts that "
             "keep the picture under guidance, and edit-friendly noise for --sampler ddpm.",
-            show_default=False,
         ),
     ] = None,
     hold: Annotated[
@@ -84,12 +72,10 @@ def edit(
             metavar="NAME[:KEY=VALUE,...]",
             help="What to keep without a mask: one of {sfumato.recipe.written:holds}, or none. low-pass:factor=4 keeps "
             "the picture's coarse shapes and colours, inferred:draws=10 what --from has in common with the prompt.",
-            show_default=False,
         ),
     ] = None,
     mask: Annotated[
-        Path | None,
-        typer.Option(help="Repaint only where this picture is white; it has the size of PICTURE.", show_default=False),
+        Path | None, typer.Option(help="Repaint only where this picture is white; it has the size of PICTURE.")
     ] = None,
     grow: Annotated[
         float, typer.Option(help="Grow the mask by so many pixels, or shrink it if negative.", rich_help_panel=_MASK)
@@ -109,7 +95,6 @@ def edit(
         typer.Option(
             metavar="STEPSxTIMES",
             help="RePaint: walk every stretch of so many steps so many times, as 10x5.",
-            show_default=False,
             rich_help_panel=_MASK,
         ),
     ] = None,
@@ -124,9 +109,7 @@ def edit(
     margin: Annotated[
         int | None,
         typer.Option(
-            help="Pixels around the mask that --only-masked shows the model; by default 32.",
-            show_default=False,
-            rich_help_panel=_MASK,
+            help="Pixels around the mask that --only-masked shows the model; by default 32.", rich_help_panel=_MASK
         ),
     ] = None,
     extend: Annotated[
@@ -134,7 +117,6 @@ def edit(
         typer.Option(
             metavar="L,T,R,B|N",
             help="Widen the picture by so many pixels on its left, top, right and bottom and paint what is new there.",
-            show_default=False,
             rich_help_panel=_MASK,
         ),
     ] = None,
@@ -142,8 +124,7 @@ def edit(
         str | None,
         typer.Option(
             help="For a model that mends the picture it is shown: one of {sfumato.edit.palette:SEEN}, some of them "
-            "with a mask.",
-            show_default=False,
+            "with a mask."
         ),
     ] = None,
     composite: Annotated[

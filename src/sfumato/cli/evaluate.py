@@ -21,25 +21,18 @@ def evaluate(
         typer.Option(
             metavar="REFERENCE",
             help="Compare sets of pictures: vignettes, a FOLDER of pictures or tars, or FILE.npz[:NAME].",
-            show_default=False,
             rich_help_panel=_AGAINST,
         ),
     ] = None,
     pictures: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Measure these pictures instead of a model's.",
-            show_default=False,
-            rich_help_panel=_AGAINST,
-        ),
+        typer.Option(metavar="FOLDER", help="Measure these pictures instead of a model's.", rich_help_panel=_AGAINST),
     ] = None,
     features: Annotated[
         list[str] | None,
         typer.Option(
             help="NAME or NAME:WEIGHTS of {sfumato.evaluate.features:FEATURES}, or a FOLDER; may be given several "
             "times. By default vignettes-features for vignettes, else inception.",
-            show_default=False,
             rich_help_panel=_AGAINST,
         ),
     ] = None,
@@ -48,22 +41,19 @@ def evaluate(
         typer.Option(
             metavar="A,B,...",
             help="Some of {sfumato.evaluate.metric:METRICS}; by default all that pictures and features allow.",
-            show_default=False,
             rich_help_panel=_AGAINST,
         ),
     ] = None,
     count: Annotated[
         int | None,
         typer.Option(
-            help=f"Pictures: {_CAPTIONS} of seen compositions and as many of held-out ones, or {_SET} of a set.",
-            show_default=False,
+            help=f"Pictures: {_CAPTIONS} of seen compositions and as many of held-out ones, or {_SET} of a set."
         ),
     ] = None,
     reference: Annotated[
         int | None,
         typer.Option(
             help="At most so many pictures of the reference; by default 2000 vignettes or 10000 others.",
-            show_default=False,
             rich_help_panel=_AGAINST,
         ),
     ] = None,
@@ -72,17 +62,14 @@ def evaluate(
     ] = "seen",
     label: Annotated[
         str | None,
-        typer.Option(
-            help="Paint this class alone; by default the classes in turn.", show_default=False, rich_help_panel=_AGAINST
-        ),
+        typer.Option(help="Paint this class alone; by default the classes in turn.", rich_help_panel=_AGAINST),
     ] = None,
     batch: Annotated[int, typer.Option(help="Pictures at a time.", rich_help_panel=_AGAINST)] = 8,
     resamples: Annotated[
         int, typer.Option(help="Bootstrap resamples for the intervals; 0 for none.", rich_help_panel=_AGAINST)
     ] = 100,
     lpips: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="LPIPS' weights.", show_default=False, rich_help_panel=_AGAINST),
+        str | None, typer.Option(metavar="FOLDER", help="LPIPS' weights.", rich_help_panel=_AGAINST)
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Seed of the first picture and of the world of scenes; 0 is the training world.")
@@ -95,30 +82,27 @@ def evaluate(
         typer.Option(
             metavar="PHOTOS",
             help="How well was the subject of these pictures learnt, and did its class stay?",
-            show_default=False,
             rich_help_panel=_SUBJECT,
         ),
     ] = None,
     word: Annotated[
         str | None,
-        typer.Option("--as", help="What prompts call it.", show_default=False, rich_help_panel=_SUBJECT),
+        typer.Option("--as", help="What prompts call it.", rich_help_panel=_SUBJECT),
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--class", help="What it is one of.", show_default=False, rich_help_panel=_SUBJECT),
+        typer.Option("--class", help="What it is one of.", rich_help_panel=_SUBJECT),
     ] = None,
     before: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="The model as it was.", show_default=False, rich_help_panel=_SUBJECT),
+        typer.Option(metavar="MODEL", help="The model as it was.", rich_help_panel=_SUBJECT),
     ] = None,
     lora: options.Lora = None,
     embedding: options.Embedding = None,
     hypernetwork: options.Hypernetwork = None,
     adapter: options.Adapter = None,
     allow_pickle: options.AllowPickle = False,
-    out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for the report and the pictures.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the report and the pictures.")] = None,
     json: options.Json = False,
 ) -> None:
     """Measure a model: do its pictures show what their captions say, also in combinations it never saw?

@@ -18,7 +18,6 @@ def generate(
             "--from",
             help="Edit the picture that these words make (Prompt-to-Prompt): PROMPT has some of them changed, more of "
             "them, or weighs them as in (red:1.6).",
-            show_default=False,
         ),
     ] = None,
     method: options.Method = None,

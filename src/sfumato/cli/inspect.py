@@ -11,9 +11,7 @@ from sfumato.cli import options
 
 
 def inspect(
-    path: Annotated[
-        Path, typer.Argument(help="A picture, a model's folder or file, or a built-in model.", show_default=False)
-    ],
+    path: Annotated[Path, typer.Argument(help="A picture, a model's folder or file, or a built-in model.")],
     allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:

@@ -14,8 +14,7 @@ def look_attention(
     context: typer.Context,
     prompt: options.Prompt,
     picture: Annotated[
-        Path | None,
-        typer.Option(help="Look at this picture; without it at the one that the prompt makes.", show_default=False),
+        Path | None, typer.Option(help="Look at this picture; without it at the one that the prompt makes.")
     ] = None,
     at: Annotated[
         float, typer.Option(help="With --picture: the time of the noise that is added to it, above 0 and up to 1.")

@@ -11,27 +11,21 @@ _SAMPLING = "Sampling"
 _OUTPUT = "Output"
 
 _PROMPT = r"What the picture is to show. (word:1.3) or (word) counts more, \[word] less; \( is a bracket itself"
-Prompt = Annotated[str, typer.Argument(help=f"{_PROMPT}.", show_default=False)]
-PromptOrLabel = Annotated[
-    str | None, typer.Argument(help=f"{_PROMPT}. Models that read no text take --label.", show_default=False)
-]
+Prompt = Annotated[str, typer.Argument(help=f"{_PROMPT}.")]
+PromptOrLabel = Annotated[str | None, typer.Argument(help=f"{_PROMPT}. Models that read no text take --label.")]
 Method = Annotated[
     str | None,
     typer.Option(
         metavar="NAME[:KEY=VALUE,...]",
         help="With --from: one of {sfumato.recipe.written:methods}. prompt-to-prompt paints the words that stay where "
         "they were; with prompt-to-prompt:blend=hat+bow all but these words stays as it is.",
-        show_default=False,
     ),
 ]
 Label = Annotated[
     str | None,
-    typer.Option(
-        help="Name or index of a class, for models that know classes; `sfumato inspect MODEL` lists them.",
-        show_default=False,
-    ),
+    typer.Option(help="Name or index of a class, for models that know classes; `sfumato inspect MODEL` lists them."),
 ]
-Negative = Annotated[str, typer.Option(help="What it is not to show.", show_default=False)]
+Negative = Annotated[str, typer.Option(help="What it is not to show.")]
 Guidance = Annotated[
     float, typer.Option(help="Classifier-free guidance: how closely to follow words or class; 1 is off.")
 ]
@@ -42,7 +36,6 @@ Guided = Annotated[
         help="How closely to follow words or class: the scale of classifier-free guidance, 1 is off, or of a guidance "
         "of the model's own. By default what suits it, mostly 5, or what --guide says of cfg, cfg++ or "
         "apg.",
-        show_default=False,
     ),
 ]
 Guide = Annotated[
@@ -50,7 +43,6 @@ Guide = Annotated[
     typer.Option(
         metavar="NAME[:KEY=VALUE,...]",
         help="A further guidance, as pag:scale=3,interval=0.2-0.8; repeatable. One of {sfumato.guide:Guidance}.",
-        show_default=False,
         rich_help_panel=_SAMPLING,
     ),
 ]
@@ -66,7 +58,6 @@ Refiner = Annotated[
     typer.Option(
         metavar="MODEL[:at=T]",
         help="A model that ends what MODEL began, as SDXL's refiner; at: the time from which on, 0.2 by default.",
-        show_default=False,
         rich_help_panel=_SAMPLING,
     ),
 ]
@@ -76,7 +67,6 @@ Stage = Annotated[
         metavar="NAME[:KEY=VALUE,...]",
         help="What another stage of a model of several does, as upscale:steps=30 or prior:guidance=4,sampler=ddim; "
         "repeatable.",
-        show_default=False,
         rich_help_panel=_SAMPLING,
     ),
 ]
@@ -113,19 +103,12 @@ Steps = Annotated[int, typer.Option(help="Steps, 1 to 1000.", rich_help_panel=_S
 Stepped = Annotated[
     int | None,
     typer.Option(
-        "--steps",
-        help="Steps, 1 to 1000; by default what suits the model, mostly 20.",
-        show_default=False,
-        rich_help_panel=_SAMPLING,
+        "--steps", help="Steps, 1 to 1000; by default what suits the model, mostly 20.", rich_help_panel=_SAMPLING
     ),
 ]
 Images = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--image",
-        help="A picture that the model looks at while it paints, for models that do; repeatable.",
-        show_default=False,
-    ),
+    typer.Option("--image", help="A picture that the model looks at while it paints, for models that do; repeatable."),
 ]
 Controls = Annotated[
     list[str] | None,
@@ -134,7 +117,6 @@ Controls = Annotated[
         metavar="NAME:KEY=VALUE,...",
         help="A map and the network that obeys it: its name, one of {sfumato.control:Control}, and behind a colon "
         "picture=a.png, net=FOLDER and what else is said, weight=0.8, interval=0.2-1, mask=b.png; repeatable.",
-        show_default=False,
     ),
 ]
 _ADAPTERS = "Adapters"
@@ -145,7 +127,6 @@ Lora = Annotated[
         help="Add a LoRA (LoCon, LoHa, LoKr, DoRA) to the model, as me.safetensors:0.8; behind commas weights by "
         "block, down.1=0.5 or text=0, and the times at which it acts, interval=0.2-0.8; repeatable. A name without a "
         "folder is looked for in ./loras, $SFUMATO_LORAS and the user's loras, as <lora:me:0.8> in the prompt is.",
-        show_default=False,
         rich_help_panel=_ADAPTERS,
     ),
 ]
@@ -154,17 +135,13 @@ Embedding = Annotated[
     typer.Option(
         metavar="FILE[:WORD]",
         help="A word that was learned from pictures (textual inversion), and what calls it in the prompt; repeatable.",
-        show_default=False,
         rich_help_panel=_ADAPTERS,
     ),
 ]
 Hypernetwork = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="FILE[:WEIGHT]",
-        help="A hypernetwork of A1111's web page; repeatable.",
-        show_default=False,
-        rich_help_panel=_ADAPTERS,
+        metavar="FILE[:WEIGHT]", help="A hypernetwork of A1111's web page; repeatable.", rich_help_panel=_ADAPTERS
     ),
 ]
 Adapter = Annotated[
@@ -172,20 +149,16 @@ Adapter = Annotated[
     typer.Option(
         metavar="NAME:KEY=VALUE,...",
         help="An adapter of any kind, one of {sfumato.adapt:Adapter}, as bottleneck:file=FILE; repeatable.",
-        show_default=False,
         rich_help_panel=_ADAPTERS,
     ),
 ]
-Seed = Annotated[
-    int | None, typer.Option(help="Seed of the first picture; without it a random one.", show_default=False)
-]
+Seed = Annotated[int | None, typer.Option(help="Seed of the first picture; without it a random one.")]
 Count = Annotated[int, typer.Option(help="How many pictures; their seeds are SEED, SEED+1, ...")]
 Size = Annotated[
     str | None,
     typer.Option(
         metavar="WxH|N",
         help="Size in pixels, as 128x96 or 128; else the model's own. A picture of other proportions is cropped to it.",
-        show_default=False,
     ),
 ]
 Model = Annotated[
@@ -247,7 +220,6 @@ Transformer = Annotated[
     typer.Option(
         metavar="FILE",
         help="Another transformer than the model's own: a .gguf, or a .safetensors, of its family.",
-        show_default=False,
         rich_help_panel=_RUNNING,
     ),
 ]
@@ -256,7 +228,6 @@ Vae = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Another autoencoder than the model's own: its folder, or that of a model.",
-        show_default=False,
         rich_help_panel=_RUNNING,
     ),
 ]
@@ -276,7 +247,6 @@ Output = Annotated[
         "-o",
         help="Where to: a name ending in {sfumato.picture:WRITABLE}; of several pictures g.png becomes g-0.png, "
         "g-1.png, ... and the contact sheet g-sheet.png. By default out/WORDS-SEED.png.",
-        show_default=False,
         rich_help_panel=_OUTPUT,
     ),
 ]

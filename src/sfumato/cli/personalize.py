@@ -25,19 +25,17 @@ def personalize(
     prior: Annotated[
         int, typer.Option(min=0, max=1000, help="Keep the class as it was with so many pictures that the model paints.")
     ] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="How long to train.", show_default=False)] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="How long to train.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of the run; by default runs/METHOD.", show_default=False),
+        typer.Option("--output", "-o", help="Folder of the run; by default runs/METHOD."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done, how long it takes and how large it is.")
     ] = False,
     overrides: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Replace a value of the recipe; repeatable.", show_default=False
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the recipe; repeatable."),
     ] = None,
 ) -> None:
     """Teach a model a subject or a style from a handful of pictures.

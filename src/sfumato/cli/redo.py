@@ -14,27 +14,20 @@ if TYPE_CHECKING:
 
 
 def redo(
-    picture: Annotated[
-        Path, typer.Argument(help="A picture that sfumato made, or A1111, InvokeAI or ComfyUI.", show_default=False)
-    ],
+    picture: Annotated[Path, typer.Argument(help="A picture that sfumato made, or A1111, InvokeAI or ComfyUI.")],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where to; by default PICTURE-redo.png.", show_default=False),
+        Path | None, typer.Option("--output", "-o", help="Where to; by default PICTURE-redo.png.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Where the recipe's model is now, if it has moved.", show_default=False)
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Where the recipe's model is now, if it has moved.")] = None,
     device: Annotated[
-        str | None,
-        typer.Option(help="Where to run it; by default where it was made, if that is here.", show_default=False),
+        str | None, typer.Option(help="Where to run it; by default where it was made, if that is here.")
     ] = None,
     offload: options.Offload = "none",
     lora: Annotated[
         list[Path] | None,
         typer.Option(
             help="Where a file of the recipe's adapters is now, or what takes its place, or a folder of those that "
-            "another tool's picture names; repeatable.",
-            show_default=False,
+            "another tool's picture names; repeatable."
         ),
     ] = None,
     allow_pickle: options.AllowPickle = False,

@@ -13,9 +13,7 @@ def store(
     older_than: Annotated[
         str | None,
         typer.Option(
-            metavar="NUMBER[h|d|w]",
-            help="Remove the pictures that were not used for so long, as 30d, 12h or 4w.",
-            show_default=False,
+            metavar="NUMBER[h|d|w]", help="Remove the pictures that were not used for so long, as 30d, 12h or 4w."
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove all pictures.")] = False,

@@ -11,19 +11,13 @@ from sfumato.cli import options
 
 
 def study(
-    name: Annotated[str | None, typer.Argument(help="Which one; --list names them.", show_default=False)] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="The model to look at; without it the study's own choice.", show_default=False),
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Which one; --list names them.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model to look at; without it the study's own choice.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Smaller settings: minutes on two cores.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Only name the studies.")] = False,
-    out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; by default studies/NAME.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; by default studies/NAME.")] = None,
     settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; repeatable.", show_default=False),
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; repeatable.")
     ] = None,
     json: options.Json = False,
 ) -> None:

@@ -9,19 +9,14 @@ import typer
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file, or the name of a shipped recipe.", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the run; by default runs/NAME.", show_default=False)
-    ] = None,
+    recipe: Annotated[Path, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    out: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run; by default runs/NAME.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the resolved recipe, parameter counts and an estimate.")
     ] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the newest whole checkpoint, if there is one.")] = True,
     overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Replace a value of the recipe; repeatable.", show_default=False
-        ),
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the recipe; repeatable.")
     ] = None,
 ) -> None:
     """Train a model as a recipe says. Ctrl-C saves and leaves; the same command goes on from there, exactly."""

@@ -11,9 +11,7 @@ from sfumato.cli import options
 
 
 def vignettes(
-    folder: Annotated[
-        Path, typer.Argument(help="Folder to write; with --grid the picture to write.", show_default=False)
-    ],
+    folder: Annotated[Path, typer.Argument(help="Folder to write; with --grid the picture to write.")],
     count: Annotated[int, typer.Option(help="How many.")] = 64,
     size: Annotated[int, typer.Option(help="Pixels a side, 16 to 4096.")] = 128,
     seed: Annotated[int, typer.Option(help="Seed of the world.")] = 0,

@@ -11,14 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor
-
 from sfumato.condition.attention import Attention, Injection, Watched
 from sfumato.condition.controls import Controls, ImagePrompts, Steering
 from sfumato.condition.inputs import Concat, GuidanceScale, Image, Label, Level, References, Sizes
 from sfumato.condition.part import Part
 from sfumato.condition.text import ScheduledText, Text
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
 
 __all__ = [

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-import torch
-from torch import Tensor
-
 from sfumato.condition.part import Part
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
 
 

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-import torch
-from torch import Tensor
-
 from sfumato.condition.part import Part
+from sfumato.lazy import Tensor, torch
 
 TIMES = tuple[float, float]
 

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-
 from sfumato.condition.part import Part
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
-import torch
-from torch import Tensor
+from sfumato.lazy import Tensor, torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class Part:
 
     def _tensors(self) -> dict[str, Tensor]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+        return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
 
     def _map(self, function: Any) -> Self:
         return replace(self, **{name: function(value) for name, value in self._tensors().items()})

@@ -12,12 +12,12 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from pydantic import BeforeValidator, SerializeAsAny, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from torch import Tensor
 
 from sfumato.data import array_cache
-from sfumato.data.labels import numbered
 from sfumato.element import Registry
 from sfumato.element.section import Section
 from sfumato.picture import BadInput, open_picture
@@ -122,6 +122,21 @@ def divided(whole: Dataset, held_back: int, path: Path) -> tuple[Dataset, Datase
     return whole.part(np.setdiff1d(np.arange(n), test), "train"), whole.part(test, "test")
 
 
+def numbered(values: Sequence[object], origin: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The class of each picture as an index (n,), int64, whatever a data set calls it, and the names by their indices.
+
+    Names are sorted, by value where all of them are whole numbers. Raises BadInput where a picture has no class.
+    """
+    if missing := sum(value is None or isinstance(value, list | dict) for value in values):
+        raise BadInput(
+            f"{origin}: {missing} of {len(values)} pictures have no class there; check data.label, or leave it out"
+        )
+    said = [str(value).strip() for value in values]
+    names = sorted(set(said), key=lambda name: (0, int(name), "") if name.isdecimal() else (1, 0, name))
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index[name] for name in said], dtype=np.int64), tuple(names)
+
+
 def labelled(source: Dataset, values: Sequence[object], path: Path) -> Dataset:
     """The source with the classes that `values` are, one a picture."""
     labels, classes = numbered(values, str(path))
@@ -170,6 +185,4 @@ def _in_processes(
 
 def square(path: Path | bytes, size: int) -> np.ndarray:
     """The picture's middle square, resized to `size`."""
-    from PIL import Image, ImageOps
-
     return np.asarray(ImageOps.fit(open_picture(path), (size, size), Image.Resampling.LANCZOS))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from sfumato.data import array_cache
+from sfumato.data import array_cache, vignettes
 from sfumato.data.dataset import Dataset, DataSource, Span, kept, register
 from sfumato.element.section import Count, Few
 
@@ -33,11 +33,11 @@ class Vignettes(DataSource):
 
     @model_validator(mode="after")
     def _known_attributes(self) -> Vignettes:
-        if self.repeat:
-            from sfumato.data.vignettes import ATTRIBUTES
         for name in self.repeat:
-            if name not in ATTRIBUTES:
-                raise ValueError(f"repeat: there is no attribute '{name}'; accepted are {', '.join(ATTRIBUTES)}")
+            if name not in vignettes.ATTRIBUTES:
+                raise ValueError(
+                    f"repeat: there is no attribute '{name}'; accepted are {', '.join(vignettes.ATTRIBUTES)}"
+                )
         return self
 
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
@@ -58,7 +58,6 @@ def order(data: object, count: int) -> np.ndarray:
     """Indices of the `count` pictures; those that have attributes of `data.repeat` as often as the largest says."""
     if not (isinstance(data, Vignettes) and data.repeat):
         return np.arange(count)
-    from sfumato.data import vignettes
 
     def times(index: int) -> int:
         scene = vignettes.scene(data.seed, index, data.split)
@@ -68,16 +67,13 @@ def order(data: object, count: int) -> np.ndarray:
 
 
 def _captions(data: Vignettes) -> Iterator[list[str]]:
-    from sfumato.data import vignettes
-
     for index in range(data.first, data.first + data.count):
         yield list(vignettes.scene(data.seed, index, data.split).captions)
 
 
 def _draw(seed: int, first: int, size: int, split: Any, span: Span) -> np.ndarray:
-    from sfumato.data.vignettes import draw, scene
-
-    return np.stack([draw(scene(seed, first + i, split), size, truth=False).image for i in range(*span)])
+    scenes = (vignettes.scene(seed, first + i, split) for i in range(*span))
+    return np.stack([vignettes.draw(scene, size, truth=False).image for scene in scenes])
 
 
 def world_version() -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from sfumato.edit.start import BoundStart
 from sfumato.element import Element
-
-if TYPE_CHECKING:
-    from sfumato.edit.start import BoundStart
 
 
 class AttentionEdit(Element, kinds="attention edit", package="sfumato.edit"):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from sfumato.lazy import Tensor
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class AttentionMaps:

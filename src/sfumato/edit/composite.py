@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
 from sfumato.element import Element, element
+from sfumato.lazy import Tensor
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Pictures = list[Image.Image]
 

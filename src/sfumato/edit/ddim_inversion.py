@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-from sfumato.edit.start import BoundStart, rebuilt
-from sfumato.lazy import torch
+from sfumato.denoise import Prediction
+from sfumato.edit.start import BoundStart, Times, rebuilt
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-from sfumato.sample.step import Knots, ddim
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.denoise import Prediction
-    from sfumato.edit.start import Times
-    from sfumato.noise import NoiseSource
-    from sfumato.sample.step import Denoise
+from sfumato.sample.step import Denoise, Knots, ddim
 
 
 def rise(denoise: Denoise, x: Tensor, t: Tensor, s: Tensor) -> Tensor:

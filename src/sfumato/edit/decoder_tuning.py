@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sfumato.edit.reconstruction import STEPS, Reconstruction, descent
+from sfumato.edit.reconstruction import STEPS, Decode, Reconstruction, descent
 from sfumato.element import element
+from sfumato.lazy import Tensor, torch
 from sfumato.network.offload import at_hand
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    Decode = Callable[[Tensor], Tensor]
 
 
 @element("decoder")
@@ -26,7 +22,7 @@ class DecoderTuning(Reconstruction):
 
 def tune_decoder(
     decode: Decode,
-    decoder: nn.Module,
+    decoder: torch.nn.Module,
     z: Tensor,
     original: Tensor,
     mask: Tensor,
@@ -56,7 +52,7 @@ def tune_decoder(
 
 
 @contextmanager
-def swapped(module: nn.Module, other: Callable[[nn.Parameter], Tensor]) -> Iterator[None]:
+def swapped(module: torch.nn.Module, other: Callable[[torch.nn.Parameter], Tensor]) -> Iterator[None]:
     """Within this context the module has the weights other(own weight); afterwards its own Parameter objects again."""
     places = [
         (owner._parameters, name, weight)

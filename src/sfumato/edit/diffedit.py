@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
@@ -11,16 +11,13 @@ from sfumato.edit.ddim_inversion import Inversion
 from sfumato.edit.hold import BoundHold, Hold, blend
 from sfumato.edit.mask_shape import grow
 from sfumato.edit.outside import Imputation
+from sfumato.edit.start import BoundStart
 from sfumato.element import Kept, Real, Whole, element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.edit.start import BoundStart
-    from sfumato.noise import NoiseSource
-    from sfumato.sample.step import Denoise
+from sfumato.sample.step import Denoise
+from sfumato.schedule import noised
 
 OUTLIERS = 0.02
 
@@ -69,8 +66,6 @@ def disagreement(source: Denoise, target: Denoise, x0: Tensor, t: Tensor | float
 
     Section 3.2 of the paper, its first step. Guidance would multiply it by its scale, and so is left out.
     """
-    from sfumato.schedule import noised
-
     t = torch.as_tensor(t, dtype=torch.float64)
     x = noised(source.schedule, x0, t, noise(x0))
     with torch.no_grad():

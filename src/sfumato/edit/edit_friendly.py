@@ -6,23 +6,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
-from sfumato.edit.start import BoundStart, Start, rebuilt
+from sfumato.edit.start import BoundStart, Start, Times, rebuilt
 from sfumato.element import Kept, Real, element
-from sfumato.lazy import torch
-from sfumato.noise import NoiseSource
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import Key, NoiseSource
 from sfumato.picture import BadInput
-from sfumato.sample.step import Knots
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.edit.start import Times
-    from sfumato.noise import Key
-    from sfumato.sample.step import Denoise
+from sfumato.sample.step import Denoise, Knots
+from sfumato.schedule import noised
 
 
 @element("edit-friendly")
@@ -98,8 +92,6 @@ class EditFriendlyInversion(BoundStart):
 
     def prepare(self) -> Iterator[None]:
         """Extracts the maps; yields after each of `calls` network calls."""
-        from sfumato.schedule import noised
-
         schedule, maps = self.source.schedule, []
         drawn = [noised(schedule, self.x0, t, self._others(self.x0, "drawn", i)) for i, t in enumerate(self.times)]
         self._top = x = drawn[0]

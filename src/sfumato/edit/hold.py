@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from PIL import Image
+
+from sfumato.edit.start import BoundStart
 from sfumato.element import Element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
+from sfumato.picture import Ref
 
-if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
-
-    from sfumato.edit.start import BoundStart
-    from sfumato.noise import NoiseSource
-    from sfumato.picture import Ref
-
-    Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
+Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
 
 
 class Hold(Element, kinds="hold", package="sfumato.edit"):

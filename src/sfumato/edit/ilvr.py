@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
 from sfumato.edit.hold import BoundHold, Hold
+from sfumato.edit.start import BoundStart
 from sfumato.element import Kept, Real, element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.edit.start import BoundStart
-    from sfumato.noise import NoiseSource
-    from sfumato.schedule import Schedule
+from sfumato.schedule import Schedule, noised
 
 
 @element("low-pass")
@@ -57,8 +53,6 @@ class ILVR:
 
     def bind(self, picture: Tensor, schedule: Schedule) -> BoundHold:
         """The hold to `picture` (1 or B, ...) under a schedule."""
-        from sfumato.schedule import noised
-
         keep = picture if self.keep is None else self.keep
 
         def hold(x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:

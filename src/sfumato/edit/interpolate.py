@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from sfumato.edit.ddim_inversion import Inversion
 from sfumato.edit.sdedit import NoisedStart
-from sfumato.edit.start import BoundStart, Start
+from sfumato.edit.start import BoundStart, Start, Times
 from sfumato.element import Kept, Real, Whole, element, one_of
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
+from sfumato.sample.step import Denoise
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.edit.start import Times
-    from sfumato.noise import NoiseSource
-    from sfumato.sample.step import Denoise
-
-    Mix = Callable[[Tensor, Tensor, float], Tensor]
+Mix = Callable[[Tensor, Tensor, float], Tensor]
 
 WAYS = ("inverted", "noised")
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from sfumato.edit.ddim_inversion import Inversion
+from sfumato.edit.null_text import NullTextInversion  # which needs torch
 from sfumato.edit.start import Start
 from sfumato.element import Kept, Real, Whole, element
 
@@ -32,8 +33,6 @@ class Inverted(Start):
         x0 = batch.encoded(batch.images["start"])
         if self.null == 0:
             return Inversion(batch.shown(self.shows), x0, batch.times, self.strength, self.refine)
-        from sfumato.edit.null_text import NullTextInversion  # which needs torch
-
         scale = batch.null_scale("null-text optimisation", "null", self.shows)
         told = batch.denoise(prompt=self.shows).condition
         return NullTextInversion(

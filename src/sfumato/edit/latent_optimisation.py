@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
-from sfumato.edit.reconstruction import STEPS, Reconstruction, descent
+from sfumato.edit.reconstruction import STEPS, Decode, Reconstruction, descent
 from sfumato.element import element
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    Decode = Callable[[Tensor], Tensor]
+from sfumato.lazy import Tensor
 
 
 @element("latent")

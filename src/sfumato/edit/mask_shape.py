@@ -7,13 +7,9 @@ picture's border nothing pulls: an empty mask stays empty and a full one full.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def grow(mask: Tensor, pixels: float) -> Tensor:

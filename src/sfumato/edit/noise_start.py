@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
-from sfumato.edit.start import BoundStart, Start
+from sfumato.edit.start import BoundStart, Start, Times
 from sfumato.element import element
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.edit.start import Times
-    from sfumato.noise import NoiseSource
-    from sfumato.sample.step import Denoise
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
+from sfumato.sample.step import Denoise
 
 
 @element("noise")

@@ -6,19 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor
 
 from sfumato.condition import Condition, Text
 from sfumato.denoise import Denoiser, Prediction, bind
 from sfumato.edit.ddim_inversion import Inversion
+from sfumato.edit.start import Times
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
 from sfumato.sample.step import Knots, ddim
-
-if TYPE_CHECKING:
-    from sfumato.edit.start import Times
 
 RATE = 1e-2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,16 +13,12 @@ from pydantic import Field
 from sfumato.edit.hold import BoundHold, Hold, blend
 from sfumato.edit.mask_shape import feather, grow, shrinking
 from sfumato.edit.repaint import Resample
+from sfumato.edit.start import BoundStart
 from sfumato.element import Kept, KeptMask, Real, element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput, Ref, fetch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.edit.start import BoundStart
-    from sfumato.noise import NoiseSource
-    from sfumato.schedule import Schedule
+from sfumato.schedule import Schedule, noised
 
 _PICTURE = "a picture: a path, bytes, a PIL image, an array or a Ref"
 
@@ -93,8 +89,6 @@ class Imputation:
 
     def bind(self, picture: Tensor, schedule: Schedule) -> BoundHold:
         """The hold to `picture` (1 or B, ...) under a schedule."""
-        from sfumato.schedule import noised
-
         keep = picture if self.keep is None else self.keep
 
         def hold(x: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:

@@ -12,17 +12,13 @@ Saharia et al. 2022, "Palette", section 4. One network is told its task by what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from sfumato.element import Kept, element, one_of
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def luma(picture: Tensor) -> Tensor:
@@ -31,35 +27,24 @@ def luma(picture: Tensor) -> Tensor:
     return (picture * weights).sum(1, keepdim=True)
 
 
-def grey(picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-    """A grey picture in all three channels: (B, 3, H, W)."""
-    return luma(picture).expand_as(picture)
-
-
-def hidden(picture: Tensor, mask: Tensor | None, noise: Tensor | None) -> Tensor:
-    """The picture, and noise where the mask (B, 1, H, W) is not 0."""
-    if mask is None or noise is None:
-        raise BadInput("This task fills a hole: give a mask, white where the picture is to be painted.")
-    return torch.where(mask > 0, noise, picture)
-
-
-def itself(picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-    return picture
-
-
-SEEN: dict[str, Callable[..., Any]] = {
-    "colourise": grey,
-    "inpaint": hidden,
-    "uncrop": hidden,
-    "restore": itself,
-}
+SEEN = ("colourise", "inpaint", "uncrop", "restore")
 
 
 def seen(task: str, picture: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-    """The planes (B, 3, H, W) that show a picture in [-1, 1] for a task. Raises BadInput for an unknown one."""
-    if task not in SEEN:
-        raise BadInput(f"There is no task called {task!r}: choose one of {', '.join(SEEN)}.")
-    return SEEN[task](picture, mask, noise)
+    """The planes (B, 3, H, W) that show a picture in [-1, 1] for a task; holes are where the mask (B, 1, H, W) isn't 0.
+
+    Raises BadInput for an unknown task, and for one that fills a hole where there is none.
+    """
+    match task:
+        case "colourise":
+            return luma(picture).expand_as(picture)
+        case "inpaint" | "uncrop":
+            if mask is None or noise is None:
+                raise BadInput("This task fills a hole: give a mask, white where the picture is to be painted.")
+            return torch.where(mask > 0, noise, picture)
+        case "restore":
+            return picture
+    raise BadInput(f"There is no task called {task!r}: choose one of {', '.join(SEEN)}.")
 
 
 @element("source")
@@ -70,4 +55,4 @@ class Source:
     """
 
     picture: Kept = Field(description="a picture: a path, bytes, a PIL image, an array or a Ref")
-    task: Annotated[str, one_of(tuple(SEEN))] = Field(default="restore", description="a name: " + ", ".join(SEEN))
+    task: Annotated[str, one_of(SEEN)] = Field(default="restore", description="a name: " + ", ".join(SEEN))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,8 @@ from PIL import Image
 
 from sfumato.edit.composite import Composite, Pictures, each_within
 from sfumato.element import element
+from sfumato.lazy import Tensor
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @element("paste")

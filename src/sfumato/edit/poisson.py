@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,7 @@ from PIL import Image
 from sfumato.edit.composite import Composite, Pictures, each_within
 from sfumato.edit.paste import paste
 from sfumato.element import element
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.lazy import Tensor
 
 ERODED = 3  # pixels that OpenCV takes off a mask's edge before it reads gradients
 RING = 2 * ERODED + 2

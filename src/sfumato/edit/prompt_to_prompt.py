@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
+from sfumato.condition import Condition, Injection, Text, Watched
+from sfumato.denoise import Bound, bind
 from sfumato.edit.alignment import Words, align
 from sfumato.edit.attention_edit import AttentionEdit
 from sfumato.edit.attention_maps import AttentionMaps
+from sfumato.edit.hold import BoundHold
+from sfumato.edit.start import BoundStart
 from sfumato.element import Listed, Real, Whole, element
-from sfumato.lazy import torch
+from sfumato.guide import Guided
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import Key, NoiseSource
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition, Injection
-    from sfumato.denoise import Bound
-    from sfumato.edit.hold import BoundHold
-    from sfumato.edit.start import BoundStart
-    from sfumato.noise import Key, NoiseSource
-    from sfumato.sample import Sampler, Step
-    from sfumato.sample.step import Denoise
+from sfumato.sample import Sampler, Step, trajectory
+from sfumato.sample.step import Denoise
 
 BEGIN = 0.8  # local blend waits until here: the first maps are those of noise
 
@@ -68,10 +65,6 @@ class PromptToPrompt(AttentionEdit):
 
         The guidances are of both, in that order. Companions of an inverted picture are that picture.
         """
-        from sfumato.condition import Text
-        from sfumato.denoise import bind
-        from sfumato.guide import Guided
-
         if not batch.stage.capabilities.text:
             raise BadInput(
                 "This model reads no words, and Prompt-to-Prompt needs two prompts: leave the attention out."
@@ -151,8 +144,6 @@ def injection(
     cross_maps, self_maps: the fractions of the time, from t = 1 on, in which the companions' cross-attention and
     self-attention maps are injected: while t > 1 - fraction. The weights of the target's words act at all times.
     """
-    from sfumato.condition import Injection
-
     rows = len(target)
     mapping = torch.stack([align(*pair, length) for pair in zip(source, target, strict=True)])
     weight = torch.stack([words.weight(length) for words in target])
@@ -169,8 +160,6 @@ def injection(
 
 def coupled(condition: Condition, injection: Injection, blend: LocalBlend | None = None) -> Condition:
     """The condition of B edited rows and then of their companions, made pairs: rows b and B + b are of one picture."""
-    from sfumato.condition import Watched
-
     rows = condition.rows // 2
     pairs = replace(condition, picture=torch.cat([condition.picture[:rows]] * 2)).adding(injection)
     if blend is None:
@@ -198,8 +187,6 @@ def side_by_side(
     path: what the companions are at time s, (B, ...). An inverted picture's own path keeps them at the picture itself,
     from which guidance would lead them off (Ju et al. 2023, "Direct inversion").
     """
-    from sfumato.sample import trajectory
-
     rows = len(x)
 
     def held(both: Tensor, s: Tensor, noise: NoiseSource) -> Tensor:

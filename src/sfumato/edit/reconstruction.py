@@ -8,18 +8,16 @@ Lischinski 2023, section 4.2).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from sfumato.edit.composite import Composite, Pictures, each_within
 from sfumato.edit.paste import paste
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.lazy import Tensor, torch
 
 STEPS = 75
+Decode = Callable[[Tensor], Tensor]
 
 
 class Reconstruction(Composite):

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
+from sfumato.condition import Condition
+from sfumato.denoise import Bound, Denoiser, Prediction
 from sfumato.element import ModelName, Real, element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Bound, Denoiser, Prediction
-    from sfumato.schedule import Schedule
+from sfumato.schedule import Schedule
 
 
 @element("refiner")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
 from sfumato.element import Whole, element
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.lazy import Tensor
+from sfumato.times import jumps
 
 
 @element("resample")
@@ -26,6 +23,4 @@ class Resample:
 
     def __call__(self, times: Tensor) -> Tensor:
         """The grid with its jumps."""
-        from sfumato.times import jumps
-
         return jumps(times, self.length, self.repeats)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from sfumato.edit.noise_start import NoiseStart
-from sfumato.edit.start import BoundStart, Start, rebuilt
+from sfumato.edit.start import BoundStart, Start, Times, rebuilt
 from sfumato.element import Kept, Real, element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.edit.start import Times
-    from sfumato.noise import NoiseSource
-    from sfumato.sample.step import Denoise
+from sfumato.sample.step import Denoise
+from sfumato.schedule import noised
 
 
 @element("sdedit")
@@ -62,8 +59,6 @@ class NoisedStart(BoundStart):
             raise BadInput(f'SDEdit\'s steps are "all" or "fraction", not {self.steps!r}.')
 
     def __call__(self, denoise: Denoise, times: Times, noise: NoiseSource) -> tuple[Tensor, Tensor]:
-        from sfumato.schedule import noised
-
         if self.strength == 1:
             return NoiseStart(self.x0)(denoise, times, noise)
         grid = self._grid(times)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from sfumato.condition import Condition
 from sfumato.element import Element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
+from sfumato.sample.step import Denoise
 from sfumato.times import from_strength
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.noise import NoiseSource
-    from sfumato.sample.step import Denoise
-
-    Times = Tensor | Callable[[float], Tensor]
-    """A grid, or a function that builds it over [start, 0]."""
+Times = Tensor | Callable[[float], Tensor]
+"""A grid, or a function that builds it over [start, 0]."""
 
 
 def rebuilt(times: Times, strength: float) -> Tensor:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
+from rich.table import Table
 
+from sfumato.evaluate.evaluation import Evaluation, Painted
 from sfumato.picture import BadInput, save_picture
 from sfumato.picture.files import write_atomically
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from sfumato.evaluate.evaluation import Evaluation, Painted
 
 SUMMARY = {
     "stated": "all stated",
@@ -28,8 +24,6 @@ LOSSLESS = 100.0  # dB
 
 def attribute_table(evaluation: Evaluation) -> Table:
     """Attribute accuracy in %, with 95 % intervals, beside what the judge makes of the true pictures."""
-    from rich.table import Table
-
     s, lost = evaluation.settings, evaluation.autoencoder.value
     coded = f"Autoencoder on unseen vignettes: {lost:.1f} dB PSNR. " if lost < LOSSLESS else "Nothing is encoded. "
     view = Table(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.data import vignettes
+from sfumato.data.vignettes import ATTRIBUTES, held_out_parts
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.questions import Question
 from sfumato.evaluate.statistics import Figure, pooled, share
@@ -41,8 +43,6 @@ class Scores:
 
 def score_attributes(questions: Sequence[Question], verdicts: Sequence[Verdict]) -> Scores:
     """Compare what the judge reads in each picture with what its question states."""
-    from sfumato.data.vignettes import ATTRIBUTES, held_out_parts
-
     rows_read = list(zip(questions, verdicts, strict=True))
     attributes = {
         name: share(
@@ -70,21 +70,15 @@ def names_of(part: tuple[str, str], question: Question) -> tuple[str, ...]:
 
 def drawn(questions: Sequence[Question], size: tuple[int, int]) -> Tensor:
     """The true pictures of the questions, (N, 3, H, W) in [-1, 1], drawn at the longer side of `size` and fitted."""
-    from sfumato.data import vignettes
-
     pictures = np.stack([vignettes.draw(q.scene, max(size), truth=False).image for q in questions])
     x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     width, height = size
     return x if x.shape[-2:] == (height, width) else torch.nn.functional.interpolate(x, (height, width), mode="area")
 
 
-def through(space, pictures: Tensor, batch: int = 16, advance: Callable[[int], None] = lambda n: None) -> Tensor:
+def through(space, pictures: Tensor, batch: int = 16) -> Tensor:
     """Pictures encoded and decoded: the best that a model with this autoencoder could paint."""
-    parts = []
-    for part in pictures.split(batch):
-        parts.append(space.decode(space.encode(part)).clamp(-1, 1))
-        advance(len(part))
-    return torch.cat(parts)
+    return torch.cat([space.decode(space.encode(part)).clamp(-1, 1) for part in pictures.split(batch)])
 
 
 def judged(judge: Judge, questions: Sequence[Question], pictures: Tensor) -> Scores:

@@ -23,12 +23,11 @@ from sfumato.evaluate.metrics.manifold import squares
 from sfumato.evaluate.model_samples import SampleSettings, picture_path, sample_pictures
 from sfumato.evaluate.pictures import VIGNETTES, Pictures, picture_set
 from sfumato.evaluate.statistics import Figure, mean
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput, open_picture
+from sfumato.progress import progress
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sfumato.model import Pipe
 
 MANY = 10_000  # pictures of a reference by default
@@ -71,69 +70,15 @@ def compare_and_report(
     A run that was stopped goes on where it was. report.json and report.html are written into `out`.
     Raises BadInput for what a user can mend.
     """
-    from sfumato.progress import progress
-
     fewest = fewest_of(metrics)
     limits = (("count", count, fewest), ("reference", most, fewest), ("batch", batch, 1), ("resamples", resamples, 0))
     for name, value, low in limits:
         if value is not None and value < low:
             raise BadInput(f"--{name} is {value}: give a whole number of at least {low}")
     home = out or Path("out") / f"{slug(str(folder or model))}-against-{slug(reference)}"
-    comparison = compare(
-        model,
-        reference,
-        folder=folder,
-        features_from=features,
-        metrics=metrics,
-        count=count,
-        most=most,
-        batch=batch,
-        sampling=SampleSettings(steps, sampler, guidance, seed, label),
-        split=split,
-        resamples=resamples,
-        lpips=lpips,
-        out=home,
-        progress=progress,
-    )
-    write_comparison(comparison, home)
-    if json:
-        print(_json.dumps(comparison.to_dict(), indent=1))
-    else:
-        from rich.console import Console
-
-        Console().print(comparison_table(comparison))
-        print(home / "report.html")
-    return comparison.to_dict()
-
-
-def slug(text: str) -> str:
-    """Letters, digits and dashes for a folder's name, from the end of a path."""
-    return re.sub(r"[^a-z0-9]+", "-", Path(text).name.lower()).strip("-") or "pictures"
-
-
-def compare(
-    model: str | None,
-    reference: str,
-    *,
-    folder: Path | None = None,
-    features_from: Sequence[str] = (),
-    metrics: Sequence[str] = (),
-    count: int = 1000,
-    most: int | None = None,
-    batch: int = 8,
-    sampling: SampleSettings,
-    split: str = "seen",
-    resamples: int = 100,
-    lpips: str | None = None,
-    out: Path,
-    progress: Any,
-) -> Comparison:
-    """Measures `count` pictures that `model` paints, or those of `folder`, against `reference`.
-
-    See `compare_and_report`; progress(title, total, done) is a context that yields `advance(n)`.
-    """
+    sampling = SampleSettings(steps, sampler, guidance, seed, label)
     began = time.perf_counter()
-    extractors = extractors_of(metrics, features_from, reference)
+    extractors = extractors_of(metrics, features, reference)
     limit = most or (WORLD if reference == VIGNETTES else MANY)
     if (pipe := None if folder else loaded(model or "mini")) is None:
         assert folder is not None
@@ -142,10 +87,10 @@ def compare(
         conditions, caption = "", generated.words
     else:
         real = picture_set(reference, pipe.size, limit, sampling.seed, split)
-        conditions, caption = sample_pictures(pipe, sampling, real, count, batch, out, progress)
-        generated = kept(out, count, pipe)
+        conditions, caption = sample_pictures(pipe, sampling, real, count, batch, home, progress)
+        generated = kept(home, count, pipe)
     for each in (generated, real):
-        if len(each) < (fewest := fewest_of(metrics)):
+        if len(each) < fewest:
             raise BadInput(f"{each.name} holds {len(each)} pictures: sets of at least {fewest} can be compared.")
 
     names = chosen_metrics(list(metrics), extractors, paired(generated, real), min(generated.size))
@@ -153,7 +98,7 @@ def compare(
     neighbours: Sequence[Sequence[int]] = ()
     weights = resamplings(len(generated), resamples)
     for extract in extractors:
-        sets = feature_sets(extract, generated, real, out, batch, weights, caption)
+        sets = feature_sets(extract, generated, real, home, batch, weights, caption)
         neighbours = neighbours or nearest_of(sets)
         measurements += of_features(names, extract, sets, progress)
     for name in names:
@@ -169,7 +114,21 @@ def compare(
     settings = {"model": model, "conditions": conditions, **vars(sampling)} if pipe else {"folder": str(folder)}
     settings |= {"resamples": resamples, "split": split if reference == VIGNETTES else None}
     seconds = time.perf_counter() - began
-    return Comparison(generated, real, settings, extractors, measurements, neighbours, seconds)
+    comparison = Comparison(generated, real, settings, extractors, measurements, neighbours, seconds)
+    write_comparison(comparison, home)
+    if json:
+        print(_json.dumps(comparison.to_dict(), indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(comparison_table(comparison))
+        print(home / "report.html")
+    return comparison.to_dict()
+
+
+def slug(text: str) -> str:
+    """Letters, digits and dashes for a folder's name, from the end of a path."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(text).name.lower()).strip("-") or "pictures"
 
 
 def loaded(model: str) -> Pipe:

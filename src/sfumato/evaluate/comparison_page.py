@@ -6,9 +6,10 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
+from rich.table import Table
 
 from sfumato.evaluate.comparison import Comparison, Measurement
 from sfumato.evaluate.features.extractor import POOL
@@ -16,9 +17,6 @@ from sfumato.evaluate.html_page import TEMPLATES, render
 from sfumato.evaluate.metrics.manifold import coverage_of_equals
 from sfumato.evaluate.pictures import Pictures
 from sfumato.picture.files import encode_png, write_atomically
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 SHOWN, COLUMNS, SIDE = 32, 8, 72
 LEFT, WIDTH = 190, 520  # of the bars, in units of their drawing
@@ -54,8 +52,6 @@ def page(comparison: Comparison) -> str:
 
 def comparison_table(comparison: Comparison) -> Table:
     """The metrics for the terminal."""
-    from rich.table import Table
-
     view = Table(
         title=f"{comparison.generated.name} against {comparison.real.name}",
         caption=f"{len(comparison.generated)} pictures against {len(comparison.real)}. {intervals(comparison)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ from PIL import Image
 from sfumato.evaluate.attributes import Scores, drawn, score_attributes, through
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.metrics.pixel import psnr
+from sfumato.evaluate.model_samples import SampleSettings, recipe_of
 from sfumato.evaluate.questions import Question, questions
 from sfumato.evaluate.statistics import Figure, mean
-from sfumato.guide import ClassifierFree
 from sfumato.picture import BadInput
 from sfumato.progress import progress
 from sfumato.recipe import Recipe
+from sfumato.space.pixels import to_tensor
 
 if TYPE_CHECKING:
     from sfumato.model import Pipe
@@ -69,14 +70,7 @@ def evaluate(
     if count < 1:
         raise BadInput(f"count must be 1 or more, not {count}: it is the number of pictures of each split")
     began = time.perf_counter()
-    plain = Recipe(
-        model=pipe.name,
-        guidance=(ClassifierFree(guidance),),
-        sampler=sampler,  # pyright: ignore[reportArgumentType]
-        steps=steps,
-        engine=pipe.engine,
-        precision=pipe.precision,
-    )
+    plain = recipe_of(pipe, SampleSettings(steps, sampler, guidance, seed))
     splits, quality = {}, []
     with progress("painting", 2 * count, shown=bar) as advance:
         for split in SPLITS:
@@ -85,7 +79,7 @@ def evaluate(
             copied = through(pipe.stages[-1].space, true)
             quality += psnr(true, copied).tolist()
             images = paint_questions(pipe, plain, asked, seed, advance)
-            verdicts = judge.predict(_tensor(images))
+            verdicts = judge.predict(to_tensor(images))
             splits[split] = Painted(
                 asked,
                 images,
@@ -108,8 +102,6 @@ def evaluate(
 
 def paint_questions(pipe: Pipe, plain: Recipe, asked: Sequence[Question], seed: int, advance) -> list[Image.Image]:
     """The picture of each question's caption; picture i has the seed `seed` + i."""
-    from dataclasses import replace
-
     images: list[Image.Image] = []
     for start in range(0, len(asked), BATCH):
         part = asked[start : start + BATCH]
@@ -117,9 +109,3 @@ def paint_questions(pipe: Pipe, plain: Recipe, asked: Sequence[Question], seed: 
         images += pipe.run(recipes).images
         advance(len(part))
     return images
-
-
-def _tensor(images: Sequence[Image.Image]):
-    from sfumato.space.pixels import to_tensor
-
-    return to_tensor(images)

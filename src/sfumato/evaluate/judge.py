@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sfumato.network.spec import Input, NetworkSpec
 from sfumato.picture import BadInput
+from sfumato.picture.errors import reason_of
 from sfumato.picture.files import write_atomically
 from sfumato.zoo import ZOO
 
@@ -99,17 +100,6 @@ class Judge(nn.Module):
         everywhere = flat.mean(-1)
         return [head(torch.cat([z, everywhere], 1)) for head, z in zip(self.heads, seen, strict=True)]
 
-    def loss(
-        self, pictures: Tensor, targets: Tensor | Mapping[str, Tensor], generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Mean over the attributes of the cross-entropy, labels smoothed by 0.05; pictures are augmented in training.
-
-        targets: indices of values, (B, number of attributes) in the order of `attributes`, or {attribute: (B,)}.
-        """
-        if isinstance(targets, Mapping):
-            targets = torch.stack([targets[name] for name in self.attributes], 1)
-        return mean_cross_entropy(self(augment(pictures, generator) if self.training else pictures), targets)
-
     def targets(self, rows: Sequence[Mapping[str, str]]) -> Tensor:
         """Attributes in words -> indices (B, number of attributes)."""
         return torch.tensor([[values.index(row[name]) for name, values in self.attributes.items()] for row in rows])
@@ -150,9 +140,8 @@ class Judge(nn.Module):
             judge = cls(config["attributes"], config["channels"], config["blocks"])
             judge.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise BadInput(
-                f"{folder} holds no readable judge ({reason}): give a folder with the config.json and the "
+                f"{folder} holds no readable judge ({reason_of(error)}): give a folder with the config.json and the "
                 "model.safetensors that `sfumato train judge` exports."
             ) from error
         return judge.eval().requires_grad_(False)

@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from sfumato.element import Registry
-from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL
+from sfumato.evaluate.features.extractor import LOGITS, POOL, SPATIAL, Extractor
 from sfumato.evaluate.statistics import Figure, bootstrapped
+from sfumato.lazy import Tensor
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.evaluate.features import Extractor
     from sfumato.evaluate.model_samples import SampleSettings
     from sfumato.evaluate.pictures import Pictures
     from sfumato.model import Pipe
@@ -35,7 +33,7 @@ LACKING = {  # what a feature metric misses where its `needs` is not there
     LOGITS: "needs features with classes, as inception or a classifier's folder",
     SPATIAL: "needs features with a map, as inception",
 }
-PairDistance = Callable[["Tensor", "Tensor"], "Tensor"]
+PairDistance = Callable[[Tensor, Tensor], Tensor]
 """distance(x, y): pictures (B, 3, H, W) in [-1, 1] twice -> (B,)"""
 
 

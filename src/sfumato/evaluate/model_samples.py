@@ -15,6 +15,7 @@ from sfumato.picture.files import write_atomically
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe import prompt as grammar
 from sfumato.recipe.prompt.schedule import last
+from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
     from sfumato.model import Pipe
@@ -125,8 +126,6 @@ def _same(home: Path, pipe: Pipe, plain: Recipe, described: str, reference: Pict
 
 def weights_stamp(name: str) -> str:
     """Names, sizes and times of the model's files, hashed: a model that was trained on is another one."""
-    from sfumato.zoo.find import find
-
     folder = find(name)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return digest([(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-if TYPE_CHECKING:
-    from sfumato.data.vignettes import Scene
+from sfumato.data.masks import box_around, grown
+from sfumato.data.vignettes import Scene, draw
+from sfumato.data.vignettes.draw import paint
+from sfumato.evaluate.questions import ask
 
 GROWN = 2  # pixels around what differs
 
@@ -34,11 +35,6 @@ def pair(before: Scene, attribute: str, value: str, size: int) -> Pair | None:
 
     The hole is the box around all that differs before a style is laid over it, grown by two pixels.
     """
-    from sfumato.data.masks import box_around, grown
-    from sfumato.data.vignettes import draw
-    from sfumato.data.vignettes.draw import paint
-    from sfumato.evaluate.questions import ask
-
     after = before.with_attributes(**{attribute: value})
     differs = (paint(before, size).pixels != paint(after, size).pixels).any(-1)
     if differs.mean() < 0.01:

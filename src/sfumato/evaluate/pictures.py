@@ -14,7 +14,11 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from sfumato.data import vignettes, webdataset
 from sfumato.data.array_cache import digest
+from sfumato.data.folder import entries
+from sfumato.data.vignettes.scene import SPLITS
+from sfumato.data.world import world_version
 from sfumato.picture import BadInput, PictureWarning, open_picture
 from sfumato.picture.errors import name_of, printable
 
@@ -64,10 +68,6 @@ def picture_set(source: str, size: Size | None, most: int, seed: int = 0, split:
 
 def world(size: Size, count: int, seed: int, split: str) -> Pictures:
     """Vignettes 0 .. count - 1 of the world `seed`, drawn at the longer side of `size` and fitted."""
-    from sfumato.data import vignettes
-    from sfumato.data.vignettes.scene import SPLITS
-    from sfumato.data.world import world_version
-
     if split not in SPLITS:
         raise BadInput(f"There is no split {printable(split)!r} of vignettes: accepted are {', '.join(SPLITS)}.")
 
@@ -84,9 +84,6 @@ def world(size: Size, count: int, seed: int, split: str) -> Pictures:
 
 def folder(path: Path, size: Size | None, most: int) -> Pictures:
     """The pictures of a folder and below it, in the order of their names, or those of its tars."""
-    from sfumato.data import webdataset
-    from sfumato.data.folder import entries
-
     if not path.is_dir():
         raise BadInput(f"There is no folder {name_of(path)}: give a folder of pictures, a FILE.npz, or {VIGNETTES}.")
     if any(path.glob("*.tar")):

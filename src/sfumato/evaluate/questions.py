@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sfumato.data.vignettes import Scene
+from sfumato.data import vignettes
+from sfumato.data.vignettes import Scene
 
 NONE = "none"
 MEDIUM = {
@@ -78,8 +77,6 @@ def ask(scene: Scene) -> Question:
 
 def questions(count: int, seed: int, split: str) -> list[Question]:
     """The first `count` questions of the world `seed`, of split "seen" or "held-out"."""
-    from sfumato.data import vignettes
-
     return [ask(vignettes.scene(seed, index, split)) for index in range(count)]  # pyright: ignore[reportArgumentType]
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
+from sfumato.condition import Condition
+from sfumato.denoise import Denoiser, Prediction
 from sfumato.element import Interval, ModelName, Real, element
 from sfumato.guide.guidance import ALWAYS, Guidance, check_interval, touches, within
+from sfumato.guide.guided import Guided
+from sfumato.lazy import Tensor
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Denoiser, Prediction
 
 
 @element("auto")
@@ -38,8 +36,6 @@ class AutoGuidance(Guidance):
 
     def bind(self, batch: Any) -> AutoGuided:
         """Raises BadInput where the worse version draws other pictures than the model's."""
-        from sfumato.guide.guided import Guided
-
         bad, good = batch.other_stage(self.model), batch.stage
         if (bad.space.channels, bad.space.factor) != (good.space.channels, good.space.factor):
             raise BadInput(

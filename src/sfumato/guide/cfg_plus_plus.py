@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
+from sfumato.condition import Condition
+from sfumato.denoise import Prediction
 from sfumato.element import Real, element
 from sfumato.guide.guidance import Guidance
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor
 
 
 @element("cfg++")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
+from sfumato.denoise import Prediction
 from sfumato.element import Interval, Real, element
 from sfumato.guide.guidance import ScaledGuidance, within
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor, torch
 
 
 @element("classifier-free", short="cfg")

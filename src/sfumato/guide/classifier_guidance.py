@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic import Field
 
+from sfumato.condition import Condition, Label
+from sfumato.denoise import GaussianMixture, Prediction
 from sfumato.element import Class, Interval, ModelName, Real, element
 from sfumato.guide.gradient import Gradient, carried
 from sfumato.guide.guidance import ALWAYS, Guidance, check_interval
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import GaussianMixture, Prediction
-    from sfumato.schedule import Schedule
+from sfumato.schedule import Schedule
 
 
 class NoisyClassifier(Protocol):
@@ -115,8 +111,6 @@ class ClassifierGradient(Gradient):
             ids = torch.full((condition.rows,), self.label)
             known = torch.ones_like(ids, dtype=torch.bool)
         else:
-            from sfumato.condition import Label
-
             part = condition.get(Label)
             if part is None:
                 raise BadInput("Classifier guidance needs a class: give the recipe a label, or the guidance its own.")
@@ -145,7 +139,5 @@ class MixtureClassifier:
     def _log_joint(self, x: Tensor, t: Tensor, y: int) -> Tensor:
         members = self.mixture.labels == y
         prior = torch.where(members, self.mixture.log_weights, -torch.inf).logsumexp(0)
-        from sfumato.condition import Condition, Label
-
         label = Label(torch.full((len(x),), y), none=-1)
         return prior + self.mixture.log_density(x, t, Condition((label,)))

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 from pydantic import Field, model_validator
 
+from sfumato.condition import Condition
+from sfumato.denoise import Prediction
 from sfumato.element import Interval, ModelName, Real, Whole, element, one_of
 from sfumato.guide.gradient import Gradient, carried
 from sfumato.guide.guidance import ALWAYS, Guidance, check_interval
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
-    from sfumato.schedule import Schedule
+from sfumato.predict import expand
+from sfumato.schedule import Schedule
 
 Through = Literal["network", "x0"]
 SEES = ("noised", "x0", "network")
@@ -146,8 +143,6 @@ class CleanClip:
             if not p.x0.requires_grad:
                 raise BadInput("This network lets no gradient through: guide with through='x0', or use another engine.")
             return p.x0
-        from sfumato.predict import expand
-
         slope = p.alpha / (p.alpha.square() + p.sigma.square())
         return p.x0.detach() + expand(slope, x) * (x - x.detach())  # the value of x0, with the slope in x
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
+from sfumato.condition import Condition, Text
+from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor
+from sfumato.predict import expand
 
 
 def conjuncts(condition: Condition) -> list[Condition]:
     """One condition for each of the texts that a condition's text is joined of; itself if it is but one."""
-    from sfumato.condition import Text
-
     text = condition.get(Text)
     if text is None or not text.others:
         return [condition]
@@ -30,8 +26,6 @@ def joined(outs: Sequence[Prediction], unconditional: Prediction, shares: Tensor
     shares (B, K): the weights of the K answers. One text of weight 1 is itself; 0 is unconditional. Classifier-free
     guidance of it by s is u + s sum_i w_i (c_i - u).
     """
-    from sfumato.predict import expand
-
     u, first = unconditional, outs[0]
     weights = [expand(share, u.x0) for share in shares.to(u.x0).unbind(1)]
     x0, eps = (

@@ -13,17 +13,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from sfumato.condition import Condition
+from sfumato.denoise import Prediction
 from sfumato.guide.guidance import ALWAYS, inside, touches
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
-    from sfumato.schedule import Schedule
+from sfumato.lazy import Tensor, torch
+from sfumato.predict import expand
+from sfumato.schedule import Schedule
 
 
 class Gradient(ABC):
@@ -53,8 +49,6 @@ class Gradient(ABC):
 
     def climb(self, current: Prediction, x: Tensor, t: Tensor, condition: Condition) -> Prediction:
         """`current`, moved by the gradient. Works under `torch.no_grad`, which stands around a sampler's step."""
-        from sfumato.predict import expand
-
         acting = inside(self.interval, t.to(current.alpha.device)) & (current.alpha > 0)
         if self.scale == 0 or not bool(acting.any()):
             return current
@@ -67,8 +61,6 @@ class Gradient(ABC):
 
 def shifted(p: Prediction, g: Tensor) -> Prediction:
     """p with eps - sigma g, the x0 that follows, and g added to `shift`; g (B, ...) is the scaled gradient."""
-    from sfumato.predict import expand
-
     g = g.to(p.eps.dtype)
     moved = p.moved(eps=p.eps - expand(p.sigma, g) * g)
     return replace(moved, shift=g if p.shift is None else p.shift + g)
@@ -80,8 +72,6 @@ def carried(x: Tensor, p: Prediction, t: Tensor, schedule: Schedule) -> tuple[Te
     So a network trained on noise of one schedule reads pictures of any other. Noise beyond the schedule's end is read
     as its end; a picture that is on `schedule` already stays as it is.
     """
-    from sfumato.predict import expand
-
     alpha, sigma = p.alpha, p.sigma
     own = schedule(t)
     if not (torch.equal(own[0], alpha) and torch.equal(own[1], sigma)):

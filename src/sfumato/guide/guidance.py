@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from sfumato.element import Element
-from sfumato.lazy import torch
+from sfumato.condition import Condition
+from sfumato.denoise import Prediction
+from sfumato.element import Element, Interval
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
-    from sfumato.element import Interval
+from sfumato.predict import expand
 
 ALWAYS: Interval = (0.0, 1.0)
 
@@ -93,6 +89,4 @@ def touches(interval: Interval, t: Tensor) -> bool:
 
 def within(interval: Interval, t: Tensor, value: float, like: Tensor) -> Tensor | float:
     """`value` in the rows whose t lies in the interval and 0 in the others, to multiply `like` (B, ...)."""
-    from sfumato.predict import expand
-
     return expand(torch.where(inside(interval, t), value, 0.0), like) if t.ndim else value

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from sfumato.condition import Condition, Text
+from sfumato.denoise import Denoiser, Prediction
 from sfumato.guide.conjunction import conjuncts, joined
 from sfumato.guide.gradient import Gradient
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Denoiser, Prediction
-    from sfumato.guide.guidance import Guidance
-    from sfumato.schedule import Schedule
+from sfumato.guide.guidance import Guidance
+from sfumato.lazy import Tensor, torch
+from sfumato.schedule import Schedule
 
 
 @runtime_checkable
@@ -73,8 +69,6 @@ class Guided:
                 continue
             for name, branch in guidance.branches(now, t).items():
                 branches.setdefault(name, branch)
-        from sfumato.condition import Text
-
         text = now.get(Text)
         if text is None or text.shares is None:
             return self._asked(x, t, now, branches)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from sfumato.condition import Concat, Condition
+from sfumato.denoise import Prediction
 from sfumato.element import Real, element
 from sfumato.guide.guidance import Guidance
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
 
 
 @element("instruct", short="ip2p")
@@ -40,8 +35,6 @@ class Instruct(Guidance):
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
         if self._off:
             return {}
-        from sfumato.condition import Concat
-
         planes = condition.get(Concat)
         if planes is None:
             raise BadInput("instruct guides models that see a picture beside the noise, and this one sees none.")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from sfumato.denoise import Prediction
 from sfumato.element import Interval, Real, Whole, element
 from sfumato.guide.guidance import ScaledGuidance, within
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor
+from sfumato.predict import expand
 
 
 @element("norm-preserving", short="cfgnorm")
@@ -35,8 +32,6 @@ class NormPreserving(ScaledGuidance):
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
         if not self.acts(t):
             return current
-        from sfumato.predict import expand
-
         u, c = (out.eps - out.x0 for out in (outs["unconditional"], outs["conditional"]))
         now = current.eps - current.x0
         guided = now + (self.scale - 1) * (c - u)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from sfumato.condition import Attention, Condition
+from sfumato.denoise import Prediction
 from sfumato.element import Interval, Listed, Real, element
 from sfumato.guide.guidance import Guidance, touches, within
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor, torch
 
 
 @element("perturbed-attention", short="pag")
@@ -39,8 +34,6 @@ class PerturbedAttention(Guidance):
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
         if not self._acts(t):
             return {}
-        from sfumato.condition import Attention
-
         identity = torch.ones(condition.rows, dtype=torch.bool, device=condition.branch.device)
         return {f"perturbed {self.layers}": condition.adding(Attention(identity, self.layers))}
 

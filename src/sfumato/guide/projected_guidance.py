@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from sfumato.condition import Condition
+from sfumato.denoise import Prediction
 from sfumato.element import Interval, Real, element
 from sfumato.guide.guidance import Guidance, inside, touches, within
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor, torch
+from sfumato.predict import expand
 
 
 @element("projected", short="apg")
@@ -79,8 +75,6 @@ class _Running(Guidance):
 
     def _averaged(self, d: Tensor, t: Tensor) -> Tensor:
         """The average, with a row that lies outside the interval left out of it: its time does not count."""
-        from sfumato.predict import expand
-
         t, acts = (a.expand(len(d)).to(d.device) for a in (t, torch.as_tensor(inside(self.value.interval, t))))
         if self.t is None or self.now is None or self.before is None or self.now.shape != d.shape:
             self.t, self.before, self.now = torch.full_like(t, torch.inf), torch.zeros_like(d), torch.zeros_like(d)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from sfumato.denoise import Prediction
 from sfumato.element import Real, element
 from sfumato.guide.guidance import Guidance
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor
 
 _LIMIT = "a number from 0.001 to 1000 (1 for pictures in [-1, 1])"
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sfumato.network.spec import Input, NetworkSpec
 from sfumato.picture import BadInput
+from sfumato.picture.errors import reason_of
 from sfumato.predict import expand
 from sfumato.schedule import Schedule
 from sfumato.schedule.named import named
@@ -149,10 +150,9 @@ class Classifier(nn.Module):
             made = cls(**config)
             made.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise BadInput(
-                f"{folder} holds no readable classifier ({reason}): give a folder with the config.json and the "
-                "model.safetensors that `sfumato train fashion-classifier` exports."
+                f"{folder} holds no readable classifier ({reason_of(error)}): give a folder with the config.json and "
+                "the model.safetensors that `sfumato train fashion-classifier` exports."
             ) from error
         return made.eval().requires_grad_(False)
 

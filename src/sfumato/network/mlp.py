@@ -17,6 +17,7 @@ from sfumato.network.engine import Eager
 from sfumato.network.spec import Input, NetworkSpec
 from sfumato.network.unet2d_condition import refuse_others
 from sfumato.picture import BadInput
+from sfumato.picture.errors import reason_of
 from sfumato.schedule.named import named
 
 TIME = 2.0 ** torch.arange(0, 8)
@@ -167,8 +168,7 @@ def load(folder: Path | str) -> Preconditioned:
         network.load_state_dict(load_file(folder / "model.safetensors"))
         return denoiser(network.eval().requires_grad_(False), config)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise BadInput(
-            f"{folder} holds no readable network of points ({reason}): give a folder with the config.json and the "
-            "model.safetensors that `sfumato train points` exports."
+            f"{folder} holds no readable network of points ({reason_of(error)}): give a folder with the config.json "
+            "and the model.safetensors that `sfumato train points` exports."
         ) from error

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from sfumato.lazy import Tensor
 from sfumato.noise.keyed import Keyed
 from sfumato.noise.source import Key, NoiseSource, Randomness
 from sfumato.picture.errors import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Latents(Randomness):

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sfumato.element import element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.noise.source import Key, Randomness
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class KeyedNoise:

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from sfumato.element import Whole, element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.noise.source import Randomness
 from sfumato.noise.streams import Stream, Streams, shifted
 from sfumato.noise.torch_noise import DELTA
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 WEYL = (0x9E3779B9, 0xBB67AE85)

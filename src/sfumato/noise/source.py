@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sfumato.element import Element
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.lazy import Tensor
 
 Key = str | int
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.noise.source import Key
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Stream = Callable[[tuple[int, ...]], "Tensor"]
+Stream = Callable[[tuple[int, ...]], Tensor]
 """The next numbers of a stream, in a shape: float32 on the CPU."""
 
 

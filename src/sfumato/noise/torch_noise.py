@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from sfumato.element import Whole, element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.noise.source import Randomness
 from sfumato.noise.streams import Stream, Streams, shifted
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 DELTA = "a whole number from 0 to 2^31 - 1, where 0 is off"
 

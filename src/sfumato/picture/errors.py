@@ -31,6 +31,11 @@ def printable(text: object, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
+def reason_of(error: Exception) -> str:
+    """The first line of what a library's error says, at most 200 characters of it; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def escaped_json(json: str) -> str:
     r"""JSON on its way to a terminal: what is not printable as \\u escapes, which JSON itself asks of few characters.
 

@@ -24,6 +24,14 @@ def path_of(path: Any) -> Path:
     return found
 
 
+def modified(path: Path) -> float:
+    """When a file was last written to, in seconds since 1970; 0 of one that is gone, or can't be looked at."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """`path` as a Path, if its extension and what stands there allow a picture to be saved; else `BadInput`.
 

@@ -22,7 +22,7 @@ from sfumato.picture.atomic import write_atomically
 from sfumato.picture.door import open_mask, open_picture, reread
 from sfumato.picture.errors import BadInput, note
 from sfumato.picture.files import encode_png
-from sfumato.picture.paths import path_of
+from sfumato.picture.paths import modified, path_of
 
 MASK = "-mask"
 _memory: dict[str, tuple[str, bytes]] = {}  # what could not be written, for this run: name and bytes by hash
@@ -156,14 +156,7 @@ def _folder(ref: Ref) -> Path:
 
 def _places(ref: Ref) -> list[Path]:
     """Where the picture is kept, the newest first."""
-    return sorted(_folder(ref).glob(f"{ref.sha256}[-.]*"), key=_modified, reverse=True)
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+    return sorted(_folder(ref).glob(f"{ref.sha256}[-.]*"), key=modified, reverse=True)
 
 
 def _bytes(path: Path) -> bytes:

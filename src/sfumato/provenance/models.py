@@ -14,6 +14,7 @@ from sfumato.formats.single_file import described, single_of
 from sfumato.formats.weights import weight_files
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import name_of, printable
+from sfumato.picture.paths import modified
 from sfumato.provenance.memory import memory, told
 from sfumato.provenance.tensors import tensors
 from sfumato.recipe.capabilities import WORDS, Capabilities
@@ -80,9 +81,13 @@ class ModelReport:
 
 def known_models() -> list[ModelReport]:
     """Built-in models, then models in the Hub's local cache; nothing is fetched. One that can't be read says why."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
     reports = [_reported(ZOO / name, name, "built in") for name in built_ins()]
-    for folder in sorted(_hub_cache().glob("models--*--*")):
-        index = max((path for path in folder.glob(f"snapshots/*/{INDEX}") if path.is_file()), key=_time, default=None)
+    for folder in sorted(Path(HF_HUB_CACHE).glob("models--*--*")):
+        index = max(
+            (path for path in folder.glob(f"snapshots/*/{INDEX}") if path.is_file()), key=modified, default=None
+        )
         if index is not None:
             reports.append(_reported(index.parent, folder.name[len("models--") :].replace("--", "/"), "from the Hub"))
     return reports
@@ -124,19 +129,6 @@ def _reported(folder: Path, name: str, origin: str) -> ModelReport:
     except Exception as error:  # one bad model in the cache hides no other
         return ModelReport(name, str(folder), origin, error=printable(error))
     return replace(report, name=name, path=str(folder), origin=origin)
-
-
-def _time(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _hub_cache() -> Path:
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(HF_HUB_CACHE)
 
 
 def _part(folder: Path, kind: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,7 +48,8 @@ def replayed(
         raise BadInput(f"{name} can't be made again: {error}") from None
     single = file_of(model)
     if single is not None and said.model_hash:
-        ours = _hash(single[0])
+        with open(single[0], "rb") as file:
+            ours = hashlib.file_digest(file, "sha256").hexdigest()
         if not ours.startswith(said.model_hash.lower()):
             remarks += (
                 f"the model is another file ({ours[:10]}) than it was made with ({printable(said.model_hash, 20)})",
@@ -89,11 +91,3 @@ def _skipping(said: Said, model: str) -> tuple[Said, tuple[str, ...]]:
     return replace(said, clip_skip=1), (
         f"Clip skip {said.clip_skip} is left out, as {said.tool} passes over it for such a model",
     )
-
-
-def _hash(path: os.PathLike[str]) -> str:
-    """The SHA-256 of a file, of which A1111's "Model hash" is the beginning."""
-    import hashlib
-
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from sfumato.lazy import torch
+from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
 from sfumato.sample.adams_bashforth import AdamsBashforth
 from sfumato.sample.consistency import Consistency
 from sfumato.sample.ddim import DDIM
@@ -27,14 +28,8 @@ from sfumato.sample.sampler import Sampler, State, refuse_misfits
 from sfumato.sample.step import Denoise, renoise
 from sfumato.sample.unipc import UniPC
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.denoise import Prediction
-    from sfumato.noise import NoiseSource
-
-    Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
-    Up = Callable[[Denoise, Tensor, Tensor, Tensor, NoiseSource], Tensor]
+Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
+Up = Callable[[Denoise, Tensor, Tensor, Tensor, NoiseSource], Tensor]
 
 __all__ = [
     "DDIM",

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
 from sfumato.element import Whole, element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.sample.heun import heun
 from sfumato.sample.multistep import Answer, Memory, correction
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ddim
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 
 @element("adams-bashforth", label="Adams-Bashforth")
@@ -33,9 +28,7 @@ class AdamsBashforth(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=False)
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         here = Answer(k.sigma_t / (k.alpha_t + k.sigma_t), p.eps - p.x0)
         d = k.sigma_s / (k.alpha_s + k.sigma_s) - here.place

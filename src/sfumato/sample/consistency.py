@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sfumato.element import element
-from sfumato.sample.sampler import Sampler, State
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 
 @element("consistency", label="LCM")
@@ -27,9 +22,7 @@ class Consistency(Sampler):
 
     walks_consistency = True
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         if k.rising:
             raise ValueError("A consistency function leads down only: invert with ddim (eta = 0) or heun.")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
 from sfumato.element import Real, element
-from sfumato.sample.sampler import Sampler, State
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ancestral
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 
 @element("ddim", label="DDIM")
@@ -31,9 +26,7 @@ class DDIM(Sampler):
     def ancestral_eta(self) -> float:  # type: ignore[override]
         return self.eta
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         return ancestral(denoise(x, t), Knots.of(denoise.schedule, t, s), self.eta, noise), None
 
     def infotext(self) -> dict[str, str]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from sfumato.denoise import Prediction
 from sfumato.element import Real, element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.picture.errors import BadInput
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.denoise import Prediction
-    from sfumato.noise import NoiseSource
-    from sfumato.schedule import Schedule
+from sfumato.schedule import Schedule
 
 
 @element("ddpm", label="DDPM")
@@ -42,9 +39,7 @@ class DDPM(Sampler):
     def ancestral_eta(self) -> float:  # type: ignore[override]
         return 1.0 if self.variance == "small" else 0.0
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         mean = k.alpha_s * p.x0 + (k.sigma_s * k.q) * p.eps
         if p.shift is None and k.sigma_s == 0:

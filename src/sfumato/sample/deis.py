@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from sfumato.element import Whole, element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.sample.heun import heun
 from sfumato.sample.multistep import FAR, FEW, Answer, Memory, correction, exponential
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ddim
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 
 @element("deis", label="DEIS")
@@ -40,9 +37,7 @@ class DEIS(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=len(times) - 1 < FEW)
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         here, order = Answer(k.place, p.eps), state.order(self.order)
         if not 0 < abs(k.h) < FAR:

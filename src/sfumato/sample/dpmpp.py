@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field, model_validator
 
 from sfumato.element import element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.sample.heun import heun
 from sfumato.sample.multistep import FAR, FEW, Answer, Memory, correction, exponential
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ancestral
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 _SDE = "true for the reverse SDE, false for the probability flow"
 
@@ -40,9 +35,7 @@ class DPMpp2M(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=False)
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         x = ancestral(p, k, self.sde, noise)
         if not 0 < abs(k.h) < FAR:
@@ -87,9 +80,7 @@ class DPMpp3M(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=len(times) - 1 < FEW)
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         here, order = Answer(k.place, p.x0), state.order(3)
         if not 0 < abs(k.h) < FAR:

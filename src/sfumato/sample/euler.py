@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from sfumato.element import Interval, Real, element
-from sfumato.sample.sampler import Sampler, State
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ddim
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 CHURN = "Churn(amount), where 0 is off"
 
@@ -68,9 +64,7 @@ class Euler(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return len(times) - 1
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         x, t = self.churn(denoise, x, t, s, state, noise)
         return ddim(denoise(x, t), Knots.of(denoise.schedule, t, s)), state
 

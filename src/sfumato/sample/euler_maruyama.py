@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from sfumato.element import element
-from sfumato.sample.sampler import Sampler, State
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ancestral
 from sfumato.schedule import sde
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 
 @element("euler-maruyama", label="Euler-Maruyama")
@@ -27,9 +24,7 @@ class EulerMaruyama(Sampler):
 
     reads_score: ClassVar[bool] = True
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         if k.rising or k.alpha_t == 0 or k.sigma_s == 0:
             return ancestral(p, k, 1.0, noise), None

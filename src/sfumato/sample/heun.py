@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from sfumato.denoise import Prediction
 from sfumato.element import element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.sample.euler import CHURN, OFF, Churn
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ddim
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.denoise import Prediction
-    from sfumato.noise import NoiseSource
 
 Form = Literal["tau", "kappa"]
 
@@ -35,9 +32,7 @@ class Heun(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return len(times) - 1
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         x, t = self.churn(denoise, x, t, s, state, noise)
         k = Knots.of(denoise.schedule, t, s)
         return heun(denoise, denoise(x, t), k, s, self.form), state

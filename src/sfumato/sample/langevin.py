@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from sfumato.element import Real, Whole, element
-from sfumato.sample.sampler import Sampler, State
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 
 @element("langevin", label="Langevin")
@@ -42,9 +39,7 @@ class Langevin(Sampler):
     size: Real = Field(default=0.5, gt=0, lt=4, description="a number between 0 and 4")
     end: Literal["denoised", "noisy"] = Field(default="denoised", description="denoised or noisy")
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         k = Knots.of(denoise.schedule, t, s)
         if k.rising:
             raise ValueError("Langevin dynamics does not walk upwards: invert with ddim (eta = 0) or heun.")

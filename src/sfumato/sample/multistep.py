@@ -13,12 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.lazy import Tensor
 
 FAR = 50.0  # a step in log(alpha/sigma) so wide that earlier answers say nothing about its end
 FEW = 15  # fewer steps than this end in lower orders (Lu et al. 2022, appendix D; diffusers' `lower_order_final`)

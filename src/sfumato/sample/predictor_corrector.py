@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from sfumato.element import Real, Whole, element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
 from sfumato.sample.euler_maruyama import EulerMaruyama
 from sfumato.sample.langevin import Langevin
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 PREDICTORS: dict[str, Sampler] = {"ddpm": DDPM(), "ddim": DDIM(), "euler-maruyama": EulerMaruyama()}
 
@@ -47,9 +44,7 @@ class PredictorCorrector(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return PREDICTORS[self.predictor].init(x, times)
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         if s != t:
             x, state = PREDICTORS[self.predictor].step(denoise, x, t, s, state, noise)
         if s > 0 and self.corrections > 0:

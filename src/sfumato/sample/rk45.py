@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from sfumato.element import Real, element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
 from sfumato.predict import expand
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ddim
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 # Dormand & Prince 1980, table 2 (RK5(4)7M): the last row of A is the fifth-order result, whose slope the next step
 # begins with; E is its difference to the fourth-order one.
@@ -64,9 +60,7 @@ class RK45(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return torch.full((len(x),), math.inf, dtype=torch.float64)
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         last = denoise.schedule.last
         if max(t, s) <= last:
             return _ddim(denoise, x, t, s), state

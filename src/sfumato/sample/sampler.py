@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from sfumato.element import Element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.picture.errors import BadInput
 from sfumato.sample.step import Denoise
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
-
 State = Any
+Moved = tuple[Tensor, State]
+"""x at the end of a step, and the state for the next one."""
 
 
 class Sampler(Element, kinds="sampler", package="sfumato.sample"):
@@ -34,9 +33,7 @@ class Sampler(Element, kinds="sampler", package="sfumato.sample"):
         """The state before the first step from x (B, ...) along the grid `times`; nothing, for one-step methods."""
         return None
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         """x moved from t to s, and the state for the next step."""
         raise NotImplementedError
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.denoise import Prediction
-    from sfumato.noise import NoiseSource
-    from sfumato.schedule import Schedule
+from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor, torch
+from sfumato.noise import NoiseSource
+from sfumato.schedule import Schedule
 
 
 class Denoise(Protocol):

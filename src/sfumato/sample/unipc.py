@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from sfumato.element import Whole, element
+from sfumato.lazy import Tensor
+from sfumato.noise import NoiseSource
 from sfumato.sample.multistep import FAR, Answer, Memory, correction, exponential
-from sfumato.sample.sampler import Sampler, State
+from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ddim
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.noise import NoiseSource
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,7 @@ class UniPC(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return Tried(Memory((), len(times) - 1, falls=bool(times[-1] == 0)))
 
-    def step(
-        self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource
-    ) -> tuple[Tensor, State]:
+    def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         here, memory = Answer(k.place, p.x0), state.memory
         moved = k.alpha_t * self._corrected(here, state)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.predict import expand
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @runtime_checkable

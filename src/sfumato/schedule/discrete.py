@@ -5,13 +5,10 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.schedule.base import double
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Discrete:

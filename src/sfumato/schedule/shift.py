@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sfumato.lazy import Tensor
 from sfumato.picture import BadInput
 from sfumato.schedule.base import Schedule, double
 from sfumato.schedule.discrete import Discrete
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, trajectory
 from sfumato.space import Latent
 from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
-from sfumato.study.pictures import WORLD, guided, recipe_for, subject
+from sfumato.study.pictures import WORLD, guided, recipe_for, standard_error, subject
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, panels, strips
 
@@ -166,12 +166,8 @@ def _row(name: str, values: np.ndarray) -> dict[str, Any]:
     row: dict[str, Any] = {"composite": name}
     for title, column in zip(FIGURES, values.T, strict=True):
         row[title] = float(column.mean())
-        row[f"{title} ±"] = _error(column)
+        row[f"{title} ±"] = standard_error(column)
     return row | {"pictures": len(values)}
-
-
-def _error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _marked(one: Result) -> np.ndarray:
@@ -187,7 +183,7 @@ def _bars(table: Mapping[str, np.ndarray], original: np.ndarray) -> Any:
         names = [name for name, values in table.items() if values[:, at].mean() < 119]  # 120: to the byte
         names = [name for name in names if (title, name) != ("seam", NONE)]  # saved, that is pasted
         means = [table[name][:, at].mean() for name in names]
-        panel.bar(names, means, yerr=[_error(table[name][:, at]) for name in names], color=BLUE, width=0.6)
+        panel.bar(names, means, yerr=[standard_error(table[name][:, at]) for name in names], color=BLUE, width=0.6)
         panel.set(title=words)
         panel.tick_params(axis="x", labelsize=8.5)
     axes[0, 0].axhline(original.mean(), color="black", linewidth=0.8, linestyle=":")

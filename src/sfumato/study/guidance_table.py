@@ -11,19 +11,7 @@ from pydantic import Field
 
 from sfumato.element import Listed, Real, Whole, element
 from sfumato.evaluate.metric import METRICS
-from sfumato.study.measured_samples import (
-    SamplingSetup,
-    apart,
-    ceiling,
-    default_sources,
-    headings,
-    measurement,
-    parts,
-    reference,
-    spread,
-    table_row,
-    value,
-)
+from sfumato.study.measured_samples import SamplingSetup, apart, cells_of, headings, spread, table_row, value
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
 from sfumato.study.style import BLUE, GREEN, INK, OCHRE, PLUM, RED, SOFT, panels, strips
 
@@ -70,13 +58,7 @@ def cfg(s: GuidanceSettings) -> dict[str, SamplingSetup]:
 
 def cells(s: GuidanceSettings, model: Model | None) -> Sequence[Cell]:
     assert model is not None
-    against, read = default_sources(model, s.against, s.features)
-    setups = {**(adm(s) if model.load().classes else {}), **cfg(s)}
-    found = [reference(against, read, model, s.true), *ceiling(s.resamples)]
-    for name, setup in setups.items():
-        samples = parts(name, setup, model, read, s.count)
-        found += [*samples, measurement(name, samples, s.resamples)]
-    return found
+    return cells_of(s, {**(adm(s) if model.load().classes else {}), **cfg(s)}, model)
 
 
 def draw(s: GuidanceSettings, results: Mapping[str, Result]) -> Report:

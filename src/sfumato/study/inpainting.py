@@ -16,6 +16,7 @@ from sfumato.picture import BadInput
 from sfumato.study import openai_images
 from sfumato.study.filling import SIDE, TASKS, cost, fill_and_measure
 from sfumato.study.measured_samples import StampedName
+from sfumato.study.pictures import standard_error
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
 from sfumato.study.style import BLUE, panels, strips
 
@@ -106,7 +107,7 @@ def draw(s: InpaintingSettings, results: Mapping[str, Result]) -> Report:
         row: dict[str, Any] = {"architecture": ARCHITECTURES[architecture], "model": name}
         row |= {figure: _mean(found, figure) for figure in MEANS if figure in found[0]}
         if "asked" in found[0]:
-            row["asked ±"] = _error([float(one["asked"]) for one in found])
+            row["asked ±"] = standard_error([float(one["asked"]) for one in found])
         row |= dict(results[f"cost of {architecture}"]) if architecture != "hosted" else {}
         rows.append(row | {"pictures": len(found)})
     first = titles if s.pictures else [f"{task.name} 0" for task in TASKS]
@@ -122,11 +123,6 @@ def draw(s: InpaintingSettings, results: Mapping[str, Result]) -> Report:
 
 def _mean(found: Sequence[Result], figure: str) -> float:
     return float(np.mean([float(one[figure]) for one in found]))
-
-
-def _error(values: Sequence[float]) -> float:
-    """The standard error of a mean; that of one value is not known, NaN."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
 
 
 def _sheet(s: InpaintingSettings, results: Mapping[str, Result], titles: Sequence[str]) -> Any:

@@ -101,14 +101,19 @@ def parts(name: str, setup: SamplingSetup, model: Model, read: StampedName, coun
     ]
 
 
-def reference(against: StampedName, read: StampedName, model: Model, count: int) -> Cell:
-    """The cell that reads the true pictures' features."""
-    return Cell("true pictures", read_real, {"against": against, "read": read, "model": model, "count": count})
+def cells_of(s: Any, setups: Mapping[str, SamplingSetup], model: Model) -> list[Cell]:
+    """The cells that read the true pictures' features, sample by every setup, and measure the samples against them.
 
-
-def measurement(name: str, samples: Sequence[Cell], resamples: int) -> Cell:
-    """The cell that measures samples against the true pictures."""
-    return Cell(name, measured, {"resamples": resamples}, ("true pictures", *(cell.name for cell in samples)))
+    s: settings with count, true, resamples, against and features, as `GuidanceSettings` has them.
+    """
+    against, read = default_sources(model, s.against, s.features)
+    true = Cell("true pictures", read_real, {"against": against, "read": read, "model": model, "count": s.true})
+    found = [true, *ceiling(s.resamples)]
+    for name, setup in setups.items():
+        samples = parts(name, setup, model, read, s.count)
+        needs = (true.name, *(cell.name for cell in samples))
+        found += [*samples, Cell(name, measured, {"resamples": s.resamples}, needs)]
+    return found
 
 
 @torch.no_grad()

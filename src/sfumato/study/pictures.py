@@ -10,11 +10,12 @@ from torch import Tensor
 
 from sfumato.data import vignettes
 from sfumato.denoise import bind
-from sfumato.guide import ClassifierFree, Guided
+from sfumato.evaluate.model_samples import SampleSettings, recipe_of
+from sfumato.guide import Guided
 from sfumato.model.batch import Batch
 from sfumato.model.pipe import Pipe
 from sfumato.recipe import Recipe
-from sfumato.sample import Denoise
+from sfumato.sample import DEFAULT_SAMPLER, Denoise
 from sfumato.space.pixels import to_images
 
 WORLD = 1_000_003  # the world of scenes that nothing is trained on
@@ -37,14 +38,7 @@ def words_of(recipe: Recipe) -> str:
 
 def recipe_for(pipe: Pipe, guidance: float, seed: int = 0, steps: int = 20) -> Recipe:
     """A recipe for this pipe, with classifier-free guidance."""
-    return Recipe(
-        model=pipe.name,
-        guidance=(ClassifierFree(guidance),),
-        steps=steps,
-        seed=seed,
-        engine=pipe.engine,  # pyright: ignore[reportArgumentType]
-        precision=pipe.precision,  # pyright: ignore[reportArgumentType]
-    )
+    return recipe_of(pipe, SampleSettings(steps, DEFAULT_SAMPLER.kind, guidance, seed))
 
 
 def guided(pipe: Pipe, recipes: Sequence[Recipe]) -> Guided:
@@ -62,3 +56,8 @@ def bound_denoiser(pipe: Pipe, recipes: Sequence[Recipe]) -> Denoise:
 def decoded(pipe: Pipe, x: Tensor) -> np.ndarray:
     """x (B, C, h, w) of the pipe's space as pictures (B, H, W, 3) uint8."""
     return np.stack([np.asarray(image) for image in to_images(pipe.stage.space.decode(x.float()))])
+
+
+def standard_error(values: Sequence[float] | np.ndarray) -> float:
+    """The standard error of a mean; that of one value is not known, NaN."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan

@@ -16,7 +16,7 @@ from sfumato.sample.langevin import Langevin
 from sfumato.schedule import VE
 from sfumato.study import point_clouds
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
-from sfumato.study.style import BLUE, EMBER, INK, OCHRE, RED, SMOKE, SOFT, panels, plane
+from sfumato.study.style import BLUE, EMBER, INK, OCHRE, RED, SMOKE, SOFT, arrows, panels, plane
 
 SCHEDULE = {"kind": "ve", "sigma_min": 0.05, "sigma_max": 8.0}
 CENTRES = ((-1.15, -0.75), (1.25, -0.6), (0.05, 1.15))
@@ -170,7 +170,7 @@ def _fields(seen: Result) -> Any:
             panel.imshow(
                 seen["density"][j] ** 0.6, extent=window, origin="lower", cmap=SMOKE, alpha=0.6, interpolation="bicubic"
             )
-            _arrows(panel, at, seen[key][j])
+            arrows(panel, at, seen[key][j], 2 * REACH / (SIDE - 1), 0.9)
         axes[2, j].imshow(seen["off"][j], extent=window, origin="lower", cmap=EMBER, vmin=0, vmax=1)
         plane(axes[2, j], REACH)
         axes[2, j].contour(seen["density"][j] ** 0.6, extent=window, levels=4, colors=INK, linewidths=0.4, alpha=0.5)
@@ -179,14 +179,6 @@ def _fields(seen: Result) -> Any:
     for i, words in enumerate(("true", "learned", "error")):
         axes[i, 0].set_ylabel(words, rotation=0, ha="right", va="center", labelpad=10)
     return figure
-
-
-def _arrows(axes: Any, at: np.ndarray, vectors: np.ndarray) -> None:
-    length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    share = np.minimum(length / np.quantile(length, 0.9), 1)
-    shown = vectors / length * np.sqrt(share) * 2 * REACH / (SIDE - 1)
-    axes.quiver(*at.T, *shown.T, color=INK, angles="xy", scale_units="xy", scale=1, width=0.006, headwidth=3.6,
-                headlength=4, pivot="mid")  # fmt: skip
 
 
 def _langevin(found: Mapping[str, Result]) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.element import Registry
+from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,8 +31,6 @@ class Model:
     @classmethod
     def named(cls, name: str) -> Model:
         """Raises BadInput if there is no such model."""
-        from sfumato.zoo.find import find
-
         return cls(name, stamp(find(name)))
 
     def load(self) -> Any:

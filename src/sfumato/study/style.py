@@ -88,6 +88,21 @@ def plane(axes: Axes, reach: float) -> Axes:
     return axes
 
 
+def arrows(axes: Axes, at: np.ndarray, vectors: np.ndarray, longest: float, quantile: float, cmap: Any = None) -> None:
+    """An arrow for each of `vectors` (n, 2) at the places `at` (n, 2), so that all of them can be seen.
+
+    Its length grows with the root of the vector's and is `longest` at that quantile of them and above; `cmap` gives it
+    the colour of the vector's length.
+    """
+    length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    share = np.minimum(length / np.quantile(length, quantile), 1)
+    shown = vectors / length * np.sqrt(share) * longest
+    colour: dict[str, Any] = {"color": INK} if cmap is None else {"cmap": cmap, "clim": (-0.5, 1)}
+    values = [] if cmap is None else [share[:, 0]]
+    axes.quiver(*at.T, *shown.T, *values, angles="xy", scale_units="xy", scale=1, width=0.006, headwidth=3.6,
+                headlength=4, pivot="mid", **colour)  # fmt: skip
+
+
 def strips(
     pictures: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, left: float = 1.15, smooth: bool = False
 ) -> Figure:

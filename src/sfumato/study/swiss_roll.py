@@ -19,7 +19,7 @@ from sfumato.sample import DDIM, DDPM, trajectory
 from sfumato.schedule import Cosine, Schedule, noised
 from sfumato.study import point_clouds
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
-from sfumato.study.style import BLUE, EMBER, INK, RED, ROLL, RULE, SMOKE, SOFT, panels, plane
+from sfumato.study.style import BLUE, EMBER, INK, RED, ROLL, RULE, SMOKE, SOFT, arrows, panels, plane
 from sfumato.times import grid
 
 KIND, SEED = "swiss-roll", 0
@@ -204,20 +204,11 @@ def _trajectories(walked: Result, seen: Result) -> Any:
         window = (-reach, reach, -reach, reach)
         below.imshow(seen["density"][j] ** 0.5, extent=window, origin="lower", cmap=SMOKE, alpha=0.55)
         at = point_clouds.lattice(reach, SIDE).numpy()
-        _arrows(below, at, seen["drift"][j], reach)
+        arrows(below, at, seen["drift"][j], 2 * reach / (SIDE - 1), 0.95, EMBER)
         axes[0, j].set_title(f"t = {t:g}", loc="center", color=SOFT, fontsize=9.5)
     for i, words in enumerate(("forward\nq(x$_t$)", "reverse\np(x$_t$)", "drift\nα x̂$_0$ − x")):
         axes[i, 0].set_ylabel(words, rotation=0, ha="right", va="center", labelpad=10)
     return figure
-
-
-def _arrows(axes: Any, at: np.ndarray, drift: np.ndarray, reach: float) -> None:
-    """Arrows that all can be seen: their lengths grow with the root of the drift's, their colour with the drift."""
-    length = np.maximum(np.linalg.norm(drift, axis=1, keepdims=True), 1e-9)
-    share = np.minimum(length / np.quantile(length, 0.95), 1)
-    shown = drift / length * np.sqrt(share) * 2 * reach / (SIDE - 1)
-    axes.quiver(*at.T, *shown.T, share[:, 0], cmap=EMBER, angles="xy", scale_units="xy", scale=1, width=0.006,
-                headwidth=3.6, headlength=4, clim=(-0.5, 1), pivot="mid")  # fmt: skip
 
 
 def _paths(found: Result, cloud: np.ndarray) -> Any:

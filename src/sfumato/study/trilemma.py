@@ -11,18 +11,7 @@ from pydantic import Field
 from sfumato.element import Listed, Real, Whole, element, nearest
 from sfumato.picture import BadInput
 from sfumato.sample import Sampler
-from sfumato.study.measured_samples import (
-    SamplingSetup,
-    ceiling,
-    default_sources,
-    headings,
-    measurement,
-    parts,
-    reference,
-    spread,
-    table_row,
-    value,
-)
+from sfumato.study.measured_samples import SamplingSetup, cells_of, headings, spread, table_row, value
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
 from sfumato.study.style import COLOURS, SOFT, panels, plain_axis, strips
 
@@ -62,12 +51,7 @@ def cells(s: TrilemmaSettings, model: Model | None) -> Sequence[Cell]:
     for name in s.samplers:
         if name not in ALL:
             raise BadInput(f"There is no sampler {name!r} here{nearest(name, ALL)}: choose some of {', '.join(ALL)}.")
-    against, read = default_sources(model, s.against, s.features)
-    found = [reference(against, read, model, s.true), *ceiling(s.resamples)]
-    for name, setup in setups(s).items():
-        samples = parts(name, setup, model, read, s.count)
-        found += [*samples, measurement(name, samples, s.resamples)]
-    return found
+    return cells_of(s, setups(s), model)
 
 
 def draw(s: TrilemmaSettings, results: Mapping[str, Result]) -> Report:

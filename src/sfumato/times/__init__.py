@@ -7,8 +7,8 @@ t = 1/N.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from sfumato.lazy import Tensor
+from sfumato.schedule import Schedule
 from sfumato.times.karras import KarrasGrid
 from sfumato.times.knots import from_indices, from_strength, jumps
 from sfumato.times.leading import LeadingGrid
@@ -18,11 +18,6 @@ from sfumato.times.stretched import StretchedGrid
 from sfumato.times.time_grid import TimeGrid
 from sfumato.times.trailing import TrailingGrid
 from sfumato.times.uniform import UniformGrid
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.schedule import Schedule
 
 __all__ = [
     "DEFAULT_GRID",

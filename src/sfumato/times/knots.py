@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture.errors import BadInput
 from sfumato.times.time_grid import check_time
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def from_indices(indices: Sequence[int] | Tensor, count: int) -> Tensor:

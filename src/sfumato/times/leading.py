@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
 from sfumato.element import Whole, element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture.errors import BadInput
+from sfumato.schedule import Schedule
 from sfumato.times.knots import from_indices, from_strength
 from sfumato.times.time_grid import TimeGrid, count_of
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.schedule import Schedule
 
 
 @element("leading")

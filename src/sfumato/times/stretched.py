@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
 from sfumato.element import Real, element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
+from sfumato.schedule import Schedule
 from sfumato.times.time_grid import TimeGrid
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.schedule import Schedule
 
 
 @element("stretched")

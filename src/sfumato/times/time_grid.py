@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sfumato.element import Element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture.errors import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.schedule import Schedule
+from sfumato.schedule import Schedule
 
 
 class TimeGrid(Element, kinds="time grid", package="sfumato.times"):

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sfumato.element import element
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
+from sfumato.schedule import Schedule
 from sfumato.times.time_grid import TimeGrid
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.schedule import Schedule
 
 
 @element("uniform")

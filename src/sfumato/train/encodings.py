@@ -31,6 +31,11 @@ def part(path: Path, name: str, made_by: str) -> Path:
     raise BadInput(f"there is no {name} in {path}: train it first with 'sfumato train {made_by}', or name its folder")
 
 
+def frozen(kind: Any, folder: Path, place: Place) -> Any:
+    """The trained network of that class in a part's folder, in float32, as it is used and not trained."""
+    return kind.from_pretrained(folder).float().to(place.device).eval().requires_grad_(False)
+
+
 def fingerprint(folder: Path) -> str:
     """A hash of a part's files."""
     total = hashlib.sha256()

@@ -35,3 +35,8 @@ def train_tokenizer(captions: Iterable[str], vocabulary: int, length: int) -> An
 def encode(tokenizer: Any, texts: list[str]) -> Tensor:
     """Token ids, LongTensor (B, length): begin, text cut to fit, end, padded with end-of-text as CLIP is."""
     return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+
+
+def without_padding(tokenizer: Any, ids: Tensor) -> Tensor:
+    """The ids up to the end of the longest text: attention is causal, so that the padding beyond it changes nothing."""
+    return ids[:, : int((ids != tokenizer.eos_token_id).sum(1).max()) + 1]

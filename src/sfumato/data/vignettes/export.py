@@ -33,26 +33,22 @@ def export(
     """
     if count < 1:
         raise BadInput(f"count must be 1 or more, not {count}")
+    folder = Path(folder)
     try:
-        _export(Path(folder), range(start, start + count), seed, size, split, truth, progress or (lambda done: None))
+        known = _known(folder, seed, size, split)
+        for name in (".", *MAPS) if truth else (".",):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for done, index in enumerate(range(start, start + count), 1):
+            if index not in known or (truth and "boxes" not in known[index]) or not _whole(folder, index, size, truth):
+                known[index] = _write(folder, draw(scene(seed, index, split), size, truth), index, truth)
+                known[index] |= {"seed": seed, "index": index, "split": split, "size": size}
+                if done % 256 == 0:
+                    _write_metadata(folder, known)
+            if progress is not None:
+                progress(done)
+        _write_metadata(folder, known)
     except OSError as error:
         raise BadInput(f"can't write vignettes to {folder}: {error.strerror or error}") from error
-
-
-def _export(
-    folder: Path, indices: range, seed: int, size: int, split: Split, truth: bool, progress: Callable[[int], None]
-) -> None:  # fmt: skip
-    known = _known(folder, seed, size, split)
-    for name in (".", *MAPS) if truth else (".",):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    for done, index in enumerate(indices, 1):
-        if index not in known or (truth and "boxes" not in known[index]) or not _whole(folder, index, size, truth):
-            known[index] = _write(folder, draw(scene(seed, index, split), size, truth), index, truth)
-            known[index] |= {"seed": seed, "index": index, "split": split, "size": size}
-            if done % 256 == 0:
-                _write_metadata(folder, known)
-        progress(done)
-    _write_metadata(folder, known)
 
 
 def _known(folder: Path, seed: int, size: int, split: str) -> dict[int, dict]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sfumato.evaluate.features.extractor import FEATURES, FOLDERS, POOL, Extractor, Rows, fingerprint
 from sfumato.evaluate.features.resize import bicubic
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-from sfumato.picture.errors import name_of
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.picture.errors import name_of, reason_of
 
 USUAL = {"clip": "openai/clip-vit-large-patch14-336", "dinov2": "facebook/dinov2-large"}
 KINDS = {
@@ -88,8 +85,9 @@ def _network(folder: Path, kind: str) -> Any:
     try:
         network = getattr(transformers, kind).from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise BadInput(f"The {kind} in {folder} can't be read ({reason}): copy or download it again.") from error
+        raise BadInput(
+            f"The {kind} in {folder} can't be read ({reason_of(error)}): copy or download it again."
+        ) from error
     finally:
         transformers.utils.logging.enable_progress_bar()
     return network.eval().requires_grad_(False)

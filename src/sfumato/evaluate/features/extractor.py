@@ -5,16 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sfumato.element import Registry
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from sfumato.lazy import Tensor, torch
 
 POOL, LOGITS, SPATIAL = "pool", "logits", "spatial"
-Rows = dict[str, "Tensor"]
+Rows = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ FOLDERS: Registry[Load] = Registry("folder of features", "sfumato.evaluate.featu
 """By what a folder's config.json says that it holds."""
 
 
-def fingerprint(network: nn.Module, preprocessing: str) -> str:
+def fingerprint(network: torch.nn.Module, preprocessing: str) -> str:
     """The SHA-256 of the preprocessing's words and of every weight, 16 digits of it."""
     digest = hashlib.sha256(preprocessing.encode())
     for name, value in sorted(network.state_dict().items()):

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 from sfumato.evaluate.features.extractor import FEATURES, LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
 from sfumato.evaluate.features.resize import clean, legacy
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-from sfumato.picture.errors import name_of
+from sfumato.picture.errors import name_of, reason_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sfumato.network.inception import Inception
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -99,9 +97,8 @@ def read_weights(path: Path) -> tuple[Inception, str]:
         if wrong := sorted({*missing, *strange} - counters):
             raise ValueError(f"{len(wrong)} weights are missing or strange, the first is {wrong[0]}")
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise BadInput(
-            f"{name_of(path)} holds no weights of FID's Inception network ({reason}): give the file {FILE}."
+            f"{name_of(path)} holds no weights of FID's Inception network ({reason_of(error)}): give the file {FILE}."
         ) from error
     return network.eval().requires_grad_(False), digest
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sfumato.evaluate.features.extractor import FOLDERS, LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.lazy import Tensor, torch
 
 CHANNELS = 7
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sfumato.evaluate.features.extractor import FEATURES, FOLDERS, LOGITS, POOL, SPATIAL, Extractor, Rows, fingerprint
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.lazy import Tensor
 
 CHANNELS = 7
 CLASSES = "subject"  # the attribute that the Inception Score is taken over

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.evaluate.metric import METRICS, PairDistance, PairMetric
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-from sfumato.picture.errors import name_of
+from sfumato.picture.errors import name_of, reason_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sfumato.network.lpips import LPIPS
 
 VARIABLE = "SFUMATO_LPIPS"
@@ -41,8 +39,9 @@ def lpips(weights: str | None = None) -> LPIPS:
     try:
         return LPIPS(backbone, features, lins).eval().requires_grad_(False)
     except (KeyError, ValueError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise BadInput(f"{name_of(folder)} holds no weights of LPIPS that fit together ({reason}).") from error
+        raise BadInput(
+            f"{name_of(folder)} holds no weights of LPIPS that fit together ({reason_of(error)})."
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -53,8 +52,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise BadInput(f"{name_of(path)} can't be read as weights ({reason}).") from error
+        raise BadInput(f"{name_of(path)} can't be read as weights ({reason_of(error)}).") from error
 
 
 def load_lpips(weights: str | None) -> tuple[PairDistance, str]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sfumato.evaluate.metric import METRICS, PairMetric
-from sfumato.lazy import torch
+from sfumato.lazy import Tensor, torch
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Local = Callable[["Tensor"], "Tensor"]
+Local = Callable[[Tensor], Tensor]
 WINDOW = 11  # a side of SSIM's window
 
 

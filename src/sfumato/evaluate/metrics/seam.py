@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from sfumato.lazy import Tensor, torch
 
 
 def seam(x: Tensor, mask: Tensor, reach: int = 4) -> Tensor:

@@ -10,18 +10,18 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+from PIL import Image
+
+from sfumato.edit import Between, Noise, SDEdit, Source
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, written
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.extra_networks import asked_in
-from sfumato.recipe.intent.starts import attention_of, start_and_hold
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from PIL import Image
+from sfumato.recipe.intent import starts
 
 Named = Callable[[str], str]
 
@@ -75,7 +75,7 @@ def generate(
     """
     suits = tells.suits
     width, height = size_of(size, named)
-    attention = attention_of(shows, method, named)
+    attention = starts.attention_of(shows, method, named)
     if shows is not None and attention is None:
         raise BadInput(f"{named('method')} diffedit edits a picture that is there already: `sfumato edit` takes one")
     said, unsaid, adapters = asked_in(prompt or "", negative, allow_pickle=allow_pickle)
@@ -150,31 +150,44 @@ def edit(
     Raises BadInput for an option that has no use beside the others, and for pictures that can't be read.
     """
     tells: Capabilities = said.get("tells") or Capabilities()
-    looked_at = [picture, *(said.pop("images", None) or [])] if tells.references else said.pop("images", None)
-    recipe = generate(prompt, named=named, images=looked_at, **said)
-    return replace(
+    looks = tells.references > 0
+    images = said.pop("images", None)
+    recipe = generate(prompt, named=named, images=[picture, *(images or [])] if looks else images, **said)
+    attention = starts.attention_of(shows, method, named) if method else None
+    if attention is not None:
+        strength, hold = starts.BESIDE if strength is None else strength, hold or "none"
+    wishes = {"strength": strength, "shows": shows, "refine": refine, "inversion": inversion, "weight": weight}
+    wishes |= {"other": other, "task": task, "start": start}
+    given: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
+    asked = next((name for name in starts.ASKED_BY if name in given), "")
+    kind = starts.ASKED_BY.get(asked, "sdedit")
+    starts.check_used(given, kind, asked, named)
+    shape = {"grow": grow, "feather": feather, "dilate": dilate, "resample": resample}
+    source, white = starts.canvas(picture, mask, extend, {**shape, "only_masked": only_masked}, named)
+    masked = None if white is None else starts.outside(white, shape, named)
+    recipe_of = partial(
+        replace,
         recipe,
-        **start_and_hold(
-            picture,
-            start=start,
-            strength=strength,
-            shows=shows,
-            method=method,
-            other=other,
-            weight=weight,
-            refine=refine,
-            inversion=inversion,
-            hold=hold,
-            mask=mask,
-            shape={"grow": grow, "feather": feather, "dilate": dilate, "resample": resample},
-            only_masked=only_masked,
-            margin=margin,
-            extend=extend,
-            task=task,
-            looks=tells.references > 0,
-            named=named,
-        ),
+        hold=starts.hold_of(hold, shows, masked, named),
+        area=starts.area_of(only_masked, margin, named),
+        attention=attention,
     )
+    if extend is not None and "strength" in starts.TAKES[kind]:
+        given.setdefault("strength", starts.EXTENDED)
+    elif white is not None and kind == "sdedit":
+        given.setdefault("strength", starts.MASKED)
+    if looks and not given.keys() - {"strength"} and strength is None:
+        return recipe_of(start=Noise())
+    match kind:
+        case "source":
+            return recipe_of(start=Noise(), source=Source(source, **given))
+        case "written":
+            return recipe_of(start=written.start(given.pop("start"), picture=source, **given))
+        case "inverted":
+            return recipe_of(start=written.inversion(given.pop("inversion", "ddim"), picture=source, **given))
+        case "between":
+            return recipe_of(start=Between(source, **given))
+    return recipe_of(start=SDEdit(source, **given))
 
 
 def each(recipe: Recipe, count: int) -> list[Recipe]:

@@ -1,4 +1,4 @@
-"""Which start and hold an edit's wishes ask for, of which picture and mask."""
+"""Which starts and holds an edit's wishes ask for, of which picture and mask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from sfumato.edit import AttentionEdit, Between, Crop, Hold, Inferred, Noise, Outside, Resample, SDEdit, Source
+from sfumato.edit import AttentionEdit, Crop, Hold, Inferred, Outside, Resample
 from sfumato.picture import BadInput, Ref, extended, keep_from, open_mask, open_picture
 from sfumato.recipe import written
 
@@ -37,62 +37,8 @@ def attention_of(shows: str | None, method: str | None, named: Named) -> Attenti
     return None if shows is None else written.attention(method or "prompt-to-prompt", shows)
 
 
-def start_and_hold(
-    picture: Any,
-    *,
-    start: str | None,
-    strength: float | None,
-    shows: str | None,
-    method: str | None,
-    other: Any,
-    weight: float | None,
-    refine: int | None,
-    inversion: str | None,
-    hold: str | None,
-    mask: Any,
-    shape: Mapping[str, Any],
-    only_masked: bool,
-    margin: int | None,
-    extend: str | None,
-    task: str | None,
-    looks: bool,
-    named: Named,
-) -> dict[str, Any]:
-    """The recipe's fields `start`, `hold`, `source`, `area`, `attention`. Raises BadInput for a wish without use.
-
-    looks: whether the model looks at the picture while it paints: then it starts from noise unless told otherwise.
-    """
-    attention = attention_of(shows, method, named) if method else None
-    if attention is not None:
-        strength, hold = BESIDE if strength is None else strength, hold or "none"
-    wishes = {"strength": strength, "shows": shows, "refine": refine, "inversion": inversion, "weight": weight}
-    wishes |= {"other": other, "task": task, "start": start}
-    given = {name: value for name, value in wishes.items() if value is not None}
-    asked = next((name for name in ASKED_BY if name in given), "")
-    kind = ASKED_BY.get(asked, "sdedit")
-    _check_used(given, kind, asked, named)
-    source, white = canvas(picture, mask, extend, {**shape, "only_masked": only_masked}, named)
-    fields: dict[str, Any] = {
-        "hold": _hold(hold, shows, outside(white, shape, named) if white is not None else None, named),
-        "area": area_of(only_masked, margin, named),
-        "attention": attention,
-    }
-    if extend is not None and "strength" in TAKES[kind]:
-        given.setdefault("strength", EXTENDED)
-    elif white is not None and kind == "sdedit":
-        given.setdefault("strength", MASKED)
-    if looks and not given.keys() - {"strength"} and strength is None:
-        return {**fields, "start": Noise()}
-    if kind == "source":
-        return {**fields, "start": Noise(), "source": Source(source, **given)}
-    if kind == "written":
-        return {**fields, "start": written.start(given.pop("start"), picture=source, **given)}
-    if kind == "inverted":
-        return {**fields, "start": written.inversion(given.pop("inversion", "ddim"), picture=source, **given)}
-    return {**fields, "start": {"sdedit": SDEdit, "between": Between}[kind](source, **given)}
-
-
-def _check_used(given: Mapping[str, Any], kind: str, asked: str, named: Named) -> None:
+def check_used(given: Mapping[str, Any], kind: str, asked: str, named: Named) -> None:
+    """Raises BadInput for a wish of those `given` that has no use for a start of this kind, for which was `asked`."""
     for name in given:
         if name not in TAKES[kind]:
             needed = " or ".join(map(named, NEEDS.get(name, ())))
@@ -100,7 +46,7 @@ def _check_used(given: Mapping[str, Any], kind: str, asked: str, named: Named) -
             raise BadInput(f"{named(name)} {without}")
 
 
-def _hold(wish: str | None, shows: str | None, given: Hold | None, named: Named) -> Hold | None:
+def hold_of(wish: str | None, shows: str | None, given: Hold | None, named: Named) -> Hold | None:
     """The mask's, the written one, or where the picture's words are said the one that is inferred."""
     if given is not None:
         if wish not in (None, "none"):

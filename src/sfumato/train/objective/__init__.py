@@ -126,9 +126,6 @@ class Objective(nn.Module):
     def _errors(self, F: Tensor, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         return F - target(self.recipe.parameterization, x0, eps, **self._level(t))
 
-    def _weight(self, t: Tensor) -> Tensor:
-        return weight(self.recipe.parameterization, self.recipe.weighting, **self._level(t))
-
     def _level(self, t: Tensor) -> dict[str, Any]:
         """What a parameterization depends on."""
         recipe, (alpha, sigma) = self.recipe, self.schedule(t)
@@ -139,7 +136,8 @@ class Objective(nn.Module):
         self, F: Tensor, x0: Tensor, eps: Tensor, t: Tensor, norm: int = 2, where: Tensor | None = None
     ) -> Tensor:
         """|sqrt(w) (F - F*)|^norm."""
-        rooted = expand(self._weight(t).sqrt(), F) * self._errors(F, x0, eps, t)
+        w = weight(self.recipe.parameterization, self.recipe.weighting, **self._level(t))
+        rooted = expand(w.sqrt(), F) * self._errors(F, x0, eps, t)
         return _mean(rooted.abs().pow(norm), where)
 
     def _bound(self, F: Tensor, fraction: Tensor | float | None, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:

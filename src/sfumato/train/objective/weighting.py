@@ -7,17 +7,14 @@ error of F.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from sfumato.element.section import Named, Rate, Section
-from sfumato.predict import SIGMA_DATA, coefficients
-
-if TYPE_CHECKING:
-    from sfumato.predict import Level
+from sfumato.predict import SIGMA_DATA, Level, coefficients
 
 
 class Flat(Section):

@@ -20,7 +20,7 @@ from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
 from sfumato.space import Latent
 from sfumato.train import report
-from sfumato.train.encodings import part
+from sfumato.train.encodings import frozen, part
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register, to_pixels
 
@@ -136,8 +136,7 @@ class AutoencoderTask(PictureTask):
         from diffusers import AutoencoderKL
 
         folder = part(model, "vae", "mini-autoencoder")
-        other: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
-        space = Latent(other.to(self.place.device).eval().requires_grad_(False))
+        space = Latent(frozen(AutoencoderKL, folder, self.place))
         shape = self.recipe.network
         factor = 2 ** (len(shape.channels) - 1)
         if space.channels >= shape.latent_channels or factor % space.factor:

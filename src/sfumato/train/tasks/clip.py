@@ -20,7 +20,7 @@ from sfumato.network.engine import Eager
 from sfumato.train import report, rng
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register
-from sfumato.train.tokens import encode, train_tokenizer
+from sfumato.train.tokens import encode, train_tokenizer, without_padding
 
 COLDEST = 4.6052  # of log inverse temperatures: 100, CLIP's own bound
 
@@ -46,32 +46,42 @@ class ClipNetwork(Section):
     vocabulary: Annotated[int, Field(ge=600, le=1_000_000)] = 2048
 
 
+def tower(shape: Tower, projection: int) -> dict[str, Any]:
+    """The fields of a CLIPTextConfig or a CLIPVisionConfig that say the shape of a transformer."""
+    return {
+        "hidden_size": shape.width,
+        "intermediate_size": 4 * shape.width,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "projection_dim": projection,
+    }
+
+
+def clip_of(text: Any, image: Any) -> Any:
+    """transformers' CLIPModel of two towers' configs."""
+    from transformers import CLIPConfig, CLIPModel
+
+    return CLIPModel(
+        CLIPConfig(text_config=text.to_dict(), vision_config=image.to_dict(), projection_dim=image.projection_dim)
+    )
+
+
 def clip_network(shape: ClipNetwork, tokenizer: Any, size: int) -> Any:
     """transformers' CLIPModel of that shape, with the tokenizer's true ids.
 
     An `eos_token_id` of 2, the default of old configs, would pool the text at its largest id instead of at its end.
     """
-    from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
-
-    def tower(t: Tower) -> dict[str, Any]:
-        sizes = {"hidden_size": t.width, "intermediate_size": 4 * t.width}
-        return sizes | {
-            "num_hidden_layers": t.layers,
-            "num_attention_heads": t.heads,
-            "projection_dim": shape.projection,
-        }
+    from transformers import CLIPTextConfig, CLIPVisionConfig
 
     ids: dict[str, Any] = {"bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
     text = CLIPTextConfig(
-        **tower(shape.text),
+        **tower(shape.text, shape.projection),
         vocab_size=len(tokenizer),
         max_position_embeddings=shape.length,
         **{f"{name}_token_id": i for name, i in ids.items()},
     )
-    image = CLIPVisionConfig(**tower(shape.image), image_size=size, patch_size=shape.patch)
-    return CLIPModel(
-        CLIPConfig(text_config=text.to_dict(), vision_config=image.to_dict(), projection_dim=shape.projection)
-    )
+    image = CLIPVisionConfig(**tower(shape.image, shape.projection), image_size=size, patch_size=shape.patch)
+    return clip_of(text, image)
 
 
 def temperature(logarithm: Tensor) -> Tensor:
@@ -130,10 +140,9 @@ class ClipTask(PictureTask):
         return loss, {"accuracy": found.float().mean(), "scale": scale.detach()}
 
     def embed(self, pictures: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit vectors of pictures and of texts. Padding beyond the longest text is cut: attention is causal, so it
-        changes nothing."""
-        longest = int((ids != self.tokenizer.eos_token_id).sum(1).max()) + 1
-        image, text = self.image(pixels=pictures.to(self.place.device)), self.text(ids=ids[:, :longest].long())
+        """Unit vectors of pictures and of texts."""
+        image = self.image(pixels=pictures.to(self.place.device))
+        text = self.text(ids=without_padding(self.tokenizer, ids).long())
         return nf.normalize(image.float(), dim=-1), nf.normalize(text.float(), dim=-1)
 
     @torch.no_grad()

@@ -30,12 +30,12 @@ from sfumato.picture import BadInput
 from sfumato.schedule import noised
 from sfumato.schedule.named import named
 from sfumato.train import rng
-from sfumato.train.encodings import fingerprint, latents, part
+from sfumato.train.encodings import fingerprint, frozen, latents, part
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
 from sfumato.train.objective.noise import DiscreteNoise, Noise
 from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register
-from sfumato.train.tasks.clip import COLDEST, Tower, info_nce, temperature
-from sfumato.train.tokens import encode
+from sfumato.train.tasks.clip import COLDEST, Tower, clip_of, info_nce, temperature, tower
+from sfumato.train.tokens import encode, without_padding
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -46,27 +46,17 @@ class Towers(nn.Module):
     def __init__(
         self, text: Any, clean: Any, shape: NoisedClipRecipe, channels: int, cells: int, noise: dict[str, Any]
     ):
-        from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
+        from transformers import CLIPVisionConfig
 
         super().__init__()
-        tower = shape.image
         image = CLIPVisionConfig(
-            hidden_size=tower.width,
-            intermediate_size=4 * tower.width,
-            num_hidden_layers=tower.layers,
-            num_attention_heads=tower.heads,
-            projection_dim=clean.config.projection_dim,
+            **tower(shape.image, clean.config.projection_dim),
             num_channels=channels + 2 * WAVES,
             image_size=cells,
             patch_size=shape.patch,
         )
-        config = CLIPConfig(
-            text_config=text.config.to_dict(),
-            vision_config=image.to_dict(),
-            projection_dim=clean.config.projection_dim,
-        )
-        config.noise = {"schedule": noise, "channels": channels}
-        self.clip = CLIPModel(config)
+        self.clip = clip_of(text.config, image)
+        self.clip.config.noise = {"schedule": noise, "channels": channels}
         self.clip.text_model.load_state_dict(text.state_dict())
         self.clip.text_model.requires_grad_(False)
         self.clip.vision_model.load_state_dict(_beginning(self.clip.vision_model, clean.vision_model), strict=False)
@@ -120,15 +110,13 @@ class NoisedClipTask(PictureTask):
         super().__init__(recipe, place, recipe.held_back)
         hush("diffusers", "transformers")
         folders = [part(recipe.clip, name, "mini-clip") for name in ("text_encoder", "image_encoder", "tokenizer")]
-        text: Any = CLIPTextModel.from_pretrained(folders[0], dtype=torch.float32)
-        clean: Any = CLIPVisionModelWithProjection.from_pretrained(folders[1], dtype=torch.float32)
+        text = frozen(CLIPTextModel, folders[0], place)
+        clean = frozen(CLIPVisionModelWithProjection, folders[1], place)
         self.tokenizer = CLIPTokenizer.from_pretrained(folders[2])
         if clean.config.image_size != recipe.data.size:
             raise BadInput(
                 f"data.size must be {clean.config.image_size}, the size of the pictures that {folders[1]} sees"
             )
-        for network in (text, clean):
-            network.to(place.device).eval().requires_grad_(False)
         self.fixed = {"text": text, "clean": clean}  # in a dictionary: no submodules, neither trained nor saved
         self.train_set.need_captions()
         key = [fingerprint(folder) for folder in folders]
@@ -169,8 +157,7 @@ class NoisedClipTask(PictureTask):
         device = self.place.device
         captions = [source.captions[i] for i in indices]
         ids = encode(self.tokenizer, [said[k % len(said)] for said, k in zip(captions, which, strict=True)])
-        longest = int((ids != self.tokenizer.eos_token_id).sum(1).max()) + 1  # attention is causal: padding is idle
-        text = self.fixed["text"](ids[:, :longest].to(device)).pooler_output
+        text = self.fixed["text"](without_padding(self.tokenizer, ids).to(device)).pooler_output
         clean = self.fixed["clean"](source.batch(indices).to(device)).image_embeds
         shown = torch.from_numpy(np.asarray(x[indices])).float().to(device) * self.scale
         same = (ids[:, None] == ids[None]).all(-1).to(device)
@@ -185,24 +172,16 @@ class NoisedClipTask(PictureTask):
         from diffusers import AutoencoderKL
 
         folder = part(self.recipe.autoencoder, "vae", "mini-autoencoder")
-        vae: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
-        vae.to(self.place.device).eval().requires_grad_(False)
+        vae = frozen(AutoencoderKL, folder, self.place)
         train, test = (latents(source, vae, folder, self.place) for source in sources)
         return train, test, float(vae.config.scaling_factor)
 
     def finish(self, export: Path) -> dict[str, float]:
         """Saves clip_noised/ and clip/, two CLIPModels with their tokenizer; recall of held-back captions' pictures."""
-        from transformers import CLIPConfig, CLIPModel
-
         dtype = DTYPES[self.recipe.export]
         ours: Any = copy.deepcopy(self.network.clip)
         clean = self.fixed["clean"]
-        config = CLIPConfig(
-            text_config=ours.config.text_config.to_dict(),
-            vision_config=clean.config.to_dict(),
-            projection_dim=clean.config.projection_dim,
-        )
-        whole = CLIPModel(config)
+        whole = clip_of(ours.config.text_config, clean.config)
         whole.text_model.load_state_dict(ours.text_model.state_dict())
         whole.text_projection.load_state_dict(ours.text_projection.state_dict())
         whole.vision_model.load_state_dict(clean.vision_model.state_dict())

@@ -28,7 +28,7 @@ from sfumato.schedule import Discrete
 from sfumato.space import Latent
 from sfumato.times import TrailingGrid
 from sfumato.train import report, rng
-from sfumato.train.encodings import Captions, fingerprint, latents, part
+from sfumato.train.encodings import Captions, fingerprint, frozen, latents, part
 from sfumato.train.hyperparameters import Common, Stored
 from sfumato.train.objective import Network, Objective
 from sfumato.train.objective.losses import StockObjective
@@ -124,8 +124,7 @@ class DiffusionTask(PictureTask):
             "text_encoder": part(recipe.text_encoder, "text_encoder", "mini-clip"),
             "tokenizer": part(recipe.text_encoder, "tokenizer", "mini-clip"),
         }
-        encoder: Any = CLIPTextModel.from_pretrained(self.folders["text_encoder"], dtype=torch.float32)
-        encoder.to(place.device).eval().requires_grad_(False)
+        encoder = frozen(CLIPTextModel, self.folders["text_encoder"], place)
         if recipe.dropout < 1:
             self.train_set.need_captions()
         self.order = order(recipe.data, len(self.train_set))
@@ -151,8 +150,7 @@ class DiffusionTask(PictureTask):
         from diffusers import AutoencoderKL
 
         folder = self.folders["vae"]
-        vae: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
-        vae.to(self.place.device).eval().requires_grad_(False)
+        vae = frozen(AutoencoderKL, folder, self.place)
         self.space = Latent(vae)
         self.latents = latents(self.train_set, vae, folder, self.place)
         return self.latents.shape[1:]

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sfumato.condition import Concat, Condition
 from sfumato.data import masks as drawn
+from sfumato.data import vignettes
 from sfumato.data.array_cache import digest
 from sfumato.data.dataset import Dataset
 from sfumato.data.world import Vignettes
@@ -112,8 +113,6 @@ def masks(data: object, size: int, seed: int, each: int, rows: range) -> Tensor:
 def _things(data: object, row: int, size: int) -> drawn.Things | None:
     if not isinstance(data, Vignettes):
         return None
-    from sfumato.data import vignettes
-
     return partial(drawn.things, vignettes.scene(data.seed, data.first + row, data.split), size)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.data import vignettes
 from sfumato.data.world import Vignettes
+from sfumato.evaluate.judge import VERDICTS, Judge, augment, mean_cross_entropy
 from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
@@ -27,9 +29,6 @@ class JudgeTask(PictureTask):
     section = JudgeRecipe
 
     def __init__(self, recipe: JudgeRecipe, place: Place):
-        from sfumato.data import vignettes
-        from sfumato.evaluate.judge import VERDICTS, Judge
-
         if not isinstance(recipe.data, Vignettes):
             raise BadInput("a judge is trained on ground truth: data.kind must be vignettes")
         super().__init__(recipe, place, recipe.held_back)
@@ -41,8 +40,6 @@ class JudgeTask(PictureTask):
         self.targets, self.test_targets = truth[: data.count], truth[data.count :]
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        from sfumato.evaluate.judge import augment, mean_cross_entropy
-
         pictures, targets = self.train_set.batch(indices), self.targets[torch.as_tensor(indices)]
         pictures = pictures.to(self.place.device)
         logits = self.judge(pictures=augment(pictures, generator) if self.training else pictures)

@@ -29,7 +29,7 @@ from sfumato.train.objective.losses import Regression, TableObjective
 from sfumato.train.task import DTYPES, batches, register, to_pixels
 from sfumato.train.tasks.pixels import ByNothing, PixelDiffusion, PixelsTask, rgb
 
-Mending = Annotated[str, one_of(tuple(SEEN))]
+Mending = Annotated[str, one_of(SEEN)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
 
