@@ -43,8 +43,8 @@ def drawn_truth(data: Vignettes, home: Path) -> tuple[dict[str, np.ndarray], str
 
 
 def _drawn(data: Vignettes, index: int) -> dict[str, np.ndarray | None]:
+    from sfumato.data.vignette_edges import edges
     from sfumato.data.vignettes import draw, scene
-    from sfumato.data.vignettes.edges import edges
 
     shown = scene(data.seed, index, data.split)
     vignette = draw(shown, data.size)

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,11 +18,11 @@ from torch import Tensor
 from sfumato.data.vignette_truth import JOINTS, drawn_truth
 from sfumato.data.vignettes import SEMANTIC_NAMES
 from sfumato.data.world import Vignettes
-from sfumato.element.section import Few, Section, Width
+from sfumato.element.section import Section, Width
 from sfumato.network.depth_network import DepthNetwork
 from sfumato.network.edge_network import EdgeNetwork
 from sfumato.network.engine import Eager
-from sfumato.network.keypoint_network import KeypointNetwork
+from sfumato.network.keypoint_network import KeypointNetwork, peaks
 from sfumato.network.map_network import MAPS, MapNetwork
 from sfumato.network.r2u_net import AttentionR2UNet
 from sfumato.picture import BadInput
@@ -40,12 +39,17 @@ MIRRORED = tuple(
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a kind of network learns: its names, the truth that it is told, as the loss `suits` it, and in a mirror."""
+    """What a kind of network learns: its class, what its channels are, the kind of loss, the truth of some rows as the
+    loss takes it, and the same in a mirror of that width. shows: by which metrics it is measured; pairs: what it found
+    in a picture beside the truth, as these compare them, by the name that a figure has besides the metric's.
+    """
 
     network: type[MapNetwork]
     names: tuple[str, ...]
     loss: str
     target: Callable[[Truth, np.ndarray], Tensor]
+    shows: str
+    pairs: Callable[[Tensor, Tensor], Iterator[tuple[str, np.ndarray, np.ndarray]]]
     mirrored: Callable[[Tensor, int], Tensor] = lambda target, width: target.flip(-1)
 
 
@@ -55,24 +59,49 @@ def _mirrored_joints(target: Tensor, width: int) -> Tensor:
     return torch.cat([(width - target[:, MIRRORED, :1]) * there, target[:, MIRRORED, 1:2], there], -1)
 
 
+def _edges(logits: Tensor, target: Tensor) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    for name, found, true in zip(("contours", "lines"), logits.sigmoid().numpy(), target.numpy(), strict=True):
+        yield f"_{name}", found, true
+
+
+def _nearness(logits: Tensor, target: Tensor) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    yield "", logits[0].sigmoid().numpy(), target[0].numpy()
+
+
+def _joints(logits: Tensor, target: Tensor) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    found = peaks(logits.sigmoid()[None])[0].numpy()
+    found[:, 2] = ~np.isnan(found[:, 0])
+    yield "", found, target.numpy()
+
+
+def _classes(logits: Tensor, target: Tensor) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    yield "", logits.argmax(0).numpy(), target.numpy()
+
+
 LESSONS = {
     "edges": Lesson(
         EdgeNetwork,
         ("contours", "lines"),
         "dice-focal",
         lambda truth, rows: torch.from_numpy(truth["edges"][rows]).movedim(-1, 1).float(),
+        "edges",
+        _edges,
     ),
     "depth": Lesson(
         DepthNetwork,
         ("nearness",),
         "depth",
         lambda truth, rows: 1 - torch.from_numpy(truth["depth"][rows]).float()[:, None],
+        "depth",
+        _nearness,
     ),
     "keypoints": Lesson(
         KeypointNetwork,
         JOINTS,
         "heatmaps",
         lambda truth, rows: torch.from_numpy(truth["joints"][rows]),
+        "joints",
+        _joints,
         _mirrored_joints,
     ),
     "segmentation": Lesson(
@@ -80,6 +109,8 @@ LESSONS = {
         SEMANTIC_NAMES,
         "dice-focal",
         lambda truth, rows: torch.from_numpy(truth["semantic"][rows].astype(np.int64)),
+        "classes",
+        _classes,
     ),
 }
 
@@ -99,7 +130,6 @@ class MapRecipe(Common):
     network: Shape
     loss: MapLoss
     held_back: HeldBack = 256
-    preview: Few = 8
     export: Stored = "float16"
 
     @model_validator(mode="after")
@@ -149,18 +179,20 @@ class MapTask(Task):
         return pixels.float().div(127.5).sub(1).contiguous(), self.lesson.target(truth, rows)
 
     def finish(self, export: Path) -> dict[str, float]:
-        """Saves the network; its figures on held-back pictures, by the metrics of adherence."""
-        from sfumato.evaluate.map_figures import figures
+        """Saves the network; its figures on held-back pictures, by the metrics of maps."""
+        from sfumato.evaluate.map_metric import metrics_of
 
         self.network.save(export / self.recipe.network.kind, DTYPES[self.recipe.export])
-        answer = partial(_last, self.run, self.place.device)
-        rows = [self._rows(self.test_truth, some) for some in batches(len(self.test_truth["pictures"]))]
-        answers = torch.cat([answer(pictures) for pictures, _ in rows])
-        return figures(self.recipe.network.kind, answers, self.test_truth)
-
-
-def _last(run: Callable[..., tuple[Tensor, ...]], device: torch.device, pictures: Tensor) -> Tensor:
-    return run(pictures=pictures.to(device))[-1].float().cpu()
+        found: dict[str, list[np.ndarray]] = {}
+        metrics = metrics_of(self.lesson.shows)
+        for rows in batches(len(self.test_truth["pictures"])):
+            pictures, targets = self._rows(self.test_truth, rows)
+            answers = self.run(pictures=pictures.to(self.place.device))[-1].float().cpu()
+            for answer, target in zip(answers, targets, strict=True):
+                for name, read, true in self.lesson.pairs(answer, target):
+                    for key, metric in metrics.items():
+                        found.setdefault(f"{key}{name}", []).append(metric.count(read, true))
+        return {key: metrics[key.partition("_")[0]].value(np.sum(counts, 0)) for key, counts in found.items()}
 
 
 def _over(rows: Tensor, like: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .draw import paint
-from .scene import Scene
+from sfumato.data.vignettes import Scene
+from sfumato.data.vignettes.draw import paint
 
 THRESHOLDS = (60, 150)
 """Of Canny, on the flat drawing."""
