@@ -13,17 +13,21 @@ THRESHOLDS = (60, 150)
 
 
 def edges(scene: Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Contours and lines of the scene's picture, (H, W) bool each.
+    """Contours and strokes of the scene's picture, (H, W) bool each; both together are its lines (`lined`).
 
-    contours: where one thing ends and another begins. lines: these, and what is drawn within things in a colour of its
-    own (eyes, windows, folds), as Canny finds it on the flat drawing: what a pen would draw. A pixel is an edge where
-    one of the 2 x 2 of the larger drawing is.
+    contours: where one thing ends and another begins. strokes: what Canny finds on the flat drawing, within things too
+    (eyes, windows, folds). A pixel is an edge where one of the 2 x 2 of the larger drawing is.
     """
     painter = paint(scene, 2 * size)
     outline = contours(painter.labels[..., 0])
     grey = cv2.cvtColor(np.ascontiguousarray(painter.pixels[..., :3]), cv2.COLOR_RGB2GRAY)
     drawn = cv2.Canny(cv2.GaussianBlur(grey, (0, 0), 0.8), *THRESHOLDS) > 0
     return _halved(outline), _halved(drawn)
+
+
+def lined(found: np.ndarray) -> np.ndarray:
+    """Contours and strokes (..., 2) -> contours and lines, which a pen would draw: contours or strokes."""
+    return np.maximum.accumulate(found, -1)
 
 
 def contours(instance: np.ndarray) -> np.ndarray:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
 from sfumato.adapt import AdapterFile, Embedding, Hypernetwork, LoRA, open_file
 from sfumato.adapt.adapter import ALWAYS
 from sfumato.adapt.file import named
-from sfumato.control import Control
+from sfumato.control import Control, ControlMap
 from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
@@ -84,8 +84,14 @@ def composite(text: str) -> Any:
 
 
 def control(text: str) -> Any:
-    """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control. Raises BadInput as `guidance` does."""
+    """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control; with `map=canny` or `map=canny:low=50+high=150`
+    its map is made of the picture. Raises BadInput as `guidance` does."""
     return _named("--control", Control.registry, text, pictured=True)
+
+
+def control_map(text: str, what: str = "--as") -> Any:
+    """`canny:low=50,high=150`: the map of that name. Raises `BadInput` as `guidance` does."""
+    return _named(what, ControlMap.registry, text)
 
 
 def refiner(text: str) -> Refiner:
@@ -256,8 +262,11 @@ def _made(what: str, element: Any, options: dict[str, str], elsewhere: set[str],
 
 
 def _value(key: str, text: str, field: FieldInfo) -> Any:
-    """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element by its first field."""
+    """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element by its first field, a map
+    as NAME:key=value+key=value."""
     default = field.default
+    if ControlMap in get_args(field.annotation):
+        return control_map(re.sub(r"\+(?=\w+=)", ",", text), key)
     if isinstance(default, str) or field.is_required():
         return text
     if isinstance(default, bool):

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from sfumato.data.vignette_edges import lined
 from sfumato.data.vignette_truth import JOINTS, drawn_truth
 from sfumato.data.vignettes import SEMANTIC_NAMES
 from sfumato.data.world import Vignettes
@@ -83,7 +84,7 @@ LESSONS = {
         EdgeNetwork,
         ("contours", "lines"),
         "dice-focal",
-        lambda truth, rows: torch.from_numpy(truth["edges"][rows]).movedim(-1, 1).float(),
+        lambda truth, rows: torch.from_numpy(lined(truth["edges"][rows])).movedim(-1, 1).float(),
         "edges",
         _edges,
     ),
