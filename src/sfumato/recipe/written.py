@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
@@ -87,6 +87,25 @@ def control(text: str) -> Any:
     """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control; with `map=canny` or `map=canny:low=50+high=150`
     its map is made of the picture. Raises BadInput as `guidance` does."""
     return _named("--control", Control.registry, text, pictured=True)
+
+
+def controlled(text: str) -> Callable[[Any], Any]:
+    """`depth:net=FOLDER,weight=0.8`, a map and what a ControlNet is told besides, or `t2i-adapter:map=depth,net=FOLDER`:
+    a function of a picture, the map itself, that answers the control; its `map` says what the picture is a map of.
+
+    Raises `BadInput` as `guidance` does, and where nothing says what the map is.
+    """
+    name, colon, rest = text.partition(":")
+    name = name.strip().lower()
+    if name in ControlMap.registry and name not in Control.registry:
+        text = f"controlnet:map={name}{',' if rest else ''}{rest}"
+    elif colon and "map" not in _split(text)[1]:
+        raise BadInput(f"--control {_shown(text)}: say what it is shown, as map=depth")
+
+    def control(picture: Any) -> Any:
+        return _named("--control", Control.registry, text, picture=picture)
+
+    return control
 
 
 def control_map(text: str, what: str = "--as") -> Any:

@@ -55,7 +55,7 @@ def foreign(net: str) -> bool:
 
 def transformers_network(net: str, kind: str) -> tuple[Any, Any]:
     """The image processor and the network in a folder of transformers, of a kind that its Auto classes know
-    ("DepthEstimation", ...). Raises BadInput where there is no such."""
+    ("DepthEstimation", ...), or "PoseEstimation", ViTPose. Raises BadInput where there is no such."""
     return _theirs(_folder(net), kind)
 
 
@@ -95,7 +95,8 @@ def _theirs(folder: Path, kind: str) -> tuple[Any, Any]:
 
     try:
         processor = transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
-        network = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(
+        known = {kind: f"AutoModelFor{kind}", "PoseEstimation": "VitPoseForPoseEstimation"}
+        network = getattr(transformers, known[kind]).from_pretrained(
             folder, local_files_only=True, use_safetensors=True
         )
     except Exception as error:

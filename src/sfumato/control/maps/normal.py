@@ -14,7 +14,6 @@ from sfumato.control.maps.grey import levelled_grey
 from sfumato.element import ModelName, Real, element
 
 
-
 @element("normal")
 class Normal(ControlMap):
     """Unit normals from a map of nearness d (`depth`, its least 0 and its greatest 1) over a picture of width W:

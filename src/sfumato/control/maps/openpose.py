@@ -52,7 +52,7 @@ class OpenPose(ControlMap):
 
 def _estimated(net: str, image: Image.Image, least: float) -> dict[str, tuple[float, float]]:
     """COCO's keypoints by name, those whose score is at least `least`."""
-    processor, network = transformers_network(net, "KeypointDetection")
+    processor, network = transformers_network(net, "PoseEstimation")
     boxes = [[[0.0, 0.0, float(image.width), float(image.height)]]]
     with torch.no_grad():
         outputs = network(**processor(images=image, boxes=boxes, return_tensors="pt"))

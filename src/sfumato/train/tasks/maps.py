@@ -1,6 +1,6 @@
 """Networks that read a map off a picture (edges, depth, joints, classes), trained on the ground truth of vignettes.
 
-    E loss(network(picture), truth),        the mean over the network's outputs where it has several
+E loss(network(picture), truth),        the mean over the network's outputs where it has several
 """
 
 from __future__ import annotations
