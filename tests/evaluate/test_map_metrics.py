@@ -64,7 +64,7 @@ def test_normals_by_their_angle():
 
 def test_joints_within_a_tenth_of_the_figure():
     truth = np.array([(0, 0, 1), (0, 100, 1), (20, 50, 1), (0, 0, 0)], float)
-    found = truth + [(9, 0, 0), (0, 11, 0), (0, 0, 0), (0, 0, 0)]
+    found = truth + np.array([(9, 0, 0), (0, 11, 0), (0, 0, 0), (0, 0, 0)])
     assert pck_counts(found, truth).tolist() == [2, 3]
     found[2, 2] = 0  # not found, though its place is written there
     assert pck_counts(found, truth).tolist() == [1, 3]

@@ -92,5 +92,5 @@ def test_a_run_of_maps_goes_on_exactly(tmp_path: Path):
 def test_a_loss_that_does_not_go_with_a_network_is_refused():
     with pytest.raises(BadInput, match="depth is learned by the loss 'depth', not 'dice-focal'"):
         load("depth", ["loss={kind: dice-focal}"])
-    with pytest.raises(BadInput, match="network.kind"):
+    with pytest.raises(BadInput, match=r"network\.kind"):
         load("depth", ["network.kind=dept"])

@@ -56,8 +56,9 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="MAP:net=FOLDER,...",
-            help="Measure how well a control is obeyed: a map, one of {sfumato.control.maps:ControlMap}, and the network "
-            "that is shown it, as depth:net=FOLDER,weight=0.8, or t2i-adapter:map=depth,net=FOLDER; several act at once.",
+            help="Measure how well a control is obeyed: a map, one of {sfumato.control.maps:ControlMap}, and the "
+            "network that is shown it, as depth:net=FOLDER,weight=0.8, or t2i-adapter:map=depth,net=FOLDER; several act "
+            "at once.",
             show_default=False,
             rich_help_panel=_CONTROL,
         ),

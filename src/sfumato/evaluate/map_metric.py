@@ -17,7 +17,7 @@ from sfumato.evaluate.statistics import Figure, bootstrapped, resamplings
 
 
 def first_over_second(sums: np.ndarray) -> float:
-    """sums[0] / sums[1]: of counts (value, 1) the mean, of counts (right, all) the share. NaN where there is nothing."""
+    """sums[0] / sums[1]: of counts (value, 1) the mean, of counts (right, all) the share. NaN of nothing."""
     return float(sums[0] / sums[1]) if sums[1] else float("nan")
 
 

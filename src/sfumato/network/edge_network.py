@@ -7,6 +7,7 @@ Detection".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -89,7 +90,7 @@ class EdgeNetwork(MapNetwork):
     ):
         super().__init__(names, widths, size)
         self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
-        grows = zip(widths, widths[1:], strict=False)
+        grows = pairwise(widths)
         self.wider = nn.ModuleList([nn.Identity(), *(nn.Conv2d(a, b, 1) for a, b in grows)])
         self.scales = nn.ModuleList(nn.Sequential(*(_Block(width, d) for d in self.ORDER)) for width in widths)
         self.sides = nn.ModuleList(

@@ -38,7 +38,7 @@ def peaks(heatmaps: Tensor, least: float = 0.3) -> Tensor:
 
     The place is the mean of the 5 x 5 pixels around the highest, weighted by their heights: finer than a pixel.
     """
-    batch, joints, height, width = heatmaps.shape
+    height, width = heatmaps.shape[-2:]
     best, at = heatmaps.flatten(2).max(-1)
     row, column = at // width, at % width
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")

@@ -1,9 +1,10 @@
-"""What the small networks that read a map off a picture have in common: sizes, files, and a U-Net of residual blocks."""
+"""What the small networks that read a map off a picture have in common: sizes, files, a U-Net of residual blocks."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -98,7 +99,7 @@ class ResidualUNet(nn.Module):
     def __init__(self, widths: Sequence[int]):
         super().__init__()
         self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.before = nn.ModuleList(_Residual(width) for width in widths[:-1])
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairs)
         self.middle = nn.Sequential(_Residual(widths[-1]), _Residual(widths[-1]))

@@ -7,6 +7,7 @@ Alom et al. 2018, "Recurrent Residual Convolutional Neural Network based on U-Ne
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -69,7 +70,7 @@ class AttentionR2UNet(MapNetwork):
 
     def __init__(self, names: Sequence[str], widths: Sequence[int] = (24, 48, 96), size: int = 64):
         super().__init__(names, widths, size)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
         self.down = nn.ModuleList(RecurrentResidual(a, b) for a, b in zip((widths[0], *widths), widths, strict=False))
         self.up = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in pairs)

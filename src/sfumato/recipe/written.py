@@ -84,14 +84,15 @@ def composite(text: str) -> Any:
 
 
 def control(text: str) -> Any:
-    """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control; with `map=canny` or `map=canny:low=50+high=150`
-    its map is made of the picture. Raises BadInput as `guidance` does."""
+    """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control; its map is made of the picture with
+    `map=canny`, or `map=canny:low=50+high=150`. Raises BadInput as `guidance` does."""
     return _named("--control", Control.registry, text, pictured=True)
 
 
 def controlled(text: str) -> Callable[[Any], Any]:
-    """`depth:net=FOLDER,weight=0.8`, a map and what a ControlNet is told besides, or `t2i-adapter:map=depth,net=FOLDER`:
-    a function of a picture, the map itself, that answers the control; its `map` says what the picture is a map of.
+    """`depth:net=FOLDER,weight=0.8`, a map and what a ControlNet is told besides, or any control with its map,
+    `t2i-adapter:map=depth,net=FOLDER`: a function of a picture, the map itself, that answers the control; its `map`
+    says what the picture is a map of.
 
     Raises `BadInput` as `guidance` does, and where nothing says what the map is.
     """
@@ -281,8 +282,8 @@ def _made(what: str, element: Any, options: dict[str, str], elsewhere: set[str],
 
 
 def _value(key: str, text: str, field: FieldInfo) -> Any:
-    """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element by its first field, a map
-    as NAME:key=value+key=value."""
+    """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element by its first field,
+    a map as NAME:key=value+key=value."""
     default = field.default
     if ControlMap in get_args(field.annotation):
         return control_map(re.sub(r"\+(?=\w+=)", ",", text), key)

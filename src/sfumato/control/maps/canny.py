@@ -19,8 +19,8 @@ _LEVEL = "a number from 0 to 2000, in levels of brightness a pixel (Sobel's)"
 
 @element("canny")
 class Canny(ControlMap):
-    """Local maxima of the gradient (Sobel, 3 x 3) that are above `high`, and those above `low` that touch one; OpenCV's.
-    White lines of one pixel on black, as ControlNet's canny was trained on."""
+    """Local maxima of the gradient (Sobel, 3 x 3) that are above `high`, and those above `low` that touch one, as
+    OpenCV finds them. White lines of one pixel on black, as ControlNet's canny was trained on."""
 
     low: Real = Field(default=100, ge=0, le=2000, description=_LEVEL)
     high: Real = Field(default=200, ge=0, le=2000, description=_LEVEL)

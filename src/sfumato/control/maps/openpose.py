@@ -23,8 +23,8 @@ class OpenPose(ControlMap):
     on black, as ControlNet's openpose was trained on; without hands and faces.
 
     net: a folder or a Hub id of transformers' ViTPose, to which the whole picture is one figure; without one a small
-    network of heatmaps that was trained on vignettes, whose figures have the 14 joints from the hips up. least: how high
-    a joint's peak must be, or it isn't there.
+    network of heatmaps that was trained on vignettes, whose figures have the 14 joints from the hips up. least: how
+    high a joint's peak must be, or it isn't there.
     """
 
     net: ModelName = Field(default="", description="a folder or a Hub id, or nothing for the built-in network")

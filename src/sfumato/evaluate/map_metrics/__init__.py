@@ -10,10 +10,12 @@
 """
 
 from sfumato.evaluate.map_metrics.edge_f1 import edge_counts, edge_f1
+
 from sfumato.evaluate.map_metrics.depth_rank import depth_rank  # isort: skip
 from sfumato.evaluate.map_metrics.depth_error import depth_error  # isort: skip
 from sfumato.evaluate.map_metrics.normal_angle import normal_angle
 from sfumato.evaluate.map_metrics.pck import pck_counts
+
 from sfumato.evaluate.map_metrics.miou import class_counts, miou  # isort: skip
 
 __all__ = [
