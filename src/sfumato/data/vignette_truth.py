@@ -22,7 +22,7 @@ def drawn_truth(data: Vignettes, home: Path) -> tuple[dict[str, np.ndarray], str
     """Arrays of n rows, and the key that they are kept under in the folder `home`:
 
     pictures (n, S, S, 3) uint8; edges (n, S, S, 2) uint8, 1 on contours and on strokes; depth (n, S, S) float16, 0
-    near; semantic (n, S, S) uint8; joints (n, J, 3) float32: x, y in pixels and 1, or zeros where it is out of the picture.
+    near; semantic (n, S, S) uint8; joints (n, J, 3) float32: x, y in pixels and 1, or zeros of one out of the picture.
     """
     key = array_cache.digest("truth", data.model_dump(mode="json", exclude={"repeat"}), world_version())
     s = (data.size, data.size)

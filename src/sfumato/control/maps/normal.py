@@ -20,8 +20,9 @@ class Normal(ControlMap):
 
         h = relief W (G_s * d),      n = (-dh/dx, dh/dy, 1) / |...|,      x right, y down in the derivatives
 
-    G_s a Gaussian of s = smooth W, the derivatives those of Sobel. n has x to the right, y up, z to the viewer. Drawn
-    as ControlNet's normals are, of BAE as of MiDaS: red is left, green is top, blue is front,
+    G_s a Gaussian of s = smooth W. A derivative is the smaller one of the differences to the pixels on both sides, 0
+    where they differ in sign (minmod): where one thing ends before another, there is no slope. n has x to the right, y
+    up, z to the viewer. Drawn as ControlNet's normals are, of BAE as of MiDaS: red is left, green is top, blue is front,
 
         RGB = 127.5 (1 - n_x, 1 + n_y, 1 + n_z).
 
@@ -47,10 +48,17 @@ class Normal(ControlMap):
 
 def normals_of(nearness: np.ndarray, relief: float = 1.0, smooth: float = 0.01) -> np.ndarray:
     """(H, W) -> (H, W, 3): see `Normal`."""
-    from scipy.ndimage import gaussian_filter, sobel
+    from scipy.ndimage import gaussian_filter
 
     width = nearness.shape[1]
     height = relief * width * gaussian_filter(nearness.astype(np.float64), smooth * width, mode="nearest")
-    across, down = (sobel(height, axis, mode="nearest") / 8 for axis in (1, 0))
+    across, down = _slope(height), _slope(height.T).T
     field = np.stack([-across, down, np.ones_like(across)], -1)
     return field / np.linalg.norm(field, axis=-1, keepdims=True)
+
+
+def _slope(height: np.ndarray) -> np.ndarray:
+    """The derivative along a row, by minmod; at both ends the one difference that there is."""
+    steps = np.diff(height, axis=1)
+    before, after = np.concatenate([steps[:, :1], steps], 1), np.concatenate([steps, steps[:, -1:]], 1)
+    return np.where(before * after > 0, np.sign(before) * np.minimum(abs(before), abs(after)), 0)
