@@ -1,7 +1,7 @@
 """How well the built-in networks read maps in true pictures that nothing was trained on: the ceilings of adherence.
 
-Scenes of all combinations from a world of their own are drawn, read as they are and, with `--model`, encoded and decoded
-by that model's autoencoder; "chance" is the truth of another scene in the place of what is read.
+Scenes of all combinations from a world of their own are drawn, read as they are and, with `--model`, encoded and
+decoded by that model's autoencoder; "chance" is the truth of another scene in the place of what is read.
 
     python benchmarks/map_estimators.py [--maps depth,openpose] [--count 200] [--size 64] [--model mini] [--json]
 """
@@ -27,9 +27,8 @@ def main() -> None:
     if options.model:
         import sfumato
 
-        looks["autoencoder"] = to_images(
-            through(sfumato.load(options.model).stages[-1].space, to_tensor(looks["as drawn"]))
-        )
+        space = sfumato.load(options.model).stages[-1].space
+        looks["autoencoder"] = to_images(through(space, to_tensor(looks["as drawn"])))
     found: dict[str, dict[str, Figure]] = {}
     for name in options.maps.split(",") if options.maps else ControlMap.registry:
         kind = ControlMap.registry.named(name)

@@ -58,7 +58,7 @@ def test_a_network_that_was_never_trained_is_the_floor(fresh: Path, tiny_model: 
 
 @dataclass
 class Obedient:
-    """A pipe that paints the true picture wherever it is shown a map, and noise elsewhere."""
+    """A pipe that paints the true picture wherever it is shown a map, and nothing elsewhere."""
 
     true: dict[int, Image.Image]
     name: str = "obedient"
@@ -76,9 +76,8 @@ class Obedient:
         return [type("Stage", (), {"space": Pixel()})]
 
     def run(self, recipes: list[Any]) -> Any:
-        noise = np.random.default_rng(0)
-        random = lambda: Image.fromarray(noise.integers(0, 256, (32, 32, 3), dtype=np.uint8))  # noqa: E731
-        images = [self.true[recipe.seed] if recipe.controls else random() for recipe in recipes]
+        blank = Image.new("RGB", self.size, "grey")
+        images = [self.true[recipe.seed] if recipe.controls else blank for recipe in recipes]
         return type("Result", (), {"images": images})
 
 

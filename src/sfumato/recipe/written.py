@@ -100,6 +100,8 @@ def controlled(text: str) -> Callable[[Any], Any]:
     name = name.strip().lower()
     if name in ControlMap.registry and name not in Control.registry:
         text = f"controlnet:map={name}{',' if rest else ''}{rest}"
+    elif name not in Control.registry:
+        raise _unknown("--control", name, [*ControlMap.registry, *Control.registry])
     elif colon and "map" not in _split(text)[1]:
         raise BadInput(f"--control {_shown(text)}: say what it is shown, as map=depth")
 

@@ -22,7 +22,7 @@ class Normal(ControlMap):
 
     G_s a Gaussian of s = smooth W. A derivative is the smaller one of the differences to the pixels on both sides, 0
     where they differ in sign (minmod): where one thing ends before another, there is no slope. n has x to the right, y
-    up, z to the viewer. Drawn as ControlNet's normals are, of BAE as of MiDaS: red is left, green is top, blue is front,
+    up, z to the viewer. Drawn as ControlNet's normals, of BAE as of MiDaS: red is left, green is top, blue is front,
 
         RGB = 127.5 (1 - n_x, 1 + n_y, 1 + n_z).
 

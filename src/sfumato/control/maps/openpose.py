@@ -51,11 +51,12 @@ class OpenPose(ControlMap):
 
 
 def _estimated(net: str, image: Image.Image, least: float) -> dict[str, tuple[float, float]]:
-    """COCO's keypoints by name, those whose score is at least `least`."""
+    """COCO's keypoints by name, those in the picture whose score is at least `least`."""
     processor, network = transformers_network(net, "PoseEstimation")
     boxes = [[[0.0, 0.0, float(image.width), float(image.height)]]]
     with torch.no_grad():
         outputs = network(**processor(images=image, boxes=boxes, return_tensors="pt"))
     figure = processor.post_process_pose_estimation(outputs, boxes=boxes)[0][0]
     found = zip(COCO, figure["keypoints"].tolist(), figure["scores"].tolist(), strict=True)
-    return {name: (x, y) for name, (x, y), score in found if score >= least}
+    inside = lambda x, y: 0 <= x < image.width and 0 <= y < image.height  # noqa: E731
+    return {name: (x, y) for name, (x, y), score in found if score >= least and inside(x, y)}
