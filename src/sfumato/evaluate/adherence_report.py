@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from sfumato.evaluate.adherence import PARTS
 from sfumato.picture import BadInput, save_picture, write_atomically
 
 if TYPE_CHECKING:
@@ -35,10 +34,11 @@ def adherence_table(found: Adherence) -> Table:
     )
     view.add_column("map", no_wrap=True)
     view.add_column("measure")
-    for part in (*PARTS, "closed"):
+    parts = list(found.rows[0].figures)
+    for part in (*parts, "closed"):
         view.add_column(part, justify="right")
     for row in found.rows:
-        cells = [_cell(row.figures[part]) for part in PARTS]
+        cells = [_cell(row.figures[part]) for part in parts]
         closed = "-" if row.closed != row.closed else f"{100 * row.closed:.0f} %"
         view.add_row(row.map, row.about.title, *cells, closed)
     return view

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sfumato.lazy import torch
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
@@ -14,7 +16,6 @@ from sfumato.zoo import ZOO
 from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
     from sfumato.network.map_network import MapNetwork
@@ -30,10 +31,10 @@ def read_built_in(network: type[MapNetwork], net: str, image: Image.Image, at_it
 
     from sfumato.network.engine import Eager
     from sfumato.network.map_network import MAPS
-    from sfumato.space.pixels import to_tensor
 
     made = _own(network, _folder(net, ZOO / network.kind))
-    x, shape = to_tensor([image]), image.size[::-1]
+    pixels = torch.from_numpy(np.array(image.convert("RGB")))
+    x, shape = pixels.permute(2, 0, 1)[None].float() / 127.5 - 1, image.size[::-1]
     if at_its_size and min(shape) != made.size:
         scale = made.size / min(shape)
         small = tuple(max(8, round(side * scale)) for side in shape)
