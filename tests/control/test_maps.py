@@ -23,7 +23,7 @@ from sfumato.data import vignettes
 from sfumato.network.depth_network import DepthNetwork
 from sfumato.network.edge_network import EdgeNetwork, PixelDifference
 from sfumato.network.keypoint_network import KeypointNetwork, peaks
-from sfumato.network.r2u_net import AttentionR2UNet
+from sfumato.network.r2u_net import AttentionGate, AttentionR2UNet, RecurrentResidual
 from sfumato.picture import BadInput
 from sfumato.recipe.written import control
 
@@ -169,6 +169,23 @@ def test_peaks_are_found_between_pixels():
     found = peaks(bumps(joints, 40, 48, 1.2))
     assert torch.allclose(found[0, :2, :2], joints[0, :2, :2], atol=0.1)
     assert torch.isnan(found[0, 2, :2]).all()
+
+
+def test_r2u_net_by_its_papers():
+    torch.manual_seed(0)
+    block, x = RecurrentResidual(3, 8), torch.randn(1, 3, 6, 6)
+    wanted = entered = block.enter(x)
+    for layer in block.recurrent:
+        f = lambda z, layer=layer: torch.relu(layer.norm(layer.conv(z)))
+        h = f(wanted)
+        h = f(wanted + h)
+        wanted = f(wanted + h)
+    assert torch.allclose(block(x), entered + wanted)
+    gate, skip, coarse = AttentionGate(8), torch.randn(1, 8, 6, 6), torch.randn(1, 8, 6, 6)
+    gate.psi.weight.data.zero_()
+    for bias, share in ((40.0, 1.0), (0.0, 0.5), (-40.0, 0.0)):
+        gate.psi.bias.data.fill_(bias)
+        assert torch.allclose(gate(skip, coarse), share * skip)
 
 
 NETWORKS: dict[str, Any] = {
