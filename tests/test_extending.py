@@ -18,7 +18,7 @@ from PIL import Image
 
 import sfumato
 from sfumato.cli.app import run_command
-from sfumato.control import Control
+from sfumato.control import Control, ControlMap
 from sfumato.data.dataset import DATA
 from sfumato.edit import BoundHold, Composite, Hold, Start
 from sfumato.evaluate.metric import METRICS
@@ -39,6 +39,7 @@ NAMES = {
     "my_start": (Start.registry, "blurred"),
     "my_hold": (Hold.registry, "mean-colour"),
     "my_control": (Control.registry, "lightness"),
+    "my_map": (ControlMap.registry, "posterized"),
     "my_composite": (Composite.registry, "hard"),
     "my_format": (FORMATS, "mine"),
     "my_metric": (METRICS, "mean-error"),
@@ -215,6 +216,21 @@ def test_a_format_and_a_module_of_one_s_own(stranger, place, capfd):
     FORMATS.remove("mine")
     with pytest.raises(BadInput, match="of no known family"):
         sfumato.load(folder)
+
+
+def test_a_control_map(stranger, place, capfd):
+    line = ["control", "sketch.png", "--as", "posterized:levels=3", "-o", "map.png"]
+    assert "'posterized' is unknown" in command(capfd, *line, status=2)
+    mine = stranger("my_map")
+    command(capfd, *line)
+    assert set(np.unique(np.asarray(Image.open("map.png")))) == {0, 127, 255}
+    shown = sfumato.control.ControlNet("sketch.png", "net", map="posterized")
+    assert shown.map == mine.Posterized()
+    text = sfumato.Recipe(controls=(shown,)).to_json()
+    assert sfumato.Recipe.from_json(text).controls == (shown,)
+    ControlMap.registry.remove("posterized")
+    with pytest.raises(BadInput, match="of the unknown kind 'posterized'"):
+        sfumato.Recipe.from_json(text)
 
 
 def test_a_metric(stranger, place, capfd):

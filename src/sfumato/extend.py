@@ -25,6 +25,7 @@ def register(thing: T, name: str = "") -> T:
         return thing if known else _refuse(thing, "decorate it, @element(NAME)")  # type: ignore[return-value]
     from sfumato.data.dataset import DataSource
     from sfumato.data.dataset import register as register_data
+    from sfumato.evaluate.map_metric import MAP_METRICS, MapMetric
     from sfumato.evaluate.metric import METRICS, Metric
     from sfumato.formats import FORMATS, Format
     from sfumato.study.study import STUDIES, Study
@@ -39,7 +40,7 @@ def register(thing: T, name: str = "") -> T:
         return register_data(thing)  # type: ignore[return-value]
     if isinstance(thing, type) and issubclass(thing, Method):
         return register_method(thing)  # type: ignore[return-value]
-    kinds: Any = ((Metric, METRICS), (Study, STUDIES), (Format, FORMATS))
+    kinds: Any = ((MapMetric, MAP_METRICS), (Metric, METRICS), (Study, STUDIES), (Format, FORMATS))
     for kind, registry in kinds:
         if isinstance(thing, kind):
             return registry.add(name, thing) if name else _refuse(thing, f"give the {registry.what}'s name")

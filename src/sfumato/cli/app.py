@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sfumato.cli.control import control
 from sfumato.cli.convert import convert
 from sfumato.cli.derived_help import DerivedHelp
 from sfumato.cli.edit import edit
@@ -50,6 +51,7 @@ for command in (
     inspect,
     look_attention,
     models,
+    control,
     convert,
     store,
     train,

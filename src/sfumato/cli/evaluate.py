@@ -11,7 +11,8 @@ from sfumato.cli import options
 
 _AGAINST = "Against a reference"
 _SUBJECT = "A subject"
-_CAPTIONS, _SET = 200, 1000  # pictures by default: of each split, and of a set
+_CONTROL = "Of a control"
+_CAPTIONS, _SET, _CONTROLLED = 200, 1000, 100  # pictures by default: of each split, of a set, with a control
 
 
 def evaluate(
@@ -44,10 +45,21 @@ def evaluate(
             rich_help_panel=_AGAINST,
         ),
     ] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MAP:net=FOLDER,...",
+            help="Measure how well a control is obeyed: a map, one of {sfumato.control.maps:ControlMap}, and the "
+            "network that is shown it, as depth:net=FOLDER,weight=0.8, or t2i-adapter:map=depth,net=FOLDER; several "
+            "act at once.",
+            rich_help_panel=_CONTROL,
+        ),
+    ] = None,
     count: Annotated[
         int | None,
         typer.Option(
-            help=f"Pictures: {_CAPTIONS} of seen compositions and as many of held-out ones, or {_SET} of a set."
+            help=f"Pictures: {_CAPTIONS} of seen compositions and as many of held-out ones, {_SET} of a set, or "
+            f"{_CONTROLLED} with a control.",
         ),
     ] = None,
     reference: Annotated[
@@ -107,6 +119,8 @@ def evaluate(
 ) -> None:
     """Measure a model: do its pictures show what their captions say, also in combinations it never saw?
 
+    With --control: does it obey a map, between pictures made without it (the floor) and true ones (the ceiling)?
+
     With --against: how near are its pictures to a reference, by FID and its kin, with intervals? A run that was
     stopped goes on where it was; pictures and features are kept.
 
@@ -130,12 +144,30 @@ def evaluate(
         how = {"each": count or 4, "steps": steps, "guidance": guidance, "seed": seed}
         report(model, subject, word, kind, before, files, chosen, out, json, allow_pickle, **how)
         return
+    if against is not None and control:
+        raise BadInput("--control and --against are two evaluations: leave one of them out")
     if against is None:
         alone = {"--pictures": pictures, "--features": features, "--metrics": metrics, "--reference": reference,
                  "--label": label, "--lpips": lpips}  # fmt: skip
         for name, value in alone.items():
             if value is not None:
                 raise BadInput(f"{name} goes with --against: say what to compare with, as --against vignettes")
+        if control:
+            from sfumato.evaluate.adherence import run_adherence
+
+            run_adherence(
+                model,
+                control,
+                count=_CONTROLLED if count is None else count,
+                split=split,
+                seed=seed,
+                steps=steps,
+                guidance=guidance,
+                sampler=sampler,
+                out=out,
+                json=json,
+            )
+            return
         from sfumato.evaluate import run
 
         run(

@@ -116,7 +116,8 @@ Controls = Annotated[
         "--control",
         metavar="NAME:KEY=VALUE,...",
         help="A map and the network that obeys it: its name, one of {sfumato.control:Control}, and behind a colon "
-        "picture=a.png, net=FOLDER and what else is said, weight=0.8, interval=0.2-1, mask=b.png; repeatable.",
+        "picture=a.png, net=FOLDER and what else is said, weight=0.8, interval=0.2-1, mask=b.png; map=canny makes the "
+        "map of the picture, as `sfumato control` does; repeatable.",
     ),
 ]
 _ADAPTERS = "Adapters"

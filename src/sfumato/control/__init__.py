@@ -1,7 +1,8 @@
 """Controls: pictures that say where things are to be, and the networks that obey them. One file a control.
 
 A control is a map x a network x a weight x an interval of t x a mask, as `ControlNet("map.png", "folder") * 0.8`.
-Several act at once, on top of any start, hold, guidance and sampler.
+Several act at once, on top of any start, hold, guidance and sampler. The map is a picture, or made of one in the same
+call: `ControlNet("photo.jpg", "folder", map="canny")` (`sfumato.control.maps`).
 
 | control | what it is shown | what it does |
 |---|---|---|
@@ -10,9 +11,21 @@ Several act at once, on top of any start, hold, guidance and sampler.
 | `IPAdapter` | any picture | attention looks at the picture as it looks at the text (Ye et al. 2023); Redux |
 """
 
-from sfumato.control.control import Control
+from sfumato.control.control import Control, Mapped
 from sfumato.control.controlnet import ControlNet
 from sfumato.control.ip_adapter import IPAdapter
+from sfumato.control.maps import ControlMap, make_map
 from sfumato.control.t2i_adapter import T2IAdapter
+from sfumato.element.define import rebuilt
 
-__all__ = ["Control", "ControlNet", "IPAdapter", "T2IAdapter"]
+__all__ = ["Control", "ControlMap", "ControlNet", "IPAdapter", "T2IAdapter", "make_map"]
+
+
+def _renew() -> None:
+    """Controls that are shown a map take a kind of map that has been registered since."""
+    for made in {Mapped, *Control.registry.classes.values()}:
+        if issubclass(made, Mapped):
+            rebuilt(made)
+
+
+ControlMap.registry.watchers.append(_renew)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
+from sfumato.control.maps import ControlMap
 from sfumato.element import Element, Interval, Kept, KeptMask, ModelName, Real, element
 from sfumato.lazy import torch
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from sfumato.condition import Part
     from sfumato.condition.controls import Steering
+
+_MAP = "a kind of map that is made of the picture, or nothing where the picture is a map"
 
 
 class Control(Element, kinds="control", package="sfumato.control"):
@@ -58,6 +61,14 @@ class Shown:
     weight: Real = Field(default=1.0, ge=-10, le=10, description="a number from -10 to 10, where 0 means off")
     interval: Interval = (0.0, 1.0)
     mask: KeptMask | None = Field(default=None, description="a picture, white where the control acts, or nothing")
+
+
+@element
+class Mapped(Shown):
+    """The fields of a control that is shown a map. map: the kind of map that is made of the picture, at the size of the
+    run; where nothing is said the picture is the map already."""
+
+    map: ControlMap | None = Field(default=None, description=_MAP)
 
 
 def steering(controls: Sequence[Control], batch: Any) -> list[Part]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from sfumato.control.control import Control, Shown
+from sfumato.control.control import Control, Mapped
 from sfumato.element import Whole, element
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @element("controlnet")
-class ControlNet(Shown, Control):
+class ControlNet(Mapped, Control):
     """A copy of the network's downward half sees x, t, the text and the map, and adds to the skips and the middle; of a
     transformer (FLUX.1, Stable Diffusion 3, Qwen-Image, Z-Image, Sana, PixArt) some blocks like its own, which add to
     what those answer.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sfumato.control.control import Control, Shown
+from sfumato.control.control import Control, Mapped
 from sfumato.element import element
 from sfumato.picture import BadInput
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @element("t2i-adapter")
-class T2IAdapter(Shown, Control):
+class T2IAdapter(Mapped, Control):
     """A small network makes features of the map alone, once a run, which are added to what the downward blocks hand on.
 
     Several add up (section 3.4 of the paper): composable by weighted sum. It needs no part of the U-Net: a step costs
@@ -34,7 +34,7 @@ class T2IAdapter(Shown, Control):
 
         network = batch.network(self.net, "t2i_adapter")
         own = next(network.parameters())
-        hint = (batch.control_map(self.picture) + 1) / 2
+        hint = (batch.control_map(self.picture, self.map) + 1) / 2
         if int(network.config["in_channels"]) == 1:
             hint = hint[:, :1]
         with torch.no_grad():

@@ -162,24 +162,29 @@ def resized(pictures: Tensor, size: int = SIZE) -> Tensor:
 
 
 def augment(pictures: Tensor, generator: torch.Generator | None = None, shift: int = 3) -> Tensor:
-    """Mirrored, shifted by up to `shift` pixels, a little brighter or duller, and softened as autoencoders do it:
-    blurred, or halved and doubled again, by up to 3/4, so that a style can still be told by its texture. For the same
-    reason no grain is added: it makes a flat picture an oil painting. All of it is drawn from `generator`."""
+    """Mirrored, shifted by up to `shift` pixels, and `softened`. All of it is drawn from `generator`."""
     count, _, height, width = pictures.shape
-
-    def uniform(low: float, high: float) -> Tensor:
-        return (low + (high - low) * torch.rand((count, 1, 1, 1), generator=generator)).to(pictures)
-
-    mirrored = torch.where(uniform(0, 1) < 0.5, pictures.flip(-1), pictures)
+    mirrored = torch.where(_uniform(pictures, 0, 1, generator) < 0.5, pictures.flip(-1), pictures)
     padded = nf.pad(mirrored, (shift,) * 4, mode="reflect")
     moves = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator).tolist()
-    x = torch.stack([p[:, dy : dy + height, dx : dx + width] for p, (dy, dx) in zip(padded, moves, strict=True)])
+    moved = torch.stack([p[:, dy : dy + height, dx : dx + width] for p, (dy, dx) in zip(padded, moves, strict=True)])
+    return softened(moved, generator)
 
+
+def softened(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """A little brighter or duller, and softened as autoencoders do it: blurred, or halved and doubled again, by up to
+    3/4, so that a style can still be told by its texture. For the same reason no grain is added: it makes a flat
+    picture an oil painting. All of it is drawn from `generator`."""
+    height, width = x.shape[-2:]
     kernel = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]).to(x) / 16
     weight = (kernel[:, None] * kernel).expand(3, 1, 5, 5)
     blurred = nf.conv2d(nf.pad(x, (2,) * 4, mode="reflect"), weight, groups=3)
     halved = nf.interpolate(nf.avg_pool2d(x, 2), (height, width), mode="bilinear", align_corners=False)
-    softer = torch.where(uniform(0, 1) < 0.5, blurred, halved)
-    x = torch.lerp(x, softer, uniform(-0.45, 0.75).clamp(min=0))
+    softer = torch.where(_uniform(x, 0, 1, generator) < 0.5, blurred, halved)
+    x = torch.lerp(x, softer, _uniform(x, -0.45, 0.75, generator).clamp(min=0))
+    return (x * _uniform(x, 0.92, 1.08, generator) + _uniform(x, -0.06, 0.06, generator)).clamp(-1, 1)
 
-    return (x * uniform(0.92, 1.08) + uniform(-0.06, 0.06)).clamp(-1, 1)
+
+def _uniform(like: Tensor, low: float, high: float, generator: torch.Generator | None) -> Tensor:
+    """A number for each picture, (B, 1, 1, 1)."""
+    return (low + (high - low) * torch.rand((len(like), 1, 1, 1), generator=generator)).to(like)

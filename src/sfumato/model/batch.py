@@ -29,6 +29,7 @@ from sfumato.schedule import Schedule
 from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 
 if TYPE_CHECKING:
+    from sfumato.control.maps import ControlMap
     from sfumato.stage import Stage
 
 
@@ -234,9 +235,13 @@ class Batch:
         """What the recipe's controls are to one row; they are bound once, however often the condition is asked for."""
         return steering(self.recipe.controls, self)
 
-    def control_map(self, ref: Ref) -> Tensor:
-        """A control's map at the run's size, in [-1, 1], (1, 3, H, W): cut as what is held, where it has its size."""
-        return self.tensor(self._viewed(ref).convert("RGB"))
+    def control_map(self, ref: Ref, made: ControlMap | None = None) -> Tensor:
+        """A control's map at the run's size, in [-1, 1], (1, 3, H, W): cut as what is held, where it has its size.
+
+        made: the kind of map that is made of the picture, after it was brought to that size; None: it is a map.
+        """
+        picture = self._viewed(ref).convert("RGB")
+        return self.tensor(picture if made is None else made(picture))
 
     def control_mask(self, ref: Ref) -> Tensor:
         """A control's mask in the same way, in [0, 1], (1, 1, H, W)."""

@@ -68,7 +68,7 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
         says = "knows one kind of map: leave mode out" if several is None else f"needs a mode, 0 to {several - 1}"
         raise BadInput(f"The ControlNet {control.net} {says}.")
     run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)
-    hint = ((batch.control_map(control.picture) + 1) / 2).to(own)
+    hint = ((batch.control_map(control.picture, control.map) + 1) / 2).to(own)
     hint = hint.flip(1) if config["controlnet_conditioning_channel_order"] == "bgr" else hint
     growing = control.guess and not config["global_pool_conditions"]
 

@@ -62,7 +62,7 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     if (control.mode is None) == bool(network.union):
         says = "needs a mode, the number of a kind of map" if network.union else "knows one kind of map: leave mode out"
         raise BadInput(f"The ControlNet {control.net} {says}.")
-    picture = batch.control_map(control.picture)
+    picture = batch.control_map(control.picture, control.map)
     pixels = network.input_hint_block is not None
     shown = picture if pixels else tokens(batch.stage.space.encode(picture))
     run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)

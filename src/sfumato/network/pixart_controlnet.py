@@ -119,7 +119,7 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
         raise BadInput(f"The ControlNet {control.net} was made for another network: it has as many blocks or more.")
     own = own_dtype(painter)
     blocks = network if own_dtype(network) == own else deepcopy(network).to(own)
-    shown = batch.stage.space.encode(batch.control_map(control.picture))
+    shown = batch.stage.space.encode(batch.control_map(control.picture, control.map))
     run = batch.engine.prepare(blocks, spec(painter, batch.stage.space.factor))
 
     def answer(x: Tensor, t: Tensor, told: Mapping[str, Any]) -> Residuals:

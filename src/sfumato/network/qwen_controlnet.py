@@ -53,7 +53,7 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     plain(control, "Qwen-Image")
     if config["extra_condition_channels"]:
         raise BadInput(f"The ControlNet {control.net} sees more than a map: it is not read.")
-    shown = batch.stage.space.encode(batch.control_map(control.picture))
+    shown = batch.stage.space.encode(batch.control_map(control.picture, control.map))
     run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)
 
     def answer(x: Tensor, t: Tensor, told: Mapping[str, Tensor | None]) -> Residuals:

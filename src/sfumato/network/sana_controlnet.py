@@ -46,7 +46,7 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     config = network.config
     check_alike(control, config, batch.stage.networks.get("transformer"), ALIKE)
     plain(control, "Sana")
-    shown = batch.stage.space.encode(batch.control_map(control.picture))
+    shown = batch.stage.space.encode(batch.control_map(control.picture, control.map))
     run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)
 
     def answer(x: Tensor, t: Tensor, told: Mapping[str, Tensor | None]) -> Residuals:

@@ -57,7 +57,7 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
             "Stable Diffusion 3 has neither a guess mode nor unions of ControlNets: leave guess and mode out."
         )
     space = batch.stage.space
-    shown = space.encode(batch.control_map(control.picture))
+    shown = space.encode(batch.control_map(control.picture, control.map))
     zeros = bool(config["force_zeros_for_pooled_projection"])
     if zeros:
         shown = shown + space.shift * space.scale

@@ -61,7 +61,9 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     if more < 0 or max(places) >= blocks:
         raise BadInput(f"The ControlNet {control.net} was made for another network: it has more blocks, or sees less.")
     joined = _joined(network, painter)
-    shown = functional.pad(batch.stage.space.encode(batch.control_map(control.picture)), (0, 0, 0, 0, 0, more))
+    shown = functional.pad(
+        batch.stage.space.encode(batch.control_map(control.picture, control.map)), (0, 0, 0, 0, 0, more)
+    )
     weight = float(control.weight) if config["add_control_noise_refiner"] else 1.0
     run, own = batch.engine.prepare(joined, spec(network, painter)), own_dtype(painter)
 

@@ -13,7 +13,7 @@ from sfumato.picture.files import check_metadata, check_size, save_picture
 from sfumato.picture.metadata import read_metadata
 from sfumato.picture.paths import WRITABLE, check_outputs, check_writable, numbered_paths, path_of
 from sfumato.picture.prune import Stored, prune, stored
-from sfumato.picture.store import Ref, fetch, home, keep, keep_from, original, pixels_hash
+from sfumato.picture.store import Ref, fetch, home, keep, keep_for_now, keep_from, original, pixels_hash
 
 __all__ = [
     "ACCEPTED",
@@ -32,6 +32,7 @@ __all__ = [
     "fetch",
     "home",
     "keep",
+    "keep_for_now",
     "keep_from",
     "numbered_paths",
     "open_mask",

@@ -110,6 +110,13 @@ def keep(image: Image.Image, original: bytes | None = None, *, mask: bool = Fals
     return ref
 
 
+def keep_for_now(image: Image.Image) -> Ref:
+    """The `Ref` of a picture that is kept in memory alone: this process can fetch it, redo won't find it."""
+    ref = Ref(pixels_hash(image).removeprefix("sha256:"), image.width, image.height)
+    _memory[ref.sha256] = f"{ref.sha256}.png", encode_png(image)
+    return ref
+
+
 def fetch(ref: Ref) -> Image.Image:
     """The picture that `ref` names, in mode RGB; `BadInput` if it isn't kept here or was changed."""
     return _found(ref)[0].convert("RGB")

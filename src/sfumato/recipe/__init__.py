@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.adapt import Adapter
-from sfumato.control import Control
+from sfumato.control import Control, ControlMap
 from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Refiner, Source, Start
 from sfumato.element import Class, Kept, Listed, ModelName, Real, Whole, element, load_plugins, one_of, sentence
 from sfumato.element.define import rebuilt
@@ -177,6 +177,7 @@ def _renew() -> None:
     _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
-for _base in (Start, Hold, AttentionEdit, Adapter, Control, Guidance, Composite, Sampler, TimeGrid, Randomness):
+_KINDS = (Start, Hold, AttentionEdit, Adapter, ControlMap, Control, Guidance, Composite, Sampler, TimeGrid, Randomness)
+for _base in _KINDS:
     _base.registry.watchers.append(_renew)
 load_plugins()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
 from sfumato.adapt import Adapter, AdapterFile, Embedding, Hypernetwork, LoRA, open_file
 from sfumato.adapt.adapter import ALWAYS
 from sfumato.adapt.file import named
-from sfumato.control import Control
+from sfumato.control import Control, ControlMap
 from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
@@ -84,8 +84,36 @@ def composite(text: str) -> Any:
 
 
 def control(text: str) -> Any:
-    """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control. Raises BadInput as `guidance` does."""
+    """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control; its map is made of the picture with
+    `map=canny`, or `map=canny:low=50+high=150`. Raises BadInput as `guidance` does."""
     return _named("--control", Control.registry, text, pictured=True)
+
+
+def controlled(text: str) -> Callable[[Any], Any]:
+    """`depth:net=FOLDER,weight=0.8`, a map and what a ControlNet is told besides, or any control with its map,
+    `t2i-adapter:map=depth,net=FOLDER`: a function of a picture, the map itself, that answers the control; its `map`
+    says what the picture is a map of.
+
+    Raises `BadInput` as `guidance` does, and where nothing says what the map is.
+    """
+    name, colon, rest = text.partition(":")
+    name = name.strip().lower()
+    if name in ControlMap.registry and name not in Control.registry:
+        text = f"controlnet:map={name}{',' if rest else ''}{rest}"
+    elif name not in Control.registry:
+        raise _unknown("--control", name, [*ControlMap.registry, *Control.registry])
+    elif colon and "map" not in _split(text)[1]:
+        raise BadInput(f"--control {_shown(text)}: say what it is shown, as map=depth")
+
+    def control(picture: Any) -> Any:
+        return _named("--control", Control.registry, text, picture=picture)
+
+    return control
+
+
+def control_map(text: str, what: str = "--as") -> Any:
+    """`canny:low=50,high=150`: the map of that name. Raises `BadInput` as `guidance` does."""
+    return _named(what, ControlMap.registry, text)
 
 
 def refiner(text: str) -> Refiner:
@@ -270,8 +298,11 @@ def _made(what: str, element: Any, options: dict[str, str], elsewhere: set[str],
 
 
 def _value(key: str, text: str, field: FieldInfo) -> Any:
-    """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element by its first field."""
+    """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element by its first field,
+    a map as NAME:key=value+key=value."""
     default = field.default
+    if ControlMap in get_args(field.annotation):
+        return control_map(re.sub(r"\+(?=\w+=)", ",", text), key)
     if isinstance(default, str) or field.is_required():
         return text
     if isinstance(default, bool):

@@ -1,0 +1,56 @@
+"""Line art: what a pen would draw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from sfumato.control.maps.control_map import ControlMap
+from sfumato.control.maps.estimate import as_array, read_built_in
+from sfumato.control.maps.grey import drawn_grey, grey_of
+from sfumato.element import ModelName, element
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+
+@element("lineart", presets={"lineart-classical": {"classical": True}})
+class LineArt(ControlMap):
+    """The lines of a drawing of the picture, contours and what lies within (eyes, windows, folds), by the second map of
+    the network of soft edges. White on black, as ControlNet's lineart was trained on.
+
+    net: a folder of the same network, trained on something else. classical: no network (`lineart-classical`): the
+    extended difference of Gaussians (Winnemoeller et al. 2012), which draws every dark stroke, grain too:
+
+        D = 21 G_s * I - 20 G_1.6s * I,      line = 0 where D >= 0.6, else -tanh(10 (D - 0.6)),  I in [0, 1], s = 1
+    """
+
+    net: ModelName = Field(default="", description="a folder, or nothing for the built-in network")
+    classical: bool = Field(default=False, description="true or false")
+
+    shows = "edges"
+
+    def read(self, image: Image.Image) -> np.ndarray:
+        if self.classical:
+            return difference_of_gaussians(grey_of(image))
+        from sfumato.network.edge_network import EdgeNetwork
+
+        return as_array(read_built_in(EdgeNetwork, self.net, image, at_its_size=False)[1].sigmoid())
+
+    def draw(self, found: np.ndarray, size: tuple[int, int]) -> Image.Image:
+        return drawn_grey(found)
+
+    def truth(self, drawn: Any) -> np.ndarray:
+        return drawn.lines.astype(float)
+
+
+def difference_of_gaussians(grey: np.ndarray, sigma: float = 1.0, p: float = 20.0, level: float = 0.6) -> np.ndarray:
+    """(H, W) in [0, 1], 1 on a line."""
+    import numpy as np
+    from scipy.ndimage import gaussian_filter
+
+    bright = grey / 255.0
+    sharpened = (1 + p) * gaussian_filter(bright, sigma) - p * gaussian_filter(bright, 1.6 * sigma)
+    return np.where(sharpened >= level, 0.0, -np.tanh(10 * (sharpened - level)))

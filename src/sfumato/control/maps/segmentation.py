@@ -1,0 +1,60 @@
+"""Segmentation: which class every pixel belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from sfumato.control.maps.control_map import ControlMap
+from sfumato.control.maps.estimate import as_array, foreign, read_built_in, transformers_network
+from sfumato.control.maps.palette import ADE20K, spread_colours
+from sfumato.element import ModelName, element
+from sfumato.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@element("segmentation", short="seg")
+class Segmentation(ControlMap):
+    """Classes as flat colours.
+
+    net: a folder or a Hub id of one of transformers' networks of semantic segmentation (SegFormer, UPerNet, BEiT, ...),
+    drawn in the colours of ADE20K, by which ControlNet's segmentation was trained (`palette.ADE20K`); without one an
+    attention-gated recurrent residual U-Net that was trained on vignettes (`sfumato.network.r2u_net`), drawn in colours
+    of our own (`palette.spread_colours`), the classes being those of `sfumato.data.vignettes.SEMANTIC_NAMES`.
+    """
+
+    net: ModelName = Field(default="", description="a folder or a Hub id, or nothing for the built-in network")
+
+    shows = "classes"
+
+    def read(self, image: Image.Image) -> np.ndarray:
+        if foreign(self.net):
+            return _classes(_estimated(self.net, image))
+        from sfumato.network.r2u_net import AttentionR2UNet
+
+        return _classes(read_built_in(AttentionR2UNet, self.net, image))
+
+    def draw(self, found: np.ndarray, size: tuple[int, int]) -> Image.Image:
+        count = int(found.max()) + 1
+        colours = ADE20K if foreign(self.net) and count <= len(ADE20K) else spread_colours(count)
+        return Image.fromarray(colours[found])
+
+    def truth(self, drawn: Any) -> np.ndarray:
+        return drawn.vignette.semantic.astype(np.int64)
+
+
+def _classes(logits: Tensor) -> np.ndarray:
+    return as_array(logits.argmax(0)).astype(np.int64)
+
+
+def _estimated(net: str, image: Image.Image) -> Tensor:
+    """Logits (C, H, W)."""
+    processor, network = transformers_network(net, "SemanticSegmentation")
+    with torch.no_grad():
+        logits = network(**processor(images=image, return_tensors="pt")).logits
+    return torch.nn.functional.interpolate(logits, image.size[::-1], mode="bilinear", align_corners=False)[0]

@@ -1,0 +1,226 @@
+"""Whether a control is obeyed, as numbers: maps of known truth are shown, and read again in what was painted.
+
+    floor      what the estimator reads in pictures of the same words and seeds, made without the control
+    ours       in those made with it
+    ceiling    in the true pictures, as far as the model's autoencoder can show them
+    estimator  in the true pictures themselves
+
+each against the truth that was shown, by the metrics of its kind of map (`sfumato.evaluate.map_metrics`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from sfumato.control import Control, ControlMap
+from sfumato.data import vignettes
+from sfumato.data.vignette_edges import edges, lined
+from sfumato.data.vignettes.scene import SPLITS
+from sfumato.evaluate.attributes import through
+from sfumato.evaluate.map_metric import MapMetric, metrics_of
+from sfumato.evaluate.metrics.frechet import Moments, frechet
+from sfumato.evaluate.model_samples import SampleSettings, recipe_of
+from sfumato.evaluate.statistics import Figure
+from sfumato.picture import BadInput, keep_for_now
+from sfumato.picture.errors import printable
+from sfumato.progress import progress
+from sfumato.recipe.prompt import literal
+from sfumato.recipe.written import controlled
+from sfumato.space.pixels import to_images, to_tensor
+
+if TYPE_CHECKING:
+    from sfumato.data.vignettes import Scene, Vignette
+    from sfumato.model import Pipe
+
+PARTS = ("floor", "ours", "ceiling", "estimator")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture of the built-in world of which everything is known: what `ControlMap.truth` is told.
+
+    vignette: its depth, normals, classes, keypoints. contours, lines: (H, W) bool.
+    """
+
+    vignette: Vignette
+    contours: np.ndarray
+    lines: np.ndarray
+
+    @classmethod
+    def of(cls, scene: Scene, size: int) -> Drawn:
+        contours, lines = np.moveaxis(lined(np.stack(edges(scene, size), -1)), -1, 0)
+        return cls(vignettes.draw(scene, size), contours, lines)
+
+    @property
+    def picture(self) -> Image.Image:
+        return Image.fromarray(self.vignette.image)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric of a map, in each of `PARTS`."""
+
+    map: str
+    metric: str
+    about: MapMetric
+    figures: dict[str, Figure]
+
+    @property
+    def closed(self) -> float:
+        """How much of the way from the floor to the ceiling ours goes: (ours - floor) / (ceiling - floor)."""
+        floor, ours, ceiling = (self.figures[part].value for part in PARTS[:3])
+        return (ours - floor) / (ceiling - floor) if ceiling != floor else float("nan")
+
+
+@dataclass(frozen=True)
+class Adherence:
+    """What was measured. fid: on the built-in features, to the true pictures, of pictures without and with the control:
+    what it costs. shown: for each picture the true one, the maps, without and with."""
+
+    settings: dict[str, Any]
+    rows: list[Row]
+    fid: dict[str, float]
+    shown: list[list[Image.Image]]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values for JSON."""
+        rows = [
+            {
+                "map": row.map,
+                "metric": row.metric,
+                "better": row.about.better,
+                **{part: figure.to_dict() for part, figure in row.figures.items()},
+                "closed": None if row.closed != row.closed else row.closed,
+            }
+            for row in self.rows
+        ]
+        fid = {part: None if value != value else value for part, value in self.fid.items()}
+        versions = {name: version(name) for name in ("sfumato", "torch", "diffusers")}
+        return {**self.settings, "adherence": rows, "fid": fid, "seconds": self.seconds, "versions": versions}
+
+
+def run_adherence(
+    model: str,
+    controls: Sequence[str],
+    *,
+    count: int = 100,
+    split: str = "seen",
+    seed: int = 1_000_003,
+    steps: int = 20,
+    guidance: float = 5.0,
+    sampler: str = "dpmpp-2m",
+    out: Path | None = None,
+    json: bool = False,
+) -> dict[str, Any]:
+    """How well `model` obeys controls, `count` vignettes of the world `seed`; they act at once where they are several.
+
+    controls: as `depth:net=FOLDER,weight=0.8` or `t2i-adapter:map=depth,net=FOLDER`. Prints a table (with `json` the
+    report), writes report.json and a sheet of pictures into the folder `out` if one is given, returns the report.
+    Raises BadInput for what a user can mend.
+    """
+    import sfumato
+    from sfumato.evaluate.adherence_report import adherence_table, write_adherence_report
+
+    if split not in SPLITS:
+        raise BadInput(f"There is no split {printable(split)!r} of vignettes: accepted are {', '.join(SPLITS)}.")
+    makers = [controlled(text) for text in controls]
+    kinds = [maker(keep_for_now(Image.new("RGB", (8, 8)))).map for maker in makers]  # refused before a model is read
+    sampling = SampleSettings(steps, sampler, guidance, seed)
+    found = measure_adherence(sfumato.load(model), makers, kinds, count=count, split=split, sampling=sampling)
+    found.settings["controls"] = list(controls)
+    if out is not None:
+        write_adherence_report(found, Path(out))
+    if json:
+        import json as _json
+
+        print(_json.dumps(found.to_dict(), indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(adherence_table(found))
+    return found.to_dict()
+
+
+def measure_adherence(
+    pipe: Pipe, makers: Sequence[Any], kinds: Sequence[ControlMap], *, count: int, split: str, sampling: SampleSettings
+) -> Adherence:
+    """makers: from the map of a picture, and kinds: what it is a map of, the control. See `run_adherence`."""
+    began = time.perf_counter()
+    width, height = pipe.size
+    if width != height:
+        raise BadInput(f"{pipe.name} paints pictures of {width} x {height}, and vignettes are square.")
+    scenes = [vignettes.scene(sampling.seed, i, split) for i in range(count)]  # pyright: ignore[reportArgumentType]
+    true = [Drawn.of(scene, width) for scene in scenes]
+    truths = [[kind.truth(each) for each in true] for kind in kinds]
+    maps = [[kind.draw(truth, pipe.size) for truth in some] for kind, some in zip(kinds, truths, strict=True)]
+    plain = recipe_of(pipe, sampling)
+    recipes = [
+        replace(plain, prompt=literal(scene.caption) if pipe.capabilities.text else "", seed=sampling.seed + i)
+        for i, scene in enumerate(scenes)
+    ]
+    told = [replace(recipe, controls=_shown_to(makers, maps, i)) for i, recipe in enumerate(recipes)]
+    pictures = {"estimator": [each.picture for each in true]}
+    copies = through(pipe.stages[-1].space, to_tensor(pictures["estimator"]))
+    pictures["ceiling"] = to_images(copies)
+    with progress("painting", 2 * count) as advance:
+        for part, asked in (("floor", recipes), ("ours", told)):
+            pictures[part] = []
+            for recipe in asked:  # one at a time, as maps differ: without a control too, so that the rest is the same
+                pictures[part] += pipe.run([recipe]).images
+                advance(1)
+    rows = []
+    for kind, truth in zip(kinds, truths, strict=True):
+        read = {part: [kind.read(image.convert("RGB")) for image in pictures[part]] for part in PARTS}
+        rows += rows_of(kind, read, truth)
+    settings = {
+        "model": pipe.name,
+        "count": count,
+        "split": split,
+        "size": width,
+        **vars(sampling),
+    }
+    shown = [
+        [pictures["estimator"][i], *(some[i] for some in maps), pictures["floor"][i], pictures["ours"][i]]
+        for i in range(min(count, 16))
+    ]
+    fid = {part: fid_of(pictures[part], pictures["estimator"]) for part in ("floor", "ours", "ceiling")}
+    return Adherence(settings, rows, fid, shown, time.perf_counter() - began)
+
+
+def rows_of(kind: ControlMap, read: dict[str, list[np.ndarray]], truth: Sequence[np.ndarray]) -> list[Row]:
+    """The metrics of a kind of map, of what was read in each part against the truth."""
+    name = ControlMap.registry.name(kind)
+    rows = []
+    for key, metric in metrics_of(kind.shows).items():
+        counts = {part: [metric.count(f, t) for f, t in zip(found, truth, strict=True)] for part, found in read.items()}
+        rows.append(Row(name, key, metric, {part: metric.figure(some) for part, some in counts.items()}))
+    return rows
+
+
+def fid_of(pictures: Sequence[Image.Image], true: Sequence[Image.Image]) -> float:
+    """The Frechet distance of two sets on the built-in features of vignettes; NaN of fewer than five pictures."""
+    from sfumato.evaluate.features import features
+    from sfumato.evaluate.features.extractor import POOL
+
+    if len(pictures) < 5:
+        return float("nan")
+    extract = features("vignettes-features")
+    ours, theirs = (Moments.of(extract(to_tensor(some))[POOL].numpy()) for some in (pictures, true))
+    return float(frechet(ours, theirs))
+
+
+def _shown_to(makers: Sequence[Any], maps: Sequence[Sequence[Image.Image]], index: int) -> tuple[Control, ...]:
+    """The controls of picture `index`, each shown the map of the truth as it is."""
+    return tuple(
+        replace(maker(keep_for_now(some[index])), map=None)  # type: ignore[type-var]
+        for maker, some in zip(makers, maps, strict=True)
+    )

@@ -1,0 +1,72 @@
+"""The report of adherence: a table for the terminal, JSON, a sheet of pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from sfumato.picture import BadInput, save_picture, write_atomically
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sfumato.evaluate.adherence import Adherence
+    from sfumato.evaluate.statistics import Figure
+
+
+def adherence_table(found: Adherence) -> Table:
+    """A row a metric: without the control, with it, in the true pictures through the autoencoder and as they are."""
+    from rich.table import Table
+
+    s, fid = found.settings, found.fid
+    view = Table(
+        title=f"{s['model']}: are controls obeyed? {s['count']} vignettes of {s['size']} x {s['size']}",
+        caption=(
+            f"{s['sampler']}, {s['steps']} steps, guidance {s['guidance']:g}, seed {s['seed']}; 95 % intervals by "
+            f"bootstrap over pictures. floor: without the control; ceiling: true pictures, encoded and decoded; "
+            f"estimator: true pictures; closed: of the way from floor to ceiling.\nFID on vignettes-features: "
+            f"{fid['floor']:.2f} without, {fid['ours']:.2f} with the control, {fid['ceiling']:.2f} ceiling. "
+            f"{found.seconds / 60:.1f} minutes."
+        ),
+    )
+    view.add_column("map", no_wrap=True)
+    view.add_column("measure")
+    parts = list(found.rows[0].figures)
+    for part in (*parts, "closed"):
+        view.add_column(part, justify="right")
+    for row in found.rows:
+        cells = [_cell(row.figures[part]) for part in parts]
+        closed = "-" if row.closed != row.closed else f"{100 * row.closed:.0f} %"
+        view.add_row(row.map, row.about.title, *cells, closed)
+    return view
+
+
+def _cell(figure: Figure) -> str:
+    if figure.value != figure.value:
+        return "-"
+    spread = figure.high - figure.value
+    return f"{figure.value:.3g}" + ("" if spread != spread else f" ± {spread:.2g}")
+
+
+def adherence_sheet(found: Adherence, side: int = 128, gap: int = 6) -> Image.Image:
+    """A row a picture: the true one, the maps that are shown, without the control, with it."""
+    columns = len(found.shown[0])
+    page = Image.new("RGB", (columns * (side + gap) + gap, len(found.shown) * (side + gap) + gap), "white")
+    for row, pictures in enumerate(found.shown):
+        for column, picture in enumerate(pictures):
+            place = (gap + column * (side + gap), gap + row * (side + gap))
+            page.paste(picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC), place)
+    return page
+
+
+def write_adherence_report(found: Adherence, out: Path) -> None:
+    """report.json and sheet.png, into the folder `out`."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"the report can't be written to {out} ({error.strerror}): choose another folder") from error
+    write_atomically(out / "report.json", (json.dumps(found.to_dict(), indent=1) + "\n").encode())
+    save_picture(adherence_sheet(found), out / "sheet.png")
