@@ -16,8 +16,8 @@ import sfumato
 from sfumato.cli.app import run_command
 from sfumato.control import ControlMap, ControlNet, IPAdapter, T2IAdapter, make_map
 from sfumato.control.maps import Canny, Depth, LineArt, Normal, OpenPose, Segmentation, SoftEdge
+from sfumato.control.maps.class_colours import ADE20K, spread_colours
 from sfumato.control.maps.normal import normals_of
-from sfumato.control.maps.palette import ADE20K, spread_colours
 from sfumato.control.skeleton import COCO, COLOURS, JOINTS, LIMBS, draw_skeleton, joints_from
 from sfumato.data import vignettes
 from sfumato.network.depth_network import DepthNetwork
@@ -176,7 +176,10 @@ def test_r2u_net_by_its_papers():
     block, x = RecurrentResidual(3, 8), torch.randn(1, 3, 6, 6)
     wanted = entered = block.enter(x)
     for layer in block.recurrent:
-        f = lambda z, layer=layer: torch.relu(layer.norm(layer.conv(z)))
+
+        def f(z, layer=layer):
+            return torch.relu(layer.norm(layer.conv(z)))
+
         h = f(wanted)
         h = f(wanted + h)
         wanted = f(wanted + h)
