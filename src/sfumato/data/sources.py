@@ -1,5 +1,5 @@
 """The built-in sources of training pictures, one a file; importing this registers them."""
 
-from sfumato.data import folder, npz, webdataset, world
+from sfumato.data import folder, instructed, npz, webdataset, world
 
-__all__ = ["folder", "npz", "webdataset", "world"]
+__all__ = ["folder", "instructed", "npz", "webdataset", "world"]
