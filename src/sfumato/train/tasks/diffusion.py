@@ -227,7 +227,8 @@ class DiffusionTask(PictureTask):
         self, prompts: list[str], each: int, steps: int, guidance: float | Guidance, seed: int, *parts: Part
     ) -> Tensor:
         """Pictures of the prompts, (len(prompts) * each, 3, H, W): DDIM on a trailing grid with a guidance, or
-        classifier-free guidance of that scale; picture k of every prompt begins from the same noise. `parts` are told beside the prompts."""
+        classifier-free guidance of that scale; picture k of every prompt begins from the same noise. `parts` are told
+        beside the prompts."""
         device = self.place.device
         noise = [torch.randn((1, *self.shape), generator=rng.generator(seed, "preview", k)) for k in range(each)]
         x = torch.cat(noise * len(prompts)).to(device)

@@ -76,7 +76,7 @@ class IPAdapterTask(FrozenBaseTask):
         """Besides the caption the picture, or the embedding of none where it is left out."""
         told = super().condition(rows, which, dropped, generator)
         looked, blank = told.get(ImagePrompts), self.recipe.dropout.without_picture(dropped, generator)
-        return told if looked is None else told.replacing(replace(looked, empty=blank))
+        return told if looked is None else told.adding(replace(looked, empty=blank))
 
     def control(self, shown: Tensor, kind: int) -> Part:
         embeds = shown.float()

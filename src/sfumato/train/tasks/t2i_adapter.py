@@ -28,8 +28,8 @@ Adapter = Literal["full", "light", "xl"]
 
 
 class T2IAdapterRecipe(OnMaps):
-    """`adapter`: full as for Stable Diffusion 1, light with fewer weights, xl for bases whose first block has no
-    attention (SDXL, mini). `blocks` are residual blocks at each size."""
+    """`adapter`: full as for Stable Diffusion 1, light with fewer weights (for bases whose last two levels are equally
+    wide), xl for bases whose first block has no attention (SDXL, mini). `blocks` are residual blocks at each size."""
 
     task: Literal["t2i-adapter"]
     adapter: Adapter = "full"
@@ -68,11 +68,13 @@ class T2IAdapterTask(MapsTask):
 
 def adapter(base: Any, kind: Adapter, blocks: int, factor: int) -> Any:
     """diffusers' T2IAdapter for that base. Where the first block has no attention its features are added behind its
-    downsampler, so that one for it (xl) is twice as coarse."""
+    downsampler, so that one for it (xl) is twice as coarse. The light one's last two levels are of one width."""
     from diffusers import T2IAdapter
 
     channels = list(base.config["block_out_channels"])
     if kind == "xl":
         factor *= 2
+    if kind == "light":
+        channels = channels[:-1]
     kinds = {"full": "full_adapter", "light": "light_adapter", "xl": "full_adapter_xl"}
     return T2IAdapter(3, channels, blocks, factor, kinds[kind])
