@@ -1,4 +1,4 @@
-"""Edits of the built-in world: one attribute changes and is said, all else stays, to the bit where painters allow it."""
+"""Edits of the built-in world: one attribute changes and is said, and all else stays, to the bit."""
 
 from __future__ import annotations
 

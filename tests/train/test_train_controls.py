@@ -31,7 +31,7 @@ data: {kind: vignettes, count: 12, size: 32}
 paraphrases: 1
 batch: 4
 steps: 4
-optimizer: {lr: 1.0e-2, warmup: 0}
+optimizer: {lr: 1.0e-2, warmup: 0, schedule: constant}
 ema: {decay: 0.0}
 every: {log: 1, save: 2}
 held_back: 4
@@ -247,11 +247,11 @@ def test_an_ip_adapter_begins_as_the_texts_own_attention_and_is_the_same_in_a_ru
 
 @pytest.mark.parametrize("name", ["union", "ip-adapter"])
 def test_a_run_that_was_stopped_goes_on_exactly(home, exported, tmp_path, name):
-    exported(name)
-    train.run(home / f"{name}.yaml", out=tmp_path / "parted", overrides=["steps=2", "optimizer.schedule=constant"])
-    train.run(home / f"{name}.yaml", out=tmp_path / "parted", overrides=["steps=4", "optimizer.schedule=constant"])
-    train.run(home / f"{name}.yaml", out=tmp_path / "whole", overrides=["steps=4", "optimizer.schedule=constant"])
-    states = [checkpoint.read(tmp_path / run / "checkpoints" / "step-00000004") for run in ("parted", "whole")]
+    whole = exported(name).parent
+    for steps in (2, 4):
+        train.run(home / f"{name}.yaml", out=home / f"parted-{name}", overrides=[f"steps={steps}"])
+    runs = (home / f"parted-{name}", whole)
+    states = [checkpoint.read(run / "checkpoints" / "step-00000004") for run in runs]
     assert all(torch.equal(w, states[1].network[k]) for k, w in states[0].network.items())
 
 

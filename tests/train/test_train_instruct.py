@@ -111,7 +111,7 @@ def test_the_export_edits_here_and_in_stock_diffusers(home):
     picture = Image.fromarray(pictures(edit(0, 2), 32)[0])
     told: dict[str, Any] = {"steps": 2, "seed": 1, "width": 32, "height": 32}
     made = [
-        np.asarray(pipe("add a scarf", references=[shown], guidance=[Instruct(4.0, 1.5)], **told).image)
+        np.asarray(pipe("add a scarf", images=[shown], guidance=[Instruct(4.0, 1.5)], **told).image)
         for shown in (picture, Image.new("RGB", (32, 32), (200, 30, 30)))
     ]
     assert (made[0] != made[1]).any()

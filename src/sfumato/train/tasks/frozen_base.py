@@ -139,6 +139,7 @@ class FrozenBaseTask(DiffusionTask):
         """What a kind of control is called."""
         return "shown"
 
+    @torch.no_grad()
     def figures(self) -> dict[str, float]:
         """The unweighted loss of held-back pictures over all times, shown what belongs to each, what belongs to
         another, and nothing: the same noise each time, so that what differs is what was learned."""
