@@ -15,14 +15,16 @@ from random_model import TINY, build
 from safetensors.torch import load_file
 
 import sfumato
-from sfumato import ControlNet, IPAdapter, T2IAdapter, train
+from sfumato import train
 from sfumato.condition import Condition, Controls, ImagePrompts, Text
+from sfumato.control import ControlNet, IPAdapter, T2IAdapter
 from sfumato.data import vignettes
 from sfumato.data.control_maps import DRAWN, drawn
 from sfumato.picture import BadInput
 from sfumato.train import checkpoint
 from sfumato.train import recipe as r
 from sfumato.train.loop import Loop, accelerator
+from sfumato.train.objective import draw_times
 from sfumato.train.task import TASKS, Place
 
 COMMON = """
@@ -186,7 +188,7 @@ def test_a_t2i_adapter_adds_its_features_and_is_read_by_stock_diffusers(made, ex
     with torch.no_grad():
         assert not torch.equal(answers(task, condition), answers(task, plain(task, rows)))
     stock = diffusers.T2IAdapter.from_pretrained(exported("t2i-adapter"))
-    ema = checkpoint.read(checkpoint.newest(task.place.run / "checkpoints")).ema
+    ema = checkpoint.read(task.place.run / "checkpoints" / "step-00000004").ema
     assert all(torch.equal(w, ema[name]) for name, w in stock.named_parameters())
     told: dict[str, Any] = {"steps": 2, "seed": 3, "width": 32, "height": 32}
     control = T2IAdapter(edges, str(exported("t2i-adapter")))
@@ -210,6 +212,17 @@ def test_full_and_light_t2i_adapters_fit_a_base_with_attention_in_its_first_bloc
         attentive = UNet2DConditionModel.from_config({**unet.config, **shape})
         features = adapter(attentive, kind, 1, 2)(torch.rand(1, 3, 32, 32))
         assert [tuple(a.shape[1:]) for a in features] == handed_on(attentive.config, 16, 16)
+
+
+def test_t2i_adapters_are_trained_more_often_where_a_picture_is_laid_out(made):
+    """t = 1 - u^3: P(t > s) = (1 - s)^(1/3) at every step of the table."""
+    times = made("t2i-adapter").objective.recipe.times
+    assert times.kind == "cubic"
+    t = draw_times(times, 200_000, 50, torch.Generator().manual_seed(0), None)
+    s = torch.arange(50, dtype=torch.float64) / 50
+    beyond = (t[:, None] > s + 1e-9).double().mean(0)
+    torch.testing.assert_close(beyond, (1 - s) ** (1 / 3), rtol=0, atol=4e-3)
+    assert float(t.max()) == 1
 
 
 def test_an_ip_adapter_begins_as_the_texts_own_attention_and_is_the_same_in_a_run(made, exported, pipe, home):

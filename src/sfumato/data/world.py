@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -47,7 +47,7 @@ class Vignettes(DataSource):
         """See `DataSource`; what is held back follows what is trained on."""
         return _drawn(self, home, workers), _drawn(self.after(held_back), home, workers)
 
-    def after(self, count: int) -> Vignettes:
+    def after(self, count: int) -> Self:
         """The `count` pictures that follow these."""
         return self.model_copy(update={"first": self.first + self.count, "count": count})
 

@@ -115,7 +115,7 @@ class DiffusionTask(PictureTask):
     pipeline = "StableDiffusionPipeline"
     patch = 1
 
-    def __init__(self, recipe: TextDiffusion, place: Place, held_back: int = 1):
+    def __init__(self, recipe: Any, place: Place, held_back: int = 1):
         from transformers import CLIPTextModel, CLIPTokenizer
 
         super().__init__(recipe, place, held_back)

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -143,7 +143,8 @@ class FrozenBaseTask(DiffusionTask):
     def figures(self) -> dict[str, float]:
         """The unweighted loss of held-back pictures over all times, shown what belongs to each, what belongs to
         another, and nothing: the same noise each time, so that what differs is what was learned."""
-        found, ways = {}, ("right", "wrong", "without")
+        found: dict[str, float] = {}
+        ways: tuple[Way, ...] = get_args(Way)
         for kind in range(len(self.kinds)):
             for way in ways:
                 losses = partial(self._tested, way, kind)
