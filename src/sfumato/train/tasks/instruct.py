@@ -106,14 +106,17 @@ class InstructTask(DiffusionTask):
 
     def finish(self, export: Path) -> dict[str, float]:
         """Besides the model: the loss of held-back edits, told all that belongs to each, the instruction of another, or
-        shown the picture of another; the same noise each time."""
+        shown the picture of another, by the same noise; and the share of edits that their own instruction suits better
+        than another's."""
         super().finish(export)
-        found = {}
+        ways = {"right": (0, 0), "wrong_words": (1, 0), "wrong_picture": (0, 1)}
         with self.place.autocast():
-            for name, (words, picture) in {"right": (0, 0), "wrong_words": (1, 0), "wrong_picture": (0, 1)}.items():
-                quarters = report.by_quarter(partial(self._tested, words, picture), len(self.test_set))
-                found[f"loss_{name}"] = float(np.mean(list(quarters.values())))
-        return found
+            each = {
+                name: report.each_by_quarter(partial(self._tested, *shifts), len(self.test_set)).mean(0)
+                for name, shifts in ways.items()
+            }
+        found = {f"loss_{name}": float(losses.mean()) for name, losses in each.items()}
+        return found | {"obeyed": float((each["right"] < each["wrong_words"]).mean())}
 
     def _tested(self, words: int, picture: int, rows: np.ndarray, quarter: int, generator: torch.Generator) -> Tensor:
         """The loss of held-back edits, told the words and shown the picture of those so many further on."""
