@@ -42,6 +42,7 @@ precision: float32
 threads: 1
 workers: 1
 """
+PARTS = ("image_proj", "ip_adapter")
 SECTIONS = {
     "controlnet": "task: controlnet\nmap: canny\n",
     "union": "task: controlnet\nmaps: [canny, depth]\n",
@@ -227,6 +228,8 @@ def test_t2i_adapters_are_trained_more_often_where_a_picture_is_laid_out(made):
 
 def test_an_ip_adapter_begins_as_the_texts_own_attention_and_is_the_same_in_a_run(made, exported, pipe, home):
     """What training calls is what a run calls; stock names, and a left out picture is the embedding of zeros."""
+    from diffusers import UNet2DConditionModel
+
     from sfumato.model.networks import network_of
     from sfumato.train.tasks.ip_adapter import numbered
 
@@ -237,7 +240,7 @@ def test_an_ip_adapter_begins_as_the_texts_own_attention_and_is_the_same_in_a_ru
         assert name.endswith("attn2")
         assert number % 2 == 1
     weights = load_file(exported("ip-adapter") / "ip_adapter.safetensors")
-    assert {key.split(".")[0] for key in weights} == {"image_proj", "ip_adapter"}
+    assert {key.split(".")[0] for key in weights} == set(PARTS)
     task.network.load_state_dict(weights)
     picture = Image.fromarray(task.train_set.pictures[2])
     adapter = network_of(str(exported("ip-adapter")), "ip_adapter", "")
@@ -253,6 +256,15 @@ def test_an_ip_adapter_begins_as_the_texts_own_attention_and_is_the_same_in_a_ru
         )
         torch.testing.assert_close(looked, same, rtol=1e-3, atol=1e-3)
         assert not torch.equal(looked, answers(task, condition))
+        stock: Any = UNet2DConditionModel.from_pretrained(home / "model" / "unet")
+        split = {
+            part: {k.removeprefix(f"{part}."): v for k, v in weights.items() if k.startswith(part)} for part in PARTS
+        }
+        stock._load_ip_adapter_weights([split])
+        x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(5))
+        seen = {"image_embeds": [torch.from_numpy(np.array(task.kinds[0][0][2:3])).float()[:, None]]}
+        text = condition.get(Text).embeds
+        torch.testing.assert_close(stock(x, 699.0, text, added_cond_kwargs=seen).sample, looked, rtol=1e-4, atol=1e-4)
     told: dict[str, Any] = {"steps": 2, "seed": 3, "width": 32, "height": 32}
     painted = pipe("a boat", controls=[IPAdapter(picture, str(exported("ip-adapter")))], **told).image
     assert (np.asarray(painted) != np.asarray(pipe("a boat", **told).image)).any()

@@ -14,7 +14,7 @@ from sfumato.data import array_cache
 from sfumato.data.dataset import Dataset, Span, kept, register
 from sfumato.data.world import Vignettes, world_version
 
-WHICH = ("before", "after")
+Which = Literal["before", "after"]
 
 
 @register
@@ -31,12 +31,12 @@ class Instructed(Vignettes):
         """The pictures of `open` as they were before, in the same order."""
         return self._pictures("before", held_back, home, workers)
 
-    def _pictures(self, which: str, held_back: int, home: Path, workers: int) -> tuple[Dataset, Dataset]:
+    def _pictures(self, which: Which, held_back: int, home: Path, workers: int) -> tuple[Dataset, Dataset]:
         first, second = (_drawn(each, which, home, workers) for each in (self, self.after(held_back)))
         return first, second
 
 
-def _drawn(data: Instructed, which: str, home: Path, workers: int) -> Dataset:
+def _drawn(data: Instructed, which: Which, home: Path, workers: int) -> Dataset:
     code = Path(str(resources.files("sfumato.data.vignettes"))) / "instructions.py"
     key = array_cache.digest(
         data.model_dump(mode="json", exclude={"repeat"}), world_version(), code.read_text(encoding="utf-8")
@@ -54,7 +54,11 @@ def _said(data: Instructed) -> Iterator[list[str]]:
         yield list(edit(data.seed, index, data.split).instructions)
 
 
-def _draw(which: str, seed: int, first: int, size: int, split: Any, span: Span) -> np.ndarray:
+def _draw(which: Which, seed: int, first: int, size: int, split: Any, span: Span) -> np.ndarray:
+    from sfumato.data.vignettes import draw
     from sfumato.data.vignettes.instructions import edit, pictures
 
-    return np.stack([pictures(edit(seed, first + i, split), size)[WHICH.index(which)] for i in range(*span)])
+    edits = [edit(seed, first + i, split) for i in range(*span)]
+    if which == "before":
+        return np.stack([draw(each.before, size, truth=False).image for each in edits])
+    return np.stack([pictures(each, size)[1] for each in edits])
