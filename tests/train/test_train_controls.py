@@ -37,7 +37,7 @@ optimizer: {lr: 1.0e-2, warmup: 0, schedule: constant}
 ema: {decay: 0.0}
 every: {log: 1, save: 2}
 held_back: 4
-preview: {count: 2, steps: 2}
+preview: {count: 1, steps: 1}
 precision: float32
 threads: 1
 workers: 1
@@ -45,7 +45,7 @@ workers: 1
 PARTS = ("image_proj", "ip_adapter")
 SECTIONS = {
     "controlnet": "task: controlnet\nmap: canny\n",
-    "union": "task: controlnet\nmaps: [canny, depth]\n",
+    "union": "task: controlnet\nmap: [canny, depth]\n",
     "t2i-adapter": "task: t2i-adapter\nmap: depth\nadapter: xl\nblocks: 1\n",
     "ip-adapter": "task: ip-adapter\nimage_encoder: MODEL\n",
 }

@@ -35,7 +35,7 @@ batch: 4
 steps: 3
 every: {log: 1}
 held_back: 4
-preview: {count: 2, steps: 2}
+preview: {count: 1, steps: 1}
 precision: float32
 threads: 1
 workers: 1

@@ -2,8 +2,8 @@
 
 A copy of the base's downward half sees x, t, the text and a map, and adds to the base's skips and middle through
 convolutions that begin as zeros: at step 0 the base is what it was, to the bit. Half of the captions are dropped, so
-that the map alone must say what there is (section 3.4). Of several `maps` one network learns all, told which it is
-shown by its number (a union, as xinsir's; diffusers' `ControlNetUnionModel`); each step shows one kind.
+that the map alone must say what there is (section 3.4). Of several maps one network learns all, told which it is shown
+by its number (a union, as xinsir's; diffusers' `ControlNetUnionModel`); each step shows one kind.
 The export is the folder of a diffusers `ControlNetModel` or `ControlNetUnionModel`.
 """
 
@@ -39,13 +39,13 @@ class OnMaps(OnFrozenBase):
     """`map` is the name of the map that is shown. `given` says where maps stand that are not drawn or found here, by
     their names: beside the pictures of a folder."""
 
-    map: str = "canny"
+    map: Any = "canny"
     given: dict[str, Beside] = Field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all maps."""
-        return (self.map,)
+        return (self.map,) if isinstance(self.map, str) else tuple(self.map)
 
     @model_validator(mode="after")
     def _known(self) -> OnMaps:
@@ -61,17 +61,13 @@ class OnMaps(OnFrozenBase):
 
 
 class ControlNetRecipe(OnMaps):
-    """`maps` names several: then one network learns all of them. `hint` are the channels of the encoder of maps, from
+    """`map` may name several: then one network learns all of them. `hint` are the channels of the encoder of maps, from
     pixels to latents; the public ControlNets' without it."""
 
     task: Literal["controlnet"]
-    maps: Annotated[tuple[str, ...], Field(max_length=99)] = ()
+    map: str | Annotated[tuple[str, ...], Field(min_length=1, max_length=99)] = "canny"
     hint: tuple[Width, ...] | None = None
     dropout: Fraction = 0.5
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.maps or (self.map,)
 
 
 class MapsTask(FrozenBaseTask):

@@ -32,6 +32,7 @@ class T2IAdapterRecipe(OnMaps):
     wide), xl for bases whose first block has no attention (SDXL, mini). `blocks` are residual blocks at each size."""
 
     task: Literal["t2i-adapter"]
+    map: str = "canny"
     adapter: Adapter = "full"
     blocks: Few = 2
     times: Times = Cubic(kind="cubic")
