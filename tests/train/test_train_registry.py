@@ -45,7 +45,7 @@ def test_a_strangers_task_runs_by_its_name_in_yaml_and_is_unknown_when_removed(t
         assert torch.load(tmp_path / "run" / "export" / "toy.pt")
         with pytest.raises(BadInput, match="unknown key 'turn': did you mean 'turns'"):
             r.load(path, ["turn=3"])
-        with pytest.raises(BadInput, match=r"'points', 'spiral', 'text-pixels'$"):
+        with pytest.raises(BadInput, match=r"'points', 'spiral', .*'text-pixels'$"):
             r.load(path, ["task=x"])
     finally:
         TASKS.remove("spiral")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sfumato.data.array_cache import digest
 from sfumato.data.dataset import (
@@ -33,6 +33,7 @@ from sfumato.data.dataset import (
     square,
     stamp,
 )
+from sfumato.element.section import Section
 from sfumato.picture import BadInput
 from sfumato.progress import say
 
@@ -56,7 +57,16 @@ class Folder(DataSource):
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`."""
         found = entries(self.path)
-        files = [entry.path for entry in found]
+        return self._opened(found, [entry.path for entry in found], held_back, home, workers)
+
+    def beside(self, where: Beside, held_back: int, home: Path, workers: int) -> tuple[Dataset, Dataset]:
+        """The pictures that stand beside those of `open`: as many, in the same order, divided as they are."""
+        found = entries(self.path)
+        return self._opened(found, [_counterpart(entry, self.path, where) for entry in found], held_back, home, workers)
+
+    def _opened(
+        self, found: list[Entry], files: list[Path], held_back: int, home: Path, workers: int
+    ) -> tuple[Dataset, Dataset]:
         key = digest(self.model_dump(mode="json", exclude={"label"}), [stamp(path) for path in files])
         work = partial(_read, files, self.size)
         pictures = kept(home, "pictures", key, self.size, len(files), workers, work)
@@ -67,13 +77,32 @@ class Folder(DataSource):
         return divided(source, held_back, self.path)
 
 
+class Beside(Section):
+    """Where a second picture stands beside each: under the key `column` of metadata.jsonl, as a path from there, or in
+    the folder `folder` under the same name."""
+
+    column: str | None = None
+    folder: Path | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Beside:
+        if (self.column is None) == (self.folder is None):
+            raise ValueError("say one of 'column', a key of metadata.jsonl, and 'folder', pictures of the same names")
+        return self
+
+
 @dataclass
 class Entry:
     """A picture, and what its metadata say of it; without metadata the lines of its .txt under the key "text"."""
 
     path: Path
     said: dict[str, Any] = field(default_factory=dict)
-    listed: bool = False
+    table: Path = Path()
+
+    @property
+    def listed(self) -> bool:
+        """Whether a table of metadata lists it."""
+        return self.table != Path()
 
     def captions(self, text: str) -> list[str]:
         """One or several; without any the empty one."""
@@ -105,6 +134,21 @@ def entries(folder: Path) -> list[Entry]:
     return found
 
 
+def _counterpart(entry: Entry, home: Path, where: Beside) -> Path:
+    """The picture that stands beside another."""
+    if where.column is not None:
+        name = entry.said.get(where.column)
+        if not isinstance(name, str) or not (entry.table.parent / name).is_file():
+            raise BadInput(f"{entry.path}: the key '{where.column}' of its metadata names no picture that is there")
+        return entry.table.parent / name
+    assert where.folder is not None
+    place = where.folder / entry.path.relative_to(home)
+    for suffix in (entry.path.suffix, *sorted(SUFFIXES)):
+        if (found := place.with_suffix(suffix)).is_file():
+            return found
+    raise BadInput(f"{where.folder} holds no picture of the name of {entry.path}")
+
+
 def _beside(picture: Path) -> list[str]:
     path = picture.with_suffix(".txt")
     return [line.strip() for line in _text(path).split("\n") if line.strip()] if path.is_file() else []
@@ -120,7 +164,7 @@ def _rows(table: Path) -> Iterator[Entry]:
         path = table.parent / name
         if not path.is_file():
             raise BadInput(f"{table} line {number} names {name}, which isn't there")
-        yield Entry(path, row, listed=True)
+        yield Entry(path, row, table)
 
 
 def _jsonl(table: Path) -> Iterator[tuple[int, Any]]:

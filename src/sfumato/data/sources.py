@@ -1,5 +1,5 @@
 """The built-in sources of training pictures, one a file; importing this registers them."""
 
-from sfumato.data import folder, kohya, npz, webdataset, world
+from sfumato.data import folder, instructed, kohya, npz, webdataset, world
 
-__all__ = ["folder", "kohya", "npz", "webdataset", "world"]
+__all__ = ["folder", "instructed", "kohya", "npz", "webdataset", "world"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -14,6 +14,9 @@ from pydantic import Field, model_validator
 from sfumato.data import array_cache, vignettes
 from sfumato.data.dataset import Dataset, DataSource, Span, kept, register
 from sfumato.element.section import Count, Few
+
+NOT_DRAWING = {"export.py", "instructions.py"}
+"""Files of the vignettes' room on which no picture of a scene depends."""
 
 
 @register
@@ -42,8 +45,11 @@ class Vignettes(DataSource):
 
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`; what is held back follows what is trained on."""
-        after = self.model_copy(update={"first": self.first + self.count, "count": held_back})
-        return _drawn(self, home, workers), _drawn(after, home, workers)
+        return _drawn(self, home, workers), _drawn(self.after(held_back), home, workers)
+
+    def after(self, count: int) -> Self:
+        """The `count` pictures that follow these."""
+        return self.model_copy(update={"first": self.first + self.count, "count": count})
 
 
 def _drawn(data: Vignettes, home: Path, workers: int) -> Dataset:
@@ -79,4 +85,4 @@ def _draw(seed: int, first: int, size: int, split: Any, span: Span) -> np.ndarra
 def world_version() -> str:
     """A hash of the code that draws: pictures that were cached with other code are drawn again."""
     files = sorted(Path(str(resources.files("sfumato.data.vignettes"))).rglob("*.py"))
-    return array_cache.digest([path.read_text(encoding="utf-8") for path in files if path.name != "export.py"])
+    return array_cache.digest([path.read_text(encoding="utf-8") for path in files if path.name not in NOT_DRAWING])

@@ -71,7 +71,7 @@ class IPAdapterWeights:
 
     def clip(self, picture: Image.Image, pooled: bool) -> tuple[Tensor, Tensor]:
         """A CLIP's embeddings of the picture and of black, or its states before the last layer, of zeros for black."""
-        encoder, process = _image_encoder(self.folder / "image_encoder", "CLIPVisionModelWithProjection")
+        encoder, process = image_encoder(self.folder / "image_encoder", "CLIPVisionModelWithProjection")
         pixels = process(picture.convert("RGB"), return_tensors="pt").pixel_values
         if pooled:
             black = process(picture.convert("RGB").point(lambda _: 0), return_tensors="pt").pixel_values
@@ -241,14 +241,14 @@ def _redux(folder: Path, stamp: int) -> Redux:
 
 def siglip(folder: Path, picture: Image.Image, states: Callable[[Any], Tensor]) -> Tensor:
     """What the SigLIP in image_encoder/ answers for a picture: those of its states that `states` takes."""
-    encoder, process = _image_encoder(folder / "image_encoder", "SiglipVisionModel")
+    encoder, process = image_encoder(folder / "image_encoder", "SiglipVisionModel")
     pixels = process(picture.convert("RGB"), return_tensors="pt").pixel_values
     with torch.no_grad():
         return states(encoder(pixels, output_hidden_states=True))
 
 
 @lru_cache(maxsize=2)
-def _image_encoder(folder: Path, kind: str) -> tuple[Any, Any]:
+def image_encoder(folder: Path, kind: str) -> tuple[Any, Any]:
     """A transformers network of that class, and what makes its pixels of a picture."""
     import transformers
     from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil

@@ -18,7 +18,7 @@ from sfumato.denoise import Preconditioned, bind
 from sfumato.element.section import Count, Few, Fraction, Section, Width
 from sfumato.formats import stable_diffusion
 from sfumato.formats.scheduler_config import scheduler_config
-from sfumato.guide import ClassifierFree, Guided
+from sfumato.guide import ClassifierFree, Guidance, Guided
 from sfumato.network.unet2d_condition import UNetBackbone
 from sfumato.network.widen import answering, widened
 from sfumato.noise import KeyedNoise
@@ -115,7 +115,7 @@ class DiffusionTask(PictureTask):
     pipeline = "StableDiffusionPipeline"
     patch = 1
 
-    def __init__(self, recipe: TextDiffusion, place: Place, held_back: int = 1):
+    def __init__(self, recipe: Any, place: Place, held_back: int = 1):
         from transformers import CLIPTextModel, CLIPTokenizer
 
         super().__init__(recipe, place, held_back)
@@ -125,7 +125,7 @@ class DiffusionTask(PictureTask):
             "tokenizer": part(recipe.text_encoder, "tokenizer", "mini-clip"),
         }
         encoder = frozen(CLIPTextModel, self.folders["text_encoder"], place)
-        if recipe.dropout < 1:
+        if self.tells_words():
             self.train_set.need_captions()
         self.order = order(recipe.data, len(self.train_set))
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
@@ -134,12 +134,21 @@ class DiffusionTask(PictureTask):
         self.shape = self.open_space()
         self.key = digest(self.train_set.key, key, *map(fingerprint, self.trained().values()))
         channels, side = self.shape[0] * self.patch**2, self.shape[1] // self.patch
-        self.network = unet(recipe.network, side, channels, encoder.config.hidden_size, self.beside(channels))
+        self.build(channels, side, encoder.config.hidden_size)
+
+    def build(self, channels: int, side: int, text_width: int) -> None:
+        """Makes what is trained (`network`), what paints (`backbone`), the schedule and the objective."""
+        recipe = self.recipe
+        self.network = unet(recipe.network, side, channels, text_width, self.beside(channels))
         if recipe.begin is not None:
             self._begin(part(recipe.begin, "unet", "mini-unet"))
         self.backbone = UNetBackbone(self.network, patch=self.patch)
         self.schedule = Discrete.from_config(scheduler_config(recipe.objective))
         self.objective = Objective(recipe.objective, self.schedule)
+
+    def tells_words(self) -> bool:
+        """Whether any row is told its caption."""
+        return self.recipe.dropout < 1
 
     def trained(self) -> dict[str, Path]:
         """The folders of the parts besides the text's that must be there."""
@@ -194,10 +203,14 @@ class DiffusionTask(PictureTask):
         indices = self.order[indices]
         x0 = self.clean(indices).to(device)
         which = [rng.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
-        dropped = torch.rand(len(indices), generator=generator) < recipe.dropout
+        dropped = self.dropped(len(indices), generator)
         condition = self.condition(indices, which, dropped, generator)
         losses, t = self.objective(self.told(condition), x0, generator)
         return losses.mean(), report.by_noise(losses, t)
+
+    def dropped(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n,) bool: the rows that are told no caption."""
+        return torch.rand(n, generator=generator) < self.recipe.dropout
 
     def condition(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Condition:
         """What the network is told: paraphrase `which[i]` of picture `rows[i]`, the empty prompt where dropped."""
@@ -208,16 +221,20 @@ class DiffusionTask(PictureTask):
         return lambda x, t: self.backbone(x, self.schedule.index(t).float(), condition)
 
     @torch.no_grad()
-    def draw(self, prompts: list[str], each: int, steps: int, guidance: float, seed: int, *parts: Part) -> Tensor:
-        """Pictures of the prompts, (len(prompts) * each, 3, H, W): DDIM on a trailing grid with classifier-free
-        guidance; picture k of every prompt begins from the same noise. `parts` are told beside the prompts."""
+    def draw(
+        self, prompts: list[str], each: int, steps: int, guidance: float | Guidance, seed: int, *parts: Part
+    ) -> Tensor:
+        """Pictures of the prompts, (len(prompts) * each, 3, H, W): DDIM on a trailing grid with a guidance, or
+        classifier-free guidance of that scale; picture k of every prompt begins from the same noise. `parts` are told
+        beside the prompts."""
         device = self.place.device
         noise = [torch.randn((1, *self.shape), generator=rng.generator(seed, "preview", k)) for k in range(each)]
         x = torch.cat(noise * len(prompts)).to(device)
         rows = [prompt for prompt in prompts for _ in range(each)]
         text = Text(self.captions.encode(rows), negative=Text(self.captions.encode([""])))
-        denoiser = Preconditioned(self.backbone, self.schedule, self.recipe.objective.parameterization)
-        denoise = bind(Guided(denoiser, [ClassifierFree(guidance)]), Condition((text, *parts)))
+        denoiser = Preconditioned(self.backbone, self.schedule, self.objective.recipe.parameterization)
+        guided = guidance if isinstance(guidance, Guidance) else ClassifierFree(guidance)
+        denoise = bind(Guided(denoiser, [guided]), Condition((text, *parts)))
         for step in trajectory(denoise, DDIM(), x, TrailingGrid()(steps, self.schedule), KeyedNoise([seed] * len(x))):
             x = step.x
         return self.decode(x)

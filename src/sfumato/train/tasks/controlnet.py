@@ -1,0 +1,150 @@
+"""ControlNet: Zhang et al. 2023, "Adding Conditional Control to Text-to-Image Diffusion Models".
+
+A copy of the base's downward half sees x, t, the text and a map, and adds to the base's skips and middle through
+convolutions that begin as zeros: at step 0 the base is what it was, to the bit. Half of the captions are dropped, so
+that the map alone must say what there is (section 3.4). Of several maps one network learns all, told which it is shown
+by its number (a union, as xinsir's; diffusers' `ControlNetUnionModel`); each step shows one kind.
+The export is the folder of a diffusers `ControlNetModel` or `ControlNetUnionModel`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from sfumato.condition import Controls, Part
+from sfumato.data import control_maps
+from sfumato.data.folder import Beside
+from sfumato.element.section import Fraction, Width
+from sfumato.formats.write import save_network, write_json
+from sfumato.network.controlnet import spec
+from sfumato.network.engine import Eager
+from sfumato.network.residuals import Residuals
+from sfumato.picture import BadInput
+from sfumato.train.maps import maps_of
+from sfumato.train.task import DTYPES, register
+from sfumato.train.tasks.frozen_base import FrozenBaseTask, OnFrozenBase
+
+HINT = (16, 32, 96, 256)
+"""Channels of the encoder of maps at each size, the first of them pixels."""
+
+
+class OnMaps(OnFrozenBase):
+    """`map` is the name of the map that is shown. `given` says where maps stand that are not drawn or found here, by
+    their names: beside the pictures of a folder."""
+
+    map: Any = "canny"
+    given: dict[str, Beside] = Field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all maps."""
+        return (self.map,) if isinstance(self.map, str) else tuple(self.map)
+
+    @model_validator(mode="after")
+    def _known(self) -> OnMaps:
+        if unknown := [name for name in self.given if name not in self.names]:
+            raise ValueError(f"given: '{unknown[0]}' is no map of this recipe, which has {', '.join(self.names)}")
+        for name in self.names:
+            if name not in self.given:
+                try:
+                    control_maps.check(name)
+                except BadInput as error:
+                    raise ValueError(str(error)) from None
+        return self
+
+
+class ControlNetRecipe(OnMaps):
+    """`map` may name several: then one network learns all of them. `hint` are the channels of the encoder of maps, from
+    pixels to latents; the public ControlNets' without it."""
+
+    task: Literal["controlnet"]
+    map: str | Annotated[tuple[str, ...], Field(min_length=1, max_length=99)] = "canny"
+    hint: tuple[Width, ...] | None = None
+    dropout: Fraction = 0.5
+
+
+class MapsTask(FrozenBaseTask):
+    """Trained on maps, which are pictures (B, 3, H, W) in [0, 1] to it."""
+
+    def shown(self) -> Sequence[tuple[np.ndarray, np.ndarray]]:
+        recipe, sets = self.recipe, (self.train_set, self.test_set)
+        options = recipe.data, sets, self.place, recipe.workers
+        return [maps_of(name, recipe.given.get(name), *options) for name in recipe.names]
+
+    def title(self, kind: int) -> str:
+        return self.recipe.names[kind]
+
+    def control(self, shown: Tensor, kind: int) -> Part:
+
+        maps = shown.permute(0, 3, 1, 2).float() / 255
+        return Controls(maps.new_ones(len(maps), 1).cpu(), (self.thing(maps, kind),), ((0.0, 1.0),))
+
+    def thing(self, maps: Tensor, kind: int) -> Any:
+        """What acts in a condition: (x, t, told) -> Residuals."""
+        raise NotImplementedError
+
+
+@register
+class ControlNetTask(MapsTask):
+    section = ControlNetRecipe
+
+    def make(self, base: Any) -> Any:
+        recipe, channels = self.recipe, self.recipe.hint or hint_channels(self.space.factor)
+        if 2 ** (len(channels) - 1) != self.space.factor:
+            raise BadInput(
+                f"hint: {len(channels)} sizes make a map {2 ** (len(channels) - 1)} times smaller, and latents are "
+                f"{self.space.factor} times: name {self.space.factor.bit_length()} numbers of channels"
+            )
+        network = controlnet(base, channels) if len(recipe.names) == 1 else union(base, channels, len(recipe.names))
+        self.run = Eager().prepare(network, spec(network))
+        return network
+
+    def thing(self, maps: Tensor, kind: int) -> Any:
+        mode = kind if len(self.recipe.names) > 1 else None
+
+        def answer(x: Tensor, t: Tensor, told: Mapping[str, Tensor | None]) -> Residuals:
+            rows = maps.repeat(len(x) // len(maps), 1, 1, 1)  # each branch of a guidance has all pictures
+            skips, middle = self.run(x=x, t=t, text=told["text"], map=rows, mode=mode)
+            return Residuals(tuple(skips), middle)
+
+        return answer
+
+    def save(self, export: Path) -> None:
+        """Of a union maps.json too: the names of its maps by their numbers."""
+        save_network(self.network, export, DTYPES[self.recipe.export])
+        if len(self.recipe.names) > 1:
+            write_json(export / "maps.json", {str(mode): name for mode, name in enumerate(self.recipe.names)})
+
+
+def hint_channels(factor: int) -> tuple[int, ...]:
+    """Channels of the encoder of maps for latents `factor` times smaller than pictures, a power of two up to 8."""
+    return HINT[: factor.bit_length()]
+
+
+def controlnet(base: Any, hint: tuple[int, ...]) -> Any:
+    """diffusers' ControlNetModel: the base's downward half and middle, and zero convolutions."""
+    from diffusers import ControlNetModel
+
+    return ControlNetModel.from_unet(base, conditioning_embedding_out_channels=hint)
+
+
+def union(base: Any, hint: tuple[int, ...], kinds: int) -> Any:
+    """diffusers' ControlNetUnionModel of so many kinds of maps, whose copied weights are the base's too."""
+    from diffusers import ControlNetUnionModel
+
+    known = inspect.signature(ControlNetUnionModel.__init__).parameters
+    shape = {name: value for name, value in base.config.items() if name in known and not name.startswith("_")}
+    width = int(base.config["block_out_channels"][0])
+    told = {"num_control_type": kinds, "num_trans_channel": width, "num_proj_channel": width, "num_trans_head": 8}
+    told["addition_time_embed_dim"] = base.config.get("addition_time_embed_dim") or 32
+    network = ControlNetUnionModel(**{**shape, **told}, conditioning_embedding_out_channels=hint)
+    for name in ("conv_in", "time_proj", "time_embedding", "down_blocks", "mid_block"):
+        getattr(network, name).load_state_dict(getattr(base, name).state_dict())
+    return network

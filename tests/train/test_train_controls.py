@@ -1,0 +1,349 @@
+"""Training beside a frozen base: at step 0 the base is what it was, what is exported is what stock diffusers reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from random_model import TINY, build
+from safetensors.torch import load_file
+
+import sfumato
+from sfumato import train
+from sfumato.condition import Condition, Controls, ImagePrompts, Text
+from sfumato.control import ControlNet, IPAdapter, T2IAdapter
+from sfumato.data import vignettes
+from sfumato.data.control_maps import DRAWN, drawn
+from sfumato.picture import BadInput
+from sfumato.train import checkpoint
+from sfumato.train import recipe as r
+from sfumato.train.loop import Loop, accelerator
+from sfumato.train.objective import draw_times
+from sfumato.train.task import TASKS, Place
+
+COMMON = """
+base: MODEL
+data: {kind: vignettes, count: 12, size: 32}
+paraphrases: 1
+batch: 4
+steps: 4
+optimizer: {lr: 1.0e-2, warmup: 0, schedule: constant}
+ema: {decay: 0.0}
+every: {log: 1, save: 2}
+held_back: 4
+preview: {count: 1, steps: 1}
+precision: float32
+threads: 1
+workers: 1
+"""
+PARTS = ("image_proj", "ip_adapter")
+SECTIONS = {
+    "controlnet": "task: controlnet\nmap: canny\n",
+    "union": "task: controlnet\nmap: [canny, depth]\n",
+    "t2i-adapter": "task: t2i-adapter\nmap: depth\nadapter: xl\nblocks: 1\n",
+    "ip-adapter": "task: ip-adapter\nimage_encoder: MODEL\n",
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    home = tmp_path_factory.mktemp("runs")
+    build(home / "model", shape=TINY)
+    small: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    shape = CLIPVisionConfig(**small, num_attention_heads=2, image_size=32, patch_size=16, projection_dim=24)
+    CLIPVisionModelWithProjection(shape).save_pretrained(home / "model" / "image_encoder")
+    for name, section in SECTIONS.items():
+        (home / f"{name}.yaml").write_text((section + COMMON).replace("MODEL", str(home / "model")))
+    return home
+
+
+@pytest.fixture(scope="module")
+def exported(home: Path) -> Callable[[str], Path]:
+    """The export of a run of four steps."""
+
+    def run(name: str) -> Path:
+        if not (home / name / "export").exists():
+            train.run(home / f"{name}.yaml", out=home / name)
+        return home / name / "export"
+
+    return run
+
+
+@pytest.fixture
+def made(home: Path) -> Callable[..., Any]:
+    """made(name, "key=value", ...): the task of a recipe, at its beginning."""
+
+    def make(name: str, *overrides: str) -> Any:
+        torch.manual_seed(0)
+        recipe = r.load(home / f"{name}.yaml", overrides)
+        return TASKS[recipe.task](recipe, Place(home / name, home / "cache"))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def pipe(home: Path) -> sfumato.Pipe:
+    return sfumato.load(str(home / "model"))
+
+
+@pytest.fixture(scope="module")
+def edges() -> Image.Image:
+    return Image.fromarray(drawn("canny", vignettes.draw(vignettes.scene(0, 3), 32)))
+
+
+def answers(task: Any, condition: Condition) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(condition.rows, 4, 16, 16, generator=generator)
+    return task.told(condition)(x, torch.full((condition.rows,), 0.7))
+
+
+def plain(task: Any, rows: np.ndarray) -> Condition:
+    return Condition((Text(task.captions.batch(rows, [0] * len(rows), torch.zeros(len(rows), dtype=torch.bool))),))
+
+
+@pytest.mark.parametrize("name", ["controlnet", "union"])
+def test_at_step_0_a_controlnet_is_the_base_to_the_bit_and_its_zeros_move_first(made, name):
+    task, rows = made(name), np.arange(4)
+    base = task.backbone.network
+    for ours, theirs in ((task.network.conv_in, base.conv_in), (task.network.down_blocks, base.down_blocks)):
+        assert all(map(torch.equal, ours.state_dict().values(), theirs.state_dict().values()))
+    kept = {k: v.clone() for k, v in base.state_dict().items()}
+    condition = task.condition(rows, [0] * 4, torch.zeros(4, dtype=torch.bool), torch.Generator())
+    assert condition.get(Controls) is not None
+    thing = condition.get(Controls).things[0]
+    with torch.no_grad():
+        found = thing(torch.randn(4, 4, 16, 16), torch.full((4,), 699.0), {"text": condition.get(Text).embeds})
+        assert all(bool((a == 0).all()) for a in (*found.skips, found.middle))
+        assert torch.equal(answers(task, condition), answers(task, plain(task, rows)))
+    recipe = task.recipe.model_copy(update={"optimizer": task.recipe.optimizer.model_copy(update={"weight_decay": 0})})
+    loop = Loop(recipe, task, task.place.run, accelerator(recipe))
+    first = {k: v.clone() for k, v in task.network.named_parameters()}
+    for step in range(2):
+        loop.advance()
+        now = dict(task.network.named_parameters())
+        moved = {k.split(".")[0] for k in first if not torch.equal(now[k], first[k])}
+        zeros = {"controlnet_down_blocks", "controlnet_mid_block"}
+        assert moved == zeros if step == 0 else moved > zeros | {"down_blocks", "controlnet_cond_embedding"}
+    assert all(torch.equal(v, kept[k]) for k, v in base.state_dict().items())
+    assert not any(w.requires_grad for w in base.parameters())
+
+
+def test_a_fresh_controlnet_paints_the_bases_picture_and_a_trained_one_another(made, exported, pipe, edges, tmp_path):
+    made("controlnet").network.save_pretrained(tmp_path / "fresh")
+    told: dict[str, Any] = {"steps": 2, "seed": 3, "width": 32, "height": 32}
+    base = np.asarray(pipe("a boat", **told).image)
+    fresh, trained = (
+        np.asarray(pipe("a boat", controls=[ControlNet(edges, str(net))], **told).image)
+        for net in (tmp_path / "fresh", exported("controlnet"))
+    )
+    assert (fresh == base).all()
+    assert (trained != base).any()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("controlnet", "ControlNetModel"), ("union", "ControlNetUnionModel")])
+def test_what_is_trained_here_answers_the_same_in_stock_diffusers_and_the_other_way(exported, made, name, kind):
+    import diffusers
+
+    from sfumato.formats.control_network import read_controlnet
+    from sfumato.network.controlnet import spec
+
+    export = exported(name)
+    stock = getattr(diffusers, kind).from_pretrained(export)
+    x, t, text, hint = (
+        torch.randn(2, 4, 16, 16),
+        torch.tensor([5.0, 800.0]),
+        torch.randn(2, 48, 64),
+        torch.rand(2, 3, 32, 32),
+    )
+    with torch.no_grad():
+        if name == "union":
+            shown: Any = ([hint], torch.tensor([[0.0, 1.0]] * 2), [1])
+            assert json.loads((export / "maps.json").read_text()) == {"0": "canny", "1": "depth"}
+        else:
+            shown = (hint,)
+        theirs = stock(x, t, text, *shown, return_dict=False)
+        ours = read_controlnet(export)
+        mode = 1 if name == "union" else None
+        told = {"x": x, "t": t, "text": text, "map": hint, "mode": mode, "pooled": None, "sizes": None}
+        found = spec(ours).forward(ours, **told)
+        for a, b in zip((*found[0], found[1]), (*theirs[0], theirs[1]), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+            assert float(a.abs().max()) > 1e-3
+    again = made(name)
+    again.network.load_state_dict(stock.state_dict())
+
+
+def test_a_t2i_adapter_adds_its_features_and_is_read_by_stock_diffusers(made, exported, pipe, edges):
+    import diffusers
+
+    task, rows = made("t2i-adapter"), np.arange(4)
+    condition = task.condition(rows, [0] * 4, torch.zeros(4, dtype=torch.bool), torch.Generator())
+    with torch.no_grad():
+        assert not torch.equal(answers(task, condition), answers(task, plain(task, rows)))
+    stock = diffusers.T2IAdapter.from_pretrained(exported("t2i-adapter"))
+    ema = checkpoint.read(task.place.run / "checkpoints" / "step-00000004").ema
+    assert all(torch.equal(w, ema[name]) for name, w in stock.named_parameters())
+    told: dict[str, Any] = {"steps": 2, "seed": 3, "width": 32, "height": 32}
+    control = T2IAdapter(edges, str(exported("t2i-adapter")))
+    assert (
+        np.asarray(pipe("a boat", controls=[control], **told).image) != np.asarray(pipe("a boat", **told).image)
+    ).any()
+    with pytest.raises(BadInput, match=r"adapter: the features of 'full' .* choose another of full, light, xl"):
+        made("t2i-adapter", "adapter=full")
+
+
+def test_full_and_light_t2i_adapters_fit_a_base_with_attention_in_its_first_block(home, made, tmp_path):
+    from diffusers import UNet2DConditionModel
+
+    from sfumato.control.t2i_adapter import handed_on
+    from sfumato.train.tasks.t2i_adapter import adapter
+
+    unet = UNet2DConditionModel.from_pretrained(home / "model" / "unet")
+    down, up = ("CrossAttnDownBlock2D", "DownBlock2D"), ("UpBlock2D", "CrossAttnUpBlock2D")
+    for kind, width in (("full", 64), ("light", 32)):
+        shape = {"down_block_types": down, "up_block_types": up, "block_out_channels": (32, width)}
+        attentive = UNet2DConditionModel.from_config({**unet.config, **shape})
+        features = adapter(attentive, kind, 1, 2)(torch.rand(1, 3, 32, 32))
+        assert [tuple(a.shape[1:]) for a in features] == handed_on(attentive.config, 16, 16)
+
+
+def test_t2i_adapters_are_trained_more_often_where_a_picture_is_laid_out(made):
+    """t = 1 - u^3: P(t > s) = (1 - s)^(1/3) at every step of the table."""
+    times = made("t2i-adapter").objective.recipe.times
+    assert times.kind == "cubic"
+    t = draw_times(times, 200_000, 50, torch.Generator().manual_seed(0), None)
+    s = torch.arange(50, dtype=torch.float64) / 50
+    beyond = (t[:, None] > s + 1e-9).double().mean(0)
+    torch.testing.assert_close(beyond, (1 - s) ** (1 / 3), rtol=0, atol=4e-3)
+    assert float(t.max()) == 1
+
+
+def test_an_ip_adapter_begins_as_the_texts_own_attention_and_is_the_same_in_a_run(made, exported, pipe, home):
+    """What training calls is what a run calls; stock names, and a left out picture is the embedding of zeros."""
+    from diffusers import UNet2DConditionModel
+
+    from sfumato.model.networks import network_of
+    from sfumato.train.tasks.ip_adapter import numbered
+
+    task, rows = made("ip-adapter"), np.arange(4)
+    base = task.backbone.network
+    for name, (number, module) in numbered(base).items():
+        assert torch.equal(task.network.layers(base)[name][0], module.to_k.weight)
+        assert name.endswith("attn2")
+        assert number % 2 == 1
+    weights = load_file(exported("ip-adapter") / "ip_adapter.safetensors")
+    assert {key.split(".")[0] for key in weights} == set(PARTS)
+    task.network.load_state_dict(weights)
+    picture = Image.fromarray(task.train_set.pictures[2])
+    adapter = network_of(str(exported("ip-adapter")), "ip_adapter", "")
+    theirs = adapter.of(picture, base, (), None)
+    with torch.no_grad():
+        part = task.control(torch.from_numpy(np.array(task.kinds[0][0][2:3])), 0)
+        ours = part.things[0]
+        torch.testing.assert_close(ours.tokens, theirs.tokens, rtol=2e-3, atol=2e-3)  # kept as float16
+        assert torch.equal(ours.empty, theirs.empty)
+        condition = plain(task, rows[2:3])
+        looked, same = (
+            answers(task, condition.adding(ImagePrompts(torch.ones(1, 1), (p,), ((0.0, 1.0),)))) for p in (ours, theirs)
+        )
+        torch.testing.assert_close(looked, same, rtol=1e-3, atol=1e-3)
+        assert not torch.equal(looked, answers(task, condition))
+        stock: Any = UNet2DConditionModel.from_pretrained(home / "model" / "unet")
+        split = {
+            part: {k.removeprefix(f"{part}."): v for k, v in weights.items() if k.startswith(part)} for part in PARTS
+        }
+        stock._load_ip_adapter_weights([split])
+        x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(5))
+        seen = {"image_embeds": [torch.from_numpy(np.array(task.kinds[0][0][2:3])).float()[:, None]]}
+        text = condition.get(Text).embeds
+        torch.testing.assert_close(stock(x, 699.0, text, added_cond_kwargs=seen).sample, looked, rtol=1e-4, atol=1e-4)
+    told: dict[str, Any] = {"steps": 2, "seed": 3, "width": 32, "height": 32}
+    painted = pipe("a boat", controls=[IPAdapter(picture, str(exported("ip-adapter")))], **told).image
+    assert (np.asarray(painted) != np.asarray(pipe("a boat", **told).image)).any()
+
+
+@pytest.mark.parametrize("name", ["union", "ip-adapter"])
+def test_a_run_that_was_stopped_goes_on_exactly(home, exported, tmp_path, name):
+    whole = exported(name).parent
+    for steps in (2, 4):
+        train.run(home / f"{name}.yaml", out=home / f"parted-{name}", overrides=[f"steps={steps}"])
+    runs = (home / f"parted-{name}", whole)
+    states = [checkpoint.read(run / "checkpoints" / "step-00000004") for run in runs]
+    assert all(torch.equal(w, states[1].network[k]) for k, w in states[0].network.items())
+
+
+def test_the_figures_tell_the_right_map_from_a_wrong_one_by_the_same_noise(made, exported):
+    figures = json.loads((exported("controlnet").parent / "figures.json").read_text())
+    assert figures["loss_right"] != figures["loss_wrong"] != figures["loss_without"]
+    fresh = made("controlnet").figures()
+    assert fresh["loss_right"] == fresh["loss_wrong"] == fresh["loss_without"]
+
+
+def test_every_map_is_drawn_from_the_truth():
+    """Depth bright where it is near, normals that face the viewer blue, one colour a class, a skeleton of a person."""
+    figure = next(s for s in (vignettes.scene(0, i) for i in range(20)) if s["subject"] == "woman")
+    vignette = vignettes.draw(figure, 64)
+    maps = {name: drawn(name, vignette) for name in DRAWN}
+    assert all(m.shape == (64, 64, 3) and m.dtype == np.uint8 and m.std() > 0 for m in maps.values())
+    assert vignette.depth is not None
+    assert vignette.normals is not None
+    assert np.corrcoef(maps["depth"][..., 0].ravel(), vignette.depth.ravel())[0, 1] < -0.999
+    assert np.abs(maps["normal"] / 127.5 - 1 - vignette.normals).max() < 0.005
+    pairs = {
+        (int(c), tuple(p))
+        for c, p in zip(vignette.semantic.ravel(), maps["segmentation"].reshape(-1, 3).tolist(), strict=True)
+    }
+    assert len(pairs) == len({c for c, _ in pairs}) == len({p for _, p in pairs})
+    x, y, _ = vignette.keypoints["nose"]
+    assert tuple(maps["openpose"][round(y), round(x)]) == (255, 0, 0)
+    assert set(np.unique(maps["canny"])) == {0, 255}
+    still = next(s for s in (vignettes.scene(0, i) for i in range(40)) if s["subject"] == "vase")
+    assert not drawn("openpose", vignettes.draw(still, 32)).any()
+
+
+def test_maps_beside_the_pictures_of_a_folder(home, made, tmp_path):
+    """In a folder of the same names, or under a key of metadata.jsonl; else found in the pictures, or refused."""
+    rng = np.random.default_rng(0)
+    for folder in ("pictures", "listed", "maps"):
+        (tmp_path / folder).mkdir()
+    lines = []
+    for i in range(6):
+        picture, shown = (Image.fromarray(rng.integers(0, 255, (32, 32, 3), np.uint8)) for _ in range(2))
+        picture.save(tmp_path / "pictures" / f"{i}.png")
+        (tmp_path / "pictures" / f"{i}.txt").write_text(f"number {i}")
+        shown.save(tmp_path / "maps" / f"{i}.webp", lossless=True)
+        picture.save(tmp_path / "listed" / f"{i}.png")
+        shown.save(tmp_path / "listed" / f"{i}_map.png")
+        line = {"file_name": f"{i}.png", "text": f"number {i}", "conditioning_image": f"{i}_map.png"}
+        lines.append(json.dumps(line))
+    (tmp_path / "listed" / "metadata.jsonl").write_text("\n".join(lines))
+    wanted = np.stack([np.asarray(Image.open(tmp_path / "listed" / f"{i}_map.png")) for i in range(6)])
+    beside = made(
+        "controlnet",
+        f"data={{kind: folder, path: {tmp_path / 'pictures'}, size: 32}}",
+        f"given={{canny: {{folder: {tmp_path / 'maps'}}}}}",
+    )
+    said = f"data={{kind: folder, path: {tmp_path / 'listed'}, size: 32}}"
+    column = made("controlnet", said, "given={scribble: {column: conditioning_image}}", "map=scribble")
+    for task in (beside, column):
+        assert np.array_equal(np.concatenate(task.kinds[0]), wanted)
+    found = made("controlnet", said)
+    assert set(np.unique(found.kinds[0][0])) <= {0, 255}
+    with pytest.raises(BadInput, match=r"the map 'depth' can't be found in a picture here: give the maps"):
+        made("controlnet", said, "map=depth")
+    with pytest.raises(BadInput, match="there is no map 'scribble': choose from canny"):
+        made("controlnet", said, "map=scribble")
+    with pytest.raises(BadInput, match="say one of 'column', a key"):
+        made("controlnet", said, "given={canny: {}}")
+    with pytest.raises(BadInput, match="given: 'depth' is no map of this recipe"):
+        made("controlnet", said, "given={depth: {column: x}}")
+    with pytest.raises(BadInput, match="hint: 3 sizes make a map 4 times smaller, and latents are 2 times"):
+        made("controlnet", "hint=[4, 8, 8]")
