@@ -290,7 +290,9 @@ def test_a_data_source(stranger, place, capfd):
     lines = ["task: classifier", "data: {kind: discs, count: 30}", "network: {channels: [8], blocks: [1]}"]
     lines += ["held_back: 8", "steps: 2", "batch: 4", "precision: float32", "threads: 1"]
     Path("mine.yaml").write_text("\n".join(lines))
-    unknown = "data.kind: must be one of 'arrays', 'folder', 'kohya', 'tars', 'vignettes' (given: 'discs')"
+    unknown = (
+        "data.kind: must be one of 'arrays', 'folder', 'instructions', 'kohya', 'tars', 'vignettes' (given: 'discs')"
+    )
     assert unknown in command(capfd, "train", "mine.yaml", status=2)
     stranger("my_data")
     command(capfd, "train", "mine.yaml", "-o", "run")

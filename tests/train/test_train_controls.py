@@ -204,7 +204,7 @@ def test_full_and_light_t2i_adapters_fit_a_base_with_attention_in_its_first_bloc
     from diffusers import UNet2DConditionModel
 
     from sfumato.control.t2i_adapter import handed_on
-    from sfumato.train.tasks.t2i_adapter import adapter
+    from sfumato.train.tasks.t2i_adapter_training import adapter
 
     unet = UNet2DConditionModel.from_pretrained(home / "model" / "unet")
     down, up = ("CrossAttnDownBlock2D", "DownBlock2D"), ("UpBlock2D", "CrossAttnUpBlock2D")
@@ -231,7 +231,7 @@ def test_an_ip_adapter_begins_as_the_texts_own_attention_and_is_the_same_in_a_ru
     from diffusers import UNet2DConditionModel
 
     from sfumato.model.networks import network_of
-    from sfumato.train.tasks.ip_adapter import numbered
+    from sfumato.train.tasks.ip_adapter_training import numbered
 
     task, rows = made("ip-adapter"), np.arange(4)
     base = task.backbone.network

@@ -45,11 +45,11 @@ def test_a_shipped_recipe_is_found_by_name_and_a_near_name_is_offered():
         ("task: clip\nnetwork: {text: {widht: 3}}", "network.text: unknown key 'widht': did you mean 'width'?"),
         ("task: autoencoder\ndata: {kind: vignettes, sise: 64}", "data: unknown key 'sise': did you mean 'size'?"),
         ("task: judge\nzzz: 1", "unknown key 'zzz': accepted are task, name, data"),
-        ("task: painter", "'points', 'text-pixels' (did you mean 'inpaint'?)"),
+        ("task: painter", "'points', 't2i-adapter', 'text-pixels' (did you mean 'inpaint'?)"),
         ("steps: 3", "task must be one of"),
         (
             "task: judge\ndata: {kind: web}",
-            "data.kind: must be one of 'arrays', 'folder', 'kohya', 'tars', 'vignettes'",
+            "data.kind: must be one of 'arrays', 'folder', 'instructions', 'kohya', 'tars', 'vignettes'",
         ),
         ("task: judge\nsteps: 0", "steps: input should be greater than 0 (given: 0)"),
         ("task: judge\nsteps: many", "steps: input should be a valid integer"),

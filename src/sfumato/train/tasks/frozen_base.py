@@ -37,7 +37,7 @@ Way = Literal["right", "wrong", "without"]
 """What a held-back picture's network is shown: what belongs to it, what belongs to another picture, or nothing."""
 
 
-class Shown(Section):
+class ShownGrid(Section):
     """A sample grid: `count` pictures held back, each beside what is shown of it and what is painted from that."""
 
     count: Few = 8
@@ -56,7 +56,7 @@ class OnFrozenBase(Common):
     dropout: Fraction = 0.1
     paraphrases: Few = 3
     held_back: HeldBack = 128
-    preview: Shown = Shown()
+    preview: ShownGrid = ShownGrid()
     export: Stored = "float32"
 
     @property

@@ -22,7 +22,7 @@ from sfumato.network.t2i_adapter import spec
 from sfumato.picture import BadInput
 from sfumato.train.objective.times import Cubic, Times
 from sfumato.train.task import DTYPES, register
-from sfumato.train.tasks.controlnet import MapsTask, OnMaps
+from sfumato.train.tasks.controlnet_training import MapsTask, OnMaps
 
 Adapter = Literal["full", "light", "xl"]
 
