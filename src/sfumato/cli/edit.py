@@ -157,6 +157,8 @@ def edit(
     ] = "paste",
     images: options.Images = None,
     controls: options.Controls = None,
+    region: options.Regions = None,
+    regional: options.Regional = None,
     lora: options.Lora = None,
     embedding: options.Embedding = None,
     hypernetwork: options.Hypernetwork = None,

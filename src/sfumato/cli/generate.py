@@ -24,6 +24,8 @@ def generate(
     method: options.Method = None,
     images: options.Images = None,
     controls: options.Controls = None,
+    region: options.Regions = None,
+    regional: options.Regional = None,
     lora: options.Lora = None,
     embedding: options.Embedding = None,
     hypernetwork: options.Hypernetwork = None,

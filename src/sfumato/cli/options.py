@@ -137,6 +137,25 @@ Controls = Annotated[
         show_default=False,
     ),
 ]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region",
+        metavar="WHERE:PROMPT",
+        help="Words that hold in a part of the picture: a mask, white there, as hat.png:a red hat, or a box of fractions "
+        "left,top,right,bottom, as 0,0,0.5,1:a red house; with hat.png,weight=0.8 the general PROMPT has the rest of the "
+        "say; repeatable.",
+        show_default=False,
+    ),
+]
+Regional = Annotated[
+    str | None,
+    typer.Option(
+        help="How the regions are painted: one of {sfumato.region:Regional}. By default attention where the model has "
+        "it to words alone, else mixing.",
+        show_default=False,
+    ),
+]
 _ADAPTERS = "Adapters"
 Lora = Annotated[
     list[str] | None,

@@ -18,10 +18,12 @@ from sfumato.condition.attention import Attention, Injection, Watched
 from sfumato.condition.controls import Controls, ImagePrompts, Steering
 from sfumato.condition.inputs import Concat, GuidanceScale, Image, Label, Level, References, Sizes
 from sfumato.condition.part import Part
+from sfumato.condition.regions import AttendedRegions, MixedRegions
 from sfumato.condition.text import ScheduledText, Text
 from sfumato.picture import BadInput
 
 __all__ = [
+    "AttendedRegions",
     "Attention",
     "Concat",
     "Condition",
@@ -32,6 +34,7 @@ __all__ = [
     "Injection",
     "Label",
     "Level",
+    "MixedRegions",
     "Part",
     "References",
     "ScheduledText",

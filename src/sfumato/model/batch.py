@@ -25,6 +25,7 @@ from sfumato.picture.errors import note
 from sfumato.recipe import Recipe
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.prompt import check_single, literal, parse, plan_of
+from sfumato.region.region import told_by_region
 from sfumato.schedule import Schedule
 from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 
@@ -77,6 +78,15 @@ class Batch:
     @cached_property
     def view(self) -> View:
         return View(self.size, None if self.recipe.area is None else self.recipe.area.box)
+
+    @property
+    def shown_box(self) -> tuple[float, float, float, float]:
+        """The part of the whole picture that the run sees: left, top, right, bottom as fractions of it."""
+        held = self.recipe.held
+        if held is None or self.view.box is None:
+            return (0.0, 0.0, 1.0, 1.0)
+        left, top, right, bottom = self.view.box
+        return (left / held.width, top / held.height, right / held.width, bottom / held.height)
 
     @cached_property
     def images(self) -> Mapping[str, Image.Image]:
@@ -227,7 +237,8 @@ class Batch:
         condition = self.stage.condition(self if recipes is None else self.told(recipes))
         for part in self._steering:
             condition = condition.adding(part.select(torch.zeros(condition.rows, dtype=torch.long)).to(self.device))
-        return condition
+        told = self.recipes if recipes is None else recipes
+        return told_by_region(self, condition, told) if told[0].regions else condition
 
     @cached_property
     def _steering(self) -> list[Part]:
@@ -248,7 +259,8 @@ class Batch:
 
     def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **changes: str) -> Bound:
         """The denoiser told what the recipes say, or with other words (prompt=..., negative=..., label=...)."""
-        told = [replace(recipe, **changes) for recipe in self.recipes] if changes else None
+        changed = {**changes, "regions": ()} if "prompt" in changes else changes
+        told = [replace(recipe, **changed) for recipe in self.recipes] if changes else None
         return bind(Guided(self.stage.denoiser, guidances), self.condition(told))
 
     @property

@@ -11,6 +11,7 @@ from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Distilled, Guidance, PerturbedAttention
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt import plan_of
+from sfumato.region import PredictionMixing, Regional, RegionalAttention
 from sfumato.sample import DEFAULT_SAMPLER, Sampler
 from sfumato.times import DEFAULT_GRID, TimeGrid
 
@@ -113,7 +114,8 @@ class Capabilities:
             raise BadInput(
                 f"The model {recipe.model} is shown {len(recipe.images)} reference pictures and looks at {looks}."
             )
-        return replace(recipe, label=self._named(recipe.label), guidance=self._guidance(recipe))
+        label, guidance, regional = self._named(recipe.label), self._guidance(recipe), self._regional(recipe)
+        return replace(recipe, label=label, guidance=guidance, regional=regional)
 
     def index(self, label: str | int | None) -> int | None:
         """The network's index of a class, given by name (in any case) or by index; `none` for None."""
@@ -156,6 +158,26 @@ class Capabilities:
                 f"The model {recipe.model} attends to words and picture at once, and its attention can't be directed: "
                 f"leave {directs[-1]} out."
             )
+
+    def _regional(self, recipe: Recipe) -> Regional | None:
+        """How the recipe's regions are painted: by attention where this model's can be directed, unless it is said."""
+        for region in recipe.regions:
+            plan_of(region.prompt, recipe.steps)
+        if recipe.regions and not self.text:
+            raise BadInput(f"The model {recipe.model} reads no text, which regions hold: leave them out.")
+        if recipe.regions and recipe.attention is not None:
+            raise BadInput(
+                f"{recipe.attention.kind} takes attention from a picture of one prompt, and regions have prompts of "
+                "their own: leave one of the two out."
+            )
+        if not recipe.regions:
+            return None
+        if self.joint and isinstance(recipe.regional, RegionalAttention):
+            raise BadInput(
+                f"The model {recipe.model} attends to words and picture at once, and its attention can't be divided "
+                "into regions: give regional='mixing', or nothing."
+            )
+        return recipe.regional or (PredictionMixing() if self.joint else RegionalAttention())
 
     def _check_source(self, recipe: Recipe) -> None:
         source = recipe.source

@@ -1,0 +1,17 @@
+"""Regional prompts: words that hold in a part of the picture, with networks that were trained for nothing of the kind.
+
+    pipe("a landscape", regions=[Region("a red house", box=(0, 0, 0.5, 1)), Region("a blue boat", "mask.png")])
+
+Where no region lies the recipe's own prompt holds. One file a method:
+
+| method | what reads the words of a region | costs |
+|---|---|---|
+| `RegionalAttention` | cross-attention of the cells in it, and of no others | hardly anything |
+| `PredictionMixing` | the whole network; of its answers each region keeps its own (Bar-Tal et al. 2023) | a row a region |
+"""
+
+from sfumato.region.attention import RegionalAttention
+from sfumato.region.mixing import PredictionMixing
+from sfumato.region.region import Region, Regional
+
+__all__ = ["PredictionMixing", "Region", "Regional", "RegionalAttention"]
