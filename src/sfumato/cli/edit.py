@@ -159,6 +159,7 @@ def edit(
     controls: options.Controls = None,
     region: options.Regions = None,
     regional: options.Regional = None,
+    layout: options.Layout = None,
     lora: options.Lora = None,
     embedding: options.Embedding = None,
     hypernetwork: options.Hypernetwork = None,

@@ -26,6 +26,7 @@ def generate(
     controls: options.Controls = None,
     region: options.Regions = None,
     regional: options.Regional = None,
+    layout: options.Layout = None,
     lora: options.Lora = None,
     embedding: options.Embedding = None,
     hypernetwork: options.Hypernetwork = None,

@@ -156,6 +156,13 @@ Regional = Annotated[
         show_default=False,
     ),
 ]
+Layout = Annotated[
+    Path | None,
+    typer.Option(
+        help="A map of what lies where, in the colours that `sfumato inspect MODEL` says, for models trained on such.",
+        show_default=False,
+    ),
+]
 _ADAPTERS = "Adapters"
 Lora = Annotated[
     list[str] | None,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sfumato.condition.attention import Attention, Injection, Watched
 from sfumato.condition.controls import Controls, ImagePrompts, Steering
-from sfumato.condition.inputs import Concat, GuidanceScale, Image, Label, Level, References, Sizes
+from sfumato.condition.inputs import Concat, GuidanceScale, Image, Label, Layout, Level, References, Sizes
 from sfumato.condition.part import Part
 from sfumato.condition.regions import AttendedRegions, MixedRegions
 from sfumato.condition.text import ScheduledText, Text
@@ -33,6 +33,7 @@ __all__ = [
     "ImagePrompts",
     "Injection",
     "Label",
+    "Layout",
     "Level",
     "MixedRegions",
     "Part",

@@ -90,8 +90,8 @@ class Batch:
 
     @cached_property
     def images(self) -> Mapping[str, Image.Image]:
-        """The pictures that the recipe names, as the run sees them: "start", "source" (to be mended), "held", and by
-        its field's name any other of the start's."""
+        """The pictures that the recipe names, as the run sees them: "start", "source" (to be mended), "held", "layout",
+        and by its field's name any other of the start's."""
         recipe = self.recipe
         refs = {name if name != "picture" else "start": ref for name, ref in _pictures(recipe.start).items()}
         if recipe.source is not None:
@@ -99,7 +99,8 @@ class Batch:
         if recipe.hold is not None and recipe.held is not None:
             refs["held"] = recipe.held
         seen = {ref: self.view(self._fitted(ref)) for ref in dict.fromkeys(refs.values())}
-        return {name: seen[ref] for name, ref in refs.items()}
+        found = {name: seen[ref] for name, ref in refs.items()}
+        return found if recipe.layout is None else {**found, "layout": self._viewed(recipe.layout, nearest=True)}
 
     @cached_property
     def references(self) -> list[Image.Image]:
@@ -253,9 +254,10 @@ class Batch:
         """A control's mask in the same way, in [0, 1], (1, 1, H, W)."""
         return self.mask_tensor(self._viewed(ref).convert("L"))
 
-    def _viewed(self, ref: Ref) -> Image.Image:
+    def _viewed(self, ref: Ref, nearest: bool = False) -> Image.Image:
         held, image = self.recipe.held, self.fetched(ref)
-        return self.view(image) if held is not None and held.size == image.size else View(self.size)(image)
+        view = self.view if held is not None and held.size == image.size else View(self.size)
+        return view.part(image).resize(self.size, Image.Resampling.NEAREST) if nearest else view(image)
 
     def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **changes: str) -> Bound:
         """The denoiser told what the recipes say, or with other words (prompt=..., negative=..., label=...)."""

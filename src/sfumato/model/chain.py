@@ -195,6 +195,7 @@ def _told(stage: Stage, recipe: Recipe, options: StageOptions) -> Recipe:
         attention=None,
         regions=(),
         regional=None,
+        layout=None,
         refiner=None,
         clip_skip=recipe.clip_skip if text else 1,
         guidance=options.guidance if options.guidance is not None else Suits().guidance,

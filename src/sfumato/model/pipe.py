@@ -96,6 +96,7 @@ class Pipe:
         attention: AttentionEdit | None = None,
         regions: Sequence[Region] = (),
         regional: Regional | str | None = None,
+        layout: Any = None,
         guidance: Sequence[Any] | None = None,
         refiner: Refiner | None = None,
         stages: Sequence[StageOptions] = (),
@@ -135,6 +136,7 @@ class Pipe:
             controls=tuple(controls),
             attention=attention,
             regions=tuple(regions),
+            layout=layout,
             regional=regional,  # pyright: ignore[reportArgumentType]
             guidance=suits.guidance if guidance is None else tuple(guidance),
             refiner=refiner,

@@ -72,7 +72,8 @@ class Recipe:
     `images` are reference pictures, for models that look at some while they paint; the first of them is what is held
     where nothing else is.
     `regions` are words that hold in parts of the picture, read in the way that `regional` says; where none lies the
-    prompt holds.
+    prompt holds. `layout` is a map of what lies where, in the colours that the model says, for models that were trained
+    on such maps.
     `vae` is the folder of another autoencoder than the model's own; `tile` the side in pixels of the tiles in which it
     works, 0 for the picture as a whole.
     `stages` says how the other stages walk of a model that is several diffusions, one after the other.
@@ -102,6 +103,7 @@ class Recipe:
     regions: Listed[Region] = Field(
         default=(), max_length=16, description="a list of at most 16 regions, as [Region('a red hat', box=(0, 0, 1, 0.5))]"
     )
+    layout: Kept | None = Field(default=None, description="a map of what lies where, or nothing")
     regional: Regional | None = Field(default=None, description="a regional method, or nothing for what suits the model")
     adapters: Listed[Adapter] = Field(
         default=(), max_length=32, description="a list of at most 32 adapters, as [LoRA('me.safetensors') * 0.8]"

@@ -1,4 +1,4 @@
-"""Regional prompts: words that hold in a part of the picture, with networks that were trained for nothing of the kind.
+"""Regional prompts: words that hold in a part of the picture.
 
     pipe("a landscape", regions=[Region("a red house", box=(0, 0, 0.5, 1)), Region("a blue boat", "mask.png")])
 
@@ -8,10 +8,12 @@ Where no region lies the recipe's own prompt holds. One file a method:
 |---|---|---|
 | `RegionalAttention` | cross-attention of the cells in it, and of no others | hardly anything |
 | `PredictionMixing` | the whole network; of its answers each region keeps its own (Bar-Tal et al. 2023) | a row a region |
+| `SpatioTextual` | a network that was trained on maps of such words (Avrahami et al. 2023) | nothing |
 """
 
 from sfumato.region.attention import RegionalAttention
 from sfumato.region.mixing import PredictionMixing
-from sfumato.region.region import Region, Regional
+from sfumato.region.region import Region, Regional, shares_of
+from sfumato.region.spatio_textual import SpatioTextual
 
-__all__ = ["PredictionMixing", "Region", "Regional", "RegionalAttention"]
+__all__ = ["PredictionMixing", "Region", "Regional", "RegionalAttention", "SpatioTextual", "shares_of"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,9 @@ class Region:
 class Regional(Element, kinds="regional method", package="sfumato.region"):
     """How regions are painted: what the conditions of their words make of the general condition."""
 
+    by_network: ClassVar[bool] = False
+    """Whether the network was trained to be told of regions: an encoder reads them then, and nothing else."""
+
     def apply(self, condition: Condition, others: Sequence[Condition], shares: Tensor) -> Condition:
         """The condition of the same rows in which each of K `others` holds in its region. shares (1, 1 + K, h, w): the
         general condition's share of each cell, and those of the others; they add up to 1."""
@@ -59,34 +62,33 @@ def told_by_region(batch: Any, condition: Condition, recipes: Sequence[Any]) -> 
     batch: a `sfumato.model.Batch`. The recipes differ in their seeds and their negative prompts alone.
     """
     recipe = recipes[0]
-    shares = shares_of(batch, recipe)
-    if len(shares) == 1:
+    shares = shares_of(batch, [region for region in recipe.regions if region.prompt != recipe.prompt])
+    if not shares or recipe.regional.by_network:
         return condition
-    words, maps = list(shares), torch.stack(list(shares.values()))
     others = [
         batch.stage.condition(batch.told([replace(each, prompt=said, regions=()) for each in recipes]))
-        for said in words[1:]
+        for said in shares
     ]
+    left = (1 - sum(shares.values())).clamp(min=0)  # type: ignore[union-attr]
+    maps = torch.stack([left, *shares.values()])
     cells = torch.nn.functional.interpolate(maps[None], batch.like.shape[-2:], mode="area")
     return recipe.regional.apply(condition, others, cells.to(batch.device))
 
 
-def shares_of(batch: Any, recipe: Any) -> dict[str, Tensor]:
-    """What share of each pixel (H, W) what is said has, the recipe's own prompt first; regions that say the same are
-    one, those that hold nowhere none.
+def shares_of(batch: Any, regions: Sequence[Region]) -> dict[str, Tensor]:
+    """What share of each pixel (H, W) words have, in [0, 1]; regions that say the same are one, those that hold nowhere
+    none.
 
     Region k of weight w_k with the mask m_k has w_k m_k / max(1, sum m), so that regions that overlap divide what they
-    have in common; what is left is the general prompt's.
+    have in common; what is left is for what is said of the whole.
     """
-    masks = [mask_of(batch, region) for region in recipe.regions]
-    crowd = sum(masks).clamp(min=1)  # type: ignore[union-attr]
+    masks = [mask_of(batch, region) for region in regions]
     found: dict[str, Tensor] = {}
-    for region, mask in zip(recipe.regions, masks, strict=True):
-        share = region.weight * mask / crowd
-        if region.prompt != recipe.prompt and bool(share.any()):
+    for region, mask in zip(regions, masks, strict=True):
+        share = region.weight * mask / sum(masks).clamp(min=1)  # type: ignore[union-attr]
+        if bool(share.any()):
             found[region.prompt] = found[region.prompt] + share if region.prompt in found else share
-    left = 1 - sum(found.values()) if found else torch.ones_like(masks[0])
-    return {recipe.prompt: left.clamp(min=0), **found}  # type: ignore[union-attr]
+    return found
 
 
 def mask_of(batch: Any, region: Region) -> Tensor:
