@@ -142,9 +142,9 @@ Regions = Annotated[
     typer.Option(
         "--region",
         metavar="WHERE:PROMPT",
-        help="Words that hold in a part of the picture: a mask, white there, as hat.png:a red hat, or a box of fractions "
-        "left,top,right,bottom, as 0,0,0.5,1:a red house; with hat.png,weight=0.8 the general PROMPT has the rest of the "
-        "say; repeatable.",
+        help="Words that hold in a part of the picture: a mask, white there, as hat.png:a red hat, or a box of "
+        "fractions left,top,right,bottom, as 0,0,0.5,1:a red house; with hat.png,weight=0.8 PROMPT has the rest of the "
+        "say there; repeatable.",
         show_default=False,
     ),
 ]

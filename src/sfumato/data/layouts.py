@@ -19,18 +19,18 @@ MOST = 8  # segments a picture
 
 
 def class_maps(data: Vignettes, home: Path, *, after: int = 0) -> np.ndarray:
-    """The semantic class of each pixel (n, S, S), uint8 into `SEMANTIC_NAMES`; of the `after` pictures that follow those
-    trained on, where there are any to ask for."""
+    """The semantic class of each pixel (n, S, S), uint8 into `SEMANTIC_NAMES`. after: of so many pictures that follow
+    those trained on, instead."""
     return _maps(data, home, after)["classes"]
 
 
 def segments(data: Vignettes, home: Path, *, after: int = 0) -> np.ndarray:
-    """The number of the segment that each pixel lies in (n, S, S), uint8: 1 to 8 from the largest thing on, 0 in none."""
+    """The number of the segment that each pixel lies in (n, S, S), uint8: 1 to 8 from the largest on, 0 in none."""
     return _maps(data, home, after)["segments"]
 
 
 def words_of(data: Vignettes, index: int, classes: np.ndarray) -> str:
-    """What a segment of picture `index` shows, in words: "a red hat", "a boat", "the sky". classes: those of its pixels.
+    """What a segment of picture `index` shows, in words, as "a red hat" or "a sky". classes: those of its pixels.
 
     What has a colour of its own in the world's attributes is said with it.
     """
@@ -43,7 +43,7 @@ def words_of(data: Vignettes, index: int, classes: np.ndarray) -> str:
 def _maps(data: Vignettes, home: Path, after: int) -> dict[str, np.ndarray]:
     first, count = (data.first + data.count, after) if after else (data.first, data.count)
     key = array_cache.digest(data.seed, first, count, data.size, data.split, world_version(), "layouts", 1)
-    shapes = {name: ((data.size, data.size), np.uint8) for name in ("classes", "segments")}
+    shapes = dict.fromkeys(("classes", "segments"), ((data.size, data.size), np.uint8))
 
     def compute(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for start, stop in spans:

@@ -3,7 +3,7 @@
 | kind | what else it says | beside it |
 |---|---|---|
 | `sfumato-scene` | "palette": a colour of each class, "groups": the classes in groups | |
-| `sfumato-spatio-textual` | "width": of the embeddings | prior.safetensors: weight, bias; ../clip/, the CLIP that reads words |
+| `sfumato-spatio-textual` | "width": of embeddings | prior.safetensors: weight, bias; ../clip/, which reads words |
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ if TYPE_CHECKING:
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
-SCENE, SPATIO_TEXTUAL = "sfumato-scene", "sfumato-spatio-textual"
 
 
-class Scene(Section):
+class SceneLayouts(Section):
     kind: Literal["sfumato-scene"]
     palette: Annotated[dict[Name, tuple[Byte, Byte, Byte]], Field(min_length=1, max_length=1000)]
     groups: Annotated[dict[Name, tuple[Name, ...]], Field(min_length=1, max_length=16)]
 
     @model_validator(mode="after")
-    def _grouped(self) -> Scene:
+    def _grouped(self) -> SceneLayouts:
         if sorted(name for names in self.groups.values() for name in names) != sorted(self.palette):
             raise ValueError("each class of the palette stands in one group")
         return self
@@ -63,7 +62,7 @@ class Scene(Section):
         return encoder
 
 
-class SpatioTextual(Section):
+class SpatioTextualLayouts(Section):
     kind: Literal["sfumato-spatio-textual"]
     width: Width
 
@@ -76,10 +75,11 @@ class SpatioTextual(Section):
         return self.width
 
     def encoder(self, folder: Path, space: Space) -> Encoder:
+        from safetensors.torch import load_file
+
         from sfumato.encode import SpatioTextualLayout
         from sfumato.encode.clip import load_clip
         from sfumato.network.reading import check_files
-        from safetensors.torch import load_file
 
         file = folder / "layout" / "prior.safetensors"
         check_files(folder / "layout", "prior", f"prior of {name_of(folder)}")
@@ -92,7 +92,7 @@ class SpatioTextual(Section):
         return SpatioTextualLayout(load_clip(folder / "clip"), prior["weight"].float(), prior["bias"].float(), space)
 
 
-Layouts = Scene | SpatioTextual
+Layouts = SceneLayouts | SpatioTextualLayouts
 _LAYOUTS: TypeAdapter[Layouts] = TypeAdapter(Annotated[Layouts, Field(discriminator="kind")])
 
 

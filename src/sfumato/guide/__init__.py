@@ -23,7 +23,8 @@ the rows of all of them, and lets the guidances combine the answers in the order
 | ... of a clean one, `through="network"` | the same of f(x0(x_t)) | 0 | + 0 | and the network's own backward pass |
 
 A text that is joined of several (see `conjunction`) costs a row for each of them, and the unconditional one.
-Regions by mixing cost a row each in every branch that is told words. Outside its interval a guidance costs nothing. Branches of one name are shared, so rows add up only for different ones.
+Regions by mixing cost a row each in every branch that is told words.
+Outside its interval a guidance costs nothing. Branches of one name are shared, so rows add up only for different ones.
 """
 
 from sfumato.guide.auto_guidance import AutoGuidance, AutoGuided

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @element("layout")
 class LayoutGuidance(Guidance):
-    """u + layout_scale (l - u) + scale (c - l), for x0 and for eps; c is the answer to words and layout, l to the layout
+    """u + layout_scale (l - u) + scale (c - l), for x0 and for eps; c is the answer to words and layout, l to layout
     alone, u to neither: InstructPix2Pix's two scales (Brooks et al. 2023, eq. 3) with a layout for its picture.
 
     scale: how closely to follow the words. layout_scale: how closely to follow the layout; at 1 the unconditional side
@@ -56,5 +56,5 @@ def layout_alone(condition: Condition) -> Condition:
     from sfumato.condition import Layout
 
     if condition.get(Layout) is None:
-        raise BadInput("layout and multi-scale guide models that see a layout beside the noise, and this one sees none.")
+        raise BadInput("layout and multi-scale guide models that see a layout beside the noise: this one sees none.")
     return condition.null([type(part) for part in condition.parts if not isinstance(part, Layout)])

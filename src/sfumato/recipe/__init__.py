@@ -101,10 +101,10 @@ class Recipe:
     )
     attention: AttentionEdit | None = None
     regions: Listed[Region] = Field(
-        default=(), max_length=16, description="a list of at most 16 regions, as [Region('a red hat', box=(0, 0, 1, 0.5))]"
+        default=(), max_length=16, description="a list of at most 16 regions, as [Region('a hat', 'mask.png')]"
     )
     layout: Kept | None = Field(default=None, description="a map of what lies where, or nothing")
-    regional: Regional | None = Field(default=None, description="a regional method, or nothing for what suits the model")
+    regional: Regional | None = Field(default=None, description="a regional method, or nothing for what suits")
     adapters: Listed[Adapter] = Field(
         default=(), max_length=32, description="a list of at most 32 adapters, as [LoRA('me.safetensors') * 0.8]"
     )
@@ -186,6 +186,7 @@ def _renew() -> None:
     _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
-for _base in (Start, Hold, AttentionEdit, Adapter, Control, Regional, Guidance, Composite, Sampler, TimeGrid, Randomness):
+_parts = (Start, Hold, AttentionEdit, Adapter, Control, Regional, Guidance, Composite, Sampler, TimeGrid, Randomness)
+for _base in _parts:
     _base.registry.watchers.append(_renew)
 load_plugins()

@@ -46,8 +46,9 @@ class Capabilities:
     mask and what is held outside it, so that nothing need be put back after its moves.
     `references`: how many pictures it looks at while it paints. `distilled`: it is told the scale of a guidance that
     was distilled into it. `controls`: what it takes from controls ("residuals", ...). `joint`: it attends to words and
-    picture at once, so that its attention can be neither directed nor watched. `layout`: which layouts it was trained on,
-    "scene" (a map of classes, in the colours of the `palette`) or "spatio-textual" (words where they hold). `suits`: what suits it.
+    picture at once, so that its attention can be neither directed nor watched. `layout`: which layouts it was trained
+    on, "scene" (a map of classes, in the colours of the `palette`) or "spatio-textual" (words where they hold).
+    `suits`: what suits it.
 
     `a | b` is what a model can be told that has the encoders of both.
     """

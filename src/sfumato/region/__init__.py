@@ -6,8 +6,8 @@ Where no region lies the recipe's own prompt holds. One file a method:
 
 | method | what reads the words of a region | costs |
 |---|---|---|
-| `RegionalAttention` | cross-attention of the cells in it, and of no others | hardly anything |
-| `PredictionMixing` | the whole network; of its answers each region keeps its own (Bar-Tal et al. 2023) | a row a region |
+| `RegionalAttention` | cross-attention of the cells in it, and of no others | little |
+| `PredictionMixing` | the whole network; each region keeps its own answer (Bar-Tal et al. 2023) | a row each |
 | `SpatioTextual` | a network that was trained on maps of such words (Avrahami et al. 2023) | nothing |
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sfumato.element import element
@@ -30,7 +31,7 @@ class RegionalAttention(Regional):
         from sfumato.condition import AttendedRegions, Text
         from sfumato.condition.text import side_by_side
 
-        texts = [each.get(Text) for each in (condition, *others)]
+        texts = [next((p for p in each.parts if isinstance(p, Text)), None) for each in (condition, *others)]
         if any(text is None or text.others for text in texts):
             raise BadInput(
                 "Regions by attention are for words that are said at once: write prompts without AND, or give "
@@ -39,4 +40,5 @@ class RegionalAttention(Regional):
         said = [text for text in texts if text is not None]
         lengths = tuple(text.embeds.shape[1] for text in said)
         part = AttendedRegions(shares.expand(condition.rows, -1, -1, -1), lengths)
-        return condition.adding(side_by_side(said)).adding(part)
+        besides = tuple(each for each in condition.parts if each is not said[0])
+        return replace(condition, parts=(*besides, side_by_side(said), part))

@@ -62,7 +62,8 @@ def told_by_region(batch: Any, condition: Condition, recipes: Sequence[Any]) -> 
     batch: a `sfumato.model.Batch`. The recipes differ in their seeds and their negative prompts alone.
     """
     recipe = recipes[0]
-    shares = shares_of(batch, [region for region in recipe.regions if region.prompt != recipe.prompt])
+    shares = shares_of(batch, recipe.regions)
+    shares.pop(recipe.prompt, None)
     if not shares or recipe.regional.by_network:
         return condition
     others = [
@@ -79,13 +80,13 @@ def shares_of(batch: Any, regions: Sequence[Region]) -> dict[str, Tensor]:
     """What share of each pixel (H, W) words have, in [0, 1]; regions that say the same are one, those that hold nowhere
     none.
 
-    Region k of weight w_k with the mask m_k has w_k m_k / max(1, sum m), so that regions that overlap divide what they
-    have in common; what is left is for what is said of the whole.
+    Region k of weight w_k with the mask m_k has w_k m_k / max(1, sum w m), so that regions that overlap divide what
+    they have in common; what is left is for what is said of the whole.
     """
-    masks = [mask_of(batch, region) for region in regions]
+    masks = [region.weight * mask_of(batch, region) for region in regions]
     found: dict[str, Tensor] = {}
     for region, mask in zip(regions, masks, strict=True):
-        share = region.weight * mask / sum(masks).clamp(min=1)  # type: ignore[union-attr]
+        share = mask / sum(masks).clamp(min=1)  # type: ignore[union-attr]
         if bool(share.any()):
             found[region.prompt] = found[region.prompt] + share if region.prompt in found else share
     return found

@@ -21,7 +21,7 @@ from sfumato.condition import Condition, Layout, Text
 from sfumato.data import layouts as drawn
 from sfumato.data.array_cache import digest
 from sfumato.data.vignettes import SEMANTIC_NAMES
-from sfumato.data.vignettes.palette import GROUPS, PALETTE, painted
+from sfumato.data.vignettes.class_colours import GROUPS, PALETTE, painted
 from sfumato.data.world import Vignettes
 from sfumato.element.section import Count, Few, Fraction, Named, Section
 from sfumato.encode.clip import Clip, load_clip
@@ -38,13 +38,13 @@ from sfumato.train.task import Place, register, to_pixels
 from sfumato.train.tasks.diffusion import DiffusionTask, LatentDiffusion
 
 
-class Scene(Section):
+class OfClasses(Section):
     """The classes of the built-in world, in three groups (Gafni et al. 2022, section 3.1)."""
 
     kind: Literal["scene"] = "scene"
 
 
-class SpatioTextual(Section):
+class OfSegments(Section):
     """Of a picture's segments 1 to `most` are shown, filled with what the image tower of `clip` makes of each, cut out
     on black (Avrahami et al. 2023, section 3.1)."""
 
@@ -53,7 +53,7 @@ class SpatioTextual(Section):
     clip: Path = Path("mini")
 
 
-class Preview(Section):
+class LaidOut(Section):
     """A sample grid: `count` pictures held back, each beside its layout and what is made of that and the caption."""
 
     count: Few = 8
@@ -67,10 +67,10 @@ class LayoutRecipe(LatentDiffusion):
     layout is dropped. `held_back` pictures say how much better the right layout makes the answer than a wrong one."""
 
     task: Literal["layout"]
-    layout: Annotated[Scene | SpatioTextual, Field(discriminator="kind"), Named] = Scene()
+    layout: Annotated[OfClasses | OfSegments, Field(discriminator="kind"), Named] = OfClasses()
     blank: Fraction = 0.1
     held_back: HeldBack = 128
-    preview: Preview = Preview()
+    preview: LaidOut = LaidOut()
 
 
 @register
@@ -167,7 +167,7 @@ class ScenePlanes:
         return painted(self.maps[rows])
 
     def write(self, export: Path) -> None:
-        said = format.Scene(kind="sfumato-scene", palette=PALETTE, groups=GROUPS)
+        said = format.SceneLayouts(kind="sfumato-scene", palette=PALETTE, groups=GROUPS)
         format.write_layouts(export, said)
 
 
@@ -214,7 +214,7 @@ class SegmentPlanes:
 
         width = self.embeddings.shape[-1]
         shutil.copytree(self.folder, export / "clip", dirs_exist_ok=True)
-        said = format.SpatioTextual(kind="sfumato-spatio-textual", width=width)
+        said = format.SpatioTextualLayouts(kind="sfumato-spatio-textual", width=width)
         format.write_layouts(export, said, prior(*self.pairs(), ridge=1e-2))
 
     def pairs(self, most: int = 4000) -> tuple[Tensor, Tensor]:
