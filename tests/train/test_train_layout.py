@@ -15,8 +15,8 @@ import sfumato
 from sfumato import Region, train
 from sfumato.condition import Layout
 from sfumato.data import layouts
+from sfumato.data.class_colours import GROUPS, PALETTE, painted
 from sfumato.data.vignettes import SEMANTIC_NAMES, draw, scene
-from sfumato.data.vignettes.class_colours import GROUPS, PALETTE, painted
 from sfumato.data.world import Vignettes
 from sfumato.encode import SceneMap
 from sfumato.picture import BadInput

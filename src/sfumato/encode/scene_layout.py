@@ -17,7 +17,7 @@ from sfumato.encode.encoder import Asked, Encoder
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.space import Space
 
-FAR = 60  # of 255: a colour that is so far from all of the palette's says nothing
+FAR = 60  # of 255: a colour that is so far from all of the palette's says nothing, as black does
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class SceneMap:
     def numbers(self, image: Image.Image) -> np.ndarray:
         """The number of each pixel's class (H, W), in the palette's order from 1 on; 0 where nothing is said."""
         pixels = np.asarray(image.convert("RGB"), np.int32)
-        colours = np.array(list(self.palette.values()), np.int32)
+        colours = np.array([(0, 0, 0), *self.palette.values()], np.int32)
         distance = np.square(pixels[..., None, :] - colours).sum(-1)
-        return np.where(distance.min(-1) <= FAR**2, distance.argmin(-1) + 1, 0)
+        return np.where(distance.min(-1) <= FAR**2, distance.argmin(-1), 0)
 
     def of(self, numbers: Tensor, cells: tuple[int, int]) -> Tensor:
         """The planes (B, channels, h, w) of maps of class numbers (B, H, W)."""

@@ -20,8 +20,8 @@ from torch.nn import functional
 from sfumato.condition import Condition, Layout, Text
 from sfumato.data import layouts as drawn
 from sfumato.data.array_cache import digest
+from sfumato.data.class_colours import GROUPS, PALETTE, painted
 from sfumato.data.vignettes import SEMANTIC_NAMES
-from sfumato.data.vignettes.class_colours import GROUPS, PALETTE, painted
 from sfumato.data.world import Vignettes
 from sfumato.element.section import Count, Few, Fraction, Named, Section
 from sfumato.encode.clip import Clip, load_clip

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .vocabulary import SEMANTIC_NAMES
+from sfumato.data.vignettes import SEMANTIC_NAMES
 
 RGB = tuple[int, int, int]
 
 PALETTE: dict[str, RGB] = {
-    "sky": (120, 190, 255), "sun or moon": (255, 240, 120), "cloud": (225, 235, 245), "water": (30, 90, 200),
-    "ground": (140, 180, 80), "mountain": (120, 110, 130), "plant": (20, 110, 40), "building": (170, 90, 60),
-    "wall": (230, 210, 180), "furniture": (110, 70, 30), "skin": (245, 190, 160), "hair": (60, 35, 20),
-    "clothes": (90, 90, 190), "jacket": (200, 30, 60), "hat": (255, 130, 0), "scarf": (255, 60, 170),
-    "mask": (0, 230, 230), "glasses": (20, 20, 20), "headset": (130, 0, 160), "boat": (160, 40, 0),
+    "sky": (120, 190, 255), "sun or moon": (255, 240, 120), "cloud": (235, 240, 245), "water": (30, 90, 200),
+    "ground": (140, 180, 80), "mountain": (120, 110, 130), "plant": (20, 110, 40), "building": (150, 80, 70),
+    "wall": (210, 200, 190), "furniture": (110, 70, 30), "skin": (255, 180, 140), "hair": (60, 35, 20),
+    "clothes": (90, 90, 190), "jacket": (220, 30, 40), "hat": (255, 130, 0), "scarf": (255, 60, 170),
+    "mask": (0, 230, 230), "glasses": (0, 80, 90), "headset": (130, 0, 160), "boat": (160, 40, 0),
     "lighthouse": (255, 90, 90), "windmill": (190, 160, 110), "balloon": (200, 0, 255), "vase": (0, 160, 150),
     "flower": (255, 170, 210), "bowl": (80, 150, 200), "fruit": (190, 220, 0), "teapot": (150, 130, 220),
     "cup": (90, 220, 160), "bird": (70, 70, 70), "cat": (210, 130, 60), "window": (180, 255, 250),
