@@ -26,7 +26,7 @@ _HOMES = {
     "load": "model",
     "register": "extend",
 }
-_PARTS_OF_RECIPES = ("adapt", "control", "edit", "guide", "sample", "times")
+_PARTS_OF_RECIPES = ("adapt", "control", "edit", "guide", "region", "sample", "times")
 
 
 def __getattr__(name: str) -> Any:

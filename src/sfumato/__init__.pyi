@@ -22,6 +22,7 @@ from . import process as process
 from . import progress as progress
 from . import provenance as provenance
 from . import recipe as recipe
+from . import region as region
 from . import sample as sample
 from . import schedule as schedule
 from . import space as space
@@ -41,5 +42,6 @@ from .model import load as load
 from .picture import BadInput as BadInput
 from .recipe import Recipe as Recipe
 from .recipe import StageOptions as StageOptions
+from .region import *
 from .sample import *
 from .times import *

@@ -120,6 +120,32 @@ Controls = Annotated[
         "map of the picture, as `sfumato control` does; repeatable.",
     ),
 ]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region",
+        metavar="WHERE:PROMPT",
+        help="Words that hold in a part of the picture: a mask, white there, as hat.png:a red hat, or a box of "
+        "fractions left,top,right,bottom, as 0,0,0.5,1:a red house; with hat.png,weight=0.8 PROMPT has the rest of the "
+        "say there; repeatable.",
+        show_default=False,
+    ),
+]
+Regional = Annotated[
+    str | None,
+    typer.Option(
+        help="How the regions are painted: one of {sfumato.region:Regional}. By default attention where the model has "
+        "it to words alone, else mixing.",
+        show_default=False,
+    ),
+]
+Layout = Annotated[
+    Path | None,
+    typer.Option(
+        help="A map of what lies where, in the colours that `sfumato inspect MODEL` says, for models trained on such.",
+        show_default=False,
+    ),
+]
 _ADAPTERS = "Adapters"
 Lora = Annotated[
     list[str] | None,

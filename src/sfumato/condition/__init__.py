@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 
 from sfumato.condition.attention import Attention, Injection, Watched
 from sfumato.condition.controls import Controls, ImagePrompts, Steering
-from sfumato.condition.inputs import Concat, GuidanceScale, Image, Label, Level, References, Sizes
+from sfumato.condition.inputs import Concat, GuidanceScale, Image, Label, Layout, Level, References, Sizes
 from sfumato.condition.part import Part
+from sfumato.condition.regions import AttendedRegions, MixedRegions
 from sfumato.condition.text import ScheduledText, Text
 from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
 
 __all__ = [
+    "AttendedRegions",
     "Attention",
     "Concat",
     "Condition",
@@ -29,7 +31,9 @@ __all__ = [
     "ImagePrompts",
     "Injection",
     "Label",
+    "Layout",
     "Level",
+    "MixedRegions",
     "Part",
     "References",
     "ScheduledText",

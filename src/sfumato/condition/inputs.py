@@ -50,6 +50,21 @@ class Concat(Part):
 
 
 @dataclass(frozen=True, eq=False)
+class Layout(Part):
+    """What lies where: planes (B, C, h, w) of the cells of x, beside it as further channels. Zeros say nothing, cell by
+    cell; its null says nothing anywhere."""
+
+    drops: ClassVar[bool] = True
+    planes: Tensor
+
+    def null(self) -> Layout:
+        return replace(self, planes=torch.zeros_like(self.planes))
+
+    def neutral(self, rows: int) -> Layout:
+        return replace(self, planes=self.planes.new_zeros(rows, *self.planes.shape[1:]))
+
+
+@dataclass(frozen=True, eq=False)
 class Level(Part):
     """How much noise was added to a Concat's planes, as a time: value (B,). It does not drop."""
 

@@ -117,6 +117,17 @@ class ScheduledText(Text):
         return cls.of([Text.cat(texts) for texts in periods], parts[0].begins)
 
 
+def side_by_side(texts: Sequence[Text]) -> Text:
+    """Texts of the same rows with their tokens behind one another. What is said as a whole (`pooled`) and what the
+    unconditional branch sees are the first's. It changes with time whenever one of them does."""
+    begins = sorted({begin for text in texts if isinstance(text, ScheduledText) for begin in text.begins}, reverse=True)
+    if begins:
+        return ScheduledText.of([side_by_side([text.at(begin) for text in texts]) for begin in begins], begins)
+    masks = [text._full_mask() for text in texts] if any(text.mask is not None for text in texts) else None
+    embeds = torch.cat([text.embeds for text in texts], 1)
+    return replace(texts[0], embeds=embeds, mask=None if masks is None else torch.cat(masks, 1))
+
+
 def _pad(a: Tensor, length: int) -> Tensor:
     if a.shape[1] == length:
         return a

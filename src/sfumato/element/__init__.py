@@ -16,6 +16,7 @@ from sfumato.element.define import Element, element
 from sfumato.element.fields import (
     Box,
     Class,
+    Fractions,
     Interval,
     Kept,
     KeptMask,
@@ -33,6 +34,7 @@ __all__ = [
     "Box",
     "Class",
     "Element",
+    "Fractions",
     "Interval",
     "Kept",
     "KeptMask",

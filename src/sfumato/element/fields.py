@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     Pair = tuple[float, float]
     Interval = tuple[float, float]
     Box = tuple[int, int, int, int]
+    Fractions = tuple[float, float, float, float]
     ModelName = Any  # in: a name or a path; afterwards always a str
     Kept = Any  # in: a path, bytes, a PIL image, an array or a Ref; afterwards always a Ref
     KeptMask = Any
@@ -100,6 +101,7 @@ else:
     Pair = Annotated[tuple[Real, Real], BeforeValidator(_tuple)]
     Interval = Annotated[Pair, AfterValidator(_ordered), Field(description=INTERVAL)]
     Box = Annotated[tuple[Whole, Whole, Whole, Whole], BeforeValidator(_tuple)]
+    Fractions = Annotated[tuple[Real, Real, Real, Real], BeforeValidator(_tuple)]
     ModelName = Annotated[str, Field(max_length=4096), BeforeValidator(_path), AfterValidator(_at_hand)]
     Kept = Annotated[Ref, _kept(open_picture)]
     KeptMask = Annotated[Ref, _kept(open_mask)]

@@ -20,6 +20,8 @@
 | `image_embedding.ImageEmbedding`, ... | `Image` | what a prior drew, or its reference picture, as CLIP sees it |
 | `enlarged.Enlarged` | `Concat` | what the stage before painted, enlarged |
 | `MaskedPicture` | `Concat` | the held picture and the mask, for networks trained to inpaint |
+| `SceneLayout` | `Layout` | its layout, a map of classes |
+| `SpatioTextualLayout` | `Layout` | its regions, each filled with its words' embedding |
 | `PictureToMend` | `Concat` | the source and its task, for networks of pictures to pictures |
 
 `text_encoder` is what all encoders of words have in common. `clip` is a whole CLIP, which compares pictures with
@@ -43,6 +45,8 @@ from sfumato.encode.picture_to_mend import PictureToMend
 from sfumato.encode.pooled_text import ClipPooled, PooledText
 from sfumato.encode.reference_latents import ReferenceLatents
 from sfumato.encode.reference_planes import ReferencePlanes
+from sfumato.encode.scene_layout import SceneLayout, SceneMap
+from sfumato.encode.spatio_textual import SpatioTextualLayout
 from sfumato.encode.t5_text import T5Text
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.encode.vision_patches import VisionPatches
@@ -67,6 +71,9 @@ __all__ = [
     "PooledText",
     "ReferenceLatents",
     "ReferencePlanes",
+    "SceneLayout",
+    "SceneMap",
+    "SpatioTextualLayout",
     "T5Text",
     "TextEncoder",
     "Told",

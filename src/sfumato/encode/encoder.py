@@ -38,6 +38,9 @@ class Asked(Protocol):
     def references(self) -> Any: ...  # PIL images
     @property
     def before(self) -> Tensor | None: ...
+    @property
+    def shown_box(self) -> tuple[float, float, float, float]: ...  # of the whole picture, as fractions
+    def control_mask(self, ref: Any) -> Tensor: ...
     def times(self, start: float = ...) -> Tensor: ...
 
 
@@ -52,6 +55,10 @@ class Told:
     mask: Image.Image | None = None
     references: Sequence[Image.Image] = ()
     before: Tensor | None = None
+    shown_box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+    def control_mask(self, ref: Any) -> Tensor:
+        raise ValueError("Recipes that name pictures are told by a Batch.")
 
     def times(self, start: float = 1.0) -> Tensor:
         return grid(self.recipes[0].times, self.recipes[0].steps, self.schedule, start)

@@ -2,7 +2,8 @@
 
 A U-Net of 2C + 1 input channels (9) was trained to inpaint and sees what is held: `sfumato.encode.masked_picture`.
 Without a vae, and with patches/config.json, it is one of pixels, which it sees in patches of P x P:
-{"kind": "sfumato-patches", "side": P}.
+{"kind": "sfumato-patches", "side": P}. With layout/config.json its last input channels are a layout's
+(`sfumato.formats.layouts`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.formats.config import AUTOENCODER, U_NET
 from sfumato.formats.folder import parts_of, read_json
 from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.layouts import layouts_of
 from sfumato.formats.unet_stage import (
     clip_text_of,
     parts_schedule,
@@ -50,8 +52,10 @@ class StableDiffusion(Format):
         return parts_of(folder).get("unet") == "UNet2DConditionModel"
 
     def capabilities(self, folder: Path) -> Capabilities:
-        planes = planes_of(folder, patch_of(folder) or 1)
-        return replace(Capabilities(text=True, inpaints=planes > 0), **told_besides(folder))
+        layouts = layouts_of(folder)
+        planes = planes_of(folder, patch_of(folder) or 1) - (layouts.channels if layouts is not None else 0)
+        told = Capabilities(text=True, inpaints=planes > 0)
+        return replace(told if layouts is None else told | layouts.tells, **told_besides(folder))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.encode import Encoder, MaskedPicture
@@ -62,9 +66,13 @@ class StableDiffusion(Format):
         space, patch = _space(parts, engine)
         text = clip_text_of(parts, engine)
         parts.check_width("unet", unet.config["cross_attention_dim"], text.width)
-        inpaints = _inpaints(parts, unet.config, patch, space.channels)
+        layouts = layouts_of(parts.folder)
+        layout = 0 if layouts is None else layouts.channels
+        inpaints = _inpaints(parts, unet.config, patch, space.channels, layout)
         encoders: tuple[Encoder, ...] = (text, MaskedPicture(space)) if inpaints else (text,)
-        return unet_stage(parts, engine, unet, space, schedule, encoders, patch=patch)
+        if layouts is not None:
+            encoders = (*encoders, layouts.encoder(parts.folder, space))
+        return unet_stage(parts, engine, unet, space, schedule, encoders, patch=patch, layout=layout)
 
 
 def patch_of(folder: Path) -> int | None:
@@ -88,13 +96,15 @@ def _space(parts: Parts, engine: Engine) -> tuple[Space, int]:
     return Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine), 1
 
 
-def _inpaints(parts: Parts, config: Mapping[str, Any], patch: int, channels: int) -> bool:
-    """Whether the network sees the mask and the masked picture beside x; channels are those of a cell."""
-    takes, gives = config["in_channels"] / patch**2, config["out_channels"] / patch**2
+def _inpaints(parts: Parts, config: Mapping[str, Any], patch: int, channels: int, layout: int = 0) -> bool:
+    """Whether the network sees the mask and the masked picture beside x; channels are those of a cell, of which its
+    `layout` comes last."""
+    takes, gives = config["in_channels"] / patch**2 - layout, config["out_channels"] / patch**2
     if takes not in (channels, 2 * channels + 1):
         raise BadInput(
             f"The network in {parts.folder} takes {takes:g} channels; accepted are {channels} (text to image) and "
-            f"{2 * channels + 1} (inpainting: latents, mask, latents of the masked picture)."
+            f"{2 * channels + 1} (inpainting: latents, mask, latents of the masked picture)"
+            f"{f', beside the {layout} of its layout' if layout else ''}."
         )
     if gives != channels:
         raise BadInput(f"The network in {parts.folder} answers {gives:g} channels; accepted are {channels}.")

@@ -142,6 +142,7 @@ def unet_stage(
     suits: Suits | None = None,
     name: str = "picture",
     scale: int = 1,
+    layout: int = 0,
 ) -> Stage:
     """The Stage of what was read; a network that is told the scale of a distilled guidance gets an encoder of it."""
     from sfumato.denoise import Preconditioned
@@ -150,7 +151,7 @@ def unet_stage(
     from sfumato.stage import Stage
 
     told = (ToldScale(),) if unet.config.get("time_cond_proj_dim") else ()
-    backbone = UNetBackbone(unet, engine, space.channels, patch, sizes)
+    backbone = UNetBackbone(unet, engine, space.channels, patch, sizes, layout=layout)
     cell, scaling = space.factor * patch, consistency_scaling(parts.scheduler())
     return Stage(
         name,

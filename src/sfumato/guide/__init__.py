@@ -11,6 +11,8 @@ the rows of all of them, and lets the guidances combine the answers in the order
 | `ProjectedGuidance` | c + (scale - 1) (c - u), its part parallel to c damped | 1 | + 1 | |
 | `NormPreserving` | u + scale (c - u), each token as long as c's | 1 | + 1 | |
 | `Instruct` | u + image_scale (i - u) + scale (c - i), i told the picture alone | 1, 1 | + 2 | |
+| `LayoutGuidance` | u + layout_scale (l - u) + scale (c - l), l told the layout alone | 1, 1 | + 2 | |
+| `MultiScale` | u + scale (w - u) + layout_scale (l - u), w told all but the layout | | + 3 | |
 | `PerturbedAttention` | c + scale (c - p), p with self-attention the identity | 0 | + 1 | |
 | `AutoGuidance`, `AutoGuided` | bad + scale (c - bad) | 1 | + 0 | a call of the bad denoiser |
 | `Distilled` | what the network learned to answer when told its scale | 1 | + 0 | |
@@ -21,6 +23,7 @@ the rows of all of them, and lets the guidances combine the answers in the order
 | ... of a clean one, `through="network"` | the same of f(x0(x_t)) | 0 | + 0 | and the network's own backward pass |
 
 A text that is joined of several (see `conjunction`) costs a row for each of them, and the unconditional one.
+Regions by mixing cost a row each in every branch that is told words.
 Outside its interval a guidance costs nothing. Branches of one name are shared, so rows add up only for different ones.
 """
 
@@ -34,6 +37,8 @@ from sfumato.guide.gradient import Gradient
 from sfumato.guide.guidance import Guidance
 from sfumato.guide.guided import Guided
 from sfumato.guide.instruct import Instruct
+from sfumato.guide.layout import LayoutGuidance
+from sfumato.guide.multi_scale import MultiScale
 from sfumato.guide.norm_preserving import NormPreserving
 from sfumato.guide.perturbed_attention import PerturbedAttention
 from sfumato.guide.projected_guidance import ProjectedGuidance
@@ -55,7 +60,9 @@ __all__ = [
     "Guidance",
     "Guided",
     "Instruct",
+    "LayoutGuidance",
     "MixtureClassifier",
+    "MultiScale",
     "NoisedClip",
     "NoisyClassifier",
     "NormPreserving",

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from sfumato.condition import Condition, Text
 from sfumato.denoise import Prediction
-from sfumato.lazy import Tensor
 from sfumato.predict import expand
 
 
@@ -20,14 +19,17 @@ def conjuncts(condition: Condition) -> list[Condition]:
     return [condition.adding(each) for each in (alone, *text.others)]
 
 
-def joined(outs: Sequence[Prediction], unconditional: Prediction, shares: Tensor) -> Prediction:
+def joined(outs: Sequence[Prediction], unconditional: Prediction, condition: Condition) -> Prediction:
     """u + sum_i w_i (c_i - u), for x0 and for eps (eq. 11 with the weights in front): what all of the texts ask for.
 
-    shares (B, K): the weights of the K answers. One text of weight 1 is itself; 0 is unconditional. Classifier-free
+    w_i are the shares of the condition's text. One text of weight 1 is itself; 0 is unconditional. Classifier-free
     guidance of it by s is u + s sum_i w_i (c_i - u).
     """
+    text = condition.get(Text)
+    if text is None or text.shares is None:
+        raise ValueError("A text that is joined of several says the share of each.")
     u, first = unconditional, outs[0]
-    weights = [expand(share, u.x0) for share in shares.to(u.x0).unbind(1)]
+    weights = [expand(share, u.x0) for share in text.shares.to(u.x0).unbind(1)]
     x0, eps = (
         getattr(u, name) + sum(w * (getattr(c, name) - getattr(u, name)) for w, c in zip(weights, outs, strict=True))
         for name in ("x0", "eps")

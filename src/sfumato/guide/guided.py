@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Protocol, runtime_checkable
 
-from sfumato.condition import Condition, Text
+from sfumato.condition import Condition
 from sfumato.denoise import Denoiser, Prediction
 from sfumato.guide.conjunction import conjuncts, joined
 from sfumato.guide.gradient import Gradient
 from sfumato.guide.guidance import Guidance
+from sfumato.guide.regions import mixed, regions
 from sfumato.lazy import Tensor, torch
 from sfumato.schedule import Schedule
 
@@ -69,23 +70,32 @@ class Guided:
                 continue
             for name, branch in guidance.branches(now, t).items():
                 branches.setdefault(name, branch)
-        text = now.get(Text)
-        if text is None or text.shares is None:
+        told = {name: regions(branch) for name, branch in branches.items()}
+        if any(len(conjuncts(region)) > 1 for several in told.values() for region in several):
+            told = {"unconditional": regions(now.null()), **told}
+        asked = {
+            f"{name}, region {k}, text {j}": text
+            for name, several in told.items()
+            for k, region in enumerate(several)
+            for j, text in enumerate(conjuncts(region))
+        }
+        if len(asked) == len(branches):
             return self._asked(x, t, now, branches)
-        apart = {name: conjuncts(branch) for name, branch in {"unconditional": now.null(), **branches}.items()}
-        flat = {f"{name}, {k}": each for name, several in apart.items() for k, each in enumerate(several)}
-        said = self._asked(x, t, now, flat)
-        nothing = said["unconditional, 0"]
-        outs = {name: [said[f"{name}, {k}"] for k in range(len(several))] for name, several in apart.items()}
+        said = self._asked(x, t, now, asked)
+
+        def answer(name: str, k: int, region: Condition) -> Prediction:
+            texts = [said[f"{name}, region {k}, text {j}"] for j in range(len(conjuncts(region)))]
+            return texts[0] if len(texts) == 1 else joined(texts, said["unconditional, region 0, text 0"], region)
+
         return {
-            name: several[0] if len(several) == 1 else joined(several, nothing, text.shares)
-            for name, several in outs.items()
+            name: mixed([answer(name, k, region) for k, region in enumerate(several)], branches.get(name, now))
+            for name, several in told.items()
         }
 
     def _asked(self, x: Tensor, t: Tensor, now: Condition, branches: Mapping[str, Condition]) -> dict[str, Prediction]:
         """The network's answers to all branches in one call."""
         if len(branches) == 1:
-            return {"conditional": self.denoiser(x, t, now)}
+            return {name: self.denoiser(x, t, branch) for name, branch in branches.items()}
         rows, count = len(x), len(branches)
         repeated = x.repeat(count, *[1] * (x.ndim - 1))
         times = t.repeat(count) if t.ndim else t

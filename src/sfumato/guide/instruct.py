@@ -48,13 +48,20 @@ class Instruct(Guidance):
         if self._off:
             return current
         c, i, u = (outs[name] for name in ("conditional", "unconditional", "neither words nor picture"))
-        # c enters through `current`, so that what guidances before this one did is kept
-        words, picture = self.scale - 1, self.image_scale - 1
-        return current.moved(
-            x0=current.x0 + words * (c.x0 - i.x0) + picture * (i.x0 - u.x0),
-            eps=current.eps + words * (c.eps - i.eps) + picture * (i.eps - u.eps),
-        )
+        return two_scales(current, c, i, u, self.scale, self.image_scale)
 
     @property
     def _off(self) -> bool:
         return self.scale == 1 and self.image_scale == 1
+
+
+def two_scales(
+    current: Prediction, c: Prediction, i: Prediction, u: Prediction, scale: float, other: float
+) -> Prediction:
+    """u + other (i - u) + scale (c - i), for x0 and for eps. c enters through `current`, so that what guidances before
+    this one did is kept."""
+    words, picture = scale - 1, other - 1
+    return current.moved(
+        x0=current.x0 + words * (c.x0 - i.x0) + picture * (i.x0 - u.x0),
+        eps=current.eps + words * (c.eps - i.eps) + picture * (i.eps - u.eps),
+    )

@@ -25,6 +25,7 @@ from sfumato.picture.errors import note
 from sfumato.recipe import Recipe
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.prompt import check_single, literal, parse, plan_of
+from sfumato.region.region import told_by_region
 from sfumato.schedule import Schedule
 from sfumato.space.pixels import mask_to_tensor, to_images, to_tensor
 
@@ -79,10 +80,19 @@ class Batch:
     def view(self) -> View:
         return View(self.size, None if self.recipe.area is None else self.recipe.area.box)
 
+    @property
+    def shown_box(self) -> tuple[float, float, float, float]:
+        """The part of the whole picture that the run sees: left, top, right, bottom as fractions of it."""
+        held = self.recipe.held
+        if held is None or self.view.box is None:
+            return (0.0, 0.0, 1.0, 1.0)
+        left, top, right, bottom = self.view.box
+        return (left / held.width, top / held.height, right / held.width, bottom / held.height)
+
     @cached_property
     def images(self) -> Mapping[str, Image.Image]:
-        """The pictures that the recipe names, as the run sees them: "start", "source" (to be mended), "held", and by
-        its field's name any other of the start's."""
+        """The pictures that the recipe names, as the run sees them: "start", "source" (to be mended), "held", "layout",
+        and by its field's name any other of the start's."""
         recipe = self.recipe
         refs = {name if name != "picture" else "start": ref for name, ref in _pictures(recipe.start).items()}
         if recipe.source is not None:
@@ -90,7 +100,8 @@ class Batch:
         if recipe.hold is not None and recipe.held is not None:
             refs["held"] = recipe.held
         seen = {ref: self.view(self._fitted(ref)) for ref in dict.fromkeys(refs.values())}
-        return {name: seen[ref] for name, ref in refs.items()}
+        found = {name: seen[ref] for name, ref in refs.items()}
+        return found if recipe.layout is None else {**found, "layout": self._viewed(recipe.layout, nearest=True)}
 
     @cached_property
     def references(self) -> list[Image.Image]:
@@ -228,7 +239,8 @@ class Batch:
         condition = self.stage.condition(self if recipes is None else self.told(recipes))
         for part in self._steering:
             condition = condition.adding(part.select(torch.zeros(condition.rows, dtype=torch.long)).to(self.device))
-        return condition
+        told = self.recipes if recipes is None else recipes
+        return told_by_region(self, condition, told) if told[0].regions else condition
 
     @cached_property
     def _steering(self) -> list[Part]:
@@ -247,13 +259,15 @@ class Batch:
         """A control's mask in the same way, in [0, 1], (1, 1, H, W)."""
         return self.mask_tensor(self._viewed(ref).convert("L"))
 
-    def _viewed(self, ref: Ref) -> Image.Image:
+    def _viewed(self, ref: Ref, nearest: bool = False) -> Image.Image:
         held, image = self.recipe.held, self.fetched(ref)
-        return self.view(image) if held is not None and held.size == image.size else View(self.size)(image)
+        view = self.view if held is not None and held.size == image.size else View(self.size)
+        return view.part(image).resize(self.size, Image.Resampling.NEAREST) if nearest else view(image)
 
     def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **changes: str) -> Bound:
         """The denoiser told what the recipes say, or with other words (prompt=..., negative=..., label=...)."""
-        told = [replace(recipe, **changes) for recipe in self.recipes] if changes else None
+        changed = {**changes, "regions": ()} if "prompt" in changes else changes
+        told = [replace(recipe, **changed) for recipe in self.recipes] if changes else None
         return bind(Guided(self.stage.denoiser, guidances), self.condition(told))
 
     @property

@@ -47,7 +47,8 @@ def painted_size(stages: Sequence[Stage]) -> tuple[tuple[int, int], int]:
 def told_together(stages: Sequence[Stage]) -> Capabilities:
     """What the stages can be told together: what the main one can, and words where any stage reads some."""
     main = stages[main_of(stages)].capabilities
-    return replace(main, text=reduce(or_, (stage.capabilities.text for stage in stages)))
+    text = reduce(or_, (stage.capabilities.text for stage in stages))
+    return replace(main, text=text, joint=main.joint or (text and not main.text))
 
 
 def filled(stages: Sequence[Stage], recipe: Recipe) -> Recipe:
@@ -192,6 +193,9 @@ def _told(stage: Stage, recipe: Recipe, options: StageOptions) -> Recipe:
         adapters=(),
         source=None,
         attention=None,
+        regions=(),
+        regional=None,
+        layout=None,
         refiner=None,
         clip_skip=recipe.clip_skip if text else 1,
         guidance=options.guidance if options.guidance is not None else Suits().guidance,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sfumato.control import Control
     from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Source, Start
     from sfumato.noise import Randomness
+    from sfumato.region import Region, Regional
 
 ROWS = 8  # pictures in one batch
 ADAPTED = 8  # sets of adapters whose files are kept
@@ -93,6 +94,9 @@ class Pipe:
         area: Crop | None = None,
         controls: Sequence[Control] = (),
         attention: AttentionEdit | None = None,
+        regions: Sequence[Region] = (),
+        regional: Regional | str | None = None,
+        layout: Any = None,
         guidance: Sequence[Any] | None = None,
         refiner: Refiner | None = None,
         stages: Sequence[StageOptions] = (),
@@ -131,6 +135,9 @@ class Pipe:
             area=area,
             controls=tuple(controls),
             attention=attention,
+            regions=tuple(regions),
+            layout=layout,
+            regional=regional,  # pyright: ignore[reportArgumentType]
             guidance=suits.guidance if guidance is None else tuple(guidance),
             refiner=refiner,
             stages=tuple(stages),
@@ -305,7 +312,8 @@ class Pipe:
 def _batches(recipes: list[Recipe], chunks: Callable[[Recipe], int]) -> list[list[Recipe]]:
     def but_for_words_and_seed(recipe: Recipe) -> tuple[Recipe, int, int]:
         attention = recipe.attention and recipe.attention.wordless
-        wordless = replace(recipe, prompt="", negative="", label=None, attention=attention, seed=0, made=None)
+        said = recipe.prompt if recipe.regions else ""  # which is compared with what the regions say
+        wordless = replace(recipe, prompt=said, negative="", label=None, attention=attention, seed=0, made=None)
         return wordless, chunks(recipe), len(plan_of(recipe.prompt, recipe.steps).conjuncts)
 
     groups = (list(group) for _, group in groupby(recipes, key=but_for_words_and_seed))

@@ -11,8 +11,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from sfumato.condition import Attention, Condition, ImagePrompts, Injection, Part, Watched
-from sfumato.network.attention_maps import attended, entered, injected, left, maps_and_values
+from sfumato.condition import AttendedRegions, Attention, Condition, ImagePrompts, Injection, Part, Watched
+from sfumato.network.attention_maps import (
+    attended,
+    divided,
+    entered,
+    injected,
+    left,
+    maps_and_values,
+    scores_and_values,
+)
+from sfumato.network.residuals import at_places
 from sfumato.picture import BadInput
 
 _CALL: ContextVar[object] = ContextVar("call", default=None)
@@ -21,7 +30,7 @@ Change = Callable[[Any, Tensor, dict[str, Any], Any], Any]
 """(module, the hidden states given to it, what else it was given, its answer) -> another answer, or None."""
 
 
-DIRECTIVES: tuple[type[Part], ...] = (Attention, Injection, Watched, ImagePrompts)
+DIRECTIVES: tuple[type[Part], ...] = (Attention, Injection, Watched, ImagePrompts, AttendedRegions)
 
 
 def directives_of(condition: Condition) -> Condition | None:
@@ -114,16 +123,27 @@ def each_itself(module: Any, hidden: Tensor) -> Tensor:
 
 
 def _crossings(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Module, Change]]:
-    """Cross-attention: the companions' maps for the rows that are edited, and what comes of it for the eye."""
-    part, watched = condition.get(Injection), condition.get(Watched)
+    """Cross-attention: each text by itself for the rows that have regions, the companions' maps for those that are
+    edited, and what comes of it for the eye."""
+    part, watched, regions = condition.get(Injection), condition.get(Watched), condition.get(AttendedRegions)
     edited = source = seen = torch.empty(0, dtype=torch.long)
     if part is not None:
         edited, source = pairs(condition, (part.cross_maps > 0) | (part.weight != 1).any(1))
     if watched is not None:
         seen = ((watched.slot >= 0) & (condition.branch == 0)).nonzero()[:, 0]
+    several = seen[:0] if regions is None else regions.divided
 
     def change(module: Any, hidden: Tensor, named: dict[str, Any], output: Tensor) -> Tensor:
-        maps, values = maps_and_values(module, hidden, **named)
+        scores, values = scores_and_values(module, hidden, **named)
+        new = here = None
+        if regions is not None and len(several):
+            here = several.to(output.device)
+            shares = at_places(regions.shares[several].to(scores), scores.shape[2])
+            new = divided(scores[here], regions.lengths, shares)
+            output = _put(output, here, left(module, attended(new, values[here]), hidden[here]))
+        if not len(edited) and not len(seen):
+            return output
+        maps = scores.softmax(-1) if new is None else scores.softmax(-1).index_copy(0, here, new)
         if part is not None and len(edited):
             here, there = edited.to(output.device), source.to(output.device)
             told = (a[edited].to(output.device) for a in (part.mapping, part.weight, part.cross_maps))
@@ -134,7 +154,7 @@ def _crossings(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Mo
             watched.eye(watched.slot[seen], maps[seen.to(maps.device)].detach().mean(1))
         return output
 
-    if len(edited) or len(seen):
+    if len(edited) or len(seen) or len(several):
         yield from ((module, change) for module in cross_attention(network).values())
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfumato.condition import Attention, Condition, ImagePrompts, Injection, Watched
+from sfumato.condition import AttendedRegions, Attention, Condition, ImagePrompts, Injection, Watched
 from sfumato.network.attention_directives import Change, chosen, cross_attention, each_itself, pairs, self_attention
 from sfumato.network.attention_maps import attended, injected, left, maps_and_values
 
@@ -70,6 +70,9 @@ def gates_of(condition: Condition | None, rows: int) -> list[Gates] | str:
     if condition is None:
         return [Gates((row,)) for row in range(rows)]
     watched, prompts = condition.get(Watched), condition.get(ImagePrompts)
+    regions = condition.get(AttendedRegions)
+    if regions is not None and len(regions.divided):
+        return "its words hold in regions"
     if watched is not None and bool(((watched.slot >= 0) & (condition.branch == 0)).any()):
         return "its attention is watched"
     if prompts is not None and bool((prompts.weight != 0).any()):

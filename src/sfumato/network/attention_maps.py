@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,6 +31,14 @@ def maps_and_values(
 
     attention_mask (B, 1, L) is added before the softmax.
     """
+    scores, values = scores_and_values(module, hidden, encoder_hidden_states, attention_mask)
+    return scores.softmax(-1), values
+
+
+def scores_and_values(
+    module: Any, hidden: Tensor, encoder_hidden_states: Tensor | None = None, attention_mask: Tensor | None = None, **_
+) -> tuple[Tensor, Tensor]:
+    """What the maps are the softmax of, and the values, as in `maps_and_values`."""
     x = entered(module, hidden)
     seen = x if encoder_hidden_states is None else encoder_hidden_states
     if encoder_hidden_states is not None and module.norm_cross:
@@ -40,12 +49,20 @@ def maps_and_values(
     scores = (q.float() @ k.float().transpose(-1, -2)) * module.scale
     if attention_mask is not None:
         scores = scores + attention_mask[:, None]
-    return scores.softmax(-1), v
+    return scores, v
 
 
 def attended(maps: Tensor, values: Tensor) -> Tensor:
     """maps values, the heads side by side: (B, N, heads d)."""
     return (maps @ values.float()).to(values.dtype).transpose(1, 2).flatten(2)
+
+
+def divided(scores: Tensor, lengths: Sequence[int], shares: Tensor) -> Tensor:
+    """The maps (R, heads, N, L) of places that attend to texts of so many `lengths` tokens, each by itself:
+    share_k softmax(scores of text k). shares (R, N, K), which add up to 1."""
+    texts = scores.split(list(lengths), -1)
+    maps = [share[:, None, :, None] * text.softmax(-1) for share, text in zip(shares.unbind(-1), texts, strict=True)]
+    return torch.cat(maps, -1)
 
 
 def injected(own: Tensor, source: Tensor, mapping: Tensor, weight: Tensor, cross: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from sfumato.condition import Concat, Condition, Image, Part, Text
+from sfumato.condition import Concat, Condition, Image, Layout, Part, Text
 from sfumato.picture import BadInput
 
 
@@ -36,6 +36,20 @@ def with_planes(x: Tensor, condition: Condition, planes: int) -> Tensor:
             f"{planes} of the picture's own size, {x.shape[2]} x {x.shape[3]}."
         )
     return torch.cat([x, given.to(x)], dim=1)
+
+
+def with_layout(x: Tensor, condition: Condition, planes: int) -> Tensor:
+    """[x, planes of the condition's Layout], as `with_planes`."""
+    if not planes:
+        return x
+    layout = condition.get(Layout)
+    if layout is None or layout.planes.shape[1:] != (planes, *x.shape[2:]):
+        given = "none" if layout is None else " x ".join(map(str, layout.planes.shape[1:]))
+        raise BadInput(
+            f"This network sees a layout of {planes} planes of the picture's own size, {x.shape[2]} x {x.shape[3]}, "
+            f"and was given {given}."
+        )
+    return torch.cat([x, layout.planes.to(x)], dim=1)
 
 
 def text_of(condition: Condition, width: int) -> Text:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sfumato.condition import Condition, Controls
+from sfumato.condition import AttendedRegions, Condition, Controls
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def residuals_of(x: Tensor, t: Tensor, condition: Condition, told: Mapping[str, 
     part = condition.get(Controls)
     if part is None:
         return None
-    total = None
+    total, told = None, _general(told, condition)
     for k, control in enumerate(part.things):
         weight = part.weight[:, k].to(x.device)
         rows = weight.nonzero()[:, 0]
@@ -101,6 +101,18 @@ def residuals_of(x: Tensor, t: Tensor, condition: Condition, told: Mapping[str, 
         added = added.map(spread)
         total = added if total is None else total.plus(added)
     return total
+
+
+def _general(told: Mapping[str, Tensor | None], condition: Condition) -> Mapping[str, Tensor | None]:
+    """What controls are told where regions have words of their own: the general ones, which stand first."""
+    regions = condition.get(AttendedRegions)
+    if regions is None:
+        return told
+    words = {name: told.get(name) for name in ("text", "text_mask")}
+    first = {name: None if value is None else value[:, : regions.lengths[0]] for name, value in words.items()}
+    if first["text_mask"] is not None and bool(first["text_mask"].all()):
+        first["text_mask"] = None
+    return {**told, **first}
 
 
 def masked(residuals: Residuals, mask: Tensor | None) -> Residuals:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from sfumato.condition import Concat, Condition, Controls, GuidanceScale, Image, Level, Part, Sizes, Text
+from sfumato.condition import Concat, Condition, Controls, GuidanceScale, Image, Layout, Level, Part, Sizes, Text
 from sfumato.network.attention_directives import DIRECTIVES, directed, directives_of
 from sfumato.network.engine import Eager, Engine
-from sfumato.network.planes import image_of, refuse_others, text_of, with_planes
+from sfumato.network.planes import image_of, refuse_others, text_of, with_layout, with_planes
 from sfumato.network.residuals import Residuals, residuals_of
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.network.text_kv_cache import TextKV, TextKVCache, projected
@@ -115,6 +115,7 @@ class UNetBackbone:
     `accepts` names the parts of a Condition that the network takes and their widths; any other part is refused
     by name. The network's time `t` is its own (an index 0 to N - 1): `Preconditioned` maps ours to it.
     sizes: how many numbers of `Sizes` it is told beside the text's pooled embedding (SDXL 6, its refiner 5).
+    layout: how many of its input channels, the last, are a `Layout`'s: it sees [x, planes, layout].
     A `Level` is told as the index of its time in the table of as many levels as the network tells apart, or of
     `levels`. Attention to text and picture at once takes no directives.
     The output is float32 whatever the precision of the weights. `run` is the network as the engine
@@ -131,6 +132,7 @@ class UNetBackbone:
         patch: int = 1,
         sizes: int = 0,
         levels: int = 0,
+        layout: int = 0,
     ):
         engine = engine or Eager()
         self.network, self.patch, self.spec = network, patch, spec(network, sizes)
@@ -138,10 +140,12 @@ class UNetBackbone:
         self.text_kv = TextKVCache(network, engine)
         self._cast: tuple[Tensor, Tensor] | None = None
         config: Any = network.config
-        planes = int(config["in_channels"]) // patch**2 - (channels or int(config["out_channels"]) // patch**2)
+        takes = int(config["in_channels"]) // patch**2 - layout
+        planes = takes - (channels or int(config["out_channels"]) // patch**2)
         concat: dict[type[Part], int] = {Concat: planes} if planes > 0 else {}
         directives = {} if added_text(network) else dict.fromkeys(DIRECTIVES, 0)
         told = {
+            Layout: layout,
             Sizes: sizes,
             GuidanceScale: int("guidance" in self.spec.inputs),
             Level: int("level" in self.spec.inputs),
@@ -162,7 +166,8 @@ class UNetBackbone:
         besides = self._besides(condition, text, dtype)
         told = {name: besides[name] for name in ("pooled", "sizes") if name in besides}
         added = residuals_of(x, t, condition, {"text": embeds, "text_mask": text.mask, **told})
-        x = pixel_unshuffle(with_planes(x, condition, self.accepts.get(Concat, 0)), self.patch)
+        x = with_planes(x, condition, self.accepts.get(Concat, 0))
+        x = pixel_unshuffle(with_layout(x, condition, self.accepts.get(Layout, 0)), self.patch)
         out = self.run(
             x=x.to(dtype),
             t=t,

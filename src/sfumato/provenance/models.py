@@ -76,6 +76,9 @@ class ModelReport:
         if self.vocabulary.classes:
             none = "" if self.vocabulary.none is None else ", or none"
             lines.append(f"  {len(self.vocabulary.classes)} classes{none}: {', '.join(self.vocabulary.classes)}")
+        if self.vocabulary.palette:
+            colours = (f"{name} #{r:02x}{g:02x}{b:02x}" for name, (r, g, b) in self.vocabulary.palette)
+            lines.append(f"  the colours of its layouts: {', '.join(colours)}")
         return "\n".join(printable(line, 20_000) for line in lines)
 
 

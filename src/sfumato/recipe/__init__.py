@@ -22,6 +22,7 @@ from sfumato.noise import Keyed, Randomness
 from sfumato.picture import BadInput, Ref
 from sfumato.recipe.stage_options import StageOptions
 from sfumato.recipe.text import parameters
+from sfumato.region import Region, Regional
 from sfumato.sample import DEFAULT_SAMPLER, Sampler
 from sfumato.sample.sampler import refuse_guidance
 from sfumato.times import DEFAULT_GRID, TimeGrid
@@ -70,6 +71,9 @@ class Recipe:
     what they do.
     `images` are reference pictures, for models that look at some while they paint; the first of them is what is held
     where nothing else is.
+    `regions` are words that hold in parts of the picture, read in the way that `regional` says; where none lies the
+    prompt holds. `layout` is a map of what lies where, in the colours that the model says, for models that were trained
+    on such maps.
     `vae` is the folder of another autoencoder than the model's own; `tile` the side in pixels of the tiles in which it
     works, 0 for the picture as a whole.
     `stages` says how the other stages walk of a model that is several diffusions, one after the other.
@@ -96,6 +100,11 @@ class Recipe:
         default=(), max_length=16, description="a list of at most 16 controls, as [ControlNet(picture, net)]"
     )
     attention: AttentionEdit | None = None
+    regions: Listed[Region] = Field(
+        default=(), max_length=16, description="a list of at most 16 regions, as [Region('a hat', 'mask.png')]"
+    )
+    layout: Kept | None = Field(default=None, description="a map of what lies where, or nothing")
+    regional: Regional | None = Field(default=None, description="a regional method, or nothing for what suits")
     adapters: Listed[Adapter] = Field(
         default=(), max_length=32, description="a list of at most 32 adapters, as [LoRA('me.safetensors') * 0.8]"
     )
@@ -177,7 +186,7 @@ def _renew() -> None:
     _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
-_KINDS = (Start, Hold, AttentionEdit, Adapter, ControlMap, Control, Guidance, Composite, Sampler, TimeGrid, Randomness)
-for _base in _KINDS:
+_SAID = (Start, Hold, AttentionEdit, Adapter, ControlMap, Control, Regional, Guidance, Composite, Sampler, TimeGrid)
+for _base in (*_SAID, Randomness):
     _base.registry.watchers.append(_renew)
 load_plugins()

@@ -11,6 +11,7 @@ from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Distilled, Guidance, PerturbedAttention
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt import plan_of
+from sfumato.region import PredictionMixing, Regional, RegionalAttention, SpatioTextual
 from sfumato.sample import DEFAULT_SAMPLER, Sampler
 from sfumato.times import DEFAULT_GRID, TimeGrid
 
@@ -45,7 +46,9 @@ class Capabilities:
     mask and what is held outside it, so that nothing need be put back after its moves.
     `references`: how many pictures it looks at while it paints. `distilled`: it is told the scale of a guidance that
     was distilled into it. `controls`: what it takes from controls ("residuals", ...). `joint`: it attends to words and
-    picture at once, so that its attention can be neither directed nor watched. `suits`: what suits it.
+    picture at once, so that its attention can be neither directed nor watched. `layout`: which layouts it was trained
+    on, "scene" (a map of classes, in the colours of the `palette`) or "spatio-textual" (words where they hold).
+    `suits`: what suits it.
 
     `a | b` is what a model can be told that has the encoders of both.
     """
@@ -58,6 +61,8 @@ class Capabilities:
     references: int = 0
     distilled: bool = False
     controls: tuple[str, ...] = ()
+    layout: str = ""
+    palette: tuple[tuple[str, tuple[int, int, int]], ...] = ()
     joint: bool = False
     suits: Suits = field(default_factory=Suits)
 
@@ -72,6 +77,8 @@ class Capabilities:
             max(self.references, other.references),
             self.distilled or other.distilled,
             self.controls or other.controls,
+            self.layout or other.layout,
+            self.palette or other.palette,
             self.joint or other.joint,
             other.suits if self.suits == Suits() else self.suits,
         )
@@ -103,6 +110,9 @@ class Capabilities:
             raise BadInput(f"The model {recipe.model} needs a label, {self._some('')}.")
         self._check_attention(recipe)
         self._check_source(recipe)
+        if recipe.layout is not None and self.layout != "scene":
+            instead = "give it regions instead" if self.layout else "leave the layout out"
+            raise BadInput(f"The model {recipe.model} was not trained on maps of classes: {instead}.")
         for control in recipe.controls:
             if control.takes not in self.controls:
                 kinds = [kind for kind, made in Control.registry.classes.items() if made.takes in self.controls]
@@ -113,7 +123,8 @@ class Capabilities:
             raise BadInput(
                 f"The model {recipe.model} is shown {len(recipe.images)} reference pictures and looks at {looks}."
             )
-        return replace(recipe, label=self._named(recipe.label), guidance=self._guidance(recipe))
+        label, guidance, regional = self._named(recipe.label), self._guidance(recipe), self._regional(recipe)
+        return replace(recipe, label=label, guidance=guidance, regional=regional)
 
     def index(self, label: str | int | None) -> int | None:
         """The network's index of a class, given by name (in any case) or by index; `none` for None."""
@@ -135,6 +146,8 @@ class Capabilities:
             "words": self.text,
             f"{len(self.classes)} classes": bool(self.classes),
             f"a picture to {' or '.join(self.tasks)}": bool(self.tasks),
+            f"a map of {len(self.palette)} classes": self.layout == "scene",
+            "words where they hold": self.layout == "spatio-textual",
             f"{self.references} reference picture{'s' * (self.references > 1)}": self.references > 0,
         }
         return " and ".join(kind for kind, there in kinds.items() if there) or "nothing"
@@ -156,6 +169,33 @@ class Capabilities:
                 f"The model {recipe.model} attends to words and picture at once, and its attention can't be directed: "
                 f"leave {directs[-1]} out."
             )
+
+    def _regional(self, recipe: Recipe) -> Regional | None:
+        """How the recipe's regions are painted: by attention where this model's can be directed, unless it is said."""
+        for region in recipe.regions:
+            plan_of(region.prompt, recipe.steps)
+        if recipe.regions and not self.text:
+            raise BadInput(f"The model {recipe.model} reads no text, which regions hold: leave them out.")
+        if recipe.regions and recipe.attention is not None:
+            raise BadInput(
+                f"{recipe.attention.kind} takes attention from a picture of one prompt, and regions have prompts of "
+                "their own: leave one of the two out."
+            )
+        if not recipe.regions:
+            return None
+        learned = self.layout == "spatio-textual"
+        if isinstance(recipe.regional, SpatioTextual) and not learned:
+            raise BadInput(
+                f"The model {recipe.model} was not trained on maps of words: give another regional method, or nothing."
+            )
+        if recipe.regional is None and learned:
+            return SpatioTextual()
+        if self.joint and isinstance(recipe.regional, RegionalAttention):
+            raise BadInput(
+                f"The model {recipe.model} attends to words and picture at once, and its attention can't be divided "
+                "into regions: give regional='mixing', or nothing."
+            )
+        return recipe.regional or (PredictionMixing() if self.joint else RegionalAttention())
 
     def _check_source(self, recipe: Recipe) -> None:
         source = recipe.source

@@ -21,6 +21,7 @@ from sfumato.picture import path_of
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.capabilities import Suits
 from sfumato.recipe.stage_options import StageOptions
+from sfumato.region import Region, Regional
 from sfumato.sample import Sampler
 from sfumato.times import TimeGrid
 
@@ -114,6 +115,35 @@ def controlled(text: str) -> Callable[[Any], Any]:
 def control_map(text: str, what: str = "--as") -> Any:
     """`canny:low=50,high=150`: the map of that name. Raises `BadInput` as `guidance` does."""
     return _named(what, ControlMap.registry, text)
+
+
+_WHERE = re.compile(r"(?P<where>.*?)(?:,weight=(?P<weight>[^,:]*))?$", re.S)
+
+
+def region(text: str) -> Region:
+    """`hat.png:a red hat` or `0,0,0.5,1:a red house`: words and the mask, or the box in fractions, where they hold;
+    behind either, as `hat.png,weight=0.8:a red hat`, their share. Raises `BadInput` where neither stands."""
+    for colon in (found.start() for found in re.finditer(":", text)):
+        found = _WHERE.match(text[:colon])
+        assert found is not None
+        where, weight = found["where"].strip(), found["weight"]
+        numbers = [_number(each.strip()) for each in where.split(",")]
+        box = tuple(numbers) if len(numbers) == 4 and not any(isinstance(each, str) for each in numbers) else None
+        if box is not None or path_of(where).is_file():
+            options = {} if weight is None else {"weight": _number(weight)}
+            try:
+                return Region(text[colon + 1 :].strip(), None if box else where, box, **options)  # type: ignore[arg-type]
+            except BadInput as error:
+                raise BadInput(f"--region {_shown(text)}: {error}") from None
+    raise BadInput(
+        f"--region {_shown(text)} is not WHERE:PROMPT: give a mask that is there, as hat.png:a red hat, or a box of "
+        "fractions left,top,right,bottom, as 0,0,0.5,1:a red house"
+    )
+
+
+def regional(text: str) -> Any:
+    """`mixing`: the regional method of that name. Raises `BadInput` as `guidance` does."""
+    return _named("--regional", Regional.registry, text)
 
 
 def refiner(text: str) -> Refiner:

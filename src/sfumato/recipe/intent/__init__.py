@@ -46,6 +46,9 @@ def generate(
     steps: int | None = None,
     images: Sequence[Any] | None = None,
     controls: Sequence[str] | None = None,
+    region: Sequence[str] | None = None,
+    regional: str | None = None,
+    layout: Any = None,
     lora: Sequence[str] | None = None,
     embedding: Sequence[str] | None = None,
     hypernetwork: Sequence[str] | None = None,
@@ -66,10 +69,12 @@ def generate(
     scale of the model's guidance, classifier-free unless it has one of its own; `guide` adds others. refiner: a model
     that ends the picture, as "xl-refiner:at=0.2". stage: what other stages of the model do, each as
     "upscale:steps=30,guidance=4". images: reference pictures, for models that look at some. controls:
-    each written as `controlnet:picture=map.png,net=FOLDER`. lora, embedding, hypernetwork: files that are added to the
-    model, besides those that the prompt names; adapter: of any kind, as `bottleneck:file=me.safetensors`; allow_pickle:
-    such as may hold more than numbers too. seed None is a random one. tells: what the model can be told, and what suits
-    it where guidance, sampler, times or steps are not said. named: how an option is called in sentences about it.
+    each written as `controlnet:picture=map.png,net=FOLDER`. region: words that hold in a part, each written as
+    `mask.png:words` or `0,0,0.5,1:words`; regional: by which method. layout: a map of what lies where, for models that
+    were trained on some. lora, embedding, hypernetwork: files that are added to the model, besides those that the
+    prompt names; adapter: of any kind, as `bottleneck:file=me.safetensors`; allow_pickle: such as may hold more than
+    numbers too. seed None is a random one. tells: what the model can be told, and what suits it where guidance,
+    sampler, times or steps are not said. named: how an option is called in sentences about it.
 
     Raises BadInput for what can't be.
     """
@@ -92,6 +97,9 @@ def generate(
         attention=attention,
         images=tuple(images or ()),
         controls=tuple(map(written.control, controls or ())),
+        regions=tuple(map(written.region, region or ())),
+        layout=layout,
+        regional=None if regional is None else written.regional(regional),
         adapters=(*files, *adapters),
         guidance=written.guidances(list(guide or []), guidance, suits),
         refiner=None if refiner is None else written.refiner(refiner),
