@@ -87,16 +87,15 @@ class Parts:
         if shared is not None and key in shared:
             network = self.networks[part] = shared[key]
             return network
-        read = read_network(kind, place, what, dtype)
         with self.explained(part):
-            network = self._ready(part, read, place, kind)
+            network = self._ready(part, read_network(kind, place, what, dtype), place, kind)
         if shared is not None:
             shared[key] = network
         return network
 
     def _ready(self, part: str, network: Any, place: Path, kind: str) -> Any:
-        """The network as it answers: nothing of it is learned, and it is where it runs."""
-        self.networks[part] = network.eval().requires_grad_(False)
+        """The network, of which nothing is learned, where it runs."""
+        self.networks[part] = network
         autoencoder = kind.startswith("Autoencoder")
         if autoencoder and self.tile:
             tile(network, self.tile, f"{part} of {self.model}")
@@ -120,9 +119,9 @@ class Parts:
             store_float8(network)
         elif self.precision == "float16" and autoencoder:
             one_at_a_time(network)  # an autoencoder that overflows is float32 for a call
-        if self.shelf is None:
+        if self.shelf is None and self.device != "cpu":  # where all are read
             network.to(self.device)
-        elif source is not None or self.device != "cpu":
+        elif self.shelf is not None and (source is not None or self.device != "cpu"):
             vars(network)[RUNS_ON] = torch.device(self.device)
             self.shelf.take(network, source)
 

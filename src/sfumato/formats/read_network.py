@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.config import check_fields, check_sizes
 from sfumato.network.quantized import check_quantized
-from sfumato.network.reading import check_weights, hushed, reason, variant_of
+from sfumato.network.reading import check_weights, frozen, hushed, reason, variant_of
 from sfumato.picture.errors import BadInput, printable
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def check_config(kind: str, config: Mapping[str, Any], what: str, neutral: Mappi
 
 
 def read_network(kind: str, place: Path, what: str, dtype: torch.dtype) -> Any:
-    """The network of the class `kind` in a folder whose config was checked, on the CPU, ready to answer.
+    """The network of the class `kind` in a folder whose config was checked, on the CPU, in evaluation mode as both
+    libraries read it.
 
     Raises BadInput where it can't be read, and where weights are missing, left over or of other shapes.
     """
@@ -65,7 +66,7 @@ def read_network(kind: str, place: Path, what: str, dtype: torch.dtype) -> Any:
             **{"torch_dtype" if library == "diffusers" else "dtype": dtype},
         )
     check_weights(info, what)
-    return read.eval().requires_grad_(False)
+    return frozen(read)
 
 
 @contextmanager

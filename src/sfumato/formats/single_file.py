@@ -59,19 +59,19 @@ class SingleFile:
         return read_tensors(placed.file, placed.prefix, shapes, placed.naming)
 
     def network(self, part: str, made: Any, config: dict[str, Any], dtype: torch.dtype) -> Any:
-        """The network `part`, of the class `made`."""
+        """The network `part`, of the class `made`, in evaluation mode."""
         import torch
 
         network = self.empty(made, config)
         state = self.tensors(part, network)
         if self.family.placed[part].file.path.suffix.lower() == ".gguf":
-            return quantized_network(made, self.folder / part, network, state, dtype)
+            return quantized_network(made, self.folder / part, network, state, dtype).requires_grad_(False).eval()
         turned = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
         network.load_state_dict(turned, assign=True)
         for name, buffer in network.named_buffers():
             if buffer.dtype == torch.float32 and name not in turned and buffer.numel():
                 buffer.data = buffer.data.to(dtype)
-        return network
+        return network.requires_grad_(False).eval()
 
     def _check_strange(self, placed: Placed, shapes: dict[str, tuple[int, ...]]) -> None:
         used = {placed.prefix + key for key in laid_out(shapes, placed.naming)}

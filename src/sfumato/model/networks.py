@@ -15,6 +15,7 @@ from sfumato.formats.parts import Parts, Shared
 from sfumato.network.device import check_device
 from sfumato.network.engine import dtype_of, engine_of
 from sfumato.network.offload import check_offload
+from sfumato.network.reading import quiet_libraries
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import printable
 from sfumato.zoo import INDEX, ZOO
@@ -46,7 +47,8 @@ def read_stages(
     device = check_device(device)
     execute.check(precision, device, offload)
     folder = find(name)
-    return folder, format_of(folder).stages(Parts(folder, precision, device, shared=shared, **options), execute)
+    with quiet_libraries():
+        return folder, format_of(folder).stages(Parts(folder, precision, device, shared=shared, **options), execute)
 
 
 def autoencoder_of(name: str) -> Path | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,8 @@ class Shelf:
             kept.leave(module)
         if not self.layers:
             network.register_forward_pre_hook(kept.before)
+        if self.device == "cpu":
+            give_back()
 
 
 class Offloaded:
@@ -122,10 +125,12 @@ class Offloaded:
         """Brings a module and all within it; where networks take turns, the others leave, unless a graph is recorded
         that will ask for their weights again."""
         if not self.shelf.layers and not graph:
-            for other in self.shelf.networks:
-                if other is not self and not other.held and other.there:
-                    for each in other.network.modules():
-                        other.leave(each)
+            leaving = [each for each in self.shelf.networks if each is not self and not each.held and each.there]
+            for other in leaving:
+                for each in other.network.modules():
+                    other.leave(each)
+            if leaving and self.shelf.device == "cpu":
+                give_back()
         for each in module.modules():
             self.bring(each)
 
@@ -146,6 +151,25 @@ class Offloaded:
                         del self.held[each]
                     if self.shelf.layers and not graph:
                         self.leave(each)
+
+
+def give_back() -> None:
+    """Lets the system have the memory of weights that are away: glibc keeps what was freed among its own, for blocks
+    as large as a text encoder's layers too, once it saw some of the size come and go (mallopt(3), M_MMAP_THRESHOLD)."""
+    trim = getattr(_libc(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _libc() -> Any:
+    """The C library of this process; None where there is none by that name (Windows)."""
+    import ctypes
+
+    try:
+        return ctypes.CDLL(None)
+    except (OSError, TypeError):
+        return None
 
 
 def one_at_a_time(network: nn.Module) -> None:
