@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stock import seeded
+from stock.controls import others
 
 SEEN = 24  # the width of what an image encoder answers
 
@@ -17,8 +18,7 @@ SEEN = 24  # the width of what an image encoder answers
 def save(network: Any, folder: Path) -> bool:
     """An IP-Adapter for that network; False where none was ever made for its kind."""
     kinds = {"UNet2DConditionModel": unet, "FluxTransformer2DModel": flux, "SD3Transformer2DModel": sd3}
-    simple = any("Simple" in block for block in network.config.get("down_block_types", ()))
-    made = None if simple else kinds.get(type(network).__name__)
+    made = None if others(network) else kinds.get(type(network).__name__)
     if made is not None:
         made(network, folder)
     return made is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sfumato.times.angle import AngleGrid
 from sfumato.times.karras import KarrasGrid
 from sfumato.times.knots import from_indices, from_strength, jumps
 from sfumato.times.leading import LeadingGrid
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_GRID",
+    "AngleGrid",
     "KarrasGrid",
     "LeadingGrid",
     "LinspaceGrid",
