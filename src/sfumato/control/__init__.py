@@ -7,12 +7,14 @@ Several act at once, on top of any start, hold, guidance and sampler.
 |---|---|---|
 | `ControlNet` | a map: edges, depth, a pose, ... | adds to the skips, from x, t and text (Zhang et al. 2023) |
 | `T2IAdapter` | a map | adds to what the downward blocks hand on, the same at all times (Mou et al. 2023) |
+| `FaceID` | a face's embedding | the same, of whom a picture shows |
 | `IPAdapter` | any picture | attention looks at the picture as it looks at the text (Ye et al. 2023); Redux |
 """
 
 from sfumato.control.control import Control
 from sfumato.control.controlnet import ControlNet
+from sfumato.control.face_id import FaceID
 from sfumato.control.ip_adapter import IPAdapter
 from sfumato.control.t2i_adapter import T2IAdapter
 
-__all__ = ["Control", "ControlNet", "IPAdapter", "T2IAdapter"]
+__all__ = ["Control", "ControlNet", "FaceID", "IPAdapter", "T2IAdapter"]
