@@ -114,7 +114,8 @@ def diffedit(family: Family) -> str:
 
 def control_network(family: Family) -> Path | None:
     """A folder with a ControlNet of random weights, of the family's own kind and shape; None where there is no such."""
-    net = controls.controlnet(family.network, family.pipe.stage.space.channels)
+    space = family.pipe.stage.space
+    net = controls.controlnet(family.network, space.channels, factor=space.factor)
     if net is None:
         return None
     folder = family.folder.with_name(f"{family.name}-controlnet")

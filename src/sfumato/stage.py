@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -35,6 +35,7 @@ class Stage:
     networks: its modules by the family's own names ("unet", "vae", ...), for what changes or measures them.
     controls: what its network takes from controls (`Control.takes`).
     suits: steps, guidance, sampler and times that suit it where nothing else is said.
+    eye: what looks at pictures for the stages after it, where it has one (`Encoder.seeing`).
     schedule_at: its schedule at a (width, height), where it depends on it.
     """
 
@@ -49,6 +50,7 @@ class Stage:
     device: str = "cpu"
     controls: tuple[str, ...] = ()
     suits: Suits = field(default_factory=Suits)
+    eye: Any = field(default=None, repr=False)
     schedule_at: Callable[[tuple[int, int]], Schedule] | None = field(default=None, repr=False)
 
     @property
@@ -86,6 +88,10 @@ class Stage:
         denoiser = copy.copy(self.denoiser)
         denoiser.schedule = self.schedule_at(size)  # type: ignore[misc]
         return replace(self, denoiser=denoiser, schedule_at=None)
+
+    def seeing(self, eye: Any) -> Stage:
+        """The stage, with the eye of one before it where its encoders need one."""
+        return replace(self, encoders=tuple(encoder.seeing(eye) for encoder in self.encoders))
 
     def chunks(self, recipe: Recipe) -> int:
         """How many chunks a recipe's words take: only recipes of as many share a batch."""

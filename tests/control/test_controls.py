@@ -15,7 +15,7 @@ from PIL import Image
 from stock import image_prompts
 
 import sfumato
-from sfumato.control import ControlNet, IPAdapter, T2IAdapter
+from sfumato.control import ControlNet, FaceID, IPAdapter, T2IAdapter
 from sfumato.edit import Outside, SDEdit
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
@@ -126,6 +126,55 @@ def test_an_image_prompt_paints_the_picture_of_stock_diffusers(pipe, tiny_model,
     stock.set_ip_adapter_scale(0.6)
     assert far(ours, theirs(stock, latents, ip_adapter_image=maps[0])) <= 1
     assert far(ours, painted(pipe)[0]) > 20
+
+
+@pytest.mark.parametrize("plus", [False, True])
+def test_a_face_paints_the_picture_of_stock_diffusers(pipe, unet, tiny_model, maps, tmp_path, plus):
+    """FaceID, whose LoRA is an adapter, and FaceID Plus of version 2, which sees the face too."""
+    from diffusers import StableDiffusionPipeline
+    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+    image_prompts.unet_face(unet, tmp_path, plus)
+    embedding = torch.randn(1, 1, image_prompts.FACE, generator=torch.Generator().manual_seed(2))
+    control = FaceID(embedding, tmp_path, 0.6, picture=maps[0] if plus else None, shortcut=plus)
+    tuned = {"adapters": [sfumato.LoRA(tmp_path / image_prompts.FILE)]}
+    ours, latents = painted(pipe, control, **tuned)
+    stock = StableDiffusionPipeline.from_pretrained(
+        tiny_model,
+        image_encoder=CLIPVisionModelWithProjection.from_pretrained(tmp_path / "image_encoder"),
+        feature_extractor=CLIPImageProcessor(size={"shortest_edge": 30}, crop_size={"height": 30, "width": 30}),
+    )
+    stock.load_ip_adapter(tmp_path, subfolder="", weight_name=image_prompts.FILE, image_encoder_folder=None)
+    stock.set_ip_adapter_scale(0.6)
+    if plus:
+        project = stock.unet.encoder_hid_proj.image_projection_layers[0]
+        seen = stock.prepare_ip_adapter_image_embeds([maps[0]], None, "cpu", 1, True)[0]
+        project.clip_embeds, project.shortcut = seen, True
+    told = torch.cat([torch.zeros_like(embedding), embedding])
+    assert far(ours, theirs(stock, latents, ip_adapter_image_embeds=[told])) <= 1
+    assert far(ours, painted(pipe, **tuned)[0]) > 10
+    np.save(tmp_path / "face.npy", embedding.numpy())
+    again = FaceID(tmp_path / "face.npy", tmp_path, 0.6, picture=control.picture, shortcut=plus)
+    assert again == control
+    [recipe] = pipe.recipes(PROMPT, controls=[control])
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_face_is_an_embedding_and_no_picture(pipe, unet, maps, nets, tmp_path):
+    image_prompts.unet_face(unet, tmp_path)
+    numbers = [0.5] * image_prompts.FACE
+    for given in (maps[0], "face.png", b"face"):
+        with pytest.raises(BadInput, match="there is no recogniser here"):
+            FaceID(given, tmp_path)
+    for control, words in (
+        (IPAdapter(maps[0], tmp_path), r"FaceID\(embedding, net\)"),
+        (FaceID(numbers, tmp_path), r"LoRA\(file\)"),
+        (FaceID(numbers[1:], tmp_path), "takes embeddings of 20 numbers, and is given 19"),
+        (FaceID(numbers, tmp_path, picture=maps[0]), "sees no picture"),
+        (FaceID(numbers, nets["ip"]), r"IPAdapter\(picture, net\)"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            pipe(PROMPT, controls=[control], steps=1)
 
 
 def _batch(pipe: sfumato.Pipe, *controls: Any, **options: Any):

@@ -201,6 +201,44 @@ def test_qwen_image_with_a_controlnet_paints_as_the_stock_pipeline(qwen, monkeyp
     apart(tokens(ours), theirs, tokens(plain))
 
 
+def test_qwen_image_inpaints_by_a_controlnet_as_the_stock_pipeline(qwen, monkeypatch, tmp_path):
+    """It is shown the picture, and the run's mask; a mask of the control itself would say where it acts."""
+    from diffusers import QwenImageControlNetInpaintPipeline, QwenImageControlNetModel
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
+    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mean)
+    plain_net = QwenImageControlNetModel.from_pretrained(qwen.folders[0])
+    net = stirred(QwenImageControlNetModel(**{**plain_net.config, "extra_condition_channels": 4}), 5)
+    net.save_pretrained(tmp_path)
+    picture, mask = photo(qwen.size), half(qwen.size)
+    pipeline = QwenImageControlNetInpaintPipeline(**qwen.stock.components, controlnet=net)
+    asked = {"controlnet_conditioning_scale": 0.7, "true_cfg_scale": 1.0, "latents": tokens(qwen.start)}
+    theirs = qwen.theirs(pipeline, control_image=picture, control_mask=mask, **asked)
+    control, held = ControlNet(picture, tmp_path, 0.7), {"hold": Outside(mask, picture), "guidance": []}
+    ours, plain = (qwen.ours(*shown, **held) for shown in ([control], []))
+    apart(tokens(ours), theirs, tokens(plain))
+    with pytest.raises(BadInput, match="trained to inpaint: show it the picture"):
+        qwen.ours(control)
+
+
+def test_z_image_inpaints_by_a_controlnet_as_the_stock_pipeline(z, tmp_path, monkeypatch):
+    from diffusers import ZImageControlNetInpaintPipeline, ZImageControlNetModel
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
+    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mean)
+    more = z.pipe.stage.space.channels + 1
+    stirred(controls.z_image(z.stock.transformer, "control_layers", more), 3).save_pretrained(tmp_path)
+    joined = ZImageControlNetModel.from_transformer(
+        ZImageControlNetModel.from_pretrained(tmp_path), z.stock.transformer
+    )
+    pipeline = ZImageControlNetInpaintPipeline(**z.stock.components, controlnet=joined)
+    picture, mask, shown = photo(z.size), half(z.size), photo(z.size, 4)
+    asked = {"controlnet_conditioning_scale": 0.7, "guidance_scale": 0.0, "latents": z.start}
+    theirs = z.theirs(pipeline, image=picture, mask_image=mask, control_image=shown, **asked)
+    control, held = ControlNet(shown, tmp_path, 0.7), {"hold": Outside(mask, picture), "guidance": []}
+    apart(z.ours(control, **held), theirs, z.ours(control, guidance=[]))
+
+
 def test_sana_with_a_controlnet_paints_as_the_stock_pipeline(tmp_path):
     from diffusers import SanaControlNetPipeline
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,26 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from stock import kandinsky
-from stock.compare import error
+from stock.compare import Watched, error
+from stock.edits import half
 from stock.kandinsky import SIDE, WIDTH
 from stock.stages import recipe_of, start, steps, walked
 
 import sfumato
 from sfumato import Outside, SDEdit
 from sfumato.condition import Concat, Image
+from sfumato.control import ControlNet
 from sfumato.encode import Told
-from sfumato.formats import capabilities_of, format_of
+from sfumato.formats import capabilities_named, capabilities_of, format_of
 from sfumato.formats.parts import Parts
 from sfumato.guide import ClassifierFree, DynamicThreshold, PerturbedAttention, StaticThreshold
 from sfumato.network.engine import engine_of
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
+from sfumato.sample import DDIM
 from sfumato.space.pixels import mask_to_tensor, to_tensor
 from sfumato.stage import Stage
-from sfumato.times import LeadingGrid
+from sfumato.times import LeadingGrid, TrailingGrid
 
 PROMPT = "a red boat on the sea"
 SIZE = (SIDE, SIDE)
@@ -140,6 +144,34 @@ def test_the_decoder_alone_sees_a_reference_picture(both: Whole, picture: Pillow
         stage.condition(Told([Recipe()], SIZE, stage.denoiser.schedule))
 
 
+def test_a_controlnet_answers_in_the_decoders_place(both: Whole, tmp_path: Path, picture: Pillow.Image):
+    """Alone, at weight 1, it is stock's pipeline; otherwise F + w (F' - F)."""
+    stock, stage, size = kandinsky.controlled(both.stock, tmp_path), both.decoder, (64, 64)
+    x, embeds = torch.randn(1, 4, 32, 32), torch.randn(3, WIDTH)
+    hint = torch.nn.functional.interpolate((to_tensor([picture.resize(size)]) + 1) / 2, (256, 256), mode="area")
+    told = {"image_embeds": embeds[:1], "negative_image_embeds": embeds[2:], "latents": x, "hint": hint}
+    with Watched(stock.movq.post_quant_conv) as end:
+        stock(**told, height=64, width=64, num_inference_steps=4, guidance_scale=4.0, output_type="pt")
+    control = ControlNet(picture.resize(size), tmp_path)
+    options = {"sampler": DDIM(), "times": TrailingGrid(), "guidance": (ClassifierFree(4.0),)}
+
+    def ours(*controls: Any) -> torch.Tensor:
+        recipe = recipe_of(stage, controls=controls, **options)
+        return walked(stage, x, recipe, size, before=embeds.reshape(1, -1))
+
+    assert error(ours(control), end.calls[0]) < 1e-4
+    plain = ours()
+    assert torch.equal(ours(control * 0.0), plain)
+    assert error(ours(control), plain) > 0.1
+    assert torch.equal(ours(replace(control, mask=Pillow.new("L", size))), plain), "nowhere"
+    both_halves = [replace(control, mask=half(size)), replace(control, mask=half(size).rotate(180))]
+    assert error(ours(*both_halves), ours(control)) < 1e-4
+    with pytest.raises(BadInput, match="name this folder as a control"):
+        sfumato.load(tmp_path)
+    with pytest.raises(BadInput, match="addition_embed_type"):
+        ours(ControlNet(picture, both.folder / "unet"))
+
+
 def test_a_decoder_without_an_eye_needs_a_prior(inpainting: tuple[Any, Path, Stage], picture: Pillow.Image):
     _, folder, stage = inpainting
     assert capabilities_of(folder).references == stage.capabilities.references == 0
@@ -150,8 +182,6 @@ def test_a_decoder_without_an_eye_needs_a_prior(inpainting: tuple[Any, Path, Sta
 def test_what_is_held_is_shown_as_stock_shows_it(
     inpainting: tuple[Any, Path, Stage], picture: Pillow.Image, mask: Pillow.Image
 ):
-    from stock.compare import Watched
-
     stock, folder, stage = inpainting
     assert capabilities_of(folder).inpaints
     embeds = torch.randn(3, WIDTH)
@@ -212,6 +242,9 @@ def test_words_become_a_picture(both: Whole, tmp_path: Path, picture: Pillow.Ima
         stock.save_pretrained(tmp_path / folder)
     two = sfumato.load(f"{tmp_path / 'prior'} + {tmp_path / 'decoder'}")
     assert two(PROMPT, seed=1, steps=2).image.tobytes() == made.image.tobytes()
+    assert capabilities_named(f"{tmp_path / 'prior'} + {tmp_path / 'decoder'}") == two.capabilities
+    seen = [each(images=[picture], seed=1, steps=2).image.tobytes() for each in (two, pipe)]
+    assert seen[0] == seen[1], "by the prior's eye"
     assert pipe(PROMPT, negative="a dog", seed=1, steps=2).image.tobytes() != made.image.tobytes()
     edited = pipe(PROMPT, start=SDEdit(picture, 0.5), hold=Outside(mask), steps=2).image
     kept = np.asarray(mask) == 0

@@ -85,7 +85,8 @@ def test_what_it_can_not_do_is_refused_by_name(pipe, options, words):
         ("scheduler/scheduler_config.json", {"thresholding": True}, "thresholding"),
         ("scheduler/scheduler_config.json", {"strange": 1}, "strange"),
         ("scheduler/scheduler_config.json", {"_class_name": "SCMScheduler"}, "SCMScheduler"),
-        ("model_index.json", {"_class_name": "SanaSprintPipeline"}, "Sana-Sprint"),
+        ("model_index.json", {"_class_name": "SanaSprintPipeline"}, "an SCMScheduler"),
+        ("model_index.json", {"_class_name": "SanaVideoPipeline"}, "Sana-Video"),
     ],
 )
 def test_a_broken_folder_is_one_sentence(folder, tmp_path, file, change, words):

@@ -8,8 +8,9 @@ from typing import Any
 from stock import seeded, stirred
 
 
-def controlnet(network: Any, channels: int, seed: int = 1, layers: int = 1) -> Any:
-    """A ControlNet for a network that paints latents of so many channels; None where there is no class of one."""
+def controlnet(network: Any, channels: int, seed: int = 1, layers: int = 1, factor: int = 2) -> Any:
+    """A ControlNet for a network that paints latents of so many channels, `factor` pixels along a side of a cell; None
+    where there is no class of one."""
     import diffusers
 
     seeded(seed)
@@ -19,12 +20,13 @@ def controlnet(network: Any, channels: int, seed: int = 1, layers: int = 1) -> A
         taken = signature(made.__init__).parameters
         return made(**{name: value for name, value in {**config, **changes}.items() if name in taken})
 
-    told_more = bool(config.get("class_embed_type")) or any(
-        "Simple" in each for each in config.get("down_block_types", ())
-    )
+    told_more = bool(config.get("class_embed_type")) or others(network)
     if kind == "UNet2DConditionModel" and not told_more:
-        embedding = {"conditioning_embedding_out_channels": (8, 16), "num_class_embeds": None}
+        smaller = (*(8,) * (factor.bit_length() - 1), 16)
+        embedding = {"conditioning_embedding_out_channels": smaller, "num_class_embeds": None}
         net = like(diffusers.ControlNetModel, in_channels=channels, **embedding)
+    elif config.get("addition_embed_type") == "image":
+        net = like(diffusers.UNet2DConditionModel, in_channels=2 * channels, addition_embed_type="image_hint")
     elif kind == "FluxTransformer2DModel":
         net = like(diffusers.FluxControlNetModel, in_channels=4 * channels, num_layers=layers, num_single_layers=1)
     elif kind == "SD3Transformer2DModel":
@@ -44,6 +46,11 @@ def controlnet(network: Any, channels: int, seed: int = 1, layers: int = 1) -> A
     else:
         return None
     return stirred(net, seed)
+
+
+def others(network: Any) -> bool:
+    """Whether a network is of blocks (unCLIP's, k-diffusion's) to which nobody made anything to be added."""
+    return any("Simple" in each or each.startswith("K") for each in network.config.get("down_block_types", ()))
 
 
 def z_image(network: Any, refines: str | None = None, more: int = 0) -> Any:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stock import seeded
+from stock.controls import others
 
 SEEN = 24  # the width of what an image encoder answers
 
@@ -17,8 +18,7 @@ SEEN = 24  # the width of what an image encoder answers
 def save(network: Any, folder: Path) -> bool:
     """An IP-Adapter for that network; False where none was ever made for its kind."""
     kinds = {"UNet2DConditionModel": unet, "FluxTransformer2DModel": flux, "SD3Transformer2DModel": sd3}
-    simple = any("Simple" in block for block in network.config.get("down_block_types", ()))
-    made = None if simple else kinds.get(type(network).__name__)
+    made = None if others(network) else kinds.get(type(network).__name__)
     if made is not None:
         made(network, folder)
     return made is not None
@@ -80,6 +80,63 @@ def unet_plus(network: Any, folder: Path) -> None:
         both = [weights.pop(key), weights.pop(key.replace("to_k", "to_v"))]
         weights[key.replace("to_k", "to_kv")] = torch.cat(both)
     _write(weights, folder)
+
+
+FACE = 20  # the width of a face's embedding
+
+
+def unet_face(network: Any, folder: Path, plus: bool = False) -> None:
+    """IP-Adapter FaceID with its LoRA; plus: FaceID Plus, whose resampler sees a CLIP's states too."""
+    unet(network, folder)
+    from safetensors.torch import load_file
+
+    width, modules = network.config.cross_attention_dim, dict(network.named_modules())
+    weights = {key: a for key, a in load_file(folder / FILE).items() if key.startswith("ip_adapter")}
+    for index, name in enumerate(network.attn_processors):
+        module = modules[name.removesuffix(".processor")]
+        layers = {"q": module.to_q, "k": module.to_k, "v": module.to_v, "out": module.to_out[0]}
+        for which, layer in layers.items():
+            down, up = torch.randn(2, layer.in_features), torch.randn(layer.out_features, 2)
+            weights[f"ip_adapter.{index}.to_{which}_lora.down.weight"] = down * 0.2
+            weights[f"ip_adapter.{index}.to_{which}_lora.up.weight"] = up * 0.2
+    made = _face_plus(width) if plus else _face(width)
+    _write({**weights, **{f"image_proj.{key}": value for key, value in made.items()}}, folder)
+
+
+def _face(width: int) -> dict[str, Tensor]:
+    return {
+        "proj.0.weight": torch.randn(2 * FACE, FACE) * 0.2,
+        "proj.0.bias": torch.randn(2 * FACE) * 0.2,
+        "proj.2.weight": torch.randn(4 * width, 2 * FACE) * 0.2,
+        "proj.2.bias": torch.randn(4 * width) * 0.2,
+        "norm.weight": torch.ones(width),
+        "norm.bias": torch.zeros(width),
+    }
+
+
+def _face_plus(width: int) -> dict[str, Tensor]:
+    """By its makers' names, which the stock loader turns round."""
+    from diffusers.models.embeddings import IPAdapterFaceIDPlusImageProjection
+
+    made = IPAdapterFaceIDPlusImageProjection(
+        embed_dims=width, output_dims=width, hidden_dims=32, id_embeddings_dim=FACE, depth=4, heads=1
+    )
+    found: dict[str, Tensor] = {}
+    for key, value in made.state_dict().items():
+        if key.startswith("proj.net"):
+            found[key.replace("net.0.proj", "0").replace("net.2", "2")] = value
+        elif key.startswith("norm."):
+            found[key] = value
+        else:
+            for theirs, ours in (("ln0", "0.norm1"), ("ln1", "0.norm2"), ("attn.to_out.0", "0.to_out")):
+                key = key.replace(theirs, ours)
+            for theirs, ours in (("ff.0.", "1.0."), ("ff.1.net.0.proj", "1.1"), ("ff.1.net.2", "1.3")):
+                key = key.replace(theirs, ours)
+            found[f"perceiver_resampler.{key.replace('attn.', '0.')}"] = value
+    for key in [key for key in found if key.endswith("to_k.weight")]:
+        both = [found.pop(key), found.pop(key.replace("to_k", "to_v"))]
+        found[key.replace("to_k", "to_kv")] = torch.cat(both)
+    return found
 
 
 def flux(network: Any, folder: Path, xlabs: bool = False) -> dict[str, Tensor]:

@@ -131,6 +131,18 @@ def inpainting() -> Any:
     return KandinskyV22InpaintPipeline(**decoder(9))
 
 
+def controlled(theirs: Any, folder: Any) -> Any:
+    """Stock's pipeline with a ControlNet of the decoder of a combined one, which is saved in the folder."""
+    from diffusers import KandinskyV22ControlnetPipeline
+
+    from stock.controls import controlnet
+
+    made = KandinskyV22ControlnetPipeline(unet=controlnet(theirs.unet, 4), movq=theirs.movq, scheduler=theirs.scheduler)
+    made.set_progress_bar_config(disable=True)
+    made.save_pretrained(folder)
+    return made
+
+
 def prior_of(theirs: Any, prior: Any, negative: str | None = None) -> tuple[torch.Tensor, Any]:
     """What our prior draws, and what stock's does, from the same x and with the same noise."""
     import pytest

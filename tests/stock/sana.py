@@ -32,13 +32,15 @@ def gemma_tokenizer() -> Any:
 
 def build(dpm: bool = True) -> Any:
     """dpm: with the scheduler that its makers ship, and not with flow matching's Euler."""
-    from diffusers import (
-        AutoencoderDC,
-        DPMSolverMultistepScheduler,
-        FlowMatchEulerDiscreteScheduler,
-        SanaPipeline,
-        SanaTransformer2DModel,
-    )
+    from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler, SanaPipeline
+
+    flow = DPMSolverMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0)
+    return SanaPipeline(**parts(), scheduler=flow if dpm else FlowMatchEulerDiscreteScheduler(shift=3.0))
+
+
+def parts(**changes: Any) -> dict[str, Any]:
+    """All but the scheduler; `changes` are of the transformer."""
+    from diffusers import AutoencoderDC, SanaTransformer2DModel
     from transformers import Gemma2Config, Gemma2Model
 
     seeded()
@@ -53,6 +55,7 @@ def build(dpm: bool = True) -> Any:
         cross_attention_dim=8,
         caption_channels=8,
         sample_size=16,
+        **changes,
     )
     vae = AutoencoderDC(
         latent_channels=4,
@@ -83,14 +86,12 @@ def build(dpm: bool = True) -> Any:
         eos_token_id=1,
         bos_token_id=2,
     )
-    flow = DPMSolverMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0)
-    return SanaPipeline(
-        tokenizer=gemma_tokenizer(),
-        text_encoder=Gemma2Model(config).eval(),
-        vae=vae.eval(),
-        transformer=transformer.eval(),
-        scheduler=flow if dpm else FlowMatchEulerDiscreteScheduler(shift=3.0),
-    )
+    return {
+        "tokenizer": gemma_tokenizer(),
+        "text_encoder": Gemma2Model(config).eval(),
+        "vae": vae.eval(),
+        "transformer": transformer.eval(),
+    }
 
 
 def whole(scheduler: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.adapt.families import FAMILIES, Family, Tensors
 from sfumato.adapt.names import Names, Piece, cloneofsimo, flat, names_of
+from sfumato.adapt.names.face_id import of_faces
 from sfumato.adapt.origin import check_origin
 from sfumato.adapt.read import Contents
 from sfumato.picture.errors import BadInput, printable
@@ -60,6 +61,7 @@ def changes(found: Contents, networks: Mapping[str, nn.Module], name: str) -> li
     Raises BadInput, naming them, for keys that fit no layer and for layers that are there by half; and for a file of
     another architecture, which it names.
     """
+    found = of_faces(found, networks)
     numbered = {key: parts for key in found.tensors if (parts := _NUMBERED.fullmatch(key))}
     words = set(word_keys(found))
     grouped, strange = _grouped(key for key in found.tensors if key not in numbered and key not in words)

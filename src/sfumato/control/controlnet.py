@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ControlNet(Mapped, Control):
     """A copy of the network's downward half sees x, t, the text and the map, and adds to the skips and the middle; of a
     transformer (FLUX.1, Stable Diffusion 3, Qwen-Image, Z-Image, Sana, PixArt) some blocks like its own, which add to
-    what those answer.
+    what those answer. Kandinsky's is a whole decoder that sees the map, whose answer takes the place of the decoder's.
 
     guess: without words (the paper's "guess mode", section 3.5 of its supplement): unconditional rows are left alone,
         and what is added grows from 0.1 at the first skip to 1 in the middle, in equal ratios. mode: which kind of map

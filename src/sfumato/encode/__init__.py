@@ -4,6 +4,7 @@
 |---|---|---|
 | `ClipText` | `Text` | the recipe's prompt and negative prompt |
 | `T5Text` | `Text` | the same, by a T5 encoder |
+| `bert_text.BertText` | `Text` | the same, by latent diffusion's own encoder |
 | `JoinedText` | `Text` | the same, by several CLIPs and a T5 |
 | `PooledText` | `Text` | the same, by an encoder of tokens and a CLIP's pooled vector beside it |
 | `ChatText` | `Text` | the same, and its reference pictures where the chat model sees |
@@ -19,6 +20,7 @@
 | `window_text.WindowText` | `Text` | as `ClipText`, of one window, with a mask |
 | `image_embedding.ImageEmbedding`, ... | `Image` | what a prior drew, or its reference picture, as CLIP sees it |
 | `enlarged.Enlarged` | `Concat` | what the stage before painted, enlarged |
+| `enlarged_latents.EnlargedLatents` | `Concat` | the latents of what the stage before painted, enlarged |
 | `MaskedPicture` | `Concat` | the held picture and the mask, for networks trained to inpaint |
 | `SceneLayout` | `Layout` | its layout, a map of classes |
 | `SpatioTextualLayout` | `Layout` | its regions, each filled with its words' embedding |

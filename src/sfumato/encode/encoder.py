@@ -82,6 +82,11 @@ class Encoder:
         would be something to attend to."""
         return 1
 
+    def seeing(self, eye: Any) -> Encoder:
+        """The encoder with the eye of the stage before it, (look, nothing, width), if it looks at pictures and has
+        none of its own: models of two folders may have theirs in the first."""
+        return self
+
     def spans(self, prompt: str) -> Words | None:
         """Where in the encoded text the words of a prompt stand; None for what reads no words."""
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from PIL import Image as Pillow
@@ -71,6 +72,10 @@ class PairedEmbedding(ImageEmbedding):
         super().__init__(width, look)
         self.tells = Capabilities(text=True) | self.tells
         self.nothing = nothing
+
+    def seeing(self, eye: Any) -> Encoder:
+        look, nothing, width = eye
+        return PairedEmbedding(width, look, nothing) if self.look is None and width == self.width else self
 
     @torch.no_grad()
     def __call__(self, batch: Asked) -> Image:

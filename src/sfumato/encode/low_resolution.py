@@ -34,21 +34,11 @@ class LowResolution(Encoder):
 
     def __call__(self, batch: Asked) -> Concat:
         width, height = batch.size
-        small = self._small(batch, (width // self.factor, height // self.factor))
+        small = small_picture(batch, (width // self.factor, height // self.factor))
         if self.pixels:
             small = functional.interpolate(small, (height, width), mode="bilinear", align_corners=True)
         noise = KeyedNoise([recipe.seed for recipe in batch.recipes])(small, self.key)
         return Concat(noised(self.schedule, small, self.time, noise))
-
-    def _small(self, batch: Asked, size: tuple[int, int]) -> Tensor:
-        """The picture at a (width, height), a row for each recipe."""
-        if batch.before is not None:
-            exact = batch.before.shape[:1:-1] == size
-            options = {"mode": "bicubic", "antialias": True}
-            return batch.before if exact else functional.interpolate(batch.before, size[::-1], **options)
-        if not batch.references:
-            raise BadInput("This model makes a picture larger: give the recipe that one, as images=[picture].")
-        return to_tensor([at_size(batch.references[0], size)]).expand(len(batch.recipes), -1, -1, -1)
 
 
 class NoiseLevel(Encoder):
@@ -59,3 +49,15 @@ class NoiseLevel(Encoder):
 
     def __call__(self, batch: Asked) -> Level:
         return Level(torch.full((len(batch.recipes),), self.time))
+
+
+def small_picture(batch: Asked, size: tuple[int, int]) -> Tensor:
+    """What is to become larger, at a (width, height), a row for each recipe: what the stage before made, or the
+    reference picture. Raises BadInput where there is neither."""
+    if batch.before is not None:
+        exact = batch.before.shape[:1:-1] == size
+        options = {"mode": "bicubic", "antialias": True}
+        return batch.before if exact else functional.interpolate(batch.before, size[::-1], **options)
+    if not batch.references:
+        raise BadInput("This model makes a picture larger: give the recipe that one, as images=[picture].")
+    return to_tensor([at_size(batch.references[0], size)]).expand(len(batch.recipes), -1, -1, -1)

@@ -23,7 +23,7 @@ class T5Text(TextEncoder):
     A longer text is refused: nothing of it would be read. Weights are those of CLIP's texts (`weighed`); the parts
     between BREAKs are read as one text.
 
-    run: token ids (N, window) and a mask -> hidden states (N, window, width), by name. masked: whether the filling is
+    run: token ids (N, window) -> hidden states (N, window, width), by name; with a mask if masked: the filling is
     hidden, from the encoder and, by the text's own mask, from the network; otherwise both see it, as they were trained.
     """
 
@@ -40,7 +40,7 @@ class T5Text(TextEncoder):
         ids = torch.tensor([[token for token, _ in row] for row in filled])
         weights = torch.tensor([[weight for _, weight in row] for row in filled])
         mask = torch.tensor([[i < len(row) for i in range(self.window)] for row in rows]) if self.masked else None
-        out = self.run(ids=ids, mask=mask).float()
+        out = self.run(ids=ids, **({} if mask is None else {"mask": mask})).float()
         return Text(weighed(out, weights.to(out.device)), None if mask is None else mask.to(out.device))
 
     def tokens(self, text: Parts) -> list[Token]:
@@ -51,9 +51,10 @@ class T5Text(TextEncoder):
         said = "".join(letter for letter, _ in letters)
         read = self.tokenizer(said, return_offsets_mapping=True, verbose=False)
         if len(read.input_ids) > self.window:
+            marks = self.tokenizer.num_special_tokens_to_add()
             raise BadInput(
-                f"The prompt is {len(read.input_ids) - 1} tokens long and this model's T5 encoder reads at most "
-                f"{self.window - 1}; shorten it."
+                f"The prompt is {len(read.input_ids) - marks} tokens long and this model's text encoder reads at most "
+                f"{self.window - marks}; shorten it."
             )
         spans = read.offset_mapping
         return [

@@ -29,3 +29,20 @@ def spans(
                 name, places = "", ()
     spelled, where, weights = zip(*words, strict=True) if words else ((), (), ())
     return Words(spelled, where, weights, window)
+
+
+def pieced(pieces: Sequence[tuple[str, float]], spell: Callable[[str], tuple[bool, str]], window: int) -> Words:
+    """The words of a text of one window, of its (piece, weight) at each place; "" is no piece of a word.
+
+    spell: a piece -> whether a word begins with it, and its letters. A word weighs what its last piece does.
+    """
+    words: list[tuple[str, tuple[int, ...], float]] = []
+    for place, (piece, weight) in enumerate(pieces):
+        begins, letters = spell(piece)
+        if piece and (begins or not words):
+            words.append((letters, (place,), weight))
+        elif piece:
+            name, places, _ = words[-1]
+            words[-1] = name + letters, (*places, place), weight
+    spelled, where, weights = zip(*words, strict=True) if words else ((), (), ())
+    return Words(spelled, where, weights, window)

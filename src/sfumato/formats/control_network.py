@@ -11,6 +11,7 @@ import torch
 from sfumato.formats.folder import read_json
 from sfumato.formats.read_network import check_config, read_network
 from sfumato.network.control_networks import KINDS
+from sfumato.network.kandinsky_controlnet import TOLD
 from sfumato.picture.errors import BadInput, name_of, printable
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def read_controlnet(folder: Path) -> nn.Module:
-    """The ControlNet in a folder of diffusers' format; BadInput for any other network."""
+    """The ControlNet in a folder of diffusers' format; BadInput for any other network. Kandinsky's is a decoder, of
+    whose pipeline the folder may be."""
+    folder = folder if (folder / "config.json").is_file() else folder / "unet"
     return _read(folder, tuple(KINDS), (folder / "config.json").stat().st_mtime_ns)
 
 
@@ -34,5 +37,5 @@ def _read(folder: Path, kinds: tuple[str, ...], stamp: int) -> nn.Module:
     kind = printable(config.get("_class_name"), 60)
     if kind not in kinds:
         raise BadInput(f"{name_of(folder)} holds a {kind}; accepted here is {' or '.join(kinds)}.")
-    check_config(kind, config, what, {})
+    check_config(kind, config, what, TOLD if kind == "UNet2DConditionModel" else {})
     return read_network(kind, folder, what, torch.float32)

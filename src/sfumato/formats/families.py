@@ -9,7 +9,6 @@ PIPELINES: Mapping[str, str] = {
     "StableDiffusion3ControlNet": "Stable Diffusion 3 with a ControlNet",
     "StableDiffusionControlNet": "Stable Diffusion with a ControlNet",
     "StableDiffusionAdapter": "Stable Diffusion with a T2I-Adapter",
-    "StableDiffusionLatentUpscale": "Stable Diffusion's latent upscaler",
     "StableDiffusionGLIGEN": "GLIGEN",
     "StableDiffusionLDM3D": "LDM3D",
     "StableVideoDiffusion": "Stable Video Diffusion",
@@ -29,14 +28,12 @@ PIPELINES: Mapping[str, str] = {
     "Hunyuan": "Hunyuan",
     "Kandinsky": "another Kandinsky than 2.2",
     "Kolors": "Kolors",
-    "LDMTextToImage": "latent diffusion with LDMBERT",
     "Lumina": "Lumina",
     "LTX": "LTX",
     "Mochi": "Mochi",
     "PixArtAlphaControlNet": "PixArt with a ControlNet",
     "QwenImageControlNet": "Qwen-Image with a ControlNet",
     "QwenImageLayered": "Qwen-Image-Layered",
-    "SanaSprint": "Sana-Sprint, a student of trigonometric flow",
     "SanaControlNet": "Sana with a ControlNet",
     "SanaVideo": "Sana-Video",
     "SanaImageToVideo": "Sana-Video",
@@ -62,6 +59,18 @@ PARTS: Mapping[str, str] = {
     "vqvae": "a model with a discrete autoencoder",
 }
 """By a part that only they have."""
+
+
+ELSEWHERE: Mapping[str, str] = {
+    "KandinskyV22Controlnet": "a ControlNet of Kandinsky 2.2: load the decoder, and name this folder as a control, "
+    "ControlNet(map, folder)",
+}
+"""What is no model by itself, and where it belongs, by how the name of their pipeline begins."""
+
+
+def elsewhere(pipeline: str) -> str:
+    """What a folder is that is no model by itself, and where it belongs; "" for any other."""
+    return next((said for begin, said in ELSEWHERE.items() if pipeline.startswith(begin)), "")
 
 
 def unsupported(pipeline: str, parts: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.element import Registry
-from sfumato.formats.families import unsupported
+from sfumato.formats.families import elsewhere, unsupported
 from sfumato.formats.folder import index_of, parts_of
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.recipe.capabilities import Capabilities
@@ -60,6 +60,8 @@ def format_of(folder: Path) -> Format:
     named = next((each for each in FORMATS.values() if pipeline in each.pipelines), None)
     if named is not None:
         return named
+    if instead := elsewhere(pipeline):
+        raise BadInput(f"The model in {name_of(folder)} is {instead}.")
     family = unsupported(pipeline, parts)
     runs = ", ".join(FORMATS)
     if family:
@@ -81,8 +83,10 @@ def capabilities_of(folder: Path) -> Capabilities:
 
 def capabilities_named(name: str | Path) -> Capabilities:
     """What the model called `name` can be told, which may join several ("prior + decoder"): what the first that paints
-    can, and words where any reads some."""
+    can, words where any reads some, and reference pictures where a prior has an eye for them."""
     folders = [find(each) for each in joined(name)]
     told = [capabilities_of(folder) for folder in folders]
-    main = next((each for each, folder in zip(told, folders, strict=True) if format_of(folder).paints), told[0])
-    return replace(main, text=any(each.text for each in told))
+    paints = [format_of(folder).paints for folder in folders]
+    main = next((each for each, paint in zip(told, paints, strict=True) if paint), told[0])
+    looks = [each.references for each, paint in zip(told, paints, strict=True) if not paint]
+    return replace(main, text=any(each.text for each in told), references=max([main.references, *looks]))

@@ -3,6 +3,7 @@
 | painter | file | image_encoder/ |
 |---|---|---|
 | a U-Net | image_proj.*, ip_adapter.* (plain, Plus, Full) | a CLIP |
+| a U-Net, FaceID | the same, and LoRA layers; of FaceID Plus | none; a CLIP |
 | FLUX.1 | the same, or ip_adapter_proj_model.*, double_blocks.* (XLabs) | a CLIP |
 | Stable Diffusion 3 | image_proj.*, ip_adapter.* (InstantX) | a SigLIP |
 | FLUX.1, Redux | image_embedder/ | a SigLIP |
@@ -10,7 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,10 +49,10 @@ class IPAdapterWeights:
         """Itself: `of` puts what it makes where the network is."""
         return self
 
-    def of(self, picture: Image.Image, network: Any, blocks: tuple[str, ...], mask: Tensor | None) -> Any:
+    def of(self, picture: Image.Image | Face, network: Any, blocks: tuple[str, ...], mask: Tensor | None) -> Any:
         """What the picture is to the network that paints. Raises BadInput where the adapter was made for another."""
         kind = type(network).__name__
-        if kind not in PROMPTS:
+        if kind not in PROMPTS or (isinstance(picture, Face) and kind != "UNet2DConditionModel"):
             raise BadInput(f"No IP-Adapter is known for a {kind}: leave it out.")
         try:
             with hushed(), torch.no_grad():
@@ -61,6 +63,24 @@ class IPAdapterWeights:
             raise BadInput(
                 f"The IP-Adapter in {name_of(self.folder)} was made for another network: {reason(error)}"
             ) from error
+
+    def face(self, embedding: Sequence[float], picture: Image.Image | None, shortcut: bool, adapted: bool) -> Face:
+        """What it is told of a face. adapted: whether the run has a LoRA. Raises BadInput for what is no FaceID, and
+        where what it needs besides is not given, or what it doesn't is."""
+        name, plus = name_of(self.folder), "perceiver_resampler.proj_in.weight" in self.projection
+        if not self.of_faces:
+            raise BadInput(f"{name} is no IP-Adapter FaceID, but one of pictures: give it as IPAdapter(picture, net).")
+        if plus != (picture is not None) or (shortcut and not plus):
+            wants = "also sees the face: give picture" if plus else "sees no picture: leave picture and shortcut out"
+            raise BadInput(f"{name} is an IP-Adapter FaceID{' Plus' if plus else ''}, which {wants}.")
+        if (width := self.projection["proj.0.weight"].shape[1]) != len(embedding):
+            raise BadInput(f"{name} takes embeddings of {width} numbers, and is given {len(embedding)}.")
+        if not adapted and any("_lora." in key for key in self.layers):
+            raise BadInput(
+                f"{name} was trained with a LoRA, which its file holds: give it as an adapter too, LoRA(file), or "
+                "LoRA(file) * 0 to do without."
+            )
+        return Face(torch.tensor([list(embedding)]), picture, shortcut)
 
     @property
     def of_faces(self) -> bool:
@@ -82,16 +102,36 @@ class IPAdapterWeights:
         return states[0], states[1]
 
 
+@dataclass(frozen=True, eq=False)
+class Face:
+    """What a FaceID is told: embedding (1, D); of FaceID Plus the picture too, and whether its own tokens are added."""
+
+    embedding: Tensor
+    picture: Image.Image | None = None
+    shortcut: bool = False
+
+    def tokens(self, weights: IPAdapterWeights, project: Any) -> tuple[Tensor, Tensor]:
+        """The face's, and those of an embedding of zeros, as the projection makes them."""
+        zeros, states = torch.zeros_like(self.embedding), (None, None)
+        if self.picture is not None:
+            states, project.shortcut = weights.clip(self.picture, False), self.shortcut
+        found = []
+        for embedding, seen in zip((self.embedding, zeros), states, strict=True):
+            project.clip_embeds = None if seen is None else seen[None]
+            found.append(project(embedding))
+        return found[0], found[1]
+
+
 def _unet_prompt(
-    weights: IPAdapterWeights, picture: Image.Image, unet: Any, blocks: tuple[str, ...], mask: Tensor | None
+    weights: IPAdapterWeights, picture: Image.Image | Face, unet: Any, blocks: tuple[str, ...], mask: Tensor | None
 ) -> Any:
     from sfumato.network.attention_directives import cross_attention
     from sfumato.network.image_prompts import ImagePrompt
 
-    if weights.of_faces:
+    if weights.of_faces and not isinstance(picture, Face):
         raise BadInput(
             f"{name_of(weights.folder)} is an IP-Adapter FaceID, which is told a face's embedding and not a picture: "
-            "it is not read."
+            "give it as FaceID(embedding, net), with the numbers that a face recogniser made of the picture."
         )
     order = {name.removesuffix(".processor"): index for index, name in enumerate(unet.attn_processors)}
     modules: dict[str, Any] = {name: m for name, m in cross_attention(unet).items() if _within(name, blocks)}
@@ -104,10 +144,13 @@ def _unet_prompt(
         layers[name] = tuple(_own(weight, unet) for weight in pair if weight is not None)
     _check_blocks(blocks, layers, "no cross-attention", "down.1, mid, up.1")
     project = unet._convert_ip_adapter_image_proj_to_diffusers(weights.projection, low_cpu_mem_usage=False)
-    pooled = "proj.weight" in weights.projection
-    embeds, none = weights.clip(picture, pooled)
-    none = torch.zeros_like(embeds) if pooled else none
-    tokens, empty = (_own(project(each), unet) for each in (embeds, none))
+    if isinstance(picture, Face):
+        tokens, empty = (_own(each, unet) for each in picture.tokens(weights, project))
+    else:
+        pooled = "proj.weight" in weights.projection
+        embeds, none = weights.clip(picture, pooled)
+        none = torch.zeros_like(embeds) if pooled else none
+        tokens, empty = (_own(project(each), unet) for each in (embeds, none))
     return ImagePrompt(tokens.reshape(1, -1, tokens.shape[-1]), empty.reshape(1, -1, empty.shape[-1]), layers, mask)
 
 
@@ -174,6 +217,9 @@ class Redux:
         """Itself: `of` puts what it makes where the network is."""
         return self
 
+    def face(self, *_: Any) -> Any:
+        raise BadInput(f"{name_of(self.folder)} is FLUX.1 Redux, which sees pictures: give it as IPAdapter.")
+
     def of(self, picture: Image.Image, network: Any, blocks: tuple[str, ...], mask: Tensor | None) -> Any:
         """The picture's words. Raises BadInput for a network that does not read them, and for blocks and masks."""
         from sfumato.network.redux import ReduxWords
@@ -195,7 +241,8 @@ def read_ip_adapter(folder: Path) -> IPAdapterWeights | Redux:
     """The IP-Adapter in a folder: one .safetensors file and image_encoder/; or FLUX.1 Redux, with image_embedder/."""
     if (folder / EMBEDDER / "config.json").is_file():
         return _redux(folder, (folder / EMBEDDER / "config.json").stat().st_mtime_ns)
-    files = [path for path in sorted(folder.glob("*.safetensors")) if path.is_file()]
+    found = (path for path in sorted(folder.glob("*.safetensors")) if path.is_file())
+    files = [path for path in found if not path.stem.endswith("_lora")]  # as FaceID's makers have it beside
     if len(files) != 1:
         raise BadInput(
             f"The folder {name_of(folder)} holds {len(files)} .safetensors files: an IP-Adapter is one, and "

@@ -7,6 +7,7 @@ and so on. A U-Net of 2C + 1 input channels (9) was trained to inpaint.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ DECODER = ("unet", "movq", "scheduler")
 TOLD = {**U_NET, "encoder_hid_dim_type": "image_proj", "addition_embed_type": "image"}
 TOLD.pop("encoder_hid_dim")
 MOVQ = {"norm_type": "spatial", "lookup_from_codebook": False}
+CONTROLS = ("residuals",)  # what the decoder takes from controls
 STEPS, SCALE = 25, 4.0
 
 
@@ -42,7 +44,7 @@ class KandinskyPrior(Format):
     paints = False
 
     def capabilities(self, folder: Path) -> Capabilities:
-        return Capabilities(text=True, suits=suits_prior(folder / "scheduler"))
+        return Capabilities(text=True, references=1, suits=suits_prior(folder / "scheduler"))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         parts.check_others(*PRIOR)
@@ -65,7 +67,8 @@ class Kandinsky(Format):
     def capabilities(self, folder: Path) -> Capabilities:
         looks = int("prior_prior" in parts_of(folder))
         suits = _suits(folder / "scheduler")
-        return Capabilities(text=True, joint=True, references=looks, inpaints=planes_of(folder) > 0, suits=suits)
+        told = {"references": looks, "inpaints": planes_of(folder) > 0, "controls": CONTROLS}
+        return Capabilities(text=True, joint=True, suits=suits, **told)
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         return self.stages(parts, engine)[-1]
@@ -98,7 +101,7 @@ def _prior(parts: Parts, engine: Engine, prefix: str = "") -> tuple[Stage, Any]:
             f"The {prior} of {parts.model} draws image embeddings {width} wide, and its {prefix}image_encoder's are "
             f"{eye[2]}."
         )
-    return stage, eye
+    return replace(stage, eye=eye), eye
 
 
 def _decoder(parts: Parts, engine: Engine, eye: Any = (None, None, None)) -> Stage:
@@ -140,6 +143,7 @@ def _decoder(parts: Parts, engine: Engine, eye: Any = (None, None, None)) -> Sta
         multiple=space.factor * 2 ** (len(unet.config["block_out_channels"]) - 1),
         networks={name: parts.networks[name] for name in ("unet", "movq")},
         device=parts.device,
+        controls=CONTROLS,
         suits=_suits(parts.place("scheduler")),
     )
 

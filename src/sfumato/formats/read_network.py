@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 OWN = {
+    "LDMBertModel": "ldm_bert",
     "PixArtControlNetAdapterModel": "pixart_controlnet",
     "UnCLIPTextProjModel": "unclip_parts",
     "StableUnCLIPImageNormalizer": "unclip_parts",
@@ -31,7 +32,8 @@ def class_of(kind: str) -> tuple[str, Any]:
     import transformers
 
     if kind in OWN:
-        return diffusers.__name__, getattr(import_module(f"sfumato.network.{OWN[kind]}"), kind)
+        made = getattr(import_module(f"sfumato.network.{OWN[kind]}"), kind)
+        return (diffusers if issubclass(made, diffusers.ModelMixin) else transformers).__name__, made
     library = diffusers if hasattr(diffusers, kind) else transformers
     return library.__name__, getattr(library, kind)
 

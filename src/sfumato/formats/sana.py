@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sfumato.schedule import Flow
     from sfumato.stage import Stage
 
-TRANSFORMER = {"guidance_embeds": False}
-"""A guidance scale is told to Sana-Sprint alone, which is another process."""
+PLAIN = {"guidance_embeds": False}
+"""A guidance scale is told to Sana-Sprint alone (`sana_sprint`)."""
 
 READ = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
 ENCODERS = ("Gemma2Model", "Gemma2ForCausalLM")
@@ -68,35 +68,41 @@ class Sana(Format):
         return Capabilities(text=True, joint=True, controls=CONTROLS, suits=SUITS)
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
-        from sfumato.denoise import Preconditioned
-        from sfumato.network.cross_attended import sana_backbone
-        from sfumato.space.deterministic import Deterministic
-        from sfumato.stage import Stage
+        return sana_stage(parts, engine, flow_of(parts.scheduler(), parts.model), PLAIN, SUITS)
 
-        parts.check_others(*READ)
-        schedule = flow_of(parts.scheduler(), parts.model)
-        network = parts.network("transformer", "SanaTransformer2DModel", TRANSFORMER)
-        space = Deterministic(parts.network("vae", "AutoencoderDC"), engine)
-        config = network.config
-        takes, gives = config["in_channels"], config["out_channels"]
-        if takes != space.channels or gives not in (takes, 2 * takes):
-            raise BadInput(
-                f"The transformer of {parts.model} takes latents of {takes} channels and answers {gives}, and its "
-                f"vae's have {space.channels}."
-            )
-        side = config["sample_size"] * space.factor
-        return Stage(
-            "picture",
-            space,
-            Preconditioned(sana_backbone(network, engine), schedule, "flow", "sigma"),
-            (_text(parts, engine, config["caption_channels"]),),
-            size=(side, side),
-            multiple=math.lcm(space.factor * config["patch_size"], 4),
-            networks=parts.networks,
-            controls=CONTROLS,
-            device=parts.device,
-            suits=SUITS,
+
+def sana_stage(parts: Parts, engine: Engine, schedule: Flow, neutral: Mapping[str, Any], suits: Suits) -> Stage:
+    """The Stage of the parts of a Sana; one that is told the scale of its guidance is a consistency function."""
+    from sfumato.denoise import Preconditioned
+    from sfumato.encode import ToldScale
+    from sfumato.network.cross_attended import sana_backbone
+    from sfumato.space.deterministic import Deterministic
+    from sfumato.stage import Stage
+
+    parts.check_others(*READ)
+    network = parts.network("transformer", "SanaTransformer2DModel", neutral)
+    space = Deterministic(parts.network("vae", "AutoencoderDC"), engine)
+    config = network.config
+    takes, gives, sprints = config["in_channels"], config["out_channels"], config["guidance_embeds"]
+    if takes != space.channels or gives not in (takes, 2 * takes):
+        raise BadInput(
+            f"The transformer of {parts.model} takes latents of {takes} channels and answers {gives}, and its "
+            f"vae's have {space.channels}."
         )
+    side = config["sample_size"] * space.factor
+    text = _text(parts, engine, config["caption_channels"])
+    return Stage(
+        "picture",
+        space,
+        Preconditioned(sana_backbone(network, engine), schedule, "flow", "sigma", consistency=sprints),
+        (text, ToldScale()) if sprints else (text,),
+        size=(side, side),
+        multiple=math.lcm(space.factor * config["patch_size"], 4),
+        networks=parts.networks,
+        controls=CONTROLS,
+        device=parts.device,
+        suits=suits,
+    )
 
 
 BETAS = ("beta_schedule", "beta_start", "beta_end", "trained_betas", "num_train_timesteps", "variance_type")

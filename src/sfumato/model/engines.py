@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfumato.control import IPAdapter
+from sfumato.control import FaceID, IPAdapter
 from sfumato.edit import Inverted, PromptToPrompt
 from sfumato.guide import ClipGuidance
 from sfumato.network.engine import quickest
@@ -21,7 +21,7 @@ def beyond_graphs(recipe: Recipe) -> bool:
     edit, start = recipe.attention, recipe.start
     return (
         any(isinstance(each, ClipGuidance) and each.scale and each.through == "network" for each in recipe.guidance)
-        or any(isinstance(each, IPAdapter) for each in recipe.controls)
+        or any(isinstance(each, IPAdapter | FaceID) for each in recipe.controls)
         or not all(each.weights_alone for each in recipe.adapters)
         or (isinstance(edit, PromptToPrompt) and bool(edit.blend))
         or (isinstance(start, Inverted) and start.null > 0)

@@ -20,6 +20,7 @@ from sfumato.zoo.find import allow_pickles, file_of, joined, with_transformer
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
+    from sfumato.stage import Stage
 
 
 def load(
@@ -68,7 +69,7 @@ def load(
     options = {"offload": offload, "tile": checked_tile(tile), "vae": other}
     read = read_stages if pool is None else pool.stages
     found = [(each, *read(each, engine, precision, device, **options)) for each in joined(name)]
-    stages = _told_apart([stage for _, _, several in found for stage in several])
+    stages = _seeing(_told_apart([stage for _, _, several in found for stage in several]))
     if not any(stage.paints for stage in stages):
         raise BadInput(
             f"The model {name} paints no pictures: join the one that goes on, as {str(name) + ' + DECODER'!r}."
@@ -94,6 +95,12 @@ def _told_apart(stages: list[Stage]) -> tuple[Stage, ...]:
         stage if count == 1 else replace(stage, name=f"{stage.name} {count}")
         for stage, count in zip(stages, counts, strict=True)
     )
+
+
+def _seeing(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """The stages, each with the eye of one before it where that has one."""
+    eyes = [stage.eye for stage in stages if stage.eye is not None]
+    return tuple(stage.seeing(eyes[0]) for stage in stages) if eyes else stages
 
 
 def checked_tile(tile: int) -> int:

@@ -67,7 +67,8 @@ def autoencoder_of(name: str) -> Path | None:
 
 def _folder(name: str, part: str, model: str) -> Path:
     own = Path(name).expanduser()
-    places = [own, own / part, ZOO / name] if name else [find(model) / part]
+    whole = [own / "unet"] if part == "controlnet" and (own / INDEX).is_file() else []  # Kandinsky's is a decoder
+    places = [own, own / part, *whole, ZOO / name] if name else [find(model) / part]
     for folder in places:
         if any((folder / file).is_file() for file in FILES):
             return folder

@@ -11,7 +11,8 @@ from sfumato.network.spec import Input, NetworkSpec, device_of
 
 def clip_text(skip: int = 0, *, normed: bool = True, pooled: bool = False) -> NetworkSpec:
     """The hidden state `skip` layers before the last, after the final layer norm if `normed`; with `pooled` it is
-    (states, text embedding), the latter of the last layer through the projection: (rows, projection_dim)."""
+    (states, text embedding), the latter of the last layer where the text ends, (rows, width), through the projection of
+    an encoder that has one."""
 
     def states(encoder: Any, ids: Tensor) -> Any:
         answer = encoder(ids.to(device_of(encoder)), output_hidden_states=bool(skip) or not normed)
@@ -20,7 +21,9 @@ def clip_text(skip: int = 0, *, normed: bool = True, pooled: bool = False) -> Ne
         else:
             found = answer.hidden_states[-(skip + 1)]
             found = getattr(encoder, "text_model", encoder).final_layer_norm(found) if normed else found
-        return (found, answer.text_embeds) if pooled else found
+        if not pooled:
+            return found
+        return found, answer.text_embeds if "text_embeds" in answer else answer.pooler_output
 
     return NetworkSpec({"ids": Input(("rows", "tokens"), "int64")}, states)
 

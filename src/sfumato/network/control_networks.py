@@ -17,6 +17,7 @@ KINDS: Mapping[str, str] = {
     "QwenImageControlNetModel": "qwen_controlnet",
     "SD3ControlNetModel": "sd3_controlnet",
     "SanaControlNetModel": "sana_controlnet",
+    "UNet2DConditionModel": "kandinsky_controlnet",
     "ZImageControlNetModel": "z_image_controlnet",
 }
 """diffusers' classes of ControlNets, and the modules of `sfumato.network`."""

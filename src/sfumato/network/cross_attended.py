@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sfumato.condition import Condition, Controls, Text
+from sfumato.condition import Condition, Controls, GuidanceScale, Part, Text
 from sfumato.network.attention_directives import DIRECTIVES, Change, directed, directives_of
 from sfumato.network.backbone import NetworkBackbone
 from sfumato.network.engine import Engine
@@ -76,31 +76,43 @@ def added_to(blocks: Sequence[Any], skips: Sequence[Tensor | None]) -> list[tupl
 def sana_backbone(network: Any, engine: Engine) -> NetworkBackbone:
     """`SanaTransformer2DModel` (Xie et al. 2024): x, 1000 sigma times the config's `timestep_scale`, a text, its mask.
 
-    Its self-attention is linear: there are no maps that could be directed. Of an answer with a learned variance the
-    mean is kept.
+    One with `guidance_embeds` (Sana-Sprint; Chen et al. 2025) is told sigma itself, and the scale of a distilled
+    guidance, times `guidance_embeds_scale`. Its self-attention is linear: there are no maps that could be directed. Of
+    an answer with a learned variance the mean is kept.
     """
     config = network.config
-    width, scale = config["caption_channels"], 1000 * config["timestep_scale"]
+    width, sprints = config["caption_channels"], config["guidance_embeds"]
+    scale = 1 if sprints else 1000 * config["timestep_scale"]
 
     def forward(
-        network: Any, x: Tensor, t: Tensor, text: Tensor, text_mask: Tensor | None, added: Residuals | None
+        network: Any,
+        x: Tensor,
+        t: Tensor,
+        text: Tensor,
+        text_mask: Tensor | None,
+        added: Residuals | None,
+        guidance: Tensor | None = None,
     ) -> Tensor:
         answer = network(
             x,
             encoder_hidden_states=text,
             encoder_attention_mask=text_mask,
+            guidance=guidance,
             timestep=scale * t,
             controlnet_block_samples=None if added is None else added.skips[1:],  # the first block is given none
             return_dict=False,
         )[0]
         return answer[:, : x.shape[1]]
 
-    spec = NetworkSpec(_inputs(config["in_channels"], width), forward)
+    more = {"guidance": Input(("rows",))} if sprints else {}
+    spec = NetworkSpec({**_inputs(config["in_channels"], width), **more}, forward)
 
     def told(x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Any]:
-        return _told(network, x, t, condition, width)
+        told, scale = _told(network, x, t, condition, width), condition.get(GuidanceScale)
+        return told if scale is None else {**told, "guidance": scale.value * config["guidance_embeds_scale"]}
 
-    return NetworkBackbone(network, spec, {Text: width, Controls: 0}, told, engine=engine)
+    accepts: dict[type[Part], int] = {Text: width, Controls: 0, **({GuidanceScale: 1} if sprints else {})}
+    return NetworkBackbone(network, spec, accepts, told, engine=engine)
 
 
 def _inputs(channels: int, width: int) -> dict[str, Input]:

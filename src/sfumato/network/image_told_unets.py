@@ -11,10 +11,11 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import pad
 
-from sfumato.condition import Concat, Condition, Image, Part, Text
+from sfumato.condition import Concat, Condition, Controls, Image, Part, Text
 from sfumato.network.backbone import NetworkBackbone
 from sfumato.network.engine import Engine
 from sfumato.network.planes import image_of, pooled_of, text_of, with_planes
+from sfumato.network.residuals import instead, residuals_of
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
 
 
@@ -36,8 +37,18 @@ def kandinsky_backbone(network: Any, engine: Engine, channels: int) -> NetworkBa
         "t": Input(("rows",), "float32"),
         "image": Input(("rows", width)),
     }
-    accepts: dict[type[Part], int] = {Image: width, Concat: planes} if planes else {Image: width}
-    return NetworkBackbone(network, NetworkSpec(inputs, forward), accepts, told, engine=engine)
+    concat: dict[type[Part], int] = {Concat: planes} if planes else {}
+    accepts: dict[type[Part], int] = {Image: width, Controls: 0, **concat}
+    return Instead(network, NetworkSpec(inputs, forward), accepts, told, engine=engine)
+
+
+class Instead(NetworkBackbone):
+    """A decoder whose ControlNets answer in its place."""
+
+    def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        added = residuals_of(x, t, condition, {"image": image_of(condition, self.accepts[Image])})
+        answer = super().__call__
+        return instead(added, lambda: answer(x, t, condition))
 
 
 def unclip_backbone(network: Any, projection: Any, engine: Engine) -> NetworkBackbone:

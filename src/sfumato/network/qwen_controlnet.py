@@ -1,16 +1,17 @@
-"""diffusers' `QwenImageControlNetModel`: the first blocks of Qwen-Image, shown the map's latents."""
+"""diffusers' `QwenImageControlNetModel`: the first blocks of Qwen-Image, shown the map's latents, or, to inpaint, those
+of the picture and what is kept of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from sfumato.network.control_networks import check_alike, plain
+from sfumato.network.latent_maps import answering_latents, map_latents, masked_latents
 from sfumato.network.qwen_image import packed
 from sfumato.network.residuals import Residuals, each_block
-from sfumato.network.spec import Input, NetworkSpec, own_dtype
+from sfumato.network.spec import Input, NetworkSpec
 from sfumato.picture import BadInput
 
 ALIKE = ("in_channels", "num_attention_heads", "attention_head_dim", "joint_attention_dim", "axes_dims_rope")
@@ -26,7 +27,7 @@ def spec(network: Any) -> NetworkSpec:
             "t": Input(("rows",), "float32"),
             "text": Input(("rows", "words", int(config["joint_attention_dim"]))),
             "text_mask": Input(("rows", "words"), "bool", needed=False),
-            "map": Input(("rows", int(config["in_channels"]) // 4, "height", "width")),
+            "map": Input(("rows", shown_channels(config), "height", "width")),
         },
         _forward,
     )
@@ -51,16 +52,14 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     config, painter = network.config, batch.stage.networks.get("transformer")
     check_alike(control, config, painter, ALIKE)
     plain(control, "Qwen-Image")
-    if config["extra_condition_channels"]:
-        raise BadInput(f"The ControlNet {control.net} sees more than a map: it is not read.")
-    shown = batch.stage.space.encode(batch.control_map(control.picture, control.map))
-    run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)
+    more = shown_channels(config) - batch.like.shape[1]
+    if more not in (0, 1):
+        raise BadInput(f"The ControlNet {control.net} sees {more} channels more than a map, and not a mask alone.")
+    shown = (masked_latents if more else map_latents)(batch, control)
+    blocks = painter.config["num_layers"]
+    return answering_latents(network, batch, spec(network), shown, lambda found: Residuals(each_block(found, blocks)))
 
-    def answer(x: Tensor, t: Tensor, told: Mapping[str, Tensor | None]) -> Residuals:
-        text = told["text"]
-        assert text is not None
-        seen = shown.to(own).expand(len(x), -1, -1, -1)
-        found = run(x=x.to(own), t=t, text=text.to(own), text_mask=told.get("text_mask"), map=seen)
-        return Residuals(each_block(found, painter.config["num_layers"]))
 
-    return answer
+def shown_channels(config: Any) -> int:
+    """Of a cell of what it is shown: a map's latents, or those of a picture with a mask beside them."""
+    return (int(config["in_channels"]) + int(config["extra_condition_channels"])) // 4

@@ -23,6 +23,7 @@ class Residuals:
     in their order, None where nothing is. middle: to the middle block's answer. within: to what the downward blocks
     hand on (a T2I-Adapter's). singles: to a transformer's single-stream blocks, as skips. pictured: how many of the
     tokens, the first, lie in rows over the picture, where words stand behind them; None if all do.
+    answer: what the network answers instead, and share (B, 1, h, w), by how much: see `instead`.
     """
 
     skips: tuple[Tensor | None, ...] = ()
@@ -30,6 +31,8 @@ class Residuals:
     within: tuple[Tensor, ...] = ()
     singles: tuple[Tensor | None, ...] = ()
     pictured: int | None = None
+    answer: Tensor | None = None
+    share: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Residuals:
         """The function of each tensor, once for those that several blocks share."""
@@ -41,7 +44,8 @@ class Residuals:
             return None if a is None else known[id(a)]
 
         skips, within, singles = (tuple(map(of, each)) for each in (self.skips, self.within, self.singles))
-        return replace(self, skips=skips, middle=of(self.middle), within=within, singles=singles)
+        whole = {"middle": of(self.middle), "answer": of(self.answer), "share": of(self.share)}
+        return replace(self, skips=skips, within=within, singles=singles, **whole)
 
     def plus(self, other: Residuals) -> Residuals:
         known: dict[tuple[int, int], Tensor] = {}
@@ -63,6 +67,8 @@ class Residuals:
             within=both(self.within, other.within),
             singles=both(self.singles, other.singles),
             pictured=other.pictured if self.pictured is None else self.pictured,
+            answer=of(self.answer, other.answer),
+            share=of(self.share, other.share),
         )
 
 
@@ -113,6 +119,15 @@ def _general(told: Mapping[str, Tensor | None], condition: Condition) -> Mapping
     if first["text_mask"] is not None and bool(first["text_mask"].all()):
         first["text_mask"] = None
     return {**told, **first}
+
+
+def instead(added: Residuals | None, answer: Callable[[], Tensor]) -> Tensor:
+    """F + sum w (F' - F) of a network's answer F (B, C, h, w) and those F' that controls of weight w have for it; F is
+    asked for only where it counts."""
+    if added is None or added.answer is None or added.share is None:
+        return answer()
+    whole = added.answer.float()
+    return whole if bool((added.share == 1).all()) else (1 - added.share.float()) * answer() + whole
 
 
 def masked(residuals: Residuals, mask: Tensor | None) -> Residuals:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from sfumato.network.control_networks import check_alike, plain
+from sfumato.network.latent_maps import answering_latents, map_latents
 from sfumato.network.residuals import Residuals
-from sfumato.network.spec import Input, NetworkSpec, own_dtype
+from sfumato.network.spec import Input, NetworkSpec
 
 ALIKE = ("in_channels", "num_attention_heads", "attention_head_dim", "caption_channels", "patch_size")
 """What a ControlNet and its network must agree on, for the answers to fit."""
@@ -43,17 +43,7 @@ def _forward(network: Any, x: Tensor, t: Tensor, text: Tensor, text_mask: Tensor
 
 def answering(network: Any, batch: Any, control: Any) -> Any:
     """The ControlNet shown its map. Its answers go to the second block of Sana and those behind it."""
-    config = network.config
-    check_alike(control, config, batch.stage.networks.get("transformer"), ALIKE)
+    check_alike(control, network.config, batch.stage.networks.get("transformer"), ALIKE)
     plain(control, "Sana")
-    shown = batch.stage.space.encode(batch.control_map(control.picture, control.map))
-    run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)
-
-    def answer(x: Tensor, t: Tensor, told: Mapping[str, Tensor | None]) -> Residuals:
-        text = told["text"]
-        assert text is not None
-        seen = shown.to(own).expand(len(x), -1, -1, -1)
-        found = run(x=x.to(own), t=1000 * t, text=text.to(own), text_mask=told.get("text_mask"), map=seen)
-        return Residuals((None, *found))
-
-    return answer
+    shown = map_latents(batch, control)
+    return answering_latents(network, batch, spec(network), shown, lambda found: Residuals((None, *found)), 1000)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sfumato.network.control_networks import check_alike
+from sfumato.network.latent_maps import map_latents, masked_latents
 from sfumato.network.residuals import Residuals
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.picture import BadInput
@@ -44,11 +45,13 @@ def _forward(network: Any, x: Tensor, t: Tensor, text: Tensor, pooled: Tensor, m
 
 
 def answering(network: Any, batch: Any, control: Any) -> Any:
-    """The ControlNet shown its map. Those that force the pooled text to zeros see latents that are not shifted."""
+    """The ControlNet shown its map. Those that force the pooled text to zeros see latents that are not shifted, unless
+    they were trained to inpaint, and see what is kept of a picture."""
     config = network.config
     painter = batch.stage.networks.get("transformer")
     check_alike(control, config, painter, ALIKE)
-    if config["extra_conditioning_channels"] or not config.get("use_pos_embed", True):
+    inpaints = config["extra_conditioning_channels"] == 1
+    if config["extra_conditioning_channels"] not in (0, 1) or not config.get("use_pos_embed", True):
         raise BadInput(
             f"The ControlNet {control.net} sees more than a map, or has no places of its own: it is not read."
         )
@@ -57,9 +60,9 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
             "Stable Diffusion 3 has neither a guess mode nor unions of ControlNets: leave guess and mode out."
         )
     space = batch.stage.space
-    shown = space.encode(batch.control_map(control.picture, control.map))
+    shown = (masked_latents if inpaints else map_latents)(batch, control)
     zeros = bool(config["force_zeros_for_pooled_projection"])
-    if zeros:
+    if zeros and not inpaints:
         shown = shown + space.shift * space.scale
     run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)
 

@@ -10,10 +10,12 @@ from copy import copy, deepcopy
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from sfumato.network.control_networks import check_alike, plain
+from sfumato.network.latent_maps import map_latents, with_kept
 from sfumato.network.offload import at_hand
 from sfumato.network.residuals import Residuals
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
@@ -49,7 +51,8 @@ def _forward(
 
 
 def answering(network: Any, batch: Any, control: Any) -> Any:
-    """The ControlNet shown its map; channels that it has for a masked picture are left at zero.
+    """The ControlNet shown its map. One that was trained to inpaint too sees behind it what is kept of a picture, grey
+    where it is to be repainted, if the run has one and a mask, and zeros if not.
 
     Some act on the picture's tokens before words come to them, where their weight counts too.
     """
@@ -61,9 +64,13 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     if more < 0 or max(places) >= blocks:
         raise BadInput(f"The ControlNet {control.net} was made for another network: it has more blocks, or sees less.")
     joined = _joined(network, painter)
-    shown = functional.pad(
-        batch.stage.space.encode(batch.control_map(control.picture, control.map)), (0, 0, 0, 0, 0, more)
-    )
+    shown = map_latents(batch, control)
+    if more == 1 + shown.shape[1] and batch.mask is not None and batch.original is not None:
+        hidden = batch.mask_tensor(batch.mask)
+        kept = with_kept(batch, batch.tensor(batch.original) * (hidden < 0.5), hidden)
+        shown = torch.cat([shown, kept.roll(1, 1)], 1)  # the mask before the picture
+    else:
+        shown = functional.pad(shown, (0, 0, 0, 0, 0, more))
     weight = float(control.weight) if config["add_control_noise_refiner"] else 1.0
     run, own = batch.engine.prepare(joined, spec(network, painter)), own_dtype(painter)
 

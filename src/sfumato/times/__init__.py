@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sfumato.lazy import Tensor
 from sfumato.schedule import Schedule
+from sfumato.times.angle import AngleGrid
 from sfumato.times.karras import KarrasGrid
 from sfumato.times.knots import from_indices, from_strength, jumps
 from sfumato.times.leading import LeadingGrid
@@ -21,6 +22,7 @@ from sfumato.times.uniform import UniformGrid
 
 __all__ = [
     "DEFAULT_GRID",
+    "AngleGrid",
     "KarrasGrid",
     "LeadingGrid",
     "LinspaceGrid",
