@@ -176,7 +176,10 @@ def test_r2u_net_by_its_papers():
     block, x = RecurrentResidual(3, 8), torch.randn(1, 3, 6, 6)
     wanted = entered = block.enter(x)
     for layer in block.recurrent:
-        f = lambda z, layer=layer: torch.relu(layer.norm(layer.conv(z)))
+
+        def f(z, layer=layer):
+            return torch.relu(layer.norm(layer.conv(z)))
+
         h = f(wanted)
         h = f(wanted + h)
         wanted = f(wanted + h)
