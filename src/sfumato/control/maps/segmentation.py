@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from sfumato.control.maps.class_colours import ADE20K, spread_colours
 from sfumato.control.maps.control_map import ControlMap
 from sfumato.control.maps.estimate import as_array, foreign, read_built_in, transformers_network
-from sfumato.control.maps.palette import ADE20K, spread_colours
 from sfumato.element import ModelName, element
 from sfumato.lazy import torch
 from sfumato.picture import BadInput
@@ -26,9 +26,9 @@ class Segmentation(ControlMap):
     """Classes as flat colours.
 
     net: a folder or a Hub id of one of transformers' networks of semantic segmentation (SegFormer, UPerNet, BEiT, ...),
-    drawn in the colours of ADE20K, by which ControlNet's segmentation was trained (`palette.ADE20K`); without one an
+    drawn in the colours of ADE20K, by which ControlNet's segmentation was trained (`class_colours.ADE20K`); without one an
     attention-gated recurrent residual U-Net that was trained on vignettes (`sfumato.network.r2u_net`), drawn in colours
-    of our own (`palette.spread_colours`), the classes being those of `sfumato.data.vignettes.SEMANTIC_NAMES`.
+    of our own (`class_colours.spread_colours`), the classes being those of `sfumato.data.vignettes.SEMANTIC_NAMES`.
     """
 
     net: ModelName = Field(default="", description="a folder or a Hub id, or nothing for the built-in network")
