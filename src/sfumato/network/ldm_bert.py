@@ -55,7 +55,7 @@ class SelfAttention(nn.Module):
         return self.out_proj(nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
-class Layer(nn.Module):
+class LDMBertLayer(nn.Module):
     """h + attention(norm(h)), then h + mlp(norm(h))."""
 
     def __init__(self, config: LDMBertConfig) -> None:
@@ -71,12 +71,12 @@ class Layer(nn.Module):
         return states + self.fc2(self.activation(self.fc1(self.final_layer_norm(states))))
 
 
-class Encoder(nn.Module):
+class LDMBertEncoder(nn.Module):
     def __init__(self, config: LDMBertConfig) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
         self.embed_positions = nn.Embedding(config.max_position_embeddings, config.d_model)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.encoder_layers))
+        self.layers = nn.ModuleList(LDMBertLayer(config) for _ in range(config.encoder_layers))
         self.layer_norm = nn.LayerNorm(config.d_model)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class LDMBertModel(PreTrainedModel):
 
     def __init__(self, config: LDMBertConfig) -> None:
         super().__init__(config)
-        self.model = Encoder(config)
+        self.model = LDMBertEncoder(config)
         self.post_init()
 
     def forward(self, ids: Tensor) -> Tensor:

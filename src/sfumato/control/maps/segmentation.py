@@ -13,9 +13,12 @@ from sfumato.control.maps.control_map import ControlMap
 from sfumato.control.maps.estimate import as_array, foreign, read_built_in, transformers_network
 from sfumato.element import ModelName, element
 from sfumato.lazy import torch
+from sfumato.picture import BadInput
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+KIND = "SemanticSegmentation"
 
 
 @element("segmentation", short="seg")
@@ -40,11 +43,14 @@ class Segmentation(ControlMap):
         return _classes(read_built_in(AttentionR2UNet, self.net, image))
 
     def draw(self, found: np.ndarray, size: tuple[int, int]) -> Image.Image:
-        count = int(found.max()) + 1
-        colours = ADE20K if foreign(self.net) and count <= len(ADE20K) else spread_colours(count)
-        return Image.fromarray(colours[found])
+        if not foreign(self.net):
+            return Image.fromarray(spread_colours(int(found.max()) + 1)[found])
+        count = int(transformers_network(self.net, KIND)[1].config.num_labels)
+        return Image.fromarray((ADE20K if count <= len(ADE20K) else spread_colours(count))[found])
 
     def truth(self, drawn: Any) -> np.ndarray:
+        if foreign(self.net):
+            raise BadInput(f"The classes of {self.net} are not those of vignettes, of which the truth is known.")
         return drawn.vignette.semantic.astype(np.int64)
 
 
@@ -54,7 +60,7 @@ def _classes(logits: Tensor) -> np.ndarray:
 
 def _estimated(net: str, image: Image.Image) -> Tensor:
     """Logits (C, H, W)."""
-    processor, network = transformers_network(net, "SemanticSegmentation")
+    processor, network = transformers_network(net, KIND)
     with torch.no_grad():
         logits = network(**processor(images=image, return_tensors="pt")).logits
     return torch.nn.functional.interpolate(logits, image.size[::-1], mode="bilinear", align_corners=False)[0]

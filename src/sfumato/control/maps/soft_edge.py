@@ -23,7 +23,7 @@ class SoftEdge(ControlMap):
     PiDiNet) was trained on.
 
     net: a folder of the same network, trained on something else. classical: no network (`softedge-classical`): the
-    largest gradient of three Gaussian scales, s |gradient of G_s * brightness| for s = 1, 2, 4 pixels (Lindeberg 1998),
+    larger gradient of two Gaussian scales, s |gradient of G_s * brightness| for s = 1 and 2 pixels (Lindeberg 1998),
     over its 98th percentile. It can't tell a thing's contour from a pattern on it.
     """
 
@@ -46,7 +46,7 @@ class SoftEdge(ControlMap):
         return drawn.contours.astype(float)
 
 
-def scale_space_gradient(grey: np.ndarray, scales: tuple[float, ...] = (1, 2, 4)) -> np.ndarray:
+def scale_space_gradient(grey: np.ndarray, scales: tuple[float, ...] = (1, 2)) -> np.ndarray:
     """(H, W) in [0, 1]."""
     import numpy as np
     from scipy.ndimage import gaussian_gradient_magnitude
