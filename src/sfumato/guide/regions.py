@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def mixed(outs: Sequence[Prediction], condition: Condition) -> Prediction:
         return outs[0]
     shares = part.shares.to(outs[0].x0).split(1, 1)
     x0, eps = (
-        sum(share * getattr(out, name) for share, out in zip(shares, outs, strict=True)) for name in ("x0", "eps")
+        reduce(add, (share * getattr(out, name) for share, out in zip(shares, outs, strict=True)))
+        for name in ("x0", "eps")
     )
     return outs[0].moved(x0=x0, eps=eps)

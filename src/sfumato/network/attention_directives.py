@@ -143,7 +143,7 @@ def _crossings(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Mo
             output = _put(output, here, left(module, attended(new, values[here]), hidden[here]))
         if not len(edited) and not len(seen):
             return output
-        maps = scores.softmax(-1) if new is None else scores.softmax(-1).index_copy(0, here, new)
+        maps = scores.softmax(-1) if new is None or here is None else scores.softmax(-1).index_copy(0, here, new)
         if part is not None and len(edited):
             here, there = edited.to(output.device), source.to(output.device)
             told = (a[edited].to(output.device) for a in (part.mapping, part.weight, part.cross_maps))

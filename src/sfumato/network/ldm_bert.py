@@ -35,7 +35,7 @@ class LDMBertConfig(PretrainedConfig):
         self.encoder_layers, self.encoder_ffn_dim = encoder_layers, encoder_ffn_dim
         self.encoder_attention_heads, self.head_dim = encoder_attention_heads, head_dim
         self.activation_function, self.d_model = activation_function, d_model
-        super().__init__(pad_token_id=pad_token_id, **others)
+        super().__init__(**{"pad_token_id": pad_token_id, **others})
 
 
 class SelfAttention(nn.Module):
@@ -91,7 +91,7 @@ class LDMBertModel(PreTrainedModel):
 
     config_class = LDMBertConfig
     base_model_prefix = "model"
-    _keys_to_ignore_on_load_unexpected = (r"^to_logits\.",)  # the head of its training
+    _keys_to_ignore_on_load_unexpected = [r"^to_logits\."]  # noqa: RUF012  # the head of its training
 
     def __init__(self, config: LDMBertConfig) -> None:
         super().__init__(config)
