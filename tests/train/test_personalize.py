@@ -213,6 +213,21 @@ def test_wrong_recipes_are_refused_in_a_sentence(tiny_model, photos, tmp_path, m
         train.run("personalize", out=tmp_path / "run", overrides=asked(tiny_model, photos, *more))
 
 
+def test_it_says_what_it_will_do_before_it_does_it(tiny_model, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (photos / "1.txt").write_text("a boat of mine, a zwx boat")
+    try:
+        train.run("personalize", dry_run=True, overrides=asked(tiny_model, photos, "method.rank=2"))
+    finally:
+        (photos / "1.txt").unlink()
+    told = capsys.readouterr().out
+    assert "3 pictures, cut to 32 x 32, 1 of them with captions of their own." in told
+    trained = sum(p.numel() for p in task(tmp_path, tiny_model, photos, "method.rank=2").network.parameters())
+    assert f"lora trains {trained:,} numbers" in told
+    assert "time: about" in told
+    assert not (tmp_path / "runs").exists()
+
+
 def test_one_photo_is_enough_and_may_be_mirrored(tiny_model, photos, tmp_path):
     one = tmp_path / "one"
     one.mkdir()

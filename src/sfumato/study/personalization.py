@@ -20,8 +20,8 @@ from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, S
 from sfumato.study.style import BLUE, panels, strips
 
 RATES = {
-    "dreambooth": 5e-5, "lora": 1e-3, "loha": 2e-3, "lokr": 2e-3, "textual-inversion": 2e-2, "pivotal-tuning": 2e-3,
-    "hypernetwork": 1e-3, "bottleneck": 2e-3, "side-tuning": 1e-3,
+    "dreambooth": 2e-4, "lora": 4e-3, "loha": 8e-3, "lokr": 8e-3, "textual-inversion": 3e-2, "pivotal-tuning": 4e-3,
+    "hypernetwork": 2e-3, "bottleneck": 4e-3, "side-tuning": 2e-3,
 }  # fmt: skip
 """Learning rates that suit the miniature; the thesis' own for Stable Diffusion are 5e-6, 1e-4 and 5e-4."""
 PROMPTS = ("a painting of {}", "a starry night painting of {}", "a pencil sketch of {}")

@@ -38,6 +38,8 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
         with _alone(folder):
             there = _settle(recipe, folder, resume)
             loop = _loop(recipe, folder)
+            for sentence in loop.task.about() if loop.main else ():
+                say(sentence)
             if loop.restore(there) and loop.main:
                 say(f"{recipe.name}: going on from step {loop.step} in {folder}")
             figures = loop.run()
@@ -151,6 +153,8 @@ def estimate(recipe: Common, steps: int = 4) -> None:
     print(r.resolved(recipe).rstrip())
     if ready is not recipe:
         print("# its parts aren't trained yet: measured with those of the built-in miniature")
+    for sentence in loop.task.about():
+        print(f"# {sentence}")
     print(f"# parameters: {parameters:,}")
     print(f"# steps: {recipe.steps:,} of {recipe.batch * recipe.optimizer.accumulate} pictures: {pictures:,} pictures")
     clock = f", ended by the clock after {recipe.minutes:g}" if recipe.minutes and recipe.minutes < minutes else ""

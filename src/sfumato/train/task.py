@@ -72,6 +72,10 @@ class Task(nn.Module, ABC):
         """A hash of the pictures and the parts that it is trained on; a resumed run says when they have changed."""
         return ""
 
+    def about(self) -> list[str]:
+        """What it is going to do, in sentences that are said before it begins and by --dry-run."""
+        return []
+
     def memory(self) -> dict[str, Tensor]:
         """What a step leaves for the next besides the network: buffers, changed in place; saved and loaded with it."""
         return {name: buffer for name, buffer in self.named_buffers() if not name.startswith("network.")}

@@ -160,6 +160,23 @@ class PersonalizeTask(Task):
             encoded(self.place, f"{name} latents", "latents", key, encode, len(pictures), EACH).copy()
         )
 
+    def about(self) -> list[str]:
+        """Pictures and captions; what is trained, in how much memory, and how large its files will be."""
+        named = set(self._named(self.recipe.subject))
+        own = sum(not set(said) <= named for said in self.pictures.captions)
+        width, height = self.size
+        shown = f"{len(self)} pictures, cut to {width} x {height}, {own} of them with captions of their own"
+        if self.prior is not None:
+            shown += f"; {len(self.prior)} of the class beside them"
+        trained = sum(p.numel() for p in self.network.parameters())
+        held = {id(p): p.numel() * p.element_size() for n in self.stage.networks.values() for p in n.parameters()}
+        memory = sum(held.values()) + 12 * trained  # gradients, and Adam's two means
+        return [
+            f"{shown}.",
+            f"{self.recipe.method.kind} trains {trained:,} numbers: about {trained * 4 / 2**20:.1f} MiB in float32; "
+            f"{memory / 2**20:,.0f} MiB of memory beside what a step needs.",
+        ]
+
     def __len__(self) -> int:
         return len(self.pictures)
 
