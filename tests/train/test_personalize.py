@@ -213,6 +213,31 @@ def test_wrong_recipes_are_refused_in_a_sentence(tiny_model, photos, tmp_path, m
         train.run("personalize", out=tmp_path / "run", overrides=asked(tiny_model, photos, *more))
 
 
+def test_the_loss_is_taken_where_a_mask_is_white(tiny_model, photos, tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    left = np.zeros((40, 40), np.uint8)
+    left[:, :20] = 255
+    Image.fromarray(left).save(masks / "0.png")
+    Image.fromarray(np.full((40, 40), 255, np.uint8)).save(masks / "1.png")
+    plain, masked = (
+        task(tmp_path, tiny_model, photos),
+        task(tmp_path, tiny_model, photos, f"masks={masks}", "flip=true"),
+    )
+    rows = [np.array([i]) for i in range(3)]
+    one, other = (
+        [float(each(row, 0, torch.Generator().manual_seed(7))[0].detach()) for row in rows] for each in (plain, masked)
+    )
+    assert one[0] != other[0]
+    assert one[1:] == other[1:], "white everywhere, or no mask: as without"
+    assert masked.counts.shape == (6, 1, 16, 16)
+    assert masked.counts[0, 0].tolist() == [[1] * 8 + [0] * 8] * 16
+    assert masked.counts[3, 0].tolist() == [[0] * 8 + [1] * 8] * 16
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(masks / "1.png")
+    with pytest.raises(BadInput, match="black everywhere"):
+        task(tmp_path, tiny_model, photos, f"masks={masks}")
+
+
 def test_it_says_what_it_will_do_before_it_does_it(tiny_model, photos, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (photos / "1.txt").write_text("a boat of mine, a zwx boat")

@@ -7,6 +7,7 @@ it was. The model is any that `sfumato.load` reads: its own schedule and paramet
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from pydantic import Field, model_validator
 from torch import Tensor
+from torch.nn import functional
 
 from sfumato import predict
 from sfumato.adapt.adaptation import learning
@@ -24,11 +27,12 @@ from sfumato.condition import Condition
 from sfumato.data import array_cache
 from sfumato.data.array_cache import digest
 from sfumato.data.dataset import Dataset
+from sfumato.data.folder import Folder, entries
 from sfumato.element.section import Count, Few, Fraction, Section
 from sfumato.guide import ClassifierFree
 from sfumato.model.adapted import adapted
 from sfumato.model.load import load
-from sfumato.picture import BadInput
+from sfumato.picture import BadInput, open_mask
 from sfumato.recipe import Recipe
 from sfumato.schedule import noised
 from sfumato.train import report, rng
@@ -65,7 +69,8 @@ class Portraits(Section):
 class PersonalizeRecipe(Common):
     """`subject` is what prompts call it, `kind` the class that it is of. `captions` are those of pictures that have
     none of their own; {} is the subject, and for the prior's pictures the class. `size` is the pictures' side, the
-    model's own by default. `flip` shows each picture mirrored too."""
+    model's own by default. `flip` shows each picture mirrored too. `masks` is a folder of masks by the pictures' names,
+    white where a picture counts: the loss is taken there, and in all of a picture that has none."""
 
     task: Literal["personalize"]
     model: str = "mini"
@@ -76,6 +81,7 @@ class PersonalizeRecipe(Common):
     captions: Templates = ("a painting of {}",)
     size: Annotated[int, Field(ge=16, le=4096)] | None = None
     flip: bool = False
+    masks: Path | None = None
     dropout: Fraction = 0.0
     ema: Averaging = Averaging(decay=0.0)
     preview: Portraits = Portraits()
@@ -112,6 +118,7 @@ class PersonalizeTask(Task):
         )
         self.network: Learner = recipe.method.begin(subject)
         self.latents = self._encoded(self.pictures, "subject")
+        self.counts = self._counting(recipe.data)
         self.others = None if self.prior is None else self._encoded(self.prior, "class")
         self._read: dict[str, Condition] = {}
 
@@ -125,6 +132,28 @@ class PersonalizeTask(Task):
             return replace(found, captions=named)
         both = np.concatenate([found.pictures, found.pictures[:, :, ::-1]])
         return replace(found, pictures=both, captions=[*named, *named], key=digest(found.key, "flipped"))
+
+    def _counting(self, data: Any) -> Tensor:
+        """How much each cell of each picture counts, (n, 1, h, w): the share of it that its mask leaves white."""
+        rows, _, *cells = self.latents.shape
+        if self.recipe.masks is None:
+            return torch.ones(rows, 1, *cells)
+        if not isinstance(data, Folder):
+            raise BadInput("masks: they go by the names of a folder's pictures: data.kind must be folder")
+        found = torch.stack([self._mask(entry.path.stem) for entry in entries(data.path)])
+        found = torch.cat([found, found.flip(-1)]) if self.recipe.flip else found
+        return functional.adaptive_avg_pool2d(found, (cells[0], cells[1]))
+
+    def _mask(self, name: str) -> Tensor:
+        """(1, H, W): the mask of the picture of that name, cut as the picture is; white where there is none."""
+        assert self.recipe.masks is not None
+        found = sorted(self.recipe.masks.glob(f"{glob.escape(name)}.*"))
+        if not found:
+            return torch.ones(1, *reversed(self.size))
+        mask = np.asarray(ImageOps.fit(open_mask(found[0]), self.size, Image.Resampling.BILINEAR), np.float32) / 255
+        if not mask.any():
+            raise BadInput(f"masks: {found[0].name} is black everywhere: white is where the picture counts")
+        return torch.from_numpy(mask)[None]
 
     def _named(self, name: str) -> list[str]:
         return [template.replace("{}", name) for template in self.recipe.captions]
@@ -189,12 +218,13 @@ class PersonalizeTask(Task):
         said = [self._caption(self.pictures, int(i), step) for i in indices]
         dropped = torch.rand(n, generator=generator) < recipe.dropout
         said = ["" if drop else each for each, drop in zip(said, dropped.tolist(), strict=True)]
-        x0 = self.latents[indices]
+        x0, counts = self.latents[indices], self.counts[indices]
         if self.prior is not None and self.others is not None:
             rows = [rng.choice(len(self.prior), recipe.seed, "class", step, k) for k in range(n)]
             said += [self._caption(self.prior, row, step) for row in rows]
             x0 = torch.cat([x0, self.others[rows]])
-        losses = self._losses(x0.float().to(self.place.device), said, generator)
+            counts = torch.cat([counts, torch.ones_like(counts)])
+        losses = self._losses(x0.float().to(self.place.device), counts.to(self.place.device), said, generator)
         if recipe.prior is None:
             return losses.mean(), {}
         own, kept = losses[:n].mean(), losses[n:].mean()
@@ -204,8 +234,8 @@ class PersonalizeTask(Task):
         said = pictures.captions[row]
         return said[rng.choice(len(said), self.recipe.seed, "caption", step, row)]
 
-    def _losses(self, x0: Tensor, said: list[str], generator: torch.Generator) -> Tensor:
-        """|F - F*|^2 of each row, the mean over its elements, the learner in its place."""
+    def _losses(self, x0: Tensor, counts: Tensor, said: list[str], generator: torch.Generator) -> Tensor:
+        """|F - F*|^2 of each row, the mean over its elements as much as they count, the learner in its place."""
         networks, bound = self.stage.networks, self.network.bind(self.stage.networks)
         words = LearnedWords(bound.words) if bound.words else None
         with learning(networks, bound, words):
@@ -220,7 +250,8 @@ class PersonalizeTask(Task):
         before = predict.before(denoiser.parameterization, denoiser.schedule, t)
         level = {"sigma_data": denoiser.sigma_data, "before": before}
         true = predict.target(denoiser.parameterization, x0, eps, alpha, sigma, **level)
-        return (F - true).square().flatten(1).mean(1)
+        counted = counts.expand_as(x0).flatten(1)
+        return ((F - true).square().flatten(1) * counted).sum(1) / counted.sum(1)
 
     def _times(self, n: int, generator: torch.Generator) -> Tensor:
         """As the model was trained: the table's indices, or of flow matching logit-normal (Esser et al. 2024)."""
@@ -276,7 +307,8 @@ class PersonalizeTask(Task):
         rows = np.arange(len(self)).repeat(-(-64 // len(self)))[:64]
         said = [self._caption(self.pictures, int(row), 0) for row in rows]
         x0 = self.latents[rows].float().to(self.place.device)
-        losses = self._losses(x0, said, rng.generator(self.recipe.seed, "measured"))
+        counts = self.counts[rows].to(self.place.device)
+        losses = self._losses(x0, counts, said, rng.generator(self.recipe.seed, "measured"))
         return {"loss": float(losses.mean()), "trained_parameters": trained, "bytes": sum(sizes)}
 
 
