@@ -105,6 +105,31 @@ def test_what_a_unet_is_told_are_inputs_and_neutral_ones_change_no_bit(network, 
 
 @here
 @torch.no_grad()
+def test_several_rows_go_through_one_graph_with_the_bits_of_each_alone(network, count, monkeypatch):
+    monkeypatch.setattr(engine, "PATIENCE", 9)
+    monkeypatch.setattr(engine, "streams", lambda: 1)
+    given = inputs(11)
+    run = OpenVINO().prepare(network, spec(network))
+    alone = torch.cat([run(**{name: value[i : i + 1] for name, value in given.items()}) for i in range(11)])
+    assert torch.equal(run(**given), alone), "one by one: eight, two and one have not come often enough"
+    assert (count["converted"], count["answered"]) == (1, 1 + 11 + 11)
+    assert torch.equal(run(**given), alone)
+    assert (count["converted"], count["answered"]) == (2, 1 + 22 + 1 + (1 + 8) + 1 + 2 + 1)
+    assert torch.equal(run(**given), alone)
+    assert count["answered"] == 37 + (1 + 2 + 1)
+
+    def doubled(*given):
+        graph, compiled = of(*given)
+        return graph, compiled if given[3].rows == 1 else lambda calls: [[2 * each for each in compiled(calls)[0]]]
+
+    of, other = engine.Served.of, copy.deepcopy(network)
+    monkeypatch.setattr(engine.Served, "of", doubled)
+    monkeypatch.setattr(engine, "PATIENCE", 0)
+    assert torch.equal(OpenVINO().prepare(other, spec(other))(**given), alone), "a graph of other bits is not used"
+
+
+@here
+@torch.no_grad()
 def test_prompt_to_prompt_is_a_graph_of_two_rows(network, count):
     given, exact = inputs(), Exact().prepare(network, spec(network))
     run = OpenVINO().prepare(network, spec(network))
