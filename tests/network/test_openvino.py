@@ -105,6 +105,31 @@ def test_what_a_unet_is_told_are_inputs_and_neutral_ones_change_no_bit(network, 
 
 @here
 @torch.no_grad()
+def test_several_rows_go_through_one_graph_with_the_bits_of_each_alone(network, count, monkeypatch):
+    monkeypatch.setattr(engine, "PATIENCE", 9)
+    monkeypatch.setattr(engine, "streams", lambda: 1)
+    given = inputs(11)
+    run = OpenVINO().prepare(network, spec(network))
+    alone = torch.cat([run(**{name: value[i : i + 1] for name, value in given.items()}) for i in range(11)])
+    assert torch.equal(run(**given), alone), "one by one: eight, two and one have not come often enough"
+    assert (count["converted"], count["answered"]) == (1, 1 + 11 + 11)
+    assert torch.equal(run(**given), alone)
+    assert (count["converted"], count["answered"]) == (2, 1 + 22 + 1 + (1 + 8) + 1 + 2 + 1)
+    assert torch.equal(run(**given), alone)
+    assert count["answered"] == 37 + (1 + 2 + 1)
+
+    def doubled(*given):
+        graph, compiled = of(*given)
+        return graph, compiled if given[3].rows == 1 else lambda calls: [[2 * each for each in compiled(calls)[0]]]
+
+    of, other = engine.Served.of, copy.deepcopy(network)
+    monkeypatch.setattr(engine.Served, "of", doubled)
+    monkeypatch.setattr(engine, "PATIENCE", 0)
+    assert torch.equal(OpenVINO().prepare(other, spec(other))(**given), alone), "a graph of other bits is not used"
+
+
+@here
+@torch.no_grad()
 def test_prompt_to_prompt_is_a_graph_of_two_rows(network, count):
     given, exact = inputs(), Exact().prepare(network, spec(network))
     run = OpenVINO().prepare(network, spec(network))
@@ -319,3 +344,40 @@ def test_it_is_imported_by_nobody_who_does_not_ask():
     code = "import sys, sfumato.network.engine, sfumato.cli; print('openvino' in sys.modules, 'torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["False", "False"]
+
+
+@torch.no_grad()
+def test_what_changes_in_a_network_is_noticed_without_a_walk():
+    def changed(change) -> bool:
+        before = engine.looked_at(net)[0]
+        assert engine.looked_at(net)[0] is before
+        change()
+        return engine.looked_at(net)[0] != before
+
+    net = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 3, bias=False))).eval()
+    first, inner = net[0], net[1][1]
+    own, key = inner.weight, engine.looked_at(net)[0]
+    assert changed(lambda: inner.weight.add_(1))
+    assert changed(lambda: net.load_state_dict(copy.deepcopy(net.state_dict())))
+    assert changed(lambda: net[1][0].running_mean.add_(1))
+    assert changed(lambda: setattr(first.weight, "data", first.weight.data.clone()))
+    with_own = engine.looked_at(net)[0]
+    assert changed(lambda: setattr(inner, "weight", nn.Parameter(own.clone())))
+    assert changed(lambda: setattr(inner, "weight", own))
+    assert engine.looked_at(net)[0] == with_own != key, "what is put back is what it was"
+    assert changed(lambda: net[1].append(nn.Linear(3, 3)))
+    assert changed(lambda: net.__setitem__(0, copy.deepcopy(first)))
+    assert not changed(lambda: inner.weight.data.add_(1)), "as the module says: nothing counts it"
+    for hook in (inner.register_forward_hook(print), inner.register_forward_pre_hook(print)):
+        with pytest.raises(engine.NotServed, match="hook"):
+            engine.looked_at(net)
+        hook.remove()
+    inner.forward = inner.forward
+    with pytest.raises(engine.NotServed, match="replaced"):
+        engine.looked_at(net)
+    del inner.forward
+    with torch.enable_grad(), pytest.raises(engine.NotServed, match="gradients"):
+        engine.looked_at(net)
+    inner.to(torch.float16)
+    with pytest.raises(engine.NotServed, match="float16"):
+        engine.looked_at(net)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from sfumato.condition.attention import Attention, Injection, Watched
@@ -94,6 +95,14 @@ class Condition:
 
         `only` limits that to some types of parts. Raises BadInput if nothing is left to drop.
         """
+        return self._null if only is None else self._without(only)
+
+    @cached_property
+    def _null(self) -> Condition:
+        """Guidances ask for it at every step."""
+        return self._without(None)
+
+    def _without(self, only: type[Part] | Iterable[type[Part]] | None) -> Condition:
         kinds = None if only is None else tuple(only) if isinstance(only, Iterable) else (only,)
         dropped = [part.drops and (kinds is None or isinstance(part, kinds)) for part in self.parts]
         if not any(dropped):

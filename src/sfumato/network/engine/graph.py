@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.lazy import torch
 from sfumato.network.engine.told import GraphInputs, NotServed
+from sfumato.network.engine.weights_seen import Known
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,7 +38,7 @@ CACHE = 256 << 20
 @dataclass(frozen=True, eq=False)
 class Weights:
     """What a network's weights are now, by their names. buffers: what is part of a graph itself. Holding the objects
-    and their memory keeps ids and addresses their own: see `openvino.looked_at`."""
+    and their memory keeps ids and addresses their own: see `weights_seen`."""
 
     objects: Mapping[str, Tensor]
     buffers: Sequence[Tensor]
@@ -50,7 +51,7 @@ class Weights:
     def kind(self) -> Hashable:
         """The same for all weights that one graph takes."""
         shapes = tuple((name, tuple(each.shape)) for name, each in self.named.items())
-        return shapes, tuple((id(each), each._version, each.data_ptr()) for each in self.buffers)
+        return Known((shapes, tuple((id(each), each._version, each.data_ptr()) for each in self.buffers)))
 
     @cached_property
     def bytes(self) -> int:
@@ -116,16 +117,14 @@ class CompiledGraph:
     """A graph that runs: one stream a core, up to STREAMS, each of which answers one call at a time."""
 
     def __init__(self, model: Any, hint: str) -> None:
-        threads = torch.get_num_threads()
-        streams = min(threads, STREAMS)
         options = {
             "INFERENCE_PRECISION_HINT": hint,
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": streams(),
             "ENABLE_CPU_PINNING": False,  # other processes are pinned to the same cores
         }
         made = library().Core().compile_model(model, "CPU", options)
-        self.requests, self.alone = [made.create_infer_request() for _ in range(streams)], Lock()
+        self.requests, self.alone = [made.create_infer_request() for _ in range(streams())], Lock()
 
     def __call__(self, calls: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
         """The outputs of each call, whichever stream it went to."""
@@ -142,6 +141,11 @@ class CompiledGraph:
                 for request, _ in running:
                     answers.append([torch.from_numpy(each.data.copy()) for each in request.output_tensors])
         return answers
+
+
+def streams() -> int:
+    """How many calls are answered at a time."""
+    return min(torch.get_num_threads(), STREAMS)
 
 
 def _forward(network: nn.Module, spec: NetworkSpec, asked: GraphInputs, names: Sequence[str]) -> Callable[..., Any]:

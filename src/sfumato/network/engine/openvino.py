@@ -1,8 +1,10 @@
-"""OpenVINO on the CPU: graphs of one row each, so that a row does not know of its neighbours."""
+"""OpenVINO on the CPU: a row does not know of its neighbours, in graphs of one row each and in those of several, which
+are used where they give one row's bits."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -11,20 +13,32 @@ from sfumato.element import element
 from sfumato.lazy import torch
 from sfumato.network.engine.base import Engine, Run
 from sfumato.network.engine.exact import Exact
-from sfumato.network.engine.graph import CompiledGraph, Graph, Weights, library
-from sfumato.network.engine.told import GraphInputs, NotServed, told
+from sfumato.network.engine.graph import CompiledGraph, Graph, Weights, library, streams
+from sfumato.network.engine.told import CallInputs, GraphInputs, NotServed, told
+from sfumato.network.engine.weights_seen import looked_at
 from sfumato.network.turns import calling
 from sfumato.picture.errors import BadInput, note
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from sfumato.network.attention_gates import Gates
     from sfumato.network.spec import NetworkSpec
 
 GRAPHS = 32
 """How many graphs of a network, each for inputs of other shapes, are kept; they hold no weights."""
 COMPILED, BYTES = 8, 8 << 30
 """How many of them with weights in their places, and above two of how many bytes; those used longest ago go first."""
+SEVERAL = (8, 2)
+"""Of how many rows there are graphs beside those of one."""
+PATIENCE = 64
+"""How many rows are answered one by one before a graph of several is made for their like: that takes seconds, once."""
+LIGHT = 256 << 20
+"""Bytes of the heaviest network that has such graphs, of those that are called step by step. Each holds the weights
+once more, and what it saves is reading weights row by row, which is little beside what a large network computes."""
+
+Found = tuple[tuple[int, ...], GraphInputs, tuple[Graph, CompiledGraph]]
+"""Rows, what they are told, and the graph that answers."""
 
 _SERVED: WeakKeyDictionary[nn.Module, dict[Any, Served]] = WeakKeyDictionary()
 _LOCK = RLock()  # conversion changes PyTorch's global state, and the network's weights for a moment
@@ -33,6 +47,9 @@ _LOCK = RLock()  # conversion changes PyTorch's global state, and the network's 
 @element("openvino")
 class OpenVINO(Engine):
     """Runs a network as static graphs of OpenVINO, one row of the batch to one stream: one stream a core.
+
+    Of a small network that is called step by step, 8 or 2 rows go through a graph together if it answers each with the
+    bits of one row alone: kernels are chosen by shapes and never by numbers, so that one comparison says it.
 
     What controls add, a text's mask, and what is asked of attention (Prompt-to-Prompt in graphs of two rows, perturbed
     attention) are inputs of graphs. A graph is converted when inputs of its shapes come first, kept in the user's data
@@ -75,9 +92,7 @@ class OpenVINO(Engine):
                     state, low = looked_at(network)
                     asked = told(spec, given)
                     with _LOCK:
-                        served = _served(network, spec)
-                        calls = [(gates.rows, asked.group(gates)) for gates in asked.groups]
-                        found = [(rows, call, served.of(network, spec, call, state, low)) for rows, call in calls]
+                        found = _served(network, spec).answering(network, spec, asked, state, low)
             except NotServed as reason:
                 if str(reason) not in said:
                     said.add(str(reason))
@@ -88,9 +103,7 @@ class OpenVINO(Engine):
         return run
 
 
-def answered(
-    found: list[tuple[tuple[int, ...], GraphInputs, tuple[Graph, CompiledGraph]]], rows: int, number: Any
-) -> Any:
+def answered(found: list[Found], rows: int, number: Any) -> Any:
     """What the graphs answer to the groups of rows, put together in the rows' order."""
     parts: list[list[Tensor]] = [[] for _ in range(rows)]
     for compiled in dict.fromkeys(each for _, _, (_, each) in found):
@@ -104,39 +117,6 @@ def answered(
     return graph.join([each.to(number) if each.is_floating_point() else each for each in whole])
 
 
-def looked_at(network: nn.Module) -> tuple[tuple[Any, ...], bool]:
-    """What a network's weights are now, as numbers that are others when one is another or has changed; and whether they
-    are bfloat16. Raises NotServed where a graph would not do as the network does."""
-    state: list[Any] = []
-    numbers, low, recording = (torch.float32, torch.bfloat16), False, torch.is_grad_enabled()
-    if network.training:
-        raise NotServed("it is being trained")
-    left: list[nn.Module | None] = [network]
-    while left:  # network.modules() takes five times as long, at every call
-        if (module := left.pop()) is None:
-            continue
-        kept = vars(module)
-        left.extend(kept["_modules"].values())
-        if "forward" in kept:
-            raise NotServed("one of its layers is replaced, as learned words and hypernetworks do")
-        if (kept["_forward_hooks"] or kept["_forward_pre_hooks"]) and any(map(_acts, _hooks(module))):
-            raise NotServed("one of its layers has a hook")
-        for weight in kept["_parameters"].values():
-            if weight is None:
-                state.append(None)
-                continue
-            if recording and weight.requires_grad:
-                raise NotServed("gradients are recorded")
-            if weight.dtype not in numbers or weight.device.type != "cpu":
-                raise NotServed(f"its weights are {str(weight.dtype).removeprefix('torch.')} on {weight.device}")
-            low = low or weight.dtype == torch.bfloat16
-            state.append((id(weight), weight._version, weight.data_ptr()))
-        for buffer in kept["_buffers"].values():
-            if buffer is not None:
-                state.append((id(buffer), buffer._version, buffer.data_ptr()))
-    return tuple(state), low
-
-
 class Served:
     """The graphs of a network, by the kind of their inputs, and the compiled ones, by their weights too."""
 
@@ -144,9 +124,53 @@ class Served:
         self.graphs: dict[Hashable, Graph | str] = {}
         self.compiled: dict[Hashable, tuple[CompiledGraph, Weights]] = {}  # who holds weights keeps their ids true
         self.weights: dict[Hashable, Weights] = {}
+        self.waited: dict[Hashable, int] = {}  # rows that came, by the graph of several that would have answered them
+        self.alike: dict[Hashable, bool] = {}  # whether such a graph gives one row's bits
+
+    def answering(
+        self, network: nn.Module, spec: NetworkSpec, asked: CallInputs, state: Hashable, low: bool
+    ) -> list[Found]:
+        """The graphs that answer a call, each with its rows. Raises NotServed where there is none."""
+
+        def found(groups: list[Gates]) -> Found:
+            rows = tuple(row for each in groups for row in each.rows)
+            call = asked.group(replace(groups[0], rows=rows))
+            return rows, call, self.of(network, spec, call, state, low)
+
+        light = "t" in spec.inputs and self._weights(network, state).bytes <= LIGHT
+        plain = light and all(len(each.rows) == 1 and not each.tensors for each in asked.groups)
+        most = -(-asked.rows // streams()) if plain else 1  # every stream has something to do
+        all_found, left = [], list(asked.groups)
+        while left:
+            size = next((size for size in SEVERAL if size <= min(most, len(left))), 1)
+            these, left = left[:size], left[size:]
+            if size > 1 and self._together(found, these, asked, (self._weights(network, state).kind, low)):
+                all_found.append(found(these))
+            else:
+                all_found += [found([each]) for each in these]
+        return all_found
+
+    def _together(
+        self, found: Callable[[list[Gates]], Found], groups: list[Gates], asked: CallInputs, network: Hashable
+    ) -> bool:
+        """Whether a graph of several rows is to answer these: it gives one row's bits, and pays."""
+        key = (asked.kind, len(groups), network, torch.get_num_threads())
+        if key not in self.alike:
+            _drop(self.waited, GRAPHS)
+            self.waited[key] = self.waited.get(key, 0) + len(groups)
+            if self.waited[key] <= PATIENCE:
+                return False
+            _drop(self.alike, GRAPHS)
+            try:
+                calls = [found(groups), *(found([each]) for each in groups)]
+                whole, *rows = (graph([call.tensors])[0] for _, call, (_, graph) in calls)
+                self.alike[key] = all(map(torch.equal, whole, map(torch.cat, zip(*rows, strict=True))))
+            except NotServed:
+                self.alike[key] = False
+        return self.alike[key]
 
     def of(
-        self, network: nn.Module, spec: NetworkSpec, asked: GraphInputs, state: tuple[Any, ...], low: bool
+        self, network: nn.Module, spec: NetworkSpec, asked: GraphInputs, state: Hashable, low: bool
     ) -> tuple[Graph, CompiledGraph]:
         """The graph that answers, and it with the weights as they are now. Raises NotServed where there is none."""
         weights = self._weights(network, state)
@@ -188,15 +212,6 @@ def _served(network: nn.Module, spec: NetworkSpec) -> Served:
     """One spec and the next are the same where they call the network alike."""
     call = getattr(spec.forward, "__wrapped__", spec.forward)
     return _SERVED.setdefault(network, {}).setdefault(call, Served())
-
-
-def _hooks(module: Any) -> list[Any]:
-    return [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
-
-
-def _acts(hook: Any) -> bool:
-    """Whether a hook acts in this call: those of directives act in the call that set them, and none has set any."""
-    return getattr(hook, "__module__", "") != "sfumato.network.attention_directives"
 
 
 def _openvino() -> Any:

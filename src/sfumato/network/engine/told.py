@@ -44,10 +44,15 @@ class CallInputs:
     rows: int
     groups: Sequence[Gates]
 
+    @property
+    def kind(self) -> Hashable:
+        """The same for all whose rows one graph answers."""
+        return _kind(self.pieces)
+
     def group(self, gates: Gates) -> GraphInputs:
         """What one group of rows is told."""
         rows = list(gates.rows)
-        here = slice(rows[0], rows[0] + 1) if len(rows) == 1 else rows
+        here = slice(rows[0], rows[-1] + 1) if rows == [*range(rows[0], rows[-1] + 1)] else rows
         pieces = {
             name: replace(piece, tensors=[each[here] for each in piece.tensors]) if piece.by_row else piece
             for name, piece in self.pieces.items()
@@ -73,15 +78,19 @@ class GraphInputs:
     @property
     def kind(self) -> Hashable:
         """The same for all that one graph answers."""
-        return tuple(
-            (name, piece.alike, *((tuple(each.shape), str(each.dtype)) for each in piece.tensors))
-            for name, piece in self.pieces.items()
-        )
+        return _kind(self.pieces)
 
     def inputs(self, tensors: Sequence[Tensor]) -> dict[str, Any]:
         """The inputs by name, made of other tensors in their order."""
         left = iter(tensors)
         return {name: piece.build([next(left) for _ in piece.tensors]) for name, piece in self.pieces.items()}
+
+
+def _kind(pieces: Mapping[str, InputTensors]) -> Hashable:
+    return tuple(
+        (name, piece.alike, *((tuple(each.shape), str(each.dtype)) for each in piece.tensors))
+        for name, piece in pieces.items()
+    )
 
 
 def told(spec: NetworkSpec, given: Mapping[str, Any]) -> CallInputs:
