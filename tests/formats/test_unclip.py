@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from stock import stable_unclip, unclip
-from stock.compare import Both, error
+from stock.compare import Both, error, families
 from stock.stages import exact, recipe_of, start, walked
 from stock.unets import SIDE
 
@@ -37,17 +37,13 @@ BUILT = {
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Both]:
     """family("words"): both pipelines of it."""
-    built: dict[str, Both] = {}
 
-    def of(name: str) -> Both:
-        if name not in built:
-            built[name] = Both.of(BUILT[name](), tmp_path_factory.mktemp(name.replace(" ", "")))
-            for part in built[name].stock.components.values():
-                if hasattr(part, "alphas_cumprod"):
-                    exact(part)
-        return built[name]
+    def exactly(both: Both) -> None:
+        for part in both.stock.components.values():
+            if hasattr(part, "alphas_cumprod"):
+                exact(part)
 
-    return of
+    return families(BUILT, tmp_path_factory, exactly)
 
 
 @pytest.mark.parametrize("name", ["words", "picture"])

@@ -20,7 +20,7 @@ from stock import (
     stable_diffusion_depth,
     stable_diffusion_upscale,
 )
-from stock.compare import Both, error
+from stock.compare import Both, error, families
 from stock.unets import SIDE
 
 import sfumato
@@ -50,14 +50,7 @@ BUILT = {
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Both]:
     """family("lcm"): both pipelines of it."""
-    built: dict[str, Both] = {}
-
-    def of(name: str) -> Both:
-        if name not in built:
-            built[name] = Both.of(BUILT[name](), tmp_path_factory.mktemp(name.replace(" ", "")))
-        return built[name]
-
-    return of
+    return families(BUILT, tmp_path_factory)
 
 
 @pytest.mark.parametrize("name", ["velocity", "zero terminal"])

@@ -55,6 +55,19 @@ def test_switching_between_held_models_reads_nothing_and_text_encoders_are_share
     assert made == sfumato.load(two[1])("a boat", steps=2).image.tobytes()
 
 
+def test_copies_of_a_text_encoder_are_one_and_what_was_changed_is_another(two, tmp_path):
+    pool, copy = Pool(), tmp_path / "copy"
+    shutil.copytree(two[1], copy)  # the text encoder's files, no longer a link
+    first, second = (sfumato.load(each, pool=pool).stage.networks for each in (two[0], copy))
+    assert first["text_encoder"] is second["text_encoder"]
+    file = copy / "text_encoder" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    again = sfumato.load(copy, pool=pool).stage.networks
+    assert again["text_encoder"] is not first["text_encoder"]
+
+
 def test_the_least_recently_used_is_given_up_and_a_changed_folder_is_read_again(two, reads):
     pool = Pool()
     sfumato.load(two[0], pool=pool)

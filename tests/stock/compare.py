@@ -7,7 +7,9 @@ its decoder is given (`stock`) is compared with what ours is (`shown`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,21 @@ class Both:
     def ran(self, prompt: str = "", **options: Any) -> tuple[Tensor, Tensor]:
         """`ran` by DDIM on a trailing grid of four steps, if nothing else is said."""
         return ran(self.pipe, prompt, **{"sampler": "ddim", "times": "trailing", "steps": 4, "seed": 3} | options)
+
+
+def families(
+    built: Mapping[str, Callable[[], Any]], place: Any, then: Callable[[Both], None] = lambda both: None
+) -> Any:
+    """of(name): both pipelines of what `built` builds by that name, once, `then` done to them. place: pytest's factory
+    of folders."""
+
+    @cache
+    def of(name: str) -> Both:
+        both = Both.of(built[name](), place.mktemp(name.replace(" ", "")))
+        then(both)
+        return both
+
+    return of
 
 
 class Watched:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stock.unets import SIDE, WIDTH, parts
+from stock.unets import SIDE, eye, parts
 
 NAME = "image-variations"
 SIZE = (SIDE, SIDE)
@@ -13,24 +13,12 @@ CALL: dict[str, Any] = {}
 
 def build() -> Any:
     from diffusers import StableDiffusionImageVariationPipeline
-    from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-    found = parts(texts=False)
-    config = CLIPVisionConfig(
-        hidden_size=32,
-        intermediate_size=37,
-        projection_dim=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        image_size=SIDE,
-        patch_size=8,
-    )
+    found, seen = parts(texts=False), eye()
     return StableDiffusionImageVariationPipeline(
         **found,
-        image_encoder=CLIPVisionModelWithProjection(config).eval(),
-        feature_extractor=CLIPImageProcessorPil(
-            size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
-        ),
+        image_encoder=seen["image_encoder"],
+        feature_extractor=seen["image_processor"],
         safety_checker=None,
         requires_safety_checker=False,
     )

@@ -7,28 +7,11 @@ from typing import Any
 import torch
 
 from stock import clip_tokenizer, seeded
-from stock.unets import SIDE, WIDTH, text_encoder
+from stock.unets import SIDE, WIDTH, eye, simple_unet, text_encoder
 
 NAME = "kandinsky"
 SIZE = (SIDE, SIDE)
 CALL: dict[str, Any] = {}
-
-
-def eye(width: int = WIDTH) -> dict[str, Any]:
-    """A CLIP's image tower and its processor."""
-    from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    config = CLIPVisionConfig(
-        hidden_size=32,
-        intermediate_size=37,
-        projection_dim=width,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        image_size=SIDE,
-        patch_size=8,
-    )
-    processor = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
-    return {"image_encoder": CLIPVisionModelWithProjection(config).eval(), "image_processor": processor}
 
 
 def prior_transformer(window: int = 77) -> Any:
@@ -89,24 +72,10 @@ def movq() -> Any:
 
 def decoder(channels: int = 4, **scheduled: Any) -> dict[str, Any]:
     """Its parts; `scheduled` changes the scheduler."""
-    from diffusers import DDIMScheduler, UNet2DConditionModel
+    from diffusers import DDIMScheduler
 
-    unet = UNet2DConditionModel(
-        sample_size=SIDE // 2,
-        in_channels=channels,
-        out_channels=8,
-        addition_embed_type="image",
-        encoder_hid_dim_type="image_proj",
-        encoder_hid_dim=WIDTH,
-        cross_attention_dim=16,
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
-        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
-        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
-        attention_head_dim=4,
-        resnet_time_scale_shift="scale_shift",
-        norm_num_groups=8,
+    unet = simple_unet(
+        channels, 8, addition_embed_type="image", encoder_hid_dim_type="image_proj", encoder_hid_dim=WIDTH
     )
     with torch.no_grad():
         unet.encoder_hid_proj.norm.weight.mul_(8)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from stock import clip_tokenizer
-from stock.kandinsky import eye, prior_transformer
-from stock.unets import SIDE, WIDTH, parts, text_encoder
+from stock.kandinsky import prior_transformer
+from stock.unets import SIDE, WIDTH, eye, parts, text_encoder
 
 NAME = "stable-unclip"
 SIZE = (SIDE, SIDE)

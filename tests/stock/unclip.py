@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from stock import clip_tokenizer, seeded
-from stock.kandinsky import eye, prior_transformer, unclip_scheduler
-from stock.unets import SIDE, WIDTH, text_encoder
+from stock.kandinsky import prior_transformer, unclip_scheduler
+from stock.unets import SIDE, WIDTH, eye, simple_unet, text_encoder
 
 NAME = "unclip"
 SIZE = (SIDE, SIDE)
@@ -16,24 +16,9 @@ CALL: dict[str, Any] = {}
 
 
 def _decoder() -> dict[str, Any]:
-    from diffusers import UNet2DConditionModel
     from diffusers.pipelines.deprecated.unclip.text_proj import UnCLIPTextProjModel
 
-    unet = UNet2DConditionModel(
-        sample_size=SIDE // 2,
-        in_channels=3,
-        out_channels=6,
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
-        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
-        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
-        attention_head_dim=4,
-        cross_attention_dim=16,
-        class_embed_type="identity",
-        resnet_time_scale_shift="scale_shift",
-        norm_num_groups=8,
-    )
+    unet = simple_unet(3, 6, class_embed_type="identity")
     projection = UnCLIPTextProjModel(clip_embeddings_dim=WIDTH, time_embed_dim=64, cross_attention_dim=16)
     with torch.no_grad():
         projection.learned_classifier_free_guidance_embeddings.normal_()

@@ -84,6 +84,44 @@ def text_encoder(tokenizer: Any, projected: bool = False, **changes: Any) -> Any
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config).eval()
 
 
+def eye(width: int = WIDTH) -> dict[str, Any]:
+    """A CLIP's image tower and its processor, as image_encoder and image_processor."""
+    from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=37,
+        projection_dim=width,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=SIDE,
+        patch_size=8,
+    )
+    processor = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+    return {"image_encoder": CLIPVisionModelWithProjection(config).eval(), "image_processor": processor}
+
+
+def simple_unet(channels: int, out: int, **changes: Any) -> Any:
+    """A U-Net as unCLIP's decoders are: attention to what it is told and to the picture at once."""
+    from diffusers import UNet2DConditionModel
+
+    options: dict[str, Any] = {
+        "sample_size": SIDE // 2,
+        "in_channels": channels,
+        "out_channels": out,
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "down_block_types": ("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        "up_block_types": ("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
+        "attention_head_dim": 4,
+        "cross_attention_dim": 16,
+        "resnet_time_scale_shift": "scale_shift",
+        "norm_num_groups": 8,
+    }
+    return UNet2DConditionModel(**options | changes).eval()
+
+
 def parts(channels: int = 4, texts: bool = True, more: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """The parts of a Stable Diffusion pipeline: its U-Net as `changes` say, and `more`."""
     from stock import clip_tokenizer, seeded

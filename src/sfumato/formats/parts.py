@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
+import json
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -24,6 +26,7 @@ from sfumato.network.spec import COMPUTES, RUNS_ON
 from sfumato.picture.errors import BadInput, name_of, printable
 
 SHOWN = 4  # words in one sentence
+SAYS_NOTHING = ("transformers_version", "architectures", "torch_dtype", "dtype")  # of a config
 Shared = MutableMapping[Any, torch.nn.Module]
 
 
@@ -82,15 +85,15 @@ class Parts:
         autoencoder = kind.startswith("Autoencoder")
         overflows = autoencoder and self.precision == "float16" and config.get("force_upcast") is True
         dtype = torch.float32 if overflows else dtype_of(self.precision)
-        key = (kind, place.resolve(), *_stamps(place), dtype, self.precision, self.device)
+        source = _source(kind, place, config, dtype, self.precision, self.device)
         shared = self.shared if self.shelf is None and part.startswith("text_encoder") else None
-        if shared is not None and key in shared:
-            network = self.networks[part] = shared[key]
+        if shared is not None and (known := next((each for each in [*shared] if each.same(source)), None)) is not None:
+            network = self.networks[part] = shared[known]
             return network
         with self.explained(part):
             network = self._ready(part, read_network(kind, place, what, dtype), place, kind)
         if shared is not None:
-            shared[key] = network
+            shared[source] = network
         return network
 
     def _ready(self, part: str, network: Any, place: Path, kind: str) -> Any:
@@ -209,10 +212,34 @@ class Parts:
         return place
 
 
-def _stamps(place: Path) -> list[tuple[str, int, int]]:
-    """The real files of a part, their lengths and times of change."""
-    status = [(str(path.resolve()), path.stat()) for path in sorted(place.iterdir()) if path.is_file()]
-    return [(path, each.st_size, each.st_mtime_ns) for path, each in status]
+class Source(NamedTuple):
+    """What a network was read from, and in what form: its class, config, number types and device, and its files of
+    weights as (path, length, time of change)."""
+
+    form: tuple[Any, ...]
+    files: tuple[tuple[str, int, int], ...]
+
+    def same(self, other: Source) -> bool:
+        """Whether both are one network: of the same files, or of others with the same bytes."""
+        if self.form != other.form or [size for _, size, _ in self.files] != [size for _, size, _ in other.files]:
+            return False
+        pairs = [(one, its) for one, its in zip(self.files, other.files, strict=True) if one != its]
+        return not any(_changed(one) for one, _ in pairs) and all(
+            filecmp.cmp(one[0], its[0], shallow=False) for one, its in pairs
+        )
+
+
+def _source(kind: str, place: Path, config: Mapping[str, Any], *form: Any) -> Source:
+    said = {name: value for name, value in config.items() if name not in SAYS_NOTHING and not name.startswith("_")}
+    files = ((str(path.resolve()), path.stat()) for path in sorted(weight_files(place)))
+    stamps = tuple((path, each.st_size, each.st_mtime_ns) for path, each in files)
+    return Source((kind, json.dumps(said, sort_keys=True), *form), stamps)
+
+
+def _changed(file: tuple[str, int, int]) -> bool:
+    """Whether a file is no longer what it was when it was read."""
+    path = Path(file[0])
+    return not path.is_file() or path.stat().st_mtime_ns != file[2]
 
 
 def check_tokenizer(tokenizer: Any, vocabulary: int, what: str) -> Any:

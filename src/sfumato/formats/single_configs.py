@@ -183,38 +183,38 @@ def sd3_config(file: TensorFile, prefix: str) -> Config:
 
 def flux_config(file: TensorFile, prefix: str) -> Config:
     """FluxTransformer2DModel."""
-    shapes = file.shapes
-    width, channels = shapes[f"{prefix}img_in.weight"]
-    head = shapes.get(f"{prefix}double_blocks.0.img_attn.norm.query_norm.scale", (128,))[0]
+    shapes, blocks = file.shapes, f"{prefix}double_blocks."
+    config = _joint(file, prefix, blocks, f"{blocks}0.img_attn.norm.query_norm.scale", words=4096)
     return {
+        **config,
         "_class_name": "FluxTransformer2DModel",
         "patch_size": 1,
-        "in_channels": channels,
-        "out_channels": shapes.get(f"{prefix}final_layer.linear.weight", (channels,))[0],
-        "num_layers": counted(file, f"{prefix}double_blocks."),
+        "out_channels": shapes.get(f"{prefix}final_layer.linear.weight", (config["in_channels"],))[0],
         "num_single_layers": counted(file, f"{prefix}single_blocks."),
-        "attention_head_dim": head,
-        "num_attention_heads": width // head,
-        "joint_attention_dim": shapes.get(f"{prefix}txt_in.weight", (width, 4096))[1],
-        "pooled_projection_dim": shapes.get(f"{prefix}vector_in.in_layer.weight", (width, 768))[1],
+        "pooled_projection_dim": shapes.get(f"{prefix}vector_in.in_layer.weight", (0, 768))[1],
         "guidance_embeds": f"{prefix}guidance_in.in_layer.weight" in shapes,
-        "axes_dims_rope": [head // 8, head * 7 // 16, head * 7 // 16],
     }
 
 
 def qwen_image_config(file: TensorFile, prefix: str) -> Config:
     """QwenImageTransformer2DModel."""
-    shapes = file.shapes
-    width, channels = shapes[f"{prefix}img_in.weight"]
-    head = shapes.get(f"{prefix}transformer_blocks.0.attn.norm_q.weight", (128,))[0]
+    blocks = f"{prefix}transformer_blocks."
+    config = _joint(file, prefix, blocks, f"{blocks}0.attn.norm_q.weight", words=3584)
+    gives = file.shapes.get(f"{prefix}proj_out.weight", (config["in_channels"],))[0] // 4
+    return {**config, "_class_name": "QwenImageTransformer2DModel", "out_channels": gives}
+
+
+def _joint(file: TensorFile, prefix: str, blocks: str, norm: str, words: int) -> Config:
+    """What FLUX.1 and Qwen-Image have in common. norm: the weights of a head's norm; words: the width of a text where
+    the file doesn't say it."""
+    width, channels = file.shapes[f"{prefix}img_in.weight"]
+    head = file.shapes.get(norm, (128,))[0]
     return {
-        "_class_name": "QwenImageTransformer2DModel",
         "in_channels": channels,
-        "out_channels": shapes.get(f"{prefix}proj_out.weight", (channels,))[0] // 4,
-        "num_layers": counted(file, f"{prefix}transformer_blocks."),
+        "num_layers": counted(file, blocks),
         "attention_head_dim": head,
         "num_attention_heads": width // head,
-        "joint_attention_dim": shapes.get(f"{prefix}txt_in.weight", (width, 3584))[1],
+        "joint_attention_dim": file.shapes.get(f"{prefix}txt_in.weight", (width, words))[1],
         "axes_dims_rope": [head // 8, head * 7 // 16, head * 7 // 16],
     }
 

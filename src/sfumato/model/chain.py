@@ -74,7 +74,7 @@ def filled(stages: Sequence[Stage], recipe: Recipe) -> Recipe:
 
 def _fitting(options: StageOptions, stage: Stage, recipe: Recipe) -> StageOptions:
     """The options as the stage takes them: without a guidance where there is nothing to guide towards."""
-    told = _told(stage, recipe, options)
+    told = _told(stage, recipe, options.over(stage.suits))
     looks = replace(stage.capabilities, references=0)  # it is shown what the stage before has made
     return replace(options, guidance=looks.fitted(told).guidance)
 
@@ -164,7 +164,7 @@ def links_of(stages: Sequence[Stage], main: Stage, recipes: Sequence[Recipe]) ->
         scale = _scale(stages, n)
         size = (width // scale, height // scale)
         options = next((each for each in recipe.stages if each.stage == stage.name), StageOptions(stage.name))
-        told = recipes if n == own else [_told(stage, each, options.filled(stage.suits)) for each in recipes]
+        told = recipes if n == own else [_told(stage, each, options.over(stage.suits)) for each in recipes]
         if scale > 1:
             told = [replace(each, width=size[0], height=size[1]) for each in told]
         if stage is not stages[-1]:
@@ -173,9 +173,9 @@ def links_of(stages: Sequence[Stage], main: Stage, recipes: Sequence[Recipe]) ->
     return links
 
 
-def _told(stage: Stage, recipe: Recipe, options: StageOptions) -> Recipe:
-    """What a stage that is not the main one is told: the words where it reads some; where it paints, what is held, and
-    what SDEdit starts from, as the main one is."""
+def _told(stage: Stage, recipe: Recipe, options: Suits) -> Recipe:
+    """What a stage that is not the main one is told, to be walked by the `options`: the words where it reads some;
+    where it paints, what is held, and what SDEdit starts from, as the main one is."""
     held, text, start, hold = recipe.held, stage.capabilities.text, recipe.start, recipe.hold
     restarts = stage.paints and (isinstance(start, SDEdit) or start.strength == 0)
     picture = getattr(start, "picture", None) or held
@@ -198,10 +198,10 @@ def _told(stage: Stage, recipe: Recipe, options: StageOptions) -> Recipe:
         layout=None,
         refiner=None,
         clip_skip=recipe.clip_skip if text else 1,
-        guidance=options.guidance if options.guidance is not None else Suits().guidance,
-        sampler=options.sampler or Suits().sampler,
-        times=options.times or Suits().times,
-        steps=options.steps or Suits().steps,
+        guidance=options.guidance,
+        sampler=options.sampler,
+        times=options.times,
+        steps=options.steps,
         stages=(),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,8 @@ from sfumato.stage import Stage
 from sfumato.zoo.find import allow_pickles, file_of, joined, with_transformer
 
 if TYPE_CHECKING:
+    from sfumato.formats.parts import Shared
     from sfumato.recipe import Recipe
-    from sfumato.stage import Stage
 
 
 def load(
@@ -67,7 +68,8 @@ def load(
         engine = engine_for(precision, device, offload, recipe)
     other = autoencoder_of(str(vae))
     options = {"offload": offload, "tile": checked_tile(tile), "vae": other}
-    read = read_stages if pool is None else pool.stages
+    shared: Shared = {}  # by the models that are joined: both stages of DeepFloyd IF have the same T5
+    read = partial(read_stages, shared=shared) if pool is None else pool.stages
     found = [(each, *read(each, engine, precision, device, **options)) for each in joined(name)]
     stages = _seeing(_told_apart([stage for _, _, several in found for stage in several]))
     if not any(stage.paints for stage in stages):

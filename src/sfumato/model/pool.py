@@ -49,8 +49,8 @@ class Pool:
     """Models by what they were read from, the least recently used given up first.
 
     limit: bytes of weights that are held at most; None is half of this computer's memory. One that is larger by itself
-    is held alone. Models that have the same text encoder's files have one text encoder. A folder whose files changed is
-    read again. Threads may ask at once: a model is read by the first and handed to all.
+    is held alone. Models whose text encoders' files have the same bytes have one. A folder whose files changed is read
+    again. Threads may ask at once: a model is read by the first and handed to all.
     """
 
     def __init__(self, limit: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -34,8 +35,12 @@ class StageOptions:
 
     def filled(self, suits: Suits) -> StageOptions:
         """The same with what suits the stage for what is None. Raises BadInput where the two don't go together."""
-        guidance = suits.guidance if self.guidance is None else self.guidance
-        sampler = self.sampler or suits.sampler
-        for each in guidance:
-            refuse_guidance(each, sampler)
-        return StageOptions(self.stage, guidance, sampler, self.times or suits.times, self.steps or suits.steps)
+        found = self.over(suits)
+        for each in found.guidance:
+            refuse_guidance(each, found.sampler)
+        return StageOptions(self.stage, found.guidance, found.sampler, found.times, found.steps)
+
+    def over(self, suits: Suits) -> Suits:
+        """What suits the stage, but for what is said here."""
+        said = {name: getattr(self, name) for name in ("guidance", "sampler", "times", "steps")}
+        return replace(suits, **{name: value for name, value in said.items() if value is not None})
