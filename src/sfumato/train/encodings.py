@@ -33,7 +33,7 @@ def part(path: Path, name: str, made_by: str) -> Path:
 
 def frozen(kind: Any, folder: Path, place: Place) -> Any:
     """The trained network of that class in a part's folder, in float32, as it is used and not trained."""
-    return kind.from_pretrained(folder).float().to(place.device).eval().requires_grad_(False)
+    return kind.from_pretrained(folder, dtype=torch.float32).to(place.device).eval().requires_grad_(False)
 
 
 def fingerprint(folder: Path) -> str:
