@@ -26,7 +26,7 @@ class Segmentation(ControlMap):
     """Classes as flat colours.
 
     net: a folder or a Hub id of one of transformers' networks of semantic segmentation (SegFormer, UPerNet, BEiT, ...),
-    drawn in the colours of ADE20K, by which ControlNet's segmentation was trained (`class_colours.ADE20K`); without one an
+    drawn in the colours of ADE20K, by which ControlNet's segmentation was trained (`class_colours`); without one an
     attention-gated recurrent residual U-Net that was trained on vignettes (`sfumato.network.r2u_net`), drawn in colours
     of our own (`class_colours.spread_colours`), the classes being those of `sfumato.data.vignettes.SEMANTIC_NAMES`.
     """
