@@ -31,7 +31,7 @@ class Normal(ControlMap):
 
     net: ModelName = Field(default="", description="a folder or a Hub id, or nothing for the built-in network")
     relief: Real = Field(default=1.0, gt=0, le=100, description="a number above 0, up to 100")
-    smooth: Real = Field(default=0.01, ge=0, le=0.2, description="a fraction of the width from 0 to 0.2")
+    smooth: Real = Field(default=0.0, ge=0, le=0.2, description="a fraction of the width from 0 to 0.2")
 
     shows = "normals"
 
@@ -46,7 +46,7 @@ class Normal(ControlMap):
         return drawn.vignette.normals
 
 
-def normals_of(nearness: np.ndarray, relief: float = 1.0, smooth: float = 0.01) -> np.ndarray:
+def normals_of(nearness: np.ndarray, relief: float = 1.0, smooth: float = 0.0) -> np.ndarray:
     """(H, W) -> (H, W, 3): see `Normal`."""
     from scipy.ndimage import gaussian_filter
 

@@ -26,9 +26,9 @@ class Segmentation(ControlMap):
     """Classes as flat colours.
 
     net: a folder or a Hub id of one of transformers' networks of semantic segmentation (SegFormer, UPerNet, BEiT, ...),
-    drawn in the colours of ADE20K, by which ControlNet's segmentation was trained (`class_colours.ADE20K`); without
-    one an attention-gated recurrent residual U-Net that was trained on vignettes (`sfumato.network.r2u_net`), drawn in
-    colours of our own (`class_colours.spread_colours`); the classes are `sfumato.data.vignettes.SEMANTIC_NAMES`.
+    drawn in the colours of ADE20K, by which ControlNet's segmentation was trained (`class_colours`); without one an
+    attention-gated recurrent residual U-Net that was trained on vignettes (`sfumato.network.r2u_net`), drawn in colours
+    of our own (`class_colours.spread_colours`); the classes are `sfumato.data.vignettes.SEMANTIC_NAMES`.
     """
 
     net: ModelName = Field(default="", description="a folder or a Hub id, or nothing for the built-in network")
