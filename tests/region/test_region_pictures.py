@@ -75,17 +75,21 @@ def test_a_picture_is_the_same_alone_and_in_a_batch(pipe, method):
         {"guidance": [sfumato.CFGPlusPlus(0.6)], "sampler": "ddim"},
         {"guidance": [sfumato.ProjectedGuidance(4.0)], "area": sfumato.Crop(2), "sampler": "unipc"},
         {"guidance": [], "sampler": "ddpm", "composite": "poisson"},
+        {"guidance": [sfumato.ClassifierFree(3.0)], "start": "inverted"},
     ],
-    ids=["two guidances", "cfg++", "cropped", "none"],
+    ids=["two guidances", "cfg++", "cropped", "none", "null text"],
 )
 def test_regions_go_with_holds_starts_guidances_and_samplers(pipe, method, options):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 48, 3), np.uint8))
     mask = Image.new("L", (48, 48))
     mask.paste(255, (8, 8, 32, 40))
     edit = {"start": sfumato.SDEdit(picture, 0.8), "hold": sfumato.Outside(mask)}
-    plain = pixels(pipe, **edit, **options)
+    if options.get("start") == "inverted":
+        options = {**options, "start": sfumato.Inverted(picture, 0.6, refine=0, null=1)}
+    edit = {**edit, **options}
+    plain = pixels(pipe, **edit)
     regions = [Region("a cat", box=LEFT), Region("a tree", mask, weight=0.5)]
-    made = pixels(pipe, **edit, **options, regions=regions, regional=method)
+    made = pixels(pipe, **edit, regions=regions, regional=method)
     outside = np.asarray(mask) == 0
     assert np.array_equal(made[0][outside], np.asarray(picture)[outside])
     assert not np.array_equal(made, plain)
