@@ -212,14 +212,14 @@ class Parts:
         return place
 
 
-class Source(NamedTuple):
+class PartSource(NamedTuple):
     """What a network was read from, and in what form: its class, config, number types and device, and its files of
     weights as (path, length, time of change)."""
 
     form: tuple[Any, ...]
     files: tuple[tuple[str, int, int], ...]
 
-    def same(self, other: Source) -> bool:
+    def same(self, other: PartSource) -> bool:
         """Whether both are one network: of the same files, or of others with the same bytes."""
         if self.form != other.form or [size for _, size, _ in self.files] != [size for _, size, _ in other.files]:
             return False
@@ -229,11 +229,11 @@ class Source(NamedTuple):
         )
 
 
-def _source(kind: str, place: Path, config: Mapping[str, Any], *form: Any) -> Source:
+def _source(kind: str, place: Path, config: Mapping[str, Any], *form: Any) -> PartSource:
     said = {name: value for name, value in config.items() if name not in SAYS_NOTHING and not name.startswith("_")}
     files = ((str(path.resolve()), path.stat()) for path in sorted(weight_files(place)))
     stamps = tuple((path, each.st_size, each.st_mtime_ns) for path, each in files)
-    return Source((kind, json.dumps(said, sort_keys=True), *form), stamps)
+    return PartSource((kind, json.dumps(said, sort_keys=True), *form), stamps)
 
 
 def _changed(file: tuple[str, int, int]) -> bool:
