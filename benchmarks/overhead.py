@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+WITHIN = [0.0]
+"""Seconds within networks that were asked all the same: layers that are prepared for a text and asked once."""
 PROMPT = "a painting of a woman in a red jacket by the sea"
 
 
@@ -28,7 +30,9 @@ def answering_at_once(run: Callable[..., Any]) -> Callable[..., Any]:
         shapes = [tuple(each.shape) for each in (*given, *named.values()) if isinstance(each, torch.Tensor)]
         key = tuple(shapes)
         if key not in kept:
+            began = time.process_time()
             kept[key] = run(*given, **named)
+            WITHIN[0] += time.process_time() - began
         return kept[key]
 
     return call
@@ -76,10 +80,11 @@ def main() -> None:
         for repeat in range(args.repeats + 1):
             for name, make in makers.items():
                 gc.collect()
-                began = time.process_time()
+                began, within = time.process_time(), WITHIN[0]
                 make(batch)
+                spent = time.process_time() - began - (WITHIN[0] - within)
                 if repeat:
-                    best[name] = min(best[name], time.process_time() - began)
+                    best[name] = min(best[name], spent)
         told = ", ".join(f"{name} {1e3 * seconds:.1f} ms" for name, seconds in best.items())
         print(f"batch {batch}, {args.steps} steps: {told} a call outside the networks", flush=True)
     if args.profile:

@@ -125,7 +125,8 @@ def test_several_rows_go_through_one_graph_with_the_bits_of_each_alone(network, 
     of, other = engine.Served.of, copy.deepcopy(network)
     monkeypatch.setattr(engine.Served, "of", doubled)
     monkeypatch.setattr(engine, "PATIENCE", 0)
-    assert torch.equal(OpenVINO().prepare(other, spec(other))(**given), alone), "a graph of other bits is not used"
+    eight = {name: value[:8] for name, value in given.items()}
+    assert torch.equal(OpenVINO().prepare(other, spec(other))(**eight), alone[:8]), "a graph of other bits is not used"
 
 
 @here
