@@ -64,7 +64,9 @@ def inpainting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, Sta
 
 
 def test_the_prior_draws_what_stock_diffusers_draws(both: Whole):
-    ours, theirs = kandinsky.prior_of(both.stock, both.prior)
+    with Watched(both.prior.networks["prior"], "hidden_states") as asked:
+        ours, theirs = kandinsky.prior_of(both.stock, both.prior)
+    assert {len(call) for call in asked.calls} == {2}, "told the prompt, and nothing"
     assert error(ours[:, :WIDTH], theirs.image_embeds) < 1e-4
     assert error(ours[:, 2 * WIDTH :], theirs.negative_image_embeds) < 1e-4, "a black picture, as CLIP sees it"
     unguided = recipe_of(both.prior, PROMPT, guidance=(StaticThreshold(limit=1.5),))
@@ -73,7 +75,9 @@ def test_the_prior_draws_what_stock_diffusers_draws(both: Whole):
 
 
 def test_a_negative_prompt_guides_the_prior_and_has_an_embedding_of_its_own(both: Whole):
-    ours, theirs = kandinsky.prior_of(both.stock, both.prior, "a dog")
+    with Watched(both.prior.networks["prior"], "hidden_states") as asked:
+        ours, theirs = kandinsky.prior_of(both.stock, both.prior, "a dog")
+    assert {len(call) for call in asked.calls} == {4}
     assert error(ours[:, :WIDTH], theirs.image_embeds) < 1e-4
     assert error(ours[:, WIDTH : 2 * WIDTH], theirs.negative_image_embeds) < 1e-4
 

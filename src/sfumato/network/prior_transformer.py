@@ -40,16 +40,19 @@ def _forward(network: Any, x: Tensor, t: Tensor, text: Tensor, text_mask: Tensor
 def prior_backbone(network: Any, engine: Engine, pairs: bool = False) -> NetworkBackbone:
     """(x (B, width, 1, 1), t, Text with mask and pooled embedding) -> the clean embedding, in the shape of x.
 
-    pairs: x holds two, (B, 2 width, 1, 1), of which the second is told the negative prompt in every branch.
+    pairs: x holds two, (B, 2 width, 1, 1), of which the second is told the negative prompt in every branch. Where no
+    row has one the network is asked for the first alone, which stands for the second too: nobody looks at it.
     """
     width = int(network.config["embedding_dim"])
     pooled = int(network.config["embedding_proj_dim"] or width)
 
     def told(x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Any]:
         text, vectors = text_of(condition, width), x[:, :, 0, 0]
-        if pairs:
+        if pairs and said(text.null()):
             text, t = Text.cat([text, text.null()]), t.repeat(2)
             vectors = torch.cat(vectors.split(width, 1))
+        elif pairs:
+            vectors = vectors[:, :width]
         return {
             "x": vectors,
             "t": t,
@@ -59,6 +62,12 @@ def prior_backbone(network: Any, engine: Engine, pairs: bool = False) -> Network
         }
 
     def shaped(answer: Tensor, x: Tensor) -> Tensor:
-        return torch.cat(answer.split(len(x)), 1)[..., None, None]
+        found = torch.cat(answer.split(len(x)), 1)
+        return found.repeat(1, x.shape[1] // found.shape[1])[..., None, None]
 
     return NetworkBackbone(network, spec(network), {Text: width}, told, shaped, engine)
+
+
+def said(text: Text) -> bool:
+    """Whether any row says more than its first and its last token."""
+    return text.mask is None or bool((text.mask.sum(1) > 2).any())
