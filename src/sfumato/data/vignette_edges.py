@@ -40,4 +40,4 @@ def contours(instance: np.ndarray) -> np.ndarray:
 
 def _halved(fine: np.ndarray) -> np.ndarray:
     height, width = fine.shape
-    return fine.reshape(height // 2, 2, width // 2, 2).any((1, 3))
+    return np.asarray(fine.reshape(height // 2, 2, width // 2, 2).any((1, 3)))

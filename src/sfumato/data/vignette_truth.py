@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def drawn_truth(data: Vignettes, home: Path) -> tuple[dict[str, np.ndarray], str
     return array_cache.arrays(home, "vignette-truth", key, shapes, drawn, data.count, 128), key
 
 
-def _drawn(data: Vignettes, index: int) -> dict[str, np.ndarray | None]:
+def _drawn(data: Vignettes, index: int) -> dict[str, Any]:
     from sfumato.data.vignette_edges import edges
     from sfumato.data.vignettes import draw, scene
 
