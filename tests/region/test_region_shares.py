@@ -16,7 +16,8 @@ from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.written import region
-from sfumato.region import PredictionMixing, Region, RegionalAttention, shares_of
+from sfumato.region import PredictionMixing, Region, RegionalAttention
+from sfumato.region.region import shares_of
 from sfumato.schedule import VPLinear
 
 SCHEDULE = VPLinear()

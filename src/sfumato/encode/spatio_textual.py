@@ -12,7 +12,8 @@ from sfumato.condition import Layout
 from sfumato.encode.clip import Clip
 from sfumato.encode.encoder import Asked, Encoder
 from sfumato.recipe.capabilities import Capabilities
-from sfumato.region import SpatioTextual, shares_of
+from sfumato.region import SpatioTextual
+from sfumato.region.region import shares_of
 from sfumato.space import Space
 
 

@@ -13,7 +13,7 @@ Where no region lies the recipe's own prompt holds. One file a method:
 
 from sfumato.region.attention import RegionalAttention
 from sfumato.region.mixing import PredictionMixing
-from sfumato.region.region import Region, Regional, shares_of
+from sfumato.region.region import Region, Regional
 from sfumato.region.spatio_textual import SpatioTextual
 
-__all__ = ["PredictionMixing", "Region", "Regional", "RegionalAttention", "SpatioTextual", "shares_of"]
+__all__ = ["PredictionMixing", "Region", "Regional", "RegionalAttention", "SpatioTextual"]

@@ -27,7 +27,7 @@ from sfumato.element.section import Count, Few, Fraction, Named, Section
 from sfumato.encode.clip import Clip, load_clip
 from sfumato.encode.scene_layout import SceneMap
 from sfumato.encode.spatio_textual import scaled
-from sfumato.formats import layouts as format
+from sfumato.formats.layouts import SceneLayouts, SpatioTextualLayouts, write_layouts
 from sfumato.network.unet2d_condition import UNetBackbone
 from sfumato.network.widen import widened
 from sfumato.picture import BadInput
@@ -167,8 +167,8 @@ class ScenePlanes:
         return painted(self.maps[rows])
 
     def write(self, export: Path) -> None:
-        said = format.SceneLayouts(kind="sfumato-scene", palette=PALETTE, groups=GROUPS)
-        format.write_layouts(export, said)
+        said = SceneLayouts(kind="sfumato-scene", palette=PALETTE, groups=GROUPS)
+        write_layouts(export, said)
 
 
 class SegmentPlanes:
@@ -214,8 +214,8 @@ class SegmentPlanes:
 
         width = self.embeddings.shape[-1]
         shutil.copytree(self.folder, export / "clip", dirs_exist_ok=True)
-        said = format.SpatioTextualLayouts(kind="sfumato-spatio-textual", width=width)
-        format.write_layouts(export, said, prior(*self.pairs(), ridge=1e-2))
+        said = SpatioTextualLayouts(kind="sfumato-spatio-textual", width=width)
+        write_layouts(export, said, prior(*self.pairs(), ridge=1e-2))
 
     def pairs(self, most: int = 4000) -> tuple[Tensor, Tensor]:
         """The embeddings of segments' words and those of the segments themselves, of length 1, (N, D) each."""
