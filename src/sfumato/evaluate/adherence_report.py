@@ -39,7 +39,7 @@ def adherence_table(found: Adherence) -> Table:
         view.add_column(part, justify="right")
     for row in found.rows:
         cells = [_cell(row.figures[part]) for part in parts]
-        closed = "-" if row.closed != row.closed else f"{100 * row.closed:.0f} %"
+        closed = "-" if row.closed != row.closed else f"{round(100 * row.closed)} %"
         view.add_row(row.map, row.about.title, *cells, closed)
     return view
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KIND = "SemanticSegmentation"
 
 
-@element("segmentation", short="seg")
+@element("segmentation")
 class Segmentation(ControlMap):
     """Classes as flat colours.
 
