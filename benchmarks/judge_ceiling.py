@@ -40,7 +40,7 @@ def main() -> None:
     truth = [question.scene.attributes for question in asked]
     found = {look: accuracy(judge, x, truth) for look, x in looks.items()}
     if options.json:
-        told = {look: {name: figure.told() for name, figure in each.items()} for look, each in found.items()}
+        told = {look: {name: figure.to_dict() for name, figure in each.items()} for look, each in found.items()}
         print(json.dumps({"count": options.count, "seed": options.seed, **told}, indent=1))
     else:
         tell(found, options.count, options.seed, quality)
