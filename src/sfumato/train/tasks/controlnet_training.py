@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.condition import Controls, Part
 from sfumato.data import control_maps
@@ -103,6 +103,7 @@ class ControlNetTask(MapsTask):
                 f"{self.space.factor} times: name {self.space.factor.bit_length()} numbers of channels"
             )
         network = controlnet(base, channels) if len(recipe.names) == 1 else union(base, channels, len(recipe.names))
+        awaken(network.controlnet_cond_embedding)
         self.run = Eager().prepare(network, spec(network))
         return network
 
@@ -126,6 +127,15 @@ class ControlNetTask(MapsTask):
 def hint_channels(factor: int) -> tuple[int, ...]:
     """Channels of the encoder of maps for latents `factor` times smaller than pictures, a power of two up to 8."""
     return HINT[: factor.bit_length()]
+
+
+def awaken(hint: Any) -> None:
+    """Gaussian weights of variance 2/fan-in, no biases (section 3.1: "initialized with Gaussian weights"; He et al.
+    2015), for all but the last convolution, which stays zero. By torch's own rule a map would reach it some
+    sixty times fainter (edges of mini: a standard deviation of 0.0014 instead of 0.09), and be learned much later."""
+    for layer in (hint.conv_in, *hint.blocks):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
 
 
 def controlnet(base: Any, hint: tuple[int, ...]) -> Any:
