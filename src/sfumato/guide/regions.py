@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import add
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sfumato.condition import Condition
     from sfumato.denoise import Prediction
 
@@ -38,8 +38,11 @@ def mixed(outs: Sequence[Prediction], condition: Condition) -> Prediction:
     if part is None or len(outs) == 1:
         return outs[0]
     shares = part.shares.to(outs[0].x0).split(1, 1)
-    x0, eps = (
-        reduce(add, (share * getattr(out, name) for share, out in zip(shares, outs, strict=True)))
-        for name in ("x0", "eps")
-    )
-    return outs[0].moved(x0=x0, eps=eps)
+
+    def whole(name: str) -> Tensor:
+        found = shares[0] * getattr(outs[0], name)
+        for share, out in zip(shares[1:], outs[1:], strict=True):
+            found = found + share * getattr(out, name)
+        return found
+
+    return outs[0].moved(x0=whole("x0"), eps=whole("eps"))

@@ -135,15 +135,16 @@ def _crossings(network: nn.Module, condition: Condition) -> Iterator[tuple[nn.Mo
 
     def change(module: Any, hidden: Tensor, named: dict[str, Any], output: Tensor) -> Tensor:
         scores, values = scores_and_values(module, hidden, **named)
-        new = here = None
+        apart = None
         if regions is not None and len(several):
             here = several.to(output.device)
             shares = at_places(regions.shares[several].to(scores), scores.shape[2])
-            new = divided(scores[here], regions.lengths, shares)
-            output = _put(output, here, left(module, attended(new, values[here]), hidden[here]))
+            apart = divided(scores[here], regions.lengths, shares)
+            output = _put(output, here, left(module, attended(apart, values[here]), hidden[here]))
         if not len(edited) and not len(seen):
             return output
-        maps = scores.softmax(-1) if new is None or here is None else scores.softmax(-1).index_copy(0, here, new)
+        maps = scores.softmax(-1)
+        maps = maps if apart is None else maps.index_copy(0, several.to(maps.device), apart)
         if part is not None and len(edited):
             here, there = edited.to(output.device), source.to(output.device)
             told = (a[edited].to(output.device) for a in (part.mapping, part.weight, part.cross_maps))
