@@ -3,8 +3,8 @@
 Of the seconds that `python -m sfumato generate` takes with a small model, nearly all are spent on importing torch,
 diffusers and transformers. Here one server a test worker imports them once (multiprocessing's fork server), and every
 program runs in a fork of it: a real process, with its own arguments, folder, environment, output, signals and exit
-status. What is the server's: hash randomization, and whatever else is read from the environment at an import. Tests of
-those, and of imports, start an interpreter by `subprocess` instead.
+status. What is the server's: hash randomization, PYTHONPATH and the plugins found on it, and whatever else is read from
+the environment at an import. Tests of those, and of imports, start an interpreter by `subprocess` instead.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ def _become(command: list[str], place: Path, environment: dict[str, str], output
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
-    sys.path[1:1] = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry not in sys.path]
     if command[0] == "-m":
         sys.argv = command[1:]
         sys.path[0] = str(place)

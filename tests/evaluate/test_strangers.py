@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import warm
 from PIL import Image
 
 from sfumato.cli.app import run_command
@@ -82,19 +81,41 @@ def sets(folder: Path) -> None:
             Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
 
 
+SAID = """
+import contextlib, io, json, sys
+from sfumato.cli.app import run_command
+said = []
+for command in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        status = run_command(command)
+    assert status == 0, command
+    said.append(out.getvalue())
+print(json.dumps(said))
+"""
+
+
+def commands(place: Path, *lines: list[str]) -> list[str]:
+    """What commands print, one after the other in an interpreter of its own: it finds what PYTHONPATH says."""
+    program = [sys.executable, "-c", SAID, json.dumps(lines)]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=place)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.mark.slow
 def test_an_installed_stranger_is_used_by_name_on_the_command_line(site: Path, tmp_path: Path, monkeypatch):
     sets(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONPATH", f"{site}:{Path('src').resolve()}")
     monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
-
-    def call(*arguments: str) -> str:
-        done = warm.run("-m", "sfumato", *arguments, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     asked = ["--pictures", "a", "--against", "b", "--features", "colour", "--metrics", "mean-gap,first-pixel,fid"]
-    report = json.loads(call("evaluate", *asked, "--resamples", "5", "--json"))
+    measured, words, listed, page = commands(
+        tmp_path,
+        ["evaluate", *asked, "--resamples", "5", "--json"],
+        ["evaluate", "--help"],
+        ["study", "--list"],
+        ["study", "counting", "--set", "count=5"],
+    )
+    report = json.loads(measured)
     found = {each["name"]: each for each in report["metrics"]}
     assert {name: each["features"] for name, each in found.items()} == {
         "mean-gap": "colour", "fid": "colour", "first-pixel": "one pixel"
@@ -108,12 +129,11 @@ def test_an_installed_stranger_is_used_by_name_on_the_command_line(site: Path, t
     assert found["first-pixel"]["value"] == pytest.approx(np.abs(a - b)[:, 0, 0, 0].mean(), rel=1e-4)
     assert found["fid"]["value"] == pytest.approx(frechet(*(Moments.of(x.mean((1, 2))) for x in (a, b))), rel=1e-4)
 
-    words = call("evaluate", "--help")
     assert "mean-gap" in words
     assert "colour" in words
     assert "{sfumato" not in words
-    assert "counting" in call("study", "--list")
-    assert Path(tmp_path, call("study", "counting", "--set", "count=5").strip()).is_file()
+    assert "counting" in listed
+    assert Path(tmp_path, page.strip()).is_file()
     assert (tmp_path / "studies" / "counting" / "table.csv").read_text() == "last\n4\n"
 
 

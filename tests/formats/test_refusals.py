@@ -216,7 +216,6 @@ def test_what_an_index_says_reaches_no_terminal(variant):
         ("StableCascadeDecoderPipeline", "Stable Cascade"),
         ("StableDiffusion3ControlNetPipeline", "Stable Diffusion 3 with a ControlNet"),
         ("FluxControlPipeline", "FLUX.1 with a control"),
-        ("SanaSprintPipeline", "Sana-Sprint"),
         ("KandinskyPipeline", "another Kandinsky than 2.2"),
         ("StableDiffusionControlNetPipeline", "ControlNet"),
     ],

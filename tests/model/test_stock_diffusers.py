@@ -118,7 +118,7 @@ def refused(folder: Path | str) -> str:
         sfumato.load(str(folder))
     sentence = str(caught.value)
     assert "\n" not in sentence
-    assert len(sentence) < 700
+    assert len(sentence) < 900
     return sentence
 
 
