@@ -13,13 +13,12 @@ from typing import Annotated, Any, TypeVar, get_args
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from pydantic import BeforeValidator, SerializeAsAny, ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import BeforeValidator, SerializeAsAny
 from torch import Tensor
 
 from sfumato.data import array_cache
 from sfumato.element import Registry
-from sfumato.element.section import Section
+from sfumato.element.section import Section, of_kind
 from sfumato.picture import BadInput, open_picture
 from sfumato.progress import say
 
@@ -93,18 +92,7 @@ def register(source: type[S]) -> type[S]:
     return source
 
 
-def _of_its_kind(value: Any) -> Any:
-    """The section of the source that it names; of vignettes where it names none."""
-    if not isinstance(value, dict):
-        return value
-    kind = value.get("kind", "vignettes")
-    if kind not in DATA:
-        wrong = PydanticCustomError("kind", "must be one of {names}", {"names": ", ".join(map(repr, DATA))})  # type: ignore[arg-type]
-        raise ValidationError.from_exception_data("data", [InitErrorDetails(type=wrong, loc=("kind",), input=kind)])
-    return DATA[kind].model_validate({**value, "kind": kind})
-
-
-Data = Annotated[SerializeAsAny[DataSource], BeforeValidator(_of_its_kind)]
+Data = Annotated[SerializeAsAny[DataSource], BeforeValidator(of_kind(DATA, "data", "vignettes"))]
 """Any registered source."""
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -34,3 +36,21 @@ class Section(BaseModel):
                     hint = f"did you mean '{near[0]}'?" if near else f"accepted are {', '.join(cls.model_fields)}"
                     raise ValueError(f"unknown key '{key}': {hint}")
         return values
+
+
+def of_kind(registry: Mapping[str, type[Section]], field: str, default: str) -> Callable[[Any], Any]:
+    """Reads a field whose section is any of a registry: that which its `kind` names, `default` where it names none.
+
+    The validator goes into a BeforeValidator; a kind that is unknown is refused with the names there are.
+    """
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        kind = value.get("kind", default)
+        if kind not in registry:
+            wrong = PydanticCustomError("kind", "must be one of {names}", {"names": ", ".join(map(repr, registry))})  # type: ignore[arg-type]
+            raise ValidationError.from_exception_data(field, [InitErrorDetails(type=wrong, loc=("kind",), input=kind)])
+        return registry[kind].model_validate({**value, "kind": kind})
+
+    return read

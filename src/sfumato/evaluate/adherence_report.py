@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from sfumato.picture import BadInput, save_picture, write_atomically
+from sfumato.evaluate.report_file import write_report
+from sfumato.picture import save_picture
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,9 +64,5 @@ def adherence_sheet(found: Adherence, side: int = 128, gap: int = 6) -> Image.Im
 
 def write_adherence_report(found: Adherence, out: Path) -> None:
     """report.json and sheet.png, into the folder `out`."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"the report can't be written to {out} ({error.strerror}): choose another folder") from error
-    write_atomically(out / "report.json", (json.dumps(found.to_dict(), indent=1) + "\n").encode())
+    write_report(out, found.to_dict())
     save_picture(adherence_sheet(found), out / "sheet.png")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 from rich.table import Table
 
 from sfumato.evaluate.evaluation import Evaluation, Painted
-from sfumato.picture import BadInput, save_picture
-from sfumato.picture.files import write_atomically
+from sfumato.evaluate.report_file import write_report
+from sfumato.picture import save_picture
 
 SUMMARY = {
     "stated": "all stated",
@@ -87,10 +86,6 @@ def wrap(text: str, font, width: int) -> list[str]:
 
 def write_attribute_report(evaluation: Evaluation, out: Path) -> None:
     """report.json and a sheet of pictures for each split, into the folder `out`."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"the report can't be written to {out} ({error.strerror}): choose another folder") from error
-    write_atomically(out / "report.json", (json.dumps(evaluation.to_dict(), indent=1) + "\n").encode())
+    write_report(out, evaluation.to_dict())
     for name, part in evaluation.splits.items():
         save_picture(captioned_sheet(part), out / f"{name}.png")

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfumato.evaluate.report_file import write_report
 from sfumato.picture import BadInput
-from sfumato.picture.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,8 +59,7 @@ def report(
     found = subject_fidelity(pipe, photos, subject, kind or "", extract, adapters=adapters, before=old, **how)
     told = found.to_dict()
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "report.json", _json.dumps(told, indent=1).encode())
+        write_report(out, told)
     if json:
         print(_json.dumps(told))
     else:

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import torch
-from pydantic import BeforeValidator, SerializeAsAny, ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import BeforeValidator, SerializeAsAny
 from torch import nn
 
 from sfumato.adapt.adapter import BoundAdapter
 from sfumato.element import Registry
-from sfumato.element.section import Section
+from sfumato.element.section import Named, Section, of_kind
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,5 @@ def method(section: M) -> M:
     return section
 
 
-def _of_its_kind(value: Any) -> Any:
-    """The section of the method that it names, by its kind or in short by that alone."""
-    value = {"kind": value} if isinstance(value, str) else value
-    if not isinstance(value, dict):
-        return value
-    kind = value.get("kind", "lora")
-    if kind not in METHODS:
-        wrong = PydanticCustomError("kind", "must be one of {names}", {"names": ", ".join(map(repr, METHODS))})  # type: ignore[arg-type]
-        raise ValidationError.from_exception_data("method", [InitErrorDetails(type=wrong, loc=("kind",), input=kind)])
-    return METHODS[kind].model_validate({**value, "kind": kind})
-
-
-AnyMethod = Annotated[SerializeAsAny[Method], BeforeValidator(_of_its_kind)]
+AnyMethod = Annotated[SerializeAsAny[Method], BeforeValidator(of_kind(METHODS, "method", "lora")), Named]
 """Any registered method."""
