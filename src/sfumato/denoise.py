@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from sfumato import predict
@@ -46,15 +46,13 @@ class Prediction:
             eps = self.eps - _ratio(self.alpha, self.sigma, self.x) * (x0 - self.x0)
         elif eps is not None and x0 is None:
             x0 = self.x0 - _ratio(self.sigma, self.alpha, self.x) * (eps - self.eps)
-        return replace(self, x0=self.x0 if x0 is None else x0, eps=self.eps if eps is None else eps)
+        x0, eps = self.x0 if x0 is None else x0, self.eps if eps is None else eps
+        return Prediction(self.x, x0, eps, self.alpha, self.sigma, self.fraction, self.shift)
 
     def select(self, index: Tensor | slice) -> Prediction:
         """Some rows."""
-        return Prediction(
-            *(a[index] if a.ndim else a for a in (self.x, self.x0, self.eps, self.alpha, self.sigma)),
-            fraction=None if self.fraction is None else self.fraction[index],
-            shift=None if self.shift is None else self.shift[index],
-        )
+        values = (self.x, self.x0, self.eps, self.alpha, self.sigma, self.fraction, self.shift)
+        return Prediction(*[a[index] if a is not None and a.ndim else a for a in values])
 
 
 class Denoiser(Protocol):

@@ -34,6 +34,11 @@ class Projected:
     version: int
     value: Tensor
 
+    @property
+    def is_old(self) -> bool:
+        """Whether the weights have been written to since."""
+        return self.version != self.weight._version
+
 
 class TextKVCache:
     """The keys and values of the text that was seen last.
@@ -53,16 +58,14 @@ class TextKVCache:
         seen = self._seen
         if text is not seen[0]:
             seen = self._seen = text, {}  # what another thread's text becomes goes to its own dict
-        return {name: self._value(layer, text, seen[1]) for name, layer in _plain(self.crossing)}
-
-    def _value(self, layer: nn.Linear, text: Tensor, values: dict[nn.Module, Projected]) -> Tensor:
-        known = values.get(layer)
-        weight, bias = layer._parameters["weight"], layer._parameters["bias"]
-        same = known is not None and known.weight is weight and known.bias is bias
-        if known is None or not same or known.version != known.weight._version:
-            value = self.engine.prepare(layer, LINEAR)(x=text)
-            known = values[layer] = Projected(layer.weight, layer.bias, layer.weight._version, value)
-        return known.value
+        projected: dict[str, Tensor] = {}
+        for name, layer in _plain(self.crossing):
+            known, has = seen[1].get(layer), layer._parameters
+            if known is None or known.weight is not has["weight"] or known.bias is not has["bias"] or known.is_old:
+                value = self.engine.prepare(layer, LINEAR)(x=text)
+                known = seen[1][layer] = Projected(layer.weight, layer.bias, layer.weight._version, value)
+            projected[name] = known.value
+        return projected
 
 
 @contextmanager

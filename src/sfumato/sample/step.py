@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sfumato.denoise import Prediction
-from sfumato.lazy import Tensor, torch
+from sfumato.lazy import Tensor
 from sfumato.noise import NoiseSource
 from sfumato.schedule import Schedule
 
@@ -36,9 +36,8 @@ class Knots:
 
     @classmethod
     def of(cls, schedule: Schedule, t: Tensor, s: Tensor) -> Knots:
-        alpha, sigma = schedule(torch.stack([t, s]))
-        (alpha_t, alpha_s), (sigma_t, sigma_s) = alpha.tolist(), sigma.tolist()
-        return cls(alpha_t, sigma_t, alpha_s, sigma_s, bool(s > t))
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
+        return cls(float(alpha_t), float(sigma_t), float(alpha_s), float(sigma_s), bool(s > t))
 
     @property
     def q(self) -> float:

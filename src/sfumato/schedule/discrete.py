@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sfumato.lazy import Tensor, torch
@@ -93,6 +94,12 @@ class Discrete:
 
     def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         t = double(t)
+        if t.ndim or t.requires_grad or t.device.type != "cpu":
+            return self.levels(t)
+        return _levels_at(self, t.item())
+
+    def levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """alpha and sigma at t, worked out."""
         phi = self.phi.to(t.device)
         place = t.clamp(0, 1) * self.count
         i = (place.detach().ceil() - 1).clamp(min=0).long()  # a knot belongs to the step that leads up to it
@@ -113,6 +120,13 @@ class Discrete:
 
     def __repr__(self) -> str:
         return f"Discrete(count={self.count}, kappa up to {math.tan(float(self.phi[-1])):.4g})"
+
+
+@lru_cache(maxsize=4096)
+def _levels_at(schedule: Discrete, t: float) -> tuple[Tensor, Tensor]:
+    """alpha and sigma at one time: samplers and denoisers ask for the same few again and again."""
+    with torch.inference_mode(False):
+        return schedule.levels(torch.tensor(t, dtype=torch.float64, device="cpu"))
 
 
 def _zero_terminal(betas: Tensor) -> Tensor:
