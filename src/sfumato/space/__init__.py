@@ -12,7 +12,7 @@ from sfumato.network.autoencoder_kl import DECODER, ENCODER
 from sfumato.network.engine import Eager, Engine, Run
 from sfumato.network.offload import called
 from sfumato.network.precision import in_float32
-from sfumato.network.spec import device_of, own_dtype
+from sfumato.network.spec import NetworkSpec, device_of, own_dtype
 from sfumato.picture import BadInput
 
 
@@ -60,33 +60,30 @@ class Pixel(Space):
         return refuse_nan(x, "network (unet)").expand(-1, 3, -1, -1)
 
 
-class Latent(Space):
-    """The latents of a KL autoencoder (Rombach et al. 2022), shifted and scaled to unit variance:
+class Autoencoded(Space):
+    """A space of the latents of an autoencoder, which is run by `_encoded` and `_decoded` alone.
 
-        z = (mean(x) - shift) * scale,      x = decoder(z / scale + shift)
-
-    The mean of the posterior is used, never a sample, so that encoding draws no noise. Decoding is differentiable in x.
     In float16, whose largest number is 65,504, some autoencoders overflow: rows that do are computed again in float32,
     so that what becomes of one picture doesn't depend on its neighbours.
     """
 
-    def __init__(self, autoencoder: Any, engine: Engine | None = None):
+    def __init__(
+        self,
+        autoencoder: Any,
+        engine: Engine | None = None,
+        encoder: NetworkSpec = ENCODER,
+        decoder: NetworkSpec = DECODER,
+    ):
         engine = engine or Eager()
         self.autoencoder = autoencoder
-        self.encoder, self.decoder = (engine.prepare(autoencoder, spec) for spec in (ENCODER, DECODER))
-        config = autoencoder.config
-        self.factor = 2 ** (len(config["block_out_channels"]) - 1)
-        self.channels = int(config["latent_channels"])
-        self.scale = float(config["scaling_factor"])
-        self.shift = float(config.get("shift_factor") or 0.0)
+        self.encoder, self.decoder = (engine.prepare(autoencoder, spec) for spec in (encoder, decoder))
 
-    @torch.no_grad()
-    def encode(self, pictures: Tensor) -> Tensor:
-        mean = self._run(self.encoder, "pictures", pictures)
-        return refuse_nan((mean - self.shift) * self.scale, "autoencoder (vae)")
+    def _encoded(self, pictures: Tensor) -> Tensor:
+        """What the encoder says of pictures, in float32."""
+        return self._run(self.encoder, "pictures", pictures)
 
-    def decode(self, x: Tensor) -> Tensor:
-        z = refuse_nan(x, "network (unet)") / self.scale + self.shift
+    def _decoded(self, z: Tensor) -> Tensor:
+        """What the decoder makes of its own latents, in float32. Raises BadInput where that isn't finite."""
         return refuse_nan(self._run(self.decoder, "z", z), "autoencoder (vae)")
 
     def _run(self, run: Run, name: str, x: Tensor) -> Tensor:
@@ -103,6 +100,30 @@ class Latent(Space):
             with in_float32(self.autoencoder):
                 again = run(**{name: x[~fine].float()})
             return answer.index_copy(0, (~fine).nonzero()[:, 0], again)
+
+
+class Latent(Autoencoded):
+    """The latents of a KL autoencoder (Rombach et al. 2022), shifted and scaled to unit variance:
+
+        z = (mean(x) - shift) * scale,      x = decoder(z / scale + shift)
+
+    The mean of the posterior is used, never a sample, so that encoding draws no noise. Decoding is differentiable in x.
+    """
+
+    def __init__(self, autoencoder: Any, engine: Engine | None = None):
+        super().__init__(autoencoder, engine)
+        config = autoencoder.config
+        self.factor = 2 ** (len(config["block_out_channels"]) - 1)
+        self.channels = int(config["latent_channels"])
+        self.scale = float(config["scaling_factor"])
+        self.shift = float(config.get("shift_factor") or 0.0)
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        return refuse_nan((self._encoded(pictures) - self.shift) * self.scale, "autoencoder (vae)")
+
+    def decode(self, x: Tensor) -> Tensor:
+        return self._decoded(refuse_nan(x, "network (unet)") / self.scale + self.shift)
 
 
 def refuse_nan(answer: Tensor, part: str, where: str = "") -> Tensor:

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfumato.network.engine import Eager, Engine
-from sfumato.network.spec import Input, NetworkSpec, device_of, own_dtype
-from sfumato.space import Space, refuse_nan
+from sfumato.network.engine import Engine
+from sfumato.network.precision import in_float32
+from sfumato.network.spec import Input, NetworkSpec
+from sfumato.space import Autoencoded, refuse_nan
 
 
-class Deterministic(Space):
+class Deterministic(Autoencoded):
     """z = encoder(x) scale, x = decoder(z/scale), of an `AutoencoderDC` (Chen et al. 2024, "Deep Compression
     Autoencoder"; 32 pixels a cell) or a `VQModel`, whose decoder looks its codes up first (Esser et al. 2021, "VQGAN").
 
@@ -27,10 +28,7 @@ class Deterministic(Space):
         scale: float | None = None,
         looked_up: bool = True,
     ):
-        engine = engine or Eager()
-        self.autoencoder = autoencoder
-        self.encoder = engine.prepare(autoencoder, ENCODER)
-        self.decoder = engine.prepare(autoencoder, DECODER if looked_up else UNQUANTISED)
+        super().__init__(autoencoder, engine, ENCODER, DECODER if looked_up else UNQUANTISED)
         config = autoencoder.config
         widths = config.get("encoder_block_out_channels") or config["block_out_channels"]
         self.factor = 2 ** (len(widths) - 1)
@@ -39,15 +37,10 @@ class Deterministic(Space):
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
-        return refuse_nan(self.encoder(pictures=self._own(pictures)).float() * self.scale, "autoencoder (vae)")
+        return refuse_nan(self._encoded(pictures) * self.scale, "autoencoder (vae)")
 
     def decode(self, x: Tensor) -> Tensor:
-        z = refuse_nan(x, "network") / self.scale
-        return refuse_nan(self.decoder(z=self._own(z)).float(), "autoencoder (vae)")
-
-    def _own(self, x: Tensor) -> Tensor:
-        """On the autoencoder's device and in its number type."""
-        return x.to(device_of(self.autoencoder), own_dtype(self.autoencoder))
+        return self._decoded(refuse_nan(x, "network") / self.scale)
 
 
 def _encoded(autoencoder: Any, pictures: Tensor) -> Tensor:
@@ -55,7 +48,11 @@ def _encoded(autoencoder: Any, pictures: Tensor) -> Tensor:
 
 
 def _decoded(autoencoder: Any, z: Tensor) -> Tensor:
-    return autoencoder.decode(z, return_dict=False)[0]
+    if z.dtype == torch.float32 or not hasattr(autoencoder, "quantize"):
+        return autoencoder.decode(z, return_dict=False)[0]
+    with in_float32(autoencoder.quantize):  # distances to codes can't be taken in half precision
+        codes = autoencoder.quantize(z.float())[0]
+    return _unquantised(autoencoder, codes.to(z.dtype))
 
 
 def _unquantised(autoencoder: Any, z: Tensor) -> Tensor:

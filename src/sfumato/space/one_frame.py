@@ -7,13 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfumato.network.autoencoder_kl import DECODER, ENCODER
-from sfumato.network.engine import Eager, Engine
-from sfumato.network.spec import device_of, own_dtype
-from sfumato.space import Space, refuse_nan
+from sfumato.network.engine import Engine
+from sfumato.space import Autoencoded, refuse_nan
 
 
-class OneFrame(Space):
+class OneFrame(Autoencoded):
     """The latents of Qwen-Image's autoencoder (Wu et al. 2025, section 2.3), each channel at unit variance:
 
         z = (mean(x) - m)/s,      x = decoder(z s + m),      m and s its `latents_mean` and `latents_std`
@@ -23,9 +21,7 @@ class OneFrame(Space):
     """
 
     def __init__(self, autoencoder: Any, engine: Engine | None = None):
-        engine = engine or Eager()
-        self.autoencoder = autoencoder
-        self.encoder, self.decoder = (engine.prepare(autoencoder, spec) for spec in (ENCODER, DECODER))
+        super().__init__(autoencoder, engine)
         config = autoencoder.config
         self.factor = 2 ** len(config["temperal_downsample"])
         self.channels = int(config["z_dim"])
@@ -36,14 +32,9 @@ class OneFrame(Space):
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
-        mean = self.encoder(pictures=self._own(pictures[:, :, None])).float()
+        mean = self._encoded(pictures[:, :, None])
         return refuse_nan((mean - self.mean.to(mean)) / self.std.to(mean), "autoencoder (vae)")[:, :, 0]
 
     def decode(self, x: Tensor) -> Tensor:
         x = refuse_nan(x, "network (transformer)")[:, :, None]
-        z = x * self.std.to(x) + self.mean.to(x)
-        return refuse_nan(self.decoder(z=self._own(z)).float(), "autoencoder (vae)")[:, :, 0]
-
-    def _own(self, x: Tensor) -> Tensor:
-        """On the autoencoder's device and in its number type."""
-        return x.to(device_of(self.autoencoder), own_dtype(self.autoencoder))
+        return self._decoded(x * self.std.to(x) + self.mean.to(x))[:, :, 0]

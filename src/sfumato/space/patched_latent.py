@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from sfumato.network.autoencoder_kl import DECODER, ENCODER
-from sfumato.network.engine import Eager, Engine
-from sfumato.network.spec import device_of, own_dtype
-from sfumato.space import Space, refuse_nan
+from sfumato.network.engine import Engine
+from sfumato.space import Autoencoded, refuse_nan
 
 
-class PatchedLatent(Space):
+class PatchedLatent(Autoencoded):
     """The latents of an `AutoencoderKLFlux2` (Black Forest Labs 2025), normalised by the running mean m and variance v
     of a batch norm that was trained with it:
 
@@ -25,9 +23,7 @@ class PatchedLatent(Space):
     """
 
     def __init__(self, autoencoder: Any, engine: Engine | None = None):
-        engine = engine or Eager()
-        self.autoencoder = autoencoder
-        self.encoder, self.decoder = (engine.prepare(autoencoder, spec) for spec in (ENCODER, DECODER))
+        super().__init__(autoencoder, engine)
         config = autoencoder.config
         self.side = int(config["patch_size"][0])
         self.factor = self.side * 2 ** (len(config["block_out_channels"]) - 1)
@@ -35,21 +31,17 @@ class PatchedLatent(Space):
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
-        latents = pixel_unshuffle(self.encoder(pictures=self._own(pictures)).float(), self.side)
+        latents = pixel_unshuffle(self._encoded(pictures), self.side)
         mean, deviation = self._statistics(latents)
         return refuse_nan((latents - mean) / deviation, "autoencoder (vae)")
 
     def decode(self, x: Tensor) -> Tensor:
         mean, deviation = self._statistics(x)
         z = pixel_shuffle(refuse_nan(x, "network (transformer)") * deviation + mean, self.side)
-        return refuse_nan(self.decoder(z=self._own(z)).float(), "autoencoder (vae)")
+        return self._decoded(z)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation of every channel."""
         norm = self.autoencoder.bn
         mean, variance = (a.to(x)[None, :, None, None] for a in (norm.running_mean, norm.running_var))
         return mean, (variance + float(self.autoencoder.config["batch_norm_eps"])).sqrt()
-
-    def _own(self, x: Tensor) -> Tensor:
-        """On the autoencoder's device and in its number type."""
-        return x.to(device_of(self.autoencoder), own_dtype(self.autoencoder))

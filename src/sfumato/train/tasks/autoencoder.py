@@ -1,4 +1,4 @@
-"""A KL autoencoder (Rombach et al. 2022, section 3.1): L1 + gradients + pyramid, and a whisper of KL."""
+"""A KL autoencoder (Rombach et al. 2022, section 3.1): L1 + gradients + pyramid + texture, and a whisper of KL."""
 
 from __future__ import annotations
 
@@ -77,12 +77,45 @@ def pyramid_l1(x: Tensor, y: Tensor, levels: int = 3) -> Tensor:
     return total / levels
 
 
+DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
+"""From a pixel to the next: rows down, columns to the right."""
+
+
+def texture_l1(x: Tensor, y: Tensor, window: int = 8) -> Tensor:
+    """Mean absolute difference of local contrast of grey pictures (B, C, H, W), over two scales and four directions:
+
+        | mean_w |d x| - mean_w |d y| |,   d the difference to the next pixel, mean_w the mean over a window
+
+    It says how strong strokes are and which way they go, and leaves open where exactly they lie, in the spirit of
+    Portilla & Simoncelli 2000. L1 is smallest where a stroke that can't be foreseen is left out: with it and gradients
+    alone an oil painting comes back flat.
+    """
+    total = x.new_zeros(())
+    x, y = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
+    for scale in range(2):
+        if scale:
+            x, y = nf.avg_pool2d(x, 2), nf.avg_pool2d(y, 2)
+        for way in DIRECTIONS:
+            total = total + (_contrast(x, way, window) - _contrast(y, way, window)).abs().mean()
+    return total / (2 * len(DIRECTIONS))
+
+
+def _contrast(x: Tensor, way: tuple[int, int], window: int) -> Tensor:
+    """The mean over windows, half of which overlaps the next, of |the next pixel on the way - the pixel|."""
+    (down, right), (height, width) = way, x.shape[-2:]
+    first, last = max(-right, 0), width - max(right, 0)
+    difference = x[..., down:, first + right : last + right] - x[..., : height - down, first:last]
+    window = min(window, *difference.shape[-2:])
+    return nf.avg_pool2d(difference.abs(), window, max(window // 2, 1), ceil_mode=True)
+
+
 class KLLoss(Section):
     """Weights of the autoencoder's terms: L1 is 1; the others are relative to it."""
 
     gradient: Annotated[float, Field(ge=0)] = 1.0
     pyramid: Annotated[float, Field(ge=0)] = 0.5
     ssim: Annotated[float, Field(ge=0)] = 0.0
+    texture: Annotated[float, Field(ge=0)] = 0.0
     kl: Annotated[float, Field(ge=0)] = 1e-6
 
 
@@ -169,6 +202,8 @@ class AutoencoderTask(PictureTask):
         l1, edges, broad = (x - y).abs().mean(), gradient_l1(x, y), pyramid_l1(x, y)
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         loss = l1 + weights.gradient * edges + weights.pyramid * broad + weights.kl * kl
+        if weights.texture:
+            loss = loss + weights.texture * texture_l1(x, y)
         if weights.ssim:
             loss = loss + weights.ssim * (1 - ssim(x, y, box_window).mean())
         figures = {"l1": l1.detach(), "kl": kl.detach(), "psnr": psnr(x, y.detach()).mean()}
