@@ -20,6 +20,7 @@ from sfumato.guide import ClassifierFree
 from sfumato.network import UNet2DBackbone, UNetBackbone
 from sfumato.picture import BadInput
 from sfumato.zoo import ZOO
+from sfumato.zoo.find import find
 
 PROMPT, NEGATIVE = "a red boat on the sea", "a cat"
 
@@ -88,7 +89,7 @@ def test_the_picture_is_that_of_stock_diffusers(tiny: Path):
 
 @pytest.mark.skipif(not (ZOO / "mini-inpaint").is_dir(), reason="the miniature is not in this checkout")
 def test_the_miniature_gives_the_picture_of_stock_diffusers():
-    same, turned = compared(ZOO / "mini-inpaint", 64, 20)
+    same, turned = compared(find("mini-inpaint"), 64, 20)
     assert same >= 40
     assert turned < 25
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.evaluate.pictures import Pictures, digest
+from sfumato.evaluate.pictures import Pictures
 from sfumato.guide import ClassifierFree
 from sfumato.picture import BadInput, save_picture
 from sfumato.picture.files import write_atomically
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe import prompt as grammar
 from sfumato.recipe.prompt.schedule import last
+from sfumato.zoo.files import stamp
 from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _same(home: Path, pipe: Pipe, plain: Recipe, described: str, reference: Pict
         "size": list(pipe.size),
         "conditions": described,
         "captions": reference.key if reference else "",
-        "weights": weights_stamp(pipe.name),
+        "weights": stamp(find(pipe.name)),
     }
     path = home / SETTINGS
     if path.is_file():
@@ -122,10 +123,3 @@ def _same(home: Path, pipe: Pipe, plain: Recipe, described: str, reference: Pict
     if picture_path(home, 0).exists():
         raise BadInput(f"{home} holds pictures without {SETTINGS}: choose another folder by -o, or remove this one.")
     write_atomically(path, json.dumps(current, indent=1).encode())
-
-
-def weights_stamp(name: str) -> str:
-    """Names, sizes and times of the model's files, hashed: a model that was trained on is another one."""
-    folder = find(name)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return digest([(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files])

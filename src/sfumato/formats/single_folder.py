@@ -20,10 +20,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import tempfile
 import warnings
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +46,7 @@ from sfumato.formats.write import write_json
 from sfumato.picture import BadInput, PictureWarning
 from sfumato.picture.errors import name_of, printable
 from sfumato.zoo import INDEX
+from sfumato.zoo.borrowed import room
 from sfumato.zoo.find import FILES, file_of, pickles_allowed
 
 AVERAGED = "model_ema."
@@ -76,7 +76,7 @@ def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: st
     if prediction and prediction not in PREDICTIONS:
         raise BadInput(f"What a network predicts is {', '.join(PREDICTIONS)}, not {printable(prediction, 60)}.")
     file = opened(path, pickles)
-    folder = Path(tempfile.mkdtemp(prefix=f"{path.stem[:40]}-", dir=_room()))
+    folder = Path(tempfile.mkdtemp(prefix=f"{path.stem[:40]}-", dir=room()))
     if METADATA in file.metadata:
         family = _written(file, folder)
     else:
@@ -99,16 +99,6 @@ def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: st
 def opened(path: Path, pickles: bool) -> TensorFile:
     """The tensors of a file of any kind."""
     return open_gguf(path) if path.suffix.lower() == ".gguf" else open_tensors(path, pickles)
-
-
-@cache
-def _room() -> str:
-    """A folder that is there as long as the process is."""
-    import atexit
-
-    folder = tempfile.mkdtemp(prefix="sfumato-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def _beside(path: Path) -> list[Path]:

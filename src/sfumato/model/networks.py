@@ -19,7 +19,7 @@ from sfumato.network.reading import quiet_libraries
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import printable
 from sfumato.zoo import INDEX, ZOO
-from sfumato.zoo.find import find
+from sfumato.zoo.find import find, here
 
 if TYPE_CHECKING:
     from sfumato.stage import Stage
@@ -56,7 +56,7 @@ def autoencoder_of(name: str) -> Path | None:
     if not name:
         return None
     place = path_of(name)
-    for folder in (place, place / "vae", ZOO / name / "vae"):
+    for folder in (place, place / "vae", (here(name) or place) / "vae"):
         if (folder / "config.json").is_file() and not (folder / INDEX).is_file():
             return folder.resolve()
     raise BadInput(

@@ -15,6 +15,7 @@ from sfumato.formats.single_file import single_of
 from sfumato.formats.weights import weight_files
 from sfumato.model.networks import read_stages
 from sfumato.network.device import check_device
+from sfumato.zoo.files import files_of
 from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
@@ -120,9 +121,7 @@ def _weights(folder: Path) -> list[Path]:
 
 def _stamp(folder: Path, vae: Path | None) -> tuple[tuple[str, int, int], ...]:
     """The files of a model, their lengths and times of change."""
-    places = [folder] if vae is None else [folder, vae]
-    places += [path.resolve() for path in sorted(folder.iterdir()) if path.is_symlink() and path.is_dir()]
-    files = [path for place in places for path in sorted(place.rglob("*")) if path.is_file()]
+    files = [path for place in (folder, vae) if place is not None for path in files_of(place)]
     stats = [(str(path), path.stat()) for path in files]
     return tuple((path, each.st_size, each.st_mtime_ns) for path, each in stats)
 

@@ -29,8 +29,9 @@ from sfumato.picture import BadInput
 from sfumato.sample import Sampler, trajectory
 from sfumato.schedule import Schedule
 from sfumato.study.pictures import WORLD, decoded, recipe_for, subject, words_of
-from sfumato.study.study import Cell, Model, Result, Tick, stamp
+from sfumato.study.study import Cell, Model, Result, Tick
 from sfumato.times import grid
+from sfumato.zoo.files import stamp
 from sfumato.zoo.find import find
 
 PART = 500  # pictures in a cell: what a kill may cost

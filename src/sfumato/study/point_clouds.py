@@ -18,7 +18,8 @@ from sfumato.network import mlp
 from sfumato.noise import Key, KeyedNoise
 from sfumato.predict import target
 from sfumato.schedule import noised
-from sfumato.study.study import Model, Result, Tick, stamp
+from sfumato.study.study import Model, Result, Tick
+from sfumato.zoo.files import stamp
 
 Draw = Callable[[int, int], np.ndarray]
 """draw(first, count): points (count, 2) of an endless world."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.element import Registry
+from sfumato.zoo.files import stamp
 from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
@@ -38,14 +37,6 @@ class Model:
         from sfumato.model import POOL, load
 
         return load(self.name, pool=POOL)
-
-
-def stamp(folder: Path) -> str:
-    """A hash of the names, sizes and times of a folder's files, or of one file's; words about a model don't count."""
-    inside = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md")
-    files = inside if folder.is_dir() else [folder]
-    stats = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return blake2b(repr(stats).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
 from sfumato.train.task import Place
 from sfumato.train.tokens import encode
-from sfumato.zoo import ZOO
+from sfumato.zoo.find import here
 
 
 def part(path: Path, name: str, made_by: str) -> Path:
     """The folder of the trained part `name` (vae, text_encoder, ...): `path`, or inside `path` or a built-in model."""
-    for folder in (path / name, path, ZOO / path / name):
+    for folder in (path / name, path, (here(path) or path) / name):
         if (folder / "config.json").is_file() or (folder / "tokenizer_config.json").is_file():
             return folder
     raise BadInput(f"there is no {name} in {path}: train it first with 'sfumato train {made_by}', or name its folder")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sfumato.picture.errors import BadInput, printable
 from sfumato.zoo import INDEX, ZOO, built_ins
+from sfumato.zoo.borrowed import whole
 
 HUB_FILES = [
     *("model_index.json", "config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors"),
@@ -71,7 +72,7 @@ def here(name: str | Path) -> Path | None:
     """The folder of a model that is built in or that `name` is the path of, or that stands for a single file of that
     name; None for any other, as for a Hub id."""
     if (built_in := ZOO / str(name) / INDEX).is_file():
-        return built_in.parent
+        return whole(built_in.parent)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder

@@ -1,0 +1,46 @@
+"""Built-in models that borrow parts of others, so that the same weights are shipped once.
+
+The folder of such a model lacks these parts, and its `borrowed.json` says whose they are: {"vae": "mini"}.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+BORROWED = "borrowed.json"
+
+
+@cache
+def whole(folder: Path) -> Path:
+    """The folder with all parts of a built-in model: `folder` itself, or, where it borrows some, a folder of links to
+    its own and the borrowed ones. That one is there as long as the process is, and stock diffusers loads it."""
+    file = folder / BORROWED
+    if not file.is_file():
+        return folder
+    parts = {path.name: path for path in folder.iterdir() if path.name != BORROWED}
+    parts |= {part: folder.parent / lender / part for part, lender in json.loads(file.read_text()).items()}
+    laid = Path(tempfile.mkdtemp(dir=room())) / folder.name
+    laid.mkdir()
+    for name, place in parts.items():
+        _link(laid / name, place.resolve())
+    return laid
+
+
+@cache
+def room() -> str:
+    """A folder for files that are there as long as the process is."""
+    folder = tempfile.mkdtemp(prefix="sfumato-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _link(path: Path, to: Path) -> None:
+    try:
+        path.symlink_to(to)
+    except OSError:  # Windows lets few users make links
+        (shutil.copytree if to.is_dir() else shutil.copyfile)(to, path)

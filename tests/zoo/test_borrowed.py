@@ -1,0 +1,68 @@
+"""Built-in models that borrow parts of others are whole wherever they are asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import sfumato
+from sfumato.formats.folder import parts_of
+from sfumato.model.networks import autoencoder_of
+from sfumato.train.encodings import part
+from sfumato.zoo import INDEX, ZOO, built_ins
+from sfumato.zoo.borrowed import BORROWED, whole
+from sfumato.zoo.files import stamp
+from sfumato.zoo.find import find
+
+LENT = [
+    (name, json.loads((ZOO / name / BORROWED).read_text())) for name in built_ins() if (ZOO / name / BORROWED).exists()
+]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """two/ borrows a part of one/."""
+    for name, parts in {"one": ("unet", "vae"), "two": ("unet",)}.items():
+        for each in parts:
+            (tmp_path / name / each).mkdir(parents=True)
+            (tmp_path / name / each / "config.json").write_text(f'{{"of": "{name}"}}')
+    (tmp_path / "two" / BORROWED).write_text('{"vae": "one"}')
+    (tmp_path / "two" / INDEX).write_text("{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_parts_are_beside_each_other_also_where_links_can_t_be_made(models, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "symlink", lambda *_: (_ for _ in ()).throw(OSError("not permitted")))
+    folder = whole(models / "two")
+    assert sorted(path.name for path in folder.iterdir()) == [INDEX, "unet", "vae"]
+    assert [json.loads((folder / each / "config.json").read_text())["of"] for each in ("unet", "vae")] == ["two", "one"]
+    assert folder.name == "two"
+    assert whole(models / "one") == models / "one"
+
+
+def test_a_change_of_a_borrowed_part_is_a_change_of_the_model(models):
+    folder = whole(models / "two")
+    before = stamp(folder)
+    (models / "one" / "unet" / "config.json").write_text("{} ")
+    assert stamp(folder) == before
+    (models / "one" / "vae" / "config.json").write_text("{} ")
+    assert stamp(folder) != before
+
+
+@pytest.mark.parametrize(("name", "lent"), LENT, ids=[name for name, _ in LENT])
+def test_a_built_in_model_has_every_part_that_its_index_names(name, lent):
+    assert set(parts_of(find(name))) <= {path.name for path in find(name).iterdir()}
+    for each, lender in lent.items():
+        assert not (ZOO / name / each).exists()
+        assert (find(name) / each).resolve() == ZOO / lender / each
+
+
+def test_a_borrowed_part_is_named_where_it_lies_for_other_processes():
+    assert autoencoder_of("mini-inpaint") == ZOO / "mini" / "vae"
+    assert part(Path("mini-inpaint"), "vae", "").resolve() == ZOO / "mini" / "vae"
+    assert sfumato.load("mini", vae="mini-inpaint").vae == str(ZOO / "mini" / "vae")
