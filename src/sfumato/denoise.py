@@ -51,8 +51,9 @@ class Prediction:
 
     def select(self, index: Tensor | slice) -> Prediction:
         """Some rows."""
-        values = (self.x, self.x0, self.eps, self.alpha, self.sigma, self.fraction, self.shift)
-        return Prediction(*[a[index] if a is not None and a.ndim else a for a in values])
+        alpha, sigma = (a[index] if a.ndim else a for a in (self.alpha, self.sigma))
+        fraction, shift = (None if a is None else a[index] for a in (self.fraction, self.shift))
+        return Prediction(self.x[index], self.x0[index], self.eps[index], alpha, sigma, fraction, shift)
 
 
 class Denoiser(Protocol):
