@@ -160,6 +160,28 @@ def test_a_face_paints_the_picture_of_stock_diffusers(pipe, unet, tiny_model, ma
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
+def test_weights_in_a_pickle_are_those_of_the_file(pipe, unet, tmp_path, monkeypatch):
+    """As FaceID's makers have them: two dicts in one .bin."""
+    from safetensors.torch import load_file
+
+    from sfumato.zoo import find
+
+    image_prompts.unet_face(unet, tmp_path)
+    nested: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in load_file(tmp_path / image_prompts.FILE).items():
+        part, _, name = key.partition(".")
+        nested.setdefault(part, {})[name] = value
+    tuned = {"adapters": [sfumato.LoRA(tmp_path / image_prompts.FILE)]}
+    control = FaceID([0.5] * image_prompts.FACE, tmp_path)
+    before = painted(pipe, control, **tuned)[0]
+    torch.save(nested, tmp_path / "ip-adapter-faceid.bin")
+    (tmp_path / image_prompts.FILE).rename(tmp_path / "face_lora.safetensors")
+    with pytest.raises(BadInput, match="is a pickle"):
+        painted(pipe, control, **tuned)
+    monkeypatch.setattr(find, "_allowed", [True])
+    assert far(before, painted(pipe, control, **tuned)[0]) == 0
+
+
 def test_a_face_is_an_embedding_and_no_picture(pipe, unet, maps, nets, tmp_path):
     image_prompts.unet_face(unet, tmp_path)
     numbers = [0.5] * image_prompts.FACE

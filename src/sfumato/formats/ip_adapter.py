@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sfumato.formats.folder import read_json
+from sfumato.formats.tensor_file import PICKLES, open_tensors
 from sfumato.network.reading import check_weights, hushed, reason
 from sfumato.network.spec import device_of, own_dtype
 from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.zoo.find import pickles_allowed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -238,17 +240,22 @@ class Redux:
 
 
 def read_ip_adapter(folder: Path) -> IPAdapterWeights | Redux:
-    """The IP-Adapter in a folder: one .safetensors file and image_encoder/; or FLUX.1 Redux, with image_embedder/."""
+    """The IP-Adapter in a folder: one file, .safetensors or, where pickles are allowed, .bin, and image_encoder/; or
+    FLUX.1 Redux, with image_embedder/."""
     if (folder / EMBEDDER / "config.json").is_file():
         return _redux(folder, (folder / EMBEDDER / "config.json").stat().st_mtime_ns)
-    found = (path for path in sorted(folder.glob("*.safetensors")) if path.is_file())
-    files = [path for path in found if not path.stem.endswith("_lora")]  # as FaceID's makers have it beside
+    files = _files(folder, ".safetensors") or [each for ending in PICKLES for each in _files(folder, ending)]
     if len(files) != 1:
         raise BadInput(
-            f"The folder {name_of(folder)} holds {len(files)} .safetensors files: an IP-Adapter is one, and "
-            "image_encoder/ beside it."
+            f"The folder {name_of(folder)} holds {len(files)} files of weights: an IP-Adapter is one (.safetensors), "
+            "and image_encoder/ beside it."
         )
     return _ip_adapter(folder, files[0], files[0].stat().st_mtime_ns)
+
+
+def _files(folder: Path, ending: str) -> list[Path]:
+    found = (path for path in sorted(folder.glob(f"*{ending}")) if path.is_file())
+    return [path for path in found if not path.stem.endswith("_lora")]  # as FaceID's makers have it beside
 
 
 @lru_cache(maxsize=4)
@@ -325,6 +332,9 @@ def image_encoder(folder: Path, kind: str) -> tuple[Any, Any]:
 def _tensors(file: Path, what: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
+    if file.suffix in PICKLES:
+        opened = open_tensors(file, pickles_allowed())
+        return {name: opened[name] for name in opened.shapes}
     try:
         return load_file(file)
     except Exception as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Shape = tuple[int, ...]
-PICKLES = (".ckpt", ".pt", ".pth")
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 ENDINGS = (".safetensors", *PICKLES)
 WIDTHS = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
 """Bytes of a number; 1 of all others."""
@@ -125,6 +125,9 @@ def _pickle(path: Path) -> TensorFile:
         raise BadInput(f"{name_of(path)} is damaged ({printable(error, 120)}): copy or fetch it again.") from None
     inner = found.get("state_dict", found) if isinstance(found, dict) else {}
     loaded = {str(name): value for name, value in inner.items() if isinstance(value, torch.Tensor)}
+    for part, tensors in inner.items():  # as IP-Adapters have them
+        if isinstance(tensors, dict):
+            loaded |= {f"{part}.{name}": each for name, each in tensors.items() if isinstance(each, torch.Tensor)}
     said = {"global_step": str(found["global_step"])} if isinstance(found.get("global_step"), int) else {}
     return TensorFile(
         path,
