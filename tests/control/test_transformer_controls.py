@@ -78,27 +78,36 @@ def test_flux_with_a_controlnet_answers_as_stock_networks_do(dev):
     assert float((plain - theirs).abs().max()) > 1e-2
 
 
-def test_stable_diffusion_3_with_a_controlnet_answers_as_stock_networks_do(tmp_path):
-    from diffusers import SD3ControlNetModel
+@pytest.mark.parametrize("inpaints", [False, True])
+def test_stable_diffusion_3_with_a_controlnet_answers_as_stock_networks_do(tmp_path, monkeypatch, inpaints):
+    """One that was trained to inpaint is shown what the stock pipeline makes of a picture and a mask."""
+    from diffusers import SD3ControlNetModel, StableDiffusion3ControlNetInpaintingPipeline
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
     stock = stable_diffusion_3.build()
     stock.save_pretrained(tmp_path / "model")
     torch.manual_seed(1)
     options: dict[str, Any] = {
         "num_layers": 1,
-        "num_extra_conditioning_channels": 0,
+        "num_extra_conditioning_channels": int(inpaints),
         "load_weights_from_transformer": False,
     }
     net = stirred(SD3ControlNetModel.from_transformer(stock.transformer, **options))
     net.save_pretrained(tmp_path / "net")
     pipe, size = sfumato.load(tmp_path / "model"), stable_diffusion_3.SIZE
-    batch = batch_of(pipe, size, ControlNet(photo(size), tmp_path / "net", 0.7))
+    held = {"hold": Outside(half(size), photo(size, 4))} if inpaints else {}
+    batch = batch_of(pipe, size, ControlNet(photo(size), tmp_path / "net", 0.7), **held)
     condition, backbone = batch.condition(), batch.stage.denoiser.backbone  # pyright: ignore[reportAttributeAccessIssue]
     torch.manual_seed(2)
     x, t = torch.randn(batch.like.shape), torch.tensor([0.6])
     text, space = condition.get(sfumato.condition.Text), batch.stage.space
     told = {"encoder_hidden_states": text.embeds, "timestep": 1000 * t, "return_dict": False}
     seen = space.encode(batch.control_map(batch.recipe.controls[0].picture)) + space.shift * space.scale
+    if inpaints:
+        monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mean)
+        pipeline = StableDiffusion3ControlNetInpaintingPipeline(**stock.components, controlnet=net)
+        with torch.no_grad():
+            seen = pipeline.prepare_image_with_mask(photo(size), half(size), *size, 1, 1, "cpu", torch.float32)
     with torch.no_grad():
         (found,) = net(
             x, controlnet_cond=seen, conditioning_scale=0.7, pooled_projections=torch.zeros_like(text.pooled), **told
