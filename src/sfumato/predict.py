@@ -25,6 +25,7 @@ both x0 and eps, and `split` refuses by name.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sfumato.lazy import Tensor, torch
@@ -135,7 +136,19 @@ def split(
 
     Raises ValueError where D = 0.
     """
-    a, s = _pair(alpha, sigma)
+    x, (a, s) = _float(x), _pair(alpha, sigma)
+    F = F.to(x.dtype)
+    alone = a.ndim == 0 and a.dtype == torch.float64 and not (a.requires_grad or s.requires_grad)
+    if alone and before is None and a.device.type == "cpu":
+        to_x0, from_x0, to_eps, from_eps = _solved_at(name, a.item(), s.item(), sigma_data)
+    else:
+        solved = _solved(name, a, s, sigma_data, before)
+        to_x0, from_x0, to_eps, from_eps = (expand(number, x) for number in solved)
+    return to_x0 * x - from_x0 * F, to_eps * F - from_eps * x
+
+
+def _solved(name: str, a: Tensor, s: Tensor, sigma_data: float, before: Level | None) -> tuple[Tensor, ...]:
+    """q/D, s/D, a/D and p/D."""
     p, q = coefficients(name, a, s, sigma_data=sigma_data, before=before)
     D = a * q - s * p
     if bool((D == 0).any()):
@@ -143,11 +156,14 @@ def split(
             f'The parameterization "{name}" does not determine the picture and the noise at '
             f"{'sigma = 0 (t = 0)' if name == 'x0' else 'alpha = 0 (t = 1)'}: keep t inside, or use v."
         )
-    x = _float(x)
-    F = F.to(x.dtype)
-    x0 = expand(q / D, x) * x - expand(s / D, x) * F
-    eps = expand(a / D, x) * F - expand(p / D, x) * x
-    return x0, eps
+    return q / D, s / D, a / D, p / D
+
+
+@lru_cache(maxsize=4096)
+def _solved_at(name: str, alpha: float, sigma: float, sigma_data: float) -> tuple[float, ...]:
+    """The same at one time for all rows, as numbers, which no device has to wait for."""
+    a, s = (torch.tensor(number, dtype=torch.float64) for number in (alpha, sigma))
+    return tuple(number.item() for number in _solved(name, a, s, sigma_data, None))
 
 
 def _float(x: Tensor) -> Tensor:

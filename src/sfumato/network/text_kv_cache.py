@@ -48,7 +48,8 @@ class TextKVCache:
     """
 
     def __init__(self, network: nn.Module, engine: Engine):
-        self.crossing, self.engine = _crossing(network), engine
+        self.engine = engine
+        self.places = [(f"{name}.{to}", module, to) for name, module in _crossing(network) for to in ("to_k", "to_v")]
         self._seen: tuple[Tensor | None, dict[nn.Module, Projected]] = None, {}
 
     def of(self, text: Tensor) -> TextKV | None:
@@ -58,14 +59,20 @@ class TextKVCache:
         seen = self._seen
         if text is not seen[0]:
             seen = self._seen = text, {}  # what another thread's text becomes goes to its own dict
-        projected: dict[str, Tensor] = {}
-        for name, layer in _plain(self.crossing):
+        found: dict[str, Tensor] = {}
+        for name, layer in self._plain():
             known, has = seen[1].get(layer), layer._parameters
             if known is None or known.weight is not has["weight"] or known.bias is not has["bias"] or known.is_old:
                 value = self.engine.prepare(layer, LINEAR)(x=text)
                 known = seen[1][layer] = Projected(layer.weight, layer.bias, layer.weight._version, value)
-            projected[name] = known.value
-        return projected
+            found[name] = known.value
+        return found
+
+    def _plain(self) -> Iterator[tuple[str, nn.Linear]]:
+        for name, module, to in self.places:
+            layer = module._modules.get(to)
+            if type(layer) is nn.Linear and "forward" not in vars(layer):
+                yield name, layer
 
 
 @contextmanager
@@ -88,15 +95,15 @@ def _answering(layer: nn.Module, text: Tensor, value: Tensor) -> Callable[[Tenso
     return forward
 
 
-def _crossing(network: nn.Module) -> dict[str, nn.Module]:
+def _crossing(network: nn.Module) -> list[tuple[str, Any]]:
     """The cross-attention modules whose `to_k` and `to_v` are given the text as the network is: none of a network that
     projects it first, or whose attention has layers of their own for it."""
     from diffusers.models.attention_processor import Attention
 
     if getattr(network, "encoder_hid_proj", None) is not None:
-        return {}
-    found = {name: m for name, m in network.named_modules() if isinstance(m, Attention)}
-    return {name: module for name, module in found.items() if module.is_cross_attention}
+        return []
+    found = ((name, module) for name, module in network.named_modules() if isinstance(module, Attention))
+    return [(name, module) for name, module in found if module.is_cross_attention]
 
 
 def _layer(network: nn.Module, name: str) -> nn.Module:
@@ -105,8 +112,3 @@ def _layer(network: nn.Module, name: str) -> nn.Module:
     for part in name.split("."):
         module = module._modules[part]
     return module
-
-
-def _plain(crossing: Mapping[str, nn.Module]) -> list[tuple[str, nn.Linear]]:
-    layers = [(f"{name}.{to}", module._modules.get(to)) for name, module in crossing.items() for to in ("to_k", "to_v")]
-    return [(name, each) for name, each in layers if type(each) is nn.Linear and "forward" not in vars(each)]
