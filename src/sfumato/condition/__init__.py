@@ -88,7 +88,12 @@ class Condition:
 
     def get(self, kind: type[P]) -> P | None:
         """The part of that type, or None."""
-        return next((part for part in self.parts if type(part) is kind), None)
+        return self._by_kind.get(kind)  # type: ignore[return-value]
+
+    @cached_property
+    def _by_kind(self) -> dict[type[Part], Part]:
+        """Networks ask for each part that they know at every step."""
+        return {type(part): part for part in self.parts}
 
     def null(self, only: type[Part] | Iterable[type[Part]] | None = None) -> Condition:
         """The condition of an unconditional branch: every part that drops replaced by its null.

@@ -97,9 +97,8 @@ class Guided:
         if len(branches) == 1:
             return {name: self.denoiser(x, t, branch) for name, branch in branches.items()}
         rows, count = len(x), len(branches)
-        repeated = x.repeat(count, *[1] * (x.ndim - 1))
         times = t.repeat(count) if t.ndim else t
-        together = self.denoiser(repeated, times, self._union_of(now, branches))
+        together = self.denoiser(torch.cat([x] * count), times, self._union_of(now, branches))
         return {name: together.select(slice(i * rows, (i + 1) * rows)) for i, name in enumerate(branches)}
 
     def _union_of(self, now: Condition, branches: Mapping[str, Condition]) -> Condition:

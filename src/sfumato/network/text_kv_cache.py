@@ -34,11 +34,6 @@ class Projected:
     version: int
     value: Tensor
 
-    @property
-    def is_old(self) -> bool:
-        """Whether the weights have been written to since."""
-        return self.version != self.weight._version
-
 
 class TextKVCache:
     """The keys and values of the text that was seen last.
@@ -62,7 +57,8 @@ class TextKVCache:
         found: dict[str, Tensor] = {}
         for name, layer in self._plain():
             known, has = seen[1].get(layer), layer._parameters
-            if known is None or known.weight is not has["weight"] or known.bias is not has["bias"] or known.is_old:
+            same = known is not None and known.weight is has["weight"] and known.bias is has["bias"]
+            if known is None or not same or known.version != known.weight._version:
                 value = self.engine.prepare(layer, LINEAR)(x=text)
                 known = seen[1][layer] = Projected(layer.weight, layer.bias, layer.weight._version, value)
             found[name] = known.value

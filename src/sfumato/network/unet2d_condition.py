@@ -167,7 +167,8 @@ class UNetBackbone:
         told = {name: besides[name] for name in ("pooled", "sizes") if name in besides}
         added = residuals_of(x, t, condition, {"text": embeds, "text_mask": text.mask, **told})
         x = with_planes(x, condition, self.accepts.get(Concat, 0))
-        x = pixel_unshuffle(with_layout(x, condition, self.accepts.get(Layout, 0)), self.patch)
+        x = with_layout(x, condition, self.accepts.get(Layout, 0))
+        x = x if self.patch == 1 else pixel_unshuffle(x, self.patch)
         out = self.run(
             x=x.to(dtype),
             t=t,
@@ -178,7 +179,7 @@ class UNetBackbone:
             added=None if added is None else added.map(lambda a: a.to(dtype)),
             **besides,
         )
-        return pixel_shuffle(out.float(), self.patch)
+        return out.float() if self.patch == 1 else pixel_shuffle(out.float(), self.patch)
 
     def _besides(self, condition: Condition, text: Text, dtype: torch.dtype) -> dict[str, Tensor]:
         """The inputs of the spec that few networks have."""
