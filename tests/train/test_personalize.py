@@ -260,3 +260,19 @@ def test_one_photo_is_enough_and_may_be_mirrored(tiny_model, photos, tmp_path):
     found = task(tmp_path, tiny_model, one, "flip=true")
     assert len(found) == 2
     assert np.array_equal(found.pictures.pictures[0][:, ::-1], found.pictures.pictures[1])
+
+
+def test_what_a_caption_gives_a_side_is_not_mirrored(tiny_model, photos, tmp_path):
+    folder, masks = tmp_path / "sided", tmp_path / "masks"
+    folder.mkdir()
+    masks.mkdir()
+    for i in range(2):
+        (folder / f"{i}.png").write_bytes((photos / f"{i}.png").read_bytes())
+    (folder / "0.txt").write_text("a zwx boat on the left")
+    left = np.zeros((40, 40), np.uint8)
+    left[:, :20] = 255
+    Image.fromarray(left).save(masks / "1.png")
+    found = task(tmp_path, tiny_model, folder, "flip=true", f"masks={masks}")
+    assert len(found) == len(found.counts) == 3
+    assert np.array_equal(found.pictures.pictures[1][:, ::-1], found.pictures.pictures[2])
+    assert torch.equal(found.counts[1].flip(-1), found.counts[2])
