@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -33,6 +33,12 @@ class LoRA(Adapter):
     weight: Real = Field(default=1.0, ge=-10, le=10, description="a number from -10 to 10")
     blocks: Blocks = Field(default=(), description="weights by block, as {'down.1': 0.5, 'text': 0}")
     interval: Interval = ALWAYS
+
+    @classmethod
+    def holds(cls, keys: Collection[str], other: Any = None) -> bool:
+        from sfumato.adapt.layers import layers_in
+
+        return bool(layers_in(keys))
 
     def __mul__(self, weight: float) -> LoRA:
         return replace(self, weight=self.weight * weight)
