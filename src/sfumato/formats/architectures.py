@@ -1,4 +1,5 @@
-"""The networks of well-known families without their weights: for what their layers are called, and of which shapes they are.
+"""The networks of well-known families without their weights: what their layers are called, and of which shapes they
+are.
 
 The numbers are those that the families' makers publish of them.
 """
@@ -100,12 +101,12 @@ def empty_networks(model: str | Path) -> dict[str, nn.Module]:
     """What denoises and what reads words of the model of that name, without weights."""
     folder = find(model)
     parts = {part: kind for part, kind in parts_of(folder).items() if _adapted(part)}
-    return {part: _empty(part, kind, config_of(folder, part)) for part, kind in parts.items()}
+    return {part: empty(part, kind, config_of(folder, part)) for part, kind in parts.items()}
 
 
 def empty_family(title: str) -> dict[str, nn.Module]:
     """The same of a known family; nothing of another."""
-    return {part: _empty(part, kind, config) for part, (kind, config) in KNOWN.get(title, {}).items()}
+    return {part: empty(part, kind, config) for part, (kind, config) in KNOWN.get(title, {}).items()}
 
 
 def built_in_with(width: int) -> str:
@@ -121,7 +122,8 @@ def _adapted(part: str) -> bool:
     return part in PAINTERS or part.startswith("text_encoder")
 
 
-def _empty(part: str, kind: str, config: Mapping[str, Any]) -> Any:
+def empty(part: str, kind: str, config: Mapping[str, Any]) -> Any:
+    """A network of the class called `kind`, without weights."""
     import torch
 
     _, made = class_of(kind)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.adapt import Adapter, AdapterFile
+from sfumato.adapt import AdapterFile
 from sfumato.adapt.convert import ADAPTER_FORMATS, converted
 from sfumato.adapt.origin import of_file
 from sfumato.adapt.read import contents
