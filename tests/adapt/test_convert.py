@@ -15,9 +15,9 @@ from test_stock_lora import FAR, answer, flux, stock, xl_unet
 
 from sfumato.adapt import LoRA, open_file
 from sfumato.adapt.adaptation import Adaptation
-from sfumato.adapt.convert import ADAPTER_FORMATS, converted
+from sfumato.adapt.adapter_formats import ADAPTER_FORMATS, converted
 from sfumato.adapt.families import FAMILIES
-from sfumato.adapt.read import contents
+from sfumato.adapt.read import contents, with_config
 from sfumato.adapt.write import save, write
 from sfumato.picture import BadInput
 
@@ -285,6 +285,27 @@ def test_what_peft_itself_writes_is_read_with_its_alpha(networks, tmp_path, kind
     assert (theirs - answers(networks, None)[0]).abs().max() > FAR
     for file in (path, passed(path, networks, "kohya")):
         torch.testing.assert_close(answers(networks, file)[0], theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_folder_of_pefts_is_written_as_one_file(networks, tmp_path):
+    """Its alpha stands beside the weights, where a recipe does not look."""
+    peft = pytest.importorskip("peft")
+    network = make_unet()
+    config = peft.LoraConfig(
+        r=3, lora_alpha=7, target_modules=["to_q"], init_lora_weights=False, rank_pattern={"attn2.to_q": 2}
+    )
+    torch.manual_seed(3)
+    wrapped = peft.get_peft_model(network, config)
+    theirs = answer("sd", wrapped.base_model.model)
+    wrapped.save_pretrained(tmp_path)
+    file = open_file(tmp_path / "adapter_model.safetensors")
+    with pytest.raises(BadInput, match=r"alpha of adapter_model.safetensors stands in another file.*convert --to"):
+        LoRA(file).bind(networks)
+    found = converted(with_config(contents(file), file), networks, "diffusers", "a")
+    save(tmp_path / "one.safetensors", found.tensors, found.header)
+    assert (theirs - answers(networks, None)[0]).abs().max() > FAR
+    torch.testing.assert_close(answers(networks, tmp_path / "one.safetensors")[0], theirs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(peft_answer(tmp_path / "one.safetensors")[0], theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_every_family_stays_in_lycoris_file(networks, tmp_path):

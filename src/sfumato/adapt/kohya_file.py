@@ -30,9 +30,8 @@ Written = tuple[dict[str, "Tensor"], dict[str, str]]
 def kohya(changes: Sequence[Change], networks: Mapping[str, nn.Module], name: str) -> Written:
     """The tensors of kohya's file, and its header. Raises BadInput for what his scripts would not read."""
     for change in changes:
-        kind = _kind(change)
-        if kind not in READ or "magnitude" in change.tensors:
-            what = "magnitudes (DoRA)" if kind in READ else f"the family {kind}"
+        if not is_kohyas(change):
+            what = "magnitudes (DoRA)" if _kind(change) in READ else f"the family {_kind(change)}"
             raise BadInput(
                 f"{name} has {what}, which kohya's scripts would not read: --to lycoris writes it under the same "
                 "names, as A1111's web page and ComfyUI read it."
@@ -41,6 +40,11 @@ def kohya(changes: Sequence[Change], networks: Mapping[str, nn.Module], name: st
     kinds = {_kind(change) for change in changes}
     module = READ[kinds.pop()] if len(kinds) == 1 else "networks.lora"
     return _tensors(plain, networks, name), {"ss_network_module": module, **_sizes(plain)}
+
+
+def is_kohyas(change: Change) -> bool:
+    """Whether kohya's scripts read such a change."""
+    return _kind(change) in READ and "magnitude" not in change.tensors
 
 
 def lycoris(changes: Sequence[Change], networks: Mapping[str, nn.Module], name: str) -> Written:

@@ -13,7 +13,7 @@ from sfumato.adapt.families import FAMILIES, Family, Tensors
 from sfumato.adapt.names import Names, Piece, cloneofsimo, flat, names_of
 from sfumato.adapt.names.face_id import of_faces
 from sfumato.adapt.origin import check_origin
-from sfumato.adapt.read import Contents
+from sfumato.adapt.read import PEFTS, Contents
 from sfumato.picture.errors import BadInput, printable
 
 if TYPE_CHECKING:
@@ -143,12 +143,13 @@ def _place(stem: str, names: Mapping[str, Names]) -> tuple[str, tuple[Piece, ...
 
 def _with_alpha(tensors: Tensors, family: Family, header: Mapping[str, str], stem: str, part: str) -> Tensors:
     """The tensors with the alpha that the header says in peft's words, if none stands beside them."""
-    text = header.get("lora_adapter_metadata")
-    if text is None or "alpha" in tensors or not family.peft_kind:
+    text, alone = header.get("lora_adapter_metadata"), header.get(PEFTS)
+    if (text is None and alone is None) or "alpha" in tensors or not family.peft_kind:
         return tensors
     try:
-        said = json.loads(text)
-        own = {key.removeprefix(f"{part}."): value for key, value in said.items() if key.startswith(f"{part}.")}
+        said = json.loads(text or str(alone))
+        begin = f"{part}." if text else ""
+        own = {key.removeprefix(begin): value for key, value in said.items() if key.startswith(begin)}
         alpha = _of_layer(own, "alpha", stem)
         rank = family.rank(tensors) or _of_layer(own, "rank", stem)
         if alpha is None or rank is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.adapt.kohya_file import lycoris
+from sfumato.adapt.kohya_file import is_kohyas, kohya, lycoris
 from sfumato.adapt.layers import Change
 from sfumato.adapt.names import Piece
 from sfumato.adapt.peft_file import diffusers
@@ -34,15 +34,18 @@ def write(
 ) -> None:
     """Writes the file of an adapter of one family for networks.
 
-    Of U-Nets it is kohya's (and LyCORIS'), which A1111, ComfyUI, diffusers and we read; of transformers, whose layers
-    kohya's files fuse, diffusers'. header: further texts in the file. dtype: of the numbers.
+    Of U-Nets it is kohya's, or for what his scripts don't read LyCORIS', which A1111, ComfyUI, diffusers and we read;
+    of transformers, whose layers kohya's files fuse, diffusers'. header: further texts in the file. dtype: of the
+    numbers.
     """
     numbers, none = getattr(torch, dtype), Contents({}, {})
     changes = [
         Change(part, (Piece(layer),), family, {name: _plain(each, numbers) for name, each in tensors.items()}, none)
         for (part, layer), tensors in layers.items()
     ]
-    tensors, said = (diffusers if "transformer" in networks else lycoris)(changes, networks, path.name)
+    simple = all(is_kohyas(change) for change in changes)
+    own = diffusers if "transformer" in networks else kohya if simple else lycoris
+    tensors, said = own(changes, networks, path.name)
     save(path, tensors, said | dict(header))
 
 

@@ -14,7 +14,8 @@ def convert(
     source: Annotated[str, typer.Argument(help="A single file, a model's folder, a built-in model; or an adapter.")],
     target: Annotated[Path, typer.Argument(help="Where to: a name ending in .safetensors, or a folder.")],
     to: Annotated[
-        str, typer.Option(help="Of an adapter: what is written, one of {sfumato.adapt.convert:ADAPTER_FORMATS}.")
+        str,
+        typer.Option(help="Of an adapter: what is written, one of {sfumato.adapt.adapter_formats:ADAPTER_FORMATS}."),
     ] = "",
     model: Annotated[
         str, typer.Option("--model", "-m", help="Of an adapter: what it was made for, where its file doesn't tell.")

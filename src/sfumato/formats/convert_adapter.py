@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.adapt import AdapterFile
-from sfumato.adapt.convert import ADAPTER_FORMATS, converted
+from sfumato.adapt.adapter_formats import ADAPTER_FORMATS, converted
 from sfumato.adapt.origin import of_file
-from sfumato.adapt.read import contents
+from sfumato.adapt.read import contents, with_config
 from sfumato.adapt.recognise import kind_of
 from sfumato.adapt.write import save
 from sfumato.formats.architectures import built_in_with, empty_family, empty_networks
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def convert_adapter(file: AdapterFile, target: Path, to: str, model: str | Path | None = None) -> Path:
     """Writes the adapter of a file (`open_file`) as a file of the format `to` ("diffusers", "kohya", "lycoris"): the
-    same changes of weights, see `sfumato.adapt.convert`.
+    same changes of weights, see `sfumato.adapt.adapter_formats`.
 
     model: the one that it was made for; by default a family that its keys and shapes tell. Raises BadInput for a target
     that is there, for what is no adapter of weights, where the family can't be told, and for what the format can't
@@ -33,7 +33,7 @@ def convert_adapter(file: AdapterFile, target: Path, to: str, model: str | Path 
         raise BadInput(
             f"{name_of(target)} ends in another way than .safetensors, or is there already: name a new file."
         )
-    name, found = printable(file.name, 60), contents(file)
+    name, found = printable(file.name, 60), with_config(contents(file), file)
     kind = kind_of(found)
     if kind != "lora":
         what = f"an adapter of the kind {kind}, of which there is one format" if kind else "no adapter"

@@ -47,6 +47,11 @@ class Family:
         """The r of alpha/r; 0 where there is none, and alpha says nothing."""
         return 0
 
+    def alpha_counts(self, tensors: Tensors) -> bool:
+        """Whether an alpha is said that is not the rank."""
+        rank = self.rank(tensors)
+        return rank > 0 and float(tensors.get("alpha", rank)) != rank
+
     def without_cores(self, tensors: Tensors) -> Tensors:
         """The same change without cores, which LyCORIS alone has: the two products of a core and a factor are one."""
         return tensors

@@ -16,7 +16,7 @@ from sfumato.adapt.kohya_file import Written, kohya, lycoris
 from sfumato.adapt.layers import changes, word_keys
 from sfumato.adapt.names.face_id import BEGINS
 from sfumato.adapt.peft_file import CONFIG, diffusers
-from sfumato.adapt.read import Contents
+from sfumato.adapt.read import PEFTS, Contents
 from sfumato.adapt.swap import check_fit
 from sfumato.element import Registry
 from sfumato.picture.errors import BadInput, printable
@@ -29,7 +29,7 @@ ADAPTER_FORMATS: Registry[Callable[..., Written]] = Registry("format of adapters
 ADAPTER_FORMATS.add("diffusers", diffusers)
 ADAPTER_FORMATS.add("kohya", kohya)
 ADAPTER_FORMATS.add("lycoris", lycoris)
-STALE = ("format", CONFIG, "sshs_model_hash", "sshs_legacy_hash")
+STALE = ("format", CONFIG, PEFTS, "sshs_model_hash", "sshs_legacy_hash")
 """Texts of a header that would not be true of another file."""
 
 
