@@ -41,7 +41,7 @@ def made(tiny_model, tmp_path) -> Path:
         fresh = FAMILIES["lora"].fresh(weight, 3, generator)
         fresh["up"] = 0.3 * torch.randn(fresh["up"].shape, generator=generator)
         layers[part, name] = fresh | {"alpha": torch.tensor(2.0)}
-    write(tmp_path / "made.safetensors", FAMILIES["lora"], layers, {})
+    write(tmp_path / "made.safetensors", FAMILIES["lora"], layers, networks, {})
     return tmp_path / "made.safetensors"
 
 
@@ -95,7 +95,7 @@ def test_an_adapter_of_any_family_is_resized(tiny_model, tmp_path, family):
         k: torch.randn(t.shape, generator=generator) for k, t in FAMILIES[family].fresh(weight, 2, generator).items()
     }
     file = tmp_path / "wide.safetensors"
-    write(file, FAMILIES[family], {("unet", name): tensors}, {})
+    write(file, FAMILIES[family], {("unet", name): tensors}, networks, {})
     read = changes(Contents(load_file(file), {}), networks, "wide")
     resize(read, networks, min(weight.shape), tmp_path / "whole.safetensors")
     whole = changes(Contents(load_file(tmp_path / "whole.safetensors"), {}), networks, "whole")[0]

@@ -14,6 +14,9 @@ from sfumato.adapt import Embedding, LoRA, open_file
 from sfumato.adapt.adaptation import Adaptation
 from sfumato.adapt.layers import word_keys
 from sfumato.adapt.read import contents
+from sfumato.formats import architectures
+from sfumato.formats.architectures import KNOWN, empty_family
+from sfumato.formats.convert_adapter import convert_adapter
 from sfumato.picture import BadInput
 
 SHARED = next(
@@ -105,6 +108,43 @@ def test_numbered_layers_are_those_that_the_numbers_meant(networks):
         first + to for to in ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ff.net.0.proj", "attn2.to_q")
     ]
     assert layers[-1] == "mid_block.attentions.0.transformer_blocks.0.attn2.to_out.0"
+
+
+@pytest.mark.parametrize(("name", "to"), [(name, to) for name in LORAS for to in ("kohya", "lycoris", "diffusers")])
+def test_in_another_format_every_tensor_is_there(networks, tmp_path, name, to):
+    """Told from the file alone for which model it was made."""
+    target = tmp_path / "a.safetensors"
+    if word_keys(contents(opened(name).file)) and to == "diffusers":
+        with pytest.raises(BadInput, match="brings the word '<s1>', for which diffusers' files of LoRAs have no place"):
+            convert_adapter(opened(name).file, target, to)
+        return
+    convert_adapter(opened(name).file, target, to)
+    before, after = (Adaptation(networks, [each]).bound[0] for each in (opened(name), LoRA(target)))
+    theirs = {(each.part, each.pieces): each.tensors for each in after.changes}
+    assert len(theirs) == len(before.changes)
+    for each in before.changes:
+        own = theirs[each.part, each.pieces]
+        assert all(torch.equal(own[key].reshape(tensor.shape), tensor) for key, tensor in each.tensors.items())
+    assert before.words.keys() == after.words.keys()
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(before.words.values(), after.words.values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("title", "folder"),
+    [
+        ("Stable Diffusion 1", "runwayml/stable-diffusion-v1-5"),
+        ("Stable Diffusion 2", "stabilityai/stable-diffusion-2-1"),
+        ("Stable Diffusion XL", "stabilityai/stable-diffusion-xl-base-1.0"),
+        ("Stable Diffusion XL's refiner", "stabilityai/stable-diffusion-xl-refiner-1.0"),
+        ("Stable Diffusion 3", "stabilityai/stable-diffusion-3-medium-diffusers"),
+    ],
+)
+def test_what_is_known_of_families_is_what_their_configs_say(title, folder):
+    for part, network in empty_family(title).items():
+        if (path := CONFIGS / folder / part / "config.json").is_file():
+            theirs = architectures.empty(part, KNOWN[title][part][0], json.loads(path.read_text()))
+            one, other = ({name: p.shape for name, p in each.named_parameters()} for each in (network, theirs))
+            assert one == other, part
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sfumato
-from sfumato.adapt import LoRA
+from sfumato.adapt import Adapter, LoRA, adapters_in
 from sfumato.picture import BadInput
 from sfumato.provenance import redo
 from sfumato.recipe import Recipe
+from sfumato.train.method import METHODS, Subject
 
 QUICK = {"steps": 3, "sampler": "ddim"}
 
@@ -143,19 +144,51 @@ def test_attached_and_detached_in_any_order_the_base_is_what_it_was(pipe, files,
     assert torch.equal(stage.denoiser(x, t, condition).eps, base)
 
 
-def test_a_hundred_times_in_any_order(pipe, files):
+@pytest.fixture(scope="module")
+def trained(pipe, tiny_model, tmp_path_factory) -> dict[str, list[Adapter]]:
+    """What every method of training leaves beside a model, its numbers drawn; each with a word of its own."""
+    options = {
+        "lora": {"convolutions": True, "text": True}, "loha": {"text": True}, "lokr": {"convolutions": True},
+    }  # fmt: skip
+    sections = {kind: METHODS[kind](**options.get(kind, {})) for kind in METHODS if kind != "dreambooth"}
+    sections["dora"] = METHODS["lora"](dora=True, text=True)
+    found = {}
+    for kind, section in sections.items():
+        folder, chance = tmp_path_factory.mktemp(kind), torch.Generator().manual_seed(0)
+        subject = Subject(f"{kind} boat", "", pipe.stage.networks, "unet", tiny_model, chance)
+        learner = section.begin(subject)
+        with torch.no_grad():
+            for parameter in learner.parameters():
+                parameter += 0.3 * torch.randn(parameter.shape, generator=chance)
+        learner.save(folder)
+        found[kind] = adapters_in(folder, allow_pickle=True)
+    assert {each.kind for all_of_it in found.values() for each in all_of_it} == set(Adapter.registry)
+    return found
+
+
+def test_adapters_of_every_kind_a_hundred_times_in_any_order(pipe, trained):
+    """Two at a time, put in by one order and taken out by another; the model is asked with some of them in."""
     before, chance = state(pipe), random.Random(0)
     stage = pipe.stage
-    x, t = torch.randn(1, 4, 16, 16), torch.tensor(0.5)
-    condition = stage.encode([Recipe("a boat")])
+    x, t = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(0)), torch.tensor(0.5)
+    condition = stage.encode([Recipe("a lora boat")])
     base = stage.denoiser(x, t, condition).eps
-    adapters = [LoRA(path) for path in files.values()]
-    for _ in range(100):
-        handles = [pipe.attach(each) for each in chance.sample(adapters, 2)]
-        pipe.adapted(tuple(pipe.resolve(Recipe("a boat", model=pipe.name)).adapters)).denoiser(x, t, condition)
-        for handle in chance.sample(handles, 2):
+    modules = [vars(module) for network in stage.networks.values() for module in network.modules()]
+    keys = [sorted(each) for each in modules]
+    pairs = [tuple(trained[kind]) for kind in trained] + [
+        (*trained[one], *trained[other]) for one, other in (chance.sample(sorted(trained), 2) for _ in range(12))
+    ]
+    for turn in range(100):
+        pair = chance.choice(pairs)
+        handles = [pipe.attach(each) for each in pair]
+        adapted = pipe.adapted(pipe.resolve(Recipe("a boat", model=pipe.name)).adapters)
+        if turn % 10 == 0:
+            words = adapted.encode([Recipe(f"a {chance.choice(sorted(trained))} boat")])
+            assert not torch.equal(adapted.denoiser(x, t, words).eps, base)
+        for handle in chance.sample(handles, len(handles)):
             handle.detach()
     assert unchanged(pipe, before)
+    assert [sorted(each) for each in modules] == keys
     assert torch.equal(stage.denoiser(x, t, condition).eps, base)
 
 

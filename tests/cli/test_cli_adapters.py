@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
 QUICK = ("--steps", "2", "--sampler", "ddim", "--seed", "1")
@@ -42,6 +42,53 @@ def test_a_lora_is_added_as_a_process_runs_and_redo_finds_it(process, model, hom
     again = process("redo", "a.png")
     assert again.status == 0, again.err
     assert "identical" in again.err
+
+
+def test_it_is_written_in_another_format_and_paints_the_same(cli, model, lora):
+    from sfumato.picture import open_picture, pixels_hash
+
+    done = cli("convert", lora, "kohya.safetensors", "--to", "kohya", "--model", model)
+    assert (done.status, done.out) == (0, "kohya.safetensors\n")
+    back = cli("convert", "kohya.safetensors", "back.safetensors", "--to", "diffusers", "--model", model, "--json")
+    assert json.loads(back.out) == {"path": "back.safetensors"}
+    found = []
+    for i, file in enumerate((lora, "kohya.safetensors", "back.safetensors")):
+        cli("generate", "a boat", "--model", model, *QUICK, "--lora", file, "-o", f"{i}.png")
+        found.append(pixels_hash(open_picture(f"{i}.png")))
+    assert len(set(found)) == 1
+    assert {key.partition("_down_")[0] for key in load_file("kohya.safetensors")} == {"lora_unet"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["me", "out.safetensors"], "is an adapter and no model: add it to one with --lora, or write it in another"),
+        (
+            ["me", "out.safetensors", "--to", "koya"],
+            "'koya' is unknown (did you mean 'kohya'?): accepted are diffusers, ",
+        ),
+        (["me", "out", "--to", "kohya"], "out ends in another way than .safetensors"),
+        (["me", "out.safetensors", "--model", "mini"], "say with --to in which format"),
+        (["me", "out.safetensors", "--to", "kohya"], "name the model that it was made for with --model"),
+        (
+            ["me", "out.safetensors", "--to", "kohya", "--model", "mini"],
+            "told texts 64 wide, and this model is a network that is told texts 192",
+        ),
+        (
+            ["word", "out.safetensors", "--to", "kohya"],
+            "an adapter of the kind embedding, of which there is one format",
+        ),
+        (["mini", "out.safetensors", "--to", "kohya"], "There is no file mini"),
+    ],
+)
+def test_what_can_not_be_converted_is_said_in_a_sentence(cli, lora, home, arguments, words):
+    save_file({"<boat>": torch.zeros(1, 64)}, home / "word.safetensors")
+    files = {"me": lora, "word": home / "word.safetensors"}
+    done = cli("convert", *(files.get(each, each) for each in arguments))
+    assert done.status == 2
+    assert words in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not (home / "out.safetensors").exists()
 
 
 def test_the_ways_to_say_it_make_the_same_picture(cli, model, lora):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
+import random
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import warm
 from PIL import Image
 
 import sfumato
 from sfumato import train
-from sfumato.adapt import Bottleneck, Embedding, Hypernetwork, LoRA, SideTuning, open_file
-from sfumato.adapt.families import FAMILIES, adapted
+from sfumato.adapt import Embedding, LoRA, adapters_in, open_file
+from sfumato.adapt.families import FAMILIES, Family, adapted
+from sfumato.formats.convert_adapter import convert_adapter
 from sfumato.model.adapted import adapted as with_adapters
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
@@ -86,18 +90,6 @@ def taught(learner: Any, found: Any, steps: int, lr: float = 2e-2) -> list[float
     return [before, measured()]
 
 
-def files_of(export: Path) -> list[Any]:
-    made: list[Any] = []
-    for path in sorted(export.iterdir()):
-        if path.suffix == ".pt":
-            made.append(Hypernetwork(open_file(path, allow_pickle=True)))
-        elif path.stem in ("bottleneck", "side"):
-            made.append({"bottleneck": Bottleneck, "side": SideTuning}[path.stem](path))
-        else:
-            made.append(Embedding(path) if path.stem == "embedding" else LoRA(path))
-    return made
-
-
 @pytest.mark.parametrize("way", WAYS)
 def test_it_changes_nothing_then_learns_and_its_file_does_what_was_learnt(tiny_model, photos, tmp_path, way):
     found = task(tmp_path, tiny_model, photos, f"method={WAYS[way]}")
@@ -119,7 +111,7 @@ def test_it_changes_nothing_then_learns_and_its_file_does_what_was_learnt(tiny_m
         trained = {"unet", "text_encoder"}
     else:
         fresh = sfumato.load(tiny_model).stage
-        assert torch.equal(answer(with_adapters(fresh, tuple(files_of(export)))), learnt)
+        assert torch.equal(answer(with_adapters(fresh, tuple(adapters_in(export, allow_pickle=True)))), learnt)
         trained = set()
     for name, network in stage.networks.items():
         same = all(torch.equal(before[name][k], v) for k, v in network.state_dict().items())
@@ -130,7 +122,7 @@ def test_every_method_is_tried_here():
     assert set(METHODS) == {text.removeprefix("{kind: ").partition(",")[0].rstrip("}") for text in WAYS.values()}
 
 
-@pytest.mark.parametrize("family", [name for name, each in FAMILIES.items() if each.written])
+@pytest.mark.parametrize("family", [name for name, each in FAMILIES.items() if type(each).fresh is not Family.fresh])
 @pytest.mark.parametrize("shape", [(12, 8), (6, 9), (8, 4, 3, 3), (5, 7, 1, 1)])
 def test_every_family_begins_with_no_change(family, shape):
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -143,29 +135,24 @@ def test_every_family_begins_with_no_change(family, shape):
 
 
 def test_a_killed_run_goes_on_to_the_same_file(tiny_model, photos, tmp_path):
-    more = asked(tiny_model, photos, "method={kind: lora, text: true}", "steps=4", "prior={count: 2, steps: 1}")
+    """Killed by the system, twice, at whatever step and wherever in it."""
+    more = asked(tiny_model, photos, "method={kind: lora, text: true}", "steps=6", "prior={count: 2, steps: 1}")
+    more = [each.replace("save: 2", "save: 1") for each in more]
     train.run("personalize", out=tmp_path / "one", overrides=more)
-    from sfumato.train import loop
-
-    real = loop.Loop.advance
-
-    def dies(self: Any) -> Any:
-        if self.step == 3:
-            raise KeyboardInterrupt
-        return real(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.Loop, "advance", dies)
-        with pytest.raises(SystemExit):
-            train.run("personalize", out=tmp_path / "two", overrides=more)
+    chance = random.Random()
+    for step in (1, 3):
+        with warm.start(Path(__file__).with_name("toy_personalize.py"), tmp_path / "two", *more) as program:
+            deadline = time.monotonic() + 120
+            while not (tmp_path / "two" / "checkpoints" / f"step-{step:08d}").exists() and time.monotonic() < deadline:
+                time.sleep(0.002)
+            time.sleep(chance.random() * 0.1)
+            program.kill()
+            assert program.wait() == -signal.SIGKILL
+    assert not (tmp_path / "two" / "export").exists()
     train.run("personalize", out=tmp_path / "two", overrides=more)
-    digests = {
-        hashlib.sha256((tmp_path / run / "export" / "lora.safetensors").read_bytes()).hexdigest()
-        for run in ("one", "two")
-    }
-    assert len(digests) == 1
-    scalars = (tmp_path / "one" / "scalars.jsonl").read_text()
-    assert "loss_class" in scalars
+    files = [tmp_path / run / "export" / "lora.safetensors" for run in ("one", "two")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert "loss_class" in (tmp_path / "one" / "scalars.jsonl").read_text()
 
 
 def test_stock_diffusers_reads_what_is_written(tiny_model, photos, tmp_path):
@@ -186,6 +173,8 @@ def test_stock_diffusers_reads_what_is_written(tiny_model, photos, tmp_path):
     table = pipe.text_encoder.get_input_embeddings().weight
     assert torch.equal(table[token].detach(), ours.words["zwx boat"][0][0].detach())
 
+    other = convert_adapter(open_file(exports["lora"] / "lora.safetensors"), tmp_path / "peft.safetensors", "diffusers",
+                            tiny_model)  # fmt: skip
     pipe.load_lora_weights(exports["lora"], weight_name="lora.safetensors")
     x, words = torch.randn(2, 4, 8, 8), torch.randn(2, 5, pipe.unet.config.cross_attention_dim)
     stage: Any = with_adapters(sfumato.load(tiny_model).stage, (LoRA(exports["lora"] / "lora.safetensors"),))
@@ -193,7 +182,11 @@ def test_stock_diffusers_reads_what_is_written(tiny_model, photos, tmp_path):
         theirs = pipe.unet(x, torch.tensor([500, 500]), words).sample
         with stage.denoiser.adaptation.painting(0.5):
             mine = stage.networks["unet"](x, torch.tensor([500, 500]), words).sample
+        pipe.unload_lora_weights()
+        pipe.load_lora_weights(tmp_path, weight_name=other.name)
+        again = pipe.unet(x, torch.tensor([500, 500]), words).sample
     torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mine, again, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -260,3 +253,19 @@ def test_one_photo_is_enough_and_may_be_mirrored(tiny_model, photos, tmp_path):
     found = task(tmp_path, tiny_model, one, "flip=true")
     assert len(found) == 2
     assert np.array_equal(found.pictures.pictures[0][:, ::-1], found.pictures.pictures[1])
+
+
+def test_what_a_caption_gives_a_side_is_not_mirrored(tiny_model, photos, tmp_path):
+    folder, masks = tmp_path / "sided", tmp_path / "masks"
+    folder.mkdir()
+    masks.mkdir()
+    for i in range(2):
+        (folder / f"{i}.png").write_bytes((photos / f"{i}.png").read_bytes())
+    (folder / "0.txt").write_text("a zwx boat on the left")
+    left = np.zeros((40, 40), np.uint8)
+    left[:, :20] = 255
+    Image.fromarray(left).save(masks / "1.png")
+    found = task(tmp_path, tiny_model, folder, "flip=true", f"masks={masks}")
+    assert len(found) == len(found.counts) == 3
+    assert np.array_equal(found.pictures.pictures[1][:, ::-1], found.pictures.pictures[2])
+    assert torch.equal(found.counts[1].flip(-1), found.counts[2])

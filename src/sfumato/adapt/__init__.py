@@ -20,6 +20,7 @@ from sfumato.adapt.bottleneck import Bottleneck
 from sfumato.adapt.file import AdapterFile, open_file
 from sfumato.adapt.hypernetwork import Hypernetwork
 from sfumato.adapt.lora import LoRA
+from sfumato.adapt.recognise import adapters_in
 from sfumato.adapt.side_tuning import SideTuning
 from sfumato.adapt.textual_inversion import Embedding
 
@@ -32,5 +33,6 @@ __all__ = [
     "Hypernetwork",
     "LoRA",
     "SideTuning",
+    "adapters_in",
     "open_file",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -53,6 +53,11 @@ class Adapter(Element, kinds="adapter", package="sfumato.adapt"):
     """Whether weights and words are all that it changes, as compiled graphs can be told."""
 
     file: AdapterFile
+
+    @classmethod
+    def holds(cls, keys: Collection[str], other: Any = None) -> bool:
+        """Whether a file is one of these, by the keys of its tensors; other: what else there is in a pickle."""
+        return False
 
     def bind(self, networks: Mapping[str, nn.Module]) -> BoundAdapter:
         """What it does to these networks, by their names ("unet", "text_encoder", ...). BadInput if it can't."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +33,10 @@ class Bottleneck(Adapter):
     file: FileOf = Field(description="a file of bottleneck adapters: a path, or a file from open_file()")
     weight: Real = Field(default=1.0, ge=-10, le=10, description="a number from -10 to 10")
     interval: Interval = ALWAYS
+
+    @classmethod
+    def holds(cls, keys: Collection[str], other: Any = None) -> bool:
+        return bool(keys) and all(key.endswith(ENDINGS) for key in keys)
 
     def __mul__(self, weight: float) -> Bottleneck:
         return replace(self, weight=self.weight * weight)

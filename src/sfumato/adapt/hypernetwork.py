@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +29,10 @@ class Hypernetwork(Adapter):
     file: FileOf = Field(description="a hypernetwork's file: a path, or a file from open_file()")
     weight: Real = Field(default=1.0, ge=-10, le=10, description="a number from -10 to 10")
     interval: Interval = ALWAYS
+
+    @classmethod
+    def holds(cls, keys: Collection[str], other: Any = None) -> bool:
+        return isinstance(other, dict) and any(isinstance(width, int) for width in other)
 
     def __mul__(self, weight: float) -> Hypernetwork:
         return replace(self, weight=self.weight * weight)

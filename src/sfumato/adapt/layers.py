@@ -7,13 +7,13 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sfumato.adapt.families import FAMILIES, Family, Tensors
 from sfumato.adapt.names import Names, Piece, cloneofsimo, flat, names_of
 from sfumato.adapt.names.face_id import of_faces
 from sfumato.adapt.origin import check_origin
-from sfumato.adapt.read import Contents
+from sfumato.adapt.read import PEFTS, Contents
 from sfumato.picture.errors import BadInput, printable
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PREFIXES = (
     ("text_encoders.clip_l.transformer.", ("text_encoder",)),
     ("text_encoders.clip_g.transformer.", ("text_encoder_2",)),
     ("lora_te_", ("text_encoder",)), ("lora_te1_", ("text_encoder",)), ("lora_te2_", ("text_encoder_2",)),
-    ("lora_te3_", ("text_encoder_3",)),
+    ("lora_te3_", ("text_encoder_3", "text_encoder_2")),
 )  # fmt: skip
 """How keys begin, and the parts of a model that they then speak of; without any, whichever has such a layer."""
 COMMON = {
@@ -76,7 +76,7 @@ def changes(found: Contents, networks: Mapping[str, nn.Module], name: str) -> li
             continue
         if not family.complete(tensors):
             raise BadInput(f"{name} says only half of {printable(stem, 100)}: it has only {_some(keys)}.")
-        layers.append(Change(part, pieces, family, _with_alpha(tensors, found.header, stem, part), found))
+        layers.append(Change(part, pieces, family, _with_alpha(tensors, family, found.header, stem, part), found))
     layers += _numbered(found, numbered, networks, name)
     if strange:
         check_origin(found.tensors, networks, name)
@@ -84,6 +84,13 @@ def changes(found: Contents, networks: Mapping[str, nn.Module], name: str) -> li
     if not layers and not words:
         raise BadInput(f"{name} changes nothing: it holds no weights of an adapter.")
     return layers
+
+
+def layers_in(keys: Iterable[str]) -> set[str]:
+    """The layers that a file's keys speak of, as it calls them; none for a file that is no adapter of weights."""
+    keys = list(keys)
+    numbered = {f"{match[1]}:{match[2]}" for key in keys if (match := _NUMBERED.fullmatch(key))}
+    return numbered | _grouped(keys)[0].keys()
 
 
 def word_keys(found: Contents) -> dict[str, str]:
@@ -134,25 +141,32 @@ def _place(stem: str, names: Mapping[str, Names]) -> tuple[str, tuple[Piece, ...
     return "", ()
 
 
-def _with_alpha(tensors: dict[str, Tensor], header: Mapping[str, str], stem: str, part: str) -> dict[str, Tensor]:
-    """The tensors with the alpha that diffusers writes into the header, if none stands beside them."""
-    text = header.get("lora_adapter_metadata")
-    if text is None or "alpha" in tensors or "down" not in tensors:
+def _with_alpha(tensors: Tensors, family: Family, header: Mapping[str, str], stem: str, part: str) -> Tensors:
+    """The tensors with the alpha that the header says in peft's words, if none stands beside them."""
+    text, alone = header.get("lora_adapter_metadata"), header.get(PEFTS)
+    if (text is None and alone is None) or "alpha" in tensors or not family.peft_kind:
         return tensors
-    import torch
-
     try:
-        said = json.loads(text)
-        own = {key.removeprefix(f"{part}."): value for key, value in said.items() if key.startswith(f"{part}.")}
-        patterns = own.get("alpha_pattern") or {}
-        alphas = [value for key, value in patterns.items() if f".{stem}".endswith(f".{key.lstrip('^')}")]
-        alpha, rank = (alphas or [own.get("lora_alpha")])[0], len(tensors["down"])
-        if alpha is None:
+        said = json.loads(text or str(alone))
+        begin = f"{part}." if text else ""
+        own = {key.removeprefix(begin): value for key, value in said.items() if key.startswith(begin)}
+        alpha = _of_layer(own, "alpha", stem)
+        rank = family.rank(tensors) or _of_layer(own, "rank", stem)
+        if alpha is None or rank is None:
             return tensors
         factor = math.sqrt(rank) if own.get("use_rslora") else 1.0
-        return {**tensors, "alpha": torch.tensor(float(alpha) * factor)}
+        return family.from_peft(tensors, int(rank), float(alpha) * factor)
     except (ValueError, TypeError, AttributeError):
         return tensors
+
+
+def _of_layer(said: Mapping[str, Any], what: str, stem: str) -> Any:
+    """What a config of peft's says of a layer's "alpha" or "rank": the first pattern that its name ends with, else what
+    it says of all."""
+    patterns = said.get(f"{what}_pattern") or {}
+    of_all = {"alpha": ("lora_alpha", "alpha"), "rank": ("r",)}[what]
+    fitting = (value for key, value in patterns.items() if f".{stem}".endswith(f".{key.lstrip('^')}"))
+    return next(fitting, next((said[name] for name in of_all if name in said), None))
 
 
 def _numbered(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from sfumato.adapt.adapter import ALWAYS, Adapter, BoundAdapter
 from sfumato.adapt.blocks import Blocks, check_blocks, share
 from sfumato.adapt.file import FileOf
 from sfumato.element import Interval, Real, element
-from sfumato.picture.errors import printable
+from sfumato.picture.errors import BadInput, printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +34,12 @@ class LoRA(Adapter):
     blocks: Blocks = Field(default=(), description="weights by block, as {'down.1': 0.5, 'text': 0}")
     interval: Interval = ALWAYS
 
+    @classmethod
+    def holds(cls, keys: Collection[str], other: Any = None) -> bool:
+        from sfumato.adapt.layers import layers_in
+
+        return bool(layers_in(keys))
+
     def __mul__(self, weight: float) -> LoRA:
         return replace(self, weight=self.weight * weight)
 
@@ -41,17 +47,23 @@ class LoRA(Adapter):
 
     def bind(self, networks: Mapping[str, nn.Module]) -> BoundAdapter:
         from sfumato.adapt.layers import changes, word_keys
-        from sfumato.adapt.read import contents
+        from sfumato.adapt.read import PEFTS, contents, with_config
 
         check_blocks(self.blocks, networks)
-        name, found = printable(self.file.name, 60), contents(self.file)
+        name, found = printable(self.file.name, 60), with_config(contents(self.file), self.file)
         words: dict[str, list] = {}
         for key, word in word_keys(found).items():
             vectors = found.tensors[key]
             words.setdefault(word, []).append(vectors[None] if vectors.ndim == 1 else vectors)
+        own = changes(found, networks, name)
+        if PEFTS in found.header and any(each.family.alpha_counts(each.tensors) for each in own):
+            raise BadInput(
+                f"The alpha of {name} stands in another file, {PEFTS}, which a recipe doesn't know of: write both into "
+                "one with `sfumato convert --to diffusers`."
+            )
         return BoundAdapter(
             name,
-            changes(found, networks, name),
+            own,
             lambda part, layer: self.weight * share(self.blocks, part, layer),
             words=words,
             interval=self.interval,

@@ -23,6 +23,21 @@ class Contents(NamedTuple):
     other: Any = None
 
 
+PEFTS = "adapter_config.json"
+"""Where peft says rank and alpha of the file adapter_model.safetensors beside it."""
+
+
+def with_config(found: Contents, file: AdapterFile) -> Contents:
+    """The contents of a file, and what peft's config beside it says, under its name in the header."""
+    path = file.path
+    if path.name != "adapter_model.safetensors" or not (config := path.with_name(PEFTS)).is_file():
+        return found
+    try:
+        return found._replace(header={**found.header, PEFTS: config.read_text(encoding="utf-8")})
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{PEFTS} beside {path.name} can't be read ({printable(error, 100)}).") from None
+
+
 @lru_cache(maxsize=4)
 def contents(file: AdapterFile) -> Contents:
     """What is in the file. Raises BadInput if it is not here, a pickle that nobody allowed, or damaged."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +36,10 @@ class SideTuning(Adapter):
     file: FileOf = Field(description="a file of a side network: a path, or a file from open_file()")
     weight: Real = Field(default=1.0, ge=-10, le=10, description="a number from -10 to 10")
     interval: Interval = ALWAYS
+
+    @classmethod
+    def holds(cls, keys: Collection[str], other: Any = None) -> bool:
+        return bool(keys) and all(key.partition(".side.")[2] in NAMES for key in keys)
 
     def __mul__(self, weight: float) -> SideTuning:
         return replace(self, weight=self.weight * weight)

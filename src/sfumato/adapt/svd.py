@@ -62,8 +62,8 @@ def extract(base: Mapping[str, nn.Module], tuned: Mapping[str, nn.Module], rank:
                 kept, whole = kept + some, whole + all_of_it
     if not layers:
         raise BadInput("The two models have the same weights in every layer: there is nothing to extract.")
-    header = {"ss_network_module": "networks.lora", "ss_network_dim": str(rank), "ss_network_alpha": str(rank)}
-    write(path, FAMILIES["lora"], layers, header)
+    header = {"ss_network_dim": str(rank), "ss_network_alpha": str(rank)}
+    write(path, FAMILIES["lora"], layers, base, header)
     return Extracted(len(layers), kept / whole, tuple(other))
 
 
@@ -101,6 +101,6 @@ def resize(changes: Sequence[Change], networks: Mapping[str, nn.Module], rank: i
         found, some, all_of_it = halves(delta, rank)
         layers[change.part, piece.layer] = found
         kept, whole = kept + some, whole + all_of_it
-    header = {"ss_network_module": "networks.lora", "ss_network_dim": str(rank), "ss_network_alpha": str(rank)}
-    write(path, FAMILIES["lora"], layers, header)
+    header = {"ss_network_dim": str(rank), "ss_network_alpha": str(rank)}
+    write(path, FAMILIES["lora"], layers, networks, header)
     return Extracted(len(layers), kept / whole if whole else 1.0, ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sfumato.adapt.read import Contents
 
+KNOWN = {"*", "emb_params", "clip_l", "clip_g"}
+"""Keys of vectors that are no word themselves."""
 MOST = 75  # vectors of a word: what fits a text encoder's window
 
 
@@ -32,6 +34,14 @@ class Embedding(Adapter):
 
     file: FileOf = Field(description="a file of an embedding: a path, or a file from open_file()")
     word: str = Field(default="", max_length=200, description="a word of at most 200 characters")
+
+    @classmethod
+    def holds(cls, keys: Collection[str], other: Any = None) -> bool:
+        from sfumato.adapt.layers import layers_in
+
+        if isinstance(other, dict) and "string_to_param" in other:
+            return True
+        return bool(keys) and (set(keys) <= KNOWN or (len(keys) == 1 and not layers_in(keys)))
 
     def bind(self, networks: Mapping[str, nn.Module]) -> BoundAdapter:
         from sfumato.adapt.read import contents
@@ -65,10 +75,9 @@ def _vectors(found: Contents, name: str) -> tuple[str, list[Tensor]]:
     if isinstance(found.other, dict) and hasattr(table := found.other.get("string_to_param"), "items"):
         tensors = dict(table.items())  # type: ignore[union-attr]
         word = ""  # the file's name is what calls it, as with A1111
-    known = {"*", "emb_params", "clip_l", "clip_g"}
-    if len(tensors) == 1 and not tensors.keys() & known:
+    if len(tensors) == 1 and not tensors.keys() & KNOWN:
         word = next(iter(tensors))
-    elif not tensors or not tensors.keys() <= known:
+    elif not tensors or not tensors.keys() <= KNOWN:
         raise BadInput(f"{name} is no embedding of a word: it holds {printable(', '.join(tensors) or 'nothing', 100)}.")
     vectors = [each.detach()[None] if each.ndim == 1 else each.detach() for each in tensors.values()]
     counts = {len(each) for each in vectors}

@@ -7,47 +7,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.adapt.names import flat
+from sfumato.adapt.kohya_file import is_kohyas, kohya, lycoris
+from sfumato.adapt.layers import Change
+from sfumato.adapt.names import Piece
+from sfumato.adapt.peft_file import diffusers
+from sfumato.adapt.read import Contents
 from sfumato.lazy import torch
 from sfumato.picture.files import write_atomically
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from sfumato.adapt.families import Family
 
 Layers = Mapping[tuple[str, str], Mapping[str, "Tensor"]]
 """(part, layer) -> the tensors of an adapter there, by the names that its family gives them."""
-KOHYA = {"unet": "lora_unet_", "text_encoder": "lora_te_"}
-KOHYA_OF_TWO = KOHYA | {"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}
-HALVES = {"down": ".lora_A.weight", "up": ".lora_B.weight"}
 
 
-def write(path: Path, family: Family, layers: Layers, header: Mapping[str, str], dtype: str = "float32") -> None:
-    """Writes the file of an adapter of one family.
+def write(
+    path: Path,
+    family: Family,
+    layers: Layers,
+    networks: Mapping[str, nn.Module],
+    header: Mapping[str, str],
+    dtype: str = "float32",
+) -> None:
+    """Writes the file of an adapter of one family for networks.
 
-    The names are kohya's (and LyCORIS'), which A1111, ComfyUI, diffusers and we read; of transformers diffusers', whose
-    alpha is multiplied into B. header: further texts in the file. dtype: of the numbers.
+    Of U-Nets it is kohya's, or for what his scripts don't read LyCORIS', which A1111, ComfyUI, diffusers and we read;
+    of transformers, whose layers kohya's files fuse, diffusers'. header: further texts in the file. dtype: of the
+    numbers.
     """
-    parts = {part for part, _ in layers}
-    names = KOHYA_OF_TWO if "text_encoder_2" in parts else KOHYA
-    endings = {**family.written, "magnitude": ".dora_scale"}
-    found: dict[str, Tensor] = {}
-    for (part, layer), tensors in layers.items():
-        if part in names:
-            read = part.startswith("text_encoder") and not layer.startswith("text_model.")
-            stem = names[part] + ("text_model_" if read else "") + flat(layer)
-            found |= {stem + endings[name]: each for name, each in tensors.items()}
-        else:
-            found |= {f"{part}.{layer}{HALVES[name]}": t for name, t in _without_alpha(tensors).items()}
-    numbers = getattr(torch, dtype)
-    whole = {key: each.detach().to("cpu", torch.float32 if not each.ndim else numbers) for key, each in found.items()}
-    save(path, whole, header)
+    numbers, none = getattr(torch, dtype), Contents({}, {})
+    changes = [
+        Change(part, (Piece(layer),), family, {name: _plain(each, numbers) for name, each in tensors.items()}, none)
+        for (part, layer), tensors in layers.items()
+    ]
+    simple = all(is_kohyas(change) for change in changes)
+    own = diffusers if "transformer" in networks else kohya if simple else lycoris
+    tensors, said = own(changes, networks, path.name)
+    save(path, tensors, said | dict(header))
 
 
-def _without_alpha(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    scale = float(tensors["alpha"]) / len(tensors["down"]) if "alpha" in tensors else 1.0
-    return {"down": tensors["down"], "up": tensors["up"] * scale}
+def _plain(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().to("cpu", dtype if tensor.ndim else torch.float32)
 
 
 def write_words(path: Path, word: str, vectors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sfumato.adapt import LoRA
 from sfumato.formats import single_configs as configs
 from sfumato.formats.key_names import Naming
 from sfumato.formats.ldm_names import autoencoder_names, unet_names
@@ -113,6 +114,11 @@ def family_of(file: TensorFile, prediction: str | None = None) -> SingleFamily:
             return _alone("Z-Image", "ZImage", file, prefix, configs.z_image_config(file, prefix))
     if f"{U_NET}input_blocks.0.0.weight" in file.shapes:
         return _stable_diffusion(file, prediction)
+    if LoRA.holds(file.shapes):
+        raise BadInput(
+            f"{name_of(file.path)} is an adapter and no model: add it to one with --lora, or write it in another "
+            "format with `sfumato convert --to`."
+        )
     some = ", ".join(list(file.shapes)[:3])
     raise BadInput(
         f"{name_of(file.path)} holds no model that is known by its names (it has {printable(some, 200) or 'none'}, "

@@ -120,18 +120,11 @@ def taught_and_measured(
 def _taught(pipe: Any, export: Path) -> tuple[Any, list[Any]]:
     """The model with what a method left: another one, or the same and files beside it."""
     import sfumato
-    from sfumato.adapt import Bottleneck, Embedding, Hypernetwork, LoRA, SideTuning, open_file
+    from sfumato.adapt import adapters_in
 
     if (export / "model_index.json").is_file():
         return sfumato.load(export), []
-    kinds: dict[str, Any] = {"embedding": Embedding, "bottleneck": Bottleneck, "side": SideTuning}
-    found: list[Any] = []
-    for path in sorted(export.iterdir()):
-        if path.suffix == ".pt":
-            found.append(Hypernetwork(open_file(path, allow_pickle=True)))
-        else:
-            found.append(kinds.get(path.stem, LoRA)(path))
-    return pipe, found
+    return pipe, adapters_in(export, allow_pickle=True)
 
 
 FIGURES = ("subject", "nearest", "prior", "diversity", "ceiling", "floor", "diversity before", "seconds", "parameters")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sfumato.adapt.families.dora import decomposed
 from sfumato.element import Registry
@@ -21,7 +21,11 @@ class Family:
 
     endings: ClassVar[Mapping[str, str]]
     written: ClassVar[Mapping[str, str]] = {}
-    """How the key of a tensor ends in a file that we write, as kohya's and LyCORIS' do; of those that are trained."""
+    """How the key of a tensor ends in kohya's and LyCORIS' files."""
+    peft: ClassVar[Mapping[str, str]] = {}
+    """The same in peft's; empty where peft has no such family."""
+    peft_kind: ClassVar[str] = ""
+    """What peft calls the family."""
 
     def fresh(self, weight: Tensor, rank: int, generator: torch.Generator) -> dict[str, Tensor]:
         """What the training of one layer begins with: tensors, float32, whose change of its weight is 0."""
@@ -38,6 +42,33 @@ class Family:
     def delta(self, tensors: Tensors, weight: Tensor) -> Tensor | None:
         """adapter(W) - W in float32, in the shape of W; None where only the bias changes."""
         raise NotImplementedError
+
+    def rank(self, tensors: Tensors) -> int:
+        """The r of alpha/r; 0 where there is none, and alpha says nothing."""
+        return 0
+
+    def alpha_counts(self, tensors: Tensors) -> bool:
+        """Whether an alpha is said that is not the rank."""
+        rank = self.rank(tensors)
+        return rank > 0 and float(tensors.get("alpha", rank)) != rank
+
+    def without_cores(self, tensors: Tensors) -> Tensors:
+        """The same change without cores, which LyCORIS alone has: the two products of a core and a factor are one."""
+        return tensors
+
+    def as_peft(self, tensors: Tensors, weight: Tensor) -> tuple[Tensors, int, float]:
+        """The tensors, r and alpha with which peft says the same change."""
+        plain = self.without_cores(tensors)
+        rank = self.rank(plain)
+        return plain, rank, float(plain.get("alpha", rank))
+
+    def from_peft(self, tensors: Tensors, rank: int, alpha: float) -> Tensors:
+        """The tensors of a file of peft's of which its config says r and alpha."""
+        return {**tensors, "alpha": torch.tensor(alpha)}
+
+    def peft_options(self, layers: Sequence[Tensors], weights: Sequence[Tensor]) -> dict[str, Any]:
+        """What else peft's config says of such tensors, for layers of those weights. ValueError where it has none."""
+        return {}
 
     def bias(self, tensors: Tensors, bias: Tensor | None) -> Tensor | None:
         """The same of the bias; None where it stays."""

@@ -18,6 +18,7 @@ class GLoRA(Family):
     """
 
     endings: ClassVar = {rf"\.{name}\.weight": name for name in ("a1", "a2", "b1", "b2")}
+    written: ClassVar = {name: f".{name}.weight" for name in ("a1", "a2", "b1", "b2")} | {"alpha": ".alpha"}
 
     def complete(self, tensors: Tensors) -> bool:
         return {"a1", "a2", "b1", "b2"} <= tensors.keys()

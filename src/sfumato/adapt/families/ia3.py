@@ -14,6 +14,7 @@ class IA3(Family):
     """W v: each output scaled by 1 + v, or with `on_input` each input, as LyCORIS writes it."""
 
     endings: ClassVar = {r"\.on_input": "on_input", r"\.weight": "vector"}
+    written: ClassVar = {"on_input": ".on_input", "vector": ".weight"}
 
     def holds(self, tensors: Tensors) -> bool:
         return "on_input" in tensors

@@ -21,9 +21,11 @@ class LoHa(Family):
         rf"\.hada_{name}(?:\.\w+)?": f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
     }  # fmt: skip
 
-    written: ClassVar = {f"hada_{name}": f".hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b")} | {
-        "alpha": ".alpha"
-    }
+    written: ClassVar = {
+        f"hada_{name}": f".hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
+    } | {"alpha": ".alpha"}  # fmt: skip
+    peft: ClassVar = {f"hada_{name}": f".hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b")}
+    peft_kind: ClassVar = "LOHA"
 
     def fresh(self, weight: Tensor, rank: int, generator: torch.Generator) -> dict[str, Tensor]:
         """N(0, 1), but for B1 = N(0, 0.1^2) and B2 = 0, as LyCORIS begins."""
@@ -39,6 +41,18 @@ class LoHa(Family):
         return {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"} <= tensors.keys() and (
             ("hada_t1" in tensors) == ("hada_t2" in tensors)
         )
+
+    def rank(self, tensors: Tensors) -> int:
+        return len(tensors["hada_w1_b"])
+
+    def without_cores(self, tensors: Tensors) -> Tensors:
+        found = {name: each for name, each in tensors.items() if name not in ("hada_t1", "hada_t2")}
+        for n in ("1", "2"):
+            if (core := tensors.get(f"hada_t{n}")) is not None:
+                a, b = tensors[f"hada_w{n}_a"], tensors[f"hada_w{n}_b"]
+                joined = torch.einsum("ij...,jc->ic...", core.float(), b.float()).flatten(1)
+                found |= {f"hada_w{n}_a": a.T, f"hada_w{n}_b": joined.to(b.dtype)}
+        return found
 
     def delta(self, tensors: Tensors, weight: Tensor) -> Tensor:
         change = _factor(tensors, "1") * _factor(tensors, "2")

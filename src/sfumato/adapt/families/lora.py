@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sfumato.adapt.families.family import FAMILIES, Family, Tensors, scale, shaped, uniform
 from sfumato.lazy import torch
@@ -28,7 +29,14 @@ class LowRank(Family):
         r"\.lora_up\.bias": "up_bias", r"\.lora_B(?:\.\w+)?\.bias": "up_bias", r"\.lora\.up\.bias": "up_bias",
     }  # fmt: skip
 
-    written: ClassVar = {"down": ".lora_down.weight", "up": ".lora_up.weight", "alpha": ".alpha"}
+    written: ClassVar = {
+        "down": ".lora_down.weight", "up": ".lora_up.weight", "mid": ".lora_mid.weight", "alpha": ".alpha",
+    }  # fmt: skip
+    peft: ClassVar = {
+        "down": ".lora_A.weight", "up": ".lora_B.weight", "up_bias": ".lora_B.bias",
+        "magnitude": ".lora_magnitude_vector",
+    }  # fmt: skip
+    peft_kind: ClassVar = "LORA"
 
     def fresh(self, weight: Tensor, rank: int, generator: torch.Generator) -> dict[str, Tensor]:
         """A as torch begins a layer, B = 0 (Hu et al. 2021, section 4.1)."""
@@ -38,6 +46,37 @@ class LowRank(Family):
 
     def complete(self, tensors: Tensors) -> bool:
         return {"down", "up"} <= tensors.keys()
+
+    def rank(self, tensors: Tensors) -> int:
+        return len(tensors["down"])
+
+    def without_cores(self, tensors: Tensors) -> Tensors:
+        if "mid" not in tensors:
+            return tensors
+        down, core = tensors["down"], tensors["mid"]
+        joined = torch.einsum("ij...,jc->ic...", core.float(), down.float().flatten(1)).to(down.dtype)
+        found = {name: each for name, each in tensors.items() if name != "mid"} | {"down": joined}
+        if "alpha" in tensors:
+            found["alpha"] = tensors["alpha"] * (len(joined) / len(down))
+        return found
+
+    def as_peft(self, tensors: Tensors, weight: Tensor) -> tuple[Tensors, int, float]:
+        """In the shapes of the layer; magnitudes are those of outputs: (out,), of a convolution (1, out, 1, 1)."""
+        plain, rank, alpha = super().as_peft(tensors, weight)
+        halves = {"down": (rank, *weight.shape[1:]), "up": (len(weight), rank, *[1] * (weight.ndim - 2))}
+        plain = {**plain, **{name: plain[name].reshape(shape) for name, shape in halves.items()}}
+        if "magnitude" in plain:
+            if tuple(plain["magnitude"].shape) not in ((len(weight),), (len(weight), *[1] * (weight.ndim - 1))):
+                raise ValueError("its magnitudes are those of inputs, and peft's those of outputs")
+            alone = [1] * (weight.ndim - 2)
+            plain = {**plain, "magnitude": plain["magnitude"].reshape([1, -1, *alone] if alone else [-1])}
+        return plain, rank, alpha
+
+    def peft_options(self, layers: Sequence[Tensors], weights: Sequence[Tensor]) -> dict[str, Any]:
+        decomposed = {"magnitude" in each for each in layers}
+        if len(decomposed) > 1:
+            raise ValueError("some of its layers have magnitudes (DoRA) and others have none")
+        return {"use_dora": decomposed == {True}, "lora_bias": any("up_bias" in each for each in layers)}
 
     def delta(self, tensors: Tensors, weight: Tensor) -> Tensor:
         up, down = tensors["up"].float().flatten(1), tensors["down"].float()

@@ -24,6 +24,7 @@ class Orthogonal(Family):
     """
 
     endings: ClassVar = {r"\.oft_blocks": "oft_blocks", r"\.rescale": "rescale"}
+    written: ClassVar = {"oft_blocks": ".oft_blocks", "rescale": ".rescale", "alpha": ".alpha"}
 
     def holds(self, tensors: Tensors) -> bool:
         return "oft_blocks" in tensors

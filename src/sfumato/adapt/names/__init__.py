@@ -27,7 +27,7 @@ Names = dict[str, tuple[Piece, ...]]
 _PROJECTIONS = re.compile(r"self_attn\.(q|k|v|out)_proj$")
 _known: WeakKeyDictionary[nn.Module, Names] = WeakKeyDictionary()
 
-__all__ = ["Names", "Piece", "flat", "names_of"]
+__all__ = ["Names", "Piece", "flat", "kohya_names", "names_of"]
 
 
 def names_of(network: nn.Module) -> Names:
@@ -48,6 +48,28 @@ def names_of(network: nn.Module) -> Names:
             found.setdefault(flat(alias), pieces)
     _known[network] = found
     return found
+
+
+def kohya_names(network: nn.Module) -> dict[tuple[Piece, ...], str]:
+    """What kohya's scripts call each layer, or those that are one to them: Stable Diffusion XL's U-Net, FLUX and Stable
+    Diffusion 3 as their makers do, all others as diffusers and transformers do."""
+    own: Any = network
+    layers = [name for name, module in network.named_modules() if getattr(module, "weight", None) is not None]
+    if hasattr(own, "down_blocks") and dict(own.config).get("addition_embed_type") == "text_time":
+        found = compvis_unet.names(own, set(layers))
+    elif hasattr(own, "single_transformer_blocks"):
+        found = flux_layers.makers(own)
+    elif hasattr(own, "transformer_blocks") and type(own).__name__.startswith("SD3"):
+        found = sd3_layers.names(own)
+    else:
+        inner = ("encoder.layers.", "embeddings.", "final_layer_norm")
+        clip = any("self_attn.q_proj" in name for name in layers)
+        found = ((f"text_model.{name}" if clip and name.startswith(inner) else name, (Piece(name),)) for name in layers)
+    made: dict[tuple[Piece, ...], str] = {}
+    for name, pieces in found:
+        if all(piece.layer in layers for piece in pieces):
+            made.setdefault(pieces, name)
+    return made
 
 
 def _other_names(network: Any, layers: set[str]) -> Iterator[tuple[str, tuple[Piece, ...]]]:

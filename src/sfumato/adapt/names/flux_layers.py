@@ -37,6 +37,19 @@ OUTER = {
 
 
 def names(network: Any) -> Iterator[tuple[str, tuple[Piece, ...]]]:
+    """The makers' names, and XLabs'."""
+    yield from makers(network)
+    for i in range(len(network.transformer_blocks)):
+        for theirs, layers in XLABS.items():
+            yield f"double_blocks.{i}.{theirs}", _all(f"transformer_blocks.{i}", *layers)
+    for i in range(len(network.single_transformer_blocks)):
+        block = f"single_transformer_blocks.{i}"
+        yield f"single_blocks.{i}.qkv", _all(block, "attn.to_q", "attn.to_k", "attn.to_v")
+        yield f"single_blocks.{i}.proj", _all(block, "proj_out")
+
+
+def makers(network: Any) -> Iterator[tuple[str, tuple[Piece, ...]]]:
+    """Black Forest Labs' names, which kohya's files have too."""
     for theirs, ours in OUTER.items():
         yield theirs, (Piece(ours),)
         yield theirs, (Piece(ours.replace("time_text_embed", "time_guidance_embed")),)
@@ -48,13 +61,9 @@ def names(network: Any) -> Iterator[tuple[str, tuple[Piece, ...]]]:
         yield f"double_blocks.{i}.txt_attn.qkv", _all(block, "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")
         for theirs, ours in (*DOUBLE.items(), *DOUBLE_2.items()):
             yield f"double_blocks.{i}.{theirs}", _all(block, ours)
-        for theirs, layers in XLABS.items():
-            yield f"double_blocks.{i}.{theirs}", _all(block, *layers)
     for i in range(len(network.single_transformer_blocks)):
         block = f"single_transformer_blocks.{i}"
         yield f"single_blocks.{i}.linear1", _all(block, "attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
-        yield f"single_blocks.{i}.qkv", _all(block, "attn.to_q", "attn.to_k", "attn.to_v")  # XLabs'
-        yield f"single_blocks.{i}.proj", _all(block, "proj_out")
         for theirs, ours in (*SINGLE.items(), *SINGLE_2.items()):
             yield f"single_blocks.{i}.{theirs}", _all(block, ours)
 

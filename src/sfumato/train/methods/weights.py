@@ -87,6 +87,5 @@ class WeightsLearner(Learner):
         path = export / f"{self.method.kind}.safetensors"
         method: Any = self.method
         told = {"ss_network_dim": str(method.rank), "ss_network_alpha": str(method.alpha or method.rank)}
-        told["ss_network_module"] = "networks.lora" if method.kind == "lora" else "lycoris.kohya"
-        write(path, self.family, self.layers, self.subject.header | told, self.method.export)
+        write(path, self.family, self.layers, self.subject.networks, self.subject.header | told, self.method.export)
         return [path]

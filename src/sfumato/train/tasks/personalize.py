@@ -26,7 +26,7 @@ from sfumato.adapt.words import LearnedWords, knowing
 from sfumato.condition import Condition
 from sfumato.data import array_cache
 from sfumato.data.array_cache import digest
-from sfumato.data.dataset import Dataset
+from sfumato.data.dataset import Dataset, turnable
 from sfumato.data.folder import Folder, entries
 from sfumato.element.section import Count, Few, Fraction, Section
 from sfumato.guide import ClassifierFree
@@ -69,8 +69,9 @@ class Portraits(Section):
 class PersonalizeRecipe(Common):
     """`subject` is what prompts call it, `kind` the class that it is of. `captions` are those of pictures that have
     none of their own; {} is the subject, and for the prior's pictures the class. `size` is the pictures' side, the
-    model's own by default. `flip` shows each picture mirrored too. `masks` is a folder of masks by the pictures' names,
-    white where a picture counts: the loss is taken there, and in all of a picture that has none."""
+    model's own by default. `flip` shows each picture mirrored too, but those whose captions speak of left or right.
+    `masks` is a folder of masks by the pictures' names, white where a picture counts: the loss is taken there, and in
+    all of a picture that has none."""
 
     task: Literal["personalize"]
     model: str = "mini"
@@ -128,10 +129,9 @@ class PersonalizeTask(Task):
         if any(any(said) for said in found.captions):
             found.need_captions()
         named = [[each for each in said if each.strip()] or self._named(self.recipe.subject) for said in found.captions]
-        if not self.recipe.flip:
-            return replace(found, captions=named)
-        both = np.concatenate([found.pictures, found.pictures[:, :, ::-1]])
-        return replace(found, pictures=both, captions=[*named, *named], key=digest(found.key, "flipped"))
+        self.mirrored = turnable(named, [self.recipe.flip] * len(named), "flip")
+        found = replace(found, captions=named)
+        return found.beside_mirrored(self.mirrored) if self.mirrored.any() else found
 
     def _counting(self, data: Any) -> Tensor:
         """How much each cell of each picture counts, (n, 1, h, w): the share of it that its mask leaves white."""
@@ -141,7 +141,7 @@ class PersonalizeTask(Task):
         if not isinstance(data, Folder):
             raise BadInput("masks: they go by the names of a folder's pictures: data.kind must be folder")
         found = torch.stack([self._mask(entry.path.stem) for entry in entries(data.path)])
-        found = torch.cat([found, found.flip(-1)]) if self.recipe.flip else found
+        found = torch.cat([found, found[torch.from_numpy(self.mirrored)].flip(-1)])
         return functional.adaptive_avg_pool2d(found, (cells[0], cells[1]))
 
     def _mask(self, name: str) -> Tensor:
