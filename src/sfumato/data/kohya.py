@@ -12,7 +12,6 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,8 +19,10 @@ import numpy as np
 from pydantic import Field
 
 from sfumato.data.array_cache import digest
-from sfumato.data.dataset import Dataset, DataSource, Span, divided, hidden, kept, register, square, stamp
+from sfumato.data.buckets import bucketed
+from sfumato.data.dataset import Dataset, DataSource, divided, hidden, register
 from sfumato.data.folder import SUFFIXES
+from sfumato.data.picture_files import PictureFiles, readable
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
 from sfumato.progress import say
@@ -73,21 +74,31 @@ class Kohya(DataSource):
 
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`."""
+        folders, files, words = self._readable(home, workers)
+        pictures, key = files.pictures((self.size, self.size), home, workers)
+        captions = [folder.captions(file) for folder, file in zip(folders, files.paths, strict=True)]
+        names = tuple(path.stem for path in files.paths)
+        train, test = divided(Dataset(pictures, captions, key, words=words, names=names), held_back, self.path)
+        times = [folder.repeats for folder in folders[: len(train)]]
+        rows = np.repeat(np.arange(len(train)), times)
+        return train.part(rows, f"repeated-{digest(times)}"), test
+
+    def buckets(self, step: int, home: Path, workers: int) -> tuple[Dataset, ...]:
+        """See `DataSource`."""
+        folders, files, words = self._readable(home, workers)
+        captions = [folder.captions(file) for folder, file in zip(folders, files.paths, strict=True)]
+        times = [folder.repeats for folder in folders]
+        return bucketed(files, captions, words, self.size, step, home, workers, times)
+
+    def _readable(self, home: Path, workers: int) -> tuple[list[KohyaFolder], PictureFiles, str]:
+        """The pictures that can be read, the folder of each, and where words were looked for."""
         folders = _of_toml(self.path) if self.path.suffix.lower() == ".toml" else _named(self.path)
         found = [(folder, file) for folder in folders for file in _pictures(folder.path)]
         if not found:
             raise BadInput(f"{self.path} holds no pictures in folders that are named as '10_sks dog'")
-        files = [file for _, file in found]
-        key = digest(self.model_dump(mode="json"), [stamp(file) for file in files], [repr(each) for each in folders])
-        pictures = kept(home, "pictures", key, self.size, len(files), workers, partial(_read, files, self.size))
-        captions = [folder.captions(file) for folder, file in found]
-        rows = np.repeat(np.arange(len(files)), [folder.repeats for folder, _ in found])
-        whole = Dataset(
-            pictures, captions, key, words=f"{self.path}: a .txt beside each picture, or the folders' names"
-        )
-        train, test = divided(whole, held_back, self.path)
-        rows = rows[rows < len(train)]
-        return train.part(rows, "repeated"), test
+        files = readable([file for _, file in found], home, workers, self.path)
+        words = f"{self.path}: a .txt beside each picture, or the folders' names"
+        return [found[i][0] for i in files.rows], files, words
 
 
 def is_kohya(path: Path) -> bool:
@@ -146,7 +157,3 @@ def _subset(said: Mapping[str, Any], path: Path) -> list[KohyaFolder]:
 def _pictures(folder: Path) -> list[Path]:
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not hidden((path.name,))]
     return [path for path in files if path.suffix.lower() in SUFFIXES]
-
-
-def _read(files: list[Path], size: int, span: Span) -> np.ndarray:
-    return np.stack([square(file, size) for file in files[slice(*span)]])

@@ -172,7 +172,7 @@ class Loop:
         seen = []
         for part in range(o.accumulate):
             number = (self.step * o.accumulate + part) * machine.num_processes + machine.process_index
-            indices = rng.batch(recipe.seed, number, recipe.batch, len(self.task))
+            indices = self.task.batch(recipe.seed, number, recipe.batch)
             seen.append(indices)
             noise = rng.generator(recipe.seed, "noise", self.step, part, machine.process_index)
             loss, extra = self.wrapped(indices, self.step, noise)

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.element import Registry
+from sfumato.train import rng
 from sfumato.train.hyperparameters import Common
 
 CPU = torch.device("cpu")
@@ -67,6 +68,10 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """A scalar loss; all that is random comes from `generator` or from a key made of (seed, step, index)."""
+
+    def batch(self, seed: int, number: int, size: int) -> np.ndarray:
+        """The examples of batch `number`: by default the next of an endless stream of shuffled epochs."""
+        return rng.batch(seed, number, size, len(self))
 
     def inputs(self) -> str:
         """A hash of the pictures and the parts that it is trained on; a resumed run says when they have changed."""
