@@ -101,8 +101,9 @@ def files_of(export: Path) -> list[Any]:
 @pytest.mark.parametrize("way", WAYS)
 def test_it_changes_nothing_then_learns_and_its_file_does_what_was_learnt(tiny_model, photos, tmp_path, way):
     found = task(tmp_path, tiny_model, photos, f"method={WAYS[way]}")
-    stage, learner = found.stage, found.network
-    before = {name: {k: v.clone() for k, v in n.state_dict().items()} for name, n in stage.networks.items()}
+    learner, networks = found.network, found.stage.networks
+    stage = found.stage if learner.reads else sfumato.load(tiny_model).stage  # whose text encoder is still there
+    before = {name: {k: v.clone() for k, v in n.state_dict().items()} for name, n in networks.items()}
     if "inversion" not in way and "pivotal" not in way:  # whose word is another from the beginning
         at_first, plain = answer(with_adapters(stage, (learner,))), answer(stage)
         torch.testing.assert_close(at_first, plain, rtol=0, atol=2e-5 if "dora" in way else 0)
@@ -121,7 +122,7 @@ def test_it_changes_nothing_then_learns_and_its_file_does_what_was_learnt(tiny_m
         fresh = sfumato.load(tiny_model).stage
         assert torch.equal(answer(with_adapters(fresh, tuple(files_of(export)))), learnt)
         trained = set()
-    for name, network in stage.networks.items():
+    for name, network in networks.items():
         same = all(torch.equal(before[name][k], v) for k, v in network.state_dict().items())
         assert same == (name not in trained), name
 
@@ -143,12 +144,7 @@ def test_every_family_begins_with_no_change(family, shape):
 
 
 def test_a_killed_run_goes_on_to_the_same_file(tiny_model, photos, tmp_path):
-    folder = tmp_path / "shapes"  # two buckets
-    folder.mkdir()
-    for i in range(2):
-        (folder / f"{i}.png").write_bytes((photos / f"{i}.png").read_bytes())
-    Image.new("RGB", (90, 60), (20, 130, 60)).save(folder / "wide.png")
-    more = asked(tiny_model, folder, "method={kind: lora, text: true}", "steps=4", "prior={count: 2, steps: 1}")
+    more = asked(tiny_model, photos, "method={kind: lora, text: true}", "steps=4", "prior={count: 2, steps: 1}")
     train.run("personalize", out=tmp_path / "one", overrides=more)
     from sfumato.train import loop
 
@@ -267,29 +263,3 @@ def test_one_photo_is_enough_and_may_be_mirrored(tiny_model, photos, tmp_path):
     assert len(found) == 2
     (part,) = found.pictures.parts
     assert np.array_equal(part.pictures[0][:, ::-1], part.pictures[1])
-
-
-def test_pictures_of_several_shapes_are_learnt_in_buckets(tiny_model, photos, tmp_path, capsys):
-    """An upright photograph is turned by its EXIF, a broken file is left out and said, and every shape is learnt beside
-    the class, which is square."""
-    folder, exif = tmp_path / "shapes", Image.Exif()
-    folder.mkdir()
-    exif[0x0112] = 6
-    Image.new("RGB", (96, 64), (200, 30, 60)).save(folder / "turned.jpg", exif=exif)
-    Image.new("RGB", (96, 60), (20, 130, 60)).save(folder / "wide.png")
-    (folder / "square.png").write_bytes((photos / "0.png").read_bytes())
-    (folder / "broken.png").write_bytes((photos / "1.png").read_bytes()[:90])
-    found = task(tmp_path, tiny_model, folder, "prior={count: 1, steps: 1}")
-    shapes = {part.names[0]: part.pictures.shape[1:3] for part in found.pictures.parts}
-    assert shapes == {"turned": (40, 24), "square": (32, 32), "wide": (24, 40)}
-    assert [latents.shape[-2:] for latents in found.latents] == [(20, 12), (16, 16), (12, 20)]
-    assert "cut to 24 x 40 (1), 32 x 32 (1), 40 x 24 (1) (up to 10 % of a picture is lost)" in found.about()[0]
-    told = capsys.readouterr().err
-    assert "1 of 4 pictures can't be read and are left out" in told
-    assert "broken.png" in told
-    for number in range(3):
-        rows = found.batch(0, number, 2)
-        loss, _ = found(rows, number, torch.Generator().manual_seed(number))
-        loss.backward()
-    assert all(each.grad is not None for each in found.network.parameters())
-    assert found.grids()["shown"].shape[0] == 40

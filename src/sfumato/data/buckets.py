@@ -65,7 +65,8 @@ class Buckets:
     @property
     def key(self) -> str:
         """A hash of what they were made from."""
-        return digest([part.key for part in self.parts]) if len(self.parts) > 1 else self.parts[0].key
+        keys = [part.key for part in self.parts]
+        return keys[0] if len(keys) == 1 else digest(keys)
 
     @cached_property
     def captions(self) -> list[list[str]]:
@@ -97,16 +98,16 @@ def bucketed(
     for bucket in np.unique(chosen):
         rows = np.flatnonzero(chosen == bucket)
         pictures, key = files.part(rows).pictures(among[bucket], home, workers)
-        often = [times[i] if times else 1 for i in rows]
+        often = [times[i] if times else 1 for i in rows.tolist()]
         if any(each != 1 for each in often):
             pictures, key, rows = np.repeat(pictures, often, 0), digest(key, often), np.repeat(rows, often)
         parts.append(
             Dataset(
                 pictures,
-                [captions[i] for i in rows],
+                [captions[i] for i in rows.tolist()],
                 key,
                 words=words,
-                names=tuple(files.paths[i].stem for i in rows),
+                names=tuple(files.paths[i].stem for i in rows.tolist()),
                 lost=tuple(cut_off(files.sizes[i], among[bucket]) for i in rows),
             )
         )

@@ -38,7 +38,9 @@ class PictureFiles:
 
     def part(self, rows: np.ndarray) -> PictureFiles:
         """Some of them."""
-        return PictureFiles([self.paths[i] for i in rows], self.sizes[rows], self.hashes[rows], self.rows[rows])
+        return PictureFiles(
+            [self.paths[i] for i in rows.tolist()], self.sizes[rows], self.hashes[rows], self.rows[rows]
+        )
 
     def pictures(self, size: tuple[int, int], home: Path, workers: int) -> tuple[np.ndarray, str]:
         """uint8 (n, height, width, 3): each scaled until it covers `size`, its middle cut out; and a key that says what
@@ -56,7 +58,7 @@ def readable(paths: Sequence[Path], home: Path, workers: int, origin: Path) -> P
     shapes = {"size": ((2,), np.int32), "hash": ((), np.uint64)}
     found = computed(home, "picture files", key, shapes, len(paths), workers, partial(_examined, paths))
     whole = found["size"][:, 0] > 0
-    if bad := [paths[i] for i in np.flatnonzero(~whole)]:
+    if bad := [paths[i] for i in np.flatnonzero(~whole).tolist()]:
         if len(bad) == len(paths):
             raise BadInput(f"{origin}: no picture there can be read; {_what_is_wrong(bad[0])}")
         say(f"{origin}: {len(bad):,} of {len(paths):,} pictures can't be read and are left out")
@@ -65,7 +67,9 @@ def readable(paths: Sequence[Path], home: Path, workers: int, origin: Path) -> P
         if len(bad) > MOST:
             say(f"  and {len(bad) - MOST:,} more")
     rows = np.flatnonzero(whole)
-    return PictureFiles([paths[i] for i in rows], np.array(found["size"][rows]), np.array(found["hash"][rows]), rows)
+    return PictureFiles(
+        [paths[i] for i in rows.tolist()], np.array(found["size"][rows]), np.array(found["hash"][rows]), rows
+    )
 
 
 def _examined(paths: Sequence[Path], span: Span) -> dict[str, np.ndarray]:

@@ -81,6 +81,21 @@ class Task(nn.Module, ABC):
         """What it is going to do, in sentences that are said before it begins and by --dry-run."""
         return []
 
+    rehearses: ClassVar[bool] = False
+    """Whether a run begins by a step that is computed and not taken, to say how long it takes."""
+
+    def passes(self) -> int:
+        """How many rows the network is asked about for one sample grid; 0 where that is not known."""
+        return 0
+
+    def measured(self) -> dict[str, float]:
+        """Figures of the last sample grids, for the journal."""
+        return {}
+
+    def conclusion(self) -> list[str]:
+        """What is to be said of the run once it is over, in sentences."""
+        return []
+
     def memory(self) -> dict[str, Tensor]:
         """What a step leaves for the next besides the network: buffers, changed in place; saved and loaded with it."""
         return {name: buffer for name, buffer in self.named_buffers() if not name.startswith("network.")}

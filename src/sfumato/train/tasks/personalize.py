@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,8 +20,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from sfumato import predict
 from sfumato.adapt.adaptation import learning
@@ -39,10 +41,13 @@ from sfumato.recipe import Recipe
 from sfumato.schedule import noised
 from sfumato.train import report, rng
 from sfumato.train.encodings import encoded
+from sfumato.train.fidelity_curve import FidelityCurve
 from sfumato.train.hyperparameters import Averaging, Common
+from sfumato.train.identifier import tokenizer_of
 from sfumato.train.method import AnyMethod, Learner, Subject
 from sfumato.train.methods.low_rank_adaptation import LoRAMethod
 from sfumato.train.objective.times import LogitNormal, Table, Uniform, draw_times
+from sfumato.train.remembered import Remembered
 from sfumato.train.task import Place, Task, hush, register
 
 Templates = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
@@ -60,13 +65,16 @@ class Prior(Section):
 
 
 class Portraits(Section):
-    """A sample grid: prompts in which {} is the subject."""
+    """A sample grid: prompts in which {} is the subject. features: those by which it is measured how near it comes to
+    the subject and to its prompts (`train.fidelity_curve`), named as in `sfumato evaluate --features`; nothing is
+    measured where none are."""
 
     prompts: Templates = ("a painting of {}", "a pencil sketch of {}")
     each: Few = 4
     steps: Few = 20
     guidance: Annotated[float, Field(ge=1)] = 4.0
     seed: Count = 0
+    features: str | None = None
 
 
 class PersonalizeRecipe(Common):
@@ -74,7 +82,9 @@ class PersonalizeRecipe(Common):
     none of their own; {} is the subject, and for the prior's pictures the class. `size` is the pictures' side, the
     model's own by default; with `buckets` a picture that is no square is shown as wide or high as it is, at the area of
     that square, without them its middle square. `flip` shows each picture mirrored too. `masks` is a folder of masks by
-    the pictures' names, white where a picture counts: the loss is taken there, and in all of one that has none."""
+    the pictures' names, white where a picture counts: the loss is taken there, and in all of one that has none.
+    `checkpointing` computes the network's inner values again on the way back (Chen et al. 2016): the same gradients in
+    a fraction of the memory, for a third more time."""
 
     task: Literal["personalize"]
     model: str = "mini"
@@ -88,6 +98,7 @@ class PersonalizeRecipe(Common):
     flip: bool = False
     masks: Path | None = None
     dropout: Fraction = 0.0
+    checkpointing: bool = False
     ema: Averaging = Averaging(decay=0.0)
     preview: Portraits = Portraits()
 
@@ -103,12 +114,14 @@ class PersonalizeRecipe(Common):
 @register
 class PersonalizeTask(Task):
     section = PersonalizeRecipe
+    rehearses = True
 
     def __init__(self, recipe: PersonalizeRecipe, place: Place) -> None:
         super().__init__()
         hush("diffusers", "transformers")
         self.recipe, self.place = recipe, place
         self.pipe = load(recipe.model, precision="float32", device=place.device.type)
+        self.weights = self.pipe.weights
         self.stage = stage = self.pipe.stage
         if not stage.capabilities.text or len(self.pipe.stages) > 1:
             raise BadInput(f"model: {recipe.model} is taught by words and in one stage: give one that takes a prompt.")
@@ -117,15 +130,62 @@ class PersonalizeTask(Task):
         self.pictures = self._shown(recipe.data.model_copy(update={"size": own}))
         self.prior = self._painted() if recipe.prior else None
         word, folder = recipe.subject, self.pipe.folders[0]
+        networks = dict(stage.networks)
+        self.stage = stage = replace(stage, networks=networks)
         subject = Subject(
-            *(word, recipe.kind, stage.networks, stage.painter, folder, rng.generator(recipe.seed, "learner")),
-            tokenizer=_tokenizer(stage.encoders),
+            *(word, recipe.kind, networks, stage.painter, folder, rng.generator(recipe.seed, "learner")),
+            tokenizer=tokenizer_of(stage.encoders, "CLIPTokenizer"),
         )
         self.network: Learner = recipe.method.begin(subject)
         self.latents = [self._encoded(part, "subject") for part in self.pictures.parts]
         self.counts = [self._counting(*each) for each in zip(self.pictures.parts, self.latents, strict=True)]
         self.others = None if self.prior is None else self._encoded(self.prior, "class")
         self._read: dict[tuple[Size, str], Condition] = {}
+        self._learning: AbstractContextManager[Any] = nullcontext()
+        if recipe.checkpointing:
+            self._checkpoint(networks[stage.painter])
+        if not self.network.reads:
+            self._free_readers(networks)
+        self.curve = self._curve() if recipe.preview.features else None
+        self._measured: dict[str, float] = {}
+
+    def _checkpoint(self, painter: Any) -> None:
+        """What is computed again is computed with the learner in its place, as it was the first time."""
+        if not getattr(painter, "_supports_gradient_checkpointing", False):
+            raise BadInput(f"checkpointing: the {self.stage.painter} of this model can't: leave it out")
+
+        def again(module: nn.Module, *args: Any) -> Any:
+            contexts = nullcontext(), self._learning
+            return checkpoint(module.__call__, *args, use_reentrant=False, context_fn=lambda: contexts)
+
+        painter.enable_gradient_checkpointing(again)
+
+    def _free_readers(self, networks: dict[str, nn.Module]) -> None:
+        """All that will be said is read once and kept; text encoders that are not taught are gone then."""
+        dropped = [""] if self.recipe.dropout else []
+        told = [*zip(map(size_of, self.pictures.parts), (part.captions for part in self.pictures.parts), strict=True)]
+        if self.prior is not None:
+            told.append((self.size, self.prior.captions))
+        for size, captions in told:
+            texts = list(dict.fromkeys([*dropped, *(each for said in captions for each in said)]))
+            for start in range(0, len(texts), EACH):
+                self._condition(texts[start : start + EACH], size, None)
+        asked = self._previews()
+        encoders = tuple(
+            Remembered(each, asked, self.size, self.stage.denoiser.schedule) if each.tells.text else each
+            for each in self.stage.encoders
+        )
+        for part in [name for name in networks if name.startswith("text_encoder")]:
+            del networks[part]
+        self.stage = replace(self.stage, encoders=encoders)
+        self.pipe = replace(self.pipe, stages=(self.stage,))
+
+    def _curve(self) -> FidelityCurve:
+        p = self.recipe.preview
+        kind = self.recipe.kind or self.recipe.subject
+        photos = [each for part in self.pictures.parts for each in part.pictures]
+        words = [template.replace("{}", kind) for template in p.prompts for _ in range(p.each)]
+        return FidelityCurve(str(p.features), photos, words)
 
     def _shown(self, data: Any) -> Buckets:
         """The subject's pictures, each with its captions, and mirrored behind them if the recipe says so."""
@@ -181,7 +241,7 @@ class PersonalizeTask(Task):
         assert prior is not None
         said = self._named(recipe.kind)
         captions = [[said[i % len(said)]] for i in range(prior.count)]
-        key = digest(self.pipe.weights, self.size, captions, prior.model_dump(), recipe.seed)
+        key = digest(self.weights, self.size, captions, prior.model_dump(), recipe.seed)
 
         def paint(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
             for start, stop in spans:
@@ -201,7 +261,7 @@ class PersonalizeTask(Task):
         def encode(start: int, stop: int) -> Tensor:
             return self.stage.space.encode(pictures.batch(np.arange(start, stop)).to(self.place.device))
 
-        key = digest(pictures.key, self.pipe.weights, self.size)
+        key = digest(pictures.key, self.weights, self.size)
         return torch.from_numpy(
             encoded(self.place, f"{name} latents", "latents", key, encode, len(pictures), EACH).copy()
         )
@@ -239,7 +299,7 @@ class PersonalizeTask(Task):
         return rng.bucketed_batch(seed, number, size, self.pictures.counts)
 
     def inputs(self) -> str:
-        return digest(self.pictures.key, self.pipe.weights)
+        return digest(self.pictures.key, self.weights)
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean over the subject's pictures, and lambda times that over as many of its class."""
@@ -274,7 +334,8 @@ class PersonalizeTask(Task):
         x0, counts = x0.float().to(self.place.device), counts.float().to(self.place.device)
         factor = self.stage.space.factor
         size = (x0.shape[-1] * factor, x0.shape[-2] * factor)
-        with learning(networks, bound, words):
+        self._learning = learning(networks, bound, words)
+        with self._learning:
             condition = self._condition(said, size, words)
             t = self._times(len(x0), generator)
             eps = torch.randn(x0.shape, generator=generator).to(x0)
@@ -305,8 +366,8 @@ class PersonalizeTask(Task):
         if new := [each for each in distinct if (size, each) not in self._read]:
             with torch.no_grad():
                 read = self._words(new, size, None)
-            self._read |= {(size, each): read.select([i]) for i, each in enumerate(new)}
-        return Condition.cat([self._read[size, each] for each in said])
+            self._read |= {(size, each): read.select([i]).to("cpu") for i, each in enumerate(new)}
+        return Condition.cat([self._read[size, each] for each in said]).to(self.place.device)
 
     def _words(self, prompts: list[str], size: Size, words: LearnedWords | None) -> Condition:
         encoders = self.stage.encoders
@@ -320,14 +381,28 @@ class PersonalizeTask(Task):
         """The pictures as they are shown, and what is made of the subject."""
         p = self.recipe.preview
         taught = replace(self.pipe, stages=(adapted(self.stage, (self.network,)),))
-        asked = [
+        painted = np.stack([np.asarray(each) for each in taught.run(self._previews()).images])
+        self._measured = self.curve(painted) if self.curve else {}
+        return {"shown": report.grid(self._seen(2 * p.each), 2 * p.each), "samples": report.grid(painted, p.each)}
+
+    def _previews(self) -> list[Recipe]:
+        p = self.recipe.preview
+        return [
             each
             for template in p.prompts
             for k in range(p.each)
             for each in self._asked(template.replace("{}", self.recipe.subject), p.seed + k, p.steps, p.guidance)
         ]
-        painted = np.stack([np.asarray(each) for each in taught.run(asked).images])
-        return {"shown": report.grid(self._seen(2 * p.each), 2 * p.each), "samples": report.grid(painted, p.each)}
+
+    def passes(self) -> int:
+        p = self.recipe.preview
+        return 2 * len(p.prompts) * p.each * p.steps
+
+    def measured(self) -> dict[str, float]:
+        return self._measured
+
+    def conclusion(self) -> list[str]:
+        return self.curve.conclusion(self.place.run) if self.curve else []
 
     def _seen(self, most: int) -> np.ndarray:
         """The first pictures as they are shown, laid on grey where they differ in shape."""
@@ -369,16 +444,3 @@ def step(stage: Any, size: int) -> int:
     halvings = max(len(config.get("block_out_channels") or ()) - 1, 0) if stage.painter == "unet" else 0
     grid = math.lcm(stage.multiple, stage.space.factor * 2**halvings)
     return -(-size // (8 * grid)) * grid
-
-
-def _tokenizer(encoders: Any) -> Any:
-    """The first CLIP tokenizer of a stage's encoders, None where there is none."""
-    for each in encoders:
-        for value in vars(each).values():
-            if type(value).__name__.startswith("CLIPTokenizer"):
-                return value
-            within = value if isinstance(value, tuple | list) else (value,)
-            found = _tokenizer([one for one in within if type(one).__module__.startswith("sfumato.encode")])
-            if found is not None:
-                return found
-    return None
