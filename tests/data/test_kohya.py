@@ -61,6 +61,39 @@ def test_a_toml_file_is_read_as_it_is(place):
     assert np.array_equal(opened(file).pictures, found.pictures)
 
 
+def test_flip_aug_mirrors_what_no_caption_gives_a_side_and_keeps_the_shares(place, capsys):
+    for i in range(2):
+        sides = np.zeros((24, 24, 3), np.uint8)
+        sides[:, 12:] = 100 + i
+        Image.fromarray(sides).save(place / "notes" / f"{i}.png")
+    (place / "notes" / "1.caption").write_text("sks dog, looking Left")
+    file = place / "dataset.toml"
+    file.write_text(
+        "[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'notes'\nflip_aug = true\nclass_tokens = 'sks dog'\n"
+        "[[datasets.subsets]]\nimage_dir = '1_sks dog on grass'\nnum_repeats = 3\n"
+    )
+    found = opened(file)
+    left, right = found.pictures[:, 8, 1, 0], found.pictures[:, 8, -2, 0]
+    shown = sorted(zip(left.tolist(), right.tolist(), [each[0] for each in found.captions], strict=True))
+    assert shown == [
+        (0, 100, "sks dog"), *[(0, 101, "sks dog, looking Left")] * 2, (100, 0, "sks dog"),
+        *[(200, 200, "")] * 6, *[(201, 201, "")] * 6,
+    ]  # fmt: skip
+    assert "1 of 2 pictures are not mirrored" in capsys.readouterr().err
+    assert opened(file).key == found.key
+
+
+def test_what_the_recipe_says_is_told_by_name(place, capsys):
+    file = place / "dataset.toml"
+    file.write_text(
+        "[general]\nenable_bucket = true\ncolor_aug = false\n[[datasets]]\nresolution = [512, 512]\n"
+        "caption_dropout_rate = 0.1\n[[datasets.subsets]]\nimage_dir = 'notes'\n"
+    )
+    assert len(opened(file)) == 2
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "dataset.toml" in line]
+    assert "enable_bucket (buckets), resolution (size), caption_dropout_rate (dropout)" in said
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -69,6 +102,11 @@ def test_a_toml_file_is_read_as_it_is(place):
         ("[[datasets]]\n[[datasets.subsets]]\nnum_repeats = 2", "without image_dir"),
         ("[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'notes'\nface_crop = 1", "face_crop, which is not read"),
         ("[general]", "holds no pictures"),
+        ("[general]\ncolor_aug = true", "color_aug, which is not done here"),
+        ("[general]\nface_crop_aug_range = [1.0, 2.0]", "face_crop_aug_range, which is not done"),
+        ("[general]\nnum_repeats = 'two'", "num_repeats = 'two': it is a whole number"),
+        ("[general]\nflip_aug = 1", "flip_aug = 1: it is true or false"),
+        ("steps = 3\n", "steps, which is not read here"),
     ],
 )
 def test_wrong_files_are_refused_in_a_sentence(place, text, words):

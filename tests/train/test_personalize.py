@@ -263,3 +263,20 @@ def test_one_photo_is_enough_and_may_be_mirrored(tiny_model, photos, tmp_path):
     assert len(found) == 2
     (part,) = found.pictures.parts
     assert np.array_equal(part.pictures[0][:, ::-1], part.pictures[1])
+
+
+def test_what_a_caption_gives_a_side_is_not_mirrored(tiny_model, photos, tmp_path):
+    folder, masks = tmp_path / "sided", tmp_path / "masks"
+    folder.mkdir()
+    masks.mkdir()
+    for i in range(2):
+        (folder / f"{i}.png").write_bytes((photos / f"{i}.png").read_bytes())
+    (folder / "0.txt").write_text("a zwx boat on the left")
+    left = np.zeros((40, 40), np.uint8)
+    left[:, :20] = 255
+    Image.fromarray(left).save(masks / "1.png")
+    found = task(tmp_path, tiny_model, folder, "flip=true", f"masks={masks}")
+    (part,), (counts,) = found.pictures.parts, found.counts
+    assert len(found) == len(counts) == 3
+    assert np.array_equal(part.pictures[1][:, ::-1], part.pictures[2])
+    assert torch.equal(counts[1].flip(-1), counts[2])

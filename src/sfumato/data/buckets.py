@@ -81,34 +81,17 @@ class Buckets:
 
 
 def bucketed(
-    files: PictureFiles,
-    captions: list[list[str]],
-    words: str,
-    size: int,
-    step: int,
-    home: Path,
-    workers: int,
-    times: Sequence[int] = (),
-) -> tuple[Dataset, ...]:
-    """Files in buckets, empty ones left out. captions: those of each file. times: how often each comes, once where
-    nothing is said."""
+    files: PictureFiles, captions: list[list[str]], words: str, size: int, step: int, home: Path, workers: int
+) -> list[tuple[np.ndarray, Dataset]]:
+    """The data set of each bucket that is not empty, and which of the files are in it. captions: those of each file."""
     among = sizes(size, step) or [(size, size)]
     chosen = np.array([nearest(shape, among) for shape in files.sizes])
-    parts = []
-    for bucket in np.unique(chosen):
+    found = []
+    for bucket in np.unique(chosen).tolist():
         rows = np.flatnonzero(chosen == bucket)
         pictures, key = files.part(rows).pictures(among[bucket], home, workers)
-        often = [times[i] if times else 1 for i in rows.tolist()]
-        if any(each != 1 for each in often):
-            pictures, key, rows = np.repeat(pictures, often, 0), digest(key, often), np.repeat(rows, often)
-        parts.append(
-            Dataset(
-                pictures,
-                [captions[i] for i in rows.tolist()],
-                key,
-                words=words,
-                names=tuple(files.paths[i].stem for i in rows.tolist()),
-                lost=tuple(cut_off(files.sizes[i], among[bucket]) for i in rows),
-            )
-        )
-    return tuple(parts)
+        said = [captions[i] for i in rows.tolist()]
+        names = tuple(files.paths[i].stem for i in rows.tolist())
+        lost = tuple(cut_off(files.sizes[i], among[bucket]) for i in rows)
+        found.append((rows, Dataset(pictures, said, key, words=words, names=names, lost=lost)))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -59,6 +60,16 @@ class Dataset:
         told = {each: tuple(np.array(getattr(self, each), object)[rows]) for each in OF_FILES if getattr(self, each)}
         key = f"{self.key}-{name}"
         return replace(self, pictures=self.pictures[rows], captions=captions, key=key, labels=labels, **told)
+
+    def beside_mirrored(self, which: np.ndarray) -> Dataset:
+        """The pictures, and behind them those of `which` (n,), bool, mirrored, with the same captions."""
+        rows = np.flatnonzero(which)
+        both = np.concatenate([self.pictures, self.pictures[rows, :, ::-1]])
+        captions = [*self.captions, *(self.captions[i] for i in rows)]
+        labels = None if self.labels is None else np.concatenate([self.labels, self.labels[rows]])
+        key = array_cache.digest(self.key, "mirrored", rows.tolist())
+        told = {name: (*each, *(each[i] for i in rows)) for name in OF_FILES if (each := getattr(self, name))}
+        return replace(self, pictures=both, captions=captions, key=key, labels=labels, **told)
 
     def need_captions(self) -> None:
         """Raises BadInput where no picture has a caption; where some have none, says how many."""
@@ -145,6 +156,19 @@ def labelled(source: Dataset, values: Sequence[object], path: Path) -> Dataset:
 def captions_of(said: object) -> list[str]:
     """The captions that a key holds: a string or several; without any the empty one."""
     return [str(s) for s in said] or [""] if isinstance(said, list) else ["" if said is None else str(said)]
+
+
+SIDES = re.compile(r"\b(left|right)(most|wards?|handed|hand)?\b", re.IGNORECASE)
+"""Words that are wrong of a mirrored picture."""
+
+
+def turnable(captions: Sequence[Sequence[str]], asked: Sequence[bool], where: str) -> np.ndarray:
+    """Which of the pictures that are to be mirrored may be, (n,), bool: those of which no caption speaks of left or
+    right. How many are not is said."""
+    may = [not any(SIDES.search(caption) for caption in said) for said in captions]
+    if count := sum(ask and not each for ask, each in zip(asked, may, strict=True)):
+        say(f"{where}: {count} of {sum(asked)} pictures are not mirrored, for their captions speak of left or right")
+    return np.array(asked, bool) & np.array(may, bool)
 
 
 def hidden(parts: Sequence[str]) -> bool:

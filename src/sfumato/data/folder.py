@@ -60,7 +60,7 @@ class Folder(DataSource):
         """See `DataSource`."""
         found, files = self._readable(home, workers)
         said = [entry.captions(self.text) for entry in found]
-        return bucketed(files, said, _where(found, self), self.size, step, home, workers)
+        return tuple(part for _, part in bucketed(files, said, _where(found, self), self.size, step, home, workers))
 
     def _readable(self, home: Path, workers: int) -> tuple[list[Entry], PictureFiles]:
         found = entries(self.path)

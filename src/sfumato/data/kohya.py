@@ -1,8 +1,9 @@
 """Pictures as kohya's scripts (sd-scripts) lay them out: folders `10_sks dog`, or a dataset in TOML.
 
 A folder's name says how often its pictures come in an epoch, and what they show where no .txt lies beside them. Of a
-TOML file the keys of [general], [[datasets]] and [[datasets.subsets]] that say which pictures there are and what they
-are called are read; those that say how to train belong to a recipe, and any other is refused by name.
+TOML file the keys of [general], [[datasets]] and [[datasets.subsets]] that say which pictures there are, what they are
+called and whether they are mirrored are obeyed (`OBEYED`). What the recipe says here is told by name (`RECIPES`); what
+would make other pictures or captions (`OTHERWISE`) is refused by name unless it is turned off, and so is any other key.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pydantic import Field
 
 from sfumato.data.array_cache import digest
 from sfumato.data.buckets import bucketed
-from sfumato.data.dataset import Dataset, DataSource, divided, hidden, register
+from sfumato.data.dataset import Dataset, DataSource, divided, hidden, register, turnable
 from sfumato.data.folder import SUFFIXES
 from sfumato.data.picture_files import PictureFiles, readable
 from sfumato.picture import BadInput
@@ -28,11 +29,23 @@ from sfumato.picture.errors import printable
 from sfumato.progress import say
 
 NAMED = re.compile(r"(\d{1,4})_(.*\S)\s*")
-READ = {"image_dir", "num_repeats", "class_tokens", "caption_extension", "is_reg", "keep_tokens", "shuffle_caption",
-        "caption_prefix", "caption_suffix", "flip_aug", "subsets"}  # fmt: skip
-TRAINED = {"resolution", "batch_size", "enable_bucket", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps",
-           "bucket_no_upscale", "color_aug", "random_crop", "caption_dropout_rate", "datasets", "general"}  # fmt: skip
-"""Keys that say how pictures are trained on: the recipe says that here."""
+EXTENSIONS = (".txt", ".caption")
+OBEYED = {"image_dir": str, "num_repeats": int, "class_tokens": str, "caption_extension": str, "is_reg": bool,
+          "keep_tokens": int, "shuffle_caption": bool, "caption_separator": str, "caption_prefix": str,
+          "caption_suffix": str, "flip_aug": bool}  # fmt: skip
+"""Keys that are obeyed, and what their values are; without a `caption_extension` any of `EXTENSIONS` is looked for."""
+BUCKETS = ("enable_bucket", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
+RECIPES = dict.fromkeys(BUCKETS, "buckets") | {
+    "resolution": "size", "batch_size": "batch", "caption_dropout_rate": "dropout", "prior_loss_weight": "prior.weight",
+}  # fmt: skip
+"""Keys that say how to train: what says it here."""
+OTHERWISE = {"color_aug": False, "random_crop": False, "face_crop_aug_range": None, "enable_wildcard": False,
+             "keep_tokens_separator": "", "secondary_separator": "", "caption_dropout_every_n_epochs": 0,
+             "caption_tag_dropout_rate": 0, "token_warmup_step": 0, "network_multiplier": 1,
+             "alpha_mask": False}  # fmt: skip
+"""Keys that would change pictures, captions or losses, and the values with which they don't."""
+NOTHING = ("token_warmup_min", "cache_info")
+"""Keys that change nothing by themselves."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +55,30 @@ class KohyaFolder:
     path: Path
     repeats: int = 1
     words: str = ""
-    extension: str = ".txt"
+    extension: str = ""
     prefix: str = ""
     suffix: str = ""
     shuffled: bool = False
     first: int = 0
+    separator: str = ","
+    mirrored: bool = False
 
     def captions(self, picture: Path) -> list[str]:
         """The lines of the text beside it, else the folder's words; with tags in other orders where those are asked."""
-        beside = picture.with_suffix(self.extension)
-        lines = beside.read_text(encoding="utf-8-sig").splitlines() if beside.is_file() else [self.words]
+        beside = [picture.with_suffix(each) for each in ((self.extension,) if self.extension else EXTENSIONS)]
+        file = next((each for each in beside if each.is_file()), None)
+        lines = [self.words] if file is None else file.read_text(encoding="utf-8-sig").splitlines()
         said = [" ".join(each for each in (self.prefix, line.strip(), self.suffix) if each) for line in lines if line]
         return [order for line in said or [""] for order in (self._orders(line) if self.shuffled else [line])]
 
     def _orders(self, line: str, count: int = 8) -> Iterator[str]:
         """The tags in `count` orders, the `first` of them in their places."""
-        tags = [tag.strip() for tag in line.split(",")]
+        tags = [tag.strip() for tag in line.split(self.separator)]
         dice = random.Random(line)
         for _ in range(count if len(tags) > self.first + 1 else 1):
-            yield ", ".join([*tags[: self.first], *dice.sample(tags[self.first :], len(tags) - self.first)])
+            yield f"{self.separator} ".join(
+                [*tags[: self.first], *dice.sample(tags[self.first :], len(tags) - self.first)]
+            )
 
 
 @register
@@ -79,16 +97,22 @@ class Kohya(DataSource):
         captions = [folder.captions(file) for folder, file in zip(folders, files.paths, strict=True)]
         names = tuple(path.stem for path in files.paths)
         train, test = divided(Dataset(pictures, captions, key, words=words, names=names), held_back, self.path)
-        times = [folder.repeats for folder in folders[: len(train)]]
-        rows = np.repeat(np.arange(len(train)), times)
-        return train.part(rows, f"repeated-{digest(times)}"), test
+        often, turned = self._often(folders[: len(train)], captions[: len(train)])
+        return _repeated(train, often, turned), test
 
     def buckets(self, step: int, home: Path, workers: int) -> tuple[Dataset, ...]:
         """See `DataSource`."""
         folders, files, words = self._readable(home, workers)
         captions = [folder.captions(file) for folder, file in zip(folders, files.paths, strict=True)]
-        times = [folder.repeats for folder in folders]
-        return bucketed(files, captions, words, self.size, step, home, workers, times)
+        often, turned = self._often(folders, captions)
+        found = bucketed(files, captions, words, self.size, step, home, workers)
+        return tuple(_repeated(part, often[rows], turned[rows]) for rows, part in found)
+
+    def _often(self, folders: list[KohyaFolder], captions: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """How often each picture comes, and whether mirrored too: each has the share of its folder's repeats."""
+        repeats = np.array([folder.repeats for folder in folders])
+        turned = turnable(captions, [folder.mirrored for folder in folders], str(self.path))
+        return np.where(turned | ~turned.any(), repeats, 2 * repeats), turned
 
     def _readable(self, home: Path, workers: int) -> tuple[list[KohyaFolder], PictureFiles, str]:
         """The pictures that can be read, the folder of each, and where words were looked for."""
@@ -99,6 +123,13 @@ class Kohya(DataSource):
         files = readable([file for _, file in found], home, workers, self.path)
         words = f"{self.path}: a .txt beside each picture, or the folders' names"
         return [found[i][0] for i in files.rows], files, words
+
+
+def _repeated(part: Dataset, often: np.ndarray, turned: np.ndarray) -> Dataset:
+    """Every picture so often, and behind them those that are mirrored too."""
+    rows = np.repeat(np.arange(len(part)), often)
+    found = part.part(rows, f"repeated-{digest(often.tolist())}")
+    return found.beside_mirrored(np.repeat(turned, often)) if turned.any() else found
 
 
 def is_kohya(path: Path) -> bool:
@@ -120,38 +151,67 @@ def _of_toml(path: Path) -> list[KohyaFolder]:
         raise BadInput(
             f"{path} can't be read as TOML ({printable(error, 100)}): give a dataset of sd-scripts"
         ) from None
-    general = told.get("general", {})
-    folders: list[KohyaFolder] = []
+    if strange := sorted(told.keys() - {"general", "datasets"}):
+        raise BadInput(f"{path} says {printable(strange[0], 60)}, which is not read here: leave it out")
+    general, folders = told.get("general", {}), []
+    _check(general, path)
+    everywhere = dict(general)
     for dataset in told.get("datasets", ()):
+        own = {key: value for key, value in dataset.items() if key != "subsets"}
+        everywhere |= own
         for subset in dataset.get("subsets", ()):
-            said = {**general, **{k: v for k, v in dataset.items() if k != "subsets"}, **subset}
-            folders += _subset(said, path)
+            everywhere |= subset
+            folders += _subset({**general, **own, **subset}, path)
+    _tell(everywhere, path)
     return folders
 
 
 def _subset(said: Mapping[str, Any], path: Path) -> list[KohyaFolder]:
-    if strange := sorted(set(said) - READ - TRAINED):
-        raise BadInput(f"{path} says {printable(strange[0], 60)}, which is not read here: leave it out")
+    _check(said, path)
     if "image_dir" not in said:
         raise BadInput(f"{path} has a subset without image_dir: say where its pictures are")
     if said.get("is_reg"):
         say(f"{path}: the pictures that keep a class are left out; the recipe's prior paints its own")
         return []
-    folder = path.parent / str(said["image_dir"])
+    folder = path.parent / said["image_dir"]
     if not folder.is_dir():
         raise BadInput(f"{path} names the folder {printable(said['image_dir'], 80)}, which isn't there")
     return [
         KohyaFolder(
             folder,
-            max(int(said.get("num_repeats", 1)), 1),
-            str(said.get("class_tokens", "")),
-            str(said.get("caption_extension", ".txt")),
-            str(said.get("caption_prefix", "")),
-            str(said.get("caption_suffix", "")),
-            bool(said.get("shuffle_caption", False)),
-            int(said.get("keep_tokens", 0)),
+            max(said.get("num_repeats", 1), 1),
+            said.get("class_tokens", ""),
+            said.get("caption_extension", ""),
+            said.get("caption_prefix", ""),
+            said.get("caption_suffix", ""),
+            said.get("shuffle_caption", False),
+            said.get("keep_tokens", 0),
+            said.get("caption_separator", "") or ",",
+            said.get("flip_aug", False),
         )
     ]
+
+
+def _check(said: Mapping[str, Any], path: Path) -> None:
+    """Raises BadInput for a key that can't be obeyed, or whose value is of another kind."""
+    for key, value in said.items():
+        if key in OBEYED:
+            if type(value) is not OBEYED[key]:
+                kinds = {str: "a text in quotes", int: "a whole number", bool: "true or false"}
+                raise BadInput(f"{path} says {key} = {printable(repr(value), 40)}: it is {kinds[OBEYED[key]]}")
+        elif key in OTHERWISE:
+            if value != OTHERWISE[key]:
+                raise BadInput(f"{path} says {key}, which is not done here: leave it out")
+        elif key not in (*RECIPES, *NOTHING):
+            raise BadInput(f"{path} says {printable(key, 60)}, which is not read here: leave it out")
+
+
+def _tell(said: Mapping[str, Any], path: Path) -> None:
+    """Names what the recipe says here."""
+    named = {key: how for key, how in RECIPES.items() if key in said}
+    if named:
+        each = ", ".join(f"{key} ({how})" for key, how in named.items())
+        say(f"{path}: the recipe says here, and not this file, {each}")
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -31,7 +31,7 @@ from sfumato.condition import Condition
 from sfumato.data import array_cache
 from sfumato.data.array_cache import digest
 from sfumato.data.buckets import Buckets
-from sfumato.data.dataset import Dataset
+from sfumato.data.dataset import Dataset, turnable
 from sfumato.element.section import Count, Few, Fraction, Section
 from sfumato.guide import ClassifierFree
 from sfumato.model.adapted import adapted
@@ -81,10 +81,10 @@ class PersonalizeRecipe(Common):
     """`subject` is what prompts call it, `kind` the class that it is of. `captions` are those of pictures that have
     none of their own; {} is the subject, and for the prior's pictures the class. `size` is the pictures' side, the
     model's own by default; with `buckets` a picture that is no square is shown as wide or high as it is, at the area of
-    that square, without them its middle square. `flip` shows each picture mirrored too. `masks` is a folder of masks by
-    the pictures' names, white where a picture counts: the loss is taken there, and in all of one that has none.
-    `checkpointing` computes the network's inner values again on the way back (Chen et al. 2016): the same gradients in
-    a fraction of the memory, for a third more time."""
+    that square, without them its middle square. `flip` shows each picture mirrored too, but those whose captions speak
+    of left or right. `masks` is a folder of masks by the pictures' names, white where a picture counts: the loss is
+    taken there, and in all of one that has none. `checkpointing` computes the network's inner values again on the way
+    back (Chen et al. 2016): the same gradients in a fraction of the memory, for a third more time."""
 
     task: Literal["personalize"]
     model: str = "mini"
@@ -138,7 +138,8 @@ class PersonalizeTask(Task):
         )
         self.network: Learner = recipe.method.begin(subject)
         self.latents = [self._encoded(part, "subject") for part in self.pictures.parts]
-        self.counts = [self._counting(*each) for each in zip(self.pictures.parts, self.latents, strict=True)]
+        parts = zip(self.pictures.parts, self.latents, self.mirrored, strict=True)
+        self.counts = [self._counting(*each) for each in parts]
         self.others = None if self.prior is None else self._encoded(self.prior, "class")
         self._read: dict[tuple[Size, str], Condition] = {}
         self._learning: AbstractContextManager[Any] = nullcontext()
@@ -196,29 +197,27 @@ class PersonalizeTask(Task):
             found = (data.open(0, place.cache, workers)[0],)
         if any(each.strip() for part in found for said in part.captions for each in said):
             told = [said for part in found for said in part.captions]
-            replace(found[0], pictures=np.empty(len(told)), captions=told).need_captions()
-        return Buckets(tuple(map(self._told, found)))
+            Dataset(np.empty(len(told)), told, "", words=found[0].words).need_captions()
+        named = [replace(part, captions=[self._captions(said) for said in part.captions]) for part in found]
+        captions = [said for part in named for said in part.captions]
+        turned = turnable(captions, [self.recipe.flip] * len(captions), "flip")
+        self.mirrored = np.split(turned, np.cumsum([len(part) for part in named])[:-1])
+        parts = zip(named, self.mirrored, strict=True)
+        return Buckets(tuple(part.beside_mirrored(each) if each.any() else part for part, each in parts))
 
-    def _told(self, part: Dataset) -> Dataset:
-        """The pictures with captions of the recipe's where they have none, and mirrored behind them."""
-        named = [[each for each in said if each.strip()] or self._named(self.recipe.subject) for said in part.captions]
-        part = replace(part, captions=named)
-        if not self.recipe.flip:
-            return part
-        both = np.concatenate([part.pictures, part.pictures[:, :, ::-1]])
-        twice = {name: getattr(part, name) * 2 for name in ("captions", "names", "lost")}
-        return replace(part, pictures=both, key=digest(part.key, "flipped"), **twice)
+    def _captions(self, said: list[str]) -> list[str]:
+        """A picture's own, or those of the recipe."""
+        return [each for each in said if each.strip()] or self._named(self.recipe.subject)
 
-    def _counting(self, part: Dataset, latents: Tensor) -> Tensor:
+    def _counting(self, part: Dataset, latents: Tensor, mirrored: np.ndarray) -> Tensor:
         """How much each cell of each picture counts, (n, 1, h, w): the share of it that its mask leaves white."""
         rows, _, *cells = latents.shape
         if self.recipe.masks is None:
             return torch.ones(rows, 1, *cells)
-        if not part.names:
-            raise BadInput("masks: they go by the names of files of pictures: data.kind must be folder or kohya")
+        if self.recipe.data.kind != "folder":
+            raise BadInput("masks: they go by the names of a folder's pictures: data.kind must be folder")
         found = torch.stack([self._mask(name, size_of(part)) for name in part.names])
-        if self.recipe.flip:
-            found[rows // 2 :] = found[rows // 2 :].flip(-1)
+        found[len(mirrored) :] = found[len(mirrored) :].flip(-1)
         return functional.adaptive_avg_pool2d(found, (cells[0], cells[1]))
 
     def _mask(self, name: str, size: Size) -> Tensor:
