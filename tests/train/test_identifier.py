@@ -20,7 +20,7 @@ class Spelled:
 
     def __call__(self, word, add_special_tokens):
         assert not add_special_tokens
-        vocabulary = self.get_vocab()
+        vocabulary, word = self.get_vocab(), word.strip()
         return type("Ids", (), {"input_ids": [3, 1] if word == "lon" else [vocabulary[f"{word}</w>"]]})
 
 

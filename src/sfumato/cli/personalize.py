@@ -75,7 +75,9 @@ def _proposed(folder: Path, model: str, kind: str) -> str:
     from sfumato.train.identifier import identifiers
 
     if (begun := folder / "recipe.yaml").is_file():
-        return str(yaml.safe_load(begun.read_text(encoding="utf-8"))["subject"])
+        said = yaml.safe_load(begun.read_text(encoding="utf-8"))
+        if isinstance(said, dict) and said.get("subject"):
+            return str(said["subject"])
     found = identifiers(load(model, precision="float32"), kind)
     best, *others = found
     name = f"{best.word} {kind}".strip()

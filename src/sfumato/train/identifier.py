@@ -77,8 +77,9 @@ def _word(text: str) -> str:
 
 
 def _whole(tokenizer: Any, words: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Those that are read as that one token, at the beginning of a text or behind a space."""
     for word, token in words:
-        if list(tokenizer(word, add_special_tokens=False).input_ids) == [token]:
+        if any(list(tokenizer(text, add_special_tokens=False).input_ids) == [token] for text in (word, f" {word}")):
             yield word, token
 
 
