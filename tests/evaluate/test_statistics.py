@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sfumato.evaluate.statistics import mean, pooled, share
+from sfumato.evaluate.statistics import mean, over_subjects, pooled, share
 
 
 @pytest.mark.parametrize(("right", "total"), [(0, 10), (1, 10), (5, 10), (10, 10), (190, 200), (81, 263), (1, 1)])
@@ -70,3 +70,16 @@ def test_one_value_says_nothing_of_how_values_vary():
         assert (figure.to_dict()["low"], figure.to_dict()["high"]) == (None, None)
     assert pooled([[True, False, True, True]]).percent() == "75.0"
     assert not math.isnan(mean([3.0, 3.0]).low)
+
+
+def test_subjects_are_resampled_whole():
+    """A ratio that is the same for every subject has no width; a mean has that of its normal interval."""
+    dice = np.random.default_rng(0)
+    bottom = dice.uniform(0.2, 0.9, 10)
+    same = over_subjects(0.9 * bottom, bottom)
+    assert (same.value, same.low, same.high) == pytest.approx((0.9, 0.9, 0.9))
+    values = dice.normal(2.0, 0.5, 60)
+    one, other = over_subjects(values), mean(values)
+    assert one.value == pytest.approx(other.value)
+    assert one.high - one.low == pytest.approx(other.high - other.low, rel=0.1)
+    assert math.isnan(over_subjects([0.5]).low)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from sfumato.adapt import Embedding
 from sfumato.adapt.write import write_words
 from sfumato.cli.app import run_command
 from sfumato.evaluate.features.extractor import Extractor
+from sfumato.evaluate.forgetting import forgetting
 from sfumato.evaluate.subject_fidelity import alike, cosines, each_other, subject_fidelity
 from sfumato.picture import BadInput
 
 COLOURS = Extractor("colours", "mean colour", lambda x: {"pool": x.mean((2, 3)) + 1}, "0" * 16)
+NAMED = {"red": [2.0, 1.0, 1.0], "green": [1.0, 2.0, 1.0]}
 
 
 def test_cosines_have_known_answers():
@@ -76,3 +79,17 @@ def test_the_command_prints_a_table_and_leaves_a_report(tiny_model, photos, word
     assert {"subject", "floor", "ceiling", "prior"} <= told["figures"].keys()
     assert told["features"] == "vignettes-features"
     assert torch.isfinite(torch.tensor([each["value"] for each in told["figures"].values()])).all()
+
+
+def test_what_is_forgotten_has_known_answers():
+    """Features are the mean colour, texts are colours: one picture stays, and one turns to another."""
+    reads = replace(COLOURS, words=lambda said: torch.tensor([NAMED[each] for each in said]))
+    before = [Image.new("RGB", (8, 8), (255, 127, 127)), Image.new("RGB", (8, 8), (127, 255, 127))]
+    after = [before[0], before[0]]
+    found = forgetting(before, after, ["red", "green"], COLOURS, reads)
+    a, b = np.array([2.0, 0.996, 0.996]), np.array([0.996, 2.0, 0.996])
+    turned = a @ b / (a @ a)
+    assert found["kept"].value == pytest.approx((1 + turned) / 2, abs=1e-3)
+    assert found["base before"].value == pytest.approx(1, abs=1e-3)
+    assert found["base"].value == pytest.approx((1 + turned) / 2, abs=1e-3)
+    assert forgetting(before, before, ["red", "green"], COLOURS)["kept"].value == pytest.approx(1)

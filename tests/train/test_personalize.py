@@ -93,8 +93,9 @@ def taught(learner: Any, found: Any, steps: int, lr: float = 2e-2) -> list[float
 @pytest.mark.parametrize("way", WAYS)
 def test_it_changes_nothing_then_learns_and_its_file_does_what_was_learnt(tiny_model, photos, tmp_path, way):
     found = task(tmp_path, tiny_model, photos, f"method={WAYS[way]}")
-    stage, learner = found.stage, found.network
-    before = {name: {k: v.clone() for k, v in n.state_dict().items()} for name, n in stage.networks.items()}
+    learner, networks = found.network, found.stage.networks
+    stage = found.stage if learner.reads else sfumato.load(tiny_model).stage  # whose text encoder is still there
+    before = {name: {k: v.clone() for k, v in n.state_dict().items()} for name, n in networks.items()}
     if "inversion" not in way and "pivotal" not in way:  # whose word is another from the beginning
         at_first, plain = answer(with_adapters(stage, (learner,))), answer(stage)
         torch.testing.assert_close(at_first, plain, rtol=0, atol=2e-5 if "dora" in way else 0)
@@ -113,7 +114,7 @@ def test_it_changes_nothing_then_learns_and_its_file_does_what_was_learnt(tiny_m
         fresh = sfumato.load(tiny_model).stage
         assert torch.equal(answer(with_adapters(fresh, tuple(adapters_in(export, allow_pickle=True)))), learnt)
         trained = set()
-    for name, network in stage.networks.items():
+    for name, network in networks.items():
         same = all(torch.equal(before[name][k], v) for k, v in network.state_dict().items())
         assert same == (name not in trained), name
 
@@ -223,9 +224,10 @@ def test_the_loss_is_taken_where_a_mask_is_white(tiny_model, photos, tmp_path):
     )
     assert one[0] != other[0]
     assert one[1:] == other[1:], "white everywhere, or no mask: as without"
-    assert masked.counts.shape == (6, 1, 16, 16)
-    assert masked.counts[0, 0].round().tolist() == [[1] * 8 + [0] * 8] * 16
-    assert masked.counts[3, 0].round().tolist() == [[0] * 8 + [1] * 8] * 16
+    (counts,) = masked.counts
+    assert counts.shape == (6, 1, 16, 16)
+    assert counts[0, 0].round().tolist() == [[1] * 8 + [0] * 8] * 16
+    assert counts[3, 0].round().tolist() == [[0] * 8 + [1] * 8] * 16
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(masks / "1.png")
     with pytest.raises(BadInput, match="black everywhere"):
         task(tmp_path, tiny_model, photos, f"masks={masks}")
@@ -252,7 +254,8 @@ def test_one_photo_is_enough_and_may_be_mirrored(tiny_model, photos, tmp_path):
     (one / "a.png").write_bytes((photos / "1.png").read_bytes())
     found = task(tmp_path, tiny_model, one, "flip=true")
     assert len(found) == 2
-    assert np.array_equal(found.pictures.pictures[0][:, ::-1], found.pictures.pictures[1])
+    (part,) = found.pictures.parts
+    assert np.array_equal(part.pictures[0][:, ::-1], part.pictures[1])
 
 
 def test_what_a_caption_gives_a_side_is_not_mirrored(tiny_model, photos, tmp_path):
@@ -266,6 +269,7 @@ def test_what_a_caption_gives_a_side_is_not_mirrored(tiny_model, photos, tmp_pat
     left[:, :20] = 255
     Image.fromarray(left).save(masks / "1.png")
     found = task(tmp_path, tiny_model, folder, "flip=true", f"masks={masks}")
-    assert len(found) == len(found.counts) == 3
-    assert np.array_equal(found.pictures.pictures[1][:, ::-1], found.pictures.pictures[2])
-    assert torch.equal(found.counts[1].flip(-1), found.counts[2])
+    (part,), (counts,) = found.pictures.parts, found.counts
+    assert len(found) == len(counts) == 3
+    assert np.array_equal(part.pictures[1][:, ::-1], part.pictures[2])
+    assert torch.equal(counts[1].flip(-1), counts[2])

@@ -7,18 +7,22 @@ import math
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 import warm
 from toy_training import Toy, last, loop
 
+from sfumato.picture import BadInput
 from sfumato.train import checkpoint, rng
 from sfumato.train.hyperparameters import Optimizer
-from sfumato.train.loop import Stopped, learning_rate, pin
+from sfumato.train.loop import Stopped, adamw, learning_rate, pin
 
 HERE = Path(__file__).parent
 
@@ -251,3 +255,17 @@ def test_processes_share_the_cores_among_them(monkeypatch):
         assert os.sched_getaffinity(0) == mine
     finally:
         os.sched_setaffinity(0, mine)
+
+
+def test_eight_bits_are_bitsandbytes_or_a_sentence(monkeypatch):
+    network = torch.nn.Linear(2, 2)
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    with pytest.raises(BadInput, match=r"optimizer\.bits: 8 needs bitsandbytes, .*: leave it at 32"):
+        adamw(network, Optimizer(bits=8))
+    asked: list[Any] = []
+    theirs = SimpleNamespace(AdamW8bit=lambda groups, **options: asked.append((groups, options)))
+    monkeypatch.setitem(sys.modules, "bitsandbytes", SimpleNamespace(optim=theirs))
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", theirs)
+    adamw(network, Optimizer(bits=8, lr=0.5))
+    ((matrices, vectors), options) = asked[0]
+    assert (matrices["weight_decay"], vectors["weight_decay"], options["lr"]) == (0.01, 0.0, 0.5)

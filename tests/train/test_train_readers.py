@@ -236,9 +236,20 @@ def test_damaged_folders_are_named(tmp_path: Path):
     with pytest.raises(BadInput, match=r"2\.txt can't be read as text in UTF-8"):
         read(data, tmp_path / "cache")
     (tmp_path / "2.txt").unlink()
-    (tmp_path / "2.png").write_bytes(picture(9)[:40])
-    with pytest.raises(BadInput, match=r"2\.png is not a picture"):
+    for i in range(4):
+        (tmp_path / f"{i}.png").write_bytes(picture(9)[:40])
+    with pytest.raises(BadInput, match=r"no picture there can be read; .*0\.png is not a picture"):
         read(data, tmp_path / "cache")
+
+
+def test_pictures_that_cant_be_read_are_listed_and_left_out(tmp_path: Path, capsys):
+    data = imagefolder(tmp_path)
+    (tmp_path / "2.png").write_bytes(picture(9)[:40])
+    train, _ = read(data, tmp_path / "cache", 0)
+    assert train.names == ("0", "1", "3")
+    told = capsys.readouterr().err
+    assert "1 of 4 pictures can't be read and are left out" in told
+    assert "2.png is not a picture" in told
 
 
 @pytest.mark.parametrize("kept", [540, 700, 512 * 7 + 20], ids=["in a picture", "in a header", "in the last picture"])

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sfumato.cli.caption import caption
 from sfumato.cli.control import control
 from sfumato.cli.convert import convert
 from sfumato.cli.derived_help import DerivedHelp
@@ -55,6 +56,7 @@ for command in (
     convert,
     store,
     train,
+    caption,
     personalize,
     merge,
     extract,

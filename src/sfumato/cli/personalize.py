@@ -16,7 +16,14 @@ def personalize(
             metavar="PHOTOS", help="A folder of pictures of the subject, 3 to 5 are enough; or a dataset of kohya's."
         ),
     ],
-    subject: Annotated[str, typer.Option("--as", help="What prompts are to call it, as 'sks woman'.")],
+    subject: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            help="What prompts are to call it, as 'sks woman'; auto: a rare word that means little to the model, and "
+            "the class.",
+        ),
+    ],
     kind: Annotated[
         str, typer.Option("--class", help="What it is one of, as 'woman'; a new word begins as this one.")
     ] = "",
@@ -46,6 +53,9 @@ def personalize(
     from sfumato.data.kohya import is_kohya
     from sfumato.train import run
 
+    folder = out or Path("runs") / method
+    if subject == "auto":
+        subject = _proposed(folder, model, kind)
     told: dict[str, object] = {"data.path": str(photos), "subject": subject, "kind": kind, "model": model}
     told |= {"method.kind": method, "data.kind": "kohya" if is_kohya(photos) else "folder"}
     if steps is not None:
@@ -53,4 +63,27 @@ def personalize(
     if prior:
         told["prior.count"] = prior
     said = [f"{key}={json.dumps(value)}" for key, value in told.items()]
-    run("personalize", out=out or Path("runs") / method, dry_run=dry_run, overrides=[*said, *(overrides or [])])
+    run("personalize", out=folder, dry_run=dry_run, overrides=[*said, *(overrides or [])])
+
+
+def _proposed(folder: Path, model: str, kind: str) -> str:
+    """The word that a run in the folder goes by; else the one that means least to the model, which is said."""
+    import yaml
+
+    from sfumato.model.load import load
+    from sfumato.progress import say
+    from sfumato.train.identifier import identifiers
+
+    if (begun := folder / "recipe.yaml").is_file():
+        said = yaml.safe_load(begun.read_text(encoding="utf-8"))
+        if isinstance(said, dict) and said.get("subject"):
+            return str(said["subject"])
+    found = identifiers(load(model, precision="float32"), kind)
+    best, *others = found
+    name = f"{best.word} {kind}".strip()
+    told = ", ".join(f"{each.word} {100 * each.change:.1f} %" for each in others[:4])
+    say(
+        f"--as auto: prompts call it '{name}'; '{best.word}' changes what is painted by {100 * best.change:.1f} % of "
+        f"what {kind or 'a prompt'} does" + (f", others by more: {told}" if told else "")
+    )
+    return name

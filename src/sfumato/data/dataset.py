@@ -24,14 +24,16 @@ from sfumato.picture import BadInput, open_picture
 from sfumato.progress import say
 
 Span = tuple[int, int]
+OF_FILES = ("names", "lost")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """n pictures, uint8 (n, S, S, C), and the captions of each; `key` hashes what they were made from.
+    """n pictures, uint8 (n, H, W, C), and the captions of each; `key` hashes what they were made from.
 
     `labels` are the classes (n,) as indices of the names `classes`, where the data has classes. `words` says where
-    captions were looked for.
+    captions were looked for. `names` are those of the pictures' files, where they have some; `lost` is the share of
+    each picture that was cut off, where it is known.
     """
 
     pictures: np.ndarray
@@ -40,12 +42,14 @@ class Dataset:
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     words: str = ""
+    names: tuple[str, ...] = ()
+    lost: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def batch(self, indices: np.ndarray) -> Tensor:
-        """Pictures as float32 (B, C, S, S) in [-1, 1]."""
+        """Pictures as float32 (B, C, H, W) in [-1, 1]."""
         pixels = torch.from_numpy(self.pictures[np.asarray(indices)])
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
 
@@ -53,7 +57,9 @@ class Dataset:
         """The pictures at `rows`, under a key of their own."""
         captions = [self.captions[i] for i in np.arange(len(self))[rows]]
         labels = None if self.labels is None else self.labels[rows]
-        return replace(self, pictures=self.pictures[rows], captions=captions, key=f"{self.key}-{name}", labels=labels)
+        told = {each: tuple(np.array(getattr(self, each), object)[rows]) for each in OF_FILES if getattr(self, each)}
+        key = f"{self.key}-{name}"
+        return replace(self, pictures=self.pictures[rows], captions=captions, key=key, labels=labels, **told)
 
     def beside_mirrored(self, which: np.ndarray) -> Dataset:
         """The pictures, and behind them those of `which` (n,), bool, mirrored, with the same captions."""
@@ -62,7 +68,8 @@ class Dataset:
         captions = [*self.captions, *(self.captions[i] for i in rows)]
         labels = None if self.labels is None else np.concatenate([self.labels, self.labels[rows]])
         key = array_cache.digest(self.key, "mirrored", rows.tolist())
-        return replace(self, pictures=both, captions=captions, key=key, labels=labels)
+        told = {name: (*each, *(each[i] for i in rows)) for name in OF_FILES if (each := getattr(self, name))}
+        return replace(self, pictures=both, captions=captions, key=key, labels=labels, **told)
 
     def need_captions(self) -> None:
         """Raises BadInput where no picture has a caption; where some have none, says how many."""
@@ -89,6 +96,11 @@ class DataSource(Section):
         Grey arrays become RGB unless `grey` keeps them as one channel. `home` is the folder of kept arrays.
         """
         raise NotImplementedError
+
+    def buckets(self, step: int, home: Path, workers: int) -> tuple[Dataset, ...]:
+        """The pictures to train on, one data set for each shape: sides that are multiples of `step`, with an area near
+        size^2. All are squares where a source has nothing to say of shapes."""
+        return (self.open(0, home, workers)[0],)
 
 
 DATA: Registry[type[DataSource]] = Registry("kind of data", "sfumato.data.sources")
@@ -171,29 +183,58 @@ def stamp(path: Path) -> tuple[str, int, int]:
 
 
 def kept(
-    home: Path, title: str, key: str, size: int, count: int, workers: int, work: Callable[[Span], np.ndarray]
+    home: Path,
+    title: str,
+    key: str,
+    size: int | tuple[int, int],
+    count: int,
+    workers: int,
+    work: Callable[[Span], np.ndarray],
 ) -> np.ndarray:
-    """Pictures uint8 (count, size, size, 3), computed once by so many processes and kept in `home` under their key.
+    """Pictures uint8 (count, height, width, 3) of that size, a square's side or (width, height): computed once by so
+    many processes and kept in `home` under their key.
 
     work((start, stop)) answers the pictures of that span; it can be sent to another process.
     """
-    shape = {"pictures": ((size, size, 3), np.uint8)}
-    spans = partial(_in_processes, work, workers)
-    return array_cache.arrays(home, title, key, shape, spans, count)["pictures"]
+    width, height = (size, size) if isinstance(size, int) else size
+    shape = {"pictures": ((height, width, 3), np.uint8)}
+    return computed(home, title, key, shape, count, workers, partial(_named, work))["pictures"]
+
+
+def computed(
+    home: Path,
+    title: str,
+    key: str,
+    shapes: array_cache.Shapes,
+    count: int,
+    workers: int,
+    work: Callable[[Span], dict[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """Arrays of `count` rows, computed once by so many processes and kept: see `array_cache.arrays`."""
+    return array_cache.arrays(home, title, key, shapes, partial(_in_processes, work, workers), count)
+
+
+def _named(work: Callable[[Span], np.ndarray], span: Span) -> dict[str, np.ndarray]:
+    return {"pictures": work(span)}
 
 
 def _in_processes(
-    work: Callable[[Span], np.ndarray], workers: int, spans: list[Span]
+    work: Callable[[Span], dict[str, np.ndarray]], workers: int, spans: list[Span]
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """What `work` answers of each span, in order."""
     if workers == 1 or len(spans) < 2:
-        yield from ((span[0], {"pictures": work(span)}) for span in spans)
+        yield from ((span[0], work(span)) for span in spans)
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for (start, _), pictures in zip(spans, pool.map(work, spans), strict=True):
-            yield start, {"pictures": pictures}
+        for (start, _), arrays in zip(spans, pool.map(work, spans), strict=True):
+            yield start, arrays
+
+
+def cut(path: Path | bytes, size: tuple[int, int]) -> np.ndarray:
+    """The picture scaled until it covers `size`, (width, height), and its middle cut out."""
+    return np.asarray(ImageOps.fit(open_picture(path), size, Image.Resampling.LANCZOS))
 
 
 def square(path: Path | bytes, size: int) -> np.ndarray:
     """The picture's middle square, resized to `size`."""
-    return np.asarray(ImageOps.fit(open_picture(path), (size, size), Image.Resampling.LANCZOS))
+    return cut(path, (size, size))

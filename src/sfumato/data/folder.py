@@ -12,27 +12,15 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from sfumato.data.array_cache import digest
-from sfumato.data.dataset import (
-    Dataset,
-    DataSource,
-    Span,
-    captions_of,
-    divided,
-    hidden,
-    kept,
-    labelled,
-    register,
-    square,
-    stamp,
-)
+from sfumato.data.buckets import bucketed
+from sfumato.data.dataset import Dataset, DataSource, captions_of, divided, hidden, labelled, register
+from sfumato.data.picture_files import PictureFiles, readable
 from sfumato.element.section import Section
 from sfumato.picture import BadInput
 from sfumato.progress import say
@@ -56,22 +44,36 @@ class Folder(DataSource):
 
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`."""
-        found = entries(self.path)
-        return self._opened(found, [entry.path for entry in found], held_back, home, workers)
+        found, files = self._readable(home, workers)
+        return self._opened(found, files, held_back, home, workers)
 
     def beside(self, where: Beside, held_back: int, home: Path, workers: int) -> tuple[Dataset, Dataset]:
         """The pictures that stand beside those of `open`: as many, in the same order, divided as they are."""
+        found, _ = self._readable(home, workers)
+        others = readable([_counterpart(entry, self.path, where) for entry in found], home, workers, self.path)
+        if len(others) < len(found):
+            missing = found[int(np.setdiff1d(np.arange(len(found)), others.rows)[0])]
+            raise BadInput(f"{self.path}: what stands beside {missing.path} can't be read: mend it, or take both out")
+        return self._opened(found, others, held_back, home, workers)
+
+    def buckets(self, step: int, home: Path, workers: int) -> tuple[Dataset, ...]:
+        """See `DataSource`."""
+        found, files = self._readable(home, workers)
+        said = [entry.captions(self.text) for entry in found]
+        return tuple(part for _, part in bucketed(files, said, _where(found, self), self.size, step, home, workers))
+
+    def _readable(self, home: Path, workers: int) -> tuple[list[Entry], PictureFiles]:
         found = entries(self.path)
-        return self._opened(found, [_counterpart(entry, self.path, where) for entry in found], held_back, home, workers)
+        files = readable([entry.path for entry in found], home, workers, self.path)
+        return [found[i] for i in files.rows], files
 
     def _opened(
-        self, found: list[Entry], files: list[Path], held_back: int, home: Path, workers: int
+        self, found: list[Entry], files: PictureFiles, held_back: int, home: Path, workers: int
     ) -> tuple[Dataset, Dataset]:
-        key = digest(self.model_dump(mode="json", exclude={"label"}), [stamp(path) for path in files])
-        work = partial(_read, files, self.size)
-        pictures = kept(home, "pictures", key, self.size, len(files), workers, work)
+        pictures, key = files.pictures((self.size, self.size), home, workers)
         captions = [entry.captions(self.text) for entry in found]
-        source = Dataset(pictures, captions, key, words=_where(found, self))
+        names = tuple(entry.path.stem for entry in found)
+        source = Dataset(pictures, captions, key, words=_where(found, self), names=names)
         if self.label is not None:
             source = labelled(source, _classes(self, found), self.path)
         return divided(source, held_back, self.path)
@@ -209,7 +211,3 @@ def _where(found: list[Entry], data: Folder) -> str:
         return f"{data.path}: a .txt of its name beside each picture, or a metadata.jsonl"
     keys = dict.fromkeys(key for entry in found for key in entry.said)
     return f"the key '{data.text}' of the metadata in {data.path}, which have {', '.join(map(str, keys))} (data.text)"
-
-
-def _read(files: list[Path], size: int, span: Span) -> np.ndarray:
-    return np.stack([square(path, size) for path in files[slice(*span)]])

@@ -13,7 +13,6 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,19 +20,10 @@ import numpy as np
 from pydantic import Field
 
 from sfumato.data.array_cache import digest
-from sfumato.data.dataset import (
-    Dataset,
-    DataSource,
-    Span,
-    divided,
-    hidden,
-    kept,
-    register,
-    square,
-    stamp,
-    turnable,
-)
+from sfumato.data.buckets import bucketed
+from sfumato.data.dataset import Dataset, DataSource, divided, hidden, register, turnable
 from sfumato.data.folder import SUFFIXES
+from sfumato.data.picture_files import PictureFiles, readable
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
 from sfumato.progress import say
@@ -45,7 +35,7 @@ OBEYED = {"image_dir": str, "num_repeats": int, "class_tokens": str, "caption_ex
           "caption_suffix": str, "flip_aug": bool}  # fmt: skip
 """Keys that are obeyed, and what their values are; without a `caption_extension` any of `EXTENSIONS` is looked for."""
 BUCKETS = ("enable_bucket", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
-RECIPES = dict.fromkeys(BUCKETS, "pictures are cut square") | {
+RECIPES = dict.fromkeys(BUCKETS, "buckets") | {
     "resolution": "size", "batch_size": "batch", "caption_dropout_rate": "dropout", "prior_loss_weight": "prior.weight",
 }  # fmt: skip
 """Keys that say how to train: what says it here."""
@@ -102,27 +92,44 @@ class Kohya(DataSource):
 
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`."""
+        folders, files, words = self._readable(home, workers)
+        pictures, key = files.pictures((self.size, self.size), home, workers)
+        captions = [folder.captions(file) for folder, file in zip(folders, files.paths, strict=True)]
+        names = tuple(path.stem for path in files.paths)
+        train, test = divided(Dataset(pictures, captions, key, words=words, names=names), held_back, self.path)
+        often, turned = self._often(folders[: len(train)], captions[: len(train)])
+        return _repeated(train, often, turned), test
+
+    def buckets(self, step: int, home: Path, workers: int) -> tuple[Dataset, ...]:
+        """See `DataSource`."""
+        folders, files, words = self._readable(home, workers)
+        captions = [folder.captions(file) for folder, file in zip(folders, files.paths, strict=True)]
+        often, turned = self._often(folders, captions)
+        found = bucketed(files, captions, words, self.size, step, home, workers)
+        return tuple(_repeated(part, often[rows], turned[rows]) for rows, part in found)
+
+    def _often(self, folders: list[KohyaFolder], captions: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """How often each picture comes, and whether mirrored too: each has the share of its folder's repeats."""
+        repeats = np.array([folder.repeats for folder in folders])
+        turned = turnable(captions, [folder.mirrored for folder in folders], str(self.path))
+        return np.where(turned | ~turned.any(), repeats, 2 * repeats), turned
+
+    def _readable(self, home: Path, workers: int) -> tuple[list[KohyaFolder], PictureFiles, str]:
+        """The pictures that can be read, the folder of each, and where words were looked for."""
         folders = _of_toml(self.path) if self.path.suffix.lower() == ".toml" else _named(self.path)
         found = [(folder, file) for folder in folders for file in _pictures(folder.path)]
         if not found:
             raise BadInput(f"{self.path} holds no pictures in folders that are named as '10_sks dog'")
-        files = [file for _, file in found]
-        key = digest(self.model_dump(mode="json"), [stamp(file) for file in files], [repr(each) for each in folders])
-        pictures = kept(home, "pictures", key, self.size, len(files), workers, partial(_read, files, self.size))
-        captions = [folder.captions(file) for folder, file in found]
-        whole = Dataset(
-            pictures, captions, key, words=f"{self.path}: a .txt beside each picture, or the folders' names"
-        )
-        train, test = divided(whole, held_back, self.path)
-        repeats = np.array([folder.repeats for folder, _ in found[: len(train)]])
-        turned = turnable(
-            captions[: len(train)], [folder.mirrored for folder, _ in found[: len(train)]], str(self.path)
-        )
-        if not turned.any():
-            return train.part(np.repeat(np.arange(len(train)), repeats), "repeated"), test
-        repeats = np.where(turned, repeats, 2 * repeats)  # each picture as often as it was among the others
-        found_twice = train.part(np.repeat(np.arange(len(train)), repeats), "repeated")
-        return found_twice.beside_mirrored(np.repeat(turned, repeats)), test
+        files = readable([file for _, file in found], home, workers, self.path)
+        words = f"{self.path}: a .txt beside each picture, or the folders' names"
+        return [found[i][0] for i in files.rows], files, words
+
+
+def _repeated(part: Dataset, often: np.ndarray, turned: np.ndarray) -> Dataset:
+    """Every picture so often, and behind them those that are mirrored too."""
+    rows = np.repeat(np.arange(len(part)), often)
+    found = part.part(rows, f"repeated-{digest(often.tolist())}")
+    return found.beside_mirrored(np.repeat(turned, often)) if turned.any() else found
 
 
 def is_kohya(path: Path) -> bool:
@@ -203,15 +210,10 @@ def _tell(said: Mapping[str, Any], path: Path) -> None:
     """Names what the recipe says here."""
     named = {key: how for key, how in RECIPES.items() if key in said}
     if named:
-        each = ", ".join(key if key in BUCKETS else f"{key} ({how})" for key, how in named.items())
-        cut = "; pictures are cut square, without buckets" if named.keys() & set(BUCKETS) else ""
-        say(f"{path}: the recipe says here, and not this file, {each}{cut}")
+        each = ", ".join(f"{key} ({how})" for key, how in named.items())
+        say(f"{path}: the recipe says here, and not this file, {each}")
 
 
 def _pictures(folder: Path) -> list[Path]:
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not hidden((path.name,))]
     return [path for path in files if path.suffix.lower() in SUFFIXES]
-
-
-def _read(files: list[Path], size: int, span: Span) -> np.ndarray:
-    return np.stack([square(file, size) for file in files[slice(*span)]])

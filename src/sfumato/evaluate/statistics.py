@@ -92,6 +92,19 @@ def bootstrapped(values: Sequence[float] | np.ndarray, total: int) -> Figure:
     return Figure(value, value - spread, value + spread, total)
 
 
+def over_subjects(top: Sequence[float], bottom: Sequence[float] | None = None, resamples: int = 2000) -> Figure:
+    """A mean over subjects, or the ratio of two means over the same ones, with a percentile bootstrap that draws whole
+    subjects (Efron and Tibshirani 1993, section 13.3). The interval of one subject alone is not known, NaN."""
+    n = len(top)
+    if n == 0:
+        return Figure(math.nan, math.nan, math.nan, 0)
+    counts = resamplings(n, resamples)
+    below = counts @ (np.ones(n) if bottom is None else np.asarray(bottom, np.float64))
+    values = counts @ np.asarray(top, np.float64) / np.where(below == 0, math.nan, below)
+    low, high = np.nanquantile(values[1:], (0.025, 0.975)) if n > 1 else (math.nan, math.nan)
+    return Figure(float(values[0]), float(low), float(high), n)
+
+
 def resamplings(rows: int, resamples: int, seed: int = 0) -> np.ndarray:
     """How often each of `rows` rows is drawn, (1 + resamples, rows): first once each, then with replacement.
 

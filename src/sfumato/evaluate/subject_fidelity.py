@@ -15,7 +15,7 @@ was, with the photographs): a figure means something between the two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,7 @@ def subject_fidelity(
     *,
     adapters: Sequence[Adapter] = (),
     before: Pipe | None = None,
+    reads: Extractor | None = None,
     templates: Sequence[str] = TEMPLATES,
     each: int = 4,
     steps: int = 20,
@@ -86,31 +87,24 @@ def subject_fidelity(
     """Paints `each` pictures of every template with the subject and with its class, and measures them.
 
     pipe, adapters: the model as it was taught: files on top of it, or a model of its own. before: the model as it was,
-    for the floor; `pipe` without the adapters where nothing is said. Raises BadInput for a folder without pictures, and
+    for the floor; `pipe` without the adapters where nothing is said. reads: features that read texts, for `prompt`,
+    where `extract` has none. Raises BadInput for a folder without pictures, and
     where there is no class to compare with.
     """
     if not kind:
         raise BadInput("--class is missing: say what the subject is one of, as woman, to see whether that stayed.")
-    real = _rows(extract, _photographs(photos, pipe.size))
+    real = rows_of(extract, _photographs(photos, pipe.size))
     said = [template for template in templates for _ in range(each)]
     options = {"guidance": [ClassifierFree(guidance)], "steps": steps}
 
     def painted(by: Pipe, name: str, adapters: Sequence[Adapter]) -> list[Image.Image]:
-        recipes = [
-            recipe
-            for i, template in enumerate(said)
-            for recipe in by.recipes(template.replace("{}", name), adapters=adapters, seed=seed + i, **options)
-        ]
-        found: list[Image.Image] = []
-        for start in range(0, len(recipes), 8):
-            found += by.run(recipes[start : start + 8]).images
-            advance(len(recipes[start : start + 8]))
-        return found
+        named = [template.replace("{}", name) for template in said]
+        return paint(by, named, adapters=adapters, seed=seed, advance=advance, **options)
 
     with progress("painting", 3 * len(said)) as advance:
         theirs, kinds = painted(pipe, subject, adapters), painted(pipe, kind, adapters)
         plain = painted(before or pipe, kind, ())
-    own, of_kind, floor = (_rows(extract, each) for each in (theirs, kinds, plain))
+    own, of_kind, floor = (rows_of(extract, each) for each in (theirs, kinds, plain))
     figures = {
         "subject": alike(own, real),
         "nearest": mean(cosines(own, real).max(1)),
@@ -120,12 +114,25 @@ def subject_fidelity(
         "floor": alike(floor, real),
         "diversity before": _one_less(each_other(floor)),
     }
-    if extract.words is not None:
-        texts = extract.words([template.replace("{}", kind) for template in said]).float().numpy()
-        figures["prompt"] = mean(np.diag(cosines(own, texts)))
-        figures["prompt before"] = mean(np.diag(cosines(floor, texts)))
+    reads = extract if extract.words is not None else reads
+    if reads is not None and reads.words is not None:
+        texts = reads.words([template.replace("{}", kind) for template in said]).float().numpy()
+        figures["prompt"] = mean(np.diag(cosines(rows_of(reads, theirs), texts)))
+        figures["prompt before"] = mean(np.diag(cosines(rows_of(reads, plain), texts)))
     told = {"model": pipe.name, "subject": subject, "class": kind, "features": extract.name, "steps": steps}
     return SubjectFidelity(told | {"guidance": guidance, "seed": seed, "pictures": len(said)}, figures)
+
+
+def paint(
+    by: Pipe, prompts: Sequence[str], *, seed: int, advance: Callable[[int], None] = lambda _: None, **options: Any
+) -> list[Image.Image]:
+    """A picture of each prompt, with the seeds seed, seed + 1, ...; the options are those of `Pipe.recipes`."""
+    recipes = [each for i, said in enumerate(prompts) for each in by.recipes(said, seed=seed + i, **options)]
+    found: list[Image.Image] = []
+    for start in range(0, len(recipes), 8):
+        found += by.run(recipes[start : start + 8]).images
+        advance(len(recipes[start : start + 8]))
+    return found
 
 
 def _one_less(figure: Figure) -> Figure:
@@ -141,7 +148,8 @@ def _photographs(folder: Path, size: tuple[int, int]) -> list[Image.Image]:
     return [ImageOps.fit(open_picture(path), size, Image.Resampling.LANCZOS) for path in files]
 
 
-def _rows(extract: Extractor, pictures: Sequence[Image.Image]) -> np.ndarray:
+def rows_of(extract: Extractor, pictures: Sequence[Image.Image]) -> np.ndarray:
+    """The features of pictures, a row each, float64."""
     from sfumato.space.pixels import to_tensor
 
     return np.concatenate(

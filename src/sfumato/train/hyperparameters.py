@@ -17,7 +17,8 @@ Stored = Literal["float32", "bfloat16", "float16"]
 
 
 class Optimizer(Section):
-    """AdamW (Loshchilov and Hutter 2019) with warm-up, then a constant or a cosine learning rate."""
+    """AdamW (Loshchilov and Hutter 2019) with warm-up, then a constant or a cosine learning rate. bits: of the two
+    means of each weight; 8 (Dettmers et al. 2022) take a quarter of the memory and need bitsandbytes, and a GPU."""
 
     lr: Rate = 1e-3
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -27,6 +28,7 @@ class Optimizer(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Rate = 1.0
     accumulate: Few = 1
+    bits: Literal[8, 32] = 32
 
 
 class Averaging(Section):

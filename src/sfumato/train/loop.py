@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sfumato.picture import BadInput
 from sfumato.picture.files import write_atomically
 from sfumato.progress import progress, say
 from sfumato.train import checkpoint, report, rng
@@ -74,12 +76,21 @@ def learning_rate(o: Optimizer, step: int, done: float) -> float:
     return o.lr * warm * (o.final + (1 - o.final) * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
 
 
-def adamw(network: nn.Module, o: Optimizer) -> torch.optim.AdamW:
-    """AdamW; matrices and kernels decay, vectors (norms, biases) and scalars do not."""
+def adamw(network: nn.Module, o: Optimizer) -> torch.optim.Optimizer:
+    """AdamW; matrices and kernels decay, vectors (norms, biases) and scalars do not. BadInput where its means are to be
+    of 8 bits and what does that is not here."""
     matrices = [w for w in network.parameters() if w.requires_grad and w.ndim > 1]
     vectors = [w for w in network.parameters() if w.requires_grad and w.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=o.lr, betas=o.betas)
+    if o.bits == 32:
+        return torch.optim.AdamW(groups, lr=o.lr, betas=o.betas)
+    try:
+        from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
+    except (ImportError, OSError, RuntimeError):
+        raise BadInput(
+            "optimizer.bits: 8 needs bitsandbytes, which isn't here (pip install 'sfumato[quantized]'): leave it at 32"
+        ) from None
+    return AdamW8bit(groups, lr=o.lr, betas=o.betas)
 
 
 class Loop:
@@ -172,7 +183,7 @@ class Loop:
         seen = []
         for part in range(o.accumulate):
             number = (self.step * o.accumulate + part) * machine.num_processes + machine.process_index
-            indices = rng.batch(recipe.seed, number, recipe.batch, len(self.task))
+            indices = self.task.batch(recipe.seed, number, recipe.batch)
             seen.append(indices)
             noise = rng.generator(recipe.seed, "noise", self.step, part, machine.process_index)
             loss, extra = self.wrapped(indices, self.step, noise)
@@ -189,6 +200,34 @@ class Loop:
         self.ema.update(self.network, self.step)
         self.step += 1
         return {**logs, "lr": rate, "grad_norm": norm}
+
+    def rehearsed(self) -> float:
+        """Seconds of a step, by one that is computed and not taken; where a step is short the second of two."""
+        for _ in range(2):
+            start = time.monotonic()
+            indices = self.task.batch(self.recipe.seed, 0, self.recipe.batch)
+            loss, _ = self.wrapped(indices, 0, rng.generator(self.recipe.seed, "rehearsal"))
+            self.machine.backward(loss)
+            self.optimizer.zero_grad()
+            took = (time.monotonic() - start) * self.recipe.optimizer.accumulate
+            if took > 5:
+                break
+        return took
+
+    def foretold(self, second: float) -> str:
+        """How long the run takes where a step takes `second`s, with its sample grids, and the memory that it has taken
+        so far."""
+        recipe = self.recipe
+        grids = 2 + (recipe.steps - 1) // recipe.every.sample if self.task.passes() else 0
+        row = second / (3 * recipe.batch * recipe.optimizer.accumulate)  # forwards and back costs three times forwards
+        drawing = self.task.passes() * row
+        minutes = (recipe.steps * second + grids * drawing) / 60
+        clock = f", ended by the clock after {recipe.minutes:g}" if recipe.minutes and recipe.minutes < minutes else ""
+        drawn = f" and {grids} sample grids of {drawing:.1f} s" if grids else ""
+        return (
+            f"time: about {minutes:.1f} minutes at {second:.3f} s a step{drawn} on {self.machine.device}{clock}"
+            f"{_memory(self.machine.device)}"
+        )
 
     def _diverged(self, loss: float, norm: float, indices: np.ndarray) -> None:
         """Keep the state from before the step that went wrong, with what it was fed."""
@@ -250,6 +289,8 @@ class Loop:
         if journal:
             with self.averaged():
                 journal.pictures(self.step, self.task.grids())
+                if measured := self.task.measured():
+                    journal.scalars(self.step, measured)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -283,6 +324,19 @@ class Loop:
             return False
         flag = torch.tensor(float(bool(caught)), device=self.machine.device)
         return bool(self.machine.reduce(flag, "sum") > 0)
+
+
+def _memory(device: torch.device) -> str:
+    """The most memory that was taken until now, where the system says it."""
+    if device.type == "cuda":
+        taken = torch.cuda.max_memory_allocated(device)
+    else:
+        try:
+            import resource
+        except ImportError:  # Windows
+            return ""
+        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return f"; {taken / 2**30:.1f} GiB of memory"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -24,7 +25,7 @@ def choice(n: int, *parts: object) -> int:
     return key(*parts) % n
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     """The order of the n examples in an epoch."""
     return np.random.default_rng(key(seed, "epoch", epoch)).permutation(n)
@@ -35,3 +36,20 @@ def batch(seed: int, number: int, size: int, n: int) -> np.ndarray:
     places = np.arange(number * size, (number + 1) * size)
     epochs = places // n
     return np.concatenate([permutation(seed, int(e), n)[places[epochs == e] % n] for e in np.unique(epochs)])
+
+
+def bucketed_batch(seed: int, number: int, size: int, counts: Sequence[int]) -> np.ndarray:
+    """Indices of batch `number` where examples are numbered through buckets of `counts`, all of one bucket.
+
+    A stream of shuffled epochs over all examples says whose turn it is, and that one's bucket goes on in a stream of
+    its own: in as many batches as there are examples each of them comes `size` times. With one bucket it is `batch`.
+    """
+    n = sum(counts)
+    if len(counts) == 1:
+        return batch(seed, number, size, n)
+    of = np.repeat(np.arange(len(counts)), counts)
+    turns = of[permutation(key(seed, "turns"), number // n, n)]
+    bucket = int(turns[number % n])
+    before = number // n * counts[bucket] + int((turns[: number % n] == bucket).sum())
+    within = batch(key(seed, "bucket", bucket), before, size, counts[bucket])
+    return within + int(np.sum(counts[:bucket]))

@@ -40,6 +40,10 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
             loop = _loop(recipe, folder)
             for sentence in loop.task.about() if loop.main else ():
                 say(sentence)
+            if loop.task.rehearses and there is None:
+                told = loop.foretold(loop.rehearsed())
+                if loop.main:
+                    say(told)
             if loop.restore(there) and loop.main:
                 say(f"{recipe.name}: going on from step {loop.step} in {folder}")
             figures = loop.run()
@@ -65,6 +69,8 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
     if loop.main:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
         say(f"{recipe.name}: done after {loop.step} steps, exported to {folder / 'export'}; {shown}")
+        for sentence in loop.task.conclusion():
+            say(sentence)
 
 
 def _loop(recipe: Common, folder: Path) -> Loop:
@@ -149,7 +155,6 @@ def estimate(recipe: Common, steps: int = 4) -> None:
         second = sorted(times)[len(times) // 2 - 1]
     parameters = sum(w.numel() for w in loop.network.parameters())
     pictures = recipe.steps * recipe.batch * recipe.optimizer.accumulate
-    minutes = recipe.steps * second / 60
     print(r.resolved(recipe).rstrip())
     if ready is not recipe:
         print("# its parts aren't trained yet: measured with those of the built-in miniature")
@@ -157,8 +162,7 @@ def estimate(recipe: Common, steps: int = 4) -> None:
         print(f"# {sentence}")
     print(f"# parameters: {parameters:,}")
     print(f"# steps: {recipe.steps:,} of {recipe.batch * recipe.optimizer.accumulate} pictures: {pictures:,} pictures")
-    clock = f", ended by the clock after {recipe.minutes:g}" if recipe.minutes and recipe.minutes < minutes else ""
-    print(f"# time: about {minutes:.1f} minutes at {second:.3f} s a step on {loop.machine.device}{clock}")
+    print(f"# {loop.foretold(second)}")
 
 
 def _with_parts(recipe: Common) -> Common:

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.element import Registry
+from sfumato.train import rng
 from sfumato.train.hyperparameters import Common
 
 CPU = torch.device("cpu")
@@ -68,12 +69,31 @@ class Task(nn.Module, ABC):
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """A scalar loss; all that is random comes from `generator` or from a key made of (seed, step, index)."""
 
+    def batch(self, seed: int, number: int, size: int) -> np.ndarray:
+        """The examples of batch `number`: by default the next of an endless stream of shuffled epochs."""
+        return rng.batch(seed, number, size, len(self))
+
     def inputs(self) -> str:
         """A hash of the pictures and the parts that it is trained on; a resumed run says when they have changed."""
         return ""
 
     def about(self) -> list[str]:
         """What it is going to do, in sentences that are said before it begins and by --dry-run."""
+        return []
+
+    rehearses: ClassVar[bool] = False
+    """Whether a run begins by a step that is computed and not taken, to say how long it takes."""
+
+    def passes(self) -> int:
+        """How many rows the network is asked about for one sample grid; 0 where that is not known."""
+        return 0
+
+    def measured(self) -> dict[str, float]:
+        """Figures of the last sample grids, for the journal."""
+        return {}
+
+    def conclusion(self) -> list[str]:
+        """What is to be said of the run once it is over, in sentences."""
         return []
 
     def memory(self) -> dict[str, Tensor]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sfumato.picture.errors import BadInput, printable
+from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.zoo import INDEX, ZOO, built_ins
 from sfumato.zoo.borrowed import whole
 
@@ -119,6 +119,26 @@ def find(name: str | Path) -> Path:
         f"There is no model called {str(name)!r}: it is no built-in model ({', '.join(built_ins())}), no folder, "
         "and no Hub id (owner/name)."
     )
+
+
+def fetched(source: str, patterns: Sequence[str], what: str) -> Path:
+    """The folder of a network in transformers' format: a folder here, or the files of a Hub id that match `patterns`.
+
+    what: how it is called in sentences, as "the captioner". Raises BadInput where it is neither, or not to be had."""
+    folder = Path(source).expanduser()
+    if (folder / "config.json").is_file():
+        return folder
+    if folder.exists() or not _is_hub_id(source):
+        raise BadInput(f"{name_of(source)} is no folder with a config.json and no Hub id: give one of the two.")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=list(patterns)))
+    except Exception as error:
+        raise BadInput(
+            f"{what[0].upper()}{what[1:]} {source} is not in the local cache and could not be fetched from the Hub "
+            f"({type(error).__name__}): check the name and the network, or give a folder."
+        ) from error
 
 
 def _from_hub(name: str) -> Path:

@@ -11,7 +11,8 @@ from sfumato.evaluate.features.extractor import FEATURES, FOLDERS, POOL, Extract
 from sfumato.evaluate.features.resize import bicubic
 from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
-from sfumato.picture.errors import name_of, reason_of
+from sfumato.picture.errors import reason_of
+from sfumato.zoo.find import fetched
 
 USUAL = {"clip": "openai/clip-vit-large-patch14-336", "dinov2": "facebook/dinov2-large"}
 KINDS = {
@@ -57,21 +58,7 @@ def load_clip_or_dinov2(name: str, weights: str | None) -> Extractor:
 
 def located(name: str, weights: str | None) -> Path:
     """A folder here, or the snapshot of a Hub id."""
-    source = weights or USUAL[name]
-    folder = Path(source).expanduser()
-    if (folder / "config.json").is_file():
-        return folder
-    if folder.exists() or source.count("/") != 1 or source.startswith((".", "/", "~")):
-        raise BadInput(f"{name_of(source)} is no folder with a config.json and no Hub id: give one of the two.")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(source, allow_patterns=FILES))
-    except Exception as error:
-        raise BadInput(
-            f"The features of {source} are not in the local cache and could not be fetched from the Hub "
-            f"({type(error).__name__}): check the name and the network, or give a folder by {name}:FOLDER."
-        ) from error
+    return fetched(weights or USUAL[name], FILES, f"the network of features {name}")
 
 
 def _called(name: str, folder: Path, weights: str | None) -> str:

@@ -8,8 +8,11 @@ it was. The model is any that `sfumato.load` reads: its own schedule and paramet
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,8 +20,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from sfumato import predict
 from sfumato.adapt.adaptation import learning
@@ -26,8 +30,8 @@ from sfumato.adapt.words import LearnedWords, knowing
 from sfumato.condition import Condition
 from sfumato.data import array_cache
 from sfumato.data.array_cache import digest
+from sfumato.data.buckets import Buckets
 from sfumato.data.dataset import Dataset, turnable
-from sfumato.data.folder import Folder, entries
 from sfumato.element.section import Count, Few, Fraction, Section
 from sfumato.guide import ClassifierFree
 from sfumato.model.adapted import adapted
@@ -37,13 +41,17 @@ from sfumato.recipe import Recipe
 from sfumato.schedule import noised
 from sfumato.train import report, rng
 from sfumato.train.encodings import encoded
+from sfumato.train.fidelity_curve import FidelityCurve
 from sfumato.train.hyperparameters import Averaging, Common
+from sfumato.train.identifier import tokenizer_of
 from sfumato.train.method import AnyMethod, Learner, Subject
 from sfumato.train.methods.low_rank_adaptation import LoRAMethod
 from sfumato.train.objective.times import LogitNormal, Table, Uniform, draw_times
-from sfumato.train.task import Place, Task, hush, register, to_pixels
+from sfumato.train.remembered import Remembered
+from sfumato.train.task import Place, Task, hush, register
 
 Templates = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+Size = tuple[int, int]
 EACH = 4  # pictures that are painted at once
 
 
@@ -57,21 +65,26 @@ class Prior(Section):
 
 
 class Portraits(Section):
-    """A sample grid: prompts in which {} is the subject."""
+    """A sample grid: prompts in which {} is the subject. features: those by which it is measured how near it comes to
+    the subject and to its prompts (`train.fidelity_curve`), named as in `sfumato evaluate --features`; nothing is
+    measured where none are."""
 
     prompts: Templates = ("a painting of {}", "a pencil sketch of {}")
     each: Few = 4
     steps: Few = 20
     guidance: Annotated[float, Field(ge=1)] = 4.0
     seed: Count = 0
+    features: str | None = None
 
 
 class PersonalizeRecipe(Common):
     """`subject` is what prompts call it, `kind` the class that it is of. `captions` are those of pictures that have
     none of their own; {} is the subject, and for the prior's pictures the class. `size` is the pictures' side, the
-    model's own by default. `flip` shows each picture mirrored too, but those whose captions speak of left or right.
-    `masks` is a folder of masks by the pictures' names, white where a picture counts: the loss is taken there, and in
-    all of a picture that has none."""
+    model's own by default; with `buckets` a picture that is no square is shown as wide or high as it is, at the area of
+    that square, without them its middle square. `flip` shows each picture mirrored too, but those whose captions speak
+    of left or right. `masks` is a folder of masks by the pictures' names, white where a picture counts: the loss is
+    taken there, and in all of one that has none. `checkpointing` computes the network's inner values again on the way
+    back (Chen et al. 2016): the same gradients in a fraction of the memory, for a third more time."""
 
     task: Literal["personalize"]
     model: str = "mini"
@@ -81,9 +94,11 @@ class PersonalizeRecipe(Common):
     prior: Prior | None = None
     captions: Templates = ("a painting of {}",)
     size: Annotated[int, Field(ge=16, le=4096)] | None = None
+    buckets: bool = True
     flip: bool = False
     masks: Path | None = None
     dropout: Fraction = 0.0
+    checkpointing: bool = False
     ema: Averaging = Averaging(decay=0.0)
     preview: Portraits = Portraits()
 
@@ -99,12 +114,14 @@ class PersonalizeRecipe(Common):
 @register
 class PersonalizeTask(Task):
     section = PersonalizeRecipe
+    rehearses = True
 
     def __init__(self, recipe: PersonalizeRecipe, place: Place) -> None:
         super().__init__()
         hush("diffusers", "transformers")
         self.recipe, self.place = recipe, place
         self.pipe = load(recipe.model, precision="float32", device=place.device.type)
+        self.weights = self.pipe.weights
         self.stage = stage = self.pipe.stage
         if not stage.capabilities.text or len(self.pipe.stages) > 1:
             raise BadInput(f"model: {recipe.model} is taught by words and in one stage: give one that takes a prompt.")
@@ -113,44 +130,103 @@ class PersonalizeTask(Task):
         self.pictures = self._shown(recipe.data.model_copy(update={"size": own}))
         self.prior = self._painted() if recipe.prior else None
         word, folder = recipe.subject, self.pipe.folders[0]
+        networks = dict(stage.networks)
+        self.stage = stage = replace(stage, networks=networks)
         subject = Subject(
-            *(word, recipe.kind, stage.networks, stage.painter, folder, rng.generator(recipe.seed, "learner")),
-            tokenizer=_tokenizer(stage.encoders),
+            *(word, recipe.kind, networks, stage.painter, folder, rng.generator(recipe.seed, "learner")),
+            tokenizer=tokenizer_of(stage.encoders, "CLIPTokenizer"),
         )
         self.network: Learner = recipe.method.begin(subject)
-        self.latents = self._encoded(self.pictures, "subject")
-        self.counts = self._counting(recipe.data)
+        self.latents = [self._encoded(part, "subject") for part in self.pictures.parts]
+        parts = zip(self.pictures.parts, self.latents, self.mirrored, strict=True)
+        self.counts = [self._counting(*each) for each in parts]
         self.others = None if self.prior is None else self._encoded(self.prior, "class")
-        self._read: dict[str, Condition] = {}
+        self._read: dict[tuple[Size, str], Condition] = {}
+        self._learning: AbstractContextManager[Any] = nullcontext()
+        if recipe.checkpointing:
+            self._checkpoint(networks[stage.painter])
+        if not self.network.reads:
+            self._free_readers(networks)
+        self.curve = self._curve() if recipe.preview.features else None
+        self._measured: dict[str, float] = {}
 
-    def _shown(self, data: Any) -> Dataset:
+    def _checkpoint(self, painter: Any) -> None:
+        """What is computed again is computed with the learner in its place, as it was the first time."""
+        if not getattr(painter, "_supports_gradient_checkpointing", False):
+            raise BadInput(f"checkpointing: the {self.stage.painter} of this model can't: leave it out")
+
+        def again(module: nn.Module, *args: Any) -> Any:
+            contexts = nullcontext(), self._learning
+            return checkpoint(module.__call__, *args, use_reentrant=False, context_fn=lambda: contexts)
+
+        painter.enable_gradient_checkpointing(again)
+
+    def _free_readers(self, networks: dict[str, nn.Module]) -> None:
+        """All that will be said is read once and kept; text encoders that are not taught are gone then."""
+        dropped = [""] if self.recipe.dropout else []
+        told = [*zip(map(size_of, self.pictures.parts), (part.captions for part in self.pictures.parts), strict=True)]
+        if self.prior is not None:
+            told.append((self.size, self.prior.captions))
+        for size, captions in told:
+            texts = list(dict.fromkeys([*dropped, *(each for said in captions for each in said)]))
+            for start in range(0, len(texts), EACH):
+                self._condition(texts[start : start + EACH], size, None)
+        asked = self._previews()
+        encoders = tuple(
+            Remembered(each, asked, self.size, self.stage.denoiser.schedule) if each.tells.text else each
+            for each in self.stage.encoders
+        )
+        for part in [name for name in networks if name.startswith("text_encoder")]:
+            del networks[part]
+        self.stage = replace(self.stage, encoders=encoders)
+        self.pipe = replace(self.pipe, stages=(self.stage,))
+
+    def _curve(self) -> FidelityCurve:
+        p = self.recipe.preview
+        kind = self.recipe.kind or self.recipe.subject
+        photos = [each for part in self.pictures.parts for each in part.pictures]
+        words = [template.replace("{}", kind) for template in p.prompts for _ in range(p.each)]
+        return FidelityCurve(str(p.features), photos, words)
+
+    def _shown(self, data: Any) -> Buckets:
         """The subject's pictures, each with its captions, and mirrored behind them if the recipe says so."""
-        found, _ = data.open(0, self.place.cache, self.recipe.workers)
-        if any(any(said) for said in found.captions):
-            found.need_captions()
-        named = [[each for each in said if each.strip()] or self._named(self.recipe.subject) for said in found.captions]
-        self.mirrored = turnable(named, [self.recipe.flip] * len(named), "flip")
-        found = replace(found, captions=named)
-        return found.beside_mirrored(self.mirrored) if self.mirrored.any() else found
+        place, workers = self.place, self.recipe.workers
+        if self.recipe.buckets:
+            found = data.buckets(step(self.stage, data.size), place.cache, workers)
+        else:
+            found = (data.open(0, place.cache, workers)[0],)
+        if any(each.strip() for part in found for said in part.captions for each in said):
+            told = [said for part in found for said in part.captions]
+            Dataset(np.empty(len(told)), told, "", words=found[0].words).need_captions()
+        named = [replace(part, captions=[self._captions(said) for said in part.captions]) for part in found]
+        captions = [said for part in named for said in part.captions]
+        turned = turnable(captions, [self.recipe.flip] * len(captions), "flip")
+        self.mirrored = np.split(turned, np.cumsum([len(part) for part in named])[:-1])
+        parts = zip(named, self.mirrored, strict=True)
+        return Buckets(tuple(part.beside_mirrored(each) if each.any() else part for part, each in parts))
 
-    def _counting(self, data: Any) -> Tensor:
+    def _captions(self, said: list[str]) -> list[str]:
+        """A picture's own, or those of the recipe."""
+        return [each for each in said if each.strip()] or self._named(self.recipe.subject)
+
+    def _counting(self, part: Dataset, latents: Tensor, mirrored: np.ndarray) -> Tensor:
         """How much each cell of each picture counts, (n, 1, h, w): the share of it that its mask leaves white."""
-        rows, _, *cells = self.latents.shape
+        rows, _, *cells = latents.shape
         if self.recipe.masks is None:
             return torch.ones(rows, 1, *cells)
-        if not isinstance(data, Folder):
+        if self.recipe.data.kind != "folder":
             raise BadInput("masks: they go by the names of a folder's pictures: data.kind must be folder")
-        found = torch.stack([self._mask(entry.path.stem) for entry in entries(data.path)])
-        found = torch.cat([found, found[torch.from_numpy(self.mirrored)].flip(-1)])
+        found = torch.stack([self._mask(name, size_of(part)) for name in part.names])
+        found[len(mirrored) :] = found[len(mirrored) :].flip(-1)
         return functional.adaptive_avg_pool2d(found, (cells[0], cells[1]))
 
-    def _mask(self, name: str) -> Tensor:
+    def _mask(self, name: str, size: Size) -> Tensor:
         """(1, H, W): the mask of the picture of that name, cut as the picture is; white where there is none."""
         assert self.recipe.masks is not None
         found = sorted(self.recipe.masks.glob(f"{glob.escape(name)}.*"))
         if not found:
-            return torch.ones(1, *reversed(self.size))
-        mask = np.asarray(ImageOps.fit(open_mask(found[0]), self.size, Image.Resampling.BILINEAR), np.float32) / 255
+            return torch.ones(1, *reversed(size))
+        mask = np.asarray(ImageOps.fit(open_mask(found[0]), size, Image.Resampling.BILINEAR), np.float32) / 255
         if not mask.any():
             raise BadInput(f"masks: {found[0].name} is black everywhere: white is where the picture counts")
         return torch.from_numpy(mask)[None]
@@ -164,7 +240,7 @@ class PersonalizeTask(Task):
         assert prior is not None
         said = self._named(recipe.kind)
         captions = [[said[i % len(said)]] for i in range(prior.count)]
-        key = digest(self.pipe.weights, self.size, captions, prior.model_dump(), recipe.seed)
+        key = digest(self.weights, self.size, captions, prior.model_dump(), recipe.seed)
 
         def paint(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
             for start, stop in spans:
@@ -184,7 +260,7 @@ class PersonalizeTask(Task):
         def encode(start: int, stop: int) -> Tensor:
             return self.stage.space.encode(pictures.batch(np.arange(start, stop)).to(self.place.device))
 
-        key = digest(pictures.key, self.pipe.weights, self.size)
+        key = digest(pictures.key, self.weights, self.size)
         return torch.from_numpy(
             encoded(self.place, f"{name} latents", "latents", key, encode, len(pictures), EACH).copy()
         )
@@ -193,8 +269,7 @@ class PersonalizeTask(Task):
         """Pictures and captions; what is trained, in how much memory, and how large its files will be."""
         named = set(self._named(self.recipe.subject))
         own = sum(not set(said) <= named for said in self.pictures.captions)
-        width, height = self.size
-        shown = f"{len(self)} pictures, cut to {width} x {height}, {own} of them with captions of their own"
+        shown = f"{len(self)} pictures, cut to {self._cut()}, {own} of them with captions of their own"
         if self.prior is not None:
             shown += f"; {len(self.prior)} of the class beside them"
         trained = sum(p.numel() for p in self.network.parameters())
@@ -206,11 +281,24 @@ class PersonalizeTask(Task):
             f"{memory / 2**20:,.0f} MiB of memory beside what a step needs.",
         ]
 
+    def _cut(self) -> str:
+        """The shapes that pictures are cut to, and how much of them is lost."""
+        parts = self.pictures.parts
+        shapes = [f"{each[0]} x {each[1]}" for each in map(size_of, parts)]
+        if len(parts) > 1:
+            shapes = [f"{shape} ({len(part)})" for shape, part in zip(shapes, parts, strict=True)]
+        most = max((each for part in parts for each in part.lost), default=0.0)
+        lost = f" (up to {100 * most:.0f} % of a picture is lost)" if most >= 0.005 else ""
+        return ", ".join(shapes) + lost
+
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def batch(self, seed: int, number: int, size: int) -> np.ndarray:
+        return rng.bucketed_batch(seed, number, size, self.pictures.counts)
+
     def inputs(self) -> str:
-        return digest(self.pictures.key, self.pipe.weights)
+        return digest(self.pictures.key, self.weights)
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean over the subject's pictures, and lambda times that over as many of its class."""
@@ -218,19 +306,23 @@ class PersonalizeTask(Task):
         said = [self._caption(self.pictures, int(i), step) for i in indices]
         dropped = torch.rand(n, generator=generator) < recipe.dropout
         said = ["" if drop else each for each, drop in zip(said, dropped.tolist(), strict=True)]
-        x0, counts = self.latents[indices], self.counts[indices]
-        if self.prior is not None and self.others is not None:
-            rows = [rng.choice(len(self.prior), recipe.seed, "class", step, k) for k in range(n)]
-            said += [self._caption(self.prior, row, step) for row in rows]
-            x0 = torch.cat([x0, self.others[rows]])
-            counts = torch.cat([counts, torch.ones_like(counts)])
-        losses = self._losses(x0.float().to(self.place.device), counts.to(self.place.device), said, generator)
-        if recipe.prior is None:
-            return losses.mean(), {}
+        part, rows = self.pictures.place(indices)
+        x0, counts = self.latents[part][rows], self.counts[part][rows]
+        if self.prior is None or self.others is None or recipe.prior is None:
+            return self._losses(x0, counts, said, generator).mean(), {}
+        rows = [rng.choice(len(self.prior), recipe.seed, "class", step, k) for k in range(n)]
+        classes, named = self.others[rows], [self._caption(self.prior, row, step) for row in rows]
+        whole = torch.ones_like(classes[:, :1])
+        if classes.shape == x0.shape:
+            both = torch.cat([x0, classes]), torch.cat([counts, whole.to(counts)]), said + named
+            losses = self._losses(*both, generator)
+        else:
+            told = ((x0, counts, said), (classes, whole, named))
+            losses = torch.cat([self._losses(*each, generator) for each in told])
         own, kept = losses[:n].mean(), losses[n:].mean()
         return own + recipe.prior.weight * kept, {"loss_subject": own, "loss_class": kept}
 
-    def _caption(self, pictures: Dataset, row: int, step: int) -> str:
+    def _caption(self, pictures: Dataset | Buckets, row: int, step: int) -> str:
         said = pictures.captions[row]
         return said[rng.choice(len(said), self.recipe.seed, "caption", step, row)]
 
@@ -238,11 +330,15 @@ class PersonalizeTask(Task):
         """|F - F*|^2 of each row, the mean over its elements as much as they count, the learner in its place."""
         networks, bound = self.stage.networks, self.network.bind(self.stage.networks)
         words = LearnedWords(bound.words) if bound.words else None
-        with learning(networks, bound, words):
-            condition = self._condition(said, words)
+        x0, counts = x0.float().to(self.place.device), counts.float().to(self.place.device)
+        factor = self.stage.space.factor
+        size = (x0.shape[-1] * factor, x0.shape[-2] * factor)
+        self._learning = learning(networks, bound, words)
+        with self._learning:
+            condition = self._condition(said, size, words)
             t = self._times(len(x0), generator)
             eps = torch.randn(x0.shape, generator=generator).to(x0)
-            denoiser: Any = self.stage.denoiser
+            denoiser: Any = self.stage.at(size).denoiser
             F = denoiser.output(noised(denoiser.schedule, x0, t, eps), t, condition).float()
         if denoiser.learned_variance:
             F = F.chunk(2, 1)[0]
@@ -260,43 +356,64 @@ class PersonalizeTask(Task):
         times = Table() if hasattr(schedule, "count") else LogitNormal(kind="logit-normal") if flows else Uniform()
         return draw_times(times, n, getattr(schedule, "count", 1), generator, schedule)
 
-    def _condition(self, said: list[str], words: LearnedWords | None) -> Condition:
+    def _condition(self, said: list[str], size: Size, words: LearnedWords | None) -> Condition:
         """What the network is told: read at every step where the method changes how words are read, else kept."""
         distinct = list(dict.fromkeys(said))
         if self.network.reads:
-            whole = self._words(distinct, words)
+            whole = self._words(distinct, size, words)
             return whole.select([distinct.index(each) for each in said])
-        if new := [each for each in distinct if each not in self._read]:
+        if new := [each for each in distinct if (size, each) not in self._read]:
             with torch.no_grad():
-                read = self._words(new, None)
-            self._read |= {each: read.select([i]) for i, each in enumerate(new)}
-        return Condition.cat([self._read[each] for each in said])
+                read = self._words(new, size, None)
+            self._read |= {(size, each): read.select([i]).to("cpu") for i, each in enumerate(new)}
+        return Condition.cat([self._read[size, each] for each in said]).to(self.place.device)
 
-    def _words(self, prompts: list[str], words: LearnedWords | None) -> Condition:
+    def _words(self, prompts: list[str], size: Size, words: LearnedWords | None) -> Condition:
         encoders = self.stage.encoders
         stage = (
             self.stage if words is None else replace(self.stage, encoders=tuple(knowing(e, words) for e in encoders))
         )
-        width, height = self.size
+        width, height = size
         return stage.encode([Recipe(prompt=prompt, width=width, height=height) for prompt in prompts])
 
     def grids(self) -> dict[str, np.ndarray]:
         """The pictures as they are shown, and what is made of the subject."""
         p = self.recipe.preview
         taught = replace(self.pipe, stages=(adapted(self.stage, (self.network,)),))
-        asked = [
+        painted = np.stack([np.asarray(each) for each in taught.run(self._previews()).images])
+        self._measured = self.curve(painted) if self.curve else {}
+        return {"shown": report.grid(self._seen(2 * p.each), 2 * p.each), "samples": report.grid(painted, p.each)}
+
+    def _previews(self) -> list[Recipe]:
+        p = self.recipe.preview
+        return [
             each
             for template in p.prompts
             for k in range(p.each)
             for each in self._asked(template.replace("{}", self.recipe.subject), p.seed + k, p.steps, p.guidance)
         ]
-        painted = np.stack([np.asarray(each) for each in taught.run(asked).images])
-        shown = to_pixels(self.pictures.batch(np.arange(min(len(self), 2 * p.each))))
-        return {"shown": report.grid(shown, 2 * p.each), "samples": report.grid(painted, p.each)}
+
+    def passes(self) -> int:
+        p = self.recipe.preview
+        return 2 * len(p.prompts) * p.each * p.steps
+
+    def measured(self) -> dict[str, float]:
+        return self._measured
+
+    def conclusion(self) -> list[str]:
+        return self.curve.conclusion(self.place.run) if self.curve else []
+
+    def _seen(self, most: int) -> np.ndarray:
+        """The first pictures as they are shown, laid on grey where they differ in shape."""
+        found = [each for part in self.pictures.parts for each in part.pictures[:most]][:most]
+        side = max(max(each.shape[:2]) for each in found)
+        if len({each.shape for each in found}) == 1:
+            return np.stack(found)
+        return np.stack([np.asarray(ImageOps.pad(Image.fromarray(each), (side, side), color="grey")) for each in found])
 
     def finish(self, export: Path) -> dict[str, float]:
         """The method's files; how many numbers were trained, how large the files are, and what is left of the loss."""
-        files = self.network.save(export)
+        recipe, files = self.recipe, self.network.save(export)
         sizes = [
             path.stat().st_size
             for file in files
@@ -304,22 +421,25 @@ class PersonalizeTask(Task):
             if path.is_file()
         ]
         trained = sum(p.numel() for p in self.network.parameters())
-        rows = np.arange(len(self)).repeat(-(-64 // len(self)))[:64]
-        said = [self._caption(self.pictures, int(row), 0) for row in rows]
-        x0 = self.latents[rows].float().to(self.place.device)
-        counts = self.counts[rows].to(self.place.device)
-        losses = self._losses(x0, counts, said, rng.generator(self.recipe.seed, "measured"))
-        return {"loss": float(losses.mean()), "trained_parameters": trained, "bytes": sum(sizes)}
+        rows, generator = np.arange(len(self)).repeat(-(-64 // len(self)))[:64], rng.generator(recipe.seed, "measured")
+        losses, starts = [], np.cumsum((0, *self.pictures.counts))
+        for start, stop in pairwise(starts):
+            if len(found := rows[(start <= rows) & (rows < stop)]):
+                part, inside = self.pictures.place(found)
+                said = [self._caption(self.pictures, int(row), 0) for row in found]
+                losses.append(self._losses(self.latents[part][inside], self.counts[part][inside], said, generator))
+        return {"loss": float(torch.cat(losses).mean()), "trained_parameters": trained, "bytes": sum(sizes)}
 
 
-def _tokenizer(encoders: Any) -> Any:
-    """The first CLIP tokenizer of a stage's encoders, None where there is none."""
-    for each in encoders:
-        for value in vars(each).values():
-            if type(value).__name__.startswith("CLIPTokenizer"):
-                return value
-            within = value if isinstance(value, tuple | list) else (value,)
-            found = _tokenizer([one for one in within if type(one).__module__.startswith("sfumato.encode")])
-            if found is not None:
-                return found
-    return None
+def size_of(part: Dataset) -> Size:
+    """(width, height) of its pictures."""
+    return part.pictures.shape[2], part.pictures.shape[1]
+
+
+def step(stage: Any, size: int) -> int:
+    """What the sides of buckets are multiples of: an eighth of the side or a little more, of so many cells that a
+    U-Net can halve them at each of its levels."""
+    config: Any = getattr(stage.networks.get(stage.painter), "config", None) or {}
+    halvings = max(len(config.get("block_out_channels") or ()) - 1, 0) if stage.painter == "unet" else 0
+    grid = math.lcm(stage.multiple, stage.space.factor * 2**halvings)
+    return -(-size // (8 * grid)) * grid
