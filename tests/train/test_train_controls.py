@@ -349,7 +349,7 @@ def test_maps_beside_the_pictures_of_a_folder(home, made, tmp_path):
     assert set(np.unique(found.kinds[0][0])) <= {0, 255}
     read = made("controlnet", said, "map=depth")
     assert np.array_equal(read.kinds[0][0][0], make_map(Image.fromarray(read.train_set.pictures[0]), "depth"))
-    with pytest.raises(BadInput, match="'scribble'.*canny"):
+    with pytest.raises(BadInput, match=r"'scribble'.*canny"):
         made("controlnet", said, "map=scribble")
     with pytest.raises(BadInput, match="say one of 'column', a key"):
         made("controlnet", said, "given={canny: {}}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,7 +141,7 @@ def _three(figure: Figure) -> np.ndarray:
 
 def first_metric(kind: str) -> tuple[str, MapMetric]:
     """The metric by which a kind of map is compared in the figures: the first, of edges within 2 pixels."""
-    metrics = metrics_of(ControlMap.registry[kind].shows)
+    metrics = metrics_of(ControlMap.registry.named(kind).shows)
     name = "edge-f1-2" if "edge-f1-2" in metrics else next(iter(metrics))
     return name, metrics[name]
 
@@ -163,7 +162,7 @@ def draw(s: SketchSettings, results: Mapping[str, Result]) -> Report:
     rows = []
     for name in (WITHOUT, *obeyed):
         for kind in s.kinds:
-            for key, metric in metrics_of(ControlMap.registry[kind].shows).items():
+            for key, metric in metrics_of(ControlMap.registry.named(kind).shows).items():
                 value, low, high = (float(v) for v in measured[name][f"{kind}: {key}"])
                 whole = f"{kind}: {key}"
                 row: dict[str, Any] = {"control": name, "map": kind, "metric": metric.title, "value": value,
@@ -193,9 +192,12 @@ def draw(s: SketchSettings, results: Mapping[str, Result]) -> Report:
         )
     )  # fmt: skip
     if obeyed:
-        drawings.append(Drawing("deviations", _deviations(s, obeyed, measured), "Each row is shown one map. Left: how "
-                        "much of the way from no control (0) to the drawing itself, through the autoencoder (1), by "
-                        "each map that is read in the results. Right: likeness to the drawing, with 95 % intervals."))  # fmt: skip
+        said = (
+            "Each row is shown one map. Left: how much of the way from no control (0) to the drawing itself, through "
+            "the autoencoder (1), by each map that is read in the results. Right: likeness to the drawing, with 95 % "
+            "intervals."
+        )
+        drawings.append(Drawing("deviations", _deviations(s, obeyed, measured), said))
     found = [_said(kind, measured[kind], without) for kind in obeyed]
     if len(obeyed) > 1:
         order = sorted(obeyed, key=lambda kind: -float(measured[kind]["ssim"][0]))

@@ -36,7 +36,7 @@ def maps_of(
         held_back = len(sets[1])
         first, second = data.beside(given, held_back, place.cache, workers)
         return first.pictures, second.pictures
-    known = ControlMap.registry[name]
+    known: Any = ControlMap.registry[name]
     if isinstance(data, Vignettes):
         parts = data, data.after(len(sets[1]))
         works: list[Any] = [partial(_drawn, name, each.seed, each.first, each.size, each.split) for each in parts]
