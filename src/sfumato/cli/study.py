@@ -19,12 +19,18 @@ def study(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; repeatable.")
     ] = None,
+    nets: Annotated[
+        list[str] | None,
+        typer.Option("--net", metavar="KIND=FOLDER", help="The network that obeys a kind of map; repeatable."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Draw one of the field's figures or tables anew: pictures, table.csv and a page that explains them.
 
     Every finished part is kept in the folder: Ctrl-C leaves, and the same command goes on from there.
     """
+    from json import dumps
+
     from sfumato.cli.common import print_json
     from sfumato.picture import BadInput
     from sfumato.study import STUDIES, run
@@ -39,7 +45,8 @@ def study(
         return
     if name is None:
         raise BadInput(f"which study? choose one of {', '.join(STUDIES)}")
-    page = run(name, model=model, out=out, quick=quick, settings=settings or [])
+    told = [*(settings or []), *([f"nets={dumps(nets)}"] if nets else [])]
+    page = run(name, model=model, out=out, quick=quick, settings=told)
     if json:
         print_json({"page": str(page), "figures": sorted(map(str, page.parent.glob("*.png"))), "study": name})
     else:

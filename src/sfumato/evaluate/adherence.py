@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,21 +44,31 @@ if TYPE_CHECKING:
 PARTS = ("floor", "ours", "ceiling", "estimator")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Drawn:
     """A picture of the built-in world of which everything is known: what `ControlMap.truth` is told.
 
-    vignette: its depth, normals, classes, keypoints. contours, lines: (H, W) bool.
+    vignette: its depth, normals, classes, keypoints. contours, lines: (H, W) bool, drawn when they are asked for.
     """
 
+    scene: Scene
     vignette: Vignette
-    contours: np.ndarray
-    lines: np.ndarray
 
     @classmethod
     def of(cls, scene: Scene, size: int) -> Drawn:
-        contours, lines = np.moveaxis(lined(np.stack(edges(scene, size), -1)), -1, 0)
-        return cls(vignettes.draw(scene, size), contours, lines)
+        return cls(scene, vignettes.draw(scene, size))
+
+    @cached_property
+    def _edges(self) -> np.ndarray:
+        return np.moveaxis(lined(np.stack(edges(self.scene, self.vignette.image.shape[0]), -1)), -1, 0)
+
+    @property
+    def contours(self) -> np.ndarray:
+        return self._edges[0]
+
+    @property
+    def lines(self) -> np.ndarray:
+        return self._edges[1]
 
     @property
     def picture(self) -> Image.Image:

@@ -41,5 +41,9 @@ class ControlMap(Element, kinds="control map", package="sfumato.control.maps"):
         known; by default what is read in it."""
         return self.read(drawn.picture)
 
+    def of_drawn(self, drawn: Any) -> Image.Image:
+        """The truth of a picture of the built-in world as a picture: what networks are trained on."""
+        return self.draw(self.truth(drawn), drawn.picture.size)
+
     def __call__(self, image: Image.Image) -> Image.Image:
         return self.draw(self.read(image.convert("RGB")), image.size)

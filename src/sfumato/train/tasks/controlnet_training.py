@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from sfumato.condition import Controls, Part
-from sfumato.data import control_maps
+from sfumato.control import ControlMap
 from sfumato.data.folder import Beside
 from sfumato.element.section import Fraction, Width
 from sfumato.formats.write import save_network, write_json
@@ -36,7 +36,7 @@ HINT = (16, 32, 96, 256)
 
 
 class OnMaps(OnFrozenBase):
-    """`map` is the name of the map that is shown. `given` says where maps stand that are not drawn or found here, by
+    """`map` is the name of the map that is shown. `given` says where maps stand that are not drawn or read here, by
     their names: beside the pictures of a folder."""
 
     map: Any = "canny"
@@ -54,7 +54,7 @@ class OnMaps(OnFrozenBase):
         for name in self.names:
             if name not in self.given:
                 try:
-                    control_maps.check(name)
+                    ControlMap.registry[name]
                 except BadInput as error:
                     raise ValueError(str(error)) from None
         return self

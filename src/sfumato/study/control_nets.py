@@ -1,0 +1,105 @@
+"""What studies of controls share: which networks obey which maps, as `--net KIND=FOLDER` names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sfumato.control import Control, ControlMap, ControlNet, T2IAdapter
+from sfumato.formats.folder import read_json
+from sfumato.picture import BadInput
+from sfumato.picture.errors import printable
+from sfumato.study.study import Model, stamp
+from sfumato.zoo import ZOO
+from sfumato.zoo.find import find
+
+UNION = "mini-control"
+"""The built-in network of several maps, and the beginning of the names of those of one (mini-control-canny), which are
+taken where none is named and where there are such."""
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network that obeys a kind of map: its name, a stamp of its files, whether it is a ControlNet or a T2I-Adapter,
+    and in a union of ControlNets the number of the map."""
+
+    name: str
+    stamp: str
+    kind: str
+    mode: int | None = None
+
+    def shown(self, map_: Any, weight: float = 1.0) -> Control:
+        """The control that shows it a map."""
+        if self.kind == "T2IAdapter":
+            return T2IAdapter(map_, self.name, weight)
+        return ControlNet(map_, self.name, weight, mode=self.mode)
+
+
+def nets_for(kinds: Sequence[str], said: Sequence[str], model: Model) -> dict[str, Net]:
+    """The networks of those kinds of maps, by kind: as `said`, KIND=FOLDER each or the FOLDER of a union; where nothing
+    is said for the miniature, the built-in ones that there are. Kinds without a network are left out.
+
+    Raises BadInput for a kind that is none, and for a folder that holds no network of a control.
+    """
+    found: dict[str, Net] = {}
+    for each in said:
+        kind, equals, name = each.partition("=")
+        if not equals:
+            union = _union(each)
+            if not union:
+                raise BadInput(
+                    f"--net {printable(each)!r} does not say of which map it is: give KIND=FOLDER, as "
+                    f"{kinds[0]}={printable(each)}; a folder alone is that of a union, which has a maps.json."
+                )
+            found |= {name: net for name, net in union.items() if name in kinds}
+            continue
+        ControlMap.registry[kind]  # refuses by name
+        if kind not in kinds:
+            raise BadInput(f"--net {printable(each)!r}: this study shows {', '.join(kinds)}, not {kind}.")
+        found[kind] = _union(name).get(kind) or _one(name)
+    if not said and model.name == "mini":
+        built_in = {kind: f"{UNION}-{kind}" for kind in kinds if (ZOO / f"{UNION}-{kind}" / "config.json").is_file()}
+        union = _union(UNION) if (ZOO / UNION / "config.json").is_file() else {}
+        found = {kind: net for kind, net in union.items() if kind in kinds}
+        found |= {kind: _one(name) for kind, name in built_in.items()}
+    return {kind: found[kind] for kind in kinds if kind in found}
+
+
+def how_to_train(kinds: Sequence[str]) -> str:
+    """The sentence for maps that no network obeys."""
+    return (
+        f"No trained network of {', '.join(kinds)} was given, and none is built in: train one with sfumato train "
+        f"mini-controlnet --set map={kinds[0]}, and give its export as --net {kinds[0]}=FOLDER."
+    )
+
+
+def _folder(name: str) -> Path:
+    path = Path(name).expanduser()
+    for folder in (path, path / "controlnet", path / "t2i_adapter", ZOO / name):
+        if (folder / "config.json").is_file():
+            return folder
+    if name.count("/") == 1 and not path.exists() and not name.startswith((".", "/", "~")):
+        return find(name)
+    raise BadInput(f"There is no network in {printable(name)!r}: give the path of a folder with a config.json.")
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    return read_json(folder / "config.json")
+
+
+def _one(name: str) -> Net:
+    folder = _folder(name)
+    return Net(name, stamp(folder), str(_config(folder).get("_class_name", "")))
+
+
+def _union(name: str) -> dict[str, Net]:
+    """The networks of a union by their maps' names; nothing of another network."""
+    folder = _folder(name)
+    if not (folder / "maps.json").is_file():
+        return {}
+    one = _one(name)
+    return {
+        str(kind): Net(name, one.stamp, one.kind, int(mode)) for mode, kind in read_json(folder / "maps.json").items()
+    }
