@@ -57,7 +57,7 @@ class Shown:
     """
 
     picture: Kept = Field(description="a picture: a path, bytes, a PIL image, an array or a Ref")
-    net: ModelName = Field(min_length=1, description="the folder or the Hub id of a network")
+    net: ModelName = Field(min_length=1, description="the folder, file or Hub id of a network")
     weight: Real = Field(default=1.0, ge=-10, le=10, description="a number from -10 to 10, where 0 means off")
     interval: Interval = (0.0, 1.0)
     mask: KeptMask | None = Field(default=None, description="a picture, white where the control acts, or nothing")

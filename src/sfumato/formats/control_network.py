@@ -10,24 +10,39 @@ import torch
 
 from sfumato.formats.folder import read_json
 from sfumato.formats.read_network import check_config, read_network
+from sfumato.formats.single_control import control_of
+from sfumato.formats.tensor_file import open_tensors
 from sfumato.network.control_networks import KINDS
 from sfumato.network.kandinsky_controlnet import TOLD
 from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.zoo.find import pickles_allowed
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 def read_controlnet(folder: Path) -> nn.Module:
-    """The ControlNet in a folder of diffusers' format; BadInput for any other network. Kandinsky's is a decoder, of
-    whose pipeline the folder may be."""
+    """The ControlNet in a folder of diffusers' format, or in a single file; BadInput for any other network.
+    Kandinsky's is a decoder, of whose pipeline the folder may be."""
+    if folder.is_file():
+        return _read_single(folder, "ControlNetModel", folder.stat().st_mtime_ns, pickles_allowed())
     folder = folder if (folder / "config.json").is_file() else folder / "unet"
     return _read(folder, tuple(KINDS), (folder / "config.json").stat().st_mtime_ns)
 
 
 def read_t2i_adapter(folder: Path) -> nn.Module:
-    """The T2I-Adapter in a folder of diffusers' format; BadInput for any other network."""
+    """The T2I-Adapter in a folder of diffusers' format, or in a single file; BadInput for any other network."""
+    if folder.is_file():
+        return _read_single(folder, "T2IAdapter", folder.stat().st_mtime_ns, pickles_allowed())
     return _read(folder, ("T2IAdapter",), (folder / "config.json").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read_single(path: Path, kind: str, stamp: int, pickles: bool) -> nn.Module:
+    found = control_of(open_tensors(path, pickles))
+    if found.kind != kind:
+        raise BadInput(f"{name_of(path)} holds a {found.kind}; accepted here is a {kind}.")
+    return found.network()
 
 
 @lru_cache(maxsize=8)

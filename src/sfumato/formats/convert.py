@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfumato.formats.convert_control import convert_control, is_control
 from sfumato.formats.folder import LARGEST, index_of, parts_of, place_of, read_json
 from sfumato.formats.key_names import Naming, write_tensors
 from sfumato.formats.read_network import STEMS, class_of
@@ -38,7 +39,10 @@ def convert(source: str | Path, target: str | Path) -> Path:
     that it is read with nothing beside it; other tools pass over them. Raises BadInput for a model of a family that
     has no single files, and for a target that is there already.
     """
-    target, folder = Path(target).expanduser(), find(source)
+    target, place = Path(target).expanduser(), Path(source).expanduser()
+    if is_control(place):
+        return convert_control(place, target)
+    folder = find(source)
     if target.exists():
         raise BadInput(f"{name_of(target)} is there already: name a file or folder that is not.")
     single = single_of(folder)

@@ -241,14 +241,16 @@ class Redux:
 
 def read_ip_adapter(folder: Path) -> IPAdapterWeights | Redux:
     """The IP-Adapter in a folder: one file, .safetensors or, where pickles are allowed, .bin, and image_encoder/; or
-    FLUX.1 Redux, with image_embedder/."""
+    FLUX.1 Redux, with image_embedder/. A file may be named itself, where several lie beside one image_encoder/."""
+    if folder.is_file():
+        return _ip_adapter(folder.parent, folder, folder.stat().st_mtime_ns)
     if (folder / EMBEDDER / "config.json").is_file():
         return _redux(folder, (folder / EMBEDDER / "config.json").stat().st_mtime_ns)
     files = _files(folder, ".safetensors") or [each for ending in PICKLES for each in _files(folder, ending)]
     if len(files) != 1:
         raise BadInput(
             f"The folder {name_of(folder)} holds {len(files)} files of weights: an IP-Adapter is one (.safetensors), "
-            "and image_encoder/ beside it."
+            "and image_encoder/ beside it; of several name the one."
         )
     return _ip_adapter(folder, files[0], files[0].stat().st_mtime_ns)
 

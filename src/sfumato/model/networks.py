@@ -67,6 +67,8 @@ def autoencoder_of(name: str) -> Path | None:
 
 def _folder(name: str, part: str, model: str) -> Path:
     own = Path(name).expanduser()
+    if part in CONTROLS and own.is_file():
+        return own
     whole = [own / "unet"] if part == "controlnet" and (own / INDEX).is_file() else []  # Kandinsky's is a decoder
     places = [own, own / part, *whole, ZOO / name] if name else [find(model) / part]
     for folder in places:
@@ -75,7 +77,8 @@ def _folder(name: str, part: str, model: str) -> Path:
     if name.count("/") == 1 and not own.exists() and part in CONTROLS:
         return find(name)
     if name:
-        raise BadInput(f"There is no {part} called {name!r}: give the path of a folder with a config.json.")
+        file = ", or of a single file" if part in CONTROLS else ""
+        raise BadInput(f"There is no {part} called {name!r}: give the path of a folder with a config.json{file}.")
     raise BadInput(f"The model {model} has no {part}/ of its own: name the folder of one in the guidance.")
 
 
