@@ -217,6 +217,50 @@ def test_another_autoencoder_is_used_recorded_and_redone(tiny_model, tmp_path):
         sfumato.load(tiny_model, vae="nowhere")
 
 
+@pytest.mark.parametrize("named", ["makers", "diffusers"])
+@pytest.mark.parametrize("single", [False, True])
+def test_an_autoencoder_in_a_file_of_its_own_is_the_one_of_its_folder(tiny_model, tmp_path, named, single):
+    from random_model import TINY, build
+    from safetensors.torch import load_file, save_file
+
+    from sfumato.formats.convert import convert
+    from sfumato.formats.key_names import write_tensors
+    from sfumato.formats.ldm_names import autoencoder_names
+
+    other, file = build(tmp_path / "other", shape=TINY, seed=5), tmp_path / "other.vae.safetensors"
+    tensors = load_file(other / "vae" / "diffusion_pytorch_model.safetensors")
+    levels = len(json.loads((other / "vae" / "config.json").read_text())["block_out_channels"])
+    save_file(tensors if named == "diffusers" else write_tensors(tensors, "", autoencoder_names(levels)), file)
+    model = convert(tiny_model, tmp_path / "whole.safetensors") if single else tiny_model
+    pipe, plain = sfumato.load(model, vae=file), sfumato.load(model)
+    made = pipe("a boat", steps=2)
+    assert apart(made.image, sfumato.load(model, vae=other)("a boat", steps=2).image) == 0
+    assert apart(made.image, plain("a boat", steps=2).image) > 1
+    assert made.recipe.vae == str(file)
+    assert made.recipe.made.weights not in ("", plain.weights)
+    made.save(tmp_path / "made.png")
+    assert redo(tmp_path / "made.png").identical
+
+
+def test_a_file_that_is_no_autoencoder_of_the_model_s_shape_is_refused(tiny_model, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(tiny_model / "vae" / "diffusion_pytorch_model.safetensors")
+    name = "decoder.conv_in.weight"
+    for changed, words in (
+        ({"a": torch.ones(1)}, "holds no autoencoder"),
+        ({**tensors, "more": torch.ones(1)}, "holds more, which the model's autoencoder has no place for"),
+        ({**tensors, name: tensors[name][:, :2].contiguous()}, "in the shape"),
+        (
+            {key: tensor for key, tensor in tensors.items() if key != "encoder.conv_in.bias"},
+            "lacks encoder.conv_in.bias",
+        ),
+    ):
+        save_file(changed, tmp_path / "vae.safetensors")
+        with pytest.raises(BadInput, match=words):
+            sfumato.load(tiny_model, vae=tmp_path / "vae.safetensors")
+
+
 def test_a_model_of_pixels_takes_no_autoencoder(pixel_model, tiny_model):
     with pytest.raises(BadInput, match="has no autoencoder"):
         sfumato.load(pixel_model(how="time"), vae=tiny_model)

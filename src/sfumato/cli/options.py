@@ -253,8 +253,8 @@ Transformer = Annotated[
 Vae = Annotated[
     str,
     typer.Option(
-        metavar="FOLDER",
-        help="Another autoencoder than the model's own: its folder, or that of a model.",
+        metavar="PATH",
+        help="Another autoencoder than the model's own: its folder, that of a model, or a file.",
         rich_help_panel=_RUNNING,
     ),
 ]

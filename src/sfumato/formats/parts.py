@@ -15,6 +15,7 @@ import torch
 
 from sfumato.formats.folder import parts_of, place_of, read_json, regular, scheduler_of
 from sfumato.formats.read_network import check_config, class_of, explained, read_network
+from sfumato.formats.single_autoencoder import folder_of_autoencoder
 from sfumato.formats.single_file import single_of
 from sfumato.formats.weights import weight_files
 from sfumato.network.autoencoder_kl import tile
@@ -35,7 +36,7 @@ class Parts:
     """The parts of the folder of a model, each read when it is asked for, as an instance of its class.
 
     networks: those that were read, by name. offload: how weights come to the device. tile: the side in pixels of the
-    tiles in which an autoencoder works; 0: all at once. vae: the folder of another autoencoder than the model's own.
+    tiles in which an autoencoder works; 0: all at once. vae: the folder or file of another autoencoder than its own.
     shared: networks that several models have, by what they were read from.
     """
 
@@ -64,7 +65,10 @@ class Parts:
         return f"the model in {name_of(self.folder if single is None else single.path)}"
 
     def place(self, part: str) -> Path:
-        return self.vae if part == "vae" and self.vae is not None else place_of(self.folder, part)
+        own = place_of(self.folder, part)
+        if part != "vae" or self.vae is None:
+            return own
+        return folder_of_autoencoder(self.vae, own) if self.vae.is_file() else self.vae
 
     def network(self, part: str, kind: str, neutral: Mapping[str, Any] | None = None) -> Any:
         """The network `part`, of the class `kind` of diffusers or transformers, ready to answer.
@@ -78,7 +82,8 @@ class Parts:
         config = read_json(place / "config.json")
         what = f"{part} of {self.model}"
         check_config(kind, config, what, neutral or {})
-        if (single := single_of(self.folder)) is not None and single.has(part):
+        other = part == "vae" and self.vae is not None
+        if not other and (single := single_of(self.folder)) is not None and single.has(part):
             with self.explained(part):
                 read = single.network(part, class_of(kind)[1], config, dtype_of(self.precision))
                 return self._ready(part, read, place, kind)

@@ -23,7 +23,9 @@ _hashes: dict[str, list[Any]] = {}
 def weight_files(part: Path) -> list[Path]:
     """The files of one part's weights, the pieces of a divided one all: of what stands there several times, as
     safetensors and as .bin, or in several variants (.fp16, .non_ema), the one that is loaded: the plain one and
-    safetensors where there are such."""
+    safetensors where there are such. A file is its own."""
+    if part.is_file():
+        return [part]
     for ending in (".safetensors", ".bin"):
         files = sorted(path for path in part.glob(f"*{ending}") if path.is_file() and not _NO_WEIGHTS.match(path.name))
         variants = sorted({_variant(path) for path in files})
@@ -41,12 +43,13 @@ def weights_hash(folder: Path, vae: Path | None = None) -> str:
     """`sha256:` and the SHA-256 over the names and the SHA-256 of all weight files of a model's folder; empty if there
     are none.
 
-    vae: the folder of the autoencoder that stands in the place of the model's own. Hashed is a line `PART/FILE SHA256`
+    vae: the folder or file of the autoencoder in the place of the model's own. Hashed is a line `PART/FILE SHA256`
     for each file, sorted. A file is read once: its hash is kept in the folder for the user's data
     under the file's path, length and time of change.
     """
     if (single := single_of(folder)) is not None:
         lines = [f"{path.name} {_file_hash(path)}\n" for path in single.files()]
+        lines += [] if vae is None else [f"vae/{path.name} {_file_hash(path)}\n" for path in weight_files(vae)]
         for part in sorted(each.name for each in folder.iterdir() if each.is_symlink()):  # of its base
             lines += [f"{part}/{path.name} {_file_hash(path)}\n" for path in weight_files(folder / part)]
         return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"

@@ -12,6 +12,7 @@ from sfumato.formats import format_of
 from sfumato.formats.control_network import read_controlnet, read_t2i_adapter
 from sfumato.formats.ip_adapter import read_ip_adapter
 from sfumato.formats.parts import Parts, Shared
+from sfumato.formats.tensor_file import ENDINGS
 from sfumato.network.device import check_device
 from sfumato.network.engine import dtype_of, engine_of
 from sfumato.network.offload import check_offload
@@ -52,16 +53,19 @@ def read_stages(
 
 
 def autoencoder_of(name: str) -> Path | None:
-    """The folder of the autoencoder called `name`: one of its own, or vae/ of a model; None for "", the model's own."""
+    """The folder of the autoencoder called `name`, one of its own or vae/ of a model, or its single file; None for "",
+    the model's own."""
     if not name:
         return None
     place = path_of(name)
+    if place.is_file() and place.suffix.lower() in ENDINGS:
+        return place.resolve()
     for folder in (place, place / "vae", (here(name) or place) / "vae"):
         if (folder / "config.json").is_file() and not (folder / INDEX).is_file():
             return folder.resolve()
     raise BadInput(
         f"There is no autoencoder called {printable(repr(name), 100)}: give the path of a folder with a config.json, "
-        "or of a model that has a vae/."
+        "of a model that has a vae/, or of a file (.safetensors)."
     )
 
 

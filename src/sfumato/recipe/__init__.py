@@ -125,7 +125,7 @@ class Recipe:
     noise: Randomness = Keyed()
     engine: Annotated[str, one_of(Engine.registry)] = Field(default="eager", description="an engine's name")
     precision: Annotated[str, one_of(PRECISIONS)] = Field(default="float32", description=" or ".join(PRECISIONS))
-    vae: ModelName = Field(default="", description="the folder of another autoencoder, or nothing for the model's own")
+    vae: ModelName = Field(default="", description="the place of another autoencoder, or nothing for the model's own")
     tile: Whole = Field(default=0, ge=0, le=4096, multiple_of=64, description=_TILE)
     made: Made | None = Field(default=None, description="what the pipe fills in")
 

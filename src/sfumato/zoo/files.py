@@ -7,7 +7,9 @@ from pathlib import Path
 
 
 def files_of(folder: Path) -> list[Path]:
-    """All files of a model's folder, those of parts that are links to elsewhere too."""
+    """All files of a model's folder, those of parts that are links to elsewhere too; a file is its own."""
+    if folder.is_file():
+        return [folder]
     links = sorted(path for path in folder.iterdir() if path.is_symlink() and path.is_dir())
     return [path for place in (folder, *links) for path in sorted(place.rglob("*")) if path.is_file()]
 
