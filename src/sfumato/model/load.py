@@ -49,9 +49,10 @@ def load(
     "float8", which is computed in bfloat16; "auto" is float32 on a CPU and what suits the device elsewhere. offload:
     "none", or "parts" or "layers" to have only the network or the layer that is called on the device
     (`sfumato.network.offload`). tile: the side in pixels of the tiles in which the autoencoder works, 0 for the picture
-    as a whole. vae: the folder or file of another autoencoder. transformer: a single file that stands in the place of the model's own transformer, as "flux1-dev-Q4_K.gguf": the same as `load("FILE?base=MODEL")`. pool:
-    models that are held; without one the model is read anew, and nobody else has its networks. allow_pickle: read
-    single files that are pickles (.ckpt), of which tensors alone are taken.
+    as a whole. vae: the folder or file of another autoencoder. transformer: a single file that stands in the place of
+    the model's own transformer, as "flux1-dev-Q4_K.gguf": the same as `load("FILE?base=MODEL")`. pool: models that are
+    held; without one the model is read anew, and nobody else has its networks. allow_pickle: read single files that are
+    pickles (.ckpt), of which tensors alone are taken.
 
     A pipe and its recipes say what "auto" came to, of the engine too.
 
