@@ -14,10 +14,13 @@ from safetensors.torch import load_file
 from test_stock_lora import FAR, answer, flux, stock, xl_unet
 
 from sfumato.adapt import LoRA, open_file
-from sfumato.adapt.adaptation import Adaptation
+from sfumato.adapt.adaptation import Adaptation, learning
+from sfumato.adapt.adapter import BoundAdapter
 from sfumato.adapt.adapter_formats import ADAPTER_FORMATS, converted
 from sfumato.adapt.families import FAMILIES
-from sfumato.adapt.read import contents, with_config
+from sfumato.adapt.layers import Change
+from sfumato.adapt.names import Piece
+from sfumato.adapt.read import Contents, contents, with_config
 from sfumato.adapt.write import save, write
 from sfumato.picture import BadInput
 
@@ -238,8 +241,32 @@ def test_magnitudes_and_alphas_of_fused_layers(networks, tmp_path):
     for each in answers[1:]:
         torch.testing.assert_close(answers[0], each, rtol=0, atol=1e-5)
     found.pop("lora_unet_transformer_blocks_0_attn_to_v.dora_scale")
-    with pytest.raises(BadInput, match=r"has a magnitude for some of .*which are one layer there"):
+    with pytest.raises(BadInput, match=r"magnitudes \(DoRA\) for some of .* alone, which are one layer there"):
         passed(written(tmp_path / "b.safetensors", found), flown, "lycoris")
+
+
+@pytest.mark.parametrize("kind", ["DoRA", "LoHa", "LoKr", "alpha is not the rank"])
+def test_what_is_trained_on_a_transformer_is_in_its_file(tmp_path, kind):
+    networks, dice = {"transformer": flux()}, torch.Generator().manual_seed(2)
+    family, layers = FAMILIES[KINDS[kind].get("family", "lora")], {}
+    for name in (
+        "transformer_blocks.0.attn.to_q",
+        "transformer_blocks.0.ff.net.2",
+        "single_transformer_blocks.0.proj_mlp",
+    ):
+        weight = networks["transformer"].get_submodule(name).weight
+        own = family.fresh(weight, 3, dice)
+        own = {key: each + 0.3 * torch.randn(each.shape, generator=dice) for key, each in own.items()}
+        own |= {"magnitude": weight.norm(dim=1, keepdim=True) * 1.3} if kind == "DoRA" else {}
+        layers["transformer", name] = own | {"alpha": torch.tensor(1.5)}
+    write(tmp_path / "a.safetensors", family, layers, networks, {})
+    none = Contents({}, {})
+    changed = [Change(part, (Piece(name),), family, each, none) for (part, name), each in layers.items()]
+    with learning(networks, BoundAdapter("a", changed)):
+        learnt = answer("flux", networks["transformer"])
+    with Adaptation(networks, [LoRA(tmp_path / "a.safetensors")]).painting(0.5):
+        torch.testing.assert_close(answer("flux", networks["transformer"]), learnt, rtol=0, atol=1e-5)
+    assert (answer("flux", networks["transformer"]) - learnt).abs().max() > FAR
 
 
 # other families

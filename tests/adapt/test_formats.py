@@ -128,6 +128,18 @@ def test_compvis_names_are_those_of_diffusers_own_conversion(networks):
         assert key.rpartition(".")[0] == layers[int(value)]
 
 
+def test_a_difference_of_a_bias_beside_a_lora_is_used(networks, tmp_path):
+    """As ComfyUI writes it of one layer."""
+    name = f"{ATTENTION}.ff.net.2"
+    layer = networks["unet"].get_submodule(name)
+    down, up = tensors(layer.weight.shape)
+    stem = f"diffusion_model.{name}"
+    found = {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up, f"{stem}.diff_b": torch.ones(len(up))}
+    swapped = weights_of(Adaptation(networks, [LoRA(written(tmp_path / "a.safetensors", found)) * 0.5]))
+    assert torch.equal(swapped[id(layer._parameters), "bias"], layer.bias + 0.5)
+    assert torch.equal(swapped[id(layer._parameters), "weight"], layer.weight + 0.5 * (up @ down))
+
+
 def test_strange_keys_are_named(networks, tmp_path):
     layer = networks["unet"].get_submodule(LAYERS[0])
     down, up = tensors(layer.weight.shape)

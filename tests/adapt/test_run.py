@@ -167,7 +167,7 @@ def trained(pipe, tiny_model, tmp_path_factory) -> dict[str, list[Adapter]]:
 
 
 def test_adapters_of_every_kind_a_hundred_times_in_any_order(pipe, trained):
-    """Two at a time, put in by one order and taken out by another; the model is asked with some of them in."""
+    """Attached in one order and detached in another, some of them in a network, and others in it within."""
     before, chance = state(pipe), random.Random(0)
     stage = pipe.stage
     x, t = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(0)), torch.tensor(0.5)
@@ -175,16 +175,21 @@ def test_adapters_of_every_kind_a_hundred_times_in_any_order(pipe, trained):
     base = stage.denoiser(x, t, condition).eps
     modules = [vars(module) for network in stage.networks.values() for module in network.modules()]
     keys = [sorted(each) for each in modules]
-    pairs = [tuple(trained[kind]) for kind in trained] + [
-        (*trained[one], *trained[other]) for one, other in (chance.sample(sorted(trained), 2) for _ in range(12))
-    ]
-    for turn in range(100):
-        pair = chance.choice(pairs)
-        handles = [pipe.attach(each) for each in pair]
-        adapted = pipe.adapted(pipe.resolve(Recipe("a boat", model=pipe.name)).adapters)
-        if turn % 10 == 0:
-            words = adapted.encode([Recipe(f"a {chance.choice(sorted(trained))} boat")])
-            assert not torch.equal(adapted.denoiser(x, t, words).eps, base)
+    pairs = [tuple(found) for found in trained.values()]
+    pairs += [(*trained[one], *trained[other]) for one, other in (chance.sample(sorted(trained), 2) for _ in range(6))]
+    swaps = []
+    for pair in pairs:
+        adapted = pipe.adapted(pair)
+        adaptation = adapted.denoiser.adaptation
+        words = "a boat" if adaptation.words is None else next(iter(adaptation.words.ids))
+        assert not torch.equal(adapted.denoiser(x, t, adapted.encode([Recipe(words)])).eps, base)
+        swaps.append((adaptation.reading, adaptation.painting(0.5)))
+    for _ in range(100):
+        handles = [pipe.attach(each) for each in chance.choice(pairs)]
+        assert len(pipe.resolve(Recipe("a boat", model=pipe.name)).adapters) == len(handles)
+        (reads, paints), (others_read, others_paint) = chance.sample(swaps, 2)
+        with paints, reads, others_paint, others_read, paints:
+            assert [sorted(each) for each in modules] != keys or not unchanged(pipe, before)
         for handle in chance.sample(handles, len(handles)):
             handle.detach()
     assert unchanged(pipe, before)

@@ -39,8 +39,9 @@ def apart(change: Change, network: nn.Module, name: str) -> list[Change]:
     for layer, index in rows.items():
         others = torch.stack([each for other, each in used.items() if other != layer] or [used[layer]])
         kept = used[layer] | ~others.any(0)  # what another layer alone has is not this one's
-        if not kept.any():
+        if not kept.any() and not change.tensors.keys() & {"magnitude", "up_bias"}:
             continue
+        kept[0] |= not kept.any()
         rank = len(kept)
         tensors = {
             **change.tensors,
@@ -54,17 +55,25 @@ def apart(change: Change, network: nn.Module, name: str) -> list[Change]:
     return found
 
 
+def by_layer(changes: Sequence[Change], network: nn.Module, name: str) -> dict[str, Change]:
+    """The changes of each layer. Raises BadInput where there are two of one, which no format holds."""
+    found: dict[str, Change] = {}
+    for each in (each for change in changes for each in apart(change, network, name)):
+        layer = each.pieces[0].layer
+        if layer in found:
+            raise BadInput(f"{name} changes {printable(layer, 100)} twice, which no format of other tools holds.")
+        found[layer] = each
+    return found
+
+
 def joined(changes: Mapping[str, Change], pieces: Sequence[Piece], network: nn.Module, name: str) -> Change:
     """Changes of layers, by their names, as one of the layer that all of `pieces` are. Raises BadInput where they can't
     be one."""
     rows = _rows(pieces, network)
     for change in changes.values():
         _check(change, network, name)
-    for key in ("magnitude", "up_bias"):
-        if 0 < sum(key in each.tensors for each in changes.values()) < len(rows):
-            raise BadInput(
-                f"{name} has a {key} for some of {_listed(rows)}, which are one layer there: it can't be said."
-            )
+    if 0 < sum("magnitude" in each.tensors for each in changes.values()) < len(rows):
+        raise BadInput(f"{name} has magnitudes (DoRA) for some of {_listed(rows)} alone, which are one layer there.")
     first = next(iter(changes.values()))
     scales = {layer: scale(each.tensors, len(each.tensors["down"])) for layer, each in changes.items()}
     times = scales[next(iter(changes))]

@@ -10,11 +10,12 @@ within them, has more endings for the same names; A1111's web page, ComfyUI and 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sfumato.adapt.families import FAMILIES
-from sfumato.adapt.fused import apart, joined
+from sfumato.adapt.fused import by_layer, joined
 from sfumato.adapt.layers import Change
 from sfumato.adapt.names import flat, kohya_names
 from sfumato.picture.errors import BadInput, printable
@@ -31,7 +32,8 @@ def kohya(changes: Sequence[Change], networks: Mapping[str, nn.Module], name: st
     """The tensors of kohya's file, and its header. Raises BadInput for what his scripts would not read."""
     for change in changes:
         if not is_kohyas(change):
-            what = "magnitudes (DoRA)" if _kind(change) in READ else f"the family {_kind(change)}"
+            more = "magnitudes (DoRA)" if "magnitude" in change.tensors else "differences of biases"
+            what = more if _kind(change) in READ else f"the family {_kind(change)}"
             raise BadInput(
                 f"{name} has {what}, which kohya's scripts would not read: --to lycoris writes it under the same "
                 "names, as A1111's web page and ComfyUI read it."
@@ -44,7 +46,7 @@ def kohya(changes: Sequence[Change], networks: Mapping[str, nn.Module], name: st
 
 def is_kohyas(change: Change) -> bool:
     """Whether kohya's scripts read such a change."""
-    return _kind(change) in READ and "magnitude" not in change.tensors
+    return _kind(change) in READ and not change.tensors.keys() & {"magnitude", "diff_b"}
 
 
 def lycoris(changes: Sequence[Change], networks: Mapping[str, nn.Module], name: str) -> Written:
@@ -83,11 +85,13 @@ def _named(changes: Sequence[Change], network: nn.Module, name: str) -> list[tup
     names = kohya_names(network)
     found = [(names[change.pieces], change) for change in changes if change.pieces in names]
     rest = [change for change in changes if change.pieces not in names]
-    layers = {each.pieces[0].layer: each for change in rest for each in apart(change, network, name)}
+    layers = by_layer(rest, network, name)
     for pieces, layer in names.items():
         own = {piece.layer: layers.pop(piece.layer) for piece in pieces if piece.layer in layers}
         if own:
             found.append((layer, joined(own, pieces, network, name)))
+    if twice := [layer for layer, count in Counter(layer for layer, _ in found).items() if count > 1]:
+        raise BadInput(f"{name} changes {printable(twice[0], 100)} twice, which no format of other tools holds.")
     if layers:
         raise BadInput(f"{name} changes {printable(next(iter(layers)), 100)}, for which kohya's files have no name.")
     return found
@@ -96,7 +100,7 @@ def _named(changes: Sequence[Change], network: nn.Module, name: str) -> list[tup
 def _endings(change: Change, network: nn.Module, name: str) -> list[tuple[str, Tensor]]:
     """How the keys of a change end, and their tensors."""
     module: Any = network.get_submodule(change.pieces[0].layer)
-    endings = {**change.family.written, "magnitude": ".dora_scale"}
+    endings = {"diff_b": ".diff_b", "magnitude": ".dora_scale", **change.family.written}
     if module.weight.ndim == 1:
         endings |= {"diff": ".w_norm", "diff_b": ".b_norm"}
     found = []

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sfumato.adapt.families import FAMILIES, Family
-from sfumato.adapt.fused import apart
+from sfumato.adapt.fused import by_layer
 from sfumato.adapt.kohya_file import Written
 from sfumato.adapt.layers import Change
 from sfumato.adapt.names import kohya_names
@@ -34,7 +34,7 @@ def diffusers(changes: Sequence[Change], networks: Mapping[str, nn.Module], name
     said: dict[str, Any] = {}
     for part in dict.fromkeys(change.part for change in changes):
         network = networks[part]
-        own = [each for change in changes if change.part == part for each in apart(change, network, name)]
+        own = list(by_layer([change for change in changes if change.part == part], network, name).values())
         tensors, config = _part(part, own, network, name)
         found |= tensors
         said |= {f"{part}.{key}": value for key, value in config.items()}

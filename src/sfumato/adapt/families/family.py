@@ -71,8 +71,9 @@ class Family:
         return {}
 
     def bias(self, tensors: Tensors, bias: Tensor | None) -> Tensor | None:
-        """The same of the bias; None where it stays."""
-        return None
+        """The same of the bias; None where it stays. Beside a change of the weight, of any family, a file may have the
+        difference of the bias, as ComfyUI writes it."""
+        return tensors["diff_b"].float() if "diff_b" in tensors else None
 
 
 def uniform(shape: Sequence[int], inputs: int, generator: torch.Generator) -> Tensor:

@@ -28,8 +28,5 @@ class Full(Family):
     def delta(self, tensors: Tensors, weight: Tensor) -> Tensor | None:
         return shaped(tensors["diff"].float(), weight) if "diff" in tensors else None
 
-    def bias(self, tensors: Tensors, bias: Tensor | None) -> Tensor | None:
-        return tensors["diff_b"].float() if "diff_b" in tensors else None
-
 
 FAMILIES.add("full", Full())

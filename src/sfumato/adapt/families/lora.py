@@ -88,7 +88,11 @@ class LowRank(Family):
         return shaped(change * scale(tensors, len(down)), weight)
 
     def bias(self, tensors: Tensors, bias: Tensor | None) -> Tensor | None:
-        return tensors["up_bias"].float() * scale(tensors, len(tensors["down"])) if "up_bias" in tensors else None
+        whole = super().bias(tensors, bias)
+        if "up_bias" not in tensors:
+            return whole
+        own = tensors["up_bias"].float() * scale(tensors, len(tensors["down"]))
+        return own if whole is None else own + whole
 
 
 FAMILIES.add("lora", LowRank())
