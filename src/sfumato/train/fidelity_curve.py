@@ -33,7 +33,7 @@ SUBJECT, PROMPT = "subject_fidelity", "prompt_fidelity"
 
 
 @dataclass(frozen=True)
-class Step:
+class CurvePoint:
     """A point of the curves. prompt: 1 where the features read no texts; both as shares, see above."""
 
     number: int
@@ -69,7 +69,7 @@ class FidelityCurve:
             found[PROMPT] = float(np.diag(cosines(rows, self.texts)).mean())
         return found
 
-    def steps(self, journal: Path) -> list[Step]:
+    def steps(self, journal: Path) -> list[CurvePoint]:
         """What the journal of a run says of its grids, in order."""
         lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
         told = {line["step"]: line for line in lines if SUBJECT in line}
@@ -78,7 +78,9 @@ class FidelityCurve:
         first: dict[str, Any] = told[min(told)]
         way = max(self.ceiling - first[SUBJECT], 1e-6)
         return [
-            Step(number, (line[SUBJECT] - first[SUBJECT]) / way, line.get(PROMPT, 1.0) / (first.get(PROMPT) or 1.0))
+            CurvePoint(
+                number, (line[SUBJECT] - first[SUBJECT]) / way, line.get(PROMPT, 1.0) / (first.get(PROMPT) or 1.0)
+            )
             for number, line in sorted(told.items())
         ]
 
@@ -96,12 +98,12 @@ class FidelityCurve:
             told += f"; step {last.number}: {self._said(last)}: --steps {best.number} may do"
         return [f"{told} ({run / 'fidelity.png'})"]
 
-    def _said(self, step: Step) -> str:
+    def _said(self, step: CurvePoint) -> str:
         follows = f", prompts followed {100 * step.prompt:.0f} % as well as before" if self.texts is not None else ""
         return f"{100 * step.subject:.0f} % of the way to the subject{follows}"
 
 
-def drawn(steps: Sequence[Step], prompts: bool, width: int = 480, height: int = 280) -> Image.Image:
+def drawn(steps: Sequence[CurvePoint], prompts: bool, width: int = 480, height: int = 280) -> Image.Image:
     """The curves over the steps, a line at the best of them: the way to the subject, and prompts as well as before."""
     picture = Image.new("RGB", (width, height), "white")
     draw, left, top, right, bottom = ImageDraw.Draw(picture), 44, 36, width - 16, height - 28

@@ -48,7 +48,7 @@ from sfumato.train.method import AnyMethod, Learner, Subject
 from sfumato.train.methods.low_rank_adaptation import LoRAMethod
 from sfumato.train.objective.times import LogitNormal, Table, Uniform, draw_times
 from sfumato.train.remembered import Remembered
-from sfumato.train.task import Place, Task, hush, register
+from sfumato.train.task import DTYPES, Place, Task, hush, register
 
 Templates = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
 Size = tuple[int, int]
@@ -274,10 +274,12 @@ class PersonalizeTask(Task):
             shown += f"; {len(self.prior)} of the class beside them"
         trained = sum(p.numel() for p in self.network.parameters())
         held = {id(p): p.numel() * p.element_size() for n in self.stage.networks.values() for p in n.parameters()}
-        memory = sum(held.values()) + 12 * trained  # gradients, and Adam's two means
+        memory = sum(held.values()) + (4 + self.recipe.optimizer.bits // 4) * trained  # gradients, Adam's two means
+        stored = getattr(self.recipe.method, "export", "float32")
+        size = trained * DTYPES[stored].itemsize / 2**20
         return [
             f"{shown}.",
-            f"{self.recipe.method.kind} trains {trained:,} numbers: about {trained * 4 / 2**20:.1f} MiB in float32; "
+            f"{self.recipe.method.kind} trains {trained:,} numbers: about {size:.1f} MiB in {stored}; "
             f"{memory / 2**20:,.0f} MiB of memory beside what a step needs.",
         ]
 
