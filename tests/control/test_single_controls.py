@@ -163,6 +163,8 @@ def test_files_are_named_where_a_network_is_and_wrong_ones_refused(tiny_model, u
         save_file(tensors, tmp_path / f"{name}.safetensors")
         with pytest.raises(BadInput, match=words):
             pipe("a hat", steps=1, controls=[ControlNet(maps[0], tmp_path / f"{name}.safetensors")])
+    with pytest.raises(BadInput, match="obeys a control and no model: show it a picture with --control"):
+        sfumato.load(file)
     image_prompts.unet(unet, tmp_path / "ip")
     shutil.copyfile(tmp_path / "ip" / image_prompts.FILE, tmp_path / "ip" / "another.safetensors")
     with pytest.raises(BadInput, match="of several name the one"):

@@ -8,15 +8,13 @@ from pathlib import Path
 from sfumato.formats.folder import read_json
 from sfumato.formats.key_names import write_tensors
 from sfumato.formats.read_network import STEMS
-from sfumato.formats.single_control import control_of, naming_of_control
+from sfumato.formats.single_control import control_of, holds_control, naming_of_control
 from sfumato.formats.tensor_file import ENDINGS, open_tensors
 from sfumato.formats.weights import weight_files
 from sfumato.formats.write import write_json
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.zoo import INDEX
 from sfumato.zoo.find import pickles_allowed
-
-BEGINNINGS = ("control_model.", "input_hint_block.", "controlnet_cond_embedding.", "body.0.")
 
 
 def is_control(source: Path) -> bool:
@@ -27,7 +25,7 @@ def is_control(source: Path) -> bool:
         return "ControlNet" in kind or kind == "T2IAdapter" if not (source / INDEX).is_file() else False
     if not source.is_file() or source.suffix.lower() not in ENDINGS:
         return False
-    return any(name.startswith(BEGINNINGS) for name in open_tensors(source, pickles_allowed()).shapes)
+    return holds_control(open_tensors(source, pickles_allowed()).shapes)
 
 
 def convert_control(source: Path, target: Path) -> Path:

@@ -6,7 +6,7 @@ A file doesn't say what its network was trained with, so its config is that of t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,18 @@ TOLD = (
     *("addition_time_embed_dim", "projection_class_embeddings_input_dim"),
 )
 """What a ControlNet's config has of the U-Net's."""
+BEGINNINGS = (CONTROL, "input_hint_block.", "controlnet_cond_embedding.", "body.0.")
 UNITED = ("task_embedding", "control_add_embedding.linear_1.weight")
 _HINTS = re.compile(r"controlnet_cond_embedding\.blocks\.(\d+)\.(weight|bias)")
 _ZERO = re.compile(r"controlnet_down_blocks\.(\d+)\.(weight|bias)")
 _RESNET = re.compile(r"adapter\.body\.(\d+)\.(in_conv|resnets\.(\d+)\.(block[12]))\.(weight|bias)")
 RESNETS = {"full_adapter": 2, "light_adapter": 4}
 """Residual blocks of a T2I-Adapter's level."""
+
+
+def holds_control(names: Iterable[str]) -> bool:
+    """Whether a file of these names holds a network that obeys controls."""
+    return any(name.startswith(BEGINNINGS) for name in names)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from sfumato.formats import single_configs as configs
 from sfumato.formats.key_names import Naming
 from sfumato.formats.ldm_names import autoencoder_names, unet_names
 from sfumato.formats.single_configs import Config
+from sfumato.formats.single_control import holds_control
 from sfumato.formats.tensor_file import TensorFile
 from sfumato.formats.text_names import bare_clip_names, clip_names, open_clip_names, t5_names
 from sfumato.formats.transformer_names import flux_names, qwen_image_names, sd3_names, z_image_names
@@ -118,6 +119,11 @@ def family_of(file: TensorFile, prediction: str | None = None) -> SingleFamily:
         raise BadInput(
             f"{name_of(file.path)} is an adapter and no model: add it to one with --lora, or write it in another "
             "format with `sfumato convert --to`."
+        )
+    if holds_control(file.shapes):
+        raise BadInput(
+            f"{name_of(file.path)} is a network that obeys a control and no model: show it a picture with --control, "
+            "as controlnet:picture=map.png,net=FILE."
         )
     some = ", ".join(list(file.shapes)[:3])
     raise BadInput(
