@@ -13,8 +13,8 @@ that many minutes, not a piece of a longer run. A stage that an earlier call has
 
 On a GPU (found by itself) batches and learning rates are larger, as `GPU` says, and all cores draw.
 
-How long at 128 x 128, on one core without AVX-512 (float32): pictures 0.2 hours, autoencoder 3.5, decoder 2, latents 0.5, U-Net 6.
-Steps were timed, the rest is reckoned; where bfloat16 pays, a third of it.
+How long at 128 x 128, on one core without AVX-512 (float32): pictures 0.2 hours, autoencoder 3.5, decoder 2, latents
+0.5, U-Net 6. Steps were timed, the rest is reckoned; where bfloat16 pays, a third of it.
 """
 
 from __future__ import annotations
