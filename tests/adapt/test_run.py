@@ -148,7 +148,7 @@ def test_attached_and_detached_in_any_order_the_base_is_what_it_was(pipe, files,
 def trained(pipe, tiny_model, tmp_path_factory) -> dict[str, list[Adapter]]:
     """What every method of training leaves beside a model, its numbers drawn; each with a word of its own."""
     options = {
-        "lora": {"convolutions": True, "text": True}, "loha": {"text": True}, "lokr": {"convolutions": True},
+        "lora": {"text": True}, "lokr": {"convolutions": True},
     }  # fmt: skip
     sections = {kind: METHODS[kind](**options.get(kind, {})) for kind in METHODS if kind != "dreambooth"}
     sections["dora"] = METHODS["lora"](dora=True, text=True)
@@ -176,7 +176,7 @@ def test_adapters_of_every_kind_a_hundred_times_in_any_order(pipe, trained):
     modules = [vars(module) for network in stage.networks.values() for module in network.modules()]
     keys = [sorted(each) for each in modules]
     pairs = [tuple(found) for found in trained.values()]
-    pairs += [(*trained[one], *trained[other]) for one, other in (chance.sample(sorted(trained), 2) for _ in range(6))]
+    pairs += [(*trained[one], *trained[other]) for one, other in (chance.sample(sorted(trained), 2) for _ in range(3))]
     swaps = []
     for pair in pairs:
         adapted = pipe.adapted(pair)

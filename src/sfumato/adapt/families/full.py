@@ -22,6 +22,11 @@ class Full(Family):
         """0, whatever the rank."""
         return {"diff": torch.zeros(weight.shape)}
 
+    def holds(self, tensors: Tensors) -> bool:
+        """Beside tensors of another family a difference of the bias is that family's."""
+        own = set(self.endings.values())
+        return bool(tensors.keys() & own) and tensors.keys() <= own | {"alpha", "magnitude"}
+
     def complete(self, tensors: Tensors) -> bool:
         return True
 
