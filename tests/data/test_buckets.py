@@ -24,6 +24,11 @@ def test_sides_are_multiples_and_areas_near_the_square():
             assert abs(w * h - size**2) <= step / 2 * max(w, h)
 
 
+def test_a_square_stays_one_though_its_side_is_no_multiple():
+    among = buckets.sizes(72, 16)
+    assert among[buckets.nearest((500, 500), among)] == (72, 72)
+
+
 def test_a_picture_goes_where_least_is_cut_off():
     among = buckets.sizes(512, 64)
     for shape in [(4000, 3000), (3000, 4000), (1000, 1000), (5, 1), (1920, 1080), (1, 9)]:

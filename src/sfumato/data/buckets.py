@@ -24,14 +24,14 @@ WIDEST = 2.0
 
 def sizes(size: int, step: int) -> list[Size]:
     """(width, height) of all buckets, the narrowest first: width w in multiples of `step`, height the multiple nearest
-    to size^2 / w, sides of a ratio up to 2 to 1. The square is among them where `size` is a multiple of the step."""
+    to size^2 / w, sides of a ratio up to 2 to 1. The square is always among them."""
 
     def other(side: int) -> int:
         return max(step, round(size * size / side / step) * step)
 
     sides = range(step, 2 * size + step, step)
     found = {(w, other(w)) for w in sides} | {(other(h), h) for h in sides}
-    return sorted(each for each in found if max(each) <= WIDEST * min(each))
+    return sorted(each for each in {*found, (size, size)} if max(each) <= WIDEST * min(each))
 
 
 def nearest(shape: Size | np.ndarray, among: Sequence[Size]) -> int:
@@ -84,7 +84,7 @@ def bucketed(
     files: PictureFiles, captions: list[list[str]], words: str, size: int, step: int, home: Path, workers: int
 ) -> list[tuple[np.ndarray, Dataset]]:
     """The data set of each bucket that is not empty, and which of the files are in it. captions: those of each file."""
-    among = sizes(size, step) or [(size, size)]
+    among = sizes(size, step)
     chosen = np.array([nearest(shape, among) for shape in files.sizes])
     found = []
     for bucket in np.unique(chosen).tolist():
