@@ -131,9 +131,11 @@ def hint_channels(factor: int) -> tuple[int, ...]:
 
 def awaken(hint: Any) -> None:
     """Gaussian weights of variance 2/fan-in, no biases (section 3.1: "initialized with Gaussian weights"; He et al.
-    2015), for all but the last convolution, which stays zero. By torch's own rule a map would reach it some
-    sixty times fainter (edges of mini: a standard deviation of 0.0014 instead of 0.09), and be learned much later."""
-    for layer in (hint.conv_in, *hint.blocks):
+    2015), for its last convolution too, where the paper has zeros. The base is what it was at step 0 all the same, for
+    the copy's answers go through zeros. But zeros before the copy *and* behind it are a saddle: neither has a gradient
+    of the map while the other is silent, and noise moves both for hundreds of steps before a map is heard. So the
+    copy hears it from the beginning, and what lies behind it learns at once what it is good for."""
+    for layer in (hint.conv_in, *hint.blocks, hint.conv_out):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.zeros_(layer.bias)
 
