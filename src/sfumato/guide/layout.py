@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from sfumato.condition import Condition, Layout
+from sfumato.denoise import Prediction
 from sfumato.element import Real, element
 from sfumato.guide.guidance import Guidance
 from sfumato.guide.instruct import two_scales
+from sfumato.lazy import Tensor
 from sfumato.picture import BadInput
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
 
 
 @element("layout")
@@ -53,8 +49,6 @@ class LayoutGuidance(Guidance):
 
 def layout_alone(condition: Condition) -> Condition:
     """The condition with its layout and without all else that drops. Raises BadInput where it has no layout."""
-    from sfumato.condition import Layout
-
     if condition.get(Layout) is None:
         raise BadInput("layout and multi-scale guide models that see a layout beside the noise: this one sees none.")
     return condition.null([type(part) for part in condition.parts if not isinstance(part, Layout)])

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from sfumato.condition import Condition, Layout
+from sfumato.denoise import Prediction
 from sfumato.element import Real, element
 from sfumato.guide.guidance import Guidance
 from sfumato.guide.layout import layout_alone
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor
 
 
 @element("multi-scale")
@@ -36,8 +32,6 @@ class MultiScale(Guidance):
         return {"CFG scale": f"{self.scale:g}"}
 
     def branches(self, condition: Condition, t: Tensor) -> Mapping[str, Condition]:
-        from sfumato.condition import Layout
-
         alone = layout_alone(condition)
         return {"unconditional": condition.null(), "layout alone": alone, "all but layout": condition.null(Layout)}
 

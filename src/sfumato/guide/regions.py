@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
-    from sfumato.denoise import Prediction
+from sfumato.condition import Condition, MixedRegions
+from sfumato.denoise import Prediction
+from sfumato.lazy import Tensor
 
 
 def regions(condition: Condition) -> list[Condition]:
     """The general condition, and one for each region; itself where it has none."""
-    from sfumato.condition import MixedRegions
-
     part = condition.get(MixedRegions)
     if part is None:
         return [condition]
@@ -32,8 +27,6 @@ def regions(condition: Condition) -> list[Condition]:
 
 def mixed(outs: Sequence[Prediction], condition: Condition) -> Prediction:
     """sum_k share_k p_k, for x0 and for eps: each cell from the answers of its regions (Bar-Tal et al. 2023, eq. 5)."""
-    from sfumato.condition import MixedRegions
-
     part = condition.get(MixedRegions)
     if part is None or len(outs) == 1:
         return outs[0]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from sfumato.condition import AttendedRegions, Condition, Text
+from sfumato.condition.text import side_by_side
 from sfumato.element import element
+from sfumato.lazy import Tensor
 from sfumato.picture import BadInput
 from sfumato.region.region import Regional
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
 
 
 @element("attention")
@@ -28,9 +25,6 @@ class RegionalAttention(Regional):
     """
 
     def apply(self, condition: Condition, others: Sequence[Condition], shares: Tensor) -> Condition:
-        from sfumato.condition import AttendedRegions, Text
-        from sfumato.condition.text import side_by_side
-
         texts = [next((p for p in each.parts if isinstance(p, Text)), None) for each in (condition, *others)]
         if any(text is None or text.others for text in texts):
             raise BadInput(

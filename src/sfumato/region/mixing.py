@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from sfumato.condition import Condition, MixedRegions
 from sfumato.element import element
+from sfumato.lazy import Tensor
 from sfumato.region.region import Regional
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
 
 
 @element("mixing")
@@ -25,7 +21,5 @@ class PredictionMixing(Regional):
     """
 
     def apply(self, condition: Condition, others: Sequence[Condition], shares: Tensor) -> Condition:
-        from sfumato.condition import MixedRegions
-
         parts = tuple(tuple(part for part in other.parts if part.drops) for other in others)
         return condition.adding(MixedRegions(shares.expand(condition.rows, -1, -1, -1), parts))

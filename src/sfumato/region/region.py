@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from sfumato.condition import Condition
 from sfumato.element import Element, Fractions, KeptMask, Real, element
-from sfumato.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sfumato.condition import Condition
+from sfumato.lazy import Tensor, torch
 
 _BOX = "four fractions (left, top, right, bottom) of the picture with 0 <= left < right <= 1 and 0 <= top < bottom <= 1"
 
