@@ -63,7 +63,7 @@ class FidelityCurve:
 
     def __call__(self, painted: np.ndarray) -> dict[str, float]:
         """The figures of pictures uint8 (n, H, W, 3)."""
-        rows = self._rows(list(painted))
+        rows = self._rows([*painted])
         found = {SUBJECT: alike(rows, self.real).value}
         if self.texts is not None:
             found[PROMPT] = float(np.diag(cosines(rows, self.texts)).mean())
