@@ -219,6 +219,21 @@ def test_the_drift_at_a_knot_is_that_of_the_step_below():
         assert float(drift(table, t)) == pytest.approx(float(drift(table, t - 1e-9)), rel=1e-6)
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+def test_one_time_has_the_bits_that_it_has_among_many_and_keeps_its_gradient(schedule):
+    times = torch.tensor([0.0, 1e-3, 0.1234567, 0.5, 0.999, 1.0], dtype=torch.float64)
+    many = schedule(times)
+    for _ in range(2):  # tables remember a time that was asked for
+        for i, t in enumerate(times):
+            assert all(torch.equal(one, all_[i]) for one, all_ in zip(schedule(t), many, strict=True))
+            assert all(torch.equal(one, all_[i]) for one, all_ in zip(schedule(float(t)), many, strict=True))
+    t = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    assert schedule(t)[1].requires_grad
+    with torch.inference_mode():
+        schedule(0.25)
+    assert not schedule(0.25)[1].is_inference()
+
+
 def test_half_an_edm_is_not_all_noise():
     """sigma = 80 t would make strength 0.5 mean sigma = 40."""
     assert float(EDM()(0.5)[1]) == pytest.approx(0.625)
