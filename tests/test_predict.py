@@ -37,6 +37,17 @@ def test_one_number_a_row(name):
     torch.testing.assert_close(split(name, F, x, alpha, sigma, before=before), (x0, eps))
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "mu"])
+def test_one_number_for_all_rows_gives_the_bits_of_one_a_row(name):
+    x, F = (torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    for angle in (0.01, 0.7, 1.5):
+        alpha, sigma = (torch.tensor(of(angle), dtype=torch.float64) for of in (math.cos, math.sin))
+        alone, rows = split(name, F, x, alpha, sigma), split(name, F, x, alpha.expand(3), sigma.expand(3))
+        assert all(torch.equal(one, other) for one, other in zip(alone, rows, strict=True))
+        double = split(name, F.double(), x.double(), alpha, sigma)
+        assert double[0].dtype == torch.float64
+
+
 @pytest.mark.parametrize(("alpha", "sigma"), [(1.0, 3.0), (0.8, 0.6), (1.0, 0.01)])
 def test_edm_is_karras_preconditioning(alpha, sigma):
     """p and q are (1 - c_skip alpha)/c_out and -c_skip sigma/c_out with the c's of Karras et al., table 1."""
