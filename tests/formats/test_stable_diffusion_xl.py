@@ -95,7 +95,7 @@ def test_a_long_prompt_is_read_in_chunks_by_both_encoders(base: Both):
 def test_the_text_s_keys_are_kept_and_attention_is_directed(base: Both):
     plain, start = base.ran(PROMPT, guidance=GUIDED)[1], {"guidance": GUIDED, "steps": 4}
     cache = base.pipe.stage.denoiser.backbone.text_kv  # pyright: ignore[reportAttributeAccessIssue]
-    assert len(cache._seen[1]) == 2 * len(cache.crossing) > 0
+    assert len(cache._seen[1]) == len(cache.places) > 0
     same = base.ran(PROMPT, attention=sfumato.PromptToPrompt(PROMPT), **start)[1]
     assert error(same, plain) < 1e-4, "a picture's own maps change nothing"
     assert (

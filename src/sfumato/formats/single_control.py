@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.key_names import NamedPiece, Naming, laid_out, listed, read_tensors
 from sfumato.formats.ldm_names import unet_names
-from sfumato.formats.read_network import class_of
 from sfumato.formats.single_configs import Config, counted, unet_config
 from sfumato.formats.tensor_file import TensorFile
 from sfumato.picture.errors import BadInput, name_of, printable
@@ -54,6 +53,8 @@ class SingleControl:
     def empty(self) -> nn.Module:
         """The network without numbers."""
         from accelerate import init_empty_weights
+
+        from sfumato.formats.read_network import class_of
 
         with init_empty_weights(include_buffers=False):
             return class_of(self.kind)[1].from_config(self.config)
