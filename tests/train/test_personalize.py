@@ -13,6 +13,7 @@ import pytest
 import torch
 import warm
 from PIL import Image
+from toy_personalize import SIZE, asked, task
 
 import sfumato
 from sfumato import train
@@ -23,10 +24,7 @@ from sfumato.model.adapted import adapted as with_adapters
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.train.method import METHODS
-from sfumato.train.recipe import load
-from sfumato.train.task import TASKS, Place
 
-SIZE = 32
 WAYS: dict[str, str] = {
     "lora": "lora",
     "locon, dora and texts": "{kind: lora, dora: true, convolutions: true, text: true, alpha: 4, rank: 6}",
@@ -51,19 +49,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels[(y - 20) ** 2 + (x - 16 - 4 * i) ** 2 < 100] = (30, 220, 60)
         Image.fromarray(pixels).save(folder / f"{i}.png")
     return folder
-
-
-def asked(model: Path, photos: Path, *more: str) -> list[str]:
-    return [
-        f"model={model}", f"data.path={photos}", "subject=zwx boat", "kind=boat", f"size={SIZE}", "batch=3",
-        "preview={prompts: ['a {}'], each: 1, steps: 2}", "every={log: 1, sample: 1000, save: 2}", "threads=1", *more,
-    ]  # fmt: skip
-
-
-def task(folder: Path, model: Path, photos: Path, *more: str) -> Any:
-    recipe = load("personalize", asked(model, photos, *more))
-    torch.manual_seed(0)
-    return TASKS["personalize"](recipe, Place(folder / "run", folder / "cache"))
 
 
 def answer(stage: Any) -> torch.Tensor:

@@ -13,13 +13,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from toy_personalize import SIZE, asked, task
 
 from sfumato import train
-from sfumato.train.recipe import load
-from sfumato.train.task import TASKS, Place
 from sfumato.train.tasks import personalize
-
-SIZE = 32
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +27,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = np.random.default_rng(i).integers(0, 255, (size[1] // 5, size[0] // 5, 3), np.uint8)
         Image.fromarray(pixels).resize(size).save(folder / f"{i}.png")
     return folder
-
-
-def asked(model: Path, photos: Path, *more: str) -> list[str]:
-    return [
-        f"model={model}", f"data.path={photos}", "subject=zwx boat", "kind=boat", f"size={SIZE}", "batch=3",
-        "preview={prompts: ['a {}'], each: 1, steps: 2}", "every={log: 1, sample: 1000, save: 2}", "threads=1", *more,
-    ]  # fmt: skip
-
-
-def task(folder: Path, model: Path, photos: Path, *more: str) -> Any:
-    recipe = load("personalize", asked(model, photos, *more))
-    torch.manual_seed(0)
-    return TASKS["personalize"](recipe, Place(folder / "run", folder / "cache"))
 
 
 def test_a_run_in_buckets_that_is_broken_off_ends_in_the_same_file(tiny_model, photos, tmp_path, capsys):
