@@ -1,4 +1,4 @@
-"""A small personalization: what it is asked, and its task; and one to kill, python toy_personalize.py FOLDER OVERRIDES."""
+"""A small personalization: what it is asked and its task; and one to kill, toy_personalize.py FOLDER OVERRIDES..."""
 
 from __future__ import annotations
 
