@@ -11,7 +11,9 @@ from sfumato.cli import options
 
 
 def convert(
-    source: Annotated[str, typer.Argument(help="A single file, a model's folder, a built-in model; or an adapter.")],
+    source: Annotated[
+        str, typer.Argument(help="A single file, a model's or a ControlNet's folder, a built-in model; or an adapter.")
+    ],
     target: Annotated[Path, typer.Argument(help="Where to: a name ending in .safetensors, or a folder.")],
     to: Annotated[
         str,
@@ -23,7 +25,8 @@ def convert(
     allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:
-    """Write a model's folder as a single file, or a single file as a folder: the same tensors, to the bit.
+    """Write a model's folder as a single file, or a single file as a folder: the same tensors, to the bit. ControlNets
+    and T2I-Adapters too.
 
     With --to write a LoRA (LoHa, LoKr, DoRA, ...) in another tool's format: the same change of every layer.
     """
