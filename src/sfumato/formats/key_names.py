@@ -79,6 +79,12 @@ def read_tensors(file: TensorFile, prefix: str, shapes: Mapping[str, Shape], nam
     return state
 
 
+def left_over(file: TensorFile, prefix: str, shapes: Mapping[str, Shape], naming: Naming) -> list[str]:
+    """The file's names with that beginning that no tensor of a network of these shapes has."""
+    laid = laid_out(shapes, naming)
+    return [name for name in file.shapes if name.startswith(prefix) and name[len(prefix) :] not in laid]
+
+
 def write_tensors(state: Mapping[str, Tensor], prefix: str, naming: Naming) -> dict[str, Tensor]:
     """The tensors of a network as they stand in a file."""
     import torch

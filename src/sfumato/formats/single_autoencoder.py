@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sfumato.formats.folder import read_json
-from sfumato.formats.key_names import NamedPiece, laid_out, listed, read_tensors
+from sfumato.formats.key_names import NamedPiece, left_over, listed, read_tensors
 from sfumato.formats.ldm_names import autoencoder_names
 from sfumato.formats.read_network import STEMS, class_of
 from sfumato.formats.single_family import VAES
@@ -44,9 +44,7 @@ def _folder(path: Path, stamp: int, own: Path, pickles: bool) -> Path:
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     ours = f"{prefix}decoder.up_blocks.0.resnets.0.conv1.weight" in file.shapes
     naming = NamedPiece if ours else autoencoder_names(len(config["block_out_channels"]))
-    used = {prefix + key for key in laid_out(shapes, naming)}
-    mine = [name for name in file.shapes if name.startswith(prefix) and not LEFT_OUT.fullmatch(name)]
-    if strange := [name for name in mine if name not in used]:
+    if strange := [name for name in left_over(file, prefix, shapes, naming) if not LEFT_OUT.fullmatch(name)]:
         raise BadInput(f"{name_of(path)} holds {listed(strange)}, which the model's autoencoder has no place for.")
     folder = Path(tempfile.mkdtemp(prefix=f"{path.stem[:40]}-", dir=room()))
     state = {name: tensor.contiguous() for name, tensor in read_tensors(file, prefix, shapes, naming).items()}

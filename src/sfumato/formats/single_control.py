@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sfumato.formats.key_names import NamedPiece, Naming, laid_out, listed, read_tensors
+from sfumato.formats.key_names import NamedPiece, Naming, left_over, listed, read_tensors
 from sfumato.formats.ldm_names import unet_names
 from sfumato.formats.single_configs import Config, counted, unet_config
 from sfumato.formats.tensor_file import TensorFile
@@ -66,10 +66,9 @@ class SingleControl:
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors, as the network names them. Raises BadInput for those that are missing or strange."""
         shapes = {name: tuple(tensor.shape) for name, tensor in self.empty().state_dict().items()}
-        laid = laid_out(shapes, self.naming)
-        mine = [name[len(self.prefix) :] for name in self.file.shapes if name.startswith(self.prefix)]
-        if strange := [name for name in mine if name not in laid]:
-            raise BadInput(f"{name_of(self.file.path)} holds {listed(strange)}, which no {self.kind} has.")
+        if strange := left_over(self.file, self.prefix, shapes, self.naming):
+            names = listed([name.removeprefix(self.prefix) for name in strange])
+            raise BadInput(f"{name_of(self.file.path)} holds {names}, which no {self.kind} has.")
         return read_tensors(self.file, self.prefix, shapes, self.naming)
 
     def network(self) -> nn.Module:

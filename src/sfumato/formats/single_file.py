@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.gguf_file import quantized_network
-from sfumato.formats.key_names import laid_out, listed, read_tensors
+from sfumato.formats.key_names import left_over, listed, read_tensors
 from sfumato.formats.single_family import VAES, Placed, SingleFamily
 from sfumato.formats.single_words import OWN_CLIP, own_words
 from sfumato.picture import BadInput
@@ -74,13 +74,10 @@ class SingleFile:
         return network.requires_grad_(False).eval()
 
     def _check_strange(self, placed: Placed, shapes: dict[str, tuple[int, ...]]) -> None:
-        used = {placed.prefix + key for key in laid_out(shapes, placed.naming)}
         strange = [
             name
-            for name in placed.file.shapes
-            if name.startswith(placed.prefix)
-            and name not in used
-            and not LEFT_OUT.fullmatch(name)
+            for name in left_over(placed.file, placed.prefix, shapes, placed.naming)
+            if not LEFT_OUT.fullmatch(name)
             and not name.startswith(self.family.unread)
             and not (placed.prefix == "" and any(name.startswith(prefix) for prefix in VAES[:2]))
         ]

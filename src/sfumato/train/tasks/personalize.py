@@ -49,6 +49,7 @@ from sfumato.train.methods.low_rank_adaptation import LoRAMethod
 from sfumato.train.objective.times import LogitNormal, Table, Uniform, draw_times
 from sfumato.train.remembered import Remembered
 from sfumato.train.task import DTYPES, Place, Task, hush, register
+from sfumato.zoo.files import files_of
 
 Templates = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
 Size = tuple[int, int]
@@ -416,12 +417,7 @@ class PersonalizeTask(Task):
     def finish(self, export: Path) -> dict[str, float]:
         """The method's files; how many numbers were trained, how large the files are, and what is left of the loss."""
         recipe, files = self.recipe, self.network.save(export)
-        sizes = [
-            path.stat().st_size
-            for file in files
-            for path in ([file] if file.is_file() else file.rglob("*"))
-            if path.is_file()
-        ]
+        sizes = [path.stat().st_size for file in files for path in files_of(file)]
         trained = sum(p.numel() for p in self.network.parameters())
         rows, generator = np.arange(len(self)).repeat(-(-64 // len(self)))[:64], rng.generator(recipe.seed, "measured")
         losses, starts = [], np.cumsum((0, *self.pictures.counts))
