@@ -48,7 +48,9 @@ def contents(file: AdapterFile) -> Contents:
             from safetensors import safe_open
 
             with safe_open(path, "pt") as opened:
-                return Contents({key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {})  # noqa: SIM118
+                tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+                header = opened.metadata() or {}  # in an order that is drawn anew at each opening
+                return Contents(tensors, dict(sorted(header.items())))
         with torch.serialization.safe_globals([torch.nn.ParameterDict]):  # as older embeddings have it
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a stranger's file
