@@ -14,6 +14,7 @@ from PIL import Image
 from sfumato import study
 from sfumato.cli.app import run_command
 from sfumato.control import ControlNet, T2IAdapter, make_map
+from sfumato.formats.convert_control import convert_control
 from sfumato.picture import BadInput
 from sfumato.study import sketch
 from sfumato.study.control_nets import nets_for
@@ -98,12 +99,15 @@ def test_networks_as_they_are_named(tiny_model, nets, tmp_path):
     (tmp_path / "config.json").write_text('{"_class_name": "T2IAdapter"}')
     adapter = nets_for(("depth",), [f"depth={tmp_path}"], model)["depth"]
     assert adapter.shown(picture) == T2IAdapter(picture, str(tmp_path))
+    convert_control(nets / "fresh", file := tmp_path / "canny.safetensors")
+    single = nets_for(("canny",), [f"canny={file}"], model)["canny"]
+    assert single.shown(picture) == ControlNet(picture, str(file))
     assert nets_for(("canny",), [], model) == {}
     for said, sentence in (
         (f"{nets / 'fresh'}", "a folder alone is that of a union"),
         ("cany=F", "did you mean 'canny'"),
         (f"depth={nets / 'fresh'}", "this study shows canny, not depth"),
-        ("canny=nowhere", "There is no network in 'nowhere'"),
+        ("canny=nowhere", "There is no controlnet called 'nowhere'"),
     ):
         with pytest.raises(BadInput, match=sentence):
             nets_for(("canny",), [said], model)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.adapt.layers import PAINTERS
 from sfumato.formats.folder import config_of, parts_of
-from sfumato.formats.read_network import class_of, explained
+from sfumato.formats.read_network import class_of, explained, without_weights
 from sfumato.zoo import built_ins
 from sfumato.zoo.find import find
 
@@ -124,8 +124,5 @@ def _adapted(part: str) -> bool:
 
 def empty(part: str, kind: str, config: Mapping[str, Any]) -> Any:
     """A network of the class called `kind`, without weights."""
-    import torch
-
-    _, made = class_of(kind)
-    with explained(f"config of the {part}"), torch.device("meta"):
-        return made(made.config_class(**config)) if hasattr(made, "config_class") else made.from_config(dict(config))
+    with explained(f"config of the {part}"):
+        return without_weights(class_of(kind)[1], config)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.formats.convert_control import convert_control, is_control
 from sfumato.formats.folder import LARGEST, index_of, parts_of, place_of, read_json
 from sfumato.formats.key_names import Naming, write_tensors
-from sfumato.formats.read_network import STEMS, class_of
+from sfumato.formats.read_network import STEMS, class_of, without_weights
 from sfumato.formats.single_family import U_NET, naming_of
 from sfumato.formats.single_file import SingleFile, single_of
 from sfumato.formats.single_folder import METADATA, SMALL
@@ -131,7 +131,7 @@ def _to_folder(single: SingleFile, target: Path) -> None:
     for part, placed in single.family.placed.items():
         library, made = class_of(placed.kind)
         config = read_json(single.folder / part / "config.json")
-        state = single.tensors(part, single.empty(made, config))
+        state = single.tensors(part, without_weights(made, config))
         if placed.kind == "CLIPTextModel":  # as every version of transformers reads it
             state = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in state.items()}
         state.pop("encoder.embed_tokens.weight", None)  # T5's second name of the same

@@ -38,6 +38,15 @@ def class_of(kind: str) -> tuple[str, Any]:
     return library.__name__, getattr(library, kind)
 
 
+def without_weights(made: Any, config: Mapping[str, Any]) -> Any:
+    """A network of the class `made` whose parameters have shapes and no numbers (PyTorch's device "meta"), for as many
+    bytes as its code takes. Its buffers, tables that follow from the config, are there."""
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        return made(made.config_class(**config)) if hasattr(made, "config_class") else made.from_config(dict(config))
+
+
 def check_config(kind: str, config: Mapping[str, Any], what: str, neutral: Mapping[str, Any]) -> None:
     """Raises BadInput for a config that is not of the class `kind`, is not understood, or has a field of `neutral` that
     is not."""

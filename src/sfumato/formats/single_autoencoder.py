@@ -9,7 +9,7 @@ from pathlib import Path
 from sfumato.formats.folder import read_json
 from sfumato.formats.key_names import NamedPiece, left_over, listed, read_tensors
 from sfumato.formats.ldm_names import autoencoder_names
-from sfumato.formats.read_network import STEMS, class_of
+from sfumato.formats.read_network import STEMS, class_of, without_weights
 from sfumato.formats.single_family import VAES
 from sfumato.formats.single_file import LEFT_OUT
 from sfumato.formats.tensor_file import open_tensors
@@ -30,7 +30,6 @@ def folder_of_autoencoder(path: Path, own: Path) -> Path:
 
 @lru_cache(maxsize=8)
 def _folder(path: Path, stamp: int, own: Path, pickles: bool) -> Path:
-    from accelerate import init_empty_weights
     from safetensors.torch import save_file
 
     config, file = read_json(own / "config.json"), open_tensors(path, pickles)
@@ -39,8 +38,7 @@ def _folder(path: Path, stamp: int, own: Path, pickles: bool) -> Path:
     prefix = next((each for each in VAES if f"{each}decoder.conv_in.weight" in file.shapes), None)
     if prefix is None:
         raise BadInput(f"{name_of(path)} holds no autoencoder: it has no decoder.conv_in.weight.")
-    with init_empty_weights(include_buffers=False):
-        network = class_of("AutoencoderKL")[1].from_config(config)
+    network = without_weights(class_of("AutoencoderKL")[1], config)
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     ours = f"{prefix}decoder.up_blocks.0.resnets.0.conv1.weight" in file.shapes
     naming = NamedPiece if ours else autoencoder_names(len(config["block_out_channels"]))

@@ -52,12 +52,9 @@ class SingleControl:
 
     def empty(self) -> nn.Module:
         """The network without numbers."""
-        from accelerate import init_empty_weights
+        from sfumato.formats.read_network import class_of, without_weights
 
-        from sfumato.formats.read_network import class_of
-
-        with init_empty_weights(include_buffers=False):
-            return class_of(self.kind)[1].from_config(self.config)
+        return without_weights(class_of(self.kind)[1], self.config)
 
     @property
     def kind(self) -> str:

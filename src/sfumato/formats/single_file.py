@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.gguf_file import quantized_network
 from sfumato.formats.key_names import left_over, listed, read_tensors
+from sfumato.formats.read_network import without_weights
 from sfumato.formats.single_family import VAES, Placed, SingleFamily
 from sfumato.formats.single_words import OWN_CLIP, own_words
 from sfumato.picture import BadInput
@@ -43,13 +44,6 @@ class SingleFile:
     def has(self, part: str) -> bool:
         return part in self.family.placed
 
-    def empty(self, made: Any, config: dict[str, Any]) -> Any:
-        """A network of the class `made`, without numbers."""
-        from accelerate import init_empty_weights
-
-        with init_empty_weights(include_buffers=False):
-            return made(made.config_class(**config)) if hasattr(made, "config_class") else made.from_config(config)
-
     def tensors(self, part: str, network: Any) -> dict[str, Tensor]:
         """The tensors of `part`, as an empty network names them. Raises BadInput for those that are missing, strange
         or of other shapes, with their names in the file."""
@@ -62,7 +56,7 @@ class SingleFile:
         """The network `part`, of the class `made`, in evaluation mode."""
         import torch
 
-        network = self.empty(made, config)
+        network = without_weights(made, config)
         state = self.tensors(part, network)
         if self.family.placed[part].file.path.suffix.lower() == ".gguf":
             return quantized_network(made, self.folder / part, network, state, dtype).requires_grad_(False).eval()

@@ -31,7 +31,7 @@ def network_of(name: str, part: str, model: str) -> Any:
 
     Raises BadInput where there is none.
     """
-    return READERS[part](_folder(name, part, model))
+    return READERS[part](place_of(name, part, model))
 
 
 def read_stages(
@@ -69,7 +69,8 @@ def autoencoder_of(name: str) -> Path | None:
     )
 
 
-def _folder(name: str, part: str, model: str) -> Path:
+def place_of(name: str, part: str, model: str = "") -> Path:
+    """The folder of the network `part` called `name`, or its single file, as `network_of` finds it."""
     own = Path(name).expanduser()
     if part in CONTROLS and own.is_file():
         return own

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from sfumato.lazy import torch
 from sfumato.picture.errors import BadInput, printable
 
 ENDINGS = (".safetensors", ".bin")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sfumato.control import Control, ControlMap, ControlNet, T2IAdapter
 from sfumato.formats.folder import read_json
+from sfumato.formats.single_control import control_of
+from sfumato.formats.tensor_file import open_tensors
+from sfumato.model.networks import place_of
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
 from sfumato.study.study import Model, stamp
 from sfumato.zoo import ZOO
-from sfumato.zoo.find import find
+from sfumato.zoo.find import pickles_allowed
 
 UNION = "mini-control"
 """The built-in network of several maps, and the beginning of the names of those of one (mini-control-canny), which are
@@ -38,10 +41,10 @@ class Net:
 
 
 def nets_for(kinds: Sequence[str], said: Sequence[str], model: Model) -> dict[str, Net]:
-    """The networks of those kinds of maps, by kind: as `said`, KIND=FOLDER each or the FOLDER of a union; where nothing
-    is said for the miniature, the built-in ones that there are. Kinds without a network are left out.
+    """The networks of those kinds of maps, by kind: as `said`, KIND=FOLDER or KIND=FILE each, or the FOLDER of a union;
+    where nothing is said for the miniature, the built-in ones that there are. Kinds without a network are left out.
 
-    Raises BadInput for a kind that is none, and for a folder that holds no network of a control.
+    Raises BadInput for a kind that is none, and for a folder or file that holds no network of a control.
     """
     found: dict[str, Net] = {}
     for each in said:
@@ -75,28 +78,21 @@ def how_to_train(kinds: Sequence[str]) -> str:
     )
 
 
-def _folder(name: str) -> Path:
-    path = Path(name).expanduser()
-    for folder in (path, path / "controlnet", path / "t2i_adapter", ZOO / name):
-        if (folder / "config.json").is_file():
-            return folder
-    if name.count("/") == 1 and not path.exists() and not name.startswith((".", "/", "~")):
-        return find(name)
-    raise BadInput(f"There is no network in {printable(name)!r}: give the path of a folder with a config.json.")
-
-
-def _config(folder: Path) -> Mapping[str, Any]:
-    return read_json(folder / "config.json")
+def _place(name: str) -> Path:
+    adapter = (Path(name).expanduser() / "t2i_adapter" / "config.json").is_file()
+    return place_of(name, "t2i_adapter" if adapter else "controlnet")
 
 
 def _one(name: str) -> Net:
-    folder = _folder(name)
-    return Net(name, stamp(folder), str(_config(folder).get("_class_name", "")))
+    place = _place(name)
+    if place.is_file():
+        return Net(name, stamp(place), control_of(open_tensors(place, pickles_allowed())).kind)
+    return Net(name, stamp(place), str(read_json(place / "config.json").get("_class_name", "")))
 
 
 def _union(name: str) -> dict[str, Net]:
     """The networks of a union by their maps' names; nothing of another network."""
-    folder = _folder(name)
+    folder = _place(name)
     if not (folder / "maps.json").is_file():
         return {}
     one = _one(name)
