@@ -7,9 +7,6 @@ it was. The model is any that `sfumato.load` reads: its own schedule and paramet
 
 from __future__ import annotations
 
-import glob
-import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
@@ -18,28 +15,25 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from sfumato import predict
 from sfumato.adapt.adaptation import learning
 from sfumato.adapt.words import LearnedWords, knowing
 from sfumato.condition import Condition
-from sfumato.data import array_cache
 from sfumato.data.array_cache import digest
 from sfumato.data.buckets import Buckets
-from sfumato.data.dataset import Dataset, turnable
+from sfumato.data.dataset import Dataset
 from sfumato.element.section import Count, Few, Fraction, Section
-from sfumato.guide import ClassifierFree
 from sfumato.model.adapted import adapted
 from sfumato.model.load import load
-from sfumato.picture import BadInput, open_mask
+from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.schedule import noised
 from sfumato.train import report, rng
+from sfumato.train.class_prior import EACH, Prior, asked, painted
 from sfumato.train.encodings import encoded
 from sfumato.train.fidelity_curve import FidelityCurve
 from sfumato.train.hyperparameters import Averaging, Common
@@ -48,21 +42,9 @@ from sfumato.train.method import AnyMethod, Learner, Subject
 from sfumato.train.methods.low_rank_adaptation import LoRAMethod
 from sfumato.train.objective.times import LogitNormal, Table, Uniform, draw_times
 from sfumato.train.remembered import Remembered
+from sfumato.train.subject_pictures import Size, SubjectPictures, Templates, multiple_of_sides, named, size_of
 from sfumato.train.task import DTYPES, Place, Task, hush, register
 from sfumato.zoo.files import files_of
-
-Templates = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
-Size = tuple[int, int]
-EACH = 4  # pictures that are painted at once
-
-
-class Prior(Section):
-    """Pictures of the class that the model paints itself before it is taught anything; `weight` is lambda."""
-
-    weight: Annotated[float, Field(ge=0)] = 1.0
-    count: Few = 50
-    steps: Few = 20
-    guidance: Annotated[float, Field(ge=1)] = 4.0
 
 
 class Portraits(Section):
@@ -128,8 +110,11 @@ class PersonalizeTask(Task):
             raise BadInput(f"model: {recipe.model} is taught by words and in one stage: give one that takes a prompt.")
         own = recipe.size or stage.size[0]
         self.size = (own, own)
-        self.pictures = self._shown(recipe.data.model_copy(update={"size": own}))
-        self.prior = self._painted() if recipe.prior else None
+        self.shown = SubjectPictures(recipe, own, multiple_of_sides(stage, own), place)
+        self.pictures, self.prior = self.shown.pictures, None
+        if recipe.prior is not None:
+            told = named(recipe.captions, recipe.kind)
+            self.prior = painted(self.pipe, recipe.prior, told, self.size, recipe.seed, place)
         word, folder = recipe.subject, self.pipe.folders[0]
         networks = dict(stage.networks)
         self.stage = stage = replace(stage, networks=networks)
@@ -139,8 +124,7 @@ class PersonalizeTask(Task):
         )
         self.network: Learner = recipe.method.begin(subject)
         self.latents = [self._encoded(part, "subject") for part in self.pictures.parts]
-        parts = zip(self.pictures.parts, self.latents, self.mirrored, strict=True)
-        self.counts = [self._counting(*each) for each in parts]
+        self.counts = self.shown.counts(self.latents)
         self.others = None if self.prior is None else self._encoded(self.prior, "class")
         self._read: dict[tuple[Size, str], Condition] = {}
         self._learning: AbstractContextManager[Any] = nullcontext()
@@ -172,9 +156,9 @@ class PersonalizeTask(Task):
             texts = list(dict.fromkeys([*dropped, *(each for said in captions for each in said)]))
             for start in range(0, len(texts), EACH):
                 self._condition(texts[start : start + EACH], size, None)
-        asked = self._previews()
+        previews = self._previews()
         encoders = tuple(
-            Remembered(each, asked, self.size, self.stage.denoiser.schedule) if each.tells.text else each
+            Remembered(each, previews, self.size, self.stage.denoiser.schedule) if each.tells.text else each
             for each in self.stage.encoders
         )
         for part in [name for name in networks if name.startswith("text_encoder")]:
@@ -186,76 +170,8 @@ class PersonalizeTask(Task):
         p = self.recipe.preview
         kind = self.recipe.kind or self.recipe.subject
         photos = [each for part in self.pictures.parts for each in part.pictures]
-        words = [template.replace("{}", kind) for template in p.prompts for _ in range(p.each)]
+        words = [prompt for prompt in named(p.prompts, kind) for _ in range(p.each)]
         return FidelityCurve(str(p.features), photos, words)
-
-    def _shown(self, data: Any) -> Buckets:
-        """The subject's pictures, each with its captions, and mirrored behind them if the recipe says so."""
-        place, workers = self.place, self.recipe.workers
-        if self.recipe.buckets:
-            found = data.buckets(step(self.stage, data.size), place.cache, workers)
-        else:
-            found = (data.open(0, place.cache, workers)[0],)
-        if any(each.strip() for part in found for said in part.captions for each in said):
-            told = [said for part in found for said in part.captions]
-            Dataset(np.empty(len(told)), told, "", words=found[0].words).need_captions()
-        named = [replace(part, captions=[self._captions(said) for said in part.captions]) for part in found]
-        captions = [said for part in named for said in part.captions]
-        turned = turnable(captions, [self.recipe.flip] * len(captions), "flip")
-        self.mirrored = np.split(turned, np.cumsum([len(part) for part in named])[:-1])
-        parts = zip(named, self.mirrored, strict=True)
-        return Buckets(tuple(part.beside_mirrored(each) if each.any() else part for part, each in parts))
-
-    def _captions(self, said: list[str]) -> list[str]:
-        """A picture's own, or those of the recipe."""
-        return [each for each in said if each.strip()] or self._named(self.recipe.subject)
-
-    def _counting(self, part: Dataset, latents: Tensor, mirrored: np.ndarray) -> Tensor:
-        """How much each cell of each picture counts, (n, 1, h, w): the share of it that its mask leaves white."""
-        rows, _, *cells = latents.shape
-        if self.recipe.masks is None:
-            return torch.ones(rows, 1, *cells)
-        if self.recipe.data.kind != "folder":
-            raise BadInput("masks: they go by the names of a folder's pictures: data.kind must be folder")
-        found = torch.stack([self._mask(name, size_of(part)) for name in part.names])
-        found[len(mirrored) :] = found[len(mirrored) :].flip(-1)
-        return functional.adaptive_avg_pool2d(found, (cells[0], cells[1]))
-
-    def _mask(self, name: str, size: Size) -> Tensor:
-        """(1, H, W): the mask of the picture of that name, cut as the picture is; white where there is none."""
-        assert self.recipe.masks is not None
-        found = sorted(self.recipe.masks.glob(f"{glob.escape(name)}.*"))
-        if not found:
-            return torch.ones(1, *reversed(size))
-        mask = np.asarray(ImageOps.fit(open_mask(found[0]), size, Image.Resampling.BILINEAR), np.float32) / 255
-        if not mask.any():
-            raise BadInput(f"masks: {found[0].name} is black everywhere: white is where the picture counts")
-        return torch.from_numpy(mask)[None]
-
-    def _named(self, name: str) -> list[str]:
-        return [template.replace("{}", name) for template in self.recipe.captions]
-
-    def _painted(self) -> Dataset:
-        """The class as the model paints it, each picture of another seed and of the templates in turn."""
-        recipe, prior = self.recipe, self.recipe.prior
-        assert prior is not None
-        said = self._named(recipe.kind)
-        captions = [[said[i % len(said)]] for i in range(prior.count)]
-        key = digest(self.weights, self.size, captions, prior.model_dump(), recipe.seed)
-
-        def paint(spans: list[tuple[int, int]]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-            for start, stop in spans:
-                asked = [self._asked(captions[i][0], i, prior.steps, prior.guidance)[0] for i in range(start, stop)]
-                yield start, {"pictures": np.stack([np.asarray(each) for each in self.pipe.run(asked).images])}
-
-        shape = {"pictures": ((*reversed(self.size), 3), np.uint8)}
-        found = array_cache.arrays(self.place.cache, "class pictures", key, shape, paint, prior.count, EACH)
-        return Dataset(found["pictures"], captions, key)
-
-    def _asked(self, prompt: str, seed: int, steps: int, guidance: float) -> list[Recipe]:
-        width, height = self.size
-        options = {"guidance": (ClassifierFree(guidance),), "steps": steps, "width": width, "height": height}
-        return self.pipe.recipes(prompt, seed=seed, **options)
 
     def _encoded(self, pictures: Dataset, name: str) -> Tensor:
         def encode(start: int, stop: int) -> Tensor:
@@ -268,9 +184,7 @@ class PersonalizeTask(Task):
 
     def about(self) -> list[str]:
         """Pictures and captions; what is trained, in how much memory, and how large its files will be."""
-        named = set(self._named(self.recipe.subject))
-        own = sum(not set(said) <= named for said in self.pictures.captions)
-        shown = f"{len(self)} pictures, cut to {self._cut()}, {own} of them with captions of their own"
+        shown = self.shown.about()
         if self.prior is not None:
             shown += f"; {len(self.prior)} of the class beside them"
         trained = sum(p.numel() for p in self.network.parameters())
@@ -283,16 +197,6 @@ class PersonalizeTask(Task):
             f"{self.recipe.method.kind} trains {trained:,} numbers: about {size:.1f} MiB in {stored}; "
             f"{memory / 2**20:,.0f} MiB of memory beside what a step needs.",
         ]
-
-    def _cut(self) -> str:
-        """The shapes that pictures are cut to, and how much of them is lost."""
-        parts = self.pictures.parts
-        shapes = [f"{each[0]} x {each[1]}" for each in map(size_of, parts)]
-        if len(parts) > 1:
-            shapes = [f"{shape} ({len(part)})" for shape, part in zip(shapes, parts, strict=True)]
-        most = max((each for part in parts for each in part.lost), default=0.0)
-        lost = f" (up to {100 * most:.0f} % of a picture is lost)" if most >= 0.005 else ""
-        return ", ".join(shapes) + lost
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -385,15 +289,14 @@ class PersonalizeTask(Task):
         taught = replace(self.pipe, stages=(adapted(self.stage, (self.network,)),))
         painted = np.stack([np.asarray(each) for each in taught.run(self._previews()).images])
         self._measured = self.curve(painted) if self.curve else {}
-        return {"shown": report.grid(self._seen(2 * p.each), 2 * p.each), "samples": report.grid(painted, p.each)}
+        return {"shown": report.grid(self.shown.first(2 * p.each), 2 * p.each), "samples": report.grid(painted, p.each)}
 
     def _previews(self) -> list[Recipe]:
         p = self.recipe.preview
         return [
-            each
-            for template in p.prompts
+            asked(self.pipe, prompt, p.seed + k, p.steps, p.guidance, self.size)
+            for prompt in named(p.prompts, self.recipe.subject)
             for k in range(p.each)
-            for each in self._asked(template.replace("{}", self.recipe.subject), p.seed + k, p.steps, p.guidance)
         ]
 
     def passes(self) -> int:
@@ -405,14 +308,6 @@ class PersonalizeTask(Task):
 
     def conclusion(self) -> list[str]:
         return self.curve.conclusion(self.place.run) if self.curve else []
-
-    def _seen(self, most: int) -> np.ndarray:
-        """The first pictures as they are shown, laid on grey where they differ in shape."""
-        found = [each for part in self.pictures.parts for each in part.pictures[:most]][:most]
-        side = max(max(each.shape[:2]) for each in found)
-        if len({each.shape for each in found}) == 1:
-            return np.stack(found)
-        return np.stack([np.asarray(ImageOps.pad(Image.fromarray(each), (side, side), color="grey")) for each in found])
 
     def finish(self, export: Path) -> dict[str, float]:
         """The method's files; how many numbers were trained, how large the files are, and what is left of the loss."""
@@ -427,17 +322,3 @@ class PersonalizeTask(Task):
                 said = [self._caption(self.pictures, int(row), 0) for row in found]
                 losses.append(self._losses(self.latents[part][inside], self.counts[part][inside], said, generator))
         return {"loss": float(torch.cat(losses).mean()), "trained_parameters": trained, "bytes": sum(sizes)}
-
-
-def size_of(part: Dataset) -> Size:
-    """(width, height) of its pictures."""
-    return part.pictures.shape[2], part.pictures.shape[1]
-
-
-def step(stage: Any, size: int) -> int:
-    """What the sides of buckets are multiples of: an eighth of the side or a little more, of so many cells that a
-    U-Net can halve them at each of its levels."""
-    config: Any = getattr(stage.networks.get(stage.painter), "config", None) or {}
-    halvings = max(len(config.get("block_out_channels") or ()) - 1, 0) if stage.painter == "unet" else 0
-    grid = math.lcm(stage.multiple, stage.space.factor * 2**halvings)
-    return -(-size // (8 * grid)) * grid
