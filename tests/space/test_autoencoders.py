@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
 
-from sfumato.space import Autoencoded, Latent
+from sfumato.picture import BadInput
+from sfumato.space import Autoencoded, Latent, refuse_nan
 from sfumato.space.deterministic import Deterministic
 from sfumato.space.one_frame import OneFrame
 from sfumato.space.patched_latent import PatchedLatent
@@ -76,3 +78,15 @@ def test_codes_are_looked_up_in_half_precision():
         ours, theirs = half.decode(z), full.decode(z)
     assert torch.allclose(ours, theirs, atol=0.01)
     assert {p.dtype for p in half.autoencoder.parameters()} == {torch.float16}
+
+
+@pytest.mark.parametrize("numbers", [[0.0, math.nan], [math.inf, -math.inf], [math.inf, 1.0], [-math.inf, 0.0]])
+def test_what_is_not_finite_is_refused(numbers):
+    with pytest.raises(BadInput, match=r"The network \(unet\) answered NaN or infinity at step 3"):
+        refuse_nan(torch.tensor(numbers), "network (unet)", "at step 3")
+
+
+def test_finite_numbers_whose_sum_is_none_pass():
+    large = torch.full((4,), 60_000, dtype=torch.float16)
+    assert refuse_nan(large, "network (unet)") is large
+    assert refuse_nan(none := torch.empty(0), "network (unet)") is none

@@ -121,7 +121,7 @@ def moves(batch: Batch) -> int:
 def optimising(batch: Batch, infers: bool) -> int:
     """How many steps the composite takes. infers: whether there will be masks without one that was given."""
     recipe = batch.recipe
-    held = moves(batch) > 0 and recipe.hold is not None and (recipe.hold.mask is not None or infers)
+    held = recipe.hold is not None and (recipe.hold.mask is not None or infers) and moves(batch) > 0
     return recipe.composite.steps * batch.rows if held else 0
 
 

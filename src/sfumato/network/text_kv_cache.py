@@ -55,7 +55,10 @@ class TextKVCache:
         if text is not seen[0]:
             seen = self._seen = text, {}  # what another thread's text becomes goes to its own dict
         found: dict[str, Tensor] = {}
-        for name, layer in self._plain():
+        for name, module, to in self.places:  # asked at every step
+            layer = module._modules.get(to)
+            if type(layer) is not nn.Linear or "forward" in layer.__dict__:
+                continue
             known, has = seen[1].get(layer), layer._parameters
             same = known is not None and known.weight is has["weight"] and known.bias is has["bias"]
             if known is None or not same or known.version != known.weight._version:
@@ -63,12 +66,6 @@ class TextKVCache:
                 known = seen[1][layer] = Projected(layer.weight, layer.bias, layer.weight._version, value)
             found[name] = known.value
         return found
-
-    def _plain(self) -> Iterator[tuple[str, nn.Linear]]:
-        for name, module, to in self.places:
-            layer = module._modules.get(to)
-            if type(layer) is nn.Linear and "forward" not in vars(layer):
-                yield name, layer
 
 
 @contextmanager

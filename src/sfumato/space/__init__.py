@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -128,7 +129,8 @@ class Latent(Autoencoded):
 
 def refuse_nan(answer: Tensor, part: str, where: str = "") -> Tensor:
     """The answer. Raises BadInput, which names the part of the model and `where` it was, if it is not finite."""
-    if answer.device.type != "meta" and not bool(answer.isfinite().all()):
+    # a sum is finite only where every number is: one pass, and others only where it is not
+    if answer.device.type != "meta" and not (math.isfinite(answer.sum().item()) or bool(answer.isfinite().all())):
         raise BadInput(
             f"The {part} answered NaN or infinity{where and ' ' + where}: its weights are damaged, or they overflow in "
             "this precision. Nothing is saved; try precision float32, or copy the weights again."
