@@ -168,13 +168,28 @@ def test_damaged_files_are_named(tmp_path: Path):
         read({"kind": "tars", "path": tmp_path / "a.tar"}, tmp_path)
     with pytest.raises(BadInput, match="is no tar and no folder of tars"):
         read({"kind": "tars", "path": tmp_path / "none"}, tmp_path)
+    with pytest.raises(BadInput, match=r"b\.tar: no picture there can be read; b\.tar/5: "):
+        read({"kind": "tars", "path": tar(tmp_path / "b.tar", {"5.png": b"x" * 90})}, tmp_path)
     files = {f"{i}.png": picture(3) for i in range(4)}
-    with pytest.raises(BadInput, match=r"b\.tar/5: "):
-        read({"kind": "tars", "path": tar(tmp_path / "b.tar", {**files, "5.png": b"x" * 90})}, tmp_path)
     with pytest.raises(BadInput, match=r"c\.tar/1\.json can't be read as JSON"):
         read({"kind": "tars", "path": tar(tmp_path / "c.tar", {**files, "1.json": b"{"})}, tmp_path)
     with pytest.raises(BadInput, match=r"d\.tar holds no pictures"):
         read({"kind": "tars", "path": tar(tmp_path / "d.tar", {"1.json": b"{}"})}, tmp_path)
+
+
+def test_bad_pictures_of_a_tar_are_named_and_left_out(tmp_path: Path, capsys):
+    """With the words that were theirs; other pictures keep their own, also when the tar is read again."""
+    files = {f"{i}.png": picture((10, 20, 30, 40)[i]) for i in range(4)}
+    files |= {f"{i}.txt": f"number {i}".encode() for i in range(4)}
+    path = tar(tmp_path / "a.tar", {**files, "1.png": files["1.png"][:50], "3.png": b""})
+    for _ in range(2):
+        train, _ = read({"kind": "tars", "path": path, "size": 16}, tmp_path / "home", 0)
+        assert train.captions == [["number 0"], ["number 2"]]
+        assert train.pictures[:, 0, 0, 0].tolist() == [10, 30]
+        said = capsys.readouterr().err
+        assert "2 of 4 pictures can't be read and are left out" in said
+        assert "a.tar/1: " in said
+        assert "a.tar/3: " in said
 
 
 def damaged_npz(path: Path, how: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,14 @@ from sfumato.picture import BadInput, PictureWarning, open_picture
 from sfumato.progress import say
 
 MOST = 20  # files that are said to be bad, each in a line
+
+
+class Packed(Protocol):
+    """A file inside another."""
+
+    name: str
+
+    def read(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -55,46 +64,53 @@ def readable(paths: Sequence[Path], home: Path, workers: int, origin: Path) -> P
     Every file is read once; what was found is kept in `home`. Raises BadInput where none is left.
     """
     key = digest([(*stamp(path), path.stat().st_ctime_ns) for path in paths])
+    rows, found = whole(paths, key, home, workers, origin)
+    sizes, hashes = (np.array(found[name][rows]) for name in ("size", "hash"))
+    return PictureFiles([paths[i] for i in rows.tolist()], sizes, hashes, rows)
+
+
+def whole(
+    files: Sequence[Path] | Sequence[Packed], key: str, home: Path, workers: int, origin: Path
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The places of the files that are whole pictures, and of all files their sizes and hashes; see `readable`. What
+    was found is kept under `key`."""
     shapes = {"size": ((2,), np.int32), "hash": ((), np.uint64)}
-    found = computed(home, "picture files", key, shapes, len(paths), workers, partial(_examined, paths))
-    whole = found["size"][:, 0] > 0
-    if bad := [paths[i] for i in np.flatnonzero(~whole).tolist()]:
-        if len(bad) == len(paths):
+    found = computed(home, "picture files", key, shapes, len(files), workers, partial(_examined, files))
+    can = found["size"][:, 0] > 0
+    if bad := [files[i] for i in np.flatnonzero(~can).tolist()]:
+        if len(bad) == len(files):
             raise BadInput(f"{origin}: no picture there can be read; {_what_is_wrong(bad[0])}")
-        say(f"{origin}: {len(bad):,} of {len(paths):,} pictures can't be read and are left out")
-        for path in bad[:MOST]:
-            say(f"  {_what_is_wrong(path)}")
+        say(f"{origin}: {len(bad):,} of {len(files):,} pictures can't be read and are left out")
+        for file in bad[:MOST]:
+            say(f"  {_what_is_wrong(file)}")
         if len(bad) > MOST:
             say(f"  and {len(bad) - MOST:,} more")
-    rows = np.flatnonzero(whole)
-    return PictureFiles(
-        [paths[i] for i in rows.tolist()], np.array(found["size"][rows]), np.array(found["hash"][rows]), rows
-    )
+    return np.flatnonzero(can), found
 
 
-def _examined(paths: Sequence[Path], span: Span) -> dict[str, np.ndarray]:
+def _examined(files: Sequence[Path] | Sequence[Packed], span: Span) -> dict[str, np.ndarray]:
     """The size of each picture, 0 x 0 of one that can't be read, and the hash of its file."""
     sizes, hashes = np.zeros((span[1] - span[0], 2), np.int32), np.zeros(span[1] - span[0], np.uint64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PictureWarning)  # said when the picture is read
-        for i, path in enumerate(paths[slice(*span)]):
+        for i, file in enumerate(files[slice(*span)]):
             try:
-                sizes[i] = open_picture(path).size
-                with path.open("rb") as file:
-                    hashes[i] = int.from_bytes(hashlib.file_digest(file, "sha256").digest()[:8], "big")
+                data = file.read_bytes() if isinstance(file, Path) else file.read()
+                sizes[i] = open_picture(file if isinstance(file, Path) else data).size
+                hashes[i] = int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
             except (BadInput, OSError):
                 continue
     return {"size": sizes, "hash": hashes}
 
 
-def _what_is_wrong(path: Path) -> str:
+def _what_is_wrong(file: Path | Packed) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PictureWarning)
         try:
-            open_picture(path)
+            open_picture(file if isinstance(file, Path) else file.read())
         except (BadInput, OSError) as error:
-            return str(error)
-    return f"{path} could not be read, and can be now: run it again"
+            return str(error) if isinstance(file, Path) else f"{file.name}: {error}"
+    return f"{file} could not be read, and can be now: run it again"
 
 
 def _cut(paths: Sequence[Path], size: tuple[int, int], span: Span) -> np.ndarray:

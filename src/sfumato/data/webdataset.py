@@ -30,6 +30,7 @@ from sfumato.data.dataset import (
     square,
     stamp,
 )
+from sfumato.data.picture_files import whole
 from sfumato.picture import BadInput, PictureWarning
 
 SUFFIXES = ("webp", "png", "jpg", "jpeg")
@@ -52,6 +53,9 @@ class Tars(DataSource):
         """See `DataSource`."""
         found = samples(self.path)
         key = digest(self.model_dump(mode="json"), [stamp(path) for path in listing(self.path)])
+        rows, _ = whole(found, key, home, workers, self.path)
+        if len(rows) < len(found):
+            found, key = [found[row] for row in rows.tolist()], digest(key, rows.tolist())
         captions = [captions_of(sample.said.get(self.text)) for sample in found]
         work = partial(_read, found, self.size)
         pictures = kept(home, "pictures", key, self.size, len(found), workers, work)
@@ -141,7 +145,4 @@ def _read(found: list[Sample], size: int, span: Span) -> np.ndarray:
 def _square(sample: Sample, size: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PictureWarning)  # drawn pictures are laid on white, all of them
-        try:
-            return square(sample.read(), size)
-        except BadInput as error:
-            raise BadInput(f"{sample.name}: {error}") from error
+        return square(sample.read(), size)
