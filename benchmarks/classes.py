@@ -32,7 +32,7 @@ from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DPMpp2M, trajectory
 from sfumato.times import TrailingGrid
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 
 
 @torch.no_grad()
@@ -117,8 +117,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="a .npz of grey pictures and their classes")
     parser.add_argument("--arrays", nargs=2, default=("test_x", "test_y"), metavar=("X", "Y"))
     parser.add_argument("--model", default="fashion")
-    parser.add_argument("--judge", type=Path, default=ZOO / "fashion" / "features")
-    parser.add_argument("--noisy", type=Path, default=ZOO / "fashion" / "classifier")
+    parser.add_argument("--judge", type=Path, default=place("fashion/features"))
+    parser.add_argument("--noisy", type=Path, default=place("fashion/classifier"))
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--free", type=float, nargs="*", default=[1.0, 2.0])
     parser.add_argument("--classifier", type=float, nargs="*", default=[0.0, 1.0, 3.0, 10.0])

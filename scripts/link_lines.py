@@ -19,7 +19,12 @@ CODE = re.compile(r'\]\((?P<place>[^)\s#]+\.py)#(?:L\d+ "(?P<named>[^"]+)"|(?P<n
 
 def pages() -> list[Path]:
     """The pages whose links are kept."""
-    return [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src/sfumato/zoo").rglob("*.md")]
+    return [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "src/sfumato/zoo").rglob("*.md"),
+        *(ROOT / "packages").rglob("*.md"),
+    ]
 
 
 @cache

@@ -113,7 +113,6 @@ def test_inspect_tells_the_classes(cli, pixel_model, model):
 def test_models_tells_what_each_is_told(cli, pixel_model, model, home, monkeypatch):
     import huggingface_hub.constants
 
-    import sfumato.provenance.models as here
     import sfumato.zoo
 
     zoo = home / "zoo"
@@ -121,7 +120,6 @@ def test_models_tells_what_each_is_told(cli, pixel_model, model, home, monkeypat
     for name, folder in {"a": model, "b": pixel_model(), "c": pixel_model(how=None)}.items():
         (zoo / name).symlink_to(folder, target_is_directory=True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(home / "hub"))
-    monkeypatch.setattr(here, "ZOO", zoo)
-    monkeypatch.setattr(sfumato.zoo, "ZOO", zoo)
+    monkeypatch.setattr(sfumato.zoo, "shelves", lambda: [zoo])
     said = ["takes words", "takes 3 classes", "takes nothing"]
     assert [what in line for what, line in zip(said, cli("models").out.splitlines(), strict=True)] == [True] * 3

@@ -30,7 +30,6 @@ def test_a_grid_is_one_picture(cli, home):
 def test_models_lists_built_in_ones_and_the_hub_s_cache(cli, home, model, monkeypatch):
     import huggingface_hub.constants
 
-    import sfumato.provenance.models as here
     import sfumato.zoo
 
     cache = home / "hub"
@@ -44,8 +43,7 @@ def test_models_lists_built_in_ones_and_the_hub_s_cache(cli, home, model, monkey
     (zoo / "broken").mkdir()
     (zoo / "broken" / "model_index.json").write_text("{")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(here, "ZOO", zoo)
-    monkeypatch.setattr(sfumato.zoo, "ZOO", zoo)
+    monkeypatch.setattr(sfumato.zoo, "shelves", lambda: [zoo])
     found = json.loads(cli("models", "--json").out)["models"]
     assert [(m["name"], m["origin"]) for m in found] == [
         ("broken", "built in"),

@@ -19,7 +19,7 @@ from sfumato.encode.masked_picture import masked_planes
 from sfumato.guide import ClassifierFree
 from sfumato.network import UNet2DBackbone, UNetBackbone
 from sfumato.picture import BadInput
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 from sfumato.zoo.find import find
 
 PROMPT, NEGATIVE = "a red boat on the sea", "a cat"
@@ -87,7 +87,7 @@ def test_the_picture_is_that_of_stock_diffusers(tiny: Path):
     assert turned < 40, "what is shown to these weights shows"
 
 
-@pytest.mark.skipif(not (ZOO / "mini-inpaint").is_dir(), reason="the miniature is not in this checkout")
+@pytest.mark.skipif(not (place("mini-inpaint")).is_dir(), reason="the miniature is not in this checkout")
 def test_the_miniature_gives_the_picture_of_stock_diffusers():
     same, turned = compared(find("mini-inpaint"), 64, 20)
     assert same >= 40

@@ -15,9 +15,9 @@ from sfumato.network.classifier import Classifier
 from sfumato.noise import KeyedNoise
 from sfumato.sample import DPMpp2M, trajectory
 from sfumato.times import TrailingGrid
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 
-FASHION = ZOO / "fashion"
+FASHION = place("fashion")
 MIB = 1 << 20
 
 

@@ -14,9 +14,9 @@ from sfumato.edit import Outside
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.pairs import Pair
 from sfumato.space.pixels import to_tensor
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 
-FOLDER = ZOO / "mini-inpaint"
+FOLDER = place("mini-inpaint")
 
 
 @pytest.fixture(scope="module")

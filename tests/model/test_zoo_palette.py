@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 import sfumato
 from sfumato.edit import Outside, Source
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 
 SIDE = 64
 
@@ -69,7 +69,7 @@ def test_a_bad_jpeg_is_smoothed_without_losing_the_picture(pipe, apples):
 
 
 def test_its_files_are_small_and_its_index_is_diffusers():
-    for path in (ZOO / "palette").rglob("*"):
+    for path in (place("palette")).rglob("*"):
         if path.is_file():
             assert path.stat().st_size < 16 << 20
             assert b"/work" not in path.read_bytes()[:4096] or path.suffix not in (".json", ".md")

@@ -11,9 +11,9 @@ import sfumato
 from sfumato.edit import Outside
 from sfumato.evaluate.judge import Judge
 from sfumato.space.pixels import to_tensor
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 
-FOLDER = ZOO / "mini-pixel"
+FOLDER = place("mini-pixel")
 
 
 def test_the_judge_sees_what_was_asked():

@@ -9,22 +9,27 @@ from pathlib import Path
 import pytest
 
 import sfumato
+import sfumato.zoo
 from sfumato.formats.folder import parts_of
 from sfumato.model.networks import autoencoder_of
+from sfumato.picture import BadInput
 from sfumato.train.encodings import part
-from sfumato.zoo import INDEX, ZOO, built_ins
+from sfumato.zoo import INDEX, ZOO, built_ins, place
 from sfumato.zoo.borrowed import BORROWED, whole
 from sfumato.zoo.files import stamp
 from sfumato.zoo.find import find
 
 LENT = [
-    (name, json.loads((ZOO / name / BORROWED).read_text())) for name in built_ins() if (ZOO / name / BORROWED).exists()
+    (name, json.loads((place(name) / BORROWED).read_text()))
+    for name in built_ins()
+    if (place(name) / BORROWED).exists()
 ]
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> Path:
+def models(tmp_path: Path, monkeypatch) -> Path:
     """two/ borrows a part of one/."""
+    monkeypatch.setattr(sfumato.zoo, "shelves", lambda: [tmp_path])
     for name, parts in {"one": ("unet", "vae"), "two": ("unet",)}.items():
         for each in parts:
             (tmp_path / name / each).mkdir(parents=True)
@@ -58,11 +63,31 @@ def test_a_change_of_a_borrowed_part_is_a_change_of_the_model(models):
 def test_a_built_in_model_has_every_part_that_its_index_names(name, lent):
     assert set(parts_of(find(name))) <= {path.name for path in find(name).iterdir()}
     for each, lender in lent.items():
-        assert not (ZOO / name / each).exists()
-        assert (find(name) / each).resolve() == ZOO / lender / each
+        assert not (place(name) / each).exists()
+        assert (find(name) / each).resolve() == place(lender) / each
 
 
 def test_a_borrowed_part_is_named_where_it_lies_for_other_processes():
     assert autoencoder_of("mini-inpaint") == ZOO / "mini" / "vae"
     assert part(Path("mini-inpaint"), "vae", "").resolve() == ZOO / "mini" / "vae"
     assert sfumato.load("mini", vae="mini-inpaint").vae == str(ZOO / "mini" / "vae")
+
+
+def test_a_shelf_of_another_package_is_looked_on_too_and_named_where_it_is_missing(models, tmp_path, monkeypatch):
+    other = tmp_path / "other" / "sfumato_zoo"
+    (other / "three" / "unet").mkdir(parents=True)
+    (other / "three" / INDEX).write_text("{}")
+    (other / "three" / BORROWED).write_text('{"vae": "one"}')
+    monkeypatch.setattr(sfumato.zoo, "shelves", lambda: [models, other])
+    assert built_ins() == ["three", "two"]
+    assert (find("three") / "vae").resolve() == models / "one" / "vae"
+    monkeypatch.setattr("sfumato.zoo.find.shelves", lambda: [models])
+    monkeypatch.setattr(sfumato.zoo, "shelves", lambda: [models])
+    with pytest.raises(BadInput, match=r"no model called 'three'.*come with pip install \"sfumato\[zoo\]\""):
+        find("three")
+
+
+def test_a_registry_takes_the_package():
+    """At most 60 MB in the wheel, which is smaller than its files are."""
+    files = [path for path in ZOO.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert sum(path.stat().st_size for path in files) < 60e6

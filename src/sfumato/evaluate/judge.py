@@ -19,11 +19,11 @@ from sfumato.network.spec import Input, NetworkSpec
 from sfumato.picture import BadInput
 from sfumato.picture.errors import reason_of
 from sfumato.picture.files import write_atomically
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 
 SIZE = 64
 SMOOTHING = 0.05
-JUDGE = ZOO / "judge"
+JUDGE = place("judge")
 Capabilities = Mapping[str, Sequence[str]]
 
 

@@ -19,7 +19,7 @@ from sfumato.network.offload import check_offload
 from sfumato.network.reading import quiet_libraries
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import printable
-from sfumato.zoo import INDEX, ZOO
+from sfumato.zoo import INDEX, place
 from sfumato.zoo.find import find, here
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def place_of(name: str, part: str, model: str = "") -> Path:
     if part in CONTROLS and own.is_file():
         return own
     whole = [own / "unet"] if part == "controlnet" and (own / INDEX).is_file() else []  # Kandinsky's is a decoder
-    places = [own, own / part, *whole, ZOO / name] if name else [find(model) / part]
+    places = [own, own / part, *whole, place(name)] if name else [find(model) / part]
     for folder in places:
         if any((folder / file).is_file() for file in FILES):
             return folder

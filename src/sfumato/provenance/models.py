@@ -18,7 +18,7 @@ from sfumato.picture.paths import modified
 from sfumato.provenance.memory import memory, told
 from sfumato.provenance.tensors import tensors
 from sfumato.recipe.capabilities import WORDS, Capabilities
-from sfumato.zoo import INDEX, ZOO, built_ins
+from sfumato.zoo import INDEX, built_ins, place
 from sfumato.zoo.borrowed import whole
 
 _NAME = re.compile(r"\w[\w.-]*")
@@ -87,7 +87,7 @@ def known_models() -> list[ModelReport]:
     """Built-in models, then models in the Hub's local cache; nothing is fetched. One that can't be read says why."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    reports = [_reported(whole(ZOO / name), name, "built in") for name in built_ins()]
+    reports = [_reported(whole(place(name)), name, "built in") for name in built_ins()]
     for folder in sorted(Path(HF_HUB_CACHE).glob("models--*--*")):
         index = max(
             (path for path in folder.glob(f"snapshots/*/{INDEX}") if path.is_file()), key=modified, default=None

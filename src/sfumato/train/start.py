@@ -22,7 +22,7 @@ from sfumato.train import recipe as r
 from sfumato.train.hyperparameters import Common
 from sfumato.train.loop import Loop, Stopped, accelerator
 from sfumato.train.task import TASKS, Place
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -168,7 +168,7 @@ def estimate(recipe: Common, steps: int = 4) -> None:
 def _with_parts(recipe: Common) -> Common:
     """For an estimate, the built-in miniature's autoencoder and text encoder stand in for those not trained yet."""
     parts = {name: path for name in ("autoencoder", "text_encoder") if (path := getattr(recipe, name, None))}
-    missing = [name for name, path in parts.items() if not (path.exists() or (ZOO / path).is_dir())]
+    missing = [name for name, path in parts.items() if not (path.exists() or place(path).is_dir())]
     return recipe.model_copy(update=dict.fromkeys(missing, Path("mini"))) if missing else recipe
 
 

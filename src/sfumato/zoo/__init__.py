@@ -3,12 +3,31 @@
 Here too: how such folders, built in or not, are found by name and what their JSON says. No torch.
 """
 
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 ZOO = Path(__file__).parent
 INDEX = "model_index.json"
 
 
+def shelves() -> list[Path]:
+    """The folders that built-in models lie in: this one, and that of the package sfumato-zoo where it is installed."""
+    return [ZOO, *_others()]
+
+
+def place(name: str | Path) -> Path:
+    """Where a built-in model, or a part of one as "fashion/features", lies on the first shelf that has it; where none
+    has, its place on the package's own."""
+    return next((shelf / name for shelf in shelves() if (shelf / name).exists()), ZOO / name)
+
+
 def built_ins() -> list[str]:
     """Names of the models that come with the package, sorted."""
-    return sorted(path.parent.name for path in ZOO.glob(f"*/{INDEX}"))
+    return sorted({path.parent.name for shelf in shelves() for path in shelf.glob(f"*/{INDEX}")})
+
+
+@cache
+def _others() -> list[Path]:
+    found = find_spec("sfumato_zoo")
+    return [Path(each) for each in (found.submodule_search_locations or ())] if found else []

@@ -12,6 +12,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from sfumato.zoo import place
+
 BORROWED = "borrowed.json"
 
 
@@ -23,11 +25,11 @@ def whole(folder: Path) -> Path:
     if not file.is_file():
         return folder
     parts = {path.name: path for path in folder.iterdir() if path.name != BORROWED}
-    parts |= {part: folder.parent / lender / part for part, lender in json.loads(file.read_text()).items()}
+    parts |= {part: place(lender) / part for part, lender in json.loads(file.read_text()).items()}
     laid = Path(tempfile.mkdtemp(dir=room())) / folder.name
     laid.mkdir()
-    for name, place in parts.items():
-        _link(laid / name, place.resolve())
+    for name, path in parts.items():
+        _link(laid / name, path.resolve())
     return laid
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sfumato.picture.errors import BadInput, name_of, printable
-from sfumato.zoo import INDEX, ZOO, built_ins
+from sfumato.zoo import INDEX, built_ins, place, shelves
 from sfumato.zoo.borrowed import whole
 
 HUB_FILES = [
@@ -22,6 +22,7 @@ ENDINGS = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth")
 FILES: list[Callable[[str | Path], Path]] = []
 """What turns the name of a single file into the folder that stands for it: `sfumato.formats.single_folder` is here once
 it is imported."""
+MORE = ' Further built-in models come with pip install "sfumato[zoo]".'
 _allowed: list[bool] = []
 
 
@@ -71,7 +72,7 @@ def with_transformer(name: str | Path, file: str | Path) -> str:
 def here(name: str | Path) -> Path | None:
     """The folder of a model that is built in or that `name` is the path of, or that stands for a single file of that
     name; None for any other, as for a Hub id."""
-    if (built_in := ZOO / str(name) / INDEX).is_file():
+    if (built_in := place(name) / INDEX).is_file():
         return whole(built_in.parent)
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -117,7 +118,7 @@ def find(name: str | Path) -> Path:
         return _from_hub(str(name))
     raise BadInput(
         f"There is no model called {str(name)!r}: it is no built-in model ({', '.join(built_ins())}), no folder, "
-        "and no Hub id (owner/name)."
+        f"and no Hub id (owner/name).{MORE if len(shelves()) == 1 else ''}"
     )
 
 

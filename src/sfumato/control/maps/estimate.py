@@ -12,7 +12,7 @@ import numpy as np
 from sfumato.lazy import torch
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 from sfumato.zoo.find import find
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def read_built_in(network: type[MapNetwork], net: str, image: Image.Image, at_it
     from sfumato.network.engine import Eager
     from sfumato.network.map_network import MAPS
 
-    made = _own(network, _folder(net, ZOO / network.kind))
+    made = _own(network, _folder(net, place(network.kind)))
     pixels = torch.from_numpy(np.array(image.convert("RGB")))
     x, shape = pixels.permute(2, 0, 1)[None].float() / 127.5 - 1, image.size[::-1]
     if at_its_size and min(shape) != made.size:
@@ -46,7 +46,7 @@ def read_built_in(network: type[MapNetwork], net: str, image: Image.Image, at_it
 
 def names_of(network: type[MapNetwork], net: str) -> tuple[str, ...]:
     """What the channels of its maps are."""
-    return _own(network, _folder(net, ZOO / network.kind)).names
+    return _own(network, _folder(net, place(network.kind))).names
 
 
 def foreign(net: str) -> bool:

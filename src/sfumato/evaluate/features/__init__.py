@@ -12,7 +12,7 @@ from pathlib import Path
 from sfumato.evaluate.features.extractor import FEATURES, FOLDERS, Extractor
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of, printable
-from sfumato.zoo import ZOO
+from sfumato.zoo import place
 
 # In the order of help texts: the built-in ones first.
 from sfumato.evaluate.features import vignettes_features as _  # isort: skip
@@ -35,7 +35,7 @@ def features(source: str) -> Extractor:
         if colon and not weights:
             raise BadInput(f"--features {printable(source)} names no weights after the colon: give a file or a folder.")
         return FEATURES[name](name, weights or None)
-    built_in, folder = ZOO / source, Path(source).expanduser()
+    built_in, folder = place(source), Path(source).expanduser()
     if (built_in / "config.json").is_file():
         folder = built_in
     if not folder.is_dir():
