@@ -8,7 +8,6 @@ Without a vae, and with patches/config.json, it is one of pixels, which it sees 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from sfumato.formats.unet_stage import (
     told_besides,
     unet_stage,
 )
-from sfumato.formats.write import save_network, write_json, write_scheduler
+from sfumato.formats.write import copy_part, save_network, write_json, write_scheduler
 from sfumato.picture.errors import BadInput, name_of
 from sfumato.recipe.capabilities import Capabilities
 
@@ -139,11 +138,12 @@ def write(
     dtype: torch.dtype | None = None,
     patch: int = 1,
 ) -> None:
-    """Writes the folder that `StableDiffusion` reads: unet/ in `dtype`, the parts whose folders are `copied`,
-    scheduler/, model_index.json and, where no vae is among them, patches/: the network is one of pixels then."""
+    """Writes the folder that `StableDiffusion` reads: unet/ in `dtype`, the parts whose folders are `copied` (by
+    `copy_part`), scheduler/, model_index.json and, where no vae is among them, patches/: the network is one of pixels
+    then."""
     save_network(unet, export / "unet", dtype)
     for name, folder in copied.items():
-        shutil.copytree(folder, export / name, dirs_exist_ok=True)
+        copy_part(folder, export / name, dtype)
     write_scheduler(export / "scheduler", scheduler)
     index = model_index(pipeline)
     if "vae" not in copied:
