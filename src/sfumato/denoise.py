@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol
 
 from sfumato import predict
 from sfumato.condition import Condition, Label, Part
 from sfumato.lazy import Tensor, torch
 from sfumato.predict import expand
-from sfumato.schedule import Schedule
+from sfumato.schedule import Discrete, Schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,27 +179,43 @@ class Preconditioned:
 
     def _times(self, t: Tensor, rows: int) -> Tensor:
         """The network's own time, (rows,) float32."""
-        match self.time:
-            case "rounded":
-                own = self.schedule.index(t).round().clamp(min=0)  # type: ignore[attr-defined]
-            case "continuous":
-                own = self.schedule.index(t).clamp(min=0)  # type: ignore[attr-defined]
-            case "t":
-                own = t
-            case "sigma":
-                own = self.schedule(t)[1]
-            case "edm":
-                alpha, sigma = self.schedule(t)
-                own = (sigma / alpha).log() / 4
-            case _:
-                own = self.time(t)  # type: ignore[operator]
-        return own.float().expand(rows)
+        if not isinstance(self.time, str):
+            own = self.time(t).float()
+        elif t.ndim or t.requires_grad or not isinstance(self.schedule, Discrete):
+            own = _own_time(self.schedule, self.time, t)
+        else:
+            own = _own_time_at(self.schedule, self.time, t.item())
+        return own.expand(rows)
 
     def _scaled(self, x: Tensor, t: Tensor) -> Tensor:
         if not self.scaled:
             return x
         alpha, sigma = self.schedule(t)
         return x * expand(1 / torch.hypot(alpha * self.sigma_data, sigma), x)
+
+
+def _own_time(schedule: Any, time: str, t: Tensor) -> Tensor:
+    """What a network is told of t, in float32."""
+    match time:
+        case "rounded":
+            own = schedule.index(t).round().clamp(min=0)
+        case "continuous":
+            own = schedule.index(t).clamp(min=0)
+        case "t":
+            own = t
+        case "sigma":
+            own = schedule(t)[1]
+        case _:
+            alpha, sigma = schedule(t)
+            own = (sigma / alpha).log() / 4
+    return own.float()
+
+
+@lru_cache(maxsize=4096)
+def _own_time_at(schedule: Discrete, time: str, t: float) -> Tensor:
+    """The same at one time: every step of every run asks for one of the same few."""
+    with torch.inference_mode(False):
+        return _own_time(schedule, time, torch.tensor(t, dtype=torch.float64, device="cpu"))
 
 
 def _ratio(a: Tensor, b: Tensor, x: Tensor) -> Tensor:

@@ -160,10 +160,12 @@ def _solved(name: str, a: Tensor, s: Tensor, sigma_data: float, before: Level | 
 
 
 @lru_cache(maxsize=4096)
-def _solved_at(name: str, alpha: float, sigma: float, sigma_data: float) -> tuple[float, ...]:
-    """The same at one time for all rows, as numbers, which no device has to wait for."""
-    a, s = (torch.tensor(number, dtype=torch.float64) for number in (alpha, sigma))
-    return tuple(number.item() for number in _solved(name, a, s, sigma_data, None))
+def _solved_at(name: str, alpha: float, sigma: float, sigma_data: float) -> tuple[Tensor, ...]:
+    """The same at one time for all rows, as scalars that stay on the CPU: no device has to wait for them, and PyTorch
+    multiplies by them sooner than by Python's numbers."""
+    with torch.inference_mode(False):
+        a, s = (torch.tensor(number, dtype=torch.float64, device="cpu") for number in (alpha, sigma))
+        return _solved(name, a, s, sigma_data, None)
 
 
 def _float(x: Tensor) -> Tensor:

@@ -72,9 +72,10 @@ def _file_hash(path: Path) -> str:
     real = path.resolve()
     status = real.stat()
     key, stamp = str(real), [status.st_size, status.st_mtime_ns]
-    known = _hashes or _kept()
-    if known.get(key, [None])[:-1] == stamp:
-        return str(known[key][-1])
+    if not _hashes:
+        _hashes.update(_kept())
+    if _hashes.get(key, [None])[:-1] == stamp:
+        return str(_hashes[key][-1])
     with real.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     _hashes.update({**_kept(), **_hashes, key: [*stamp, found]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from PIL import Image
@@ -41,7 +41,7 @@ class Run:
         self.x: Tensor | None = None  # what was sampled
         self.masks = self.batch.found
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """How many steps there are, those of preparing and of the composite among them."""
         return self.start.calls + self.hold.calls + moves(self.batch) + self._optimising

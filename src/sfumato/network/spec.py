@@ -66,9 +66,18 @@ def _with_weights(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 def own_dtype(network: nn.Module) -> Any:
     """The number type in which a network computes: that of its weights, unless they are stored in a smaller one."""
-    return vars(network).get(COMPUTES) or next(network.parameters()).dtype
+    return vars(network).get(COMPUTES) or _first(network).dtype
 
 
 def device_of(network: nn.Module) -> Any:
     """Where a network computes: where its weights are, unless they come there only when it is called."""
-    return vars(network).get(RUNS_ON) or next(network.parameters()).device
+    return vars(network).get(RUNS_ON) or _first(network).device
+
+
+def _first(network: nn.Module) -> Any:
+    """The first parameter: `next(network.parameters())` takes ten times as long, and it is asked for at every step."""
+    for parameter in network._parameters.values():
+        if parameter is not None:
+            return parameter
+    children = (each for each in network._modules.values() if each is not None)
+    return next((found for each in children if (found := _first(each)) is not None), None)

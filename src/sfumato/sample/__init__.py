@@ -99,10 +99,10 @@ def trajectory(
         yield Step(0, 0, times[0], x, None)
         return
     state = sampler.init(x, times)
-    knots = times.tolist()
+    knots, ends = times.tolist(), times.unbind()
     cut = getattr(getattr(denoise, "denoiser", None), "cut", None)
     for i in range(total):
-        t, s = times[i], times[i + 1]
+        t, s = ends[i], ends[i + 1]
         if cut is not None and i and knots[i] <= cut < knots[i - 1]:
             state = sampler.init(x, times[i:])
         with torch.no_grad():

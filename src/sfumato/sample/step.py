@@ -37,7 +37,7 @@ class Knots:
     @classmethod
     def of(cls, schedule: Schedule, t: Tensor, s: Tensor) -> Knots:
         (alpha_t, sigma_t), (alpha_s, sigma_s) = schedule(t), schedule(s)
-        return cls(float(alpha_t), float(sigma_t), float(alpha_s), float(sigma_s), bool(s > t))
+        return cls(float(alpha_t), float(sigma_t), float(alpha_s), float(sigma_s), float(s) > float(t))
 
     @property
     def q(self) -> float:

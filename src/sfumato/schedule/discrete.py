@@ -93,10 +93,9 @@ class Discrete:
         return 1 / self.count
 
     def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        t = double(t)
-        if t.ndim or t.requires_grad or t.device.type != "cpu":
-            return self.levels(t)
-        return _levels_at(self, t.item())
+        if isinstance(t, torch.Tensor) and (t.ndim or t.requires_grad or t.device.type != "cpu"):
+            return self.levels(double(t))
+        return _levels_at(self, float(t))
 
     def levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma at t, worked out."""
