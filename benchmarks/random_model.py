@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,7 @@ def build(
     """
     torch.manual_seed(seed)
     shape = shape or Shape()
-    captions = [caption for i in range(400) for caption in vignettes.scene(0, i).captions]
-    tokenizer = train_tokenizer(captions, shape.vocabulary, shape.window)
+    tokenizer = words(shape.vocabulary, shape.window)
     vae, encoder = autoencoder(shape), text_encoder(shape, tokenizer)
     cells = shape.size // 2 ** (len(shape.autoencoder) - 1)
     network = unet(shape, shape.size // patch, beside, 3 * patch**2) if patch else unet(shape, cells, beside)
@@ -86,6 +86,13 @@ def build(
     for name, value in texts.items():
         (folder / name).write_text(json.dumps(value, indent=2), encoding="utf-8")
     return folder
+
+
+@cache
+def words(vocabulary: int, window: int) -> Any:
+    """A tokenizer that learnt the captions of 400 vignettes."""
+    captions = [caption for i in range(400) for caption in vignettes.scene(0, i).captions]
+    return train_tokenizer(captions, vocabulary, window)
 
 
 def unet(shape: Shape, cells: int, beside: int = 0, channels: int = 4) -> Any:

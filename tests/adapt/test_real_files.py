@@ -110,7 +110,10 @@ def test_numbered_layers_are_those_that_the_numbers_meant(networks):
     assert layers[-1] == "mid_block.attentions.0.transformer_blocks.0.attn2.to_out.0"
 
 
-@pytest.mark.parametrize(("name", "to"), [(name, to) for name in LORAS for to in ("kohya", "lycoris", "diffusers")])
+@pytest.mark.parametrize(
+    ("name", "to"),
+    zip((*LORAS, list(LORAS)[1]), ("kohya", "lycoris", "diffusers", "kohya", "diffusers"), strict=True),
+)
 def test_in_another_format_every_tensor_is_there(networks, tmp_path, name, to):
     """Told from the file alone for which model it was made."""
     target = tmp_path / "a.safetensors"
@@ -166,8 +169,8 @@ def test_words_in_a_file_of_weights(networks):
     assert words.split("a <s1><s2> cat") == ["a ", words.ids["<s1>"], words.ids["<s2>"], " cat"]
 
 
-@pytest.mark.parametrize("name", list(LORAS)[:3])
-def test_on_another_architecture_it_is_said(name):
+def test_on_another_architecture_it_is_said():
     other = shaped("stabilityai/stable-diffusion-xl-base-1.0")
-    with pytest.raises(BadInput, match=r"was made for Stable Diffusion 1, and this model is Stable Diffusion XL\b"):
-        Adaptation(other, [opened(name)])
+    for name in list(LORAS)[:3]:
+        with pytest.raises(BadInput, match=r"was made for Stable Diffusion 1, and this model is Stable Diffusion XL\b"):
+            Adaptation(other, [opened(name)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,19 @@ def two(tmp_path_factory) -> Path:
     return small(tmp_path_factory.mktemp("two") / "folder", two=True)
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory) -> Callable[[Path], dict]:
+    """The tensors of a folder in a single file's names."""
+    made = tmp_path_factory.mktemp("converted")
+    return cache(lambda folder: load_file(convert(folder, made / f"{folder.parent.name}.safetensors")))
+
+
 @pytest.fixture
-def bare(tmp_path: Path) -> Callable[..., Path]:
+def bare(tmp_path: Path, converted) -> Callable[..., Path]:
     """bare(folder, change): the folder as other tools write it: tensors alone, and CLIP's words beside them."""
 
     def make(folder: Path, change: Callable[[dict], Any] = lambda tensors: None, name: str = "model") -> Path:
-        tensors = load_file(convert(folder, tmp_path / f"{name}-own.safetensors"))
+        tensors = dict(converted(folder))
         if not (tmp_path / "tokenizer").exists():
             words(tmp_path / "tokenizer")
         change(tensors)

@@ -15,6 +15,8 @@ from sfumato.adapt import LoRA
 from sfumato.model import Pool
 from sfumato.model import pool as module
 
+SMALL = {"steps": 2, "width": 16, "height": 16}
+
 
 @pytest.fixture
 def reads(monkeypatch) -> list[str]:
@@ -92,11 +94,11 @@ def test_the_least_recently_used_is_given_up_and_a_changed_folder_is_read_again(
 
 def test_threads_that_ask_at_once_wait_for_one_reading_and_paint_the_same(two, reads):
     pool = Pool()
-    wanted = {name: sfumato.load(name)("a boat", steps=2).image.tobytes() for name in two}
+    wanted = {name: sfumato.load(name)("a boat", **SMALL).image.tobytes() for name in two}
 
     def paint(index: int) -> bool:
         name = two[index % 2]
-        return sfumato.load(name, pool=pool)("a boat", steps=2).image.tobytes() == wanted[name]
+        return sfumato.load(name, pool=pool)("a boat", **SMALL).image.tobytes() == wanted[name]
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(paint, range(4)))
@@ -106,9 +108,9 @@ def test_threads_that_ask_at_once_wait_for_one_reading_and_paint_the_same(two, r
 @pytest.mark.parametrize("options", [{"precision": "float8"}, {"offload": "parts"}, {"offload": "layers"}])
 def test_threads_share_networks_whose_weights_come_and_go(tiny_model, options):
     pipe = sfumato.load(tiny_model, **options)
-    wanted = [pipe(words, steps=2).image.tobytes() for words in ("a boat", "a red house")]
+    wanted = [pipe(words, **SMALL).image.tobytes() for words in ("a boat", "a red house")]
     with ThreadPoolExecutor(2) as threads:
-        found = threads.map(lambda words: pipe(words, steps=2).image.tobytes(), ("a boat", "a red house"))
+        found = threads.map(lambda words: pipe(words, **SMALL).image.tobytes(), ("a boat", "a red house"))
         assert list(found) == wanted
 
 

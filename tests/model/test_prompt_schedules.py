@@ -23,7 +23,7 @@ from sfumato.sample import Sampler, trajectory
 
 @pytest.fixture(scope="module")
 def pipe(tiny_model: Path) -> sfumato.Pipe:
-    return sfumato.load(tiny_model)
+    return replace(sfumato.load(tiny_model), size=(16, 16))
 
 
 @pytest.fixture(scope="module")

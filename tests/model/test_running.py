@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -24,6 +25,9 @@ def picture(size: int = 32) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 255, (size, size, 3), np.uint8))
 
 
+SMALL = {"width": 16, "height": 16}
+
+
 def apart(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean())
 
@@ -42,10 +46,10 @@ def test_auto_is_resolved_and_recorded(tiny_model, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["float16", "float8"])
-def test_half_and_eighth_precision_stay_near_float32_and_are_redone(tiny_model, tmp_path, precision):
+def test_half_and_eighth_precision_stay_near_float32_and_are_redone(tiny_model, plain, tmp_path, precision):
     pipe = sfumato.load(tiny_model, precision=precision)
-    full = sfumato.load(tiny_model, precision="float32")("a boat", steps=3).image
-    low = pipe("a boat", steps=3)
+    full = plain("float32")("a boat", steps=2).image
+    low = pipe("a boat", steps=2)
     assert 0 < apart(low.image, full) < {"float16": 2, "float8": 16}[precision]
     low.save(tmp_path / "low.png")
     assert redo(tmp_path / "low.png").identical
@@ -68,12 +72,19 @@ def test_float8_is_what_diffusers_layerwise_casting_computes(tiny_model):
         assert torch.equal(ours.run(x=x, t=t, text=text), theirs(x, t, text).sample)
 
 
+@pytest.fixture(scope="module")
+def plain(tiny_model):
+    """plain("float16"): the model, all of whose weights are there."""
+    return cache(lambda precision: sfumato.load(tiny_model, precision=precision))
+
+
 @pytest.mark.parametrize("offload", ["parts", "layers"])
-@pytest.mark.parametrize("precision", ["float32", "float16", "float8"])
-def test_offloading_changes_no_bit(tiny_model, offload, precision):
-    plain = sfumato.load(tiny_model, precision=precision)
+@pytest.mark.parametrize("precision", ["float16", "float8"])
+def test_offloading_changes_no_bit(tiny_model, plain, offload, precision):
+    """In float32 too: see the tests of gradients and of what was swapped in."""
+    plain = plain(precision)
     away = sfumato.load(tiny_model, precision=precision, offload=offload)
-    asked = {"start": SDEdit(picture(), 0.8), "guidance": [ClassifierFree(3.0)], "steps": 2}
+    asked = {"start": SDEdit(picture(16), 0.8), "guidance": [ClassifierFree(3.0)], "steps": 2} | SMALL
     wanted = plain("a boat", **asked).image.tobytes()
     assert [away("a boat", **asked).image.tobytes() for _ in range(2)] == [wanted] * 2
     there = {name: _bytes(network) for name, network in away.stage.networks.items()}
@@ -86,44 +97,47 @@ def _bytes(network: torch.nn.Module) -> int:
 
 
 @pytest.mark.parametrize("offload", ["parts", "layers"])
-def test_gradients_go_through_offloaded_networks(tiny_model, offload):
+def test_gradients_go_through_offloaded_networks(tiny_model, plain, offload, monkeypatch):
     """Through the decoder and the network before it: what a gradient guidance does, and decoder tuning."""
     from sfumato.edit import Outside
+    from sfumato.edit.reconstruction import Reconstruction
 
-    plain, away = (sfumato.load(tiny_model, offload=each) for each in ("none", offload))
+    monkeypatch.setattr(Reconstruction, "steps", 3)
+    plain, away = plain("float32"), sfumato.load(tiny_model, offload=offload)
     found = []
     for pipe in (plain, away):
         stage = pipe.stage
         condition = stage.encode([Recipe(prompt="a boat")])
         torch.manual_seed(0)
-        x = torch.randn(1, 4, 16, 16).requires_grad_()
+        x = torch.randn(1, 4, 8, 8).requires_grad_()
         said = stage.denoiser(x, torch.tensor(0.5, dtype=torch.float64), condition)
         (gradient,) = torch.autograd.grad(stage.space.decode(said.x0).square().sum(), x)
         found.append(gradient)
     assert float(found[0].abs().max()) > 0
     assert torch.equal(*found)
-    mask = Image.fromarray(np.pad(np.full((12, 12), 255, np.uint8), 10))
-    asked = {"start": SDEdit(picture(), 0.5), "hold": Outside(mask), "steps": 2, "composite": "decoder"}
+    mask = Image.fromarray(np.pad(np.full((6, 6), 255, np.uint8), 5))
+    asked = {"start": SDEdit(picture(16), 0.5), "hold": Outside(mask), "steps": 2, "composite": "decoder"} | SMALL
     assert away("a boat", **asked).image.tobytes() == plain("a boat", **asked).image.tobytes()
 
 
 @pytest.mark.parametrize("offload", ["parts", "layers"])
-def test_weights_are_at_hand_when_asked_for_and_what_was_swapped_in_stays(tiny_model, offload):
-    pipe, plain = sfumato.load(tiny_model, offload=offload), sfumato.load(tiny_model)
-    unet, own = (each.stage.networks["unet"] for each in (pipe, plain))
+def test_weights_are_at_hand_when_asked_for_and_what_was_swapped_in_stays(tiny_model, plain, offload):
+    pipe, changed = sfumato.load(tiny_model, offload=offload), sfumato.load(tiny_model)
+    unet, own = (each.stage.networks["unet"] for each in (pipe, changed))
     layer = unet.mid_block.attentions[0].proj_in
     assert layer.weight.isnan().all()
     with at_hand(unet):
         assert all(torch.equal(a, b) for a, b in zip(unet.parameters(), own.parameters(), strict=True))
     kept, double = layer.weight, own.mid_block.attentions[0].proj_in.weight.detach() * 2
     layer.weight = own.mid_block.attentions[0].proj_in.weight = torch.nn.Parameter(double, requires_grad=False)
-    assert pipe("a boat", steps=2).image.tobytes() == plain("a boat", steps=2).image.tobytes()
+    asked = {"steps": 2, **SMALL}
+    assert pipe("a boat", **asked).image.tobytes() == changed("a boat", **asked).image.tobytes()
     assert torch.equal(layer.weight, double)
     layer.weight = kept
-    assert pipe("a boat", steps=2).image.tobytes() == sfumato.load(tiny_model)("a boat", steps=2).image.tobytes()
+    assert pipe("a boat", **asked).image.tobytes() == plain("float32")("a boat", **asked).image.tobytes()
 
 
-def test_offloaded_to_another_device_networks_come_and_go(tiny_model, monkeypatch):
+def test_offloaded_to_another_device_networks_come_and_go(tiny_model, plain, monkeypatch):
     """As on a GPU: weights rest in this computer's memory. The other device is played by the CPU."""
     monkeypatch.setattr("sfumato.formats.parts.from_files", lambda network, files: None)
     pipe = sfumato.load(tiny_model, offload="parts", device="cpu")
@@ -136,7 +150,8 @@ def test_offloaded_to_another_device_networks_come_and_go(tiny_model, monkeypatc
     for network in networks.values():
         shelf.take(network)
     assert all(p.isnan().all() for p in networks["unet"].parameters())
-    assert pipe("a boat", steps=2).image.tobytes() == sfumato.load(tiny_model)("a boat", steps=2).image.tobytes()
+    asked = {"steps": 2, **SMALL}
+    assert pipe("a boat", **asked).image.tobytes() == plain("float32")("a boat", **asked).image.tobytes()
     for name, network in networks.items():
         with at_hand(network):
             assert all(torch.equal(a, b) for a, b in zip(before[name], network.parameters(), strict=True))
@@ -180,7 +195,7 @@ def test_an_autoencoder_that_overflows_in_float16_is_run_in_float32(tiny_model, 
     folder = overflowing(tmp_path / "over", tiny_model, weights)
     pipe = sfumato.load(folder, precision="float16", offload=offload, engine="exact")
     full = sfumato.load(folder, precision="float32")
-    z = torch.randn(2, 4, 16, 16, generator=torch.manual_seed(0))
+    z = torch.randn(2, 4, 8, 8, generator=torch.manual_seed(0))
     z[1] = 0.05 * z[1]
     vae = pipe.stage.networks["vae"]
     with torch.no_grad(), at_hand(vae):
@@ -190,7 +205,7 @@ def test_an_autoencoder_that_overflows_in_float16_is_run_in_float32(tiny_model, 
     assert float((ours - theirs).abs().max()) < 0.02
     assert torch.equal(ours[:1], pipe.stage.space.decode(z[:1])), "alone as in company"
     assert {p.dtype for p in vae.parameters()} == {torch.float16}
-    assert np.asarray(pipe("a boat", steps=1).image).std() > 1
+    assert np.asarray(pipe("a boat", steps=1, **SMALL).image).std() > 1
 
 
 def test_an_autoencoder_whose_config_says_that_it_overflows_is_read_in_float32(tiny_model, tmp_path, weights):
@@ -200,34 +215,37 @@ def test_an_autoencoder_whose_config_says_that_it_overflows_is_read_in_float32(t
     assert own_dtype(pipe.stage.networks["unet"]) == torch.float16
 
 
-def test_another_autoencoder_is_used_recorded_and_redone(tiny_model, tmp_path):
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A model of other weights."""
     from random_model import TINY, build
 
-    other = build(tmp_path / "other", shape=TINY, seed=5)
+    return build(tmp_path_factory.mktemp("other"), shape=TINY, seed=5)
+
+
+def test_another_autoencoder_is_used_recorded_and_redone(tiny_model, plain, other, tmp_path):
     pipe = sfumato.load(tiny_model, vae=other)
     made = pipe("a boat", steps=2)
     assert made.recipe.vae == str((other / "vae").resolve())
-    assert apart(made.image, sfumato.load(tiny_model)("a boat", steps=2).image) > 1
-    assert made.recipe.made.weights not in ("", sfumato.load(tiny_model).weights)
+    assert apart(made.image, plain("float32")("a boat", steps=2).image) > 1
+    assert made.recipe.made.weights not in ("", plain("float32").weights)
     made.save(tmp_path / "made.png")
     assert redo(tmp_path / "made.png").identical
     with pytest.raises(BadInput, match="vae="):
-        sfumato.load(tiny_model).run(made.recipe)
+        plain("float32").run(made.recipe)
     with pytest.raises(BadInput, match="no autoencoder called 'nowhere'"):
         sfumato.load(tiny_model, vae="nowhere")
 
 
-@pytest.mark.parametrize("named", ["makers", "diffusers"])
-@pytest.mark.parametrize("single", [False, True])
-def test_an_autoencoder_in_a_file_of_its_own_is_the_one_of_its_folder(tiny_model, tmp_path, named, single):
-    from random_model import TINY, build
+@pytest.mark.parametrize(("named", "single"), [("makers", True), ("diffusers", False)])
+def test_an_autoencoder_in_a_file_of_its_own_is_the_one_of_its_folder(tiny_model, other, tmp_path, named, single):
     from safetensors.torch import load_file, save_file
 
     from sfumato.formats.convert import convert
     from sfumato.formats.key_names import write_tensors
     from sfumato.formats.ldm_names import autoencoder_names
 
-    other, file = build(tmp_path / "other", shape=TINY, seed=5), tmp_path / "other.vae.safetensors"
+    file = tmp_path / "other.vae.safetensors"
     tensors = load_file(other / "vae" / "diffusion_pytorch_model.safetensors")
     levels = len(json.loads((other / "vae" / "config.json").read_text())["block_out_channels"])
     save_file(tensors if named == "diffusers" else write_tensors(tensors, "", autoencoder_names(levels)), file)
@@ -290,12 +308,12 @@ def test_tiles_are_blended_without_seams(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_inspect_foretells_the_weights_that_are_loaded(tiny_model, precision):
+def test_inspect_foretells_the_weights_that_are_loaded(tiny_model, plain, precision):
     from sfumato.provenance import inspect_model
     from sfumato.provenance.memory import COMPUTED, activations
 
     report = inspect_model(tiny_model)
-    networks = sfumato.load(tiny_model, precision=precision).stage.networks
+    networks = plain(precision).stage.networks
     held = {name: sum(p.nbytes for p in network.parameters()) for name, network in networks.items()}
     live = {
         name: activations(type(network).__name__, network.config if name != "text_encoder" else {}, 32, 2)
@@ -331,13 +349,12 @@ def test_weights_are_found_in_files_that_call_them_as_they_once_were(tmp_path):
 
 
 @pytest.mark.parametrize("offload", ["parts", "layers"])
-def test_adapters_change_weights_that_come_and_go(tiny_model, tmp_path, offload):
+def test_adapters_change_weights_that_come_and_go(tiny_model, plain, tmp_path, offload):
     from safetensors.torch import save_file
 
     from sfumato.adapt import LoRA
 
-    generator = torch.Generator().manual_seed(0)
-    pipe = sfumato.load(tiny_model)
+    generator, pipe = torch.Generator().manual_seed(0), plain("float32")
     layers = {n: m for n, m in pipe.stage.networks["unet"].named_modules() if n.endswith("attn2.to_q")}
     tensors = {}
     for name, layer in layers.items():
@@ -346,7 +363,8 @@ def test_adapters_change_weights_that_come_and_go(tiny_model, tmp_path, offload)
         tensors[f"unet.{name}.lora_B.weight"] = torch.randn(rows, 2, generator=generator)
     save_file(tensors, tmp_path / "lora.safetensors")
     asked = {"adapters": [LoRA(tmp_path / "lora.safetensors")], "steps": 2, "seed": 1}
+    asked |= SMALL
     here = pipe("a boat", **asked).image
     away = sfumato.load(tiny_model, offload=offload)("a boat", **asked).image
     assert here.tobytes() == away.tobytes()
-    assert here.tobytes() != pipe("a boat", steps=2, seed=1).image.tobytes()
+    assert here.tobytes() != pipe("a boat", steps=2, seed=1, **SMALL).image.tobytes()

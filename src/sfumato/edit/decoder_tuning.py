@@ -17,7 +17,7 @@ class DecoderTuning(Reconstruction):
     """Pasted after a copy of the decoder's weights was tuned so that it keeps the held picture outside the mask."""
 
     def moved(self, space: Any, z: Tensor, original: Tensor, mask: Tensor) -> Iterator[Tensor]:
-        return tune_decoder(space.decode, space.autoencoder.decoder, z, original, mask)
+        return tune_decoder(space.decode, space.autoencoder.decoder, z, original, mask, steps=self.steps)
 
 
 def tune_decoder(

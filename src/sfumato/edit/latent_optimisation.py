@@ -15,7 +15,7 @@ class LatentOptimisation(Reconstruction):
     """Pasted after the latents were moved so that the decoded picture keeps the held one outside the mask."""
 
     def moved(self, space: Any, z: Tensor, original: Tensor, mask: Tensor) -> Iterator[Tensor]:
-        return optimise_latent(space.decode, z, original, mask)
+        return optimise_latent(space.decode, z, original, mask, steps=self.steps)
 
 
 def optimise_latent(

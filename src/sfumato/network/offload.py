@@ -14,7 +14,7 @@ picture changes by a bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from threading import RLock
@@ -216,27 +216,28 @@ def from_files(network: nn.Module, files: list[Path]) -> Source | None:
 
     if not files or any(file.suffix != ".safetensors" for file in files):
         return None
-    shapes: dict[str, list[int]] = {}
-    place: dict[str, Path] = {}
-    for file in files:
-        with safe_open(file, "pt") as opened:
-            for key in opened.keys():  # noqa: SIM118
-                shapes[key], place[key] = opened.get_slice(key).get_shape(), file
-
-    def read(key: str) -> Tensor:
-        with safe_open(place[key], "pt") as opened:
-            return opened.get_tensor(key)
-
     keys: dict[str, tuple[str, torch.dtype]] = {}
     aliases: dict[int, list[str]] = {}
     for name, weight in network.named_parameters(remove_duplicate=False):
         aliases.setdefault(id(weight), []).append(name)
-    for first, weight in network.named_parameters():
-        key = _key(aliases[id(weight)], shapes)
-        if key is None or shapes[key] != list(weight.shape) or not _same(read(key), weight):
-            return None
-        keys[first] = key, weight.dtype
-    return lambda name: read(keys[name][0]).to(keys[name][1])
+    with ExitStack() as stack:  # a file's table of contents is read once, not for every weight
+        opened = {file: stack.enter_context(safe_open(file, "pt")) for file in files}
+        place = {key: file for file, each in opened.items() for key in each.keys()}  # noqa: SIM118
+        shapes = {key: opened[file].get_slice(key).get_shape() for key, file in place.items()}
+        for first, weight in network.named_parameters():
+            key = _key(aliases[id(weight)], shapes)
+            if key is None or shapes[key] != list(weight.shape):
+                return None
+            if not _same(opened[place[key]].get_tensor(key), weight):
+                return None
+            keys[first] = key, weight.dtype
+
+    def read(name: str) -> Tensor:
+        key, dtype = keys[name]
+        with safe_open(place[key], "pt") as file:
+            return file.get_tensor(key).to(dtype)
+
+    return read
 
 
 OLD = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
