@@ -63,9 +63,9 @@ def mine(pipe: sfumato.Pipe, x: torch.Tensor, guidance: list[Any], steps: int, *
     return shown(pipe, walked(pipe, x, PROMPT, guidance=guidance, steps=steps, **options, **SIZE))
 
 
-@pytest.mark.parametrize("steps", [4, 6])
-def test_the_latents_are_those_of_stock_diffusers(model: Both, distilled: Both, steps: int):
+def test_the_latents_are_those_of_stock_diffusers(model: Both, distilled: Both):
     """Over our own grid, whose shift is that of as many steps; unguided and guided."""
+    steps = 5  # not those that suit the distilled one
     assert flux2.parity(distilled.stock, distilled.pipe, steps) < 1e-5
     assert flux2.parity(model.stock, model.pipe, steps) < 1e-5
     asked = {"prompt": PROMPT, "latents": noise(), "num_inference_steps": steps, **SIZE}
@@ -125,7 +125,7 @@ def test_an_instruction_is_held_outside_a_mask_and_an_inverted_picture_comes_bac
     space = distilled.pipe.stage.space
     with torch.no_grad():
         truth = np.asarray(to_images(space.decode(space.encode(to_tensor([picture]))))[0]).astype(int)
-    options = {"guidance": [], "sampler": "ddim", "steps": 10, **SIZE}
+    options = {"guidance": [], "sampler": "ddim", "steps": 6, **SIZE}
     starts = [Inverted(picture, 0.5, PROMPT, refine) for refine in (0, 20)]
     back = [np.asarray(distilled.pipe(PROMPT, start=start, **options).image) for start in starts]
     apart = [np.abs(each - truth).max() for each in back]
