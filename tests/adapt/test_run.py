@@ -121,7 +121,7 @@ def test_attached_it_is_in_every_recipe_until_it_is_detached(pipe, files):
     assert (pixels(pipe) == base).all()
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     st.lists(st.tuples(st.sampled_from(["attention", "convolution", "words", "all"]), st.floats(-2, 2)), max_size=4),
     st.randoms(),
