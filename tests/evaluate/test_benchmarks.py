@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
+import against_diffusers
 import grids
 import numpy as np
 import pytest
-from random_model import TINY, build
+import warm
 
 import sfumato
 from sfumato.evaluate.questions import questions
 from sfumato.space.pixels import to_images
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+THROUGH_PIPES = """
+import os, runpy, sys
+for number, (path, mode) in enumerate(zip(sys.argv[1:3], (os.O_RDONLY, os.O_WRONLY))):
+    os.dup2(os.open(path, mode), number)
+sys.stdin, sys.argv = open(0), sys.argv[3:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
-@pytest.mark.slow
-def test_against_diffusers_compares_the_same_work(tmp_path: Path):
-    model = build(tmp_path / "model", shape=TINY)
-    given = ["--model", str(model), "--batches", "2", "--repeats", "1", "--steps", "3", "--threads", "1", "--json"]
-    ran = subprocess.run([sys.executable, BENCHMARKS / "against_diffusers.py", *given], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    found = json.loads(ran.stdout)
+@pytest.fixture
+def popen(tmp_path: Path):
+    """subprocess.Popen for programs that need not import what a warm server has."""
+    script = tmp_path / "through_pipes.py"
+    script.write_text(THROUGH_PIPES)
+    with ExitStack() as running:
+
+        def start(command: list[str], env: dict[str, str], **_: object) -> SimpleNamespace:
+            pipes = [tmp_path / f"{len(list(tmp_path.iterdir()))}-{way}" for way in ("in", "out")]
+            for pipe in pipes:
+                os.mkfifo(pipe)
+            program = running.enter_context(warm.start(script, *pipes, *command[1:], env=env))
+            stdin, stdout = (running.enter_context(pipe.open(mode)) for pipe, mode in zip(pipes, "wr", strict=True))
+            return SimpleNamespace(args=command, stdin=stdin, stdout=stdout, wait=program.wait)
+
+        yield start
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_against_diffusers_compares_the_same_work(tiny_model: Path, popen, monkeypatch, capsys):
+    given = ["--model", str(tiny_model), "--batches", "2", "--repeats", "1", "--steps", "3", "--threads", "1", "--json"]
+    monkeypatch.setattr(against_diffusers, "subprocess", SimpleNamespace(Popen=popen, PIPE=None))
+    monkeypatch.setattr(sys, "argv", ["against_diffusers.py", *given])
+    against_diffusers.main()
+    found = json.loads(capsys.readouterr().out)
     assert found["steps"] == 3
     for result in found["batches"].values():
         assert result["largest_difference_of_a_pixel"] <= 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 
 from sfumato.cli.app import run_command
@@ -63,7 +64,7 @@ STUDIES.add("counting", Study(
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH with an installed distribution that names the plugin as its entry point."""
+    """A folder of Python's path with an installed distribution that names the plugin as its entry point."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "stranger.py").write_text(PLUGIN)
     about = folder / "stranger-1.0.dist-info"
@@ -84,8 +85,11 @@ def sets(folder: Path) -> None:
 SAID = """
 import contextlib, io, json, sys
 from sfumato.cli.app import run_command
+from sfumato.element.registry import load_plugins
+sys.path.insert(0, sys.argv[1])
+load_plugins.cache_clear()  # the warm server may have looked for them
 said = []
-for command in json.loads(sys.argv[1]):
+for command in json.loads(sys.argv[2]):
     with contextlib.redirect_stdout(io.StringIO()) as out:
         status = run_command(command)
     assert status == 0, command
@@ -94,21 +98,21 @@ print(json.dumps(said))
 """
 
 
-def commands(place: Path, *lines: list[str]) -> list[str]:
-    """What commands print, one after the other in an interpreter of its own: it finds what PYTHONPATH says."""
-    program = [sys.executable, "-c", SAID, json.dumps(lines)]
-    done = subprocess.run(program, capture_output=True, text=True, cwd=place)
+def commands(site: Path, place: Path, *lines: list[str]) -> list[str]:
+    """What commands print, one after the other in a process of its own."""
+    script = place / "said.py"
+    script.write_text(SAID)
+    done = warm.run(script, site, json.dumps(lines), cwd=place)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-@pytest.mark.slow
 def test_an_installed_stranger_is_used_by_name_on_the_command_line(site: Path, tmp_path: Path, monkeypatch):
     sets(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{site}:{Path('src').resolve()}")
     monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
     asked = ["--pictures", "a", "--against", "b", "--features", "colour", "--metrics", "mean-gap,first-pixel,fid"]
     measured, words, listed, page = commands(
+        site,
         tmp_path,
         ["evaluate", *asked, "--resamples", "5", "--json"],
         ["evaluate", "--help"],
