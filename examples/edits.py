@@ -1,16 +1,16 @@
 """A picture, changed in part: inpainting, DiffEdit, Prompt-to-Prompt, outpainting, with the built-in miniatures.
 
     python examples/edits.py                 # writes out/edits.png
+    python examples/edits.py --help          # another file, other steps
 
 The pictures of rows 1, 2 and 4 are drawn by the built-in world, those of row 3 painted by mini. Outside a mask, given
 or inferred, every pixel of the result is the picture's own.
 """
 
-import sys
 from itertools import islice
 from pathlib import Path
 
-from demo import plate
+from demo import asked, plate
 from PIL import Image
 
 import sfumato
@@ -24,70 +24,70 @@ FREE = [ClassifierFree(5.0)]
 PAINTED, FIGURES, NONE = ("flat", "oil", "watercolour"), ("woman", "man"), "none"
 
 
-def main(out: Path) -> None:
+def main(out: Path, steps: int | None) -> None:
     mini, filler = sfumato.load("mini"), sfumato.load("mini-inpaint")
-    page = plate(
-        [inpainted(filler), inferred(mini), swapped(mini), widened(filler)], title="A picture, changed in part"
-    )
+    rows = [inpainted(filler, steps), inferred(mini, steps), swapped(mini, steps), widened(filler, steps)]
+    page = plate(rows, title="A picture, changed in part")
     out.parent.mkdir(parents=True, exist_ok=True)
     page.save(out)
     print(out)
 
 
-def inpainted(pipe: sfumato.Pipe) -> list[tuple[str, Image.Image]]:
+def inpainted(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Image]]:
     """A hole, and what the words put there."""
     row = []
     for attribute, value, which, words in (("scarf", "red", 0, "with a red scarf"), ("jacket", "green", 2, "in green")):
         before = list(islice((s for s in scenes() if s["style"] in PAINTED and s["subject"] in FIGURES), 40))
         asked = [pair(scene, attribute, value, SIZE) for scene in before if (scene[attribute] == NONE) == (which == 0)]
         change = [one for one in asked if one is not None][which]
-        made = pipe(change.prompt, hold=Outside(change.hole, change.before), guidance=FREE, seed=0).image
+        made = pipe(change.prompt, hold=Outside(change.hole, change.before), guidance=FREE, steps=steps, seed=0).image
         row += [("a picture", change.before)] if not row else []
         row += [("a hole", shown(change.before, change.hole)), (f"“… {words}”", made)]
     return row
 
 
-def inferred(pipe: sfumato.Pipe) -> list[tuple[str, Image.Image]]:
+def inferred(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Image]]:
     """Two texts say what changes; where is inferred (DiffEdit)."""
     scene = next(s for s in scenes() if s["subject"] == "boat" and s["style"] == "flat" and s["color"] == "red")
     picture = Image.fromarray(vignettes.draw(scene, SIZE, truth=False).image)
     shows, row = scene.caption, [("a picture", picture)]
     for colour in ("blue", "yellow", "green"):
         start, hold = Inverted(picture, 0.8, shows), Inferred(shows, grow=4)
-        result = pipe(shows.replace("red", colour), start=start, hold=hold, guidance=FREE, seed=1)
+        result = pipe(shows.replace("red", colour), start=start, hold=hold, guidance=FREE, steps=steps, seed=1)
         if colour == "blue" and result.masks[0] is not None:
             row.append(("where the words disagree", result.masks[0]))
         row.append((f"red to {colour}", result.image))
     return row
 
 
-def swapped(pipe: sfumato.Pipe) -> list[tuple[str, Image.Image]]:
+def swapped(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Image]]:
     """The same picture in other words (Prompt-to-Prompt)."""
     source, other = "a painting of a woman in a red jacket", "a painting of a woman in a blue jacket"
-    row = [("“… in a red jacket”", pipe(source, guidance=FREE, seed=3).image)]
+    row = [("“… in a red jacket”", pipe(source, guidance=FREE, steps=steps, seed=3).image)]
     for words, said, where in (
         (other, "in a blue jacket", "jacket"),
         (f"{source} and a green hat", "and a green hat", "hat"),
     ):
         edit = PromptToPrompt(source, blend=(where,))
-        row.append((f"“… {said}”", pipe(words, attention=edit, guidance=FREE, seed=3).image))
-    row.append(("the same seed, no more", pipe(other, guidance=FREE, seed=3).image))
+        row.append((f"“… {said}”", pipe(words, attention=edit, guidance=FREE, steps=steps, seed=3).image))
+    row.append(("the same seed, no more", pipe(other, guidance=FREE, steps=steps, seed=3).image))
     return row
 
 
-def widened(pipe: sfumato.Pipe) -> list[tuple[str, Image.Image]]:
+def widened(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Image]]:
     """More of the scene, at its own resolution; and a part of it at the model's."""
     scene = next(s for s in scenes() if s["subject"] == "house" and s["style"] == "watercolour")
     picture = Image.fromarray(vignettes.draw(scene, 2 * SIZE, truth=False).image)
     small = picture.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
     wide, border = extended(small.crop((12, 12, 52, 52)), (12, 12, 12, 12))
     row = [("a part of a picture", small.crop((12, 12, 52, 52)))]
-    row.append(("painted on", pipe(scene.caption, start=SDEdit(wide, 0.95), hold=Outside(border), seed=2).image))
+    painted = pipe(scene.caption, start=SDEdit(wide, 0.95), hold=Outside(border), steps=steps, seed=2).image
+    row.append(("painted on", painted))
     hole = Image.new("L", picture.size)
     hole.paste(255, (44, 40, 84, 90))
     row.append(("a hole in 128 x 128", shown(picture, hole)))
     row.append(("filled at full resolution", pipe(
-        "a red boat", hold=Outside(hole, picture, feather=2), area=Crop(12), seed=4
+        "a red boat", hold=Outside(hole, picture, feather=2), area=Crop(12), steps=steps, seed=4
     ).image))  # fmt: skip
     return row
 
@@ -101,4 +101,4 @@ def shown(picture: Image.Image, hole: Image.Image) -> Image.Image:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("out/edits.png"))
+    main(**vars(asked("out/edits.png", __doc__)))

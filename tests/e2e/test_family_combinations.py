@@ -30,7 +30,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "start": ("noise", "sdedit", "inverted", "edit-friendly", "between"),
     "hold": ("nothing", "outside", "soft", "low-pass", "inferred"),
     "guidance": ("none", "classifier-free", "cfg++", "perturbed", "distilled"),
-    "sampler": ("ddim", "dpmpp-2m", "heun", "euler", "unipc", "ddpm", "consistency"),
+    "sampler": ("ddim", "dpmpp-2m", "heun", "ddpm", "consistency"),
     "control": ("none", "controlnet", "ip-adapter"),
     "adapter": ("none", "lora"),
     "composite": ("none", "paste", "poisson"),

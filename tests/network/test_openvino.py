@@ -218,6 +218,8 @@ def test_what_no_graph_serves_is_exact_s_answer_and_said_once(network, count):
     [
         (lambda x: x + torch.rand_like(x), "its graph answers otherwise than PyTorch does"),
         (lambda x: x if float(x.sum()) > 0 else -x, "what it does depends on the numbers that it is told"),
+        (lambda x: x + x[:, :2].clone().sum().item(), "what it does depends on the numbers that it is told"),
+        (lambda x: x + x[x > -9].mean(), "what it does depends on the numbers that it is told"),
         (lambda x: x.mean(), "its answer is not of tensors with a row for each row"),
     ],
 )
@@ -236,6 +238,18 @@ def test_a_network_that_openvino_can_t_run_is_said_once_and_run_by_pytorch(more,
     with warnings.catch_warnings(action="error"):
         run(x=torch.ones(2, 3))
     assert Own.calls == before + 1
+
+
+@here
+@torch.no_grad()
+def test_whole_numbers_and_constants_are_no_dependence():
+    class Own(nn.Linear):
+        def forward(self, x):
+            return super().forward(x)[:, torch.tensor([2, 0, 1])] * int(torch.tensor(2))
+
+    layer, x = Own(3, 3).eval(), torch.ones(2, 3)
+    with warnings.catch_warnings(action="error"):
+        assert near(OpenVINO().prepare(layer, LINEAR)(x=x), layer(x))
 
 
 @here

@@ -41,7 +41,7 @@ def test_it_tells_of_every_method_that_there_is():
 
 
 @pytest.mark.slow
-def test_it_runs_from_end_to_end_and_again_without_work(tiny_model, tmp_path, monkeypatch):
+def test_it_runs_from_end_to_end_and_again_without_work(tiny_model, tmp_path, monkeypatch, few_steps):
     monkeypatch.chdir(tmp_path)
     settings = ["subjects=2", "shots=2", "held=2", "steps=2", "batch=2", "each=1", "methods=[lora,textual-inversion]"]
     page = study.run("personalization", out=tmp_path / "out", settings=settings, model=str(tiny_model), progress=False)

@@ -8,7 +8,7 @@ from sfumato.study import interpolate, progressive
 
 TINY = {
     "progressive": ["subjects=2", "steps=5", "endings=2"],
-    "interpolate": ["times=[0.4, 1]", "steps=3", "places=3", "deep=1"],
+    "interpolate": ["times=[0.4, 1]", "steps=2", "places=3", "deep=1"],
 }
 
 

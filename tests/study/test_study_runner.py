@@ -1,6 +1,7 @@
 """The runner: what is kept is kept, whatever ends the process; and what the command line says."""
 
 import csv
+import runpy
 import signal
 import subprocess
 import sys
@@ -150,15 +151,16 @@ TOY = Path(__file__).with_name("toy_study.py")
 
 
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT])
-def test_a_study_that_is_ended_goes_on_where_it_stopped(tmp_path, way):
+def test_a_study_that_is_ended_goes_on_where_it_stopped(tmp_path, way, monkeypatch, capsys):
     with warm.start(TOY, tmp_path, 0.4) as process:
         process.until("0\n1\n2\n")
         process.kill(way)
         process.wait()
         assert ("2 of 5 cells are kept" in process.err) == (way == signal.SIGINT)
     before = kept(tmp_path)
-    done = warm.run(TOY, tmp_path, 0)
-    assert done.stdout.split() == ["2", "3", "4"], done.stderr
+    monkeypatch.setattr(sys, "argv", [str(TOY), str(tmp_path), "0"])
+    runpy.run_path(str(TOY), run_name="__main__")
+    assert capsys.readouterr().out.split() == ["2", "3", "4"]
     assert before.items() <= kept(tmp_path).items()
 
 

@@ -73,8 +73,7 @@ class Graph:
         self.hint, self.buffers = hint, weights.buffers  # holding them keeps their ids true
         inputs, values = asked.tensors, [each.float() for each in weights.named.values()]
         forward = _forward(network, spec, asked, list(weights.named))
-        with torch.no_grad():
-            leaves, structure = tree_flatten(forward(inputs, values))
+        leaves, structure = tree_flatten(_steady_answer(forward, inputs, values))
         if not all(isinstance(leaf, torch.Tensor) and leaf.ndim and len(leaf) == asked.rows for leaf in leaves):
             raise NotServed("its answer is not of tensors with a row for each row of its inputs")
         self.join: Callable[[Sequence[Tensor]], Any] = lambda tensors: tree_unflatten(list(tensors), structure)
@@ -83,7 +82,6 @@ class Graph:
         for kept in (True, False):
             self.model: Any = _read(place) if kept else None
             if self.model is None:
-                _check_steady(forward, inputs, values)
                 self.model = _converted(forward, inputs, values)
                 _write(self.model, place)
             self._first = self.compiled(weights)
@@ -181,17 +179,49 @@ def _check_attention(network: nn.Module) -> None:
         raise NotServed("it attends to words and picture at once")
 
 
-def _check_steady(forward: Callable[..., Any], inputs: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    """Raises NotServed for a network whose way depends on the numbers that it is told: a graph has one way."""
-    from torch._subclasses import fake_tensor as fake
+def _steady_answer(forward: Callable[..., Any], inputs: Sequence[Tensor], values: Sequence[Tensor]) -> Any:
+    """The answer. Raises NotServed for a network whose way depends on the numbers that it is told: a graph has one way.
 
-    try:
-        with torch.no_grad(), fake.FakeTensorMode(allow_non_fake_inputs=True) as mode:
-            forward([mode.from_tensor(each) for each in inputs], values)
-    except (fake.DataDependentOutputException, fake.DynamicOutputShapeException):
-        raise NotServed("what it does depends on the numbers that it is told") from None
-    except Exception:  # numbers that are not there can't be used everywhere
-        return
+    Memory that holds what came of an input or a weight is followed from operation to operation, up to one that makes a
+    number of Python or a shape of it.
+    """
+    from torch.multiprocessing.reductions import StorageWeakRef
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    depending = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+    told: dict[int, StorageWeakRef] = {}  # which keeps the address of memory from being given again, not the memory
+    found = False
+
+    def follow(*tensors: Any) -> None:
+        for each in tensors:
+            if isinstance(each, torch.Tensor):
+                storage = each.untyped_storage()
+                told[storage._cdata] = StorageWeakRef(storage)
+
+    def settled(op: Any, args: Any, kwargs: Any) -> bool:
+        """Whether an operation that may depend on numbers does not as it is asked here."""
+        if op is torch.ops.aten.index.Tensor:  # by whole numbers, and not by what is true
+            return all(each.dtype not in (torch.bool, torch.uint8) for each in args[1] if each is not None)
+        return op is torch.ops.aten.repeat_interleave.Tensor and (kwargs or {}).get("output_size") is not None
+
+    class Followed(TorchDispatchMode):
+        def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal found
+            given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
+            given = [each for each in given if each.untyped_storage()._cdata in told]
+            found = found or (bool(given) and not depending.isdisjoint(op.tags) and not settled(op, args, kwargs))
+            answer = op(*args, **(kwargs or {}))
+            if given:
+                follow(*tree_leaves(answer))
+            return answer
+
+    follow(*inputs, *values)
+    with torch.no_grad(), Followed():
+        answer = forward(inputs, values)
+    if found:
+        raise NotServed("what it does depends on the numbers that it is told")
+    return answer
 
 
 def _converted(forward: Callable[..., Any], inputs: Sequence[Tensor], values: Sequence[Tensor]) -> Any:
