@@ -146,7 +146,7 @@ def _part(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def _summary(folder: Path) -> str:
-    """The first sentence of the model card: the first line of its README that is text."""
+    """The first sentence of the model card, of its README's first lines that are text; of a link its words alone."""
     card = folder / "README.md"
     try:
         if not card.is_file():
@@ -157,6 +157,8 @@ def _summary(folder: Path) -> str:
         return ""
     if text.startswith("---"):
         text = text.partition("\n---")[2]
-    lines = (line.strip() for line in text.splitlines())
-    prose = (line for line in lines if line and line[0] not in "#-|!<>`*[")
-    return printable(next(prose, ""), 160)
+    lines = ("" if re.match(r"[-#|!<>`*]|\[!", line) else line for line in map(str.strip, text.splitlines()))
+    paragraphs = ("\n".join(lines)).split("\n\n")
+    prose = next((" ".join(each.split()) for each in paragraphs if each.strip()), "")
+    words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", prose)
+    return printable(re.split(r"(?<=\.)\s+(?=[A-Z])", words)[0], 160)
