@@ -207,7 +207,7 @@ def folder(tmp_path):
     }
     (tmp_path / "m" / "model_index.json").write_text(json.dumps(index))
     (tmp_path / "m" / "unet" / "model.safetensors").write_bytes(safetensors(GOOD, 32))
-    card = "---\nlicense: x\n---\n# Title\n[![badge](a)](b)\nA small\n[model](../far.md) of boats. It is old.\n\nMore.\n"
+    card = "---\nlicense: x\n---\n# Title\n[![badge](a)](b)\nA small\n[model](../far.md) of boats. It is old.\n\nNo.\n"
     (tmp_path / "m" / "README.md").write_text(card)
     return tmp_path / "m"
 
