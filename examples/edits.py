@@ -38,8 +38,8 @@ def inpainted(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Im
     row = []
     for attribute, value, which, words in (("scarf", "red", 0, "with a red scarf"), ("jacket", "green", 2, "in green")):
         before = list(islice((s for s in scenes() if s["style"] in PAINTED and s["subject"] in FIGURES), 40))
-        asked = [pair(scene, attribute, value, SIZE) for scene in before if (scene[attribute] == NONE) == (which == 0)]
-        change = [one for one in asked if one is not None][which]
+        pairs = [pair(scene, attribute, value, SIZE) for scene in before if (scene[attribute] == NONE) == (which == 0)]
+        change = [one for one in pairs if one is not None][which]
         made = pipe(change.prompt, hold=Outside(change.hole, change.before), guidance=FREE, steps=steps, seed=0).image
         row += [("a picture", change.before)] if not row else []
         row += [("a hole", shown(change.before, change.hole)), (f"“… {words}”", made)]

@@ -110,7 +110,7 @@ def _what_is_wrong(file: Path | Packed) -> str:
             open_picture(file if isinstance(file, Path) else file.read())
         except (BadInput, OSError) as error:
             return str(error) if isinstance(file, Path) else f"{file.name}: {error}"
-    return f"{file} could not be read, and can be now: run it again"
+    return f"{file if isinstance(file, Path) else file.name} could not be read, and can be now: run it again"
 
 
 def _cut(paths: Sequence[Path], size: tuple[int, int], span: Span) -> np.ndarray:

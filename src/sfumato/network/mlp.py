@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sfumato.condition import Condition, Label, Part
 from sfumato.denoise import Preconditioned
 from sfumato.network.engine import Eager
-from sfumato.network.spec import Input, NetworkSpec
+from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.network.unet2d_condition import refuse_others
 from sfumato.picture import BadInput
 from sfumato.picture.errors import reason_of
@@ -110,7 +110,7 @@ class MLPBackbone:
         self.accepts: Mapping[type[Part], int] = {} if network.label is None else {Label: network.label.num_embeddings}
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        return self.run(x=x.to(next(self.network.parameters()).dtype), t=t, ids=self._ids(condition, x))
+        return self.run(x=x.to(own_dtype(self.network)), t=t, ids=self._ids(condition, x))
 
     def _ids(self, condition: Condition, x: Tensor) -> Tensor | None:
         refuse_others(condition, self.accepts)

@@ -158,7 +158,7 @@ def _summary(folder: Path) -> str:
     if text.startswith("---"):
         text = text.partition("\n---")[2]
     lines = ("" if re.match(r"[-#|!<>`*]|\[!", line) else line for line in map(str.strip, text.splitlines()))
-    paragraphs = ("\n".join(lines)).split("\n\n")
+    paragraphs = "\n".join(lines).split("\n\n")
     prose = next((" ".join(each.split()) for each in paragraphs if each.strip()), "")
     words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", prose)
     return printable(re.split(r"(?<=\.)\s+(?=[A-Z])", words)[0], 160)

@@ -78,21 +78,21 @@ def how_to_train(kinds: Sequence[str]) -> str:
     )
 
 
-def _place(name: str) -> Path:
+def _path(name: str) -> Path:
     adapter = (Path(name).expanduser() / "t2i_adapter" / "config.json").is_file()
     return place_of(name, "t2i_adapter" if adapter else "controlnet")
 
 
 def _one(name: str) -> Net:
-    place = _place(name)
-    if place.is_file():
-        return Net(name, stamp(place), control_of(open_tensors(place, pickles_allowed())).kind)
-    return Net(name, stamp(place), str(read_json(place / "config.json").get("_class_name", "")))
+    path = _path(name)
+    if path.is_file():
+        return Net(name, stamp(path), control_of(open_tensors(path, pickles_allowed())).kind)
+    return Net(name, stamp(path), str(read_json(path / "config.json").get("_class_name", "")))
 
 
 def _union(name: str) -> dict[str, Net]:
     """The networks of a union by their maps' names; nothing of another network."""
-    folder = _place(name)
+    folder = _path(name)
     if not (folder / "maps.json").is_file():
         return {}
     one = _one(name)
