@@ -13,12 +13,14 @@ import torch
 
 import sfumato
 from sfumato import study
+from sfumato.condition import Text
 from sfumato.evaluate.adherence import Drawn
 from sfumato.sample import DDIM
 from sfumato.space.pixels import to_tensor
 from sfumato.study import prompts
+from sfumato.study.additional_prompt import SIDES, asked, bound, moved, painted, scene_of, with_extra
 from sfumato.study.control_nets import nets_for
-from sfumato.study.prompts import asked, bound, moved, painted, scene_of, walked, with_extra
+from sfumato.study.improved_prompt import Quality, walked
 from sfumato.study.study import Model
 
 SMALL = ["inputs=1", "each=1", "steps=1", "iterations=1", "walk=1", "batch=1", "positive=[good, excellent]",
@@ -43,10 +45,10 @@ def test_ten_inputs_are_ten_things_of_one_word():
 
 def test_a_delta_of_zero_is_the_prompt_to_the_bit_and_any_other_moves_its_side_alone(pipe):
     recipe, _ = asked(pipe, scene_of(0), None, 4.0, 2, 3)
-    for side in prompts.SIDES:
+    for side in SIDES:
         extra = with_extra(recipe, side, "good")
         plain = np.asarray(pipe.run(pipe.resolve(extra)).images[0])
-        text = bound(pipe, extra).denoise.condition.get(prompts.Text)
+        text = bound(pipe, extra).denoise.condition.get(Text)
         zero = torch.zeros_like(text.embeds)
         assert np.array_equal(painted(pipe, extra, side, zero), plain)
         assert not np.array_equal(painted(pipe, extra, side, zero + 1), plain)
@@ -56,12 +58,12 @@ def test_a_delta_of_zero_is_the_prompt_to_the_bit_and_any_other_moves_its_side_a
     )
 
 
-@pytest.mark.parametrize("side", prompts.SIDES)
+@pytest.mark.parametrize("side", SIDES)
 def test_the_gradient_goes_through_all_steps(pipe, side):
     """d quality / d delta along a direction, against the difference of two walks."""
     recipe, _ = asked(pipe, scene_of(0), None, 4.0, 3, 5)
-    run, quality = bound(pipe, replace(with_extra(recipe, side, "good"), sampler=DDIM())), prompts.Quality()
-    text = run.denoise.condition.get(prompts.Text)
+    run, quality = bound(pipe, replace(with_extra(recipe, side, "good"), sampler=DDIM())), Quality()
+    text = run.denoise.condition.get(Text)
     delta = torch.zeros_like(text.embeds).requires_grad_()
 
     def value(delta: torch.Tensor) -> torch.Tensor:
@@ -78,7 +80,7 @@ def test_the_gradient_goes_through_all_steps(pipe, side):
 
 def test_the_judge_holds_a_true_picture_for_better_than_noise_and_than_what_was_not_asked():
     pictures = to_tensor([Drawn.of(scene_of(n), 64).picture for n in range(4)])
-    words, quality = [scene_of(n)["subject"] for n in range(4)], prompts.Quality()
+    words, quality = [scene_of(n)["subject"] for n in range(4)], Quality()
     with torch.no_grad():
         right, said = quality(pictures, words)
         assert (right > -0.6).all()

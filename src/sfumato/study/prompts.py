@@ -5,35 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from pydantic import Field
 from scipy.stats import spearmanr
-from torch import Tensor
 
-from sfumato.condition import Condition, Text
 from sfumato.control.maps import Canny
-from sfumato.data import vignettes
-from sfumato.data.vignettes import Scene
-from sfumato.denoise import Bound
 from sfumato.element import Listed, Real, Whole, element
-from sfumato.evaluate.adherence import Drawn
-from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.map_metrics import edge_counts, edge_f1
 from sfumato.evaluate.metrics.pixel import ssim
 from sfumato.evaluate.statistics import Figure, bootstrapped, resamplings
-from sfumato.model.run import Run, bind
-from sfumato.picture import BadInput, keep_for_now
-from sfumato.recipe import Recipe
-from sfumato.recipe.prompt import literal
-from sfumato.sample import DDIM
-from sfumato.sample.step import Knots, ddim
+from sfumato.picture import BadInput
 from sfumato.space.pixels import to_tensor
+from sfumato.study.additional_prompt import SIDES, asked, painted, scene_of, with_extra
 from sfumato.study.control_nets import Net, how_to_train, nets_for
-from sfumato.study.pictures import WORLD, recipe_for
+from sfumato.study.improved_prompt import Quality, improve
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study, Tick
 from sfumato.study.style import BLUE, RED, SOFT, panels, strips
 
@@ -41,10 +29,6 @@ POSITIVE = ("good", "very good", "great", "excellent", "best quality, extremely 
 NEGATIVE = ("bad", "very bad", "poor", "terrible", "low quality, bad anatomy")
 """The report's own ends, good, excellent, "best quality, extremely detailed" and "low quality, bad anatomy", and steps
 between them."""
-SIDES = ("positive", "negative")
-ELSEWHERE = (
-    100_000  # where the seeds and the scenes begin that a prompt is improved on: none of those it is measured on
-)
 MEASURED = ("ssim", "adherence", "quality", "asked")
 
 
@@ -90,90 +74,6 @@ def cells(s: PromptSettings, model: Model | None) -> Sequence[Cell]:
     ]
 
 
-def named(scene: Scene) -> bool:
-    """Whether one word says what a picture is of: a landscape is no one word to the models of this world."""
-    return scene["subject"] != "landscape"
-
-
-def scene_of(number: int) -> Scene:
-    """Picture `number` of the unseen world: every subject of one word once before any comes again."""
-    subjects = len(vignettes.ATTRIBUTES["subject"]) - 1
-    turn, place = divmod(number, subjects)
-    first: dict[str, Scene] = {}
-    for scene in (vignettes.scene(WORLD, index) for index in count(turn * 1000)):
-        if named(scene):
-            first.setdefault(scene["subject"], scene)
-        if len(first) == subjects or (turn == 0 and len(first) > place):
-            break
-    return list(first.values())[place]
-
-
-def asked(
-    pipe: Any, scene: Scene, net: Net | None, guidance: float, steps: int, seed: int
-) -> tuple[Recipe, np.ndarray]:
-    """What the model is asked for: one word, and the edges of the scene's picture where a network is shown them; and
-    these edges."""
-    drawn = Drawn.of(scene, max(pipe.size))
-    edges = Canny().truth(drawn)
-    recipe = replace(recipe_for(pipe, guidance, seed, steps), prompt=literal(scene["subject"]))
-    if net is not None:
-        recipe = replace(recipe, controls=(net.shown(keep_for_now(Canny().draw(edges, pipe.size))),))
-    return recipe, edges
-
-
-def with_extra(recipe: Recipe, side: str, extra: str) -> Recipe:
-    """The recipe with an additional prompt: behind the word, or as the negative one."""
-    if side == "positive":
-        return replace(recipe, prompt=f"{recipe.prompt}, {literal(extra)}")
-    return replace(recipe, negative=literal(extra))
-
-
-def moved(condition: Condition, side: str, delta: Tensor) -> Condition:
-    """The condition with the text's embeddings, or those of its negative prompt, moved by delta (1, L, D)."""
-    text = condition.get(Text)
-    if text is None:
-        raise BadInput("This study moves the words of a prompt: choose a model that reads words.")
-    if side == "positive":
-        other = replace(text, embeds=text.embeds + delta)
-    else:
-        null = text.null()
-        other = replace(text, negative=replace(null, embeds=null.embeds + delta, negative=None))
-    return replace(condition, parts=tuple(other if part is text else part for part in condition.parts))
-
-
-def bound(pipe: Any, recipe: Recipe) -> Run:
-    return bind(pipe.batch([pipe.resolve(recipe)]))
-
-
-def painted(pipe: Any, recipe: Recipe, side: str = "", delta: Tensor | None = None) -> np.ndarray:
-    """The picture of a recipe, (H, W, 3), with the words of one side moved by delta."""
-    run = bound(pipe, recipe)
-    if delta is not None:
-        run.denoise = replace(run.denoise, condition=moved(run.denoise.condition, side, delta))
-    for _ in run.walk():
-        pass
-    return np.asarray(run.pictures[0].convert("RGB"))
-
-
-class Quality:
-    """The judge's opinion of pictures in [-1, 1], differentiable: log p(the subject is the word) - the mean over all
-    attributes of the entropy of what it reads, the Inception Score's wish for sure pictures (Salimans et al. 2016) and
-    the word. At most 0; true pictures have -0.3, for the judge was trained with smoothed labels."""
-
-    def __init__(self) -> None:
-        self.judge = Judge.load()
-        self.names = list(self.judge.attributes)
-
-    def __call__(self, pictures: Tensor, words: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """The quality, and p(the subject is the word), (B,) each."""
-        logits = [each.float().log_softmax(1) for each in self.judge(pictures)]
-        entropy = torch.stack([-(each.exp() * each).sum(1) for each in logits]).mean(0)
-        subjects = self.judge.attributes["subject"]
-        index = torch.tensor([subjects.index(word) for word in words])
-        said = logits[self.names.index("subject")].gather(1, index[:, None])[:, 0]
-        return said - entropy, said.exp()
-
-
 def figures_of(pictures: Sequence[np.ndarray], plain: np.ndarray, edges: np.ndarray, word: str) -> np.ndarray:
     """`MEASURED` of each picture, (n, 4): SSIM with the plain one, F1 of its edges with those shown within 2 pixels,
     the judge's quality, and its p(word)."""
@@ -203,55 +103,6 @@ def paint(
         shown = shown or [np.asarray(Canny().draw(edges, pipe.size)), *pictures]
         tick(k + 1, each)
     return {"figures": np.stack(rows), "shown": np.stack(shown), "word": np.array(scene["subject"])}
-
-
-def improve(
-    tick: Tick, model: Model, net: Net | None, guidance: float, iterations: int, rate: float, batch: int, walk: int,
-    side: str, extra: str,
-) -> Result:  # fmt: skip
-    """An additional prompt improved in latent space: one delta (1, L, D), added to its embeddings whatever the word,
-
-        delta* = argmax_delta E quality(decode(DDIM(noise; word, extra + delta))),
-
-    by Adam from 0, the gradient taken through all steps of guided DDIM (Clark et al. 2024, "Directly fine-tuning
-    diffusion models on differentiable rewards"). Words, edges and noises are others than those it is measured on.
-    """
-    pipe, quality = model.load(), Quality()
-    delta, adam, curve = None, None, []
-    for i in range(iterations):
-        total = []
-        for k in range(batch):
-            number = ELSEWHERE + i * batch + k
-            scene = next(each for each in (vignettes.scene(WORLD, n) for n in count(100 * number)) if named(each))
-            recipe, _ = asked(pipe, scene, net, guidance, walk, number)
-            run = bound(pipe, replace(with_extra(recipe, side, extra), sampler=DDIM()))
-            if delta is None or adam is None:
-                text = run.denoise.condition.get(Text)
-                moved(run.denoise.condition, side, torch.zeros(()))  # refuses a model without words
-                assert text is not None
-                delta = torch.zeros_like(text.embeds[:1] if side == "positive" else text.null().embeds[:1])
-                adam = torch.optim.Adam([delta.requires_grad_()], rate)
-            with torch.enable_grad():
-                x = walked(run, moved(run.denoise.condition, side, delta))
-                value = quality(pipe.stage.space.decode(x), [scene["subject"]])[0].mean()
-            (gradient,) = torch.autograd.grad(-value / batch, [delta])
-            delta.grad = gradient if k == 0 or delta.grad is None else delta.grad + gradient
-            total.append(float(value.detach()))
-        assert adam is not None
-        adam.step()
-        curve.append(np.mean(total))
-        tick(i + 1, iterations)
-    assert delta is not None
-    return {"delta": delta.detach().numpy(), "curve": np.array(curve)}
-
-
-def walked(run: Run, condition: Condition) -> Tensor:
-    """Where DDIM ends from the run's start, told another condition; differentiable in it."""
-    denoise = Bound(run.denoise.denoiser, condition)
-    x, times = run.start(denoise, run.batch.times, run.batch.noise)
-    for t, s in pairwise(times):
-        x = ddim(denoise(x, t), Knots.of(denoise.schedule, t, s))
-    return x
 
 
 def paint_improved(
