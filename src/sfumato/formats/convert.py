@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from sfumato.formats.tensor_file import open_tensors
 from sfumato.formats.text_names import clip_names, open_clip_names
 from sfumato.formats.weights import weight_files
 from sfumato.formats.write import write_json
+from sfumato.network.writing import save_tensors
 from sfumato.picture.errors import BadInput, name_of
 from sfumato.zoo import INDEX
 from sfumato.zoo.find import find
@@ -58,8 +58,6 @@ def convert(source: str | Path, target: str | Path) -> Path:
 
 
 def _to_file(folder: Path, target: Path) -> None:
-    from safetensors.torch import save_file
-
     kinds, written, left = parts_of(folder), {}, []
     for part, kind in kinds.items():
         where = place_of(folder, part)
@@ -84,13 +82,7 @@ def _to_file(folder: Path, target: Path) -> None:
         name = f"{path.parent.name}/{path.name}"
         if path.parent.name not in left and SMALL.fullmatch(name) and not name.endswith(".index.json"):
             small[name] = _text(path)
-    partly = target.with_name(f".{target.name}.partly")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        save_file(written, partly, metadata={"format": "pt", METADATA: json.dumps(small)})
-        os.replace(partly, target)
-    finally:
-        partly.unlink(missing_ok=True)
+    save_tensors(written, target, {"format": "pt", METADATA: json.dumps(small)})
 
 
 def _text(path: Path) -> str:
@@ -122,8 +114,6 @@ def _place(part: str, kind: str, config: Mapping[str, Any], kinds: Mapping[str, 
 
 
 def _to_folder(single: SingleFile, target: Path) -> None:
-    from safetensors.torch import save_file
-
     if blocks := [placed.file.path for placed in single.family.placed.values() if placed.file.sizes]:
         raise BadInput(
             f"{name_of(blocks[0])} holds blocks of a few bits, which a folder has no files for: load it as it is."
@@ -137,7 +127,7 @@ def _to_folder(single: SingleFile, target: Path) -> None:
         state.pop("encoder.embed_tokens.weight", None)  # T5's second name of the same
         (target / part).mkdir(parents=True, exist_ok=True)
         kept = {name: tensor.contiguous().clone() for name, tensor in state.items()}
-        save_file(kept, target / part / f"{STEMS[library]}.safetensors", metadata={"format": "pt"})
+        save_tensors(kept, target / part / f"{STEMS[library]}.safetensors")
         architectures = {"architectures": [placed.kind]} if library == "transformers" else {}
         write_json(target / part / "config.json", {**config, **architectures})
     for path in single.folder.iterdir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sfumato.formats.folder import read_json
@@ -12,6 +11,7 @@ from sfumato.formats.single_control import control_of, holds_control, naming_of_
 from sfumato.formats.tensor_file import ENDINGS, open_tensors
 from sfumato.formats.weights import weight_files
 from sfumato.formats.write import write_json
+from sfumato.network.writing import save_tensors
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.zoo import INDEX
 from sfumato.zoo.find import pickles_allowed
@@ -43,8 +43,6 @@ def convert_control(source: Path, target: Path) -> Path:
 
 
 def _to_file(folder: Path, target: Path) -> Path:
-    from safetensors.torch import save_file
-
     config = read_json(folder / "config.json")
     found = naming_of_control(config)
     if found is None:
@@ -56,22 +54,13 @@ def _to_file(folder: Path, target: Path) -> Path:
     for file in weight_files(folder):
         opened = open_tensors(file, allow_pickle=True)
         state |= {name: opened[name] for name in opened.shapes}
-    partly = target.with_name(f".{target.name}.partly")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        save_file(write_tensors(state, *found), partly, metadata={"format": "pt"})
-        os.replace(partly, target)
-    finally:
-        partly.unlink(missing_ok=True)
+    save_tensors(write_tensors(state, *found), target)
     return target
 
 
 def _to_folder(source: Path, target: Path) -> Path:
-    from safetensors.torch import save_file
-
     control = control_of(open_tensors(source, pickles_allowed()))
-    state = {name: tensor.contiguous() for name, tensor in control.tensors().items()}
     target.mkdir(parents=True)
-    save_file(state, target / f"{STEMS['diffusers']}.safetensors", metadata={"format": "pt"})
+    save_tensors(control.tensors(), target / f"{STEMS['diffusers']}.safetensors")
     write_json(target / "config.json", control.config)
     return target

@@ -22,6 +22,7 @@ from sfumato.edit.palette import SEEN
 from sfumato.formats.folder import config_of, parts_of, read_json, scheduler_of
 from sfumato.formats.format import FORMATS, Format
 from sfumato.formats.write import save_network, write_json, write_scheduler
+from sfumato.network.writing import save_tensors
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.recipe.capabilities import Capabilities
 
@@ -201,10 +202,8 @@ def write(
         label = {"kind": "sfumato-labels", "how": how, "classes": list(classes), "null": len(classes), "width": width}
         write_json(export / "label" / "config.json", label)
     if embedding is not None:
-        from safetensors.torch import save_file
-
-        weights = {"embedding.weight": embedding.detach().to(dtype).contiguous()}
-        save_file(weights, export / "label" / "model.safetensors", metadata={"format": "pt"})
+        weights = {"embedding.weight": embedding.detach().to(dtype)}
+        save_tensors(weights, export / "label" / "model.safetensors")
     if tasks:
         write_json(export / "beside" / "config.json", {"kind": "sfumato-beside", "tasks": list(tasks)})
 

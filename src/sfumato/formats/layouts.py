@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sfumato.element.section import Section, Width
 from sfumato.formats.folder import read_json
 from sfumato.formats.write import write_json
+from sfumato.network.writing import save_tensors
 from sfumato.picture.errors import BadInput, name_of
 from sfumato.recipe.capabilities import Capabilities
 
@@ -112,7 +113,4 @@ def write_layouts(export: Path, said: Layouts, prior: dict[str, Tensor] | None =
     """Writes layout/ of a model's folder."""
     write_json(export / "layout" / "config.json", said.model_dump(mode="json"))
     if prior is not None:
-        from safetensors.torch import save_file
-
-        tensors: Any = {name: value.contiguous() for name, value in prior.items()}
-        save_file(tensors, export / "layout" / "prior.safetensors")
+        save_tensors(prior, export / "layout" / "prior.safetensors")

@@ -14,6 +14,7 @@ from sfumato.formats.single_family import VAES
 from sfumato.formats.single_file import LEFT_OUT
 from sfumato.formats.tensor_file import open_tensors
 from sfumato.formats.write import write_json
+from sfumato.network.writing import save_tensors
 from sfumato.picture.errors import BadInput, name_of
 from sfumato.zoo.borrowed import room
 from sfumato.zoo.find import pickles_allowed
@@ -30,8 +31,6 @@ def folder_of_autoencoder(path: Path, own: Path) -> Path:
 
 @lru_cache(maxsize=8)
 def _folder(path: Path, stamp: int, own: Path, pickles: bool) -> Path:
-    from safetensors.torch import save_file
-
     config, file = read_json(own / "config.json"), open_tensors(path, pickles)
     if config.get("_class_name") != "AutoencoderKL":
         raise BadInput(f"{name_of(path)} can't take the place of the model's autoencoder, which is of another kind.")
@@ -45,7 +44,6 @@ def _folder(path: Path, stamp: int, own: Path, pickles: bool) -> Path:
     if strange := [name for name in left_over(file, prefix, shapes, naming) if not LEFT_OUT.fullmatch(name)]:
         raise BadInput(f"{name_of(path)} holds {listed(strange)}, which the model's autoencoder has no place for.")
     folder = Path(tempfile.mkdtemp(prefix=f"{path.stem[:40]}-", dir=room()))
-    state = {name: tensor.contiguous() for name, tensor in read_tensors(file, prefix, shapes, naming).items()}
-    save_file(state, folder / f"{STEMS['diffusers']}.safetensors", metadata={"format": "pt"})
+    save_tensors(read_tensors(file, prefix, shapes, naming), folder / f"{STEMS['diffusers']}.safetensors")
     write_json(folder / "config.json", config)
     return folder

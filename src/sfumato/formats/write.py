@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.scheduler_config import PARAMETERIZATIONS
+from sfumato.network.writing import as_its_config, save_tensors
 from sfumato.progress import say
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ def save_network(network: Any, folder: Path, dtype: torch.dtype | None = None) -
     """A network of diffusers or transformers, in that number type or its own: config.json and safetensors."""
     stored = network if dtype is None else copy.deepcopy(network).to(dtype)
     stored.save_pretrained(folder, max_shard_size=SHARD)
+    as_its_config(folder)
 
 
 def copy_part(folder: Path, target: Path, dtype: torch.dtype | None = None) -> None:
     """The folder of a part, as it is; where `dtype` takes 16 bits, its weights of 32 are written in float16, which
     keeps more digits of them than bfloat16 does."""
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     shutil.copytree(folder, target, dirs_exist_ok=True)
     if dtype is None or dtype.itemsize > 2:
@@ -50,7 +52,7 @@ def copy_part(folder: Path, target: Path, dtype: torch.dtype | None = None) -> N
         state = load_file(file)
         if any(tensor.dtype == torch.float32 for tensor in state.values()):
             halved = {key: value.half() if value.dtype == torch.float32 else value for key, value in state.items()}
-            save_file(halved, file, metadata={"format": "pt"})
+            save_tensors(halved, file)
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:

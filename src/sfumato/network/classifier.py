@@ -17,6 +17,7 @@ import torch.nn.functional as nf
 from torch import Tensor, nn
 
 from sfumato.network.spec import Input, NetworkSpec
+from sfumato.network.writing import save_tensors
 from sfumato.picture import BadInput
 from sfumato.picture.errors import reason_of
 from sfumato.predict import expand
@@ -129,13 +130,11 @@ class Classifier(nn.Module):
 
     def save(self, folder: Path | str, dtype: torch.dtype = torch.float16) -> None:
         """config.json and model.safetensors."""
-        from safetensors.torch import save_file
-
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(self.config, indent=1) + "\n", encoding="utf-8")
-        weights = {name: value.to(dtype).contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        weights = {name: value.to(dtype) for name, value in self.state_dict().items()}
+        save_tensors(weights, folder / "model.safetensors")
 
     @classmethod
     def load(cls, folder: Path | str) -> Classifier:

@@ -16,6 +16,7 @@ from sfumato.denoise import Preconditioned
 from sfumato.network.engine import Eager
 from sfumato.network.spec import Input, NetworkSpec, own_dtype
 from sfumato.network.unet2d_condition import refuse_others
+from sfumato.network.writing import save_tensors
 from sfumato.picture import BadInput
 from sfumato.picture.errors import reason_of
 from sfumato.schedule.named import named
@@ -143,13 +144,11 @@ def denoiser(network: MLP, config: Mapping[str, Any]) -> Preconditioned:
 
 def save(folder: Path, network: MLP, config: Mapping[str, Any]) -> None:
     """config.json and model.safetensors."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     whole = {"kind": KIND, "network": network.config, **config}
     (folder / "config.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     weights = {name: value.detach().float().cpu().contiguous() for name, value in network.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    save_tensors(weights, folder / "model.safetensors")
 
 
 def load(folder: Path | str) -> Preconditioned:

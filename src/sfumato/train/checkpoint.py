@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from sfumato.network.writing import save_tensors
 from sfumato.picture import BadInput
 from sfumato.progress import say
 
@@ -58,8 +59,8 @@ def write(folder: Path, state: State, keep: int, name: str | None = None) -> Pat
             shutil.rmtree(leftover, ignore_errors=True)
         temporary.mkdir()
         for file, tensors in {"network": state.network, "ema": state.ema, "memory": state.memory}.items():
-            whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-            save_file(whole, temporary / f"{file}.safetensors")
+            whole = {k: v.detach().cpu() for k, v in tensors.items()}
+            save_tensors(whole, temporary / f"{file}.safetensors")
         torch.save(state.optimizer, temporary / "optimizer.pt")
         (temporary / "info.json").write_text(json.dumps({"step": state.step, **state.info}, indent=1), "utf-8")
         manifest = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}

@@ -25,6 +25,7 @@ from sfumato.data.dataset import Dataset
 from sfumato.formats.ip_adapter import image_encoder
 from sfumato.network.attention_directives import cross_attention
 from sfumato.network.image_prompts import ImagePrompt
+from sfumato.network.writing import save_tensors
 from sfumato.train.dropping import Dropout
 from sfumato.train.encodings import encoded, fingerprint, part
 from sfumato.train.task import DTYPES, register
@@ -85,10 +86,8 @@ class IPAdapterTask(FrozenBaseTask):
         return ImagePrompts(torch.ones(len(embeds), 1), (prompt,), ((0.0, 1.0),))
 
     def save(self, export: Path) -> None:
-        from safetensors.torch import save_file
-
         weights = {k: v.detach().to(DTYPES[self.recipe.export]).cpu() for k, v in self.network.state_dict().items()}
-        save_file(weights, export / "ip_adapter.safetensors")
+        save_tensors(weights, export / "ip_adapter.safetensors")
         shutil.copytree(self.eye, export / "image_encoder")
 
 
