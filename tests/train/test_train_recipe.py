@@ -85,7 +85,7 @@ def test_overrides_are_yaml_and_checked_like_the_file(tmp_path):
 
 def test_differences_name_what_changes_a_run_and_nothing_else(tmp_path):
     one = r.load(write(tmp_path, "task: judge"))
-    other = one.model_copy(update={"batch": 3, "keep": 5, "steps": 12, "workers": 1})
+    other = one.model_copy(update={"batch": 3, "keep": 5, "steps": 12, "workers": 1, "threads": 2})
     assert r.differences(one, other) == ["batch"]
 
 

@@ -19,7 +19,7 @@ from sfumato.train.task import TASKS
 
 MOST = 1_000_000  # bytes of a recipe
 DEEPEST = 20  # levels of a recipe's brackets
-_HARMLESS = {"steps", "minutes", "every", "keep", "workers", "preview", "export", "name"}
+_HARMLESS = {"steps", "minutes", "every", "keep", "workers", "threads", "preview", "export", "name"}
 
 
 def shipped() -> dict[str, Path]:
@@ -84,7 +84,8 @@ def resolved(recipe: Common) -> str:
 
 
 def differences(old: Common, new: Common) -> list[str]:
-    """Keys that change what a run computes: a run can't be resumed when one of them differs."""
+    """Keys that change what a run computes: a run can't be resumed when one of them differs. `threads` is none of them:
+    another number of them is another machine, which changes roundings, and the run says so."""
     a, b = old.model_dump(mode="json"), new.model_dump(mode="json")
     return [key for key in {**a, **b} if key not in _HARMLESS and a.get(key) != b.get(key)]
 
