@@ -31,9 +31,14 @@ SERVER.set_forkserver_preload(
         "diffusers.models.unets.unet_2d_condition",
         "transformers.models.clip.modeling_clip",
         "transformers.models.clip.tokenization_clip",
+        "sfumato.cli.app",
         "sfumato.cli.paint",
+        "sfumato.formats.stable_diffusion",
         "sfumato.model.load",
+        "sfumato.network.clip_text_model",
+        "sfumato.network.unet2d_condition",
         "sfumato.provenance",
+        "tests.preloaded",  # the last: it freezes what is there; found from the folder that pytest runs in
     ]
 )
 
