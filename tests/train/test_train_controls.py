@@ -23,7 +23,8 @@ from sfumato.evaluate.adherence import Drawn
 from sfumato.picture import BadInput
 from sfumato.train import checkpoint
 from sfumato.train import recipe as r
-from sfumato.train.loop import Loop, accelerator
+from sfumato.train.loop import Loop
+from sfumato.train.machine import accelerator
 from sfumato.train.objective import draw_times
 from sfumato.train.task import TASKS, Place
 

@@ -22,7 +22,9 @@ from toy_training import Toy, last, loop
 from sfumato.picture import BadInput
 from sfumato.train import checkpoint, rng
 from sfumato.train.hyperparameters import Optimizer
-from sfumato.train.loop import Stopped, adamw, learning_rate, pin
+from sfumato.train.loop import Stopped
+from sfumato.train.machine import pin
+from sfumato.train.optimizer import adamw, learning_rate
 
 HERE = Path(__file__).parent
 

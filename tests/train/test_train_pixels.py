@@ -93,7 +93,8 @@ def test_without_classes_stock_pipelines_draw(tmp_path: Path, data: dict):
 def test_trained_classes_look_like_themselves(tmp_path: Path, data: dict):
     """After a few seconds of training the bright half is where the class says."""
     made = recipe("pixels", data, steps=100, optimizer={"lr": 1e-2, "warmup": 5}, objective={"times": "uniform"})
-    from sfumato.train.loop import Loop, accelerator
+    from sfumato.train.loop import Loop
+    from sfumato.train.machine import accelerator
 
     loop = Loop(made, PixelsTask(made, place(tmp_path)), tmp_path, accelerator(made))
     for _ in range(100):

@@ -14,7 +14,8 @@ from torch import nn
 
 from sfumato.train import checkpoint
 from sfumato.train import recipe as r
-from sfumato.train.loop import Loop, accelerator
+from sfumato.train.loop import Loop
+from sfumato.train.machine import accelerator
 from sfumato.train.task import Task
 from sfumato.train.tasks.judge import JudgeRecipe
 

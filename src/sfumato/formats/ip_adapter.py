@@ -19,18 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sfumato.formats.folder import read_json
-from sfumato.formats.tensor_file import PICKLES, open_tensors
-from sfumato.network.reading import check_weights, hushed, reason
-from sfumato.network.spec import device_of, own_dtype
+from sfumato.formats.image_encoder import as_network, image_encoder, siglip, tensors_of
+from sfumato.formats.redux import EMBEDDER, Redux, read_redux
+from sfumato.formats.tensor_file import PICKLES
+from sfumato.network.reading import hushed, reason
 from sfumato.picture.errors import BadInput, name_of, printable
-from sfumato.zoo.find import pickles_allowed
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-EMBEDDER = "image_embedder"  # the folder of Redux's
 PARTS = {
     "image_proj": "image_proj",
     "ip_adapter": "ip_adapter",
@@ -143,16 +141,16 @@ def _unet_prompt(
         fits = (module.to_k.weight.shape[0], unet.config["cross_attention_dim"])
         if any(weight is None or tuple(weight.shape) != fits for weight in pair):
             raise BadInput(f"The IP-Adapter in {name_of(weights.folder)} was made for another network: {name} differs.")
-        layers[name] = tuple(_own(weight, unet) for weight in pair if weight is not None)
+        layers[name] = tuple(as_network(weight, unet) for weight in pair if weight is not None)
     _check_blocks(blocks, layers, "no cross-attention", "down.1, mid, up.1")
     project = unet._convert_ip_adapter_image_proj_to_diffusers(weights.projection, low_cpu_mem_usage=False)
     if isinstance(picture, Face):
-        tokens, empty = (_own(each, unet) for each in picture.tokens(weights, project))
+        tokens, empty = (as_network(each, unet) for each in picture.tokens(weights, project))
     else:
         pooled = "proj.weight" in weights.projection
         embeds, none = weights.clip(picture, pooled)
         none = torch.zeros_like(embeds) if pooled else none
-        tokens, empty = (_own(project(each), unet) for each in (embeds, none))
+        tokens, empty = (as_network(project(each), unet) for each in (embeds, none))
     return ImagePrompt(tokens.reshape(1, -1, tokens.shape[-1]), empty.reshape(1, -1, empty.shape[-1]), layers, mask)
 
 
@@ -168,7 +166,7 @@ def _flux_prompt(
         names = ("proj.weight", "proj.bias", "norm.weight", "norm.bias")
         weight, bias, gain, offset = (weights.projection[name] for name in names)
         tokens = linear(embeds, weight, bias).unflatten(-1, (-1, len(gain)))
-        return _own(layer_norm(tokens, gain.shape, gain, offset), network)
+        return as_network(layer_norm(tokens, gain.shape, gain, offset), network)
 
     shape = (network.inner_dim, network.config["joint_attention_dim"])
     layers = {}
@@ -177,7 +175,7 @@ def _flux_prompt(
         if any(tuple(weight.shape) != shape for weight, _ in pairs):
             raise ValueError(f"keys and values of its block {i} are not {shape[0]} x {shape[1]}.")
         if _within(f"transformer_blocks.{i}", blocks):
-            layers[i] = tuple(tuple(_own(a, network) for a in pair) for pair in pairs)
+            layers[i] = tuple(tuple(as_network(a, network) for a in pair) for pair in pairs)
     _check_blocks(blocks, layers, "no double blocks", "transformer.0, transformer.1")
     tokens, empty = (project(each) for each in weights.clip(picture, True))
     return FluxImagePrompt(tokens, empty, layers, mask)
@@ -190,14 +188,14 @@ def _sd3_prompt(
 
     made = network._convert_ip_adapter_attn_to_diffusers(weights.layers, low_cpu_mem_usage=False)
     layers = {
-        name.removesuffix(".processor"): _own(layer.eval().requires_grad_(False), network)
+        name.removesuffix(".processor"): as_network(layer.eval().requires_grad_(False), network)
         for name, layer in made.items()
         if _within(name, blocks)
     }
     _check_blocks(blocks, layers, "no attention", "transformer.0, transformer.1")
     project = network._convert_ip_adapter_image_proj_to_diffusers(weights.projection, low_cpu_mem_usage=False)
-    embeds = _own(siglip(weights.folder, picture, lambda seen: seen.hidden_states[-2]), network)
-    own = _own(project.eval().requires_grad_(False), network)
+    embeds = as_network(siglip(weights.folder, picture, lambda seen: seen.hidden_states[-2]), network)
+    own = as_network(project.eval().requires_grad_(False), network)
     return SD3ImagePrompt(embeds, torch.zeros_like(embeds), own, layers, mask)
 
 
@@ -209,43 +207,13 @@ PROMPTS: Mapping[str, Callable[..., Any]] = {
 """What makes a prompt of a picture, by the class of the network that paints."""
 
 
-class Redux:
-    """FLUX.1 Redux (Black Forest Labs 2024): a SigLIP's states of a picture as further words."""
-
-    def __init__(self, folder: Path, embedder: Any) -> None:
-        self.folder, self.embedder = folder, embedder
-
-    def to(self, device: Any) -> Redux:
-        """Itself: `of` puts what it makes where the network is."""
-        return self
-
-    def face(self, *_: Any) -> Any:
-        raise BadInput(f"{name_of(self.folder)} is FLUX.1 Redux, which sees pictures: give it as IPAdapter.")
-
-    def of(self, picture: Image.Image, network: Any, blocks: tuple[str, ...], mask: Tensor | None) -> Any:
-        """The picture's words. Raises BadInput for a network that does not read them, and for blocks and masks."""
-        from sfumato.network.redux import ReduxWords
-
-        if type(network).__name__ != "FluxTransformer2DModel":
-            raise BadInput(f"{name_of(self.folder)} is FLUX.1 Redux, whose words are FLUX.1's alone: leave it out.")
-        if blocks or mask is not None:
-            raise BadInput("FLUX.1 Redux adds words, which all blocks and places read: leave blocks and mask out.")
-        with torch.no_grad():
-            words = self.embedder(siglip(self.folder, picture, lambda seen: seen.last_hidden_state))
-        if (width := int(network.config["joint_attention_dim"])) != words.shape[-1]:
-            raise BadInput(
-                f"{name_of(self.folder)} was made for another network: words {words.shape[-1]} wide, not {width}."
-            )
-        return ReduxWords(_own(words, network))
-
-
 def read_ip_adapter(folder: Path) -> IPAdapterWeights | Redux:
     """The IP-Adapter in a folder: one file, .safetensors or, where pickles are allowed, .bin, and image_encoder/; or
     FLUX.1 Redux, with image_embedder/. A file may be named itself, where several lie beside one image_encoder/."""
     if folder.is_file():
         return _ip_adapter(folder.parent, folder, folder.stat().st_mtime_ns)
     if (folder / EMBEDDER / "config.json").is_file():
-        return _redux(folder, (folder / EMBEDDER / "config.json").stat().st_mtime_ns)
+        return read_redux(folder, (folder / EMBEDDER / "config.json").stat().st_mtime_ns)
     files = _files(folder, ".safetensors") or [each for ending in PICKLES for each in _files(folder, ending)]
     if len(files) != 1:
         raise BadInput(
@@ -263,7 +231,7 @@ def _files(folder: Path, ending: str) -> list[Path]:
 @lru_cache(maxsize=4)
 def _ip_adapter(folder: Path, file: Path, stamp: int) -> IPAdapterWeights:
     parts: dict[str, dict[str, Tensor]] = {"image_proj": {}, "ip_adapter": {}}
-    for key, value in _tensors(file, "IP-Adapter").items():
+    for key, value in tensors_of(file, "IP-Adapter").items():
         part, _, name = key.partition(".")
         if part not in PARTS:
             raise BadInput(f"{name_of(file)} has {printable(key, 80)}, which no IP-Adapter has.")
@@ -273,79 +241,6 @@ def _ip_adapter(folder: Path, file: Path, stamp: int) -> IPAdapterWeights:
     if not all(parts.values()):
         raise BadInput(f"{name_of(file)} is no IP-Adapter: it needs image_proj.* and ip_adapter.*.")
     return IPAdapterWeights(folder, parts["image_proj"], parts["ip_adapter"])
-
-
-@lru_cache(maxsize=2)
-def _redux(folder: Path, stamp: int) -> Redux:
-    from sfumato.network.redux import ReduxImageEncoder
-
-    place, what = folder / EMBEDDER, f"image embedder in {name_of(folder)}"
-    config = read_json(place / "config.json")
-    sizes: list[Any] = [config.get(name) for name in ("redux_dim", "txt_in_features")]
-    if config.get("_class_name") != "ReduxImageEncoder" or not all(type(n) is int and 0 < n < 1 << 16 for n in sizes):
-        raise BadInput(f"The {what} is no ReduxImageEncoder with redux_dim and txt_in_features.")
-    files = sorted(place.glob("*.safetensors"))
-    if len(files) != 1:
-        raise BadInput(f"The {what} has {len(files)} .safetensors files: it is one.")
-    made = ReduxImageEncoder(*sizes)
-    try:
-        made.load_state_dict({name: a.float() for name, a in _tensors(files[0], "image embedder").items()})
-    except RuntimeError as error:
-        raise BadInput(f"The {what} is not what its config says: {reason(error)}") from error
-    return Redux(folder, made.eval().requires_grad_(False))
-
-
-def siglip(folder: Path, picture: Image.Image, states: Callable[[Any], Tensor]) -> Tensor:
-    """What the SigLIP in image_encoder/ answers for a picture: those of its states that `states` takes."""
-    encoder, process = image_encoder(folder / "image_encoder", "SiglipVisionModel")
-    pixels = process(picture.convert("RGB"), return_tensors="pt").pixel_values
-    with torch.no_grad():
-        return states(encoder(pixels, output_hidden_states=True))
-
-
-@lru_cache(maxsize=2)
-def image_encoder(folder: Path, kind: str) -> tuple[Any, Any]:
-    """A transformers network of that class, and what makes its pixels of a picture."""
-    import transformers
-    from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
-
-    what = f"image encoder in {name_of(folder)}"
-    if not (folder / "config.json").is_file():
-        raise BadInput(f"There is no image encoder in {name_of(folder)}: put the adapter's image_encoder/ there.")
-    try:
-        with hushed():
-            encoder, info = getattr(transformers, kind).from_pretrained(
-                folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
-            )
-        side = encoder.config.image_size
-        square = {"height": side, "width": side}
-        if kind == "SiglipVisionModel":
-            process: Any = SiglipImageProcessorPil(size=square)
-        else:
-            process = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square)
-    except Exception as error:
-        raise BadInput(f"The {what} can't be read: {reason(error)}") from error
-    beside = ("text_model.", "logit_")  # of a file that holds a whole SigLIP
-    info["unexpected_keys"] = [key for key in info.get("unexpected_keys") or () if not str(key).startswith(beside)]
-    check_weights(info, what)
-    return encoder.eval().requires_grad_(False), process
-
-
-def _tensors(file: Path, what: str) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    if file.suffix in PICKLES:
-        opened = open_tensors(file, pickles_allowed())
-        return {name: opened[name] for name in opened.shapes}
-    try:
-        return load_file(file)
-    except Exception as error:
-        raise BadInput(f"The {what} {name_of(file)} can't be read: {reason(error)}") from error
-
-
-def _own(value: Any, network: Any) -> Any:
-    """Where the network computes, and in its number type."""
-    return value.to(device_of(network), own_dtype(network))
 
 
 def _check_blocks(blocks: tuple[str, ...], found: Mapping[Any, Any], lacks: str, names: str) -> None:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from sfumato.picture import BadInput
 from sfumato.picture.files import write_atomically
 from sfumato.progress import progress, say
 from sfumato.train import checkpoint, report, rng
 from sfumato.train.ema import Ema
-from sfumato.train.hyperparameters import Common, Optimizer
+from sfumato.train.hyperparameters import Common
+from sfumato.train.machine import memory_taken
+from sfumato.train.optimizer import adamw, learning_rate
 from sfumato.train.task import Task
 
 
@@ -35,62 +34,6 @@ class Stopped(SystemExit):
 
     def __str__(self) -> str:
         return self.sentence
-
-
-def bfloat16_pays() -> bool:
-    """Whether bfloat16 autocast is quicker here: on accelerators that have it, and on CPUs with AVX512-BF16 or AMX."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def accelerator(recipe: Common):
-    """Accelerate's view of the devices: placement, precision, distribution."""
-    from accelerate import Accelerator
-
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
-    if not torch.cuda.is_available():
-        pin()
-    low = recipe.precision == "bfloat16" or (recipe.precision == "auto" and bfloat16_pays())
-    on_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
-    return Accelerator(cpu=not on_gpu, mixed_precision="bf16" if low else "no")
-
-
-def pin() -> None:
-    """Give each of several processes on one machine cores of its own: moving between them halves the speed."""
-    count, rank = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
-    if count > 1 and hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[rank::count] or cores)
-
-
-def learning_rate(o: Optimizer, step: int, done: float) -> float:
-    """Linear warm-up over `o.warmup` steps times, for "cosine", (1 + cos(pi done)) / 2 from 1 to `o.final`.
-
-    `done` in [0, 1] is how much of the run is behind (Loshchilov and Hutter 2017, eq. 5, without restarts).
-    """
-    warm = min(1.0, (step + 1) / o.warmup) if o.warmup else 1.0
-    if o.schedule == "constant":
-        return o.lr * warm
-    return o.lr * warm * (o.final + (1 - o.final) * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
-
-
-def adamw(network: nn.Module, o: Optimizer) -> torch.optim.Optimizer:
-    """AdamW; matrices and kernels decay, vectors (norms, biases) and scalars do not. BadInput where its means are to be
-    of 8 bits and what does that is not here."""
-    matrices = [w for w in network.parameters() if w.requires_grad and w.ndim > 1]
-    vectors = [w for w in network.parameters() if w.requires_grad and w.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    if o.bits == 32:
-        return torch.optim.AdamW(groups, lr=o.lr, betas=o.betas)
-    try:
-        from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
-    except (ImportError, OSError, RuntimeError):
-        raise BadInput(
-            "optimizer.bits: 8 needs bitsandbytes, which isn't here (pip install 'sfumato[quantized]'): leave it at 32"
-        ) from None
-    return AdamW8bit(groups, lr=o.lr, betas=o.betas)
 
 
 class Loop:
@@ -226,7 +169,7 @@ class Loop:
         drawn = f" and {grids} sample grids of {drawing:.1f} s" if grids else ""
         return (
             f"time: about {minutes:.1f} minutes at {second:.3f} s a step{drawn} on {self.machine.device}{clock}"
-            f"{_memory(self.machine.device)}"
+            f"{memory_taken(self.machine.device)}"
         )
 
     def _diverged(self, loss: float, norm: float, indices: np.ndarray) -> None:
@@ -324,19 +267,6 @@ class Loop:
             return False
         flag = torch.tensor(float(bool(caught)), device=self.machine.device)
         return bool(self.machine.reduce(flag, "sum") > 0)
-
-
-def _memory(device: torch.device) -> str:
-    """The most memory that was taken until now, where the system says it."""
-    if device.type == "cuda":
-        taken = torch.cuda.max_memory_allocated(device)
-    else:
-        try:
-            import resource
-        except ImportError:  # Windows
-            return ""
-        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return f"; {taken / 2**30:.1f} GiB of memory"
 
 
 @contextmanager

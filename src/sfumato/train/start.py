@@ -20,7 +20,8 @@ from sfumato.progress import say
 from sfumato.train import checkpoint, rng
 from sfumato.train import recipe as r
 from sfumato.train.hyperparameters import Common
-from sfumato.train.loop import Loop, Stopped, accelerator
+from sfumato.train.loop import Loop, Stopped
+from sfumato.train.machine import accelerator
 from sfumato.train.task import TASKS, Place
 from sfumato.zoo import place
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from sfumato.condition import Condition, ImagePrompts, Part
 from sfumato.data.array_cache import digest
 from sfumato.data.dataset import Dataset
-from sfumato.formats.ip_adapter import image_encoder
+from sfumato.formats.image_encoder import image_encoder
 from sfumato.network.attention_directives import cross_attention
 from sfumato.network.image_prompts import ImagePrompt
 from sfumato.network.writing import save_tensors
