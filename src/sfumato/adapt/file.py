@@ -31,7 +31,11 @@ _pickles: set[str] = set()  # those that may be read though they are pickles
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class AdapterFile:
-    """A file of weights: its name without folders, and the SHA-256 of its bytes (64 hex digits)."""
+    """A file of weights: its name without folders, and the SHA-256 of its bytes (64 hex digits).
+
+    What a recipe keeps of an adapter: enough to know the same file again wherever it lies, and nothing of this
+    machine's folders. It is looked up among the files that were opened, and beside the model.
+    """
 
     name: Annotated[str, Field(pattern=r"^[^/\\\x00]{1,255}$", description="a file's name, without folders")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits")]

@@ -10,7 +10,12 @@ from sfumato.element import Element
 
 
 class AttentionEdit(Element, kinds="attention edit", package="sfumato.edit"):
-    """What is done to a network's attention, as a recipe says it."""
+    """What is done to a network's attention, as a recipe says it.
+
+    The value in `Recipe.attention`, such as `PromptToPrompt(source)`. Two pictures are painted side by side, of the
+    source's words and of the recipe's own, and the second takes attention maps of the first. A new one is a class
+    with a `kind`.
+    """
 
     source: str | ClassVar[str] = ""
     """The prompt of the picture whose attention is taken."""

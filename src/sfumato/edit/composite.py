@@ -16,7 +16,12 @@ Pictures = list[Image.Image]
 
 
 class Composite(Element, kinds="composite", package="sfumato.edit"):
-    """How results are put into the picture that was held, as a recipe says it."""
+    """How results are put into the picture that was held, as a recipe says it.
+
+    The last thing that happens to a picture: what the model painted and the held picture become one. `Paste` keeps
+    the held one's bytes outside the mask; `Poisson`, `LatentOptimisation` and `DecoderTuning` mend the seam that
+    pasting may leave.
+    """
 
     steps: int | ClassVar[int] = 0
     """How many steps a picture takes that optimise something: each shows what it has so far."""
@@ -48,7 +53,11 @@ class Composite(Element, kinds="composite", package="sfumato.edit"):
 
 @element("none")
 class Uncomposited(Composite):
-    """The pictures as the model gives them."""
+    """The pictures as the model gives them.
+
+    Nothing is put back: outside a mask too a picture is what the autoencoder makes of it. For measuring what the
+    others do.
+    """
 
     pastes = False
 

@@ -14,7 +14,11 @@ from sfumato.network.offload import at_hand
 
 @element("decoder")
 class DecoderTuning(Reconstruction):
-    """Pasted after a copy of the decoder's weights was tuned so that it keeps the held picture outside the mask."""
+    """Pasted after a copy of the decoder's weights was tuned so that it keeps the held picture outside the mask.
+
+    Avrahami et al. 2023 (Blended Latent Diffusion), section 4.2: weights, its last way, which the paper prefers. The
+    tuned copy is of one picture and is thrown away; the model stays as it was.
+    """
 
     def moved(self, space: Any, z: Tensor, original: Tensor, mask: Tensor) -> Iterator[Tensor]:
         return tune_decoder(space.decode, space.autoencoder.decoder, z, original, mask, steps=self.steps)

@@ -17,7 +17,12 @@ Held = Callable[[Tensor, Tensor, NoiseSource], Tensor]
 
 
 class Hold(Element, kinds="hold", package="sfumato.edit"):
-    """What is held, as a recipe says it. `bind` makes the part that acts."""
+    """What is held, as a recipe says it. `bind` makes the part that acts.
+
+    A hold keeps something of a picture at every step, while the rest is painted: what is outside a mask (`Outside`),
+    outside where two texts disagree (`Inferred`), its coarse shapes (`LowPass`). It goes with any start, guidance and
+    sampler.
+    """
 
     picture: Ref | ClassVar[None] | None = None
     """The picture that is held; None means the one that is started from, or mended."""

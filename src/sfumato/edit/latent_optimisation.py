@@ -12,7 +12,11 @@ from sfumato.lazy import Tensor
 
 @element("latent")
 class LatentOptimisation(Reconstruction):
-    """Pasted after the latents were moved so that the decoded picture keeps the held one outside the mask."""
+    """Pasted after the latents were moved so that the decoded picture keeps the held one outside the mask.
+
+    Avrahami et al. 2023 (Blended Latent Diffusion), section 4.2. Gradient descent on the latents, with the decoder as
+    it is: slower than pasting, and what it mends is what the autoencoder lost of the picture around the hole.
+    """
 
     def moved(self, space: Any, z: Tensor, original: Tensor, mask: Tensor) -> Iterator[Tensor]:
         return optimise_latent(space.decode, z, original, mask, steps=self.steps)

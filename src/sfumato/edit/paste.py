@@ -17,7 +17,11 @@ from sfumato.picture import BadInput
 
 @element("paste")
 class Paste(Composite):
-    """Outside the mask, the held picture's own bytes; soft edges blend."""
+    """Outside the mask, the held picture's own bytes; soft edges blend.
+
+    m y + (1 - m) held, at the held picture's own resolution: white (m = 1) is what was painted, black is kept to the
+    byte, grey mixes the two. What an edit does unless it is told another composite.
+    """
 
     def apply(
         self, batch: Any, masks: Sequence[Image.Image], x: Tensor | None, pictures: Pictures

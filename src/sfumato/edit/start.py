@@ -31,7 +31,11 @@ def rebuilt(times: Times, strength: float) -> Tensor:
 
 
 class Start(Element, kinds="start", package="sfumato.edit"):
-    """Where a picture starts, as a recipe says it. `bind` makes the part that acts."""
+    """Where a picture starts, as a recipe says it. `bind` makes the part that acts.
+
+    Pure noise; a picture under noise (`SDEdit`); a picture inverted, so that the way back ends at it (`Inverted`,
+    `EditFriendly`); two pictures mixed (`Between`). What follows, the steps and what is held, does not depend on which.
+    """
 
     strength: float | ClassVar[float] = 1.0
     """The time t0 that the trajectory begins at: 0 is clean, 1 is noise."""

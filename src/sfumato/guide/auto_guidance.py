@@ -46,7 +46,12 @@ class AutoGuidance(Guidance):
 
 @dataclass(frozen=True, eq=False)
 class AutoGuided(Guidance):
-    """`AutoGuidance` by the denoiser `bad`."""
+    """`AutoGuidance` by the denoiser `bad`.
+
+    D_bad + scale (D - D_bad) (Karras et al. 2024): away from what a smaller or less trained network would
+    paint. `bad` is such a network, bound when it is asked with the same condition. In a recipe `AutoGuidance` names
+    it instead.
+    """
 
     bad: Denoiser
     scale: float = 2.0

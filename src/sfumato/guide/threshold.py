@@ -16,7 +16,11 @@ _LIMIT = "a number from 0.001 to 1000 (1 for pictures in [-1, 1])"
 
 @element("static-threshold", short="static")
 class StaticThreshold(Guidance):
-    """x0 clipped to [-limit, limit]; eps follows from x. For pixels in [-1, 1], not for latents."""
+    """x0 clipped to [-limit, limit]; eps follows from x. For pixels in [-1, 1], not for latents.
+
+    Strong guidance drives x0 beyond what a picture can be, where colours saturate (Saharia et al. 2022, Imagen,
+    section 2.3, which calls this static thresholding); `DynamicThreshold` rescales instead of clipping.
+    """
 
     limit: Real = Field(default=1.0, ge=1e-3, le=1e3, description=_LIMIT)
 

@@ -9,7 +9,11 @@ from typing import Any
 
 
 class BadInput(ValueError):
-    """Something a user gave can't be used; the message is one sentence that says what, what is accepted, what to do."""
+    """Something a user gave can't be used; the message is one sentence that says what, what is accepted, what to do.
+
+    The command line prints the sentence and exits with 2; nothing has been written by then. In Python it is a
+    ValueError, so that callers who know nothing of this class still catch it.
+    """
 
 
 class PictureWarning(UserWarning):

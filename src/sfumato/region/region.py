@@ -41,7 +41,11 @@ class Region:
 
 
 class Regional(Element, kinds="regional method", package="sfumato.region"):
-    """How regions are painted: what the conditions of their words make of the general condition."""
+    """How regions are painted: what the conditions of their words make of the general condition.
+
+    Each region has words and a mask. They may share one network call, where attention is divided among them, or be
+    predicted apart and mixed by their masks (MultiDiffusion, Bar-Tal et al. 2023); each is a class of this registry.
+    """
 
     by_network: ClassVar[bool] = False
     """Whether the network was trained to be told of regions: an encoder reads them then, and nothing else."""

@@ -61,7 +61,12 @@ DEFAULT_SAMPLER = DPMpp2M()
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One move done: index + 1 of total; x now stands at time t; `prediction` is the denoiser's last answer."""
+    """One move done: index + 1 of total; x now stands at time t; `prediction` is the denoiser's last answer.
+
+    What `trajectory` yields after every move, for progress, previews and studies. x is (B, C, h, w) in the model's
+    own space; `prediction.x0` is the picture that the denoiser sees in it. None where the last move asked no
+    denoiser.
+    """
 
     index: int
     total: int

@@ -14,7 +14,11 @@ RHO = 7.0
 
 @element("karras", label="Karras")
 class KarrasGrid(TimeGrid):
-    """Equal steps in kappa^(1/rho), then 0: Karras et al. 2022, eq. 5, from kappa(start) to kappa(schedule.last)."""
+    """Equal steps in kappa^(1/rho), then 0: Karras et al. 2022, eq. 5, from kappa(start) to kappa(schedule.last).
+
+    kappa is sigma/alpha. The larger rho, the shorter the steps near the end, where detail is made; 7 is the paper's,
+    1 is equal steps in kappa.
+    """
 
     rho: Real = Field(default=RHO, gt=0, le=100, description="a number above 0 and up to 100")
 

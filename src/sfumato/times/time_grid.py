@@ -11,7 +11,11 @@ from sfumato.schedule import Schedule
 
 
 class TimeGrid(Element, kinds="time grid", package="sfumato.times"):
-    """One way to space the knots that a sampler visits, as a value: `grid(20, schedule)`."""
+    """One way to space the knots that a sampler visits, as a value: `grid(20, schedule)`.
+
+    Answers steps + 1 times from `start` (1 is pure noise) down to 0, float64. Which spacing is best depends on the
+    sampler and on how the model was trained: models say their own, and `times=` of a recipe takes another.
+    """
 
     def __call__(self, steps: int, schedule: Schedule, start: float = 1.0) -> Tensor:
         """(steps + 1,) float64 knots from `start` (0 < start <= 1) to exactly 0, falling.
