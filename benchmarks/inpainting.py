@@ -2,8 +2,9 @@
 
 Each case is a vignette that nothing was trained on and the same scene with one garment or colour changed, so that the
 true answer is known. The mask is the box around what differs, grown by two pixels; the prompt says the changed scene.
-Three ways fill it: mini-inpaint, mini held outside the mask (RePaint's imputation, no training), and stock diffusers'
-StableDiffusionInpaintPipeline with mini-inpaint's weights. Pictures are saved as PNG and read again.
+Each model sees it at its own size. Three ways fill it: mini-inpaint, mini held outside the mask (RePaint's imputation,
+no training), and stock diffusers' StableDiffusionInpaintPipeline with mini-inpaint's weights. Pictures are saved as PNG
+and read again.
 
     python benchmarks/inpainting.py [--count 200] [--steps 20] [--guidance 4] [--sheet FILE]
 """
@@ -35,12 +36,12 @@ from sfumato.guide import ClassifierFree
 from sfumato.space.pixels import to_tensor
 from sfumato.zoo.find import find
 
-SIZE, SEED = 64, 1_000_003
+SEED = 1_000_003
 Fill = Callable[[Pair, int], Image.Image]
 
 
-def cases(seed: int = SEED) -> Iterator[Pair]:
-    """Endless: a garment that is worn, or seldom one that is not, or a thing takes another colour."""
+def cases(size: int, seed: int = SEED) -> Iterator[Pair]:
+    """Endless, size x size: a garment that is worn, or seldom one that is not, or a thing takes another colour."""
     for index in count():
         before, dice = vignettes.scene(seed, index, "seen"), Dice(seed, index, "inpainting")
         worn = [name for name in GARMENTS if before[name] != NONE]
@@ -51,7 +52,7 @@ def cases(seed: int = SEED) -> Iterator[Pair]:
         else:
             continue
         value = dice.choose([colour for colour in COLOURS if colour != before[attribute]])
-        found = pair(before, attribute, value, SIZE)
+        found = pair(before, attribute, value, size)
         if found is not None and not vignettes.held_out(found.scene):
             yield found
 
@@ -74,8 +75,8 @@ def stock(model: str, steps: int, guidance: float) -> Fill:
 
     def fill(case: Pair, seed: int) -> Image.Image:
         return pipe(
-            case.prompt, image=case.before, mask_image=case.hole, width=SIZE, height=SIZE, num_inference_steps=steps,
-            guidance_scale=guidance, generator=torch.Generator().manual_seed(seed),
+            case.prompt, image=case.before, mask_image=case.hole, width=case.before.width, height=case.before.height,
+            num_inference_steps=steps, guidance_scale=guidance, generator=torch.Generator().manual_seed(seed),
         ).images[0]  # fmt: skip
 
     return fill
@@ -110,26 +111,30 @@ def measured(judge: Judge, asked: list[Pair], pictures: list[Image.Image], secon
 
 def main() -> None:
     options = _options()
-    judge, asked = Judge.load(), list(islice(cases(), options.count))
-    fill: dict[str, Fill] = {
-        "nothing done": lambda case, _: case.before,
-        "the true picture": lambda case, _: case.after,
-        "mini-inpaint": ours(options.model, options.steps, options.guidance),
-        "mini, held outside": ours("mini", options.steps, options.guidance),
-        "stock diffusers, mini-inpaint": stock(options.model, options.steps, options.guidance),
+    judge = Judge.load()
+    size, mini = (max(sfumato.load(name).size) for name in (options.model, "mini"))
+    asked = {each: list(islice(cases(each), options.count)) for each in {size, mini}}
+    fill: dict[str, tuple[int, Fill]] = {
+        "nothing done": (size, lambda case, _: case.before),
+        "the true picture": (size, lambda case, _: case.after),
+        "mini-inpaint": (size, ours(options.model, options.steps, options.guidance)),
+        "mini, held outside": (mini, ours("mini", options.steps, options.guidance)),
+        "stock diffusers, mini-inpaint": (size, stock(options.model, options.steps, options.guidance)),
     }
     made: dict[str, list[Image.Image]] = {name: [] for name in fill}
     seconds = dict.fromkeys(fill, 0.0)
-    for seed, case in enumerate(asked):  # every way sees the machine as busy as the others do
-        for name, way in fill.items():
+    for seed in range(options.count):  # every way sees the machine as busy as the others do
+        for name, (side, way) in fill.items():
             began = time.process_time()
-            picture = way(case, seed)
+            picture = way(asked[side][seed], seed)
             seconds[name] += time.process_time() - began
             made[name].append(saved(picture))
-    tell({name: measured(judge, asked, made[name], seconds[name]) for name in fill}, options)
+    tell({name: measured(judge, asked[side], made[name], seconds[name]) for name, (side, _) in fill.items()}, options)
     if options.sheet:
-        hidden = [Image.composite(Image.new("RGB", (SIZE, SIZE), "grey"), case.before, case.hole) for case in asked]
-        sheet(options.sheet, [made["nothing done"], hidden, *list(made.values())[2:], made["the true picture"]])
+        grey = Image.new("RGB", (size, size), "grey")
+        hidden = [Image.composite(grey, case.before, case.hole) for case in asked[size]]
+        rows = [made["nothing done"], hidden, *list(made.values())[2:], made["the true picture"]]
+        sheet(options.sheet, [[picture.resize((size, size)) for picture in row] for row in rows])
 
 
 def tell(rows: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:

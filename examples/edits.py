@@ -19,7 +19,7 @@ from sfumato.data import vignettes
 from sfumato.evaluate.pairs import pair
 from sfumato.picture import extended
 
-SIZE, WORLD = 64, 2_000_003
+WORLD = 2_000_003
 FREE = [ClassifierFree(5.0)]
 PAINTED, FIGURES, NONE = ("flat", "oil", "watercolour"), ("woman", "man"), "none"
 
@@ -35,10 +35,10 @@ def main(out: Path, steps: int | None) -> None:
 
 def inpainted(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Image]]:
     """A hole, and what the words put there."""
-    row = []
+    row, size = [], max(pipe.size)
     for attribute, value, which, words in (("scarf", "red", 0, "with a red scarf"), ("jacket", "green", 2, "in green")):
         before = list(islice((s for s in scenes() if s["style"] in PAINTED and s["subject"] in FIGURES), 40))
-        pairs = [pair(scene, attribute, value, SIZE) for scene in before if (scene[attribute] == NONE) == (which == 0)]
+        pairs = [pair(scene, attribute, value, size) for scene in before if (scene[attribute] == NONE) == (which == 0)]
         change = [one for one in pairs if one is not None][which]
         made = pipe(change.prompt, hold=Outside(change.hole, change.before), guidance=FREE, steps=steps, seed=0).image
         row += [("a picture", change.before)] if not row else []
@@ -49,10 +49,10 @@ def inpainted(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Im
 def inferred(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Image]]:
     """Two texts say what changes; where is inferred (DiffEdit)."""
     scene = next(s for s in scenes() if s["subject"] == "boat" and s["style"] == "flat" and s["color"] == "red")
-    picture = Image.fromarray(vignettes.draw(scene, SIZE, truth=False).image)
+    picture = Image.fromarray(vignettes.draw(scene, max(pipe.size), truth=False).image)
     shows, row = scene.caption, [("a picture", picture)]
     for colour in ("blue", "yellow", "green"):
-        start, hold = Inverted(picture, 0.8, shows), Inferred(shows, grow=4)
+        start, hold = Inverted(picture, 0.9, shows), Inferred(shows, grow=4)
         result = pipe(shows.replace("red", colour), start=start, hold=hold, guidance=FREE, steps=steps, seed=1)
         if colour == "blue" and result.masks[0] is not None:
             row.append(("where the words disagree", result.masks[0]))
@@ -62,32 +62,34 @@ def inferred(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Ima
 
 def swapped(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Image]]:
     """The same picture in other words (Prompt-to-Prompt)."""
-    source, other = "a painting of a woman in a red jacket", "a painting of a woman in a blue jacket"
-    row = [("“… in a red jacket”", pipe(source, guidance=FREE, steps=steps, seed=3).image)]
-    for words, said, where in (
-        (other, "in a blue jacket", "jacket"),
-        (f"{source} and a green hat", "and a green hat", "hat"),
-    ):
-        edit = PromptToPrompt(source, blend=(where,))
-        row.append((f"“… {said}”", pipe(words, attention=edit, guidance=FREE, steps=steps, seed=3).image))
-    row.append(("the same seed, no more", pipe(other, guidance=FREE, steps=steps, seed=3).image))
+    source = "a painting of a woman in a red jacket"
+    row = [("“… in a red jacket”", pipe(source, guidance=FREE, steps=steps, seed=7).image)]
+    for colour in ("green", "blue"):
+        words, edit = source.replace("red", colour), PromptToPrompt(source, blend=("jacket",))
+        row.append((f"“… in a {colour} jacket”", pipe(words, attention=edit, guidance=FREE, steps=steps, seed=7).image))
+    row.append(
+        ("the same seed, no more", pipe(source.replace("red", "blue"), guidance=FREE, steps=steps, seed=7).image)
+    )
     return row
 
 
 def widened(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Image]]:
     """More of the scene, at its own resolution; and a part of it at the model's."""
     scene = next(s for s in scenes() if s["subject"] == "house" and s["style"] == "watercolour")
-    picture = Image.fromarray(vignettes.draw(scene, 2 * SIZE, truth=False).image)
-    small = picture.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
-    wide, border = extended(small.crop((12, 12, 52, 52)), (12, 12, 12, 12))
-    row = [("a part of a picture", small.crop((12, 12, 52, 52)))]
+    size = max(pipe.size)
+    margin, unit = 3 * size // 16, size // 32
+    picture = Image.fromarray(vignettes.draw(scene, 2 * size, truth=False).image)
+    small = picture.resize((size, size), Image.Resampling.LANCZOS)
+    part = small.crop((margin, margin, size - margin, size - margin))
+    wide, border = extended(part, (margin, margin, margin, margin))
+    row = [("a part of a picture", part)]
     painted = pipe(scene.caption, start=SDEdit(wide, 0.95), hold=Outside(border), steps=steps, seed=2).image
     row.append(("painted on", painted))
     hole = Image.new("L", picture.size)
-    hole.paste(255, (44, 40, 84, 90))
-    row.append(("a hole in 128 x 128", shown(picture, hole)))
+    hole.paste(255, (22 * unit, 20 * unit, 42 * unit, 45 * unit))
+    row.append((f"a hole in {2 * size} x {2 * size}", shown(picture, hole)))
     row.append(("filled at full resolution", pipe(
-        "a red boat", hold=Outside(hole, picture, feather=2), area=Crop(12), steps=steps, seed=4
+        "a red boat", hold=Outside(hole, picture, feather=2), area=Crop(margin), steps=steps, seed=4
     ).image))  # fmt: skip
     return row
 

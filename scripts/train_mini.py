@@ -29,23 +29,22 @@ import sys
 import time
 from pathlib import Path
 
-SMALL = {"mini-autoencoder": 0.10, "mini-clip": 0.06, "mini-unet": 0.19}  # shares of the time
-LARGE = {"mini128-autoencoder": 0.27, "mini128-decoder": 0.08, "mini128-unet": 0.30}
+SMALL = {"mini64-autoencoder": 0.10, "mini-clip": 0.06, "mini64-unet": 0.19}  # shares of the time
+LARGE = {"mini-autoencoder": 0.27, "mini-decoder": 0.08, "mini-unet": 0.30}
 EVALUATION = 0.08  # of the whole time, at the end
 GPU = {
-    "mini-autoencoder": ["batch=64", "optimizer.lr=2e-3", "steps=4000", "every.save=500"],
+    "mini64-autoencoder": ["batch=64", "optimizer.lr=2e-3", "steps=4000", "every.save=500"],
     "mini-clip": ["batch=512", "steps=1200", "every.save=200"],
-    "mini-unet": ["batch=256", "optimizer.lr=1.5e-3", "steps=4000", "ema.decay=0.998", "every.save=500"],
-    "mini128-autoencoder": ["batch=32", "optimizer.lr=2e-3", "steps=5000", "every.save=500"],
-    "mini128-decoder": ["batch=32", "optimizer.lr=1.2e-3", "steps=2000", "every.save=500"],
-    "mini128-unet": ["batch=256", "optimizer.lr=1.2e-3", "steps=4000", "ema.decay=0.998", "every.save=500"],
+    "mini64-unet": ["batch=256", "optimizer.lr=1.5e-3", "steps=4000", "ema.decay=0.998", "every.save=500"],
+    "mini-autoencoder": ["batch=32", "optimizer.lr=2e-3", "steps=5000", "every.save=500"],
+    "mini-decoder": ["batch=32", "optimizer.lr=1.2e-3", "steps=2000", "every.save=500"],
+    "mini-unet": ["batch=256", "optimizer.lr=1.2e-3", "steps=4000", "ema.decay=0.998", "every.save=500"],
 }
-FROM_NOTHING = ("mini-autoencoder", "mini-unet")  # whose recipes go on from the shipped ones
 STANDS_ON = {
-    "mini-unet": {"autoencoder": "mini-autoencoder", "text_encoder": "mini-clip"},
-    "mini128-autoencoder": {"align.model": "mini-autoencoder"},
-    "mini128-decoder": {"begin": "mini128-autoencoder"},
-    "mini128-unet": {"autoencoder": "mini128-decoder", "text_encoder": "mini-clip", "begin": "mini-unet"},
+    "mini64-unet": {"autoencoder": "mini64-autoencoder", "text_encoder": "mini-clip"},
+    "mini-autoencoder": {"align.model": "mini64-autoencoder"},
+    "mini-decoder": {"begin": "mini-autoencoder"},
+    "mini-unet": {"autoencoder": "mini-decoder", "text_encoder": "mini-clip", "begin": "mini64-unet"},
 }
 """What a stage is given of those before it."""
 
@@ -77,8 +76,8 @@ def main() -> None:
         _copy(folder, options.copy_to)
         if code:
             sys.exit(code)
-    if _exported(options.runs, "mini128-unet"):
-        model = options.runs / "mini128-unet" / "export"
+    if _exported(options.runs, "mini-unet"):
+        model = options.runs / "mini-unet" / "export"
         limit = max(left() * 60, 30) if left else None
         _sfumato("evaluate", str(model), "--count", str(options.count), limit=limit)
 
@@ -157,7 +156,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=400, help="captions of each kind to evaluate")
     parser.add_argument("--copy-to", type=Path, help="a folder that gets what every stage has made")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="STAGE:KEY=VALUE", help="such as mini128-unet:batch=64"
+        "--set", action="append", default=[], metavar="STAGE:KEY=VALUE", help="such as mini-unet:batch=64"
     )
     parser.add_argument("--export-now", action="store_true", help="end begun stages where they are and export them")
     parser.add_argument("--estimate", action="store_true", help="only say how long it will take")

@@ -119,7 +119,8 @@ def test_stock_diffusers_picture_at_its_own_seed(mini: sfumato.Pipe, eta: float)
 
 
 def test_latents_are_where_a_picture_begins(mini: sfumato.Pipe) -> None:
-    shape = (4, mini.size[1] // 4, mini.size[0] // 4)
+    space = mini.stage.space
+    shape = (space.channels, mini.size[1] // space.factor, mini.size[0] // space.factor)
     noise = TorchNoise().source([3, 4])(torch.zeros(2, *shape), "start")
     options = {"steps": 2, "seed": 3, "count": 2}
     wanted = mini(PROMPT, noise="torch", **options)
@@ -128,5 +129,5 @@ def test_latents_are_where_a_picture_begins(mini: sfumato.Pipe) -> None:
         assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 1
     with pytest.raises(BadInput, match="2 latents for 1 pictures"):
         mini.recipes(PROMPT, latents=noise)
-    with pytest.raises(BadInput, match="The latents are 4 x 2 x 2 and the model's are"):
+    with pytest.raises(BadInput, match="The latents are 12 x 2 x 2 and the model's are"):
         mini(PROMPT, latents=noise[:1, :, :2, :2], steps=1)

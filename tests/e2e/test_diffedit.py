@@ -21,7 +21,7 @@ def vase():
         for index in range(10_000)
         if (found := vignettes.scene(900_002, index))["subject"] == "vase" and found["color"] == "green"
     )
-    return vignettes.draw(scene, 64)
+    return vignettes.draw(scene, 128)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from sfumato.recipe import Recipe
 
 HERE = Path(__file__).parent
 TOLD = json.loads((HERE / "pixels.json").read_text(encoding="utf-8"))
-ELSEWHERE = 24  # levels: five steps of some samplers carry a rounding far
+ELSEWHERE = 24  # levels: three steps of some samplers carry a rounding far
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,17 +10,17 @@ from sfumato.evaluate.judge import Judge
 from sfumato.space.pixels import to_tensor
 
 PROMPT = "an oil painting of a red boat on the sea on a sunny day"
-BLOCK = 8
+SIZE, BLOCK = 128, 16
 
 
 @pytest.fixture(scope="module")
 def strokes() -> Image.Image:
-    image = Image.new("RGB", (64, 64), (150, 200, 240))
+    image = Image.new("RGB", (SIZE, SIZE), (150, 200, 240))
     draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 36, 64, 64), fill=(40, 90, 150))
-    draw.polygon([(12, 42), (44, 42), (39, 51), (17, 51)], fill=(200, 40, 40))
-    draw.polygon([(27, 12), (27, 40), (44, 38)], fill=(250, 245, 235))
-    draw.line((26, 10, 26, 42), fill=(90, 60, 40), width=2)
+    draw.rectangle((0, 72, SIZE, SIZE), fill=(40, 90, 150))
+    draw.polygon([(24, 84), (88, 84), (78, 102), (34, 102)], fill=(200, 40, 40))
+    draw.polygon([(54, 24), (54, 80), (88, 76)], fill=(250, 245, 235))
+    draw.line((52, 20, 52, 84), fill=(90, 60, 40), width=4)
     return image
 
 
@@ -35,8 +35,8 @@ def pictures(strokes) -> dict[str, list[np.ndarray]]:
 
 
 def coarse(picture) -> np.ndarray:
-    """Mean colours of blocks of 8 x 8 pixels."""
-    return np.asarray(picture, float).reshape(64 // BLOCK, BLOCK, 64 // BLOCK, BLOCK, 3).mean((1, 3))
+    """Mean colours of blocks of 16 x 16 pixels."""
+    return np.asarray(picture, float).reshape(SIZE // BLOCK, BLOCK, SIZE // BLOCK, BLOCK, 3).mean((1, 3))
 
 
 def fine(picture) -> float:

@@ -16,7 +16,7 @@ from sfumato.evaluate.pairs import Pair
 
 @pytest.fixture(scope="module")
 def asked() -> list[Pair]:
-    return list(islice(inpainting.cases(), 16))
+    return list(islice(inpainting.cases(64), 16))
 
 
 def test_the_hole_covers_what_differs_and_the_prompt_names_it(asked):

@@ -189,13 +189,13 @@ def test_mini_changes_the_word_and_keeps_the_rest_better_than_a_picture_made_ane
     from sfumato.space.pixels import to_tensor
 
     mini = sfumato.load("mini")
-    source = Recipe("an oil painting of a woman in a red jacket by the sea at sunset", steps=8)
+    source = Recipe("a watercolour of a woman in a red jacket by the sea on a cloudy day", steps=8, seed=1)
     fresh = replace(source, prompt=source.prompt.replace("red", "blue"))
     edited = replace(fresh, attention=PromptToPrompt(source.prompt, blend=("jacket",)))
     made, anew, kept = to_tensor([*mini.run([source, fresh]).images, mini.run(edited).image]).split(1)
     red = torch.tensor([208, 38, 48])[:, None, None] / 127.5 - 1
     near = ((made - red).square().sum(1, keepdim=True) < 0.6).float()
-    rest = torch.nn.functional.max_pool2d(near, 9, 1, 4) == 0
+    rest = torch.nn.functional.max_pool2d(near, 17, 1, 8) == 0
     apart = [float(((x - made).abs() * rest).sum() / rest.sum()) for x in (anew, kept)]
     assert apart[1] < 0.8 * apart[0]
     assert Judge.load().predict(kept)[0]["jacket"] == "blue"

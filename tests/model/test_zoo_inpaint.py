@@ -21,7 +21,7 @@ FOLDER = place("mini-inpaint")
 
 @pytest.fixture(scope="module")
 def cases() -> list[Pair]:
-    return list(islice(inpainting.cases(), 6))
+    return list(islice(inpainting.cases(64), 6))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def filled(cases) -> list:
 
 
 def test_it_keeps_what_it_is_shown_as_well_as_its_autoencoder_can(cases, filled):
-    space = sfumato.load("mini").stage.space
+    space = sfumato.load("mini-inpaint").stage.space
     for case, picture in zip(cases, filled, strict=True):
         outside = np.asarray(case.hole) == 0
         with torch.no_grad():

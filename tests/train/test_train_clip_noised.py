@@ -123,8 +123,8 @@ def test_the_shipped_recipe_is_sound_and_what_does_not_fit_is_refused(runs):
     shipped = r.load("mini-clip-noised")
     assert isinstance(shipped, NoisedClipRecipe)
     assert shipped.schedule.kind == "squaredcos_cap_v2"
-    with pytest.raises(BadInput, match=r"data\.size must be 16"):
-        train.run(runs / "noised.yaml", out=runs / "wrong", overrides=["data.size=32"])
+    with pytest.raises(BadInput, match=r"data\.size must be at least 64"):
+        train.run(runs / "noised.yaml", out=runs / "wrong", overrides=["clip=mini", "data.size=32"])
     with pytest.raises(BadInput, match="no CLIP in"):
         load_clip(runs)
     with pytest.raises(BadInput, match="sees noisy pictures"):

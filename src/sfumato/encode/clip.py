@@ -74,11 +74,16 @@ class Clip:
         return self._seen(pictures)
 
     def noised(self, x: Tensor, t: Tensor) -> Tensor:
-        """Embeddings (B, D) of x (B, C, S, S) at t (B,) of `schedule`; differentiable."""
+        """Embeddings (B, D) of x (B, C, H, W) at t (B,) of `schedule`; differentiable.
+
+        x may be of other sizes than the tower was trained on: the embeddings of its places are interpolated.
+        """
         return self._seen(with_level(x, *self.schedule(t)))
 
     def _seen(self, planes: Tensor) -> Tensor:
-        pooled = self.network.vision_model(pixel_values=planes.to(self.network.dtype)).pooler_output
+        other = planes.shape[-2:] != (self.size, self.size)  # than it was trained on: its places are interpolated
+        values = planes.to(self.network.dtype)
+        pooled = self.network.vision_model(pixel_values=values, interpolate_pos_encoding=other).pooler_output
         return self.network.visual_projection(pooled).float()
 
 

@@ -23,6 +23,7 @@ from sfumato.data.array_cache import digest
 from sfumato.data.dataset import Dataset
 from sfumato.element.section import Few
 from sfumato.encode.clip import WAVES, with_level
+from sfumato.evaluate.judge import resized
 from sfumato.formats.write import save_network, save_tokenizer
 from sfumato.network.engine import Eager
 from sfumato.network.spec import Input, NetworkSpec
@@ -113,9 +114,9 @@ class NoisedClipTask(PictureTask):
         text = frozen(CLIPTextModel, folders[0], place)
         clean = frozen(CLIPVisionModelWithProjection, folders[1], place)
         self.tokenizer = CLIPTokenizer.from_pretrained(folders[2])
-        if clean.config.image_size != recipe.data.size:
+        if clean.config.image_size > recipe.data.size:
             raise BadInput(
-                f"data.size must be {clean.config.image_size}, the size of the pictures that {folders[1]} sees"
+                f"data.size must be at least {clean.config.image_size}, the size of the pictures that {folders[1]} sees"
             )
         self.fixed = {"text": text, "clean": clean}  # in a dictionary: no submodules, neither trained nor saved
         self.train_set.need_captions()
@@ -158,7 +159,8 @@ class NoisedClipTask(PictureTask):
         captions = [source.captions[i] for i in indices]
         ids = encode(self.tokenizer, [said[k % len(said)] for said, k in zip(captions, which, strict=True)])
         text = self.fixed["text"](without_padding(self.tokenizer, ids).to(device)).pooler_output
-        clean = self.fixed["clean"](source.batch(indices).to(device)).image_embeds
+        tower = self.fixed["clean"]
+        clean = tower(resized(source.batch(indices).to(device), tower.config.image_size)).image_embeds
         shown = torch.from_numpy(np.asarray(x[indices])).float().to(device) * self.scale
         same = (ids[:, None] == ids[None]).all(-1).to(device)
         return shown, nf.normalize(clean.float(), dim=-1), text, same
