@@ -9,6 +9,7 @@ or inferred, every pixel of the result is the picture's own.
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from demo import asked, plate
 from PIL import Image
@@ -63,13 +64,12 @@ def inferred(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Ima
 def swapped(pipe: sfumato.Pipe, steps: int | None) -> list[tuple[str, Image.Image]]:
     """The same picture in other words (Prompt-to-Prompt)."""
     source = "a painting of a woman in a red jacket"
-    row = [("“… in a red jacket”", pipe(source, guidance=FREE, steps=steps, seed=7).image)]
+    same: Any = {"guidance": FREE, "steps": steps, "seed": 7}
+    row = [("“… in a red jacket”", pipe(source, **same).image)]
     for colour in ("green", "blue"):
         words, edit = source.replace("red", colour), PromptToPrompt(source, blend=("jacket",))
-        row.append((f"“… in a {colour} jacket”", pipe(words, attention=edit, guidance=FREE, steps=steps, seed=7).image))
-    row.append(
-        ("the same seed, no more", pipe(source.replace("red", "blue"), guidance=FREE, steps=steps, seed=7).image)
-    )
+        row.append((f"“… in a {colour} jacket”", pipe(words, attention=edit, **same).image))
+    row.append(("the same seed, no more", pipe(source.replace("red", "blue"), **same).image))
     return row
 
 

@@ -7,8 +7,6 @@ from PIL import Image
 from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
 from sfumato.cli import app
-from sfumato.recipe import written as written
-from sfumato.recipe.intent import starts as starts
 
 Image.preinit()
 get_checkpoint_conversion_mapping("clip")

@@ -38,6 +38,8 @@ SERVER.set_forkserver_preload(
         "sfumato.network.clip_text_model",
         "sfumato.network.unet2d_condition",
         "sfumato.provenance",
+        "sfumato.recipe.intent.starts",
+        "sfumato.recipe.written",
         "tests.preloaded",  # the last: it freezes what is there; found from the folder that pytest runs in
     ]
 )

@@ -145,11 +145,11 @@ def test_more_weight_on_red_makes_a_redder_picture():
     caption = "an oil painting of a man wearing a {} jacket in a town on a sunny day"
 
     def redness(word: str) -> np.ndarray:
-        images = pipe(caption.format(word), steps=6, seed=3, count=4).images
+        images = pipe(caption.format(word), steps=6, seed=7, count=2).images
         pixels = np.stack([np.asarray(image, float) for image in images])
         return (pixels[..., 0] - pixels[..., 1:].mean(-1)).mean((1, 2))
 
-    assert (redness("(red:1.6)") - redness("red")).mean() > 2
+    assert (redness("(red:1.6)") > redness("red") + 2).all()
 
 
 def test_clip_guidance_reads_the_words_without_their_weights():

@@ -290,7 +290,7 @@ def test_tiles_are_blended_without_seams(tmp_path):
     from sfumato.space.pixels import to_tensor
 
     whole, tiled = sfumato.load("mini", precision="float32"), sfumato.load("mini", precision="float32", tile=128)
-    drawn = [Image.fromarray(vignettes.draw(vignettes.scene(3, i), 320).image) for i in (0, 1)]
+    drawn = [Image.fromarray(vignettes.draw(vignettes.scene(3, i), 320).image) for i in (4, 5)]
     painted = to_tensor(drawn)
     decoded = [pipe.stage.space.decode(pipe.stage.space.encode(painted)) for pipe in (whole, tiled)]
     error = (decoded[0] - decoded[1]).abs().mean((0, 1, 2)) * 127.5
@@ -298,8 +298,8 @@ def test_tiles_are_blended_without_seams(tmp_path):
     assert float(error.mean()) < 4
     steps = [(each[..., 1:] - each[..., :-1]).abs().mean((0, 1, 2)) for each in decoded]
     edges = [96, 192, 288]
-    excess = (steps[1] - steps[0]) * 127.5
-    assert excess[[edge - 1 for edge in edges]].max() < excess.quantile(0.99), "a seam is a column like no other"
+    excess = [float((steps[1] - steps[0])[edge - 1]) * 127.5 for edge in edges]
+    assert max(excess) < 1, excess
     small = whole("a boat", steps=2, width=128, height=128), tiled("a boat", steps=2, width=128, height=128)
     assert small[0].image.tobytes() == small[1].image.tobytes(), "one tile is the whole picture"
     assert small[1].recipe.tile == 128

@@ -126,7 +126,7 @@ def _to_folder(single: SingleFile, target: Path) -> None:
             state = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in state.items()}
         state.pop("encoder.embed_tokens.weight", None)  # T5's second name of the same
         (target / part).mkdir(parents=True, exist_ok=True)
-        kept = {name: tensor.contiguous().clone() for name, tensor in state.items()}
+        kept = {name: tensor.clone() for name, tensor in state.items()}
         save_tensors(kept, target / part / f"{STEMS[library]}.safetensors")
         architectures = {"architectures": [placed.kind]} if library == "transformers" else {}
         write_json(target / part / "config.json", {**config, **architectures})

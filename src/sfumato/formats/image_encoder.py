@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sfumato.formats.tensor_file import PICKLES, open_tensors
 from sfumato.network.reading import check_weights, hushed, reason
-from sfumato.network.spec import device_of, own_dtype
 from sfumato.picture.errors import BadInput, name_of
-from sfumato.zoo.find import pickles_allowed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,20 +51,3 @@ def image_encoder(folder: Path, kind: str) -> tuple[Any, Any]:
     info["unexpected_keys"] = [key for key in info.get("unexpected_keys") or () if not str(key).startswith(beside)]
     check_weights(info, what)
     return encoder.eval().requires_grad_(False), process
-
-
-def tensors_of(file: Path, what: str) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    if file.suffix in PICKLES:
-        opened = open_tensors(file, pickles_allowed())
-        return {name: opened[name] for name in opened.shapes}
-    try:
-        return load_file(file)
-    except Exception as error:
-        raise BadInput(f"The {what} {name_of(file)} can't be read: {reason(error)}") from error
-
-
-def as_network(value: Any, network: Any) -> Any:
-    """Where the network computes, and in its number type."""
-    return value.to(device_of(network), own_dtype(network))

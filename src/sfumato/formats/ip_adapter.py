@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sfumato.formats.image_encoder import as_network, image_encoder, siglip, tensors_of
-from sfumato.formats.redux import EMBEDDER, Redux, read_redux
-from sfumato.formats.tensor_file import PICKLES
+from sfumato.formats.image_encoder import image_encoder, siglip
+from sfumato.formats.redux import Redux, read_redux
+from sfumato.formats.tensor_file import PICKLES, tensors_of
 from sfumato.network.reading import hushed, reason
+from sfumato.network.spec import as_network
 from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.zoo.find import pickles_allowed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -212,8 +214,8 @@ def read_ip_adapter(folder: Path) -> IPAdapterWeights | Redux:
     FLUX.1 Redux, with image_embedder/. A file may be named itself, where several lie beside one image_encoder/."""
     if folder.is_file():
         return _ip_adapter(folder.parent, folder, folder.stat().st_mtime_ns)
-    if (folder / EMBEDDER / "config.json").is_file():
-        return read_redux(folder, (folder / EMBEDDER / "config.json").stat().st_mtime_ns)
+    if (redux := read_redux(folder)) is not None:
+        return redux
     files = _files(folder, ".safetensors") or [each for ending in PICKLES for each in _files(folder, ending)]
     if len(files) != 1:
         raise BadInput(
@@ -231,7 +233,7 @@ def _files(folder: Path, ending: str) -> list[Path]:
 @lru_cache(maxsize=4)
 def _ip_adapter(folder: Path, file: Path, stamp: int) -> IPAdapterWeights:
     parts: dict[str, dict[str, Tensor]] = {"image_proj": {}, "ip_adapter": {}}
-    for key, value in tensors_of(file, "IP-Adapter").items():
+    for key, value in tensors_of(file, "IP-Adapter", pickles_allowed()).items():
         part, _, name = key.partition(".")
         if part not in PARTS:
             raise BadInput(f"{name_of(file)} has {printable(key, 80)}, which no IP-Adapter has.")

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sfumato.formats.folder import read_json
-from sfumato.formats.image_encoder import as_network, siglip, tensors_of
+from sfumato.formats.image_encoder import siglip
+from sfumato.formats.tensor_file import tensors_of
 from sfumato.network.reading import reason
+from sfumato.network.spec import as_network
 from sfumato.picture.errors import BadInput, name_of
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-EMBEDDER = "image_embedder"  # the folder of Redux's
+EMBEDDER = "image_embedder"
 
 
 class Redux:
@@ -50,8 +52,14 @@ class Redux:
         return ReduxWords(as_network(words, network))
 
 
+def read_redux(folder: Path) -> Redux | None:
+    """The Redux in a folder; None where there is no image_embedder/. Raises BadInput where that can't be read."""
+    config = folder / EMBEDDER / "config.json"
+    return _read(folder, config.stat().st_mtime_ns) if config.is_file() else None
+
+
 @lru_cache(maxsize=2)
-def read_redux(folder: Path, stamp: int) -> Redux:
+def _read(folder: Path, stamp: int) -> Redux:
     from sfumato.network.redux import ReduxImageEncoder
 
     place, what = folder / EMBEDDER, f"image embedder in {name_of(folder)}"

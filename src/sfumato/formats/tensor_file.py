@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sfumato.network.reading import reason
 from sfumato.picture.errors import BadInput, name_of, printable
 
 if TYPE_CHECKING:
@@ -73,6 +74,19 @@ def open_tensors(path: Path, allow_pickle: bool = False) -> TensorFile:
             "with allow_pickle=True (--allow-pickle), which reads tensors alone."
         )
     return _pickle(path)
+
+
+def tensors_of(path: Path, what: str, allow_pickle: bool = False) -> dict[str, Tensor]:
+    """All tensors of a small file. Raises BadInput as `open_tensors`; its sentences call a .safetensors `what`."""
+    from safetensors.torch import load_file
+
+    if path.suffix in PICKLES:
+        opened = open_tensors(path, allow_pickle)
+        return {name: opened[name] for name in opened.shapes}
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise BadInput(f"The {what} {name_of(path)} can't be read: {reason(error)}") from error
 
 
 def header_of(path: Path) -> tuple[dict[str, HeaderEntry], dict[str, Any]]:

@@ -21,7 +21,7 @@ class NoisyClassifier(Protocol):
     """A classifier of noisy pictures, trained on the noise of `schedule`.
 
     `logits(x, t)` are those of p(y | x_t), (B, classes), for x (B, C, H, W) and a time t in [0, 1]; they must let
-    gradients through to x. Any object with these two members will do, so a network of one's own needs no class of
+    gradients through to x. Any object with these members will do, so a network of one's own needs no class of
     ours.
     """
 

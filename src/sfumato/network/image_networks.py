@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import Tensor
-
-from sfumato.network.spec import Input, NetworkSpec, device_of, own_dtype
-
-
-def _own(network: Any, pixels: Tensor) -> Tensor:
-    return pixels.to(device_of(network), own_dtype(network))
-
+from sfumato.network.spec import Input, NetworkSpec, as_network
 
 PIXELS = {"pixels": Input(("rows", 3, "height", "width"))}
-CLIP_IMAGE = NetworkSpec(PIXELS, lambda network, pixels: network(_own(network, pixels)).image_embeds)
+CLIP_IMAGE = NetworkSpec(PIXELS, lambda network, pixels: network(as_network(pixels, network)).image_embeds)
 """`CLIPVisionModelWithProjection`: (rows, projection_dim)."""
-DEPTH = NetworkSpec(PIXELS, lambda network, pixels: network(_own(network, pixels)).predicted_depth)
+DEPTH = NetworkSpec(PIXELS, lambda network, pixels: network(as_network(pixels, network)).predicted_depth)
 """`DPTForDepthEstimation`: inverse depth (rows, height, width)."""

@@ -147,7 +147,7 @@ def save(folder: Path, network: MLP, config: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     whole = {"kind": KIND, "network": network.config, **config}
     (folder / "config.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    weights = {name: value.detach().float().cpu().contiguous() for name, value in network.state_dict().items()}
+    weights = {name: value.detach().float().cpu() for name, value in network.state_dict().items()}
     save_tensors(weights, folder / "model.safetensors")
 
 

@@ -74,6 +74,11 @@ def device_of(network: nn.Module) -> Any:
     return vars(network).get(RUNS_ON) or _first(network).device
 
 
+def as_network(value: Any, network: nn.Module) -> Any:
+    """A tensor, or a module, where the network computes and in its number type."""
+    return value.to(device_of(network), own_dtype(network))
+
+
 def _first(network: nn.Module) -> Any:
     """The first parameter: `next(network.parameters())` takes ten times as long, and it is asked for at every step."""
     for parameter in network._parameters.values():

@@ -64,8 +64,8 @@ class Step:
     """One move done: index + 1 of total; x now stands at time t; `prediction` is the denoiser's last answer.
 
     What `trajectory` yields after every move, for progress, previews and studies. x is (B, C, h, w) in the model's
-    own space; `prediction.x0` is the picture that the denoiser sees in it. None where the last move asked no
-    denoiser.
+    own space; `prediction.x0` is the picture that the denoiser sees in it; `prediction` is None where no denoiser was
+    asked.
     """
 
     index: int

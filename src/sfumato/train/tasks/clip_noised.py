@@ -159,8 +159,8 @@ class NoisedClipTask(PictureTask):
         captions = [source.captions[i] for i in indices]
         ids = encode(self.tokenizer, [said[k % len(said)] for said, k in zip(captions, which, strict=True)])
         text = self.fixed["text"](without_padding(self.tokenizer, ids).to(device)).pooler_output
-        tower = self.fixed["clean"]
-        clean = tower(resized(source.batch(indices).to(device), tower.config.image_size)).image_embeds
+        pictures = resized(source.batch(indices).to(device), self.fixed["clean"].config.image_size)
+        clean = self.fixed["clean"](pictures).image_embeds
         shown = torch.from_numpy(np.asarray(x[indices])).float().to(device) * self.scale
         same = (ids[:, None] == ids[None]).all(-1).to(device)
         return shown, nf.normalize(clean.float(), dim=-1), text, same
