@@ -11,8 +11,9 @@ from PIL import Image
 from sfumato import study
 from sfumato.data import vignettes
 from sfumato.data.subjects import PATTERNS, unseen_subject
+from sfumato.element.name_and_options import name_and_options
 from sfumato.picture import BadInput
-from sfumato.study.personalization import RATES, PersonalizationSettings, _rates, cells
+from sfumato.study.personalization import RATES, WAYS, PersonalizationSettings, _rates, cells
 from sfumato.study.study import Model
 from sfumato.train.method import METHODS
 
@@ -38,6 +39,13 @@ def test_subjects_are_the_same_for_a_number_and_keep_their_clothes():
 
 def test_it_tells_of_every_method_that_there_is():
     assert RATES.keys() == METHODS.keys()
+    assert {name_and_options(way)[0] for way in WAYS} == set(METHODS)
+
+
+def test_a_way_with_options_is_trained_at_its_methods_rate():
+    assert _rates("lora:dora=true", "mini") == _rates("lora", "mini")
+    with pytest.raises(BadInput, match="no method lora2"):
+        cells(PersonalizationSettings(methods=("lora2:dora=true",)), Model("mini", "0"))
 
 
 @pytest.mark.slow

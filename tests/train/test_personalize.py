@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ from sfumato.train.method import METHODS
 WAYS: dict[str, str] = {
     "lora": "lora",
     "locon, dora and texts": "{kind: lora, dora: true, convolutions: true, text: true, alpha: 4, rank: 6}",
-    "loha": "{kind: loha, convolutions: true}",
+    "loha": "loha:convolutions=true",
     "lokr": "{kind: lokr, convolutions: true, text: true}",
     "textual-inversion": "{kind: textual-inversion, vectors: 2}",
     "pivotal-tuning": "pivotal-tuning",
@@ -110,7 +111,7 @@ def test_it_changes_nothing_then_learns_and_its_file_does_what_was_learnt(tiny_m
 
 
 def test_every_method_is_tried_here():
-    assert set(METHODS) == {text.removeprefix("{kind: ").partition(",")[0].rstrip("}") for text in WAYS.values()}
+    assert set(METHODS) == {re.split("[:,}]", text.removeprefix("{kind: "))[0] for text in WAYS.values()}
 
 
 @pytest.mark.parametrize("family", [name for name, each in FAMILIES.items() if type(each).fresh is not Family.fresh])

@@ -27,7 +27,13 @@ def personalize(
     kind: Annotated[
         str, typer.Option("--class", help="What it is one of, as 'woman'; a new word begins as this one.")
     ] = "",
-    method: Annotated[str, typer.Option(help="One of {sfumato.train.method:METHODS}.")] = "lora",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="One of {sfumato.train.method:METHODS}. With options: lora:rank=16, lora:dora=true (DoRA), "
+            "lora:convolutions=true (LoCon)."
+        ),
+    ] = "lora",
     model: Annotated[str, typer.Option("--model", "-m", help="The model that is taught.")] = "mini",
     prior: Annotated[
         int, typer.Option(min=0, max=1000, help="Keep the class as it was with so many pictures that the model paints.")
@@ -51,13 +57,16 @@ def personalize(
     the same command goes on from there, exactly.
     """
     from sfumato.data.kohya import is_kohya
+    from sfumato.element.name_and_options import name_and_options
     from sfumato.train import run
 
-    folder = out or Path("runs") / method
+    name, options = name_and_options(method)
+    folder = out or Path("runs") / "-".join([name, *options])
     if subject == "auto":
         subject = _proposed(folder, model, kind)
     told: dict[str, object] = {"data.path": str(photos), "subject": subject, "kind": kind, "model": model}
-    told |= {"method.kind": method, "data.kind": "kohya" if is_kohya(photos) else "folder"}
+    told |= {"method.kind": name, **{f"method.{key}": value for key, value in options.items()}}
+    told |= {"data.kind": "kohya" if is_kohya(photos) else "folder"}
     if steps is not None:
         told["steps"] = steps
     if prior:

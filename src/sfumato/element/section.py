@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from sfumato.element.name_and_options import name_and_options
+
 Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Few = Annotated[int, Field(gt=0, le=1000)]
@@ -17,8 +19,18 @@ Width = Annotated[int, Field(gt=0, le=65_536)]
 """Channels of a network."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
-Named = BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value)
-"""Beside a union of sections: a kind's name alone stands for its defaults."""
+
+
+def _named(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    name, options = name_and_options(value) if ":" in value else (value, {})
+    return {**options, "kind": name}
+
+
+Named = BeforeValidator(_named)
+"""Beside a union of sections: a kind's name alone stands for its defaults, `lora:rank=4,dora=true` for some of its
+own."""
 
 
 class Section(BaseModel):

@@ -15,6 +15,7 @@ from sfumato.control import Control, ControlMap
 from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, required
+from sfumato.element.name_and_options import name_and_options
 from sfumato.guide import ClassifierFree, Guidance
 from sfumato.noise import Randomness
 from sfumato.picture import path_of
@@ -103,7 +104,7 @@ def controlled(text: str) -> Callable[[Any], Any]:
         text = f"controlnet:map={name}{',' if rest else ''}{rest}"
     elif name not in Control.registry:
         raise _unknown("--control", name, [*ControlMap.registry, *Control.registry])
-    elif colon and "map" not in _split(text)[1]:
+    elif colon and "map" not in name_and_options(text)[1]:
         raise BadInput(f"--control {_shown(text)}: say what it is shown, as map=depth")
 
     def control(picture: Any) -> Any:
@@ -156,7 +157,7 @@ def refiner(text: str) -> Refiner:
 def stage(text: str) -> StageOptions:
     """`upscale:steps=30,guidance=4,sampler=ddim,times=karras`: what the stage of that name does; `guidance` is the
     scale of classifier-free guidance. Raises `BadInput` as `guidance` does."""
-    name, options = _split(text)
+    name, options = name_and_options(text)
     scale = _number(options.pop("guidance", ""))
     if isinstance(scale, str) and scale:
         raise BadInput(f"--stage {name}: guidance is {_shown(scale)}: give a number, 1 is off")
@@ -263,26 +264,12 @@ def _weight_in(option: str, text: str, value: str) -> float:
 def attention(text: str, source: str) -> AttentionEdit | None:
     """`prompt-to-prompt:self_maps=0.2,blend=hat`: how the picture of `source` is edited; None for diffedit, which does
     nothing to attention. Raises `BadInput` as `guidance` does."""
-    name, options = _split(text)
+    name, options = name_and_options(text)
     if name != DIFFEDIT:
         return _named("--method", AttentionEdit.registry, text, methods(), source=source)
     if options:
         raise BadInput(f"--method {name} has no options: --hold inferred has, as inferred:threshold=0.4")
     return None
-
-
-def _split(text: str) -> tuple[str, dict[str, str]]:
-    name, colon, rest = text.strip().partition(":")
-    pairs = re.split(r",(?=\s*[\w]+\s*=)", rest) if colon else []
-    options: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = (part.strip() for part in pair.partition("="))
-        if not equals or not key or not value:
-            raise BadInput(f"{_shown(text)} is not NAME:key=value,key=value: as pag:scale=3 or ddim:eta=1")
-        if key in options:
-            raise BadInput(f"{_shown(text)} gives {key} twice: once is enough")
-        options[key] = value
-    return name.lower(), options
 
 
 def _named(
@@ -292,7 +279,7 @@ def _named(
 
     pictured: whether its picture is one of them; else it is said elsewhere.
     """
-    name, options = _split(text)
+    name, options = name_and_options(text)
     names = list(registry) if among is None else list(among)
     if name not in registry or not {name, registry.short(name), registry.full(name)} & set(names):
         raise _unknown(what, name, names)

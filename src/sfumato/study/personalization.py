@@ -20,6 +20,7 @@ from sfumato.data.array_cache import digest
 from sfumato.data.dataset import cut
 from sfumato.data.folder import entries
 from sfumato.element import Listed, Real, Whole, element
+from sfumato.element.name_and_options import name_and_options
 from sfumato.evaluate.statistics import over_subjects
 from sfumato.picture import BadInput
 from sfumato.study.study import STUDIES, Cell, Drawing, Model, Report, Result, Study
@@ -31,6 +32,8 @@ RATES = {
     "hypernetwork": 2e-3, "bottleneck": 4e-3, "side-tuning": 2e-3,
 }  # fmt: skip
 """Learning rates that suit the built-in models."""
+WAYS = (*RATES, "lora:convolutions=true", "lora:dora=true")
+"""All methods, and of LoRA also LoCon and DoRA."""
 THESIS = {"dreambooth": 5e-6, "lora": 1e-4, "textual-inversion": 5e-4}
 """The thesis' own for Stable Diffusion, LoRA's along a cosine; the other methods' are scaled as DreamBooth's is."""
 PROMPTS = ("a painting of {}", "a starry night painting of {}", "a pencil sketch of {}")
@@ -49,10 +52,11 @@ BEFORE = "the model as it was"
 @element
 class PersonalizationSettings:
     """subjects: how many; shots: pictures of each; held: others of it, to measure with. steps: of training, batch
-    pictures each. methods: which. prior: pictures of the class that are kept beside, 0 for none. each: pictures of each
-    prompt. photos: a folder of a subject of one's own in the place of the drawn ones, called `word`, of the class
-    `kind`; what is painted is compared with the same pictures. prompts: in which {} is the subject; base: of other
-    things. features: what subjects are compared by; texts: what reads prompts where those don't."""
+    pictures each. methods: which, with options as lora:dora=true. prior: pictures of the class that are kept beside, 0
+    for none. each: pictures of each prompt. photos: a folder of a subject of one's own in the place of the drawn ones,
+    called `word`, of the class `kind`; what is painted is compared with the same pictures. prompts: in which {} is the
+    subject; base: of other things. features: what subjects are compared by; texts: what reads prompts where those
+    don't."""
 
     subjects: Whole = Field(default=10, ge=1, le=1000, description="a whole number from 1")
     shots: Whole = Field(default=5, ge=1, le=100, description="a whole number from 1")
@@ -62,7 +66,7 @@ class PersonalizationSettings:
     prior: Whole = Field(default=0, ge=0, le=1000, description="a whole number")
     each: Whole = Field(default=4, ge=1, le=64, description="a whole number from 1 to 64")
     guidance: Real = Field(default=4.0, ge=1, le=100, description="a number from 1")
-    methods: Listed[str] = Field(default=tuple(RATES), max_length=50, description="a list of methods")
+    methods: Listed[str] = Field(default=WAYS, max_length=50, description="a list of methods")
     photos: str = Field(default="", max_length=4096, description="a folder of pictures")
     word: str = Field(default="sks", max_length=100, description="what prompts call the subject")
     kind: str = Field(default="", max_length=100, description="what the subject is one of")
@@ -77,8 +81,8 @@ def cells(s: PersonalizationSettings, model: Model | None) -> Sequence[Cell]:
 
     if model is None:
         raise BadInput("Say which model is taught, as --model mini.")
-    for name in s.methods:
-        if name not in METHODS:
+    for method in s.methods:
+        if (name := name_and_options(method)[0]) not in METHODS:
             raise BadInput(f"There is no method {name}: choose some of {', '.join(METHODS)}.")
     if any("{}" not in prompt for prompt in s.prompts) or not s.prompts:
         raise BadInput("prompts: each names the subject as {}, as in 'a painting of {}'.")
@@ -140,7 +144,7 @@ def taught_and_measured(
         word, kind, seen, others = _pictures(subject, place, size, shots, held)
         told: dict[str, object] = {
             "data.path": str(seen), "subject": word, "kind": kind, "model": model.name,
-            "method.kind": method, "steps": steps, "batch": batch, **_rates(method, model.name),
+            "method": method, "steps": steps, "batch": batch, **_rates(method, model.name),
             "every.sample": 10**6, "every.save": 10**6, "preview.each": 1, "preview.steps": 1,
             "preview.features": None, "threads": 1,
         }  # fmt: skip
@@ -194,6 +198,7 @@ def _pictures(subject: Mapping[str, Any], place: Path, size: int, shots: int, he
 
 def _rates(method: str, model: str) -> dict[str, object]:
     """The learning rate that suits a built-in model, elsewhere the thesis'."""
+    method = name_and_options(method)[0]
     if model in built_ins():
         return {"optimizer.lr": RATES.get(method, 1e-3)}
     lr = THESIS.get(method, RATES.get(method, 1e-3) * THESIS["dreambooth"] / RATES["dreambooth"])
