@@ -137,10 +137,11 @@ def lora_file(family: Family) -> Path | None:
     from safetensors.torch import save_file
 
     network, prefix = family.network, family.pipe.stage.painter
-    layers = {name: m for name, m in network.named_modules() if isinstance(m, torch.nn.Linear) and "attn" in name}
-    if not layers or prefix not in ("unet", "transformer"):
+    linear = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, torch.nn.Linear)]
+    layers = [(name, layer) for name, layer in linear if "attn" in name or "attention" in name]
+    if not layers:
         return None
-    name, layer = next(iter(layers.items()))
+    name, layer = layers[0]
     torch.manual_seed(0)
     tensors = {
         f"{prefix}.{name}.lora_A.weight": torch.randn(2, layer.in_features),

@@ -88,17 +88,17 @@ def main() -> None:
         told = ", ".join(f"{name} {1e3 * seconds:.1f} ms" for name, seconds in best.items())
         print(f"batch {batch}, {args.steps} steps: {told} a call outside the networks", flush=True)
     if args.profile:
-        profile(makers["sfumato"])
+        profile(makers["sfumato"], args.batches[-1])
 
 
-def profile(make: Callable[[int], Any]) -> None:
+def profile(make: Callable[[int], Any], batch: int) -> None:
     import cProfile
     import pstats
 
     watch = cProfile.Profile(time.process_time)
     watch.enable()
     for _ in range(10):
-        make(1)
+        make(batch)
     watch.disable()
     pstats.Stats(watch).sort_stats("tottime").print_stats(40)
 

@@ -14,15 +14,13 @@ from sfumato.condition import Attention, Condition
 from sfumato.denoise import Denoiser
 from sfumato.edit import Words
 from sfumato.encode import Asked, Encoder, Told
+from sfumato.network.spec import PAINTERS
 from sfumato.recipe.capabilities import Capabilities, Suits
 from sfumato.schedule import Schedule
 from sfumato.space import Space
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
-
-
-PAINTERS = ("unet", "transformer", "decoder", "prior", "super_res_first")
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from sfumato.adapt.adaptation import Adaptation, learning
 from sfumato.adapt.adapter import BoundAdapter
 from sfumato.adapt.adapter_formats import ADAPTER_FORMATS, converted
 from sfumato.adapt.families import FAMILIES
-from sfumato.adapt.layers import Change
+from sfumato.adapt.layers import Change, changes
 from sfumato.adapt.names import Piece
 from sfumato.adapt.read import Contents, contents, with_config
 from sfumato.adapt.write import save, write
+from sfumato.network.spec import PAINTERS
 from sfumato.picture import BadInput
 
 ATTENTION, CONVOLUTIONS = ("attn1.to_q", "attn1.to_out.0", "attn2.to_k"), ("conv1", "conv_shortcut", "proj_in")
@@ -118,6 +119,19 @@ def test_in_its_own_format_every_bit_stays(chains, networks, kind, to):
     for key, each in before.tensors.items():
         assert (each.shape, each.dtype) == (after.tensors[key].shape, after.tensors[key].dtype)
         assert torch.equal(each, after.tensors[key])
+
+
+@pytest.mark.parametrize("part", PAINTERS)
+def test_a_network_by_any_name_that_families_give_it(tmp_path, part):
+    """unCLIP's decoder, a prior: what is written of it is read as its own, in every format."""
+    networks = {part: make_unet()}
+    layers = [name for name, _ in networks[part].named_modules() if name.endswith(ATTENTION)]
+    lora, dice = FAMILIES["lora"], torch.Generator().manual_seed(7)
+    fresh = {(part, name): lora.fresh(networks[part].get_submodule(name).weight, 2, dice) for name in layers}
+    write(tmp_path / "a.safetensors", lora, fresh, networks, {})
+    first = contents(open_file(tmp_path / "a.safetensors"))
+    for found in (first, *(converted(first, networks, to, "a") for to in ADAPTER_FORMATS)):
+        assert {(each.part, each.pieces[0].layer) for each in changes(found, networks, "a")} == fresh.keys()
 
 
 def peft_answer(path: Path) -> list[torch.Tensor]:

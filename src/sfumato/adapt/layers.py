@@ -14,13 +14,13 @@ from sfumato.adapt.names import Names, Piece, cloneofsimo, flat, names_of
 from sfumato.adapt.names.face_id import of_faces
 from sfumato.adapt.origin import check_origin
 from sfumato.adapt.read import PEFTS, Contents
+from sfumato.network.spec import PAINTERS
 from sfumato.picture.errors import BadInput, printable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SHOWN = 4  # keys in one sentence
-PAINTERS = ("unet", "transformer")
 PREFIXES = (
     ("unet.", PAINTERS), ("transformer.", PAINTERS),
     ("diffusion_model.", PAINTERS), ("model.diffusion_model.", PAINTERS),
@@ -32,7 +32,8 @@ PREFIXES = (
     ("lora_te_", ("text_encoder",)), ("lora_te1_", ("text_encoder",)), ("lora_te2_", ("text_encoder_2",)),
     ("lora_te3_", ("text_encoder_3", "text_encoder_2")),
 )  # fmt: skip
-"""How keys begin, and the parts of a model that they then speak of; without any, whichever has such a layer."""
+"""How keys begin, and the parts of a model that they then speak of, beside each part's own name; without any,
+whichever has such a layer."""
 COMMON = {
     r"\.alpha": "alpha",
     r"\.dora_scale": "magnitude",
@@ -132,7 +133,8 @@ def _tensors(found: Contents, keys: Mapping[str, str]) -> dict[str, Tensor]:
 
 def _place(stem: str, names: Mapping[str, Names]) -> tuple[str, tuple[Piece, ...]]:
     """Which part of the model a layer is in, and what it is there; ("", ()) where there is no such layer."""
-    prefix, parts = next(((begin, parts) for begin, parts in PREFIXES if stem.startswith(begin)), ("", ()))
+    own = ((f"{part}.", (part,)) for part in names)
+    prefix, parts = next(((begin, parts) for begin, parts in (*PREFIXES, *own) if stem.startswith(begin)), ("", ()))
     name = flat(stem.removeprefix(prefix).removeprefix("lycoris_"))
     for part in (part for part in (parts or names) if part in names):
         for spelled in (name, f"{name}_0"):  # old files have to_out for to_out.0

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.adapt.families import FAMILIES, adapted
-from sfumato.adapt.layers import PAINTERS
 from sfumato.adapt.names import Piece
 from sfumato.adapt.write import write
 from sfumato.lazy import torch
+from sfumato.network.spec import PAINTERS
 from sfumato.picture.errors import BadInput, printable
 
 if TYPE_CHECKING:

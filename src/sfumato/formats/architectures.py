@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.adapt.layers import PAINTERS
 from sfumato.formats.folder import config_of, parts_of
 from sfumato.formats.read_network import class_of, explained, without_weights
+from sfumato.network.spec import PAINTERS
 from sfumato.zoo import built_ins
 from sfumato.zoo.find import find
 

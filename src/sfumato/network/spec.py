@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+PAINTERS = ("unet", "transformer", "decoder", "prior", "super_res_first")
+"""What families call a network that denoises; of several in one stage the first here is the one that paints."""
 COMPUTES, RUNS_ON = "_computes_in", "_runs_on"
 """Attributes of networks whose weights don't say it themselves."""
 
