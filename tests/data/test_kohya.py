@@ -38,6 +38,39 @@ def test_folders_say_how_often_and_what(place):
     assert found.captions == [["sks dog on grass"]] * 2 + [["sks dog"]] * 3 + [["a sks dog, asleep"]] * 3
 
 
+def test_what_comes_no_times_is_left_out(place, capsys):
+    (place / "1_sks dog on grass").rename(place / "0_sks dog on grass")
+    assert opened(place).pictures[:, 8, 8, 0].tolist() == [10] * 3 + [11] * 3
+    assert "the pictures of 0_sks dog on grass come 0 times: they are left out" in capsys.readouterr().err
+    file = place / "dataset.toml"
+    subset = "[[datasets.subsets]]\nimage_dir = '{}'\nnum_repeats = {}\n"
+    file.write_text("[[datasets]]\n" + subset.format("notes", 0) + subset.format("3_sks dog", 1))
+    assert opened(file).pictures[:, 8, 8, 0].tolist() == [10, 11]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[datasets]\nresolution = 512", r"has no \[\[datasets\]\] of keys"),
+        ("[[datasets]]\nsubsets = 3", r"has no \[\[datasets.subsets\]\] of keys"),
+        ("general = 'x'", r"has no \[general\] of keys"),
+        ("[[datasets]]\nbogus = 3", "says bogus, which is not read here"),
+        ("[[datasets]]\nkeep_tokens = -1", "keep_tokens = -1: it is a number from 0"),
+        ("[[datasets]]\ncaption_extension = 'txt'", "it begins with a dot, as .txt"),
+    ],
+)
+def test_a_toml_file_of_another_shape_is_refused(place, text, said):
+    (place / "dataset.toml").write_text(text)
+    with pytest.raises(BadInput, match=said):
+        opened(place / "dataset.toml")
+
+
+def test_a_caption_in_another_encoding_is_refused(place):
+    (place / "3_sks dog" / "1.txt").write_bytes("ein schöner Hund".encode("latin-1"))
+    with pytest.raises(BadInput, match="can't be read as text in UTF-8"):
+        opened(place)
+
+
 def test_a_toml_file_is_read_as_it_is(place):
     file = place / "dataset.toml"
     file.write_text(

@@ -24,6 +24,12 @@ def test_the_subject_itself_is_nearer_than_another(curve):
     assert own["subject_fidelity"] == pytest.approx(curve.ceiling, abs=0.1)
 
 
+def test_where_the_model_began_as_near_as_the_pictures_are_nothing_is_said(curve, tmp_path):
+    lines = [{"step": n, "subject_fidelity": curve.ceiling + 0.01 * n, "prompt_fidelity": 0.3} for n in range(4)]
+    (tmp_path / "scalars.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert curve.conclusion(tmp_path) == []
+
+
 def test_a_subject_that_costs_the_prompts_is_not_the_best(curve, tmp_path):
     way = curve.ceiling - 0.2
     told = [(0, 0.0, 0.3), (100, 0.5, 0.3), (200, 0.8, 0.27), (300, 1.0, 0.15)]  # scores 0, 0.5, 0.72, 0.5

@@ -196,6 +196,50 @@ def test_wrong_recipes_are_refused_in_a_sentence(tiny_model, photos, tmp_path, m
         train.run("personalize", out=tmp_path / "run", overrides=asked(tiny_model, photos, *more))
 
 
+def test_a_step_in_which_nobody_says_the_word_leaves_it_as_it_is(tiny_model, photos, tmp_path):
+    found = task(tmp_path, tiny_model, photos, "method=textual-inversion", "dropout=1.0")
+    loss, _ = found(np.arange(3), 0, torch.Generator().manual_seed(1))
+    loss.backward()
+    assert all(not weight.grad.any() for weight in found.network.parameters())
+
+
+def test_a_word_that_no_caption_says_cannot_be_learnt(tiny_model, photos, tmp_path):
+    for i in range(3):
+        Image.new("RGB", (40, 40), (60 * i, 0, 0)).save(tmp_path / f"{i}.png")
+        (tmp_path / f"{i}.txt").write_text("a green disc")
+    with pytest.raises(BadInput, match="no caption says 'zwx boat', the word that is to be learnt"):
+        task(tmp_path / "a", tiny_model, tmp_path, "method=textual-inversion")
+    task(tmp_path / "b", tiny_model, tmp_path, "method=lora")
+
+
+def test_masks_go_by_whole_names(tiny_model, photos, tmp_path):
+    masks = tmp_path / "masks"
+    with pytest.raises(BadInput, match="masks: there is no folder"):
+        task(tmp_path, tiny_model, photos, f"masks={masks}")
+    masks.mkdir()
+    Image.new("L", (40, 40), 255).save(masks / "0.2.png")
+    with pytest.raises(BadInput, match=r"has no picture called as one of those that are learnt, as 0\.png"):
+        task(tmp_path, tiny_model, photos, f"masks={masks}")
+    (masks / "0.json").write_text("{}")
+    left = np.zeros((40, 40), np.uint8)
+    left[:, :20] = 255
+    Image.fromarray(left).save(masks / "0.png")
+    found = task(tmp_path, tiny_model, photos, f"masks={masks}")
+    assert (float(found.counts[0][0, 0, 0, 0]), float(found.counts[0][0, 0, 0, -1])) == (1, 0)
+    assert "1 with a mask" in found.about()[0]
+
+
+@pytest.mark.parametrize(("activation", "last"), [("linear", "linear.1"), ("relu", "linear.2")])
+def test_a_hypernetwork_counts_its_layers_as_a1111_does(tiny_model, photos, tmp_path, activation, last):
+    """Its list of modules holds the activations too, where there are any; widths are cut down to whole numbers."""
+    method = f"method={{kind: hypernetwork, structure: [1, 1.51, 1], activation: {activation}}}"
+    found = task(tmp_path, tiny_model, photos, method).network
+    tensors, _ = next(iter(found._layers().values()))
+    assert {name.rpartition(".")[0] for name in tensors} == {"linear.0", last}
+    width = found.widths[0]
+    assert tensors["linear.0.weight"].shape == (int(1.51 * width), width)
+
+
 def test_the_loss_is_taken_where_a_mask_is_white(tiny_model, photos, tmp_path):
     masks = tmp_path / "masks"
     masks.mkdir()

@@ -118,13 +118,18 @@ def test_accumulating_is_the_mean_of_the_batches_gradients(tmp_path):
         torch.testing.assert_close(a.grad, b.grad)
 
 
-def _two_processes(script: str, *arguments: object) -> list[str]:
-    """The lines that a script's two processes print, each told its place as torchrun tells it."""
+def _places() -> list[dict[str, str]]:
+    """The environments of two processes that are one run, as torchrun makes them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    told = [{**_environment(), **world, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    return [{**_environment(), **world, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+
+
+def _two_processes(script: str, *arguments: object) -> list[str]:
+    """The lines that a script's two processes print, each told its place as torchrun tells it."""
+    told = _places()
     command = [str(HERE / script), *map(str, arguments)]
     with warm.start(*command, env=told[0]) as one, warm.start(*command, env=told[1]) as other:
         assert (one.wait(), other.wait()) == (0, 0), one.err + other.err
@@ -138,6 +143,21 @@ def test_two_processes_train_one_network(tmp_path):
     assert len(set(hashes)) == 1
     assert last(tmp_path).step == 60
     assert len((tmp_path / "scalars.jsonl").read_text().splitlines()) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", [0, 1])
+def test_a_signal_to_one_of_two_processes_is_heard_by_both(tmp_path, told):
+    command = [str(HERE / "toy_training.py"), str(tmp_path), "0.05"]
+    places = _places()
+    with warm.start(*command, env=places[0]) as one, warm.start(*command, env=places[1]) as other:
+        both = one, other
+        deadline = time.monotonic() + 60
+        while not checkpoint.steps(tmp_path / "checkpoints") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        both[told].kill(signal.SIGTERM)
+        assert (one.wait(), other.wait()) == (143, 143), one.err + other.err
+    assert 0 < last(tmp_path).step < 60
 
 
 @pytest.mark.slow

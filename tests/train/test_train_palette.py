@@ -69,7 +69,10 @@ def test_what_it_paints_outside_the_hole_costs_nothing(tmp_path: Path):
     """Of plain pictures all that it sees as it is lies outside the hole."""
     np.savez(tmp_path / "plain.npz", x=np.full((8, SIZE, SIZE, 3), 51, np.uint8), y=np.arange(8) % 2)
     values = {"task": "palette", "data": {"kind": "arrays", "path": tmp_path / "plain.npz", "size": SIZE}}
-    values |= {"network": {"channels": [16, 16], "attention": [False, False]}, "tasks": ["inpaint", "uncrop"]}
+    values |= {
+        "network": {"channels": [16, 16], "attention": [False, False], "head": 16},
+        "tasks": ["inpaint", "uncrop"],
+    }
     task = PaletteTask(r.validate(values), Place(tmp_path, tmp_path))
     outside = []
 

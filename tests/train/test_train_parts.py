@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 
-from sfumato.data import array_cache, dataset, folder
+from sfumato import train
+from sfumato.data import array_cache, dataset, folder, vignettes
 from sfumato.data.folder import Folder
+from sfumato.data.vignettes import scene
 from sfumato.data.world import Vignettes
+from sfumato.evaluate.judge import Judge
 from sfumato.picture import BadInput
 from sfumato.train import checkpoint
+from sfumato.train.degraded import jpeg
 from sfumato.train.ema import Ema
+from sfumato.train.encodings import encoded
+from sfumato.train.recipe import validate
+from sfumato.train.task import TASKS, Place
 
 
 def state(step: int) -> checkpoint.State:
@@ -229,9 +237,83 @@ class TestSource:
         assert dataset.square(path, 10).min() == 200
 
 
+def test_parts_of_a_data_set_are_told_apart_by_their_rows():
+    """Encodings are kept under a set's key: those of other pictures must not be taken for its own."""
+    whole = dataset.Dataset(np.zeros((4, 2, 2, 3), np.uint8), [[""]] * 4, "key")
+    keys = {whole.part(rows, "train").key for rows in (slice(3), slice(1, 4), np.array([0, 1, 2]), np.array([0, 2, 1]))}
+    assert len(keys) == 3
+    assert whole.part(slice(2), "train").key != whole.part(slice(2), "test").key
+
+
+def test_what_is_kept_goes_by_the_number_type_that_it_was_computed_in(tmp_path):
+    def kept(low: bool) -> list[list[float]]:
+        value = 2.0 if low else 1.0
+        place = Place(tmp_path, tmp_path, low=low)
+        return encoded(place, "a", "a", ("key",), lambda i, j: torch.full((j - i, 1), value), 3, 2).tolist()
+
+    assert [kept(low) for low in (False, True, False)] == [[[1.0]] * 3, [[2.0]] * 3, [[1.0]] * 3]
+
+
+def test_no_rows_are_computed_by_nobody(tmp_path):
+    found = array_cache.arrays(tmp_path, "a", "key", {"x": ((2,), np.uint8)}, lambda spans: [], 0)
+    assert found["x"].shape == (0, 2)
+
+
+@pytest.mark.parametrize("task", ["judge", "map", "layout"])
+def test_what_is_known_of_a_scene_is_not_known_of_it_after_an_instruction(tmp_path, task):
+    network = "network: {kind: depth}, loss: {kind: depth}, " if task == "map" else ""
+    recipe = tmp_path / "a.yaml"
+    recipe.write_text(f"{{task: {task}, {network}data: {{kind: instructions, count: 4, size: 16}}}}")
+    with pytest.raises(BadInput, match="vignettes"):
+        train.run(recipe, out=tmp_path / "run")
+
+
+def test_pictures_that_are_to_come_more_often_do_in_every_task(tmp_path):
+    data = {"kind": "vignettes", "count": 20, "size": 16, "repeat": {"hat": 5}}
+    with_hats = sum(scene(0, i)["hat"] != "none" for i in range(20))
+    for told in ({"task": "autoencoder", "network": {"channels": [16]}}, {"task": "judge", "held_back": 2}):
+        recipe = validate({**told, "data": data, "workers": 1})
+        task = TASKS[recipe.task](recipe, Place(tmp_path / "run", tmp_path / "cache"))
+        assert len(task) == 20 + 4 * with_hats
+        epoch = task.batch(0, 0, len(task))
+        assert np.bincount(epoch).max() == 5
+        assert set(epoch.tolist()) == set(range(20))
+
+
+def test_a_judge_is_exported_in_the_type_that_was_asked_for(tmp_path):
+    judge = Judge(vignettes.ATTRIBUTES)
+    judge.save(tmp_path, torch.float32)
+    assert {each.dtype for each in load_file(tmp_path / "model.safetensors").values()} <= {torch.float32, torch.int64}
+    assert all(torch.equal(a, b) for a, b in zip(judge.parameters(), Judge.load(tmp_path).parameters(), strict=True))
+
+
+def test_a_link_that_leads_nowhere_is_a_picture_that_cannot_be_read(tmp_path, capsys):
+    home = tmp_path / "pictures"
+    home.mkdir()
+    Image.new("RGB", (16, 16)).save(home / "a.png")
+    (home / "b.png").symlink_to(home / "nowhere.png")
+    found, _ = Folder(kind="folder", path=home, size=16).open(0, tmp_path / "cache", 1)
+    assert len(found) == 1
+    assert "1 of 2 pictures can't be read and are left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ['{"a": 1}', "[null]", "true"])
+def test_a_caption_that_is_no_text_is_refused(tmp_path, said):
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    (tmp_path / "metadata.jsonl").write_text(f'{{"file_name": "a.png", "text": {said}}}')
+    with pytest.raises(BadInput, match="give a text, or a list of texts"):
+        Folder(kind="folder", path=tmp_path, size=16).open(0, tmp_path / "cache", 1)
+
+
+def test_grey_pictures_are_made_worse_in_grey():
+    grey = torch.linspace(-1, 1, 64).reshape(1, 8, 8)
+    worse = jpeg(grey, 90)
+    assert worse.shape == grey.shape
+    assert (worse - grey).abs().max() < 0.1
+
+
 def test_the_judge_is_trained_from_ground_truth(tmp_path: Path):
     from sfumato import train
-    from sfumato.evaluate.judge import Judge
 
     recipe = tmp_path / "judge.yaml"
     lines = ["task: judge", "data: {kind: vignettes, seed: 9, count: 16, size: 32, split: any}", "batch: 8", "steps: 2"]

@@ -23,7 +23,9 @@ GREYS = {"coal": 20, "stone": 120, "snow": 240}
 
 
 def recipe(data: dict[str, Any]) -> Any:
-    return r.validate({"task": "pixels", "data": data, "network": {"channels": [16, 16], "attention": [False, False]}})
+    return r.validate(
+        {"task": "pixels", "data": data, "network": {"channels": [16, 16], "attention": [False, False], "head": 16}}
+    )
 
 
 def read(data: dict[str, Any], home: Path, held_back: int = 4, grey: bool = False):

@@ -64,6 +64,23 @@ def test_a_shipped_recipe_is_found_by_name_and_a_near_name_is_offered():
         ("task: diffusion\nnetwork: {heads: [1, 2]}", "one entry for each level"),
         ("task: autoencoder\nnetwork: {channels: [20]}", "can't be split into 16 groups"),
         ("task: autoencoder\ndecoder_only: true", "decoder_only needs 'begin'"),
+        (
+            "task: autoencoder\nbegin: mini\ndecoder_only: true\nalign: {model: mini}\nnetwork: {latent_channels: 8}",
+            "decoder_only keeps the latents as they are, and align moves them",
+        ),
+        (
+            "task: autoencoder\ndata: {kind: vignettes, size: 50}\nnetwork: {channels: [16, 16, 16]}",
+            "data.size 50 is not a multiple of 4",
+        ),
+        (
+            "task: pixels\nobjective: {parameterization: eps, schedule: {kind: linear, zero_terminal: true}}",
+            "eps says nothing of the picture where all is noise",
+        ),
+        (
+            "task: pixels\nnetwork: {channels: [16, 16], attention: [false, false]}",
+            "channels 16 must be a multiple of groups and, where there is attention, of head",
+        ),
+        ("task: personalize\ndata: {kind: vignettes, repeat: {hat: 2}}", "data.repeat: every picture of a subject"),
         ("task: judge\ndata: {kind: vignettes, size: 4}", "data.size: input should be greater than or equal to 16"),
         ("task: [", "is not valid YAML in line"),
         ("just words", "holds no keys"),

@@ -47,6 +47,8 @@ def arrays(
     so a run that is killed goes on where it was; runs side by side wait for one another. Chunks that were damaged
     since are computed anew, which is said in a line. Raises BadInput where the folder can't be used.
     """
+    if not n:
+        return {name: np.empty((0, *shape), dtype) for name, (shape, dtype) in shapes.items()}
     home = folder / f"{title}-{key}"
     spans = [(i, min(i + chunk, n)) for i in range(0, n, chunk)]
     try:

@@ -21,6 +21,7 @@ from sfumato.data import array_cache
 from sfumato.element import Registry
 from sfumato.element.section import Section, of_kind
 from sfumato.picture import BadInput, open_picture
+from sfumato.picture.errors import printable
 from sfumato.progress import say
 
 Span = tuple[int, int]
@@ -54,11 +55,12 @@ class Dataset:
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
 
     def part(self, rows: np.ndarray | slice, name: str) -> Dataset:
-        """The pictures at `rows`, under a key of their own."""
-        captions = [self.captions[i] for i in np.arange(len(self))[rows]]
+        """The pictures at `rows`, under a key of their own, which says which they are."""
+        chosen = np.arange(len(self))[rows].tolist()
+        captions = [self.captions[i] for i in chosen]
         labels = None if self.labels is None else self.labels[rows]
         told = {each: tuple(np.array(getattr(self, each), object)[rows]) for each in OF_FILES if getattr(self, each)}
-        key = f"{self.key}-{name}"
+        key = array_cache.digest(self.key, name, chosen)
         return replace(self, pictures=self.pictures[rows], captions=captions, key=key, labels=labels, **told)
 
     def beside_mirrored(self, which: np.ndarray) -> Dataset:
@@ -137,7 +139,7 @@ def numbered(values: Sequence[object], origin: str) -> tuple[np.ndarray, tuple[s
 
     Names are sorted, by value where all of them are whole numbers. Raises BadInput where a picture has no class.
     """
-    if missing := sum(value is None or isinstance(value, list | dict) for value in values):
+    if missing := sum(_nothing(value) for value in values):
         raise BadInput(
             f"{origin}: {missing} of {len(values)} pictures have no class there; check data.label, or leave it out"
         )
@@ -147,6 +149,11 @@ def numbered(values: Sequence[object], origin: str) -> tuple[np.ndarray, tuple[s
     return np.array([index[name] for name in said], dtype=np.int64), tuple(names)
 
 
+def _nothing(value: object) -> bool:
+    """Whether it is no class: none is said, or more than a word."""
+    return value is None or isinstance(value, list | dict) or not str(value).strip()
+
+
 def labelled(source: Dataset, values: Sequence[object], path: Path) -> Dataset:
     """The source with the classes that `values` are, one a picture."""
     labels, classes = numbered(values, str(path))
@@ -154,8 +161,15 @@ def labelled(source: Dataset, values: Sequence[object], path: Path) -> Dataset:
 
 
 def captions_of(said: object) -> list[str]:
-    """The captions that a key holds: a string or several; without any the empty one."""
-    return [str(s) for s in said] or [""] if isinstance(said, list) else ["" if said is None else str(said)]
+    """The captions that a key holds: a string or several; without any the empty one.
+
+    Raises BadInput for anything else.
+    """
+    texts = said if isinstance(said, list) else ["" if said is None else said]
+    for text in texts:
+        if isinstance(text, bool) or not isinstance(text, str | int | float):
+            raise BadInput(f"a caption is {printable(repr(text), 60)}: give a text, or a list of texts")
+    return [str(text) for text in texts] or [""]
 
 
 SIDES = re.compile(r"\b(left|right)(most|wards?|handed|hand)?\b", re.IGNORECASE)

@@ -153,7 +153,7 @@ def _counterpart(entry: Entry, home: Path, where: Beside) -> Path:
 
 def _beside(picture: Path) -> list[str]:
     path = picture.with_suffix(".txt")
-    return [line.strip() for line in _text(path).split("\n") if line.strip()] if path.is_file() else []
+    return [line.strip() for line in text_of(path).split("\n") if line.strip()] if path.is_file() else []
 
 
 def _rows(table: Path) -> Iterator[Entry]:
@@ -170,7 +170,7 @@ def _rows(table: Path) -> Iterator[Entry]:
 
 
 def _jsonl(table: Path) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(_text(table).split("\n"), 1):
+    for number, line in enumerate(text_of(table).split("\n"), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)
@@ -179,7 +179,7 @@ def _jsonl(table: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _csv(table: Path) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(io.StringIO(_text(table), newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(text_of(table), newline=""), strict=True)
     try:
         for row in reader:
             yield reader.line_num, row
@@ -187,7 +187,8 @@ def _csv(table: Path) -> Iterator[tuple[int, Any]]:
         raise BadInput(f"{table} line {reader.line_num} can't be read as .csv ({error})") from error
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """What a text file holds. Raises BadInput where it is not in UTF-8."""
     try:
         return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

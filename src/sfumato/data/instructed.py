@@ -12,16 +12,16 @@ import numpy as np
 
 from sfumato.data import array_cache
 from sfumato.data.dataset import Dataset, Span, kept, register
-from sfumato.data.world import Vignettes, world_version
+from sfumato.data.world import World, world_version
 
 Which = Literal["before", "after"]
 
 
 @register
-class Instructed(Vignettes):
+class Instructed(World):
     """Edits [first, first + count) of the world `seed`: the changed pictures, their captions the instructions."""
 
-    kind: Literal["instructions"] = "instructions"  # type: ignore[assignment]
+    kind: Literal["instructions"] = "instructions"
 
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`."""
@@ -38,9 +38,7 @@ class Instructed(Vignettes):
 
 def _drawn(data: Instructed, which: Which, home: Path, workers: int) -> Dataset:
     code = Path(str(resources.files("sfumato.data.vignettes"))) / "instructions.py"
-    key = array_cache.digest(
-        data.model_dump(mode="json", exclude={"repeat"}), world_version(), code.read_text(encoding="utf-8")
-    )
+    key = array_cache.digest(data.model_dump(mode="json"), world_version(), code.read_text(encoding="utf-8"))
     said = array_cache.lines(home, "instructions", key, lambda: _said(data))
     work = partial(_draw, which, data.seed, data.first, data.size, data.split)
     drawn = kept(home, which, key, data.size, data.count, workers, work)

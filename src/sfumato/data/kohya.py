@@ -22,7 +22,7 @@ from pydantic import Field
 from sfumato.data.array_cache import digest
 from sfumato.data.buckets import bucketed
 from sfumato.data.dataset import Dataset, DataSource, divided, hidden, register, turnable
-from sfumato.data.folder import SUFFIXES
+from sfumato.data.folder import SUFFIXES, text_of
 from sfumato.data.picture_files import PictureFiles, readable
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
@@ -67,7 +67,7 @@ class KohyaFolder:
         """The lines of the text beside it, else the folder's words; with tags in other orders where those are asked."""
         beside = [picture.with_suffix(each) for each in ((self.extension,) if self.extension else EXTENSIONS)]
         file = next((each for each in beside if each.is_file()), None)
-        lines = [self.words] if file is None else file.read_text(encoding="utf-8-sig").splitlines()
+        lines = [self.words] if file is None else text_of(file).splitlines()
         said = [" ".join(each for each in (self.prefix, line.strip(), self.suffix) if each) for line in lines if line]
         return [order for line in said or [""] for order in (self._orders(line) if self.shuffled else [line])]
 
@@ -141,7 +141,16 @@ def _named(path: Path) -> list[KohyaFolder]:
     if not path.is_dir():
         raise BadInput(f"data.path: there is no folder {path}")
     inside = [(each, NAMED.fullmatch(each.name)) for each in sorted(path.iterdir()) if each.is_dir()]
-    return [KohyaFolder(each, max(int(name[1]), 1), name[2]) for each, name in inside if name]
+    return [
+        KohyaFolder(each, int(name[1]), name[2]) for each, name in inside if name and _comes(int(name[1]), each, path)
+    ]
+
+
+def _comes(repeats: int, folder: Path, origin: Path) -> bool:
+    """Whether a folder's pictures come at all; those that come 0 times are left out, which is said."""
+    if repeats < 1:
+        say(f"{origin}: the pictures of {printable(folder.name, 60)} come {repeats} times: they are left out")
+    return repeats >= 1
 
 
 def _of_toml(path: Path) -> list[KohyaFolder]:
@@ -153,17 +162,26 @@ def _of_toml(path: Path) -> list[KohyaFolder]:
         ) from None
     if strange := sorted(told.keys() - {"general", "datasets"}):
         raise BadInput(f"{path} says {printable(strange[0], 60)}, which is not read here: leave it out")
-    general, folders = told.get("general", {}), []
+    general, folders = _tables(told.get("general", {}), "[general]", path), []
     _check(general, path)
     everywhere = dict(general)
-    for dataset in told.get("datasets", ()):
+    for dataset in _tables(told.get("datasets", []), "[[datasets]]", path):
         own = {key: value for key, value in dataset.items() if key != "subsets"}
+        _check(own, path)
         everywhere |= own
-        for subset in dataset.get("subsets", ()):
+        for subset in _tables(dataset.get("subsets", []), "[[datasets.subsets]]", path):
             everywhere |= subset
             folders += _subset({**general, **own, **subset}, path)
     _tell(everywhere, path)
     return folders
+
+
+def _tables(found: Any, name: str, path: Path) -> Any:
+    """What stands under a heading. Raises BadInput where it is no table, or no list of tables as [[...]] makes."""
+    many = name.startswith("[[")
+    if not isinstance(found, list if many else dict) or (many and not all(isinstance(each, dict) for each in found)):
+        raise BadInput(f"{path} has no {name} of keys: write {name}, and the keys below it")
+    return found
 
 
 def _subset(said: Mapping[str, Any], path: Path) -> list[KohyaFolder]:
@@ -176,10 +194,12 @@ def _subset(said: Mapping[str, Any], path: Path) -> list[KohyaFolder]:
     folder = path.parent / said["image_dir"]
     if not folder.is_dir():
         raise BadInput(f"{path} names the folder {printable(said['image_dir'], 80)}, which isn't there")
+    if not _comes(repeats := said.get("num_repeats", 1), folder, path):
+        return []
     return [
         KohyaFolder(
             folder,
-            max(said.get("num_repeats", 1), 1),
+            repeats,
             said.get("class_tokens", ""),
             said.get("caption_extension", ""),
             said.get("caption_prefix", ""),
@@ -199,6 +219,10 @@ def _check(said: Mapping[str, Any], path: Path) -> None:
             if type(value) is not OBEYED[key]:
                 kinds = {str: "a text in quotes", int: "a whole number", bool: "true or false"}
                 raise BadInput(f"{path} says {key} = {printable(repr(value), 40)}: it is {kinds[OBEYED[key]]}")
+            if key == "keep_tokens" and value < 0:
+                raise BadInput(f"{path} says keep_tokens = {value}: it is a number from 0")
+            if key == "caption_extension" and value and not re.fullmatch(r"(\.\w+)+", value):
+                raise BadInput(f"{path} says {key} = {printable(repr(value), 40)}: it begins with a dot, as .txt")
         elif key in OTHERWISE:
             if value != OTHERWISE[key]:
                 raise BadInput(f"{path} says {key}, which is not done here: leave it out")

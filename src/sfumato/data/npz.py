@@ -67,6 +67,8 @@ def load(data: Arrays) -> tuple[Pairs, Pairs | None, tuple[str, ...]]:
     if not data.path.is_file() and data.absent == "digits":
         train, names = _digits(data)
         return (_fitted(train[0], data.size), train[1]), None, names
+    if (data.test_x is None) != (data.test_y is None):
+        raise BadInput("data: test_x and test_y name pictures and their classes: give both, or neither")
     train = _pair(data.path, data.x, data.y)
     test = _pair(data.path, data.test_x, data.test_y) if data.test_x and data.test_y else None
     if data.rows is not None:

@@ -63,10 +63,15 @@ def readable(paths: Sequence[Path], home: Path, workers: int, origin: Path) -> P
 
     Every file is read once; what was found is kept in `home`. Raises BadInput where none is left.
     """
-    key = digest([(*stamp(path), path.stat().st_ctime_ns) for path in paths])
+    key = digest([_stamp(path) for path in paths])
     rows, found = whole(paths, key, home, workers, origin)
     sizes, hashes = (np.array(found[name][rows]) for name in ("size", "hash"))
     return PictureFiles([paths[i] for i in rows.tolist()], sizes, hashes, rows)
+
+
+def _stamp(path: Path) -> tuple[object, ...]:
+    """What tells whether a file has changed; its name alone of a link that leads nowhere."""
+    return (*stamp(path), path.stat().st_ctime_ns) if path.exists() else (str(path),)
 
 
 def whole(

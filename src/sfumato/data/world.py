@@ -19,19 +19,28 @@ NOT_DRAWING = {"export.py", "instructions.py"}
 """Files of the vignettes' room on which no picture of a scene depends."""
 
 
-@register
-class Vignettes(DataSource):
-    """Pictures drawn by the built-in world: indices [first, first + count) of the world `seed`.
+class World(DataSource):
+    """What the built-in world draws: indices [first, first + count) of the world `seed`."""
 
-    `repeat` says of attributes, such as {mask: 3}, how many times as often the pictures that have them come.
-    """
-
-    kind: Literal["vignettes"] = "vignettes"
     seed: Count = 0
     first: Count = 0
     count: Annotated[int, Field(gt=0, le=10_000_000)] = 20_000
     size: Annotated[int, Field(ge=16, le=1024)] = 64
     split: Literal["seen", "held-out", "any"] = "seen"
+
+    def after(self, count: int) -> Self:
+        """The `count` pictures that follow these."""
+        return self.model_copy(update={"first": self.first + self.count, "count": count})
+
+
+@register
+class Vignettes(World):
+    """Pictures drawn by the built-in world, of which everything is known.
+
+    `repeat` says of attributes, such as {mask: 3}, how many times as often the pictures that have them come.
+    """
+
+    kind: Literal["vignettes"] = "vignettes"
     repeat: dict[str, Few] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -46,10 +55,6 @@ class Vignettes(DataSource):
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`; what is held back follows what is trained on."""
         return _drawn(self, home, workers), _drawn(self.after(held_back), home, workers)
-
-    def after(self, count: int) -> Self:
-        """The `count` pictures that follow these."""
-        return self.model_copy(update={"first": self.first + self.count, "count": count})
 
 
 def _drawn(data: Vignettes, home: Path, workers: int) -> Dataset:

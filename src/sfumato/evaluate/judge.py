@@ -114,8 +114,8 @@ class Judge(nn.Module):
                 rows.append({n: v[i] for (n, v), i in zip(self.attributes.items(), verdict, strict=True)})
         return rows
 
-    def save(self, folder: Path | str) -> None:
-        """config.json and model.safetensors (float16)."""
+    def save(self, folder: Path | str, dtype: torch.dtype = torch.float16) -> None:
+        """config.json and model.safetensors, its numbers of that type."""
         from safetensors.torch import save
 
         folder = Path(folder)
@@ -126,7 +126,7 @@ class Judge(nn.Module):
             "attributes": self.attributes,
         }
         write_atomically(folder / "config.json", (json.dumps(config, indent=1) + "\n").encode())
-        weights = {name: value.half().contiguous() for name, value in self.state_dict().items()}
+        weights = {name: value.to(dtype).contiguous() for name, value in self.state_dict().items()}
         write_atomically(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
 
     @classmethod

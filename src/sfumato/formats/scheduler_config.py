@@ -187,7 +187,9 @@ def table_config(objective: Any) -> dict[str, object]:
         "rescale_betas_zero_snr": schedule.zero_terminal,
         "num_train_timesteps": objective.table,
         "prediction_type": PREDICTIONS[objective.parameterization],
-        "variance_type": "learned_range" if objective.learned_variance else "fixed_small",
+        "variance_type": "learned_range"
+        if objective.learned_variance
+        else f"fixed_{getattr(objective.loss, 'variance', 'small')}",
         "timestep_spacing": "trailing",
         "clip_sample": False,
     }

@@ -37,12 +37,17 @@ def _one(picture: Tensor, task: str, quality: tuple[int, int], *key: object) -> 
 
 
 def jpeg(picture: Tensor, quality: int) -> Tensor:
-    """A picture (3, H, W) in [-1, 1] as JPEG of that quality gives it back."""
-    pixels = (picture.permute(1, 2, 0).cpu().numpy().clip(-1, 1) + 1) * 127.5
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.round().astype(np.uint8)).save(buffer, "JPEG", quality=quality)
-    back = np.asarray(Image.open(buffer).convert("RGB"))
+    """A picture (C, H, W) in [-1, 1], in colours or grey, as JPEG of that quality gives it back."""
+    shown, buffer = image(picture), io.BytesIO()
+    shown.save(buffer, "JPEG", quality=quality)
+    back = np.atleast_3d(np.asarray(Image.open(buffer).convert(shown.mode)))
     return torch.from_numpy(back.copy()).permute(2, 0, 1).to(picture) / 127.5 - 1
+
+
+def image(picture: Tensor) -> Image.Image:
+    """A picture (C, H, W) in [-1, 1] in 8 bits: "L" where it has one channel."""
+    pixels = ((picture.permute(1, 2, 0).cpu().numpy().clip(-1, 1) + 1) * 127.5).round().astype(np.uint8)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def border(seed: int, size: int) -> np.ndarray:

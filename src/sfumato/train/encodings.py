@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,16 @@ def fingerprint(folder: Path) -> str:
 
 
 def encoded(
-    place: Place, title: str, name: str, key: str, encode: Callable[[int, int], Tensor], count: int, chunk: int
+    place: Place,
+    title: str,
+    name: str,
+    of: Sequence[object],
+    encode: Callable[[int, int], Tensor],
+    count: int,
+    chunk: int,
 ) -> np.ndarray:
-    """What encode(start, stop) answers of `count` examples, as float16: computed once and kept, the array `name`."""
+    """What encode(start, stop) answers of `count` examples, as float16: computed once and kept, the array `name`. `of`
+    says what it depends on besides the number type that it is computed in."""
 
     def rows(start: int, stop: int) -> np.ndarray:
         with torch.no_grad(), place.autocast():
@@ -59,17 +66,17 @@ def encoded(
             yield start, {name: rows(start, stop)}
 
     shape = {name: (rows(0, 1).shape[1:], np.float16)}
-    return array_cache.arrays(place.cache, title, key, shape, compute, count, chunk)[name]
+    return array_cache.arrays(place.cache, title, digest(*of, place.low), shape, compute, count, chunk)[name]
 
 
 def latents(source: Dataset, network: Any, folder: Path, place: Place) -> np.ndarray:
     """Means of q(z|x), float16 (n, C, h, w), not yet multiplied by scaling_factor."""
-    encoder, key = Eager().prepare(network, ENCODER), digest(source.key, fingerprint(folder), place.low)
+    encoder, of = Eager().prepare(network, ENCODER), (source.key, fingerprint(folder))
 
     def encode(start: int, stop: int) -> Tensor:
         return encoder(pictures=source.batch(np.arange(start, stop)).to(place.device))
 
-    return encoded(place, "latents", "latents", key, encode, len(source), 128)
+    return encoded(place, "latents", "latents", of, encode, len(source), 128)
 
 
 class Captions:
@@ -84,7 +91,7 @@ class Captions:
         self.rows = np.array([[number[text] for text in row] for row in said])
         self.encoder, self.tokenizer = Eager().prepare(encoder, CLIP_TEXT), tokenizer
         words = lambda start, stop: self.encode(texts[start:stop])  # noqa: E731
-        self.hidden = encoded(place, "captions", "hidden", digest(key, texts, place.low), words, len(texts), 256)
+        self.hidden = encoded(place, "captions", "hidden", (key, texts), words, len(texts), 256)
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:

@@ -70,13 +70,16 @@ class FidelityCurve:
         return found
 
     def steps(self, journal: Path) -> list[CurvePoint]:
-        """What the journal of a run says of its grids, in order."""
+        """What the journal of a run says of its grids, in order; nothing where the model came as near from the
+        beginning as the pictures are to each other, as with some styles."""
         lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
         told = {line["step"]: line for line in lines if SUBJECT in line}
         if not told:
             return []
         first: dict[str, Any] = told[min(told)]
-        way = max(self.ceiling - first[SUBJECT], 1e-6)
+        way = self.ceiling - first[SUBJECT]
+        if way <= 0:
+            return []
         return [
             CurvePoint(
                 number, (line[SUBJECT] - first[SUBJECT]) / way, line.get(PROMPT, 1.0) / (first.get(PROMPT) or 1.0)

@@ -153,7 +153,7 @@ class Loop:
             self.machine.backward(loss)
             self.optimizer.zero_grad()
             took = (time.monotonic() - start) * self.recipe.optimizer.accumulate
-            if took > 5:
+            if self._anyone(took > 5):
                 break
         return took
 
@@ -202,7 +202,7 @@ class Loop:
                 bar(1, f"loss {logs['loss']:.4f} {images:.0f} img/s {self.done:.0%}")
                 if journal and self.step % every.log == 0:
                     journal.scalars(self.step, {**logs, "images_per_second": images, "done": self.done})
-                if caught or self._anyone(caught):
+                if self._anyone(bool(caught)):
                     self.save()
                     raise Stopped(
                         f"stopped by {caught[0] if caught else 'a signal'} after step {self.step}, which is saved: "
@@ -262,10 +262,11 @@ class Loop:
             took = float(broadcast_object_list([took])[0])
         self.seconds += took
 
-    def _anyone(self, caught: list[int]) -> bool:
+    def _anyone(self, here: bool) -> bool:
+        """Whether it is so in any of the processes; all of them ask at once."""
         if self.machine.num_processes == 1:
-            return False
-        flag = torch.tensor(float(bool(caught)), device=self.machine.device)
+            return here
+        flag = torch.tensor(float(here), device=self.machine.device)
         return bool(self.machine.reduce(flag, "sum") > 0)
 
 

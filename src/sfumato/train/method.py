@@ -61,6 +61,8 @@ class Learner(nn.Module):
 
     reads = False
     """Whether it changes how words are read: then they are read anew at every step."""
+    word_alone = False
+    """Whether a word is all that it learns: then captions must say it."""
 
     def bind(self, networks: Mapping[str, nn.Module]) -> BoundAdapter:
         """What it does to the networks as it is now."""

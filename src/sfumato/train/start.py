@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from sfumato.data.lock import Locked, lock
-from sfumato.data.world import Vignettes
+from sfumato.data.world import World
 from sfumato.picture import BadInput
 from sfumato.picture.files import write_atomically
 from sfumato.progress import say
@@ -175,7 +175,7 @@ def _with_parts(recipe: Common) -> Common:
 
 def _small(recipe: Common) -> Common:
     """The recipe on as few drawn pictures as a few steps need."""
-    if not isinstance(recipe.data, Vignettes):
+    if not isinstance(recipe.data, World):
         return recipe
     count = min(recipe.data.count, max(2 * recipe.batch, 64))
     changes: dict[str, object] = {"data": recipe.data.model_copy(update={"count": count}), "workers": 1}

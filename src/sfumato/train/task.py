@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sfumato.data.world import order
 from sfumato.element import Registry
 from sfumato.train import rng
 from sfumato.train.hyperparameters import Common
@@ -118,9 +119,14 @@ class PictureTask(Task):
         super().__init__()
         self.recipe, self.place = recipe, place
         self.train_set, self.test_set = recipe.data.open(held_back, place.cache, recipe.workers, grey=grey)
+        self.order = order(recipe.data, len(self.train_set))
 
     def __len__(self) -> int:
-        return len(self.train_set)
+        """The pictures of an epoch: those that are to be repeated as often as they come."""
+        return len(self.order)
+
+    def batch(self, seed: int, number: int, size: int) -> np.ndarray:
+        return self.order[super().batch(seed, number, size)]
 
     def inputs(self) -> str:
         return self.train_set.key

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -65,13 +64,13 @@ class HypernetworkLearner(Learner):
 
     def _fresh(self, width: int) -> dict[str, Tensor]:
         """N(0, 0.01^2), the last layer 0: h(c) = 0 at first."""
-        sizes = [round(width * times) for times in self.method.structure]
+        sizes = [int(width * times) for times in self.method.structure]
         made: dict[str, Tensor] = {}
-        for i, (inputs, outputs) in enumerate(pairwise(sizes)):
-            last = i == len(sizes) - 2
+        for i, inputs, outputs in zip(self._numbers, sizes, sizes[1:], strict=False):
+            last = i == self._numbers[-1]
             weight = torch.randn(outputs, inputs, generator=self.subject.generator) * 0.01
-            made[f"linear.{2 * i}.weight"] = torch.zeros_like(weight) if last else weight
-            made[f"linear.{2 * i}.bias"] = torch.zeros(outputs)
+            made[f"linear.{i}.weight"] = torch.zeros_like(weight) if last else weight
+            made[f"linear.{i}.bias"] = torch.zeros(outputs)
         return made
 
     def _layers(self) -> dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]]:
@@ -81,8 +80,13 @@ class HypernetworkLearner(Learner):
         return {width: (pair(width, "k"), pair(width, "v")) for width in self.widths}
 
     def _names(self) -> list[str]:
-        count = len(self.method.structure) - 1
-        return [f"linear.{2 * i}.{which}" for i in range(count) for which in ("weight", "bias")]
+        return [f"linear.{i}.{which}" for i in self._numbers for which in ("weight", "bias")]
+
+    @property
+    def _numbers(self) -> list[int]:
+        """Those of its layers: A1111 counts activations too, where there are any."""
+        count, each = len(self.method.structure) - 1, 1 if self.method.activation == "linear" else 2
+        return list(range(0, each * count, each))
 
     def bind(self, networks: Mapping[str, nn.Module]) -> BoundAdapter:
         places = before_attention(networks, self._layers(), self.said, 1.0, self.subject.word)

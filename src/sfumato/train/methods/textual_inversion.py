@@ -35,7 +35,7 @@ class TextualInversion(Method):
 class WordLearner(Learner):
     """The vectors of a word, one table for each CLIP text encoder."""
 
-    reads = True
+    reads = word_alone = True
 
     def __init__(self, method: TextualInversion, subject: Subject) -> None:
         super().__init__()

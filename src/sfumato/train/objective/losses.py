@@ -83,6 +83,8 @@ class FreeObjective(StockObjective):
         if self.parameterization == "mu" and not isinstance(self.schedule, DiscreteNoise):
             tables = ", ".join(get_args(DiscreteNoise.model_fields["kind"].annotation))
             raise ValueError(f"mu is the mean of a step of a table: schedule must be one of {tables}")
+        if self.parameterization in ("eps", "score") and getattr(self.schedule, "zero_terminal", False):
+            raise ValueError(f"{self.parameterization} says nothing of the picture where all is noise: take v or x0")
         return self
 
     @property

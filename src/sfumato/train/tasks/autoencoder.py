@@ -148,6 +148,11 @@ class AutoencoderRecipe(Common):
     def _begins(self) -> AutoencoderRecipe:
         if self.decoder_only and self.begin is None:
             raise ValueError("decoder_only needs 'begin': the folder of the autoencoder whose encoder is kept")
+        if self.decoder_only and self.align is not None:
+            raise ValueError("decoder_only keeps the latents as they are, and align moves them: leave one out")
+        size, factor = self.data.size, 2 ** (len(self.network.channels) - 1)
+        if size % factor:
+            raise ValueError(f"data.size {size} is not a multiple of {factor}, by which 'network' makes it smaller")
         return self
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from sfumato.condition import Condition, Part, Text
 from sfumato.data.array_cache import digest
-from sfumato.data.world import order
 from sfumato.denoise import Preconditioned, bind
 from sfumato.element.section import Count, Few, Fraction, Section, Width
 from sfumato.formats import stable_diffusion
@@ -127,7 +126,6 @@ class DiffusionTask(PictureTask):
         encoder = frozen(CLIPTextModel, self.folders["text_encoder"], place)
         if self.tells_words():
             self.train_set.need_captions()
-        self.order = order(recipe.data, len(self.train_set))
         tokenizer = CLIPTokenizer.from_pretrained(self.folders["tokenizer"])
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
         self.captions = Captions(self.train_set.captions, recipe.paraphrases, encoder, tokenizer, key, place)
@@ -191,16 +189,12 @@ class DiffusionTask(PictureTask):
         config = self.network.config
         return answering(widened(weights, config["in_channels"]), config["out_channels"])
 
-    def __len__(self) -> int:
-        return len(self.order)
-
     def inputs(self) -> str:
         return self.key
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """E |F - F*|^2, each caption replaced by the empty one with probability `dropout` (Ho and Salimans 2022)."""
         recipe, device = self.recipe, self.place.device
-        indices = self.order[indices]
         x0 = self.clean(indices).to(device)
         which = [rng.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
         dropped = self.dropped(len(indices), generator)

@@ -29,6 +29,7 @@ from sfumato.network.widen import widened
 from sfumato.space import Latent
 from sfumato.train import report
 from sfumato.train.encodings import encoded, fingerprint
+from sfumato.train.hyperparameters import HeldBack
 from sfumato.train.task import Place, register, to_pixels
 from sfumato.train.tasks.diffusion import DiffusionTask, LatentDiffusion
 
@@ -51,10 +52,12 @@ class Filled(Section):
 
 
 class InpaintRecipe(LatentDiffusion):
-    """`begin` goes on from a text-to-image U-Net, widened, or from one that inpaints."""
+    """`begin` goes on from a text-to-image U-Net, widened, or from one that inpaints. `held_back` pictures are shown in
+    the sample grids, at most `preview.count` of them."""
 
     task: Literal["inpaint"]
     masks: Masks = Masks()
+    held_back: HeldBack = 8
     preview: Filled = Filled()
 
 
@@ -64,7 +67,7 @@ class InpaintTask(DiffusionTask):
     pipeline = "StableDiffusionInpaintPipeline"
 
     def __init__(self, recipe: InpaintRecipe, place: Place):
-        super().__init__(recipe, place, recipe.preview.count)
+        super().__init__(recipe, place, recipe.held_back)
         self.planes = masked_latents(self.train_set, recipe, self.space, self.folders["vae"], place)
         self.key = digest(self.key, recipe.masks.each)
         size = self.train_set.pictures.shape[1]
@@ -89,13 +92,14 @@ class InpaintTask(DiffusionTask):
 
     def grids(self) -> dict[str, np.ndarray]:
         """The picture, what the network is shown of it, and what it makes of that and the caption, three by three."""
-        recipe, p, n = self.recipe, self.recipe.preview, len(self.test_set)
+        recipe, p = self.recipe, self.recipe.preview
+        n = min(p.count, len(self.test_set))
         pictures = self.test_set.batch(np.arange(n)).to(self.place.device)
         rows = range(len(self.train_set), len(self.train_set) + n)
         hidden = masks(recipe.data, pictures.shape[2], recipe.seed, 1, rows).to(pictures)
         with self.place.autocast(), torch.no_grad():
             beside = Concat(masked_planes(self.space, pictures, hidden).float())
-            filled = self.draw([said[0] for said in self.test_set.captions], 1, p.steps, p.guidance, p.seed, beside)
+            filled = self.draw([said[0] for said in self.test_set.captions[:n]], 1, p.steps, p.guidance, p.seed, beside)
         shown = [to_pixels(x) for x in (pictures, pictures * (1 - hidden), filled)]
         sheet: Any = np.stack(shown, 1).reshape(-1, *shown[0].shape[1:])
         return {"filled": report.grid(sheet, 6, zoom=2)}
@@ -127,5 +131,5 @@ def masked_latents(source: Dataset, recipe: InpaintRecipe, space: Latent, folder
         return masked_planes(space, pictures, hidden)
 
     code = Path(drawn.__file__).read_text(encoding="utf-8")
-    key = digest(source.key, fingerprint(folder), place.low, recipe.seed, each, code)
-    return encoded(place, "masked", "planes", key, encode, len(source) * each, 64 * each)
+    of = source.key, fingerprint(folder), recipe.seed, each, code
+    return encoded(place, "masked", "planes", of, encode, len(source) * each, 64 * each)

@@ -20,7 +20,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sfumato.condition import Condition, ImagePrompts, Part
-from sfumato.data.array_cache import digest
 from sfumato.data.dataset import Dataset
 from sfumato.formats.image_encoder import image_encoder
 from sfumato.network.attention_directives import cross_attention
@@ -64,8 +63,8 @@ class IPAdapterTask(FrozenBaseTask):
             pictures = [Image.fromarray(picture) for picture in source.pictures[start:stop]]
             return encoder(process(pictures, return_tensors="pt").pixel_values).image_embeds
 
-        key = digest(source.key, fingerprint(self.eye))
-        return encoded(self.place, "image-embeds", "embeds", key, encode, len(source), 256)
+        of = source.key, fingerprint(self.eye)
+        return encoded(self.place, "image-embeds", "embeds", of, encode, len(source), 256)
 
     def tells_words(self) -> bool:
         return self.recipe.dropout.words + self.recipe.dropout.both < 1

@@ -15,13 +15,13 @@ from sfumato.evaluate.judge import VERDICTS, Judge, augment, mean_cross_entropy
 from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
-from sfumato.train.task import PictureTask, Place, batches, register
+from sfumato.train.task import DTYPES, PictureTask, Place, batches, register
 
 
 class JudgeRecipe(Common):
     task: Literal["judge"]
     held_back: HeldBack = 512
-    export: Stored = "float32"
+    export: Stored = "float16"
 
 
 @register
@@ -47,7 +47,7 @@ class JudgeTask(PictureTask):
 
     def finish(self, export: Path) -> dict[str, float]:
         """Saves judge/; accuracy of each attribute on held-back pictures, and the mean."""
-        self.network.save(export / "judge")
+        self.network.save(export / "judge", DTYPES[self.recipe.export])
         hits = []
         for rows in batches(len(self.test_set)):
             pictures = self.test_set.batch(rows).to(self.place.device)

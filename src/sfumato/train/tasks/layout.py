@@ -181,13 +181,14 @@ class SegmentPlanes:
         source = task.test_set if after else task.train_set
         self.maps = drawn.segments(recipe.data, place.cache, after=recipe.held_back if after else 0)
         self.clip = load_clip(self.folder)
-        self.key = digest(source.key, fingerprint(self.folder), drawn.MOST)
+        of = source.key, fingerprint(self.folder), drawn.MOST
+        self.key = digest(*of)
 
         def embed(start: int, stop: int) -> Tensor:
             rows = np.arange(start, stop)
             return embedded(self.clip, source.batch(rows), torch.from_numpy(self.maps[rows]))
 
-        self.embeddings = encoded(place, "segments", "embeddings", self.key, embed, len(source), 32)
+        self.embeddings = encoded(place, "segments", "embeddings", of, embed, len(source), 32)
 
     @classmethod
     def channels(cls, task: LayoutTask) -> int:

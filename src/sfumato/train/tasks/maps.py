@@ -18,7 +18,7 @@ from torch import Tensor
 from sfumato.data.vignette_edges import lined
 from sfumato.data.vignette_truth import JOINTS, drawn_truth
 from sfumato.data.vignettes import SEMANTIC_NAMES
-from sfumato.data.world import Vignettes
+from sfumato.data.world import Vignettes, order
 from sfumato.element.section import Section, Width
 from sfumato.network.depth_network import DepthNetwork
 from sfumato.network.edge_network import EdgeNetwork
@@ -151,6 +151,7 @@ class MapTask(Task):
         self.recipe, self.place, self.lesson = recipe, place, LESSONS[recipe.network.kind]
         data = recipe.data
         self.truth, self.key = drawn_truth(data, place.cache)
+        self.order = order(data, len(self.truth["pictures"]))
         after = data.model_copy(update={"first": data.first + data.count, "count": recipe.held_back})
         self.test_truth, _ = drawn_truth(after, place.cache)
         widths = {"widths": recipe.network.widths} if recipe.network.widths else {}
@@ -158,7 +159,10 @@ class MapTask(Task):
         self.run = Eager().prepare(self.network, MAPS)
 
     def __len__(self) -> int:
-        return len(self.truth["pictures"])
+        return len(self.order)
+
+    def batch(self, seed: int, number: int, size: int) -> np.ndarray:
+        return self.order[super().batch(seed, number, size)]
 
     def inputs(self) -> str:
         return self.key

@@ -89,6 +89,8 @@ class PersonalizeRecipe(Common):
     def _has_a_class(self) -> PersonalizeRecipe:
         if self.prior is not None and not self.kind:
             raise ValueError("prior: it keeps a class as it was: say which, as kind: woman")
+        if getattr(self.data, "repeat", None):
+            raise ValueError("data.repeat: every picture of a subject comes as often as any: leave it out")
         if any("{}" not in each for each in (*self.captions, *self.preview.prompts)):
             raise ValueError("captions and preview.prompts name the subject as {}, as in 'a painting of {}'")
         return self
@@ -123,6 +125,8 @@ class PersonalizeTask(Task):
             tokenizer=tokenizer_of(stage.encoders, "CLIPTokenizer"),
         )
         self.network: Learner = recipe.method.begin(subject)
+        if self.network.word_alone:
+            self.shown.need(word)
         self.latents = [self._encoded(part, "subject") for part in self.pictures.parts]
         self.counts = self.shown.counts(self.latents)
         self.others = None if self.prior is None else self._encoded(self.prior, "class")
@@ -169,17 +173,16 @@ class PersonalizeTask(Task):
     def _curve(self) -> FidelityCurve:
         p = self.recipe.preview
         kind = self.recipe.kind or self.recipe.subject
-        photos = [each for part in self.pictures.parts for each in part.pictures]
         words = [prompt for prompt in named(p.prompts, kind) for _ in range(p.each)]
-        return FidelityCurve(str(p.features), photos, words)
+        return FidelityCurve(str(p.features), self.shown.distinct(), words)
 
     def _encoded(self, pictures: Dataset, name: str) -> Tensor:
         def encode(start: int, stop: int) -> Tensor:
             return self.stage.space.encode(pictures.batch(np.arange(start, stop)).to(self.place.device))
 
-        key = digest(pictures.key, self.weights, self.size)
+        of = pictures.key, self.weights, self.size
         return torch.from_numpy(
-            encoded(self.place, f"{name} latents", "latents", key, encode, len(pictures), EACH).copy()
+            encoded(self.place, f"{name} latents", "latents", of, encode, len(pictures), EACH).copy()
         )
 
     def about(self) -> list[str]:
@@ -189,7 +192,8 @@ class PersonalizeTask(Task):
             shown += f"; {len(self.prior)} of the class beside them"
         trained = sum(p.numel() for p in self.network.parameters())
         held = {id(p): p.numel() * p.element_size() for n in self.stage.networks.values() for p in n.parameters()}
-        memory = sum(held.values()) + (4 + self.recipe.optimizer.bits // 4) * trained  # gradients, Adam's two means
+        more = 8 + self.recipe.optimizer.bits // 4  # bytes a number: its gradient and average, Adam's two means
+        memory = sum(held.values()) + more * trained
         stored = getattr(self.recipe.method, "export", "float32")
         size = trained * DTYPES[stored].itemsize / 2**20
         return [
@@ -215,8 +219,10 @@ class PersonalizeTask(Task):
         said = ["" if drop else each for each, drop in zip(said, dropped.tolist(), strict=True)]
         part, rows = self.pictures.place(indices)
         x0, counts = self.latents[part][rows], self.counts[part][rows]
+        # a word that no caption of the batch says has no gradient
+        unsaid = sum(0 * each.sum() for each in self.network.parameters()) if self.network.reads else 0
         if self.prior is None or self.others is None or recipe.prior is None:
-            return self._losses(x0, counts, said, generator).mean(), {}
+            return self._losses(x0, counts, said, generator).mean() + unsaid, {}
         rows = [rng.choice(len(self.prior), recipe.seed, "class", step, k) for k in range(n)]
         classes, named = self.others[rows], [self._caption(self.prior, row, step) for row in rows]
         whole = torch.ones_like(classes[:, :1])
@@ -227,7 +233,7 @@ class PersonalizeTask(Task):
             told = ((x0, counts, said), (classes, whole, named))
             losses = torch.cat([self._losses(*each, generator) for each in told])
         own, kept = losses[:n].mean(), losses[n:].mean()
-        return own + recipe.prior.weight * kept, {"loss_subject": own, "loss_class": kept}
+        return own + recipe.prior.weight * kept + unsaid, {"loss_subject": own, "loss_class": kept}
 
     def _caption(self, pictures: Dataset | Buckets, row: int, step: int) -> str:
         said = pictures.captions[row]

@@ -48,7 +48,8 @@ class PixelUNet(Section):
     def _fits(self) -> PixelUNet:
         if len(self.attention) != len(self.channels):
             raise ValueError("channels and attention need one entry for each level")
-        for c, attends in zip(self.channels, self.attention, strict=True):
+        among = (*self.attention[:-1], True)  # in the middle of a U-Net, as wide as its last level, it always attends
+        for c, attends in zip(self.channels, among, strict=True):
             if c % self.groups or (attends and c % self.head):
                 raise ValueError(f"channels {c} must be a multiple of groups and, where there is attention, of head")
         return self
