@@ -47,6 +47,33 @@ def test_keys_and_values_are_made_of_what_it_makes_of_the_text(tmp_path):
     assert not Adaptation({"unet": unet}, [adapter * 0]).painting(0.3).places
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pair: ({"linear.0.weight": torch.ones(24, 24)}, pair[1]),  # no bias
+        lambda pair: ({"other": torch.ones(24, 24)}, pair[1]),
+        lambda pair: ([1], pair[1]),
+        lambda pair: ({**pair[0], "linear.3.weight": torch.ones(24, 7)}, pair[1]),
+        lambda pair: pair[:1],
+    ],
+)
+def test_a_damaged_one_is_refused_in_a_sentence(tmp_path, change):
+    made(tmp_path / "h.pt")
+    said = torch.load(tmp_path / "h.pt", weights_only=True)
+    torch.save(said | {24: change(said[24])}, tmp_path / "h.pt")
+    adapter = Hypernetwork(open_file(tmp_path / "h.pt", allow_pickle=True))
+    with pytest.raises(BadInput, match="networks for what is 24 wide that are cut off or of other shapes"):
+        adapter.bind({"unet": make_unet()})
+
+
+def test_an_activation_that_needs_more_is_refused(tmp_path):
+    made(tmp_path / "h.pt")
+    said = torch.load(tmp_path / "h.pt", weights_only=True) | {"activation_func": "threshold"}
+    torch.save(said, tmp_path / "h.pt")
+    with pytest.raises(BadInput, match="24 wide"):
+        Hypernetwork(open_file(tmp_path / "h.pt", allow_pickle=True)).bind({"unet": make_unet()})
+
+
 def test_one_for_other_widths_is_refused(tmp_path):
     adapter, _ = made(tmp_path / "h.pt", width=20)
     with pytest.raises(BadInput, match="20 wide, of which this model has none"):

@@ -13,6 +13,8 @@ from adapter_files import ATTENTION, RANK, make_encoder, make_unet, tensors, wri
 
 from sfumato.adapt import LoRA
 from sfumato.adapt.adaptation import Adaptation
+from sfumato.adapt.names import names_of
+from sfumato.adapt.origin import of_file
 
 pytest.importorskip("peft")
 
@@ -249,8 +251,6 @@ def test_flux_2_layers_are_those_of_stock_diffusers():
     from diffusers import Flux2Transformer2DModel
     from diffusers.loaders.lora_conversion_utils import _convert_kohya_flux2_lora_to_diffusers
 
-    from sfumato.adapt.names import names_of
-
     with torch.device("meta"):
         network = Flux2Transformer2DModel(
             in_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
@@ -268,8 +268,30 @@ def test_flux_2_layers_are_those_of_stock_diffusers():
         found |= {f"{stem}.lora_down.weight": torch.ones(2, 3), f"{stem}.lora_up.weight": torch.ones(6, 2)}
         found[f"{stem}.alpha"] = torch.tensor(2.0)
         ours |= {f"transformer.{piece.layer}" for piece in names[name]}
+    for name in ("double_stream_modulation_img", "double_stream_modulation_txt", "single_stream_modulation"):
+        assert [piece.layer for piece in names[f"{name}_lin"]] == [f"{name}.linear"]
+        assert of_file({f"diffusion_model.{name}.lin.lora_A.weight": torch.ones(2, 3)}) == "FLUX.2"
     converted = _convert_kohya_flux2_lora_to_diffusers(found)
     assert ours == {key.removesuffix(".lora_A.weight") for key in converted if key.endswith("lora_A.weight")}
+
+
+def test_z_images_makers_names():
+    from diffusers import ZImageTransformer2DModel
+
+    with torch.device("meta"):
+        network = ZImageTransformer2DModel(
+            dim=32, n_layers=1, n_refiner_layers=1, n_heads=2, n_kv_heads=2, axes_dims=[8, 4, 4]
+        )
+    names = names_of(network)
+    layers = {name: [piece.layer for piece in names[name]] for name in (
+        "layers_0_attention_qkv", "noise_refiner_0_attention_out", "x_embedder", "final_layer_linear",
+    )}  # fmt: skip
+    assert layers == {
+        "layers_0_attention_qkv": [f"layers.0.attention.to_{each}" for each in "qkv"],
+        "noise_refiner_0_attention_out": ["noise_refiner.0.attention.to_out.0"],
+        "x_embedder": ["all_x_embedder.2-1"],
+        "final_layer_linear": ["all_final_layer.2-1.linear"],
+    }
 
 
 def test_text_encoders(tmp_path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import LCMScheduler
 from stock import pixart
 from stock.edits import array, edits_keep_and_return
 
@@ -18,6 +21,7 @@ from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.model.look import look_attention
 from sfumato.picture import BadInput
+from sfumato.sample import Consistency
 
 WIDTH, HEIGHT = SIZE = pixart.SIZE
 OPTIONS: dict[str, Any] = {"width": WIDTH, "height": HEIGHT}
@@ -37,6 +41,51 @@ def test_pictures_are_those_of_the_stock_pipeline(both):
     pipe = sfumato.load(folder)
     assert pixart.parity(stock, pipe) < 1e-4
     assert capabilities_of(folder) == pipe.capabilities
+
+
+def test_a_folder_under_the_classs_old_name_is_read(both, tmp_path):
+    """As the published ones are: a Transformer2DModel with fields that it no longer has."""
+    stock, folder = both
+    old = Path(shutil.copytree(folder, tmp_path / "old"))
+    index = json.loads((old / "model_index.json").read_text())
+    (old / "model_index.json").write_text(json.dumps(index | {"transformer": ["diffusers", "Transformer2DModel"]}))
+    path = old / "transformer" / "config.json"
+    fields = {"_class_name": "Transformer2DModel", "double_self_attention": False, "num_vector_embeds": None}
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    assert pixart.parity(stock, sfumato.load(old)) < 1e-4
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"double_self_attention": True}))
+    with pytest.raises(BadInput, match="has the field 'double_self_attention'"):
+        sfumato.load(old)
+
+
+def test_a_consistency_model_is_run_as_one(both, tmp_path):
+    other = Path(shutil.copytree(both[1], tmp_path / "lcm"))
+    LCMScheduler.from_config(both[0].scheduler.config).save_pretrained(other / "scheduler")
+    index = json.loads((other / "model_index.json").read_text())
+    (other / "model_index.json").write_text(json.dumps(index | {"scheduler": ["diffusers", "LCMScheduler"]}))
+    pipe = sfumato.load(other)
+    suits = pipe.stage.suits
+    assert (suits.steps, suits.guidance, suits.sampler) == (4, (), Consistency())
+    assert pipe.stage.denoiser.consistency
+    assert capabilities_of(other) == pipe.capabilities
+
+
+def test_a_tokenizer_without_a_vocabulary_is_refused(both, tmp_path):
+    other = Path(shutil.copytree(both[1], tmp_path / "wordless"))
+    for path in (other / "tokenizer").iterdir():
+        if path.name != "tokenizer_config.json":
+            path.unlink()
+    with pytest.raises(BadInput, match=r"tokenizer .*knows no words: its tokenizer\.json"):
+        sfumato.load(other)
+    (other / "tokenizer" / "spiece.model").write_bytes(b"x")
+    with pytest.raises(BadInput, match=r"spiece\.model"):
+        sfumato.load(other)
+
+
+def test_its_t5_is_kept_in_float8_under_both_names_of_its_table(both):
+    full, stored = (sfumato.load(both[1], precision=precision) for precision in ("float32", "float8"))
+    pictures = [array(pipe("a red cat", steps=2, **OPTIONS).image).astype(float) for pipe in (full, stored)]
+    assert 0 < np.abs(pictures[0] - pictures[1]).mean() < 16
 
 
 def test_every_edit_works_on_it(both):

@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
+from stock import image_prompts
 
 import sfumato
+from sfumato import IPAdapter
+from sfumato.adapt import LoRA
+from sfumato.adapt.adaptation import Adaptation
 from sfumato.edit import SDEdit
 from sfumato.guide import ClassifierFree
 from sfumato.network.offload import at_hand
@@ -72,6 +77,30 @@ def test_float8_is_what_diffusers_layerwise_casting_computes(tiny_model):
         assert torch.equal(ours.run(x=x, t=t, text=text), theirs(x, t, text).sample)
 
 
+def test_what_a_lora_changes_is_not_lost_between_the_steps_of_float8(tiny_model, tmp_path):
+    """It changes weights by a hundredth of what they are; the steps of float8 are a tenth."""
+    pipe, dice = sfumato.load(tiny_model, precision="float8"), torch.Generator().manual_seed(0)
+    unet, tensors = pipe.stage.networks["unet"], {}
+    layer = unet.get_submodule("mid_block.attentions.0.transformer_blocks.0.attn2.to_k")
+    own = layer.weight.float()
+    down, up = (torch.randn(shape, generator=dice) for shape in ((4, own.shape[1]), (own.shape[0], 4)))
+    delta = up @ down
+    share = 0.01 * own.norm() / delta.norm()
+    name = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+    tensors = {f"{name}.lora_A.weight": down * share, f"{name}.lora_B.weight": up}
+    save_file(tensors, tmp_path / "a.safetensors")
+    text, rest = torch.randn(1, 3, own.shape[1], generator=dice).bfloat16(), layer.weight.clone()
+    with torch.no_grad():
+        before = layer(text).float()
+        with Adaptation(pipe.stage.networks, [LoRA(tmp_path / "a.safetensors")]).painting(0.5):
+            changes = [layer(text).float() - before for _ in range(2)]
+    wanted = (text.float() @ delta.T) * share
+    for change in changes:
+        assert float((change * wanted).sum() / wanted.square().sum()) == pytest.approx(1, abs=0.15)
+    assert torch.equal(layer.weight, rest)
+    assert layer.weight.dtype == torch.float8_e4m3fn
+
+
 @pytest.fixture(scope="module")
 def plain(tiny_model):
     """plain("float16"): the model, all of whose weights are there."""
@@ -89,6 +118,15 @@ def test_offloading_changes_no_bit(tiny_model, plain, offload, precision):
     assert [away("a boat", **asked).image.tobytes() for _ in range(2)] == [wanted] * 2
     there = {name: _bytes(network) for name, network in away.stage.networks.items()}
     assert sum(size > 0 for size in there.values()) == (1 if offload == "parts" else 0), there
+
+
+@pytest.mark.parametrize("precision", ["float16", "float8"])
+def test_an_image_prompt_is_the_same_where_layers_come_and_go(tiny_model, plain, tmp_path, precision):
+    assert image_prompts.save(plain("float16").stage.networks["unet"], tmp_path / "ip")
+    asked = {"controls": [IPAdapter(picture(16), tmp_path / "ip")], "steps": 2} | SMALL
+    found = [plain(precision), sfumato.load(tiny_model, precision=precision, offload="layers")]
+    one, other = (pipe("a boat", **asked).image.tobytes() for pipe in found)
+    assert one == other
 
 
 def _bytes(network: torch.nn.Module) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from stock import seeded
 
 NAME = "latent-diffusion"
@@ -42,6 +44,8 @@ def parts(planes: int = 0) -> dict[str, Any]:
         norm_num_groups=4,
         scaling_factor=0.5,
     )
+    with torch.no_grad():
+        vqvae.quantize.embedding.weight.normal_()  # codes far apart, so that another scale is another code
     scheduler = DDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.0015,

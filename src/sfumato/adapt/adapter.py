@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from sfumato.adapt.file import AdapterFile
@@ -21,6 +22,11 @@ Place = tuple[dict[str, Any], str, Any]
 def everywhere(part: str, layer: str) -> float:
     """The weight of an adapter that is whole in every layer."""
     return 1.0
+
+
+def forward_of(module: Any) -> Callable[..., Any]:
+    """How a layer answers: what brings its weights, or casts them, has a forward of its own in the class's place."""
+    return vars(module).get("forward") or partial(type(module).forward, module)
 
 
 @dataclass(frozen=True)

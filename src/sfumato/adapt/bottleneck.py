@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from sfumato.adapt.adapter import ALWAYS, Adapter, BoundAdapter, Place
+from sfumato.adapt.adapter import ALWAYS, Adapter, BoundAdapter, Place, forward_of
 from sfumato.adapt.file import FileOf
 from sfumato.element import Interval, Real, element
 from sfumato.lazy import torch
@@ -67,15 +67,19 @@ def behind(
         module: Any = dict(networks[part].named_modules()).get(layer) if part in networks else None
         if module is None or len(tensors) < len(ENDINGS):
             raise BadInput(f"{name} is for another model, or cut off: it speaks of {printable(where, 80)}.")
-        places[part].append((vars(module), "forward", _after(module, tensors, weight)))
+        places[part].append((vars(module), "forward", _after(module, tensors, weight, name)))
     return places
 
 
-def _after(module: nn.Module, tensors: Mapping[str, Tensor], weight: float) -> Callable[..., Tensor]:
+def _after(module: nn.Module, tensors: Mapping[str, Tensor], weight: float, name: str) -> Callable[..., Tensor]:
+    own = forward_of(module)
+
     def forward(*args: Any, **options: Any) -> Tensor:
-        h = type(module).forward(module, *args, **options)
+        h = own(*args, **options)
         down, up = ([tensors[f"adapter_{way}.{which}"].to(h) for which in ("weight", "bias")] for way in ("down", "up"))
-        linear = torch.nn.functional.linear
+        linear, width = torch.nn.functional.linear, h.shape[-1]
+        if down[0].shape[1:] != (width,) or up[0].shape != down[0].T.shape:
+            raise BadInput(f"{name} is for another model: a layer that it changes is {width} wide here.")
         return h + weight * linear(linear(h, *down).relu(), *up)
 
     return forward

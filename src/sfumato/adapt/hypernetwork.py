@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from sfumato.adapt.adapter import ALWAYS, Adapter, BoundAdapter, Place
+from sfumato.adapt.adapter import ALWAYS, Adapter, BoundAdapter, Place, forward_of
 from sfumato.adapt.file import FileOf
 from sfumato.element import Interval, Real, element
 from sfumato.lazy import torch
@@ -66,14 +66,28 @@ def before_attention(
             keys, values = (getattr(module, to, None) for to in ("to_k", "to_v"))
             if keys is None or values is None or (pair := layers.get(keys.in_features)) is None:
                 continue
-            for layer, tensors in ((keys, pair[0]), (values, pair[1])):
-                places[part].append((vars(layer), "forward", _before(layer, _network(tensors, said, name), weight)))
+            for layer, tensors in zip((keys, values), _pair(pair, said, keys.in_features, name), strict=True):
+                places[part].append((vars(layer), "forward", _before(layer, tensors, weight)))
     return places
 
 
+def _pair(found: Any, said: Mapping[Any, Any], width: int, name: str) -> list[Callable[[Tensor], Tensor]]:
+    """The small networks before keys and before values. BadInput for what a file says wrong of them."""
+    try:
+        networks = [_network(tensors, said, name) for tensors in (found[0], found[1])]
+        fits = all(each(torch.zeros(1, width)).shape == (1, width) for each in networks)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError):
+        fits = False
+    if not fits:
+        raise BadInput(f"{name} has networks for what is {width} wide that are cut off or of other shapes.")
+    return networks
+
+
 def _before(layer: nn.Module, inner: Callable[[Tensor], Tensor], weight: float) -> Callable[[Tensor], Tensor]:
+    own = forward_of(layer)
+
     def forward(x: Tensor) -> Tensor:
-        return type(layer).forward(layer, x + weight * inner(x))
+        return own(x + weight * inner(x))
 
     return forward
 

@@ -29,13 +29,16 @@ _KEYS = re.compile(r"attn2[._](?:processor[._])?to_k")
 def check_origin(tensors: Mapping[str, Tensor], networks: Mapping[str, nn.Module], name: str) -> None:
     """Raises BadInput where the file called `name` was made for another family of models than these networks are of."""
     file, model = of_file(tensors), of_model(networks)
-    if file and model and file != model:
+    both = (file, model) == ("FLUX.1", "FLUX.2")  # whose blocks have the same names
+    if file and model and file != model and not both:
         raise BadInput(f"{name} was made for {file}, and this model is {model}: give one that was made for it.")
 
 
 def of_file(tensors: Mapping[str, Tensor]) -> str:
     """The family; "" where it can't be told."""
     keys = " ".join(tensors)
+    if "stream_modulation" in keys:
+        return "FLUX.2"
     if "double_blocks" in keys or "single_transformer_blocks" in keys:
         return "FLUX.1"
     if "joint_blocks" in keys:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from sfumato.adapt.families import adapted
@@ -16,6 +16,7 @@ from sfumato.adapt.origin import check_origin
 from sfumato.lazy import torch
 from sfumato.network.offload import at_hand
 from sfumato.network.quantized import plain
+from sfumato.network.spec import own_dtype
 from sfumato.network.turns import changing
 from sfumato.picture.errors import BadInput
 
@@ -77,7 +78,7 @@ def stand_ins(
     for part, network in networks.items():
         with at_hand(network):  # weights that are offloaded are here for as long as they are read
             for (where, layer), found in layers.items():
-                places += _stand_in(network.get_submodule(layer), found, parts) if where == part else []
+                places += _stand_in(network.get_submodule(layer), found, parts, network) if where == part else []
     return places
 
 
@@ -86,14 +87,20 @@ def check_fit(networks: Mapping[str, nn.Module], changes: Iterable[Change], name
     for change in changes:
         try:
             _parts(change, networks[change.part], "meta")
-        except (ValueError, RuntimeError, IndexError) as error:
+        except (ValueError, RuntimeError, IndexError, TypeError, ZeroDivisionError) as error:
             check_origin(change.found.tensors, networks, name)
             layer = f"{change.part}.{change.pieces[0].layer}"
             raise BadInput(f"{name} does not fit {layer}: {str(error).splitlines()[0].rstrip('.')}.") from None
 
 
-def _stand_in(module: Any, found: Sequence[tuple[Change, int, float]], parts: Any) -> list[tuple[dict, str, Any]]:
-    """W + sum_i w_i (adapter_i(W) - W) of one layer, and the same of its bias."""
+def _stand_in(
+    module: Any, found: Sequence[tuple[Change, int, float]], parts: Any, network: nn.Module
+) -> list[tuple[dict, str, Any]]:
+    """W + sum_i w_i (adapter_i(W) - W) of one layer of a network, and the same of its bias.
+
+    A layer that is stored in float8 stands in the network's own type while it is changed: on the steps of float8, a
+    sixteenth to an eighth of a number apart, most of what an adapter changes would be lost.
+    """
     sums: dict[str, Tensor] = {}
     for change, i, share in found:
         for key, delta in zip(("weight", "bias"), parts(change)[i], strict=True):
@@ -108,7 +115,13 @@ def _stand_in(module: Any, found: Sequence[tuple[Change, int, float]], parts: An
                 )
             sums[key][change.pieces[i].rows(len(module.weight))] += share * delta
     dtype = getattr(module, "compute_dtype", None) or module.weight.dtype
-    return [(module._parameters, key, _weight(value.to(dtype))) for key, value in sums.items()]
+    if dtype != torch.float8_e4m3fn:
+        return [(module._parameters, key, _weight(value.to(dtype))) for key, value in sums.items()]
+    for key in ("weight", "bias"):
+        if key not in sums and (own := getattr(module, key, None)) is not None:
+            sums[key] = own
+    stands = [(module._parameters, key, _weight(value.to(own_dtype(network)))) for key, value in sums.items()]
+    return [*stands, (vars(module), "forward", partial(type(module).forward, module))]  # which nothing casts back
 
 
 def _weight(value: Tensor) -> Tensor:

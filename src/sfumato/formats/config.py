@@ -38,6 +38,22 @@ def check_fields(kind: type, config: Mapping[str, Any], where: str, neutral: Map
             )
 
 
+LEGACY = {"ada_norm_zero": "DiTTransformer2DModel", "ada_norm_single": "PixArtTransformer2DModel"}
+"""What diffusers' old Transformer2DModel is now, by its `norm_type`: the published DiT and PixArt are called so."""
+FORMERLY = {"double_self_attention": False, "only_cross_attention": False, "use_linear_projection": False,
+            "num_vector_embeds": None}  # fmt: skip
+"""Fields that it had and they have not, and the values with which they say nothing."""
+
+
+def as_now(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config under today's name of its class, without old fields that say nothing."""
+    now = LEGACY.get(str(config.get("norm_type")))
+    if config.get("_class_name") != "Transformer2DModel" or now is None:
+        return dict(config)
+    kept = {key: value for key, value in config.items() if key not in FORMERLY or value != FORMERLY[key]}
+    return {**kept, "_class_name": now}
+
+
 U_NET: Mapping[str, Any] = {
     "class_embed_type": None,
     "num_class_embeds": None,

@@ -65,7 +65,8 @@ def _stage(parts: Parts, engine: Engine, suits: Suits, planes: int = 0) -> Stage
     parts.check_others(*READ)
     schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
     unet = parts.network("unet", "UNet2DModel", UNET)
-    space = Deterministic(parts.network("vqvae", "VQModel", AUTOENCODER), engine)
+    # the upscaler decodes what it paints as it is, whatever scaling_factor says
+    space = Deterministic(parts.network("vqvae", "VQModel", AUTOENCODER), engine, 1.0 if planes else None)
     takes, gives, side = (unet.config[name] for name in ("in_channels", "out_channels", "sample_size"))
     if takes != space.channels + planes or gives != space.channels:
         beside = f", and {planes} beside them," if planes else ""

@@ -8,12 +8,14 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from sfumato.formats.folder import parts_of, place_of, read_json, regular, scheduler_of
+from sfumato.formats.config import as_now
+from sfumato.formats.folder import config_of, parts_of, place_of, read_json, regular, scheduler_of
 from sfumato.formats.read_network import check_config, class_of, explained, read_network
 from sfumato.formats.single_autoencoder import folder_of_autoencoder
 from sfumato.formats.single_file import single_of
@@ -26,6 +28,7 @@ from sfumato.network.quantized import GGUF, is_quantized
 from sfumato.network.spec import COMPUTES, RUNS_ON
 from sfumato.picture.errors import BadInput, name_of, printable
 
+FEW = 4  # words that a tokenizer without a vocabulary may have
 SHOWN = 4  # words in one sentence
 SAYS_NOTHING = ("transformers_version", "architectures", "torch_dtype", "dtype")  # of a config
 Shared = MutableMapping[Any, torch.nn.Module]
@@ -79,7 +82,7 @@ class Parts:
         if part != "vae" or self.vae is None:
             self._check_kind(part, kind)
         place = self._safe(part)
-        config = read_json(place / "config.json")
+        config = as_now(read_json(place / "config.json"))
         what = f"{part} of {self.model}"
         check_config(kind, config, what, neutral or {})
         other = part == "vae" and self.vae is not None
@@ -146,12 +149,19 @@ class Parts:
     def words(self, part: str, vocabulary: int, *accepted: str) -> Any:
         """The tokenizer `part`, of one of the `accepted` classes, for an encoder that embeds `vocabulary` tokens."""
         self._check_kind(part, *accepted)
-        place = self._safe(part)
+        place, what = self._safe(part), f"{part} of {self.model}"
+        pieces = next(iter(sorted(place.glob("*.model"))), None)
+        if pieces is not None and not (place / "tokenizer.json").is_file() and find_spec("sentencepiece") is None:
+            raise BadInput(
+                f"The {what} is {pieces.name}, which sentencepiece reads and is not here: pip install sentencepiece."
+            )
         from transformers import AutoTokenizer
 
         with self.explained(part):
             tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
-        what = f"{part} of {self.model}"
+        words = tokenizer.get_vocab().keys() - tokenizer.get_added_vocab().keys() - {*tokenizer.all_special_tokens}
+        if len(words) < FEW:
+            raise BadInput(f"The {what} knows no words: its tokenizer.json, vocabulary or spiece.model is missing.")
         if tokenizer.pad_token_id is None:
             raise BadInput(f"The {what} has no pad_token, with which texts are filled up: name it in its config.")
         return check_vocabulary(tokenizer, vocabulary, what)
@@ -201,6 +211,8 @@ class Parts:
             raise BadInput(
                 f"{self.model[0].upper()}{self.model[1:]} names no {part} in model_index.json; it needs one."
             )
+        if found == "Transformer2DModel":
+            found = as_now(config_of(self.folder, part)).get("_class_name", found)
         if found not in accepted:
             raise BadInput(f"This model's {part} is a {found}; accepted is {' or '.join(accepted)}.")
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.formats.config import AUTOENCODER
-from sfumato.formats.folder import index_of
+from sfumato.formats.folder import index_of, scheduler_of
 from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.scheduler_config import consistency_scaling, noise_schedule
 from sfumato.guide import ClassifierFree
 from sfumato.picture.errors import BadInput
 from sfumato.recipe.capabilities import Capabilities, Suits
+from sfumato.sample import Consistency
 
 if TYPE_CHECKING:
     from sfumato.encode import T5Text
@@ -35,17 +37,17 @@ class PixArt(Format):
     pipelines = tuple(WINDOWS)
 
     def capabilities(self, folder: Path) -> Capabilities:
-        return Capabilities(text=True, controls=CONTROLS, suits=SUITS)
+        return Capabilities(text=True, controls=CONTROLS, suits=_suits(folder))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.denoise import Preconditioned
-        from sfumato.formats.scheduler_config import noise_schedule
         from sfumato.network.cross_attended import pixart_backbone
         from sfumato.space import Latent
         from sfumato.stage import Stage
 
         parts.check_others(*READ)
         schedule, parameterization = noise_schedule(parts.scheduler(), parts.model)
+        scaling = consistency_scaling(parts.scheduler())
         network = parts.network("transformer", "PixArtTransformer2DModel", TRANSFORMER)
         space = Latent(parts.network("vae", "AutoencoderKL", AUTOENCODER), engine)
         config = network.config
@@ -64,6 +66,8 @@ class PixArt(Format):
                 schedule,
                 parameterization,
                 learned_variance=gives == 2 * takes,
+                consistency=scaling is not None,
+                boundary=scaling,
             ),
             (_text(parts, engine, config["caption_channels"] or config["cross_attention_dim"]),),
             size=(side, side),
@@ -71,8 +75,13 @@ class PixArt(Format):
             networks=parts.networks,
             controls=CONTROLS,
             device=parts.device,
-            suits=SUITS,
+            suits=_suits(parts.folder),
         )
+
+
+def _suits(folder: Path) -> Suits:
+    """A latent consistency model (PixArt-LCM) has LCM's four steps, without guidance, which it learned."""
+    return SUITS if consistency_scaling(scheduler_of(folder)) is None else Suits(4, (), Consistency())
 
 
 def _text(parts: Parts, engine: Engine, width: int) -> T5Text:

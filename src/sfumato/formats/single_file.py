@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LEFT_OUT = re.compile(
     r"model_ema\..*|(sqrt_|log_)?(one_minus_)?alphas_cumprod(_prev)?|betas|sqrt_recip\w*_alphas_cumprod|posterior_\w+|"
-    r"logvar|lvlb_weights|global_step|v_pred|ztsnr|edm_\w+\..*|denoiser\.\w+|scale_factor|(.*\.)?loss\..*|"
+    r"logvar|lvlb_weights|global_step|v_pred|ztsnr|denoiser\.\w+|scale_factor|(.*\.)?loss\..*|"
     r".*position_ids|.*\.attn_mask|.*logit_scale|.*\.text_projection(\.weight)?|cond_stage_model\.model\.visual\..*|"
     r"embedding_manager\..*|depth_model\..*"
 )
@@ -60,7 +60,13 @@ class SingleFile:
         state = self.tensors(part, network)
         if self.family.placed[part].file.path.suffix.lower() == ".gguf":
             return quantized_network(made, self.folder / part, network, state, dtype).requires_grad_(False).eval()
-        turned = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+        delicate = (getattr(made, "_keep_in_fp32_modules", None) or ()) if dtype == torch.float16 else ()
+
+        def typed(name: str, tensor: Tensor) -> Tensor:
+            own = torch.float32 if set(name.split(".")) & set(delicate) else dtype
+            return tensor.to(own) if tensor.is_floating_point() else tensor
+
+        turned = {name: typed(name, tensor) for name, tensor in state.items()}
         network.load_state_dict(turned, assign=True)
         for name, buffer in network.named_buffers():
             if buffer.dtype == torch.float32 and name not in turned and buffer.numel():

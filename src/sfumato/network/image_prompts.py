@@ -13,6 +13,8 @@ from torch.nn import functional
 from sfumato.condition import Condition, ImagePrompts
 from sfumato.network.attention_directives import Change
 from sfumato.network.attention_maps import attended, entered
+from sfumato.network.offload import at_hand
+from sfumato.network.quantized import plain
 from sfumato.network.residuals import at_places
 
 
@@ -40,7 +42,8 @@ class ImagePrompt:
             a.unflatten(-1, (module.heads, -1)).transpose(1, 2) for a in (self._query(module, hidden), keys, values)
         )
         inner = attended((q.float() @ k.float().transpose(-1, -2) * module.scale).softmax(-1), v)
-        out = functional.linear(inner, module.to_out[0].weight) / module.rescale_output_factor
+        with at_hand(module.to_out[0]):
+            out = functional.linear(inner, plain(module.to_out[0].weight).to(inner)) / module.rescale_output_factor
         return out if self.mask is None else out * at_places(self.mask, out.shape[1]).to(out)
 
     def _query(self, module: Any, hidden: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,18 @@ def store_float8(network: Any) -> None:
         network.enable_layerwise_casting(torch.float8_e4m3fn, computes, skip_modules_pattern=kept)
     else:  # transformers asks some layers for their type
         kept = (*DEFAULT_SKIP_MODULES_PATTERN, "embed", *(getattr(network, "_keep_in_fp32_modules", None) or ()))
+        kept += tied(network, kept)
         apply_layerwise_casting(network, torch.float8_e4m3fn, computes, skip_modules_pattern=kept)
     vars(network)[COMPUTES] = computes
     one_at_a_time(network)
+
+
+def tied(network: nn.Module, kept: Sequence[str]) -> tuple[str, ...]:
+    """Patterns of the layers whose weight is that of a layer that is kept, as T5's table of tokens is under two
+    names."""
+    weights = {name: id(getattr(module, "weight", None)) for name, module in network.named_modules()}
+    own = {each for name, each in weights.items() if any(re.search(pattern, name) for pattern in kept)} - {id(None)}
+    return tuple(f"^{re.escape(name)}$" for name, each in weights.items() if each in own)
 
 
 @contextmanager

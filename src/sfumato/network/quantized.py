@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 GGUF = "_in_blocks"
 """The attribute of networks that compute with GGUF's blocks."""
 METHOD = "bitsandbytes"
+BITS = ("Params4bit", "Int8Params")
+"""The classes of its weights."""
 
 
 def check_quantized(config: Mapping[str, Any], what: str) -> bool:
@@ -47,8 +49,13 @@ def is_quantized(network: Any) -> bool:
 
 
 def plain(weight: Tensor) -> Tensor:
-    """The numbers of a weight, those of blocks computed from them."""
-    if not hasattr(weight, "quant_type"):
+    """The numbers of a weight, those of blocks computed from them. Raises BadInput for those of bitsandbytes."""
+    if type(weight).__name__ in BITS:
+        raise BadInput(
+            f"its weights are quantised by {METHOD}, which an adapter can't change: take a GGUF file, or a folder "
+            "that is not quantised"
+        )
+    if not hasattr(weight, "quant_shape"):
         return weight
     if weight.device.type == "meta":
         return torch.empty(weight.quant_shape, device="meta")  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 from sfumato.network.attention_directives import Change
 from sfumato.network.image_prompts import Looking
 from sfumato.network.offload import at_hand
+from sfumato.network.quantized import plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class SD3ImagePrompt:
                 v = torch.cat([heads(module.to_v(here)), heads(layer.to_v_ip(shown))], 2)
                 found = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
                 with at_hand(module.to_out[0]):
-                    found = looking.weighed(linear(found, module.to_out[0].weight), self.mask)
+                    found = looking.weighed(linear(found, plain(module.to_out[0].weight).to(found)), self.mask)
                 first = output[0] if isinstance(output, tuple) else output
                 first = first.index_copy(0, looking.rows, first[looking.rows] + found.to(first))
                 return (first, *output[1:]) if isinstance(output, tuple) else first

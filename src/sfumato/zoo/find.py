@@ -11,9 +11,9 @@ from sfumato.zoo.borrowed import whole
 
 HUB_FILES = [
     *("model_index.json", "config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors"),
-    *(f"*/*.{kind}" for kind in ("json", "txt", "safetensors")),
+    *(f"*/*.{kind}" for kind in ("json", "txt", "model", "safetensors")),
 ]
-HUB_VARIANTS = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]
+HUB_VARIANTS = ["*.fp16[.-]*", "*.non_ema[.-]*", "safety_checker/*"]
 WEIGHED = ("unet", "vae", "text_encoder", ".")
 """Where a model's weights lie: in folders of its parts, or beside the index."""
 

@@ -5,6 +5,7 @@
 | `compvis_unet` | U-Nets, as CompVis' code and kohya's SDXL files call their blocks |
 | `flux_layers` | FLUX's transformers, as Black Forest Labs' code does, with fused queries, keys and values |
 | `sd3_layers` | Stable Diffusion 3's transformer, as Stability's code does |
+| `z_image_layers` | Z-Image's transformer, as Alibaba's code does |
 | `cloneofsimo` | layers by their number |
 
 Dots and underscores count as one: kohya's files write underscores for all of them.
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from sfumato.adapt.names import compvis_unet, flux_layers, sd3_layers
+from sfumato.adapt.names import compvis_unet, flux_layers, sd3_layers, z_image_layers
 from sfumato.adapt.names.piece import Piece, flat
 
 if TYPE_CHECKING:
@@ -80,3 +81,5 @@ def _other_names(network: Any, layers: set[str]) -> Iterator[tuple[str, tuple[Pi
         yield from flux_layers.names(network)
     elif hasattr(network, "transformer_blocks") and hasattr(network, "pos_embed") and config is not None:
         yield from sd3_layers.names(network)
+    elif hasattr(network, "noise_refiner"):
+        yield from z_image_layers.names(network)
