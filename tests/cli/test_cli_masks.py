@@ -78,6 +78,11 @@ def test_an_extended_picture_keeps_its_old_part(cli, model, sketch):
     assert recipe_in("out.png").start.strength == 0.9
 
 
+def test_an_extended_picture_may_begin_as_it_is_written(cli, model, sketch):
+    edit(cli, model, sketch, "a boat", "--extend", 16, "--start", "sdedit:strength=0.5")
+    assert recipe_in("out.png").start.strength == 0.5
+
+
 def test_an_extended_picture_may_have_a_mask_too(cli, model, sketch, mask):
     edit(cli, model, sketch, "a boat", "--extend", 4, "--mask", mask, "--size", "40", "--strength", 0.5)
     changed = (opened("out.png")[4:36, 4:36] != opened(sketch)).any(-1)

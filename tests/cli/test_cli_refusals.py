@@ -56,6 +56,8 @@ WRONG = [
     ("generate", "prompt"),
     ("genrate x", "generate"),
     ("edit sketch.png x --strength 1.5", "strength is 1.5: give a number from 0"),
+    ("edit sketch.png x --start sdedit:strength=0.5 --strength 0.4", "strength is given beside it too, as --strength"),
+    ("generate x --regional mixing", "--regional says how regions are painted, and there are none: give some"),
     ("edit none.png x", "none.png does not exist"),
     ("edit empty.png x", "empty.png is empty"),
     ("edit cut.png x", "cut.png is damaged or cut short"),

@@ -236,3 +236,6 @@ def test_a_refiner_that_can_t_go_on_is_refused(base: Both, refiner: Both, tiny_m
     edit = sfumato.PromptToPrompt("a cat")
     with pytest.raises(BadInput, match="prompt-to-prompt"):
         base.pipe(PROMPT, refiner=sfumato.Refiner(str(refiner.folder)), attention=edit, steps=2)
+    picture = Image.new("RGB", (SIDE, SIDE), "red")
+    with pytest.raises(BadInput, match="The picture is inverted by this model, and the refiner"):
+        base.pipe(PROMPT, refiner=sfumato.Refiner(str(refiner.folder)), start=sfumato.Inverted(picture), steps=2)

@@ -5,6 +5,8 @@ import torch
 
 from sfumato.condition import Condition
 from sfumato.denoise import Gaussian, GaussianMixture, bind
+from sfumato.edit import Words, coupled
+from sfumato.edit.prompt_to_prompt import injection
 from sfumato.guide import ClassifierFree, CleanClip, ClipGradient, Guided, NoisedClip, StaticThreshold
 from sfumato.guide.clip_guidance import halton
 from sfumato.noise import KeyedNoise
@@ -164,6 +166,19 @@ def test_the_text_is_that_of_the_rows_picture():
     torch.testing.assert_close(some.x0, together.x0[index])
     one = ClipGradient(NoisedClip(tower, SCHEDULE), G[1:2])
     torch.testing.assert_close(Guided(network, [one])(x, T, Condition.empty(3)).x0[1], together.x0[1])
+
+
+def test_a_companion_has_the_caption_of_its_own_words():
+    """Prompt-to-Prompt: rows N + i are of picture i too, and their captions stand behind those of the pictures."""
+    network, x = Mixture(), pictures()[:2]
+    guidance = ClipGradient(NoisedClip(tower, SCHEDULE), G[:2])
+    words = Words((), (), (), 1)
+    paired = coupled(Condition.empty(2), injection([words], [words], 1))
+    together = Guided(network, [guidance])(x, T, paired)
+    for row in range(2):
+        alone = ClipGradient(NoisedClip(tower, SCHEDULE), G[row : row + 1])
+        expected = Guided(network, [alone])(x[row : row + 1], T, Condition.empty(1))
+        torch.testing.assert_close(together.x0[row], expected.x0[0])
 
 
 def test_cutouts_are_the_whole_and_windows_of_it():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sfumato.condition import Condition, Label
+from sfumato.condition import Condition, Label, Text
+from sfumato.condition.text import ScheduledText
 from sfumato.denoise import GaussianMixture, bind
+from sfumato.edit import Relay
 from sfumato.guide import CFGPlusPlus, ClassifierFree, Guided, ProjectedGuidance, StaticThreshold
 from sfumato.noise import KeyedNoise
 from sfumato.sample import RK45, trajectory
@@ -59,3 +61,28 @@ def test_the_adaptive_solver_ends_alike_alone_and_in_a_batch(guidance):
     together = ends([1, 2, 3])
     for row, seed in enumerate((1, 2, 3)):
         torch.testing.assert_close(together[row], ends([seed])[0], rtol=1e-9, atol=1e-9)
+
+
+def test_a_row_of_a_relay_is_answered_by_the_model_of_its_own_time():
+    other = GaussianMixture(SCHEDULE, 2 * MEANS, 0.3, labels=torch.tensor([0, 1]))
+    relay = Relay(ORACLE, bind(other, condition(2)), 0.5)
+    x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    t = torch.tensor([0.7, 0.4], dtype=torch.float64)
+    found = relay(x, t, condition(2))
+    for row, model in enumerate((ORACLE, other)):
+        alone = model(x[row : row + 1], t[row : row + 1], condition(1))
+        for name in ("x", "x0", "eps", "alpha", "sigma"):
+            torch.testing.assert_close(getattr(found, name)[row], getattr(alone, name)[0])
+
+
+def test_rows_of_joined_texts_may_stand_in_different_periods():
+    """`[a:b:0.5] AND c` of several pictures whose times fall apart."""
+
+    def joined(k: int) -> Text:
+        other = Text(torch.full((2, 3, 4), 10.0 + k))
+        return Text(torch.full((2, 3, 4), float(k)), others=(other,), shares=torch.tensor([[0.6, 0.4]] * 2))
+
+    text = ScheduledText.of([joined(0), joined(1)], [float("inf"), 0.5]).at(torch.tensor([0.7, 0.4]))
+    assert text.embeds[:, 0, 0].tolist() == [0, 1]
+    assert text.others[0].embeds[:, 0, 0].tolist() == [10, 11]
+    assert torch.equal(text.shares, torch.tensor([[0.6, 0.4]] * 2))

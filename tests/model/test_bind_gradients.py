@@ -151,6 +151,8 @@ def test_what_classifier_guidance_can_not_do_is_said(classes, pixel_model, pipe,
     model, named = sfumato.load(classes), str(classes / "classifier")
     with pytest.raises(BadInput, match="give the guidance a label of its own"):
         drawn(sfumato.load(pixel_model(how=None)), ClassifierGuidance(1.0, named))
+    with pytest.raises(BadInput, match="Classifier guidance needs a class: give the recipe a label"):
+        drawn(model, ClassifierGuidance())
     with pytest.raises(BadInput, match="'dog' is no class"):
         drawn(model, ClassifierGuidance(label="dog"), label="cat")
     with pytest.raises(BadInput, match="reads pixels of 3 channels and this model draws latents"):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
 import sfumato
 from sfumato import AutoGuidance, CFGPlusPlus, ClassifierFree, PerturbedAttention, ProjectedGuidance
+from sfumato.condition import Condition, Watched
+from sfumato.denoise import Prediction
+from sfumato.guide import AutoGuided
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 
@@ -37,6 +45,35 @@ def test_each_moves_the_picture(pipe):
 def test_a_model_guided_by_itself_stays_as_it_is(pipe, tiny_model):
     alone = picture(pipe, ClassifierFree(3.0))
     assert np.abs(picture(pipe, ClassifierFree(3.0), AutoGuidance(str(tiny_model), 3.0)) - alone).max() <= 1
+
+
+def test_a_worse_version_of_other_levels_of_noise_is_refused(pipe, tiny_model, tmp_path):
+    other = Path(shutil.copytree(tiny_model, tmp_path / "other"))
+    path = other / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"beta_schedule": "linear", "beta_end": 0.05}))
+    with pytest.raises(BadInput, match=r"The worse version .* knows other levels of noise than this model"):
+        picture(pipe, AutoGuidance(str(other), 2.0))
+
+
+def test_a_worse_versions_attention_is_not_watched():
+    """Prompt-to-Prompt blends by the maps of the model itself."""
+    seen = []
+
+    def bad(x, t, condition):
+        seen.append(condition)
+        return Prediction(x, x, x, torch.tensor(1.0), torch.tensor(1.0))
+
+    x = torch.zeros(1, 1, 2, 2)
+    watched = Condition.empty(1).adding(Watched(torch.arange(1), None))
+    AutoGuided(bad, 2.0).answers(x, torch.tensor(0.5), watched)
+    assert watched.get(Watched) is not None
+    assert seen[0].get(Watched) is None
+    assert seen[0].rows == 1
+
+
+def test_what_stands_before_cfg_plus_plus_enters_its_pictures(pipe):
+    alone = picture(pipe, CFGPlusPlus(0.6))
+    assert not np.array_equal(picture(pipe, PerturbedAttention(5.0, ("mid", "up")), CFGPlusPlus(0.6)), alone)
 
 
 def test_projected_with_everything_kept_is_classifier_free(pipe):
@@ -80,7 +117,7 @@ def test_refusals_of_recipes(make, sentence):
 def test_refusals_of_models(pipe, pixel_model):
     with pytest.raises(BadInput, match="no self-attention in the layer 'middle': it has some in"):
         picture(pipe, PerturbedAttention(1.0, ("middle",)))
-    with pytest.raises(BadInput, match="draws other pictures"):
+    with pytest.raises(BadInput, match="paints in another space"):
         picture(pipe, AutoGuidance(str(pixel_model())))
     with pytest.raises(BadInput, match="no model called 'nobody'"):
         picture(pipe, AutoGuidance("nobody"))

@@ -19,6 +19,7 @@ from sfumato.data.class_colours import GROUPS, PALETTE, painted
 from sfumato.data.vignettes import SEMANTIC_NAMES, draw, scene
 from sfumato.data.world import Vignettes
 from sfumato.encode import SceneMap
+from sfumato.encode.spatio_textual import SpatioTextualLayout
 from sfumato.picture import BadInput
 from sfumato.train import recipe as r
 from sfumato.train.task import Place
@@ -80,6 +81,13 @@ def test_at_step_0_it_is_the_network_that_it_began_from(home, name):
         torch.testing.assert_close(task.told(some)(x, t), expected, rtol=1e-5, atol=1e-5)
     figures = task.obeyed()
     assert figures["loss_right"] == figures["loss_wrong"] == figures["loss_without"] > 0
+
+
+def test_words_of_a_region_are_read_by_the_grammar(home):
+    pipe = sfumato.load(home / "spatext" / "export")
+    encoder = next(each for each in pipe.stage.encoders if isinstance(each, SpatioTextualLayout))
+    assert torch.equal(encoder.embedded(["a red hat"]), encoder.embedded(["a (red:1.5) hat"]))
+    assert not torch.equal(encoder.embedded(["a red hat"]), encoder.embedded([r"a \(red\) hat"]))
 
 
 def test_a_map_painted_in_the_palette_is_read_back():

@@ -116,6 +116,12 @@ class Condition:
         parts = (part.null() if drop else part for part, drop in zip(self.parts, dropped, strict=True))
         return replace(self, parts=tuple(parts))
 
+    def without(self, kind: type[Part]) -> Condition:
+        """The condition without its part of that type; itself where it has none."""
+        if self.get(kind) is None:
+            return self
+        return replace(self, parts=tuple(part for part in self.parts if not isinstance(part, kind)))
+
     def at(self, t: Tensor | float) -> Condition:
         """The condition at time t, for parts that change with it; itself if none does."""
         parts = tuple(part.at(t) for part in self.parts)

@@ -102,7 +102,7 @@ class ScheduledText(Text):
         periods = [sum(time <= begin for begin in self.begins) - 1 for time in torch.as_tensor(t).reshape(-1).tolist()]
         if len(set(periods)) == 1:
             return self.texts[periods[0]]
-        return Text.cat([self.texts[k].select(torch.tensor([row])) for row, k in enumerate(periods)])
+        return _joined([self.texts[k].select(torch.tensor([row])) for row, k in enumerate(periods)])
 
     def select(self, index: Tensor) -> Text:
         return ScheduledText.of([text.select(index) for text in self.texts], self.begins)
@@ -115,6 +115,14 @@ class ScheduledText(Text):
         """Texts that change at the same times."""
         periods = zip(*(part.texts for part in parts), strict=True)
         return cls.of([Text.cat(texts) for texts in periods], parts[0].begins)
+
+
+def _joined(rows: Sequence[Text]) -> Text:
+    """Rows of which each may be joined of as many texts as the others."""
+    whole = Text.cat([replace(row, others=(), shares=None) for row in rows])
+    others = zip(*(row.others for row in rows), strict=True)
+    shares = [row.shares for row in rows if row.shares is not None]
+    return replace(whole, others=tuple(map(_joined, others)), shares=torch.cat(shares) if shares else None)
 
 
 def side_by_side(texts: Sequence[Text]) -> Text:

@@ -10,6 +10,7 @@ from pydantic import Field
 from sfumato.condition import Condition
 from sfumato.denoise import Bound, Denoiser, Prediction
 from sfumato.element import ModelName, Real, element
+from sfumato.guide.other_model import check_same
 from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput
 from sfumato.schedule import Schedule
@@ -40,16 +41,12 @@ class Refiner:
     def _check(self, stage: Any, batch: Any) -> None:
         """Raises BadInput where the other model can't go on with what the first has begun."""
         stage.capabilities.fitted(replace(batch.recipe, model=self.model))
-        ours, theirs = batch.stage.space, stage.space
-        times = torch.linspace(0, 1, 11, dtype=torch.float64)
-        levels = zip(batch.schedule(times), stage.denoiser.schedule(times), strict=True)
-        if type(ours) is not type(theirs) or not all(
-            getattr(ours, name, None) == getattr(theirs, name, None)
-            for name in ("channels", "factor", "scale", "shift")
-        ):
-            raise BadInput(f"The refiner {self.model} paints in another space than this model: it can't go on there.")
-        if not all(torch.allclose(a, b, atol=1e-4) for a, b in levels):
-            raise BadInput(f"The refiner {self.model} knows other levels of noise than this model: it can't go on.")
+        if hasattr(batch.recipe.start, "shows"):
+            raise BadInput(
+                f"The picture is inverted by this model, and the refiner {self.model} would lead it elsewhere: leave "
+                "one of the two out."
+            )
+        check_same(f"The refiner {self.model}", batch.stage.at(batch.size), stage)
         if any(side % stage.multiple for side in batch.size):
             raise BadInput(f"The refiner {self.model} paints sides that are multiples of {stage.multiple}.")
 
@@ -70,4 +67,24 @@ class Relay:
         return self.denoiser.schedule
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Prediction:
-        return self.denoiser(x, t, condition) if bool((t > self.cut).all()) else self.then(x, t)
+        first = t > self.cut
+        if bool(first.all()):
+            return self.denoiser(x, t, condition)
+        if not bool(first.any()):
+            return self.then(x, t)
+        return either(first.to(x.device), self.denoiser(x, t, condition), self.then(x, t))  # each row by its own t
+
+
+def either(first: Tensor, one: Prediction, other: Prediction) -> Prediction:
+    """The rows of one prediction where `first` (B,), bool, is true, of another where it is not."""
+
+    def rows(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        if a is None or b is None:
+            return None
+        return torch.where(first.to(a.device).reshape(-1, *[1] * (max(a.ndim, 1) - 1)), a, b)
+
+    alpha, sigma = (rows(getattr(one, name), getattr(other, name)) for name in ("alpha", "sigma"))
+    x, x0, eps, fraction, shift = (
+        rows(getattr(one, name), getattr(other, name)) for name in ("x", "x0", "eps", "fraction", "shift")
+    )
+    return Prediction(x, x0, eps, alpha, sigma, fraction, shift)  # type: ignore[arg-type]

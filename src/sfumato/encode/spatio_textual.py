@@ -12,6 +12,7 @@ from sfumato.condition import Layout
 from sfumato.encode.clip import Clip
 from sfumato.encode.encoder import Asked, Encoder
 from sfumato.recipe.capabilities import Capabilities
+from sfumato.recipe.prompt import plan_of
 from sfumato.region import SpatioTextual
 from sfumato.region.region import shares_of
 from sfumato.space import Space
@@ -44,7 +45,8 @@ class SpatioTextualLayout(Encoder):
 
     def embedded(self, words: Sequence[str]) -> Tensor:
         """What the network is shown of so many words, (K, D)."""
-        text = functional.normalize(self.clip.text(words).cpu(), dim=-1)
+        said = [plan_of(each, 1).caption for each in words]  # without weights, which one vector has no place for
+        text = functional.normalize(self.clip.text(said).cpu(), dim=-1)
         return scaled(text @ self.weight.T + self.bias)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import Field
 
-from sfumato.condition import Condition
+from sfumato.condition import Condition, Watched
 from sfumato.denoise import Denoiser, Prediction
 from sfumato.element import Interval, ModelName, Real, element
 from sfumato.guide.guidance import ALWAYS, Guidance, check_interval, touches, within
 from sfumato.guide.guided import Guided
+from sfumato.guide.other_model import check_same
 from sfumato.lazy import Tensor
 from sfumato.picture import BadInput
 
@@ -35,11 +36,15 @@ class AutoGuidance(Guidance):
     interval: Interval = (0.0, 1.0)
 
     def bind(self, batch: Any) -> AutoGuided:
-        """Raises BadInput where the worse version draws other pictures than the model's."""
-        bad, good = batch.other_stage(self.model), batch.stage
-        if (bad.space.channels, bad.space.factor) != (good.space.channels, good.space.factor):
+        """Raises BadInput where the worse version draws other pictures than the model's, or where controls would steer
+        it that were made for a network of another shape."""
+        bad, good = batch.other_stage(self.model).at(batch.size), batch.stage.at(batch.size)
+        check_same(f"The worse version {self.model}", good, bad)
+        shapes = [[weight.shape for weight in each.networks[each.painter].parameters()] for each in (good, bad)]
+        if batch.recipe.controls and shapes[0] != shapes[1]:
             raise BadInput(
-                f"The model {self.model} draws other pictures than this one: autoguidance needs a worse version."
+                f"The worse version {self.model} has a network of another shape, which this one's controls don't fit: "
+                "leave one of the two out."
             )
         return AutoGuided(Guided(bad.denoiser, ()), self.scale, self.interval)
 
@@ -66,7 +71,7 @@ class AutoGuided(Guidance):
         return f"bad-{id(self.bad)}"
 
     def answers(self, x: Tensor, t: Tensor, condition: Condition) -> Mapping[str, Prediction]:
-        return {self.name: self.bad(x, t, condition)} if self._acts(t) else {}
+        return {self.name: self.bad(x, t, condition.without(Watched))} if self._acts(t) else {}
 
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
         if not self._acts(t):

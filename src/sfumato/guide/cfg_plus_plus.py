@@ -23,8 +23,8 @@ class CFGPlusPlus(Guidance):
     keeps the path on the data and makes it invertible.
 
     scale: 0 is unconditional, 1 conditional pictures on unconditional noise; 0.6 is about `ClassifierFree(7.5)`. No
-    value is off: leave it out. Costs one unconditional row. It sets both x0 and eps, so `ClassifierFree` beside it
-    would be overwritten; thresholds come after it.
+    value is off: leave it out. Costs one unconditional row. The conditional x0 is what guidances before it have made of
+    it; thresholds come after it.
     """
 
     scale: Real = Field(default=0.6, ge=0, le=1, description="a number from 0 (unconditional) to 1")
@@ -38,4 +38,5 @@ class CFGPlusPlus(Guidance):
 
     def combine(self, current: Prediction, outs: Mapping[str, Prediction], x: Tensor, t: Tensor) -> Prediction:
         u, c = outs["unconditional"], outs["conditional"]
-        return current.moved(x0=u.x0 + self.scale * (c.x0 - u.x0), eps=u.eps)
+        more = current.x0 - c.x0  # what guidances before this one did
+        return current.moved(x0=u.x0 + self.scale * (c.x0 - u.x0 + more), eps=u.eps)

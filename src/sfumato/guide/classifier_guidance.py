@@ -69,6 +69,8 @@ class ClassifierGuidance(Guidance):
                 f"The classifier's classes ({', '.join(classifier.names)}) are not this model's: give the guidance a "
                 "label of its own, or a classifier of the same classes."
             )
+        if all(recipe.label is None for recipe in batch.recipes):
+            raise BadInput("Classifier guidance needs a class: give the recipe a label, or the guidance its own.")
         return ClassifierGradient(classifier, self.scale, self.interval)
 
 

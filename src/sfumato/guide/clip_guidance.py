@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Protocol, get_args
 
 from pydantic import Field, model_validator
 
-from sfumato.condition import Condition
+from sfumato.condition import Condition, Injection
 from sfumato.denoise import Prediction
 from sfumato.element import Interval, ModelName, Real, Whole, element, one_of
 from sfumato.guide.gradient import Gradient, carried
@@ -189,7 +189,11 @@ class ClipGradient(Gradient):
     def log_likelihood(self, current: Prediction, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         f = self.image(current, x, t)
         g = torch.nn.functional.normalize(self.text.to(f), dim=-1)
-        g = g if len(g) == 1 else g[condition.picture.to(g.device)]
+        if len(g) > 1:
+            row, pairs = condition.picture, condition.get(Injection)
+            if pairs is not None:  # the companions' captions stand behind the pictures'
+                row = row + pairs.source.to(row.device) * (len(g) // 2)
+            g = g[row.to(g.device)]
         return self.logit_scale * (f * g).sum(-1).mean(0)
 
 

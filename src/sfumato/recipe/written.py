@@ -306,6 +306,8 @@ def _made(what: str, element: Any, options: dict[str, str], elsewhere: set[str],
     fields = element.__pydantic_fields__
     known = {name: field for name, field in fields.items() if name not in elsewhere | given.keys()}
     for key in options:
+        if key in given and key in fields:
+            raise BadInput(f"{what}: {key} is given beside it too, as --{key}: once is enough")
         if key not in known:
             raise _unknown(f"{what}:", key, list(known))
     try:

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from sfumato.edit import Between, Noise, SDEdit, Source
+from sfumato.element.name_and_options import name_and_options
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, written
 from sfumato.recipe.capabilities import Capabilities
@@ -81,6 +82,8 @@ def generate(
     suits = tells.suits
     width, height = size_of(size, named)
     attention = starts.attention_of(shows, method, named)
+    if regional is not None and not region:
+        raise BadInput(f"{named('regional')} says how regions are painted, and there are none: give some")
     if shows is not None and attention is None:
         raise BadInput(f"{named('method')} diffedit edits a picture that is there already: `sfumato edit` takes one")
     said, unsaid, adapters = asked_in(prompt or "", negative, allow_pickle=allow_pickle)
@@ -180,7 +183,8 @@ def edit(
         area=starts.area_of(only_masked, margin, named),
         attention=attention,
     )
-    if extend is not None and "strength" in starts.TAKES[kind]:
+    said = start is not None and "strength" in name_and_options(start)[1]
+    if extend is not None and "strength" in starts.TAKES[kind] and not said:
         given.setdefault("strength", starts.EXTENDED)
     elif white is not None and kind == "sdedit":
         given.setdefault("strength", starts.MASKED)
