@@ -86,8 +86,9 @@ class Bound:
     def schedule(self) -> Schedule:
         return self.denoiser.schedule
 
-    def __call__(self, x: Tensor, t: Tensor) -> Prediction:
-        return self.denoiser(x, t, self.condition.at(t))
+    def __call__(self, x: Tensor, t: Tensor, told: Tensor | None = None) -> Prediction:
+        """told: the time whose condition it is, where that is not t."""
+        return self.denoiser(x, t, self.condition.at(t if told is None else told))
 
 
 def bind(denoiser: Denoiser, condition: Condition) -> Bound:

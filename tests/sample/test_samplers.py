@@ -7,7 +7,7 @@ import pytest
 import torch
 from one_seed import OneSeed
 
-from sfumato.condition import Condition
+from sfumato.condition import Condition, Part
 from sfumato.denoise import Gaussian, GaussianMixture, Prediction, bind
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
@@ -376,6 +376,47 @@ def test_churn_is_capped_scaled_and_kept_to_its_interval():
     for at, acts in ((0.29, False), (0.3, True), (0.5, True), (0.7, True), (0.71, False)):
         x, factor = churned(schedule, 2.0, 10, at, interval=(0.3, 0.7))
         assert (x != 0, factor != 1.0) == (acts, acts)
+
+
+@pytest.mark.parametrize("solver", [Euler, Heun])
+def test_churn_is_spread_over_the_steps_of_the_whole_walk(solver, monkeypatch):
+    """Behind RePaint's rises too: Karras et al. 2022, algorithm 2, has one N."""
+    counts, real = [], Churn.__call__
+
+    def counted(self, denoise, x, t, s, steps, noise):
+        counts.append(steps)
+        return real(self, denoise, x, t, s, steps, noise)
+
+    monkeypatch.setattr(Churn, "__call__", counted)
+    times = jumps(grid("uniform", 6, VPLinear()), length=2, repeats=2)
+    walk(GaussianMixture(VPLinear(), MEANS, 0.1), solver(churn=Churn(3.0)), times)
+    assert set(counts) == {len(times) - 1}
+
+
+def test_under_churn_what_is_told_changes_at_the_knots():
+    """A raised time lies before the knot, where the words of the step before would hold still."""
+    told = []
+
+    class Told(Part):
+        rows = 2
+
+        def at(self, t):
+            told.append(float(t))
+            return self
+
+    class Oracle(GaussianMixture):
+        def __call__(self, x, t, condition):
+            asked.append(float(t))
+            return super().__call__(x, t, Condition.empty(2))
+
+    asked: list[float] = []
+    times = grid("uniform", 4, VPLinear())
+    data = Oracle(VPLinear(), MEANS, 0.1)
+    denoise = bind(data, Condition((Told(),)))
+    x = start(VPLinear())[:2]
+    list(trajectory(denoise, Euler(churn=Churn(2.0)), x, times, KeyedNoise([0, 1])))
+    assert asked[1] > told[1]
+    assert told == times[:-1].tolist()
 
 
 def test_repaints_jumps_draw_from_the_data_too():

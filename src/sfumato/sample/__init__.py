@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from sfumato.denoise import Prediction
+from sfumato.denoise import Bound, Prediction
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.sample.adams_bashforth import AdamsBashforth
@@ -108,12 +109,13 @@ def trajectory(
     cut = getattr(getattr(denoise, "denoiser", None), "cut", None)
     for i in range(total):
         t, s = ends[i], ends[i + 1]
+        last.highest = t if knots[i] >= knots[i + 1] else s
         if cut is not None and i and knots[i] <= cut < knots[i - 1]:
-            state = sampler.init(x, times[i:])
+            state = sampler.renew(state, x, times[i:])
         with torch.no_grad():
             if knots[i + 1] > knots[i] and up is not None:
                 x = up(last, x, t, s, noise.at("up", i))
-                state = sampler.init(x, times[i + 1 :])
+                state = sampler.renew(state, x, times[i + 1 :])
             else:
                 x, state = sampler.step(last, x, t, s, state, noise.at("step", i))
             if hold is not None:
@@ -122,13 +124,17 @@ def trajectory(
 
 
 class _Last:
-    """A bound denoiser that remembers its last answer."""
+    """A bound denoiser that remembers its last answer. highest: the higher end of the step at hand; asked above it, as
+    churn does, it is told what is told there, so that what changes with time changes at the knots."""
 
     def __init__(self, denoise: Denoise) -> None:
         self.denoise = denoise
         self.schedule = denoise.schedule
         self.prediction: Prediction | None = None
+        self.highest: Tensor | None = None
 
     def __call__(self, x: Tensor, t: Tensor) -> Prediction:
-        self.prediction = self.denoise(x, t)
-        return self.prediction
+        above = self.highest is not None and t.ndim == 0 and t > self.highest
+        asked: Any = self.denoise
+        self.prediction = asked(x, t, self.highest) if above and isinstance(asked, Bound) else asked(x, t)
+        return self.prediction  # type: ignore[return-value]

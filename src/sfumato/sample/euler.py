@@ -64,6 +64,9 @@ class Euler(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return len(times) - 1
 
+    def renew(self, state: State, x: Tensor, times: Tensor) -> State:
+        return state  # the number of steps of the whole walk, over which churn is spread
+
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         x, t = self.churn(denoise, x, t, s, state, noise)
         return ddim(denoise(x, t), Knots.of(denoise.schedule, t, s)), state

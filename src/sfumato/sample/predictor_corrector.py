@@ -44,6 +44,9 @@ class PredictorCorrector(Sampler):
     def init(self, x: Tensor, times: Tensor) -> State:
         return PREDICTORS[self.predictor].init(x, times)
 
+    def renew(self, state: State, x: Tensor, times: Tensor) -> State:
+        return PREDICTORS[self.predictor].renew(state, x, times)
+
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         if s != t:
             x, state = PREDICTORS[self.predictor].step(denoise, x, t, s, state, noise)

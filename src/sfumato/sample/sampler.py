@@ -33,6 +33,11 @@ class Sampler(Element, kinds="sampler", package="sfumato.sample"):
         """The state before the first step from x (B, ...) along the grid `times`; nothing, for one-step methods."""
         return None
 
+    def renew(self, state: State, x: Tensor, times: Tensor) -> State:
+        """The state where a walk goes on elsewhere, behind a rise or where another model takes over: what is remembered
+        says nothing there, so that it begins anew."""
+        return self.init(x, times)
+
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         """x moved from t to s, and the state for the next step."""
         raise NotImplementedError
