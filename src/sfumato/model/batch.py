@@ -115,21 +115,22 @@ class Batch:
         return cache(fetch)
 
     @cached_property
-    def _fitted(self) -> Callable[[Ref], Image.Image]:
-        """A picture with the proportions of the one that is held: of one with others the middle, at the held one's
-        size."""
+    def _fitted(self) -> Callable[..., Image.Image]:
+        """A picture with the proportions of the one that is held, or of the run where none is: of one with others the
+        middle, at the held one's size. nearest: by whole pixels, for maps of classes."""
         held = self.recipe.held
+        whole = self.size if held is None else held.size
 
         @cache
-        def fitted(ref: Ref) -> Image.Image:
+        def fitted(ref: Ref, nearest: bool = False) -> Image.Image:
             image = self.fetched(ref)
-            same = held is None or alike(image.size, held.size, 2)
-            if held is None or image.size == held.size or (same and self.view.box is None):
+            same = alike(image.size, whole, 2)
+            if image.size == whole or (same and self.view.box is None):
                 return image
             if not same:
-                size = f"{held.width} x {held.height}"
+                size = f"{whole[0]} x {whole[1]}"
                 note(f"of a picture of {image.width} x {image.height} the middle is taken, to go with {size}")
-            return ImageOps.fit(image, held.size, Image.Resampling.LANCZOS)
+            return ImageOps.fit(image, whole, Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS)
 
         return fitted
 
@@ -260,9 +261,8 @@ class Batch:
         return self.mask_tensor(self._viewed(ref).convert("L"))
 
     def _viewed(self, ref: Ref, nearest: bool = False) -> Image.Image:
-        held, image = self.recipe.held, self.fetched(ref)
-        view = self.view if held is not None and held.size == image.size else View(self.size)
-        return view.part(image).resize(self.size, Image.Resampling.NEAREST) if nearest else view(image)
+        image = self._fitted(ref, nearest)
+        return self.view.part(image).resize(self.size, Image.Resampling.NEAREST) if nearest else self.view(image)
 
     def denoise(self, guidances: Sequence[Guidance | Gradient] = (), **changes: str) -> Bound:
         """The denoiser told what the recipes say, or with other words (prompt=..., negative=..., label=...)."""
