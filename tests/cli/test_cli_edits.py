@@ -113,7 +113,7 @@ def test_the_mask_of_a_local_blend_is_saved_and_outside_it_the_picture_stays(cli
         ("x --from y --refine -1", "refine is -1"),
         ("x --inversion ddim", "--inversion needs --from"),
         ("x --from y --inversion dim", "did you mean 'ddim'"),
-        ("x --from y --inversion ddim:shows=z", "'shows' is unknown"),
+        ("x --from y --inversion ddim:shows=z", "shows is said beside it too"),
         ("x --from y --inversion edit-friendly --refine 3", "takes no --refine"),
         ("x --with none.png", "none.png does not exist"),
         ("x --mask sketch.png --hold low-pass", "give one of them"),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw
 
 from sfumato.edit import Resample
 from sfumato.provenance import recipe_in
@@ -76,6 +76,19 @@ def test_an_extended_picture_keeps_its_old_part(cli, model, sketch):
     assert made.shape == (40, 48, 3)
     assert (made[:32, 16:] == opened(sketch)).all()
     assert recipe_in("out.png").start.strength == 0.9
+
+
+def test_an_extended_photograph_keeps_its_author_and_density(cli, model, home):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Copyright] = "(c) Ann"
+    Image.new("RGB", (32, 32), "red").save(home / "photo.jpg", exif=exif, dpi=(300, 300))
+    done = cli("edit", "photo.jpg", "a boat", "--extend", 8, "--model", model, "--steps", 1, "-o", "wide.jpg")
+    assert done.status == 0, done.err
+    made = Image.open("wide.jpg")
+    assert made.size == (48, 48)
+    assert made.getexif()[ExifTags.Base.Copyright] == "(c) Ann"
+    assert made.info["dpi"] == (300, 300)
+    assert cli("redo", "wide.jpg").status == 0
 
 
 def test_an_extended_picture_may_begin_as_it_is_written(cli, model, sketch):

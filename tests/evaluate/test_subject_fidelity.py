@@ -18,6 +18,7 @@ from sfumato.cli.app import run_command
 from sfumato.evaluate.features.extractor import Extractor
 from sfumato.evaluate.forgetting import forgetting
 from sfumato.evaluate.subject_fidelity import alike, cosines, each_other, subject_fidelity
+from sfumato.evaluate.subject_fidelity import photographs as shown
 from sfumato.picture import BadInput
 
 COLOURS = Extractor("colours", "mean colour", lambda x: {"pool": x.mean((2, 3)) + 1}, "0" * 16)
@@ -50,6 +51,16 @@ def word(tiny_model, tmp_path):
     path = tmp_path / "word.safetensors"
     write_words(path, "zwx", {"text_encoder": 30 * table[:2].detach()}, {})
     return path
+
+
+def test_a_picture_that_cannot_be_read_is_left_out_as_in_training(photos, capsys):
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    assert [each.size for each in shown(photos, (32, 32))] == [(32, 32)] * 3
+    assert "left out: " in capsys.readouterr().err
+    for path in photos.glob("?.png"):
+        path.unlink()
+    with pytest.raises(BadInput, match="broken"):
+        shown(photos, (32, 32))
 
 
 def test_what_was_taught_is_painted_and_the_class_is_not_touched_by_a_word(tiny_model, photos, word):

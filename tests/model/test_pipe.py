@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from sfumato.edit import Outside, SDEdit
 from sfumato.guide import ClassifierFree
 from sfumato.model.batch import Batch
 from sfumato.network import RowByRow
-from sfumato.picture import BadInput, pixels_hash, read_metadata
+from sfumato.picture import BadInput, PictureWarning, pixels_hash, read_metadata
 from sfumato.recipe import Recipe
 
 SIZE = 32
@@ -203,3 +204,30 @@ def test_a_pipe_is_pickled_by_its_name(pipe):
     assert array(again("a boat", steps=2).image).tolist() == array(pipe("a boat", steps=2).image).tolist()
     with pytest.raises(BadInput, match="read from no folder"):
         pickle.dumps(replace(pipe, folders=()))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda pipe: pipe(["a", "b"]), "prompt is a list: give one text"),
+        (lambda pipe: pipe(None), "prompt is a NoneType"),
+        (lambda pipe: pipe("a", negative=None), "negative is a NoneType"),
+        (lambda pipe: pipe(Recipe("a")), r"prompt is a Recipe: run\(\) runs it"),
+        (lambda pipe: pipe("a", guidance=7.5), "guidance is a float: give a list, also of one"),
+        (lambda pipe: pipe("a", guidance="apg"), "guidance is a str: give a list"),
+        (lambda pipe: pipe("a", guidance=ClassifierFree(3.0)), "guidance is a ClassifierFree: give a list"),
+        (lambda pipe: next(pipe.steps(Recipe("a"), seed=3)), "seed is said of a prompt, and a recipe says it itself"),
+    ],
+)
+def test_what_is_of_another_type_is_said_in_a_sentence(tiny_model, call, said):
+    with pytest.raises(BadInput, match=said):
+        call(sfumato.load(tiny_model))
+
+
+def test_a_negative_prompt_that_nothing_hears_is_told_of(tiny_model):
+    pipe = sfumato.load(tiny_model)
+    with pytest.warns(PictureWarning, match="the negative prompt is not heard"):
+        pipe("a boat", negative="red", guidance=[], steps=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PictureWarning)
+        pipe("a boat", negative="red", guidance=[ClassifierFree(3.0)], steps=1)

@@ -238,3 +238,17 @@ def test_a_broken_exif_costs_nothing(tmp_path, junk):
     data = encoded(exif=junk)
     quietly(edited(data)[0], tmp_path / "a.jpg", like=data, parameters="words")
     assert read_metadata(tmp_path / "a.jpg")["parameters"] == "words"
+
+
+@pytest.mark.parametrize("extension", ["jpg", "webp", "png"])
+def test_a_photograph_without_a_place_gives_a_result_without_one(tmp_path, extension):
+    """An empty block of GPS would look like a hidden one."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Copyright] = "(c) Ann"
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "a.jpg", exif=exif)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save_picture(Image.new("RGB", (16, 16), "blue"), tmp_path / f"b.{extension}", like=tmp_path / "a.jpg")
+    found = Image.open(tmp_path / f"b.{extension}").getexif()
+    assert found[ExifTags.Base.Copyright] == "(c) Ann"
+    assert 0x8825 not in found

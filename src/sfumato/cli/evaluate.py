@@ -136,10 +136,15 @@ def evaluate(
     Recipe(steps=steps, seed=seed, model=model, sampler=sampler, guidance=guided)  # pyright: ignore[reportArgumentType]
     if count is not None and count < 1:
         raise BadInput(f"--count is {count}: give a whole number of at least 1")
+    files = {"lora": lora, "embedding": embedding, "hypernetwork": hypernetwork, "adapter": adapter}
+    about = {"--as": word, "--class": kind, "--before": before, **{f"--{name}": each for name, each in files.items()}}
+    if subject is None and (lost := [name for name, value in about.items() if value]):
+        raise BadInput(f"{lost[0]} goes with --subject: say of which pictures, as --subject photos")
+    if subject is not None and (against is not None or control):
+        raise BadInput(f"--subject and --{'control' if control else 'against'} are two evaluations: leave one out")
     if subject is not None:
         from sfumato.evaluate.subject_report import report
 
-        files = {"lora": lora, "embedding": embedding, "hypernetwork": hypernetwork, "adapter": adapter}
         chosen = features[0] if features else None
         how = {"each": count or 4, "steps": steps, "guidance": guidance, "seed": seed}
         report(model, subject, word, kind, before, files, chosen, out, json, allow_pickle, **how)
@@ -148,7 +153,8 @@ def evaluate(
         raise BadInput("--control and --against are two evaluations: leave one of them out")
     if against is None:
         alone = {"--pictures": pictures, "--features": features, "--metrics": metrics, "--reference": reference,
-                 "--label": label, "--lpips": lpips}  # fmt: skip
+                 "--label": label, "--lpips": lpips, "--batch": None if batch == 8 else batch,
+                 "--resamples": None if resamples == 100 else resamples}  # fmt: skip
         for name, value in alone.items():
             if value is not None:
                 raise BadInput(f"{name} goes with --against: say what to compare with, as --against vignettes")

@@ -17,8 +17,9 @@ Method = Annotated[
     str | None,
     typer.Option(
         metavar="NAME[:KEY=VALUE,...]",
-        help="With --from: one of {sfumato.recipe.written:methods}. prompt-to-prompt paints the words that stay where "
-        "they were; with prompt-to-prompt:blend=hat+bow all but these words stays as it is.",
+        help="With --from: one of {sfumato.recipe.written:methods}, the first for `sfumato edit` alone. "
+        "prompt-to-prompt paints the words that stay where they were; with prompt-to-prompt:blend=hat+bow all but "
+        "these words stays as it is.",
     ),
 ]
 Label = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -53,15 +54,16 @@ def personalize(
 ) -> None:
     """Teach a model a subject or a style from a handful of pictures.
 
-    What is left are files for `--lora` and `--embedding`, or with dreambooth a whole model. Ctrl-C saves and leaves;
-    the same command goes on from there, exactly.
+    What is left are files for `--lora`, `--embedding`, `--hypernetwork` or `--adapter`, or with dreambooth a whole
+    model; how they are used is said at the end. Ctrl-C saves and leaves; the same command goes on from there, exactly.
     """
     from sfumato.data.kohya import is_kohya
     from sfumato.element.name_and_options import name_and_options
     from sfumato.train import run
 
     name, options = name_and_options(method)
-    folder = out or Path("runs") / "-".join([name, *options])
+    said = [key if value == "true" else f"{key}-{value}" for key, value in options.items()]
+    folder = out or Path("runs") / re.sub(r"[^\w.-]", "-", "-".join([name, *said]))
     if subject == "auto":
         subject = _proposed(folder, model, kind)
     told: dict[str, object] = {"data.path": str(photos), "subject": subject, "kind": kind, "model": model}
@@ -71,8 +73,8 @@ def personalize(
         told["steps"] = steps
     if prior:
         told["prior.count"] = prior
-    said = [f"{key}={json.dumps(value)}" for key, value in told.items()]
-    run("personalize", out=folder, dry_run=dry_run, overrides=[*said, *(overrides or [])])
+    asked = [f"{key}={json.dumps(value)}" for key, value in told.items()]
+    run("personalize", out=folder, dry_run=dry_run, overrides=[*asked, *(overrides or [])])
 
 
 def _proposed(folder: Path, model: str, kind: str) -> str:

@@ -26,7 +26,7 @@ from sfumato.evaluate.features.extractor import POOL, Extractor
 from sfumato.evaluate.statistics import Figure, mean
 from sfumato.guide import ClassifierFree
 from sfumato.picture import BadInput, open_picture
-from sfumato.progress import progress
+from sfumato.progress import progress, say
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -93,7 +93,7 @@ def subject_fidelity(
     """
     if not kind:
         raise BadInput("--class is missing: say what the subject is one of, as woman, to see whether that stayed.")
-    real = rows_of(extract, _photographs(photos, pipe.size))
+    real = rows_of(extract, photographs(photos, pipe.size))
     said = [template for template in templates for _ in range(each)]
     options = {"guidance": [ClassifierFree(guidance)], "steps": steps}
 
@@ -139,13 +139,26 @@ def _one_less(figure: Figure) -> Figure:
     return Figure(1 - figure.value, 1 - figure.high, 1 - figure.low, figure.total)
 
 
-def _photographs(folder: Path, size: tuple[int, int]) -> list[Image.Image]:
+def photographs(folder: Path, size: tuple[int, int]) -> list[Image.Image]:
+    """The pictures of a folder, cut to a size; those that can't be read are named and left out, as in training.
+
+    Raises BadInput where none can be read.
+    """
     from PIL import Image, ImageOps
 
     from sfumato.data.folder import entries
 
-    files = [entry.path for entry in entries(folder)]
-    return [ImageOps.fit(open_picture(path), size, Image.Resampling.LANCZOS) for path in files]
+    found: list[Image.Image] = []
+    for entry in (files := entries(folder)):
+        try:
+            found.append(ImageOps.fit(open_picture(entry.path), size, Image.Resampling.LANCZOS))
+        except BadInput as error:
+            if len(files) == 1:
+                raise
+            say(f"left out: {error}")
+    if not found:
+        raise BadInput(f"{folder}: no picture there can be read")
+    return found
 
 
 def rows_of(extract: Extractor, pictures: Sequence[Image.Image]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain, groupby
@@ -118,6 +118,15 @@ class Pipe:
         <lora:me:0.8>, are adapters too. latents: (count, C, h, w), the first noise of each picture instead of its
         seed's.
         """
+        for name, text in (("prompt", prompt), ("negative", negative)):
+            if not isinstance(text, str):
+                what = "run() runs it" if isinstance(text, Recipe) else "give one text, and several one after the other"
+                raise BadInput(f"{name} is a {type(text).__name__}: {what}.")
+        several = {"guidance": guidance or (), "adapters": adapters, "images": images, "controls": controls,
+                   "regions": regions, "stages": stages}  # fmt: skip
+        for name, value in several.items():
+            if isinstance(value, str) or not isinstance(value, Iterable):
+                raise BadInput(f"{name} is a {type(value).__name__}: give a list, also of one.")
         suits = self.stage.suits
         said, unsaid, asked = asked_in(prompt, negative)
         recipe = Recipe(
@@ -240,6 +249,8 @@ class Pipe:
         Recipes that differ in seed and words alone run as one batch (at most 8, of as many prompts and chunks), which
         changes no picture: to the bit with the exact engine, by at most 1/255 otherwise.
         """
+        if options and not isinstance(asked, str):
+            raise BadInput(f"{next(iter(options))} is said of a prompt, and a recipe says it itself: leave it out.")
         asked = self.recipes(asked, **options) if isinstance(asked, str) else asked
         todo = [self.resolve(recipe) for recipe in ([asked] if isinstance(asked, Recipe) else asked)]
         batches = _batches(todo, self._chunks)

@@ -16,6 +16,7 @@ from sfumato.edit.prompt_to_prompt import LocalBlend
 from sfumato.model.batch import Batch
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
+from sfumato.picture.errors import note
 from sfumato.sample import Sampler, Step, trajectory
 from sfumato.space import refuse_nan
 
@@ -129,6 +130,8 @@ def bind(batch: Batch) -> Run:
     """The run of a batch on one stage."""
     recipe, recipes = batch.recipe, batch.recipes
     recipe.composite.check(batch)
+    if any(each.negative for each in recipes) and not any(part.needs_null for part in recipe.guidance):
+        note("the negative prompt is not heard: nothing guides away from it, as guidance above 1 does")
     start = recipe.start.bind(batch)
     hold = (None if recipe.hold is None else recipe.hold.bind(batch, start)) or BoundHold()
     companions = batch.companions

@@ -124,8 +124,10 @@ def _tell_difference(path: Path, data: bytes, picture: Image.Image, original: Or
         )
 
 
-def encode_png(image: Image.Image) -> bytes:
-    """The bytes of a PNG without metadata."""
+def encode_png(image: Image.Image, like: Any = None) -> bytes:
+    """The bytes of a PNG, without metadata, or with those of the file `like` as `save_picture` has it."""
+    if like is not None:
+        return _encoded(Path("a.png"), ".png", image, Original.read(like), None, None)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -59,7 +59,13 @@ def _written(exif: Image.Exif, longest: int | None) -> bytes:
         return b""
     if longest is not None and len(exif.tobytes()) > longest:
         exif.get_ifd(EXIF_IFD).pop(MAKER_NOTE, None)
-    return exif.tobytes()
+    if exif.get_ifd(GPS_IFD):
+        return exif.tobytes()
+    placeless = Image.Exif()  # asking for the block has made an empty one
+    placeless.update({tag: value for tag, value in exif.items() if tag not in (EXIF_IFD, GPS_IFD)})
+    if exif.get_ifd(EXIF_IFD):
+        placeless.get_ifd(EXIF_IFD).update(exif.get_ifd(EXIF_IFD))
+    return placeless.tobytes()
 
 
 def _png_text(recipe_json: str | None, parameters: str | None) -> PngInfo:

@@ -121,7 +121,8 @@ class Capabilities:
         if len(recipe.images) > self.references:
             looks = f"at most {self.references}" if self.references else "none: start from it instead"
             raise BadInput(
-                f"The model {recipe.model} is shown {len(recipe.images)} reference pictures and looks at {looks}."
+                f"The model {recipe.model} is shown {len(recipe.images)} reference picture"
+                f"{'s' * (len(recipe.images) > 1)} and looks at {looks}."
             )
         label, guidance, regional = self._named(recipe.label), self._guidance(recipe), self._regional(recipe)
         return replace(recipe, label=label, guidance=guidance, regional=regional)

@@ -35,9 +35,13 @@ def guidances(written: list[str], scale: float | None, suits: Suits) -> tuple[An
     `scale` None is theirs, unless another that moves away from no prompt is written in their place.
     """
     given = tuple(guidance(text) for text in written)
+    scaled = () if scale is None else suits.scaled(scale)
+    for part in given:
+        if part.needs_null and [each.kind for each in (*scaled, *given)].count(part.kind) > 1:
+            raise BadInput(f"the scale of the guidance {part.kind} is given twice, and they would add up: give it once")
     if scale is None:
         return given if any(part.needs_null for part in given) else (*suits.guidance, *given)
-    return (*suits.scaled(scale), *given)
+    return (*scaled, *given)
 
 
 def guidance(text: str) -> Any:
@@ -307,7 +311,7 @@ def _made(what: str, element: Any, options: dict[str, str], elsewhere: set[str],
     known = {name: field for name, field in fields.items() if name not in elsewhere | given.keys()}
     for key in options:
         if key in given and key in fields:
-            raise BadInput(f"{what}: {key} is given beside it too, as --{key}: once is enough")
+            raise BadInput(f"{what}: {key} is said beside it too: once is enough")
         if key not in known:
             raise _unknown(f"{what}:", key, list(known))
     try:

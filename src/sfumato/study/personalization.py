@@ -17,7 +17,6 @@ from PIL import Image
 from pydantic import Field
 
 from sfumato.data.array_cache import digest
-from sfumato.data.dataset import cut
 from sfumato.data.folder import entries
 from sfumato.element import Listed, Real, Whole, element
 from sfumato.element.name_and_options import name_and_options
@@ -135,7 +134,7 @@ def taught_and_measured(
     from sfumato import train
     from sfumato.evaluate.features import features as named
     from sfumato.evaluate.forgetting import forgetting
-    from sfumato.evaluate.subject_fidelity import subject_fidelity
+    from sfumato.evaluate.subject_fidelity import photographs, subject_fidelity
 
     pipe = model.load()
     size = pipe.size[0]
@@ -171,7 +170,7 @@ def taught_and_measured(
             np.asarray(taught(prompt.replace("{}", name), adapters=adapters, steps=20, seed=1).image)
             for prompt, name in (*((prompt, word) for prompt in asked), (asked[0], kind))
         ]
-        photo = cut(entries(seen)[0].path, pipe.size)
+        photo = np.asarray(photographs(seen, pipe.size)[0])
     return {
         **{name: np.array(figure.value) for name, figure in {**found.figures, **lost}.items()},
         "seconds": np.array(seconds),

@@ -28,6 +28,8 @@ def part(path: Path, name: str, made_by: str) -> Path:
     for folder in (path / name, path, (here(path) or path) / name):
         if (folder / "config.json").is_file() or (folder / "tokenizer_config.json").is_file():
             return folder
+    if path.name == "export":  # of a run, which is called as its recipe
+        made_by = path.parent.name
     raise BadInput(f"there is no {name} in {path}: train it first with 'sfumato train {made_by}', or name its folder")
 
 

@@ -62,7 +62,7 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Common:
     values.setdefault("name", path.stem)
     for override in overrides:
         _override(values, override)
-    return validate(values, str(path))
+    return validate(values, f"the recipe {path.stem}" if path in shipped().values() else str(path))
 
 
 def validate(values: dict[str, Any], origin: str = "the recipe") -> Common:

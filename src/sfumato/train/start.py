@@ -144,8 +144,10 @@ def _begun(there: Path, folder: Path, recipe: Common) -> Common:
 
 def estimate(recipe: Common, steps: int = 4) -> None:
     """Print the resolved recipe, parameter counts, steps, pictures, and the time that a few timed steps promise."""
-    ready = _with_parts(recipe)
+    ready, prior = _with_parts(recipe), getattr(recipe, "prior", None)
     small = _small(ready)
+    if prior is not None:
+        small = small.model_copy(update={"prior": prior.model_copy(update={"count": 1})})
     with tempfile.TemporaryDirectory() as folder:
         loop = _loop(small, Path(folder) / "run")
         times = []
@@ -164,10 +166,18 @@ def estimate(recipe: Common, steps: int = 4) -> None:
     print(f"# parameters: {parameters:,}")
     print(f"# steps: {recipe.steps:,} of {recipe.batch * recipe.optimizer.accumulate} pictures: {pictures:,} pictures")
     print(f"# {loop.foretold(second)}")
+    if prior is not None:
+        row = second / (3 * recipe.batch * recipe.optimizer.accumulate)  # forwards and back costs three times forwards
+        minutes = 2 * prior.count * prior.steps * row / 60
+        print(f"# before it {prior.count} pictures of the class are painted, about {minutes:.1f} minutes, and kept")
 
 
 def _with_parts(recipe: Common) -> Common:
-    """For an estimate, the built-in miniature's autoencoder and text encoder stand in for those not trained yet."""
+    """For an estimate, the built-in miniature's autoencoder and text encoder stand in for those not trained yet, and
+    the network begins anew where what it would begin as isn't there."""
+    begin = getattr(recipe, "begin", None)
+    if begin is not None and not (begin.exists() or place(begin).is_dir()):
+        recipe = recipe.model_copy(update={"begin": None})
     parts = {name: path for name in ("autoencoder", "text_encoder") if (path := getattr(recipe, name, None))}
     missing = [name for name, path in parts.items() if not (path.exists() or place(path).is_dir())]
     return recipe.model_copy(update=dict.fromkeys(missing, Path("mini"))) if missing else recipe

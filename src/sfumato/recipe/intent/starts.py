@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ from PIL import Image
 
 from sfumato.edit import AttentionEdit, Crop, Hold, Inferred, Outside, Resample
 from sfumato.picture import BadInput, Ref, extended, keep_from, open_mask, open_picture
+from sfumato.picture.files import encode_png
 from sfumato.recipe import written
 
 Named = Callable[[str], str]
@@ -65,11 +67,14 @@ def canvas(
 ) -> tuple[Ref | Image.Image, Image.Image | None]:
     """The picture and its mask, both extended by `extend`; the mask is None where nothing asks for one.
 
-    Where it is not extended the picture is kept, as the file that it is, so that the result can be saved like it.
+    The picture is kept, as the file that it is, or extended with that file's author, density and profile, so that the
+    result can be saved like it.
     """
     if extend is not None:
         image = open_picture(picture)
-        return extended(image, border(extend, named), None if mask is None else open_mask(mask, image.size))
+        wider, new = extended(image, border(extend, named), None if mask is None else open_mask(mask, image.size))
+        file = isinstance(picture, str | os.PathLike | bytes)
+        return (keep_from(encode_png(wider, picture)) if file else wider), new
     for name, value in shape.items():
         if mask is None and value:
             raise BadInput(f"{named(name)} is about a mask: give one with {named('mask')}")

@@ -7,6 +7,7 @@ it was. The model is any that `sfumato.load` reads: its own schedule and paramet
 
 from __future__ import annotations
 
+import shlex
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sfumato import predict
+from sfumato.adapt import adapters_in
 from sfumato.adapt.adaptation import learning
 from sfumato.adapt.words import LearnedWords, knowing
 from sfumato.condition import Condition
@@ -313,7 +315,21 @@ class PersonalizeTask(Task):
         return self._measured
 
     def conclusion(self) -> list[str]:
-        return self.curve.conclusion(self.place.run) if self.curve else []
+        return [f"use it: {self._used()}", *(self.curve.conclusion(self.place.run) if self.curve else [])]
+
+    def _used(self) -> str:
+        """A command that paints with what was learnt."""
+        recipe, export = self.recipe, self.place.export
+        paints = f"sfumato generate {shlex.quote(self.shown.plain[0])} --model"
+        if (export / "model_index.json").is_file():
+            return f"{paints} {export}"
+        options: list[str] = []
+        for each in adapters_in(export, allow_pickle=True):
+            path = export / each.file.name  # type: ignore[attr-defined]
+            own = each.kind in ("lora", "embedding", "hypernetwork")
+            options.append(f"--{each.kind} {path}" if own else f"--adapter {each.kind}:file={path}")
+            options += ["--allow-pickle"] if path.suffix != ".safetensors" else []
+        return f"{paints} {shlex.quote(recipe.model)} {' '.join(options)}"
 
     def finish(self, export: Path) -> dict[str, float]:
         """The method's files; how many numbers were trained, how large the files are, and what is left of the loss."""
