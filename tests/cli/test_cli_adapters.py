@@ -67,7 +67,7 @@ def test_it_is_written_in_another_format_and_paints_the_same(cli, model, lora):
             ["me", "out.safetensors", "--to", "koya"],
             "'koya' is unknown (did you mean 'kohya'?): accepted are diffusers, ",
         ),
-        (["me", "out", "--to", "kohya"], "out ends in another way than .safetensors"),
+        (["me", "out", "--to", "kohya"], "out is no .safetensors"),
         (["me", "out.safetensors", "--model", "mini"], "say with --to in which format"),
         (["me", "out.safetensors", "--to", "kohya"], "name the model that it was made for with --model"),
         (

@@ -152,7 +152,7 @@ def test_what_is_held_stays_to_the_byte_through_the_cascade(cascade: sfumato.Pip
         assert hold is None or (made[kept] == array(picture)[kept]).all()
         assert (made[~kept] != array(picture)[~kept]).any()
     assert cascade(WORDS, start=SDEdit(picture, 0.0), steps=2).image.tobytes() == picture.tobytes()
-    with pytest.raises(BadInput, match="reference pictures"):
+    with pytest.raises(BadInput, match="reference picture"):
         cascade(WORDS, images=[picture], steps=1)
 
 

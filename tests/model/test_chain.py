@@ -67,6 +67,7 @@ class Enlarged(Encoder):
     """What the stage before made, `scale` times as large; a vector is the colour of all pixels."""
 
     tells = Capabilities(references=1)
+    follows = True
 
     def __init__(self, scale: int = 1) -> None:
         self.scale = scale
@@ -233,3 +234,8 @@ def test_models_are_joined_by_name(monkeypatch, tmp_path, cascade):
     pipe = sfumato.load("first + second + second")
     assert [each.name for each in pipe.stages] == ["picture", "upscale", "upscale 2"]
     assert (pipe.name, pipe.size) == ("first + second + second", (32, 32))
+
+
+def test_a_model_that_looks_at_nothing_of_the_one_before_is_not_joined(tiny_model):
+    with pytest.raises(BadInput, match=r"does not go on with what .* makes: it looks at nothing of a stage before it"):
+        sfumato.load(f"{tiny_model} + {tiny_model}")

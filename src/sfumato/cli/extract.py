@@ -26,8 +26,10 @@ def extract(
     from sfumato.picture import BadInput
     from sfumato.recipe import written
 
-    if target.suffix != ".safetensors" or target.exists():
-        raise BadInput(f"{target.name} ends in another way than .safetensors, or is there already: name a new file.")
+    if target.suffix != ".safetensors":
+        raise BadInput(f"{target.name} is no .safetensors: give the file such a name")
+    if target.exists():
+        raise BadInput(f"{target.name} is there already: name a new file")
     with silent_stderr():
         networks = load(base, precision="float32").stage.networks
         if Path(tuned).is_file():

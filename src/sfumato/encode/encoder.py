@@ -69,9 +69,11 @@ class Encoder:
 
     Called with a batch it gives a part of the condition, a row for each recipe; the part knows its own null.
     tells: what a recipe may say because this encoder is there. A stage can be told what its encoders can, together.
+    follows: whether it takes what the stage before has made.
     """
 
     tells: Capabilities | ClassVar[Capabilities] = Capabilities()
+    follows: ClassVar[bool] = False
 
     def __call__(self, batch: Asked) -> Part | None:
         """The part; None where the recipes say nothing of it and the network needs none."""

@@ -20,6 +20,7 @@ class Enlarged(Encoder):
     """
 
     tells = Capabilities(references=1)
+    follows = True
 
     def __init__(self, scale: int) -> None:
         self.scale = scale

@@ -16,6 +16,7 @@ class EnlargedLatents(Encoder):
     becomes `scale` x `scale`. What comes of them is `scale` times larger than that picture."""
 
     tells = Capabilities(references=1)
+    follows = True
 
     def __init__(self, space: Space, scale: int) -> None:
         self.space, self.scale = space, scale

@@ -27,6 +27,8 @@ class ImageEmbedding(Encoder):
     unconditional branch, (1, width); zeros where not given.
     """
 
+    follows = True
+
     def __init__(self, width: int, look: Look | None, empty: Tensor | None = None) -> None:
         self.width, self.look, self.empty = width, look, empty
         self.tells = Capabilities(references=int(look is not None))

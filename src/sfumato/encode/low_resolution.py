@@ -26,6 +26,7 @@ class LowResolution(Encoder):
     """
 
     tells = Capabilities(references=1)
+    follows = True
 
     def __init__(
         self, factor: int, schedule: Schedule, time: float, pixels: bool = False, key: str = "low resolution"

@@ -29,10 +29,10 @@ def convert_adapter(file: AdapterFile, target: Path, to: str, model: str | Path 
     hold.
     """
     ADAPTER_FORMATS[to]  # refuses by name
-    if target.suffix != ".safetensors" or target.exists():
-        raise BadInput(
-            f"{name_of(target)} ends in another way than .safetensors, or is there already: name a new file."
-        )
+    if target.suffix != ".safetensors":
+        raise BadInput(f"{name_of(target)} is no .safetensors: give the file such a name")
+    if target.exists():
+        raise BadInput(f"{name_of(target)} is there already: name a new file")
     name, found = printable(file.name, 60), with_config(contents(file), file)
     kind = kind_of(found)
     if kind != "lora":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,12 @@ def load(
     shared: Shared = {}  # by the models that are joined: both stages of DeepFloyd IF have the same T5
     read = partial(read_stages, shared=shared) if pool is None else pool.stages
     found = [(each, *read(each, engine, precision, device, **options)) for each in joined(name)]
+    for (before, *_), (after, _, several) in pairwise(found):
+        if not any(encoder.follows for encoder in several[0].encoders):
+            raise BadInput(
+                f"{after} does not go on with what {before} makes: it looks at nothing of a stage before it. Run each "
+                "for itself, or join one that does."
+            )
     stages = _seeing(_told_apart([stage for _, _, several in found for stage in several]))
     if not any(stage.paints for stage in stages):
         raise BadInput(

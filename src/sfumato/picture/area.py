@@ -35,8 +35,8 @@ def proportioned(whole: tuple[int, int], size: tuple[int, int], inner: Box | Non
     left, top, right, bottom = inner or (whole[0] // 2, whole[1] // 2, (whole[0] + 1) // 2, (whole[1] + 1) // 2)
     if right - left > wide or bottom - top > high:
         raise BadInput(
-            f"The mask is white over {right - left} x {bottom - top} of the picture's {whole[0]} x {whole[1]} pixels, "
-            f"more than a part with the proportions of {size[0]} x {size[1]} has"
+            f"What is repainted covers {right - left} x {bottom - top} of the picture's {whole[0]} x {whole[1]} "
+            f"pixels, more than a part with the proportions of {size[0]} x {size[1]} has"
         )
     (x, wide), (y, high) = _within(left, right, wide, whole[0]), _within(top, bottom, high, whole[1])
     return x, y, x + wide, y + high

@@ -138,7 +138,7 @@ def _found(ref: Ref) -> tuple[Image.Image, bytes]:
             return image, data
     raise BadInput(
         f"the input picture {ref.sha256[:12]} ({ref.width} x {ref.height}) is not in {home()}: "
-        "open the recipe where it was made, or give the picture again"
+        "open the recipe where it was made, or give the picture again: any edit of the same file keeps it"
     )
 
 
