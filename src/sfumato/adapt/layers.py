@@ -94,6 +94,11 @@ def layers_in(keys: Iterable[str]) -> set[str]:
     return numbered | _grouped(keys)[0].keys()
 
 
+def tensors_by_layer(found: Contents) -> dict[str, dict[str, Tensor]]:
+    """What a file says of each layer, as it calls them."""
+    return {stem: _tensors(found, keys) for stem, keys in _grouped(found.tensors)[0].items()}
+
+
 def word_keys(found: Contents) -> dict[str, str]:
     """The keys of embeddings of words that are kept in a file of weights, and the words."""
     bundled = {key: key.split(".")[1] for key in found.tensors if key.startswith("bundle_emb.") and key.count(".") >= 2}

@@ -11,22 +11,28 @@ from sfumato.cli import options
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A picture, a model's folder or file, or a built-in model.")],
+    path: Annotated[
+        Path, typer.Argument(help="A picture, a model's folder or file, a built-in model, or an adapter's file.")
+    ],
     allow_pickle: options.AllowPickle = False,
     json: options.Json = False,
 ) -> None:
-    """Say what stands in a picture: its recipe, how it was made, whether it was changed. Or what a model holds."""
+    """Say what stands in a picture: its recipe, how it was made, whether it was changed. Or what a model holds, or an
+    adapter: a LoRA, an embedding, a hypernetwork."""
     from sfumato.cli.common import print_json, silent_stderr
     from sfumato.picture import path_of
     from sfumato.provenance import inspect as look
-    from sfumato.provenance import inspect_model
+    from sfumato.provenance import inspect_adapter, inspect_model, is_adapter
     from sfumato.zoo.find import file_of, here
 
-    single = file_of(path) is not None
-    path = path if single else path_of(path)
-    model = path if path.exists() and not single else here(path)
     with silent_stderr():
-        found = look(path) if model is None or not model.is_dir() else inspect_model(model)
+        if is_adapter(path_of(path), allow_pickle=allow_pickle):
+            found = inspect_adapter(path_of(path), allow_pickle=allow_pickle)
+        else:
+            single = file_of(path) is not None
+            path = path if single else path_of(path)
+            model = path if path.exists() and not single else here(path)
+            found = look(path) if model is None or not model.is_dir() else inspect_model(model)
     if json:
         print_json(found.as_dict())
     else:
