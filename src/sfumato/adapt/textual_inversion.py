@@ -73,7 +73,7 @@ def _vectors(found: Contents, name: str) -> tuple[str, list[Tensor]]:
     """The word in the file ("" where it says none), and its vectors (n, width), one for each width."""
     tensors, word = dict(found.tensors), ""
     if isinstance(found.other, dict) and hasattr(table := found.other.get("string_to_param"), "items"):
-        tensors = dict(table.items())  # type: ignore[union-attr]
+        tensors = {key: each for key, each in table.items() if hasattr(each, "detach")}  # type: ignore[union-attr]
         word = ""  # the file's name is what calls it, as with A1111
     if len(tensors) == 1 and not tensors.keys() & KNOWN:
         word = next(iter(tensors))

@@ -21,7 +21,10 @@ def control(
             "depth:net=FOLDER for a network of transformers.",
         ),
     ],
-    size: options.Size = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH|N", help="Size in pixels, as 128x96 or 128; else the picture's own."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(

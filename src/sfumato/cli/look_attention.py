@@ -32,7 +32,14 @@ def look_attention(
     device: options.Device = "auto",
     offload: options.Offload = "none",
     allow_pickle: options.AllowPickle = False,
-    output: options.Output = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to: a name ending in {sfumato.picture:WRITABLE}. By default out/look-WORDS-SEED.png.",
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Show where each word of a prompt looks: the network's cross-attention, as one picture with a tile a word."""
