@@ -60,6 +60,7 @@ WRONG = [
     ("generate x --guidance 3 --guide cfg:scale=5", "the scale of the guidance classifier-free is given twice"),
     ("evaluate mini --lora x.safetensors", "--lora goes with --subject: say of which pictures"),
     ("evaluate mini --subject . --as x --class y --against z", "are two evaluations: leave one out"),
+    ("edit sketch.png x --composite poisson", "--composite poisson puts a part into the picture: give a --mask"),
     ("generate x --regional mixing", "--regional says how regions are painted, and there are none: give some"),
     ("edit none.png x", "none.png does not exist"),
     ("edit empty.png x", "empty.png is empty"),

@@ -88,6 +88,7 @@ def _proposed(folder: Path, model: str, kind: str) -> str:
     if (begun := folder / "recipe.yaml").is_file():
         said = yaml.safe_load(begun.read_text(encoding="utf-8"))
         if isinstance(said, dict) and said.get("subject"):
+            say(f"--as auto: the run in {folder} calls it '{said['subject']}'")
             return str(said["subject"])
     found = identifiers(load(model, precision="float32"), kind)
     best, *others = found
