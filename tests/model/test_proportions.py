@@ -59,7 +59,7 @@ def test_around_a_mask_the_largest_part_that_fits_is_shown_and_the_rest_stays(pi
 
 def test_a_mask_that_no_such_part_holds_is_refused_with_a_size_that_does(pipe):
     recipe = masked((5, 30, 104, 40), **SQUARE)
-    with pytest.raises(BadInput, match=r"white over 100 x 11 .* give the size 32 x 20, or leave it out"):
+    with pytest.raises(BadInput, match=r"covers 100 x 11 .* give the size 32 x 20, or leave it out"):
         pipe.resolve(recipe)
     assert pipe.resolve(replace(recipe, width=32, height=20)).area is None
 

@@ -249,6 +249,26 @@ def test_refusals_before_anything_is_trained(runs, folder, tmp_path):
         train.run(clip, out=tmp_path / "file" / "run")
 
 
+def test_a_shipped_recipe_whose_parts_are_not_there_is_foretold(tmp_path, capsys, monkeypatch):
+    """README's `sfumato train mini-unet --dry-run`: what it begins as and is encoded by may yet have to be trained."""
+    monkeypatch.chdir(tmp_path)
+    small = [
+        "batch=2",
+        "data.size=32",
+        "data.count=4",
+        "network={channels: [16, 16], attention: [false, true], heads: [1, 1]}",
+    ]
+    train.run("mini-unet", dry_run=True, overrides=small)
+    said = capsys.readouterr().out
+    assert "# its parts aren't trained yet: measured with those of the built-in miniature" in said
+    assert "begin: runs/mini64-unet/export" in said
+    with pytest.raises(
+        BadInput,
+        match="there is no vae in runs/mini-autoencoder/export: train it first with 'sfumato train mini-autoencoder'",
+    ):
+        train.run("mini-unet", overrides=small)
+
+
 def test_a_dry_run_tells_and_keeps_nothing(runs, folder, tmp_path, capsys):
     train.run(write(tmp_path, "dry", AUTOENCODER, folder), dry_run=True)
     told = capsys.readouterr().out

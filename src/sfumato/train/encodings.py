@@ -28,8 +28,8 @@ def part(path: Path, name: str, made_by: str) -> Path:
     for folder in (path / name, path, (here(path) or path) / name):
         if (folder / "config.json").is_file() or (folder / "tokenizer_config.json").is_file():
             return folder
-    if path.name == "export":  # of a run, which is called as its recipe
-        made_by = path.parent.name
+    if path.name == "export" and (Path(__file__).parent / "recipes" / f"{path.parent.name}.yaml").is_file():
+        made_by = path.parent.name  # a run is called as its recipe
     raise BadInput(f"there is no {name} in {path}: train it first with 'sfumato train {made_by}', or name its folder")
 
 
