@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pydantic import Field
@@ -83,8 +83,5 @@ def either(first: Tensor, one: Prediction, other: Prediction) -> Prediction:
             return None
         return torch.where(first.to(a.device).reshape(-1, *[1] * (max(a.ndim, 1) - 1)), a, b)
 
-    alpha, sigma = (rows(getattr(one, name), getattr(other, name)) for name in ("alpha", "sigma"))
-    x, x0, eps, fraction, shift = (
-        rows(getattr(one, name), getattr(other, name)) for name in ("x", "x0", "eps", "fraction", "shift")
-    )
-    return Prediction(x, x0, eps, alpha, sigma, fraction, shift)  # type: ignore[arg-type]
+    both: dict[str, Any] = {each.name: rows(*(getattr(p, each.name) for p in (one, other))) for each in fields(one)}
+    return Prediction(**both)
