@@ -187,8 +187,8 @@ def edit(
         area=starts.area_of(only_masked, margin, named),
         attention=attention,
     )
-    said = start is not None and "strength" in name_and_options(start)[1]
-    if extend is not None and "strength" in starts.TAKES[kind] and not said:
+    own = start is not None and "strength" in name_and_options(start)[1]
+    if extend is not None and "strength" in starts.TAKES[kind] and not own:
         given.setdefault("strength", starts.EXTENDED)
     elif white is not None and kind == "sdedit":
         given.setdefault("strength", starts.MASKED)
