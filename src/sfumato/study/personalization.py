@@ -27,7 +27,7 @@ from sfumato.study.style import BLUE, panels, strips
 from sfumato.zoo import built_ins
 
 RATES = {
-    "dreambooth": 2e-4, "lora": 4e-3, "loha": 8e-3, "lokr": 8e-3, "textual-inversion": 3e-2, "pivotal-tuning": 4e-3,
+    "dreambooth": 2e-4, "lora": 4e-3, "loha": 8e-3, "lokr": 8e-3, "textual-inversion": 1e-2, "pivotal-tuning": 4e-3,
     "hypernetwork": 2e-3, "bottleneck": 4e-3, "side-tuning": 2e-3,
 }  # fmt: skip
 """Learning rates that suit the built-in models."""
