@@ -66,6 +66,14 @@ def open_file(path: str | os.PathLike[str], *, allow_pickle: bool = False) -> Ad
     return file
 
 
+def check_new(path: Path) -> None:
+    """Raises `BadInput` where no new file of an adapter can be written as `path`."""
+    if path.suffix != SAFE:
+        raise BadInput(f"{name_of(path)} is no {SAFE}: give the file such a name")
+    if path.exists():
+        raise BadInput(f"{name_of(path)} is there already: name a new file")
+
+
 def check_pickle(file: AdapterFile) -> None:
     """Raises `BadInput` for a pickle that nobody allowed."""
     if not file.name.lower().endswith(SAFE) and file.sha256 not in _pickles:

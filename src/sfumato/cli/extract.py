@@ -19,17 +19,14 @@ def extract(
     json: options.Json = False,
 ) -> None:
     """Write what fine-tuning changed as a LoRA, the nearest of its rank (by singular values)."""
+    from sfumato.adapt.file import check_new
     from sfumato.adapt.svd import extract as differences
     from sfumato.adapt.svd import resize
     from sfumato.cli.common import note, print_json, silent_stderr
     from sfumato.model.load import load
-    from sfumato.picture import BadInput
     from sfumato.recipe import written
 
-    if target.suffix != ".safetensors":
-        raise BadInput(f"{target.name} is no .safetensors: give the file such a name")
-    if target.exists():
-        raise BadInput(f"{target.name} is there already: name a new file")
+    check_new(target)
     with silent_stderr():
         networks = load(base, precision="float32").stage.networks
         if Path(tuned).is_file():

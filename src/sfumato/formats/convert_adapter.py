@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from sfumato.adapt import AdapterFile
 from sfumato.adapt.adapter_formats import ADAPTER_FORMATS, converted
+from sfumato.adapt.file import check_new
 from sfumato.adapt.origin import of_file
 from sfumato.adapt.read import contents, with_config
 from sfumato.adapt.recognise import kind_of
 from sfumato.adapt.write import save
 from sfumato.formats.architectures import built_in_with, empty_family, empty_networks
-from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.picture.errors import BadInput, printable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,10 +30,7 @@ def convert_adapter(file: AdapterFile, target: Path, to: str, model: str | Path 
     hold.
     """
     ADAPTER_FORMATS[to]  # refuses by name
-    if target.suffix != ".safetensors":
-        raise BadInput(f"{name_of(target)} is no .safetensors: give the file such a name")
-    if target.exists():
-        raise BadInput(f"{name_of(target)} is there already: name a new file")
+    check_new(target)
     name, found = printable(file.name, 60), with_config(contents(file), file)
     kind = kind_of(found)
     if kind != "lora":

@@ -157,13 +157,17 @@ class Loop:
                 break
         return took
 
+    def asking(self, rows: int, second: float) -> float:
+        """Seconds in which the network is asked about so many rows, where a step takes `second`s: forwards and back
+        costs three times forwards."""
+        return rows * second / (3 * self.recipe.batch * self.recipe.optimizer.accumulate)
+
     def foretold(self, second: float) -> str:
         """How long the run takes where a step takes `second`s, with its sample grids, and the memory that it has taken
         so far."""
         recipe = self.recipe
         grids = 2 + (recipe.steps - 1) // recipe.every.sample if self.task.passes() else 0
-        row = second / (3 * recipe.batch * recipe.optimizer.accumulate)  # forwards and back costs three times forwards
-        drawing = self.task.passes() * row
+        drawing = self.asking(self.task.passes(), second)
         minutes = (recipe.steps * second + grids * drawing) / 60
         clock = f", ended by the clock after {recipe.minutes:g}" if recipe.minutes and recipe.minutes < minutes else ""
         drawn = f" and {grids} sample grids of {drawing:.1f} s" if grids else ""

@@ -167,8 +167,7 @@ def estimate(recipe: Common, steps: int = 4) -> None:
     print(f"# steps: {recipe.steps:,} of {recipe.batch * recipe.optimizer.accumulate} pictures: {pictures:,} pictures")
     print(f"# {loop.foretold(second)}")
     if prior is not None:
-        row = second / (3 * recipe.batch * recipe.optimizer.accumulate)  # forwards and back costs three times forwards
-        minutes = 2 * prior.count * prior.steps * row / 60
+        minutes = loop.asking(2 * prior.count * prior.steps, second) / 60
         print(f"# before it {prior.count} pictures of the class are painted, about {minutes:.1f} minutes, and kept")
 
 
