@@ -64,6 +64,12 @@ def test_a_model_that_paints_the_truth_reaches_the_ceiling(judge: Judge):
     assert {(r.steps, r.sampler.kind, r.guidance[0].scale) for r in oracle.asked} == {(3, "ddim", 5.0)}
 
 
+def test_a_sampler_is_named_with_its_options(judge: Judge):
+    oracle = Oracle()
+    e.evaluate(oracle, judge, **{**SETTINGS, "sampler": "ddim:eta=1"}, bar=False)  # pyright: ignore[reportArgumentType]
+    assert {(r.sampler.kind, r.sampler.eta) for r in oracle.asked} == {("ddim", 1.0)}
+
+
 def test_another_picture_is_judged_otherwise(judge: Judge):
     right, wrong = (e.evaluate(Oracle(w), judge, **SETTINGS, bar=False) for w in (False, True))  # pyright: ignore[reportArgumentType]
     assert any(

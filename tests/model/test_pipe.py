@@ -206,10 +206,29 @@ def test_a_pipe_is_pickled_by_its_name(pipe):
         pickle.dumps(replace(pipe, folders=()))
 
 
+def test_several_prompts_are_several_pictures_each(tiny_model):
+    pipe = sfumato.load(tiny_model)
+    both = pipe(["a boat", "a house"], negative=["red", ""], seed=3, count=2, steps=2)
+    assert [(each.prompt, each.negative, each.seed) for each in both.recipes] == [
+        *(("a boat", "red", 3), ("a boat", "red", 4), ("a house", "", 3), ("a house", "", 4)),
+    ]
+    alone = pipe("a house", seed=4, steps=2).image
+    assert abs(array(both.images[3]).astype(int) - array(alone).astype(int)).max() <= 1
+    assert len([*pipe.steps(("a boat", "a house"), steps=2)][-1].result.images) == 2
+
+
+def test_without_a_seed_one_is_drawn_and_said(tiny_model):
+    pipe = sfumato.load(tiny_model)
+    first, other = (pipe.recipes("a boat", seed=None, count=2) for _ in range(2))
+    assert first[1].seed == first[0].seed + 1
+    assert first[0].seed != other[0].seed
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda pipe: pipe(["a", "b"]), "prompt is a list: give one text"),
+        (lambda pipe: pipe(["a", 2]), "prompt is a list with int in it: give a text, or a list of texts"),
+        (lambda pipe: pipe(["a", "b"], negative=["c"] * 3), "3 negative prompts for 2 prompts: give one, or as many"),
         (lambda pipe: pipe(None), "prompt is a NoneType"),
         (lambda pipe: pipe("a", negative=None), "negative is a NoneType"),
         (lambda pipe: pipe(Recipe("a")), r"prompt is a Recipe: run\(\) runs it"),

@@ -129,11 +129,11 @@ def evaluate(
     """
     from sfumato.guide import ClassifierFree
     from sfumato.picture import BadInput
-    from sfumato.recipe import Recipe
+    from sfumato.recipe import Recipe, written
 
     # refuse before torch is loaded
     guided = (ClassifierFree(guidance),)
-    Recipe(steps=steps, seed=seed, model=model, sampler=sampler, guidance=guided)  # pyright: ignore[reportArgumentType]
+    Recipe(steps=steps, seed=seed, model=model, sampler=written.sampler(sampler), guidance=guided)
     if count is not None and count < 1:
         raise BadInput(f"--count is {count}: give a whole number of at least 1")
     files = {"lora": lora, "embedding": embedding, "hypernetwork": hypernetwork, "adapter": adapter}

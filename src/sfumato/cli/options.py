@@ -71,7 +71,9 @@ Stage = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
-Sampler = Annotated[str, typer.Option(help="One of {sfumato.sample:Sampler}.", rich_help_panel=_SAMPLING)]
+Sampler = Annotated[
+    str, typer.Option(help="One of {sfumato.sample:Sampler}. With options: ddim:eta=1.", rich_help_panel=_SAMPLING)
+]
 Sampled = Annotated[
     str | None,
     typer.Option(

@@ -12,7 +12,7 @@ from sfumato.evaluate.pictures import Pictures
 from sfumato.guide import ClassifierFree
 from sfumato.picture import BadInput, save_picture
 from sfumato.picture.files import write_atomically
-from sfumato.recipe import Recipe, parameters
+from sfumato.recipe import Recipe, parameters, written
 from sfumato.recipe import prompt as grammar
 from sfumato.recipe.prompt.schedule import last
 from sfumato.zoo.files import stamp
@@ -27,7 +27,7 @@ CAPTIONS, CLASSES, NOTHING = "the reference's captions", "its classes in turn", 
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """How a model is sampled: picture i has the seed `seed` + i."""
+    """How a model is sampled, `ddim:eta=1` by a sampler with options: picture i has the seed `seed` + i."""
 
     steps: int
     sampler: str
@@ -40,7 +40,7 @@ def recipe_of(pipe: Pipe, settings: SampleSettings) -> Recipe:
     return Recipe(
         model=pipe.name,
         guidance=(ClassifierFree(settings.guidance),),
-        sampler=settings.sampler,  # pyright: ignore[reportArgumentType]
+        sampler=written.sampler(settings.sampler),
         steps=settings.steps,
         seed=settings.seed,
         engine=pipe.engine,  # pyright: ignore[reportArgumentType]

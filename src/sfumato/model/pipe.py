@@ -25,6 +25,7 @@ from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, StageOptions
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.extra_networks import asked_in
+from sfumato.recipe.intent import random_seed
 from sfumato.recipe.prompt import plan_of
 from sfumato.stage import Stage
 
@@ -76,15 +77,15 @@ class Pipe:
     tile: int = 0
     offload: str = "none"
 
-    def __call__(self, prompt: str = "", **options: Any) -> Result:
-        """`count` pictures, with seeds seed, seed + 1, ...; the options are those of `recipes`."""
+    def __call__(self, prompt: str | Sequence[str] = "", **options: Any) -> Result:
+        """`count` pictures of each prompt, with seeds seed, seed + 1, ...; the options are those of `recipes`."""
         return self.run(self.recipes(prompt, **options))
 
     def recipes(
         self,
-        prompt: str = "",
+        prompt: str | Sequence[str] = "",
         *,
-        negative: str = "",
+        negative: str | Sequence[str] = "",
         label: str | int | None = None,
         start: Start | None = None,
         hold: Hold | None = None,
@@ -104,7 +105,7 @@ class Pipe:
         sampler: Any = None,
         times: Any = None,
         steps: int | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         count: int = 1,
         width: int | None = None,
         height: int | None = None,
@@ -114,24 +115,21 @@ class Pipe:
     ) -> list[Recipe]:
         """`count` recipes, with seeds seed, seed + 1, ...; every argument is the `Recipe` field of the same name.
 
-        Guidance, sampler, times and steps that are None are those that suit the model. Files that the prompt names, as
-        <lora:me:0.8>, are adapters too. latents: (count, C, h, w), the first noise of each picture instead of its
-        seed's.
+        Of several prompts there are `count` of the first, then of the second, each with the same seeds; a negative
+        prompt is for all of them, or there is one for each. A seed that is None is drawn at random, and the recipes
+        say it. Guidance, sampler, times and steps that are None are those that suit the model. Files that a prompt
+        names, as <lora:me:0.8>, are adapters too. latents: (pictures, C, h, w), the first noise of each picture instead
+        of its seed's.
         """
-        for name, text in (("prompt", prompt), ("negative", negative)):
-            if not isinstance(text, str):
-                what = "run() runs it" if isinstance(text, Recipe) else "give one text, and several one after the other"
-                raise BadInput(f"{name} is a {type(text).__name__}: {what}.")
+        told = _told(prompt, negative)
+        seed = random_seed() if seed is None else seed
         several = {"guidance": guidance or (), "adapters": adapters, "images": images, "controls": controls,
                    "regions": regions, "stages": stages}  # fmt: skip
         for name, value in several.items():
             if isinstance(value, str) or not isinstance(value, Iterable):
                 raise BadInput(f"{name} is a {type(value).__name__}: give a list, also of one.")
         suits = self.stage.suits
-        said, unsaid, asked = asked_in(prompt, negative)
         recipe = Recipe(
-            prompt=said,
-            negative=unsaid,
             label=label,
             model=self.name,
             width=width,
@@ -139,7 +137,6 @@ class Pipe:
             start=start or Noise(),
             hold=hold,
             images=tuple(images),
-            adapters=(*adapters, *asked),
             source=source,
             area=area,
             controls=tuple(controls),
@@ -162,11 +159,15 @@ class Pipe:
             vae=self.vae,
             tile=self.tile,
         )
-        recipes = [replace(recipe, seed=seed + i) for i in range(count)]
+        recipes = [
+            replace(recipe, prompt=said, negative=unsaid, adapters=(*adapters, *asked), seed=seed + i)
+            for said, unsaid, asked in (asked_in(*each) for each in told)
+            for i in range(count)
+        ]
         if latents is None:
             return recipes
-        if len(latents) != count:
-            raise BadInput(f"There are {len(latents)} latents for {count} pictures: give one a picture.")
+        if len(latents) != len(recipes):
+            raise BadInput(f"There are {len(latents)} latents for {len(recipes)} pictures: give one a picture.")
         return [replace(each, noise=Latents(one, each.noise)) for each, one in zip(recipes, latents, strict=True)]
 
     @property
@@ -241,18 +242,20 @@ class Pipe:
                 return step.result
         raise BadInput("There is nothing to run: give at least one recipe.")
 
-    def steps(self, asked: str | Recipe | Sequence[Recipe], **options: Any) -> Iterator[Progress]:
+    def steps(self, asked: str | Recipe | Sequence[str | Recipe], **options: Any) -> Iterator[Progress]:
         """One `Progress` a step, the last with the result. Stop asking to cancel; nothing is left behind.
 
-        asked: recipes, or a prompt with the options of `recipes`.
+        asked: recipes, or one prompt or several with the options of `recipes`.
 
         Recipes that differ in seed and words alone run as one batch (at most 8, of as many prompts and chunks), which
         changes no picture: to the bit with the exact engine, by at most 1/255 otherwise.
         """
-        if options and not isinstance(asked, str):
+        recipes = [asked] if isinstance(asked, Recipe) else asked
+        if isinstance(recipes, str) or any(isinstance(each, str) for each in recipes):
+            recipes = self.recipes(recipes, **options)  # pyright: ignore[reportArgumentType]
+        elif options:
             raise BadInput(f"{next(iter(options))} is said of a prompt, and a recipe says it itself: leave it out.")
-        asked = self.recipes(asked, **options) if isinstance(asked, str) else asked
-        todo = [self.resolve(recipe) for recipe in ([asked] if isinstance(asked, Recipe) else asked)]
+        todo = [self.resolve(recipe) for recipe in recipes]  # pyright: ignore[reportArgumentType]
         batches = _batches(todo, self._chunks)
         runs = [self._bound(batch) for batch in batches]
         total, index = sum(run.steps for run in runs), 0
@@ -318,6 +321,26 @@ class Pipe:
     @property
     def _sizes(self) -> PaintedSizes:
         return PaintedSizes(self.size, self.multiple)
+
+
+def _told(prompt: str | Sequence[str], negative: str | Sequence[str]) -> list[tuple[str, str]]:
+    """Each prompt and its negative one. Raises BadInput where one is no text, or there are not as many."""
+    if isinstance(prompt, Recipe):
+        raise BadInput("prompt is a Recipe: run() runs it.")
+    prompts, negatives = ([text] if isinstance(text, str) else text for text in (prompt, negative))
+    for name, texts in (("prompt", prompts), ("negative", negatives)):
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            raise BadInput(f"{name} is {_kind(texts)}: give a text, or a list of texts.")
+    if len(negatives) not in (1, len(prompts)):
+        raise BadInput(f"There are {len(negatives)} negative prompts for {len(prompts)} prompts: give one, or as many.")
+    return list(zip(prompts, negatives * len(prompts) if len(negatives) == 1 else negatives, strict=True))
+
+
+def _kind(given: Any) -> str:
+    """What it is, or what is among it."""
+    if not isinstance(given, list | tuple):
+        return f"a {type(given).__name__}"
+    return f"a {type(given).__name__} with {next(type(x).__name__ for x in given if not isinstance(x, str))} in it"
 
 
 def _batches(recipes: list[Recipe], chunks: Callable[[Recipe], int]) -> list[list[Recipe]]:
