@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sfumato.train.tasks.autoencoder import gradient_l1, texture_l1
+from sfumato.train.objective.reconstruction import gradient_l1, texture_l1
 
 FLAT = torch.zeros(1, 3, 32, 32)
 STRIPES = torch.ones(1, 3, 32, 32) * torch.tensor([1.0, -1.0]).repeat(16)

@@ -81,6 +81,7 @@ def test_a_shipped_recipe_is_found_by_name_and_a_near_name_is_offered():
             "channels 16 must be a multiple of groups and, where there is attention, of head",
         ),
         ("task: personalize\ndata: {kind: vignettes, repeat: {hat: 2}}", "data.repeat: every picture of a subject"),
+        ("task: personalize\ndata: {kind: folder, path: p, size: 128}", "is said by 'size': leave data.size out"),
         ("task: judge\ndata: {kind: vignettes, size: 4}", "data.size: input should be greater than or equal to 16"),
         ("task: [", "is not valid YAML in line"),
         ("just words", "holds no keys"),

@@ -1,4 +1,5 @@
-"""A KL autoencoder (Rombach et al. 2022, section 3.1): L1 + gradients + pyramid + texture, and a whisper of KL."""
+"""A KL autoencoder (Rombach et al. 2022, section 3.1): L1, gradients, pyramid, texture, what a frozen network sees, a
+discriminator, and a whisper of KL."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as nf
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.element.section import Few, Section, Width
 from sfumato.evaluate.metrics.pixel import box_window, psnr, ssim
@@ -22,6 +23,8 @@ from sfumato.space import Latent
 from sfumato.train import report
 from sfumato.train.encodings import frozen, part
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
+from sfumato.train.objective.adversary import Adversary, PatchDiscriminator, balanced, taken_for_real, told_apart
+from sfumato.train.objective.reconstruction import Perceptual, gradient_l1, pyramid_l1, texture_l1
 from sfumato.train.task import DTYPES, PictureTask, Place, batches, hush, register, to_pixels
 
 
@@ -62,53 +65,6 @@ def kl_network(shape: KLNetwork, size: int) -> Any:
     )
 
 
-def gradient_l1(x: Tensor, y: Tensor) -> Tensor:
-    """Mean absolute difference of the finite differences along both axes: keeps edges sharp."""
-    horizontal = (x.diff(dim=-1) - y.diff(dim=-1)).abs().mean()
-    return horizontal + (x.diff(dim=-2) - y.diff(dim=-2)).abs().mean()
-
-
-def pyramid_l1(x: Tensor, y: Tensor, levels: int = 3) -> Tensor:
-    """Mean over `levels` halvings of the L1 distance: weighs broad colour, which L1 on pixels settles last."""
-    total = x.new_zeros(())
-    for _ in range(levels):
-        x, y = nf.avg_pool2d(x, 2), nf.avg_pool2d(y, 2)
-        total = total + (x - y).abs().mean()
-    return total / levels
-
-
-DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
-"""From a pixel to the next: rows down, columns to the right."""
-
-
-def texture_l1(x: Tensor, y: Tensor, window: int = 8) -> Tensor:
-    """Mean absolute difference of local contrast of grey pictures (B, C, H, W), over two scales and four directions:
-
-        | mean_w |d x| - mean_w |d y| |,   d the difference to the next pixel, mean_w the mean over a window
-
-    It says how strong strokes are and which way they go, and leaves open where exactly they lie, in the spirit of
-    Portilla & Simoncelli 2000. L1 is smallest where a stroke that can't be foreseen is left out: with it and gradients
-    alone an oil painting comes back flat.
-    """
-    total = x.new_zeros(())
-    x, y = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
-    for scale in range(2):
-        if scale:
-            x, y = nf.avg_pool2d(x, 2), nf.avg_pool2d(y, 2)
-        for way in DIRECTIONS:
-            total = total + (_contrast(x, way, window) - _contrast(y, way, window)).abs().mean()
-    return total / (2 * len(DIRECTIONS))
-
-
-def _contrast(x: Tensor, way: tuple[int, int], window: int) -> Tensor:
-    """The mean over windows, half of which overlaps the next, of |the next pixel on the way - the pixel|."""
-    (down, right), (height, width) = way, x.shape[-2:]
-    first, last = max(-right, 0), width - max(right, 0)
-    difference = x[..., down:, first + right : last + right] - x[..., : height - down, first:last]
-    window = min(window, *difference.shape[-2:])
-    return nf.avg_pool2d(difference.abs(), window, max(window // 2, 1), ceil_mode=True)
-
-
 class KLLoss(Section):
     """Weights of the autoencoder's terms: L1 is 1; the others are relative to it."""
 
@@ -117,6 +73,8 @@ class KLLoss(Section):
     ssim: Annotated[float, Field(ge=0)] = 0.0
     texture: Annotated[float, Field(ge=0)] = 0.0
     kl: Annotated[float, Field(ge=0)] = 1e-6
+    perceptual: Perceptual | None = None
+    adversary: Adversary | None = None
 
 
 class Alignment(Section):
@@ -163,10 +121,14 @@ class AutoencoderTask(PictureTask):
     def __init__(self, recipe: AutoencoderRecipe, place: Place):
         super().__init__(recipe, place, recipe.held_back)
         hush("diffusers")
-        self.network = kl_network(recipe.network, recipe.data.size)
-        self.moments, self.decoder = (Eager().prepare(self.network, spec) for spec in (MOMENTS, DECODER))
+        self.network = self.autoencoder = kl_network(recipe.network, recipe.data.size)
+        self.moments, self.decoder = (Eager().prepare(self.autoencoder, spec) for spec in (MOMENTS, DECODER))
         if recipe.begin is not None:
             self._begin(part(recipe.begin, "vae", "mini-autoencoder"))
+        if (adversary := recipe.loss.adversary) is not None:
+            against = PatchDiscriminator(adversary.channels, adversary.layers)
+            self.network = nn.ModuleDict({"autoencoder": self.autoencoder, "discriminator": against})
+        self.sees = recipe.loss.perceptual and recipe.loss.perceptual.distance()
         self.aligned = None if recipe.align is None else self._other(recipe.align.model)
 
     def _other(self, model: Path) -> Latent:
@@ -190,13 +152,13 @@ class AutoencoderTask(PictureTask):
 
         trained: Any = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
         try:
-            self.network.load_state_dict(trained.state_dict())
+            self.autoencoder.load_state_dict(trained.state_dict())
         except RuntimeError as error:
             raise BadInput(f"begin: the autoencoder in {folder} has another shape than 'network' says") from error
         if self.recipe.decoder_only:
-            self.network.encoder.requires_grad_(False)
-            self.network.quant_conv.requires_grad_(False)
-            self.network.register_to_config(scaling_factor=trained.config.scaling_factor)
+            self.autoencoder.encoder.requires_grad_(False)
+            self.autoencoder.quant_conv.requires_grad_(False)
+            self.autoencoder.register_to_config(scaling_factor=trained.config.scaling_factor)
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         weights = self.recipe.loss
@@ -212,10 +174,25 @@ class AutoencoderTask(PictureTask):
         if weights.ssim:
             loss = loss + weights.ssim * (1 - ssim(x, y, box_window).mean())
         figures = {"l1": l1.detach(), "kl": kl.detach(), "psnr": psnr(x, y.detach()).mean()}
+        if self.sees is not None and weights.perceptual is not None:
+            seen = self.sees(x, y).mean()
+            loss, figures["perceptual"] = loss + weights.perceptual.weight * seen, seen.detach()
         if self.aligned is not None and self.recipe.align is not None:
             apart = (mean[:, : self.aligned.channels] - self._followed(self.aligned, x)).square().mean()
             loss, figures["apart"] = loss + self.recipe.align.weight * apart, apart.detach()
+        if weights.adversary is not None:
+            loss, figures["discriminator"] = self._opposed(weights.adversary, loss, x, y, step)
         return loss, figures
+
+    def _opposed(self, adversary: Adversary, loss: Tensor, x: Tensor, y: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """The loss with the discriminator's own, and with its verdict once that is heard; and its own."""
+        discriminator = self.network["discriminator"]
+        own = told_apart(discriminator, x, y)
+        if step >= adversary.start and torch.is_grad_enabled():
+            heard = taken_for_real(discriminator, y)
+            last = self.autoencoder.decoder.conv_out.weight
+            loss = loss + adversary.weight * balanced(loss, heard, last) * heard
+        return loss + own, own.detach()
 
     def _followed(self, space: Latent, x: Tensor) -> Tensor:
         """The other autoencoder's latents of pictures, seen at as many cells."""
@@ -246,10 +223,10 @@ class AutoencoderTask(PictureTask):
         std = float(z.std())
         if self.aligned is not None:
             std = float(self._standardised(z).std())
-            self.network.register_to_config(scaling_factor=1.0)
+            self.autoencoder.register_to_config(scaling_factor=1.0)
         elif not self.recipe.decoder_only:
-            self.network.register_to_config(scaling_factor=1 / std)
-        save_network(self.network, export / "vae", DTYPES[self.recipe.export])
+            self.autoencoder.register_to_config(scaling_factor=1 / std)
+        save_network(self.autoencoder, export / "vae", DTYPES[self.recipe.export])
         figures = {
             "psnr": float(torch.cat(quality).mean()),
             "psnr_worst": float(torch.cat(quality).min()),
@@ -274,7 +251,7 @@ class AutoencoderTask(PictureTask):
         first, channels = self.aligned.channels, z.shape[1]  # type: ignore[union-attr]
         mean, std = torch.zeros(channels), torch.ones(channels)
         mean[first:], std[first:] = z.mean((0, 2, 3))[first:], z.std((0, 2, 3))[first:]
-        last, next_ = self.network.quant_conv, self.network.post_quant_conv
+        last, next_ = self.autoencoder.quant_conv, self.autoencoder.post_quant_conv
         with torch.no_grad():
             m, s = mean.to(last.weight), std.to(last.weight)
             next_.bias += next_.weight[:, :, 0, 0] @ m

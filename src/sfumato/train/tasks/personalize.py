@@ -93,6 +93,8 @@ class PersonalizeRecipe(Common):
             raise ValueError("prior: it keeps a class as it was: say which, as kind: woman")
         if getattr(self.data, "repeat", None):
             raise ValueError("data.repeat: every picture of a subject comes as often as any: leave it out")
+        if (size := type(self.data).model_fields.get("size")) and getattr(self.data, "size", None) != size.default:
+            raise ValueError("data.size: how large pictures are learnt is said by 'size': leave data.size out")
         if any("{}" not in each for each in (*self.captions, *self.preview.prompts)):
             raise ValueError("captions and preview.prompts name the subject as {}, as in 'a painting of {}'")
         return self
