@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 import torch
 import warm
-from toy_training import Toy, last, loop
+from toy_training import Toy, last, loop, recipe
 
 from sfumato.picture import BadInput
 from sfumato.train import checkpoint, rng
 from sfumato.train.hyperparameters import Optimizer
 from sfumato.train.loop import Stopped
-from sfumato.train.machine import pin
+from sfumato.train.machine import accelerator, pin
 from sfumato.train.optimizer import adamw, learning_rate
 
 HERE = Path(__file__).parent
@@ -262,6 +262,11 @@ def _environment() -> dict[str, str]:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system doesn't say which cores are whose")
+def test_one_process_trains_in_one_precision_after_another():
+    asked = ("float32", "bfloat16", "float32")
+    assert [accelerator(recipe(precision=each)).mixed_precision for each in asked] == ["no", "bf16", "no"]
+
+
 def test_processes_share_the_cores_among_them(monkeypatch):
     mine = os.sched_getaffinity(0)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(len(mine)))

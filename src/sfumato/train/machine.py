@@ -18,8 +18,10 @@ def bfloat16_pays() -> bool:
 
 
 def accelerator(recipe: Common):
-    """Accelerate's view of the devices: placement, precision, distribution."""
+    """Accelerate's view of the devices: placement, precision, distribution. A process may train in one precision after
+    another: Accelerate keeps the first for all that follow, and is told to forget it."""
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -27,7 +29,10 @@ def accelerator(recipe: Common):
         pin()
     low = recipe.precision == "bfloat16" or (recipe.precision == "auto" and bfloat16_pays())
     on_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
-    return Accelerator(cpu=not on_gpu, mixed_precision="bf16" if low else "no")
+    precision = "bf16" if low else "no"
+    if AcceleratorState._shared_state.get("_mixed_precision", precision) != precision:
+        AcceleratorState._reset_state()
+    return Accelerator(cpu=not on_gpu, mixed_precision=precision)
 
 
 def pin() -> None:

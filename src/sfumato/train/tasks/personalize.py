@@ -222,13 +222,13 @@ class PersonalizeTask(Task):
         dropped = torch.rand(n, generator=generator) < recipe.dropout
         said = ["" if drop else each for each, drop in zip(said, dropped.tolist(), strict=True)]
         part, rows = self.pictures.place(indices)
-        x0, counts = self.latents[part][rows], self.counts[part][rows]
+        x0, counts = self.latents[part][rows].float(), self.counts[part][rows].float()
         # a word that no caption of the batch says has no gradient
         unsaid = sum(0 * each.sum() for each in self.network.parameters()) if self.network.reads else 0
         if self.prior is None or self.others is None or recipe.prior is None:
             return self._losses(x0, counts, said, generator).mean() + unsaid, {}
         rows = [rng.choice(len(self.prior), recipe.seed, "class", step, k) for k in range(n)]
-        classes, named = self.others[rows], [self._caption(self.prior, row, step) for row in rows]
+        classes, named = self.others[rows].float(), [self._caption(self.prior, row, step) for row in rows]
         whole = torch.ones_like(classes[:, :1])
         if classes.shape == x0.shape:
             both = torch.cat([x0, classes]), torch.cat([counts, whole.to(counts)]), said + named
@@ -247,7 +247,7 @@ class PersonalizeTask(Task):
         """|F - F*|^2 of each row, the mean over its elements as much as they count, the learner in its place."""
         networks, bound = self.stage.networks, self.network.bind(self.stage.networks)
         words = LearnedWords(bound.words) if bound.words else None
-        x0, counts = x0.float().to(self.place.device), counts.float().to(self.place.device)
+        x0, counts = x0.to(self.place.device), counts.to(self.place.device)
         factor = self.stage.space.factor
         size = (x0.shape[-1] * factor, x0.shape[-2] * factor)
         self._learning = learning(networks, bound, words)
