@@ -63,6 +63,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "x0": ("objective.parameterization=x0",),
     "eps": ("objective.parameterization=eps",),
     "flow": ("task=choice-flow", f"objective={FLOW}"),
+    "v, logit-normal": ("objective.times=logit-normal",),
+    "v, logit-normal, no min-SNR": ("objective.times=logit-normal", "objective.weighting=uniform"),
     "no min-SNR": ("objective.weighting=uniform",),
     "muon": (),
     "text": ("task=choice-text",),
@@ -213,7 +215,7 @@ class MuonForMatrices(torch.optim.Optimizer):
 
 def trained(name: str, folder: Path, minutes: float, more: tuple[str, ...]) -> Path:
     """Trains a choice, or goes on with it, and answers its folder."""
-    run = folder / f"choice-{name.replace(' ', '-')}"
+    run = folder / f"choice-{name.replace(',', '').replace(' ', '-')}"
     if not (run / "figures.json").exists():
         if name == "muon":
             loop.adamw = MuonForMatrices  # pyright: ignore

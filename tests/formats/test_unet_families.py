@@ -20,7 +20,8 @@ from stock import (
     stable_diffusion_depth,
     stable_diffusion_upscale,
 )
-from stock.compare import Both, error, families
+from stock.compare import Both, error, families, noise, walked
+from stock.sana import whole
 from stock.unets import SIDE
 
 import sfumato
@@ -31,6 +32,7 @@ from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, intent
 from sfumato.sample import DDIM, Consistency
+from sfumato.schedule import Flow
 
 PROMPT = "make the hat red"
 GUIDED = [ClassifierFree(5.0)]
@@ -39,6 +41,7 @@ BUILT = {
     "velocity": stable_diffusion_2.build,
     "zero terminal": lambda: stable_diffusion_2.build(rescale_betas_zero_snr=True),
     "turbo": stable_diffusion_2.turbo,
+    "flow": stable_diffusion_2.flow,
     "lcm": latent_consistency.build,
     "instruct": instruct_pix2pix.build,
     "depth": stable_diffusion_depth.build,
@@ -58,6 +61,42 @@ def test_stable_diffusion_2_answers_velocities(family: Callable[[str], Both], na
     both = family(name)
     assert stable_diffusion_2.parity(both.stock, both.pipe) < 1e-4
     assert (float(both.pipe.stage.denoiser.schedule(1.0)[0]) == 0) == (name == "zero terminal")
+
+
+def test_a_network_of_flow_matching_is_walked_as_stock_diffusers(family: Callable[[str], Both]):
+    both = family("flow")
+    size, x = {"width": SIDE, "height": SIDE}, noise(both.pipe, (SIDE, SIDE))
+    both.stock.scheduler = whole(both.stock.scheduler)
+    made = both.stock(PROMPT, latents=x, **SAID, **size).images
+    sigmas = both.stock.scheduler.sigmas.double()
+    knots = Flow(2.0).time(sigmas / (1 - sigmas))
+    assert both.pipe.stage.denoiser.schedule == Flow(2.0)
+    ours = walked(both.pipe, x, PROMPT, knots, guidance=GUIDED, steps=4, sampler="dpmpp-2m", **size)
+    assert error(ours, made) < 1e-4
+
+
+def test_flow_matching_in_a_unet_is_understood_or_refused(family: Callable[[str], Both], tmp_path: Path):
+    for number, (told, said) in enumerate(
+        [
+            ({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}, None),
+            (
+                {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": False},
+                "use_flow_sigmas False; accepted is",
+            ),
+            ({"_class_name": "LCMScheduler"}, "is a LCMScheduler; accepted are DPMSolverMultistepScheduler"),
+            ({"thresholding": True}, "thresholding True; accepted is False"),
+        ]
+    ):
+        folder = shutil.copytree(family("flow").folder, tmp_path / str(number))
+        place = folder / "scheduler" / "scheduler_config.json"
+        config = json.loads(place.read_text())
+        own = {"_class_name": told["_class_name"], "shift": 3.0} if said is None else {**config, **told}
+        place.write_text(json.dumps(own))
+        if said is None:
+            assert sfumato.load(folder).stage.denoiser.schedule == Flow(3.0)
+            continue
+        with pytest.raises(BadInput, match=said):
+            sfumato.load(folder)
 
 
 def test_layers_that_are_left_out_still_go_through_the_last_norm(family: Callable[[str], Both]):

@@ -31,6 +31,14 @@ def turbo() -> Any:
     return StableDiffusionPipeline(**found | {"scheduler": euler}, image_encoder=None, **UNSAFE)
 
 
+def flow() -> Any:
+    """What was trained by flow matching, as fine-tunes of Stable Diffusion are that are told a shift."""
+    from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+    solver = DPMSolverMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=2.0)
+    return StableDiffusionPipeline(**parts() | {"scheduler": solver}, image_encoder=None, **UNSAFE)
+
+
 def parity(theirs: Any, ours: Any) -> float:
     from sfumato.guide import ClassifierFree
     from stock.compare import latents_apart

@@ -42,7 +42,11 @@ def personalize(
     steps: Annotated[int | None, typer.Option(min=1, help="How long to train.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of the run; by default runs/METHOD."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder of the run; by default runs/METHOD. What is encoded for it is kept beside it, in cache/.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done, how long it takes and how large it is.")

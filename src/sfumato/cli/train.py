@@ -10,7 +10,15 @@ import typer
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
-    out: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run; by default runs/NAME.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder of the run; by default runs/NAME. What is drawn and encoded for it is kept beside it, in "
+            "cache/, for the next run.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the resolved recipe, parameter counts and an estimate.")
     ] = False,

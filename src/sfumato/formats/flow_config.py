@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sfumato.formats.scheduler_config import NEUTRAL as STEP_RULES
 from sfumato.picture.errors import BadInput, printable
 
 if TYPE_CHECKING:
@@ -73,3 +74,53 @@ def terminal(config: Mapping[str, Any], where: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise BadInput(f"The scheduler of {where} has shift_terminal {printable(repr(value), 60)}: above 0, below 1.")
     return float(value)
+
+
+BETAS = ("beta_schedule", "beta_start", "beta_end", "trained_betas", "num_train_timesteps", "variance_type")
+"""Fields of multistep schedulers that say nothing where it walks flow sigmas."""
+
+MULTISTEP = ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler")
+FLOW: Mapping[str, tuple[Any, ...]] = {
+    "use_flow_sigmas": (True,),
+    "prediction_type": ("flow_prediction",),
+    "thresholding": (False, None),
+    "use_dynamic_shifting": (False, None),
+    "rescale_betas_zero_snr": (False, None),
+}
+"""What they must be; the last three may be left out."""
+
+
+def flow_of(config: Mapping[str, Any], where: str) -> Flow:
+    """The schedule of a scheduler of flow matching: diffusers' own, or DPM-Solver's or UniPC's with
+    `use_flow_sigmas`.
+
+    Raises BadInput for a class, a field or a value that is not understood.
+    """
+    from sfumato.schedule import Flow
+
+    kind = config.get("_class_name")
+    if kind in KINDS and not config.get("use_dynamic_shifting"):
+        return flow_schedule(config, where, lambda size: 0)((0, 0))
+    if kind not in MULTISTEP:
+        raise BadInput(
+            f"The scheduler of {where} is a {printable(kind, 60)}; accepted are {' and '.join(MULTISTEP)} with "
+            f"use_flow_sigmas, and {KINDS[0]} without dynamic shifting."
+        )
+    for field in config:
+        if not field.startswith("_") and field not in (*STEP_RULES, *BETAS, *FLOW):
+            raise BadInput(f"The scheduler of {where} has the field {printable(repr(field), 60)}, unknown here.")
+    for field, accepted in FLOW.items():
+        value = config.get(field, accepted[0] if None in accepted else None)
+        if value not in accepted:
+            raise BadInput(
+                f"The scheduler of {where} has {field} {printable(repr(value), 60)}; accepted is {accepted[0]!r}."
+            )
+    shift = config.get("flow_shift", 1.0)
+    if isinstance(shift, bool) or not isinstance(shift, int | float) or not 0 < shift < 1e9:
+        raise BadInput(f"The scheduler of {where} has flow_shift {printable(repr(shift), 60)}: give a number above 0.")
+    return Flow(float(shift))
+
+
+def flows(config: Mapping[str, Any]) -> bool:
+    """Whether it says that a network was trained by flow matching, where that is not the family's rule."""
+    return str(config.get("_class_name")).startswith("FlowMatch") or config.get("prediction_type") == "flow_prediction"

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.formats.flow_config import KINDS, flow_schedule
+from sfumato.formats.flow_config import flow_of
 from sfumato.formats.folder import parts_of
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.scheduler_config import NEUTRAL
 from sfumato.guide import ClassifierFree
-from sfumato.picture.errors import BadInput, printable
+from sfumato.picture.errors import BadInput
 from sfumato.recipe.capabilities import Capabilities, Suits
 
 if TYPE_CHECKING:
@@ -103,49 +102,6 @@ def sana_stage(parts: Parts, engine: Engine, schedule: Flow, neutral: Mapping[st
         device=parts.device,
         suits=suits,
     )
-
-
-BETAS = ("beta_schedule", "beta_start", "beta_end", "trained_betas", "num_train_timesteps", "variance_type")
-"""Fields of DPM-Solver's scheduler that say nothing where it walks flow sigmas."""
-
-FLOW: Mapping[str, tuple[Any, ...]] = {
-    "use_flow_sigmas": (True,),
-    "prediction_type": ("flow_prediction",),
-    "thresholding": (False, None),
-    "use_dynamic_shifting": (False, None),
-    "rescale_betas_zero_snr": (False, None),
-}
-"""What they must be; the last three may be left out."""
-
-
-def flow_of(config: Mapping[str, Any], where: str) -> Flow:
-    """The schedule of a scheduler of flow matching: diffusers' own, or DPM-Solver's with `use_flow_sigmas`.
-
-    Raises BadInput for a class, a field or a value that is not understood.
-    """
-    from sfumato.schedule import Flow
-
-    kind = config.get("_class_name")
-    if kind in KINDS and not config.get("use_dynamic_shifting"):
-        return flow_schedule(config, where, lambda size: 0)((0, 0))
-    if kind != "DPMSolverMultistepScheduler":
-        raise BadInput(
-            f"The scheduler of {where} is a {printable(kind, 60)}; accepted are DPMSolverMultistepScheduler with "
-            f"use_flow_sigmas, and {KINDS[0]} without dynamic shifting."
-        )
-    for field in config:
-        if not field.startswith("_") and field not in (*NEUTRAL, *BETAS, *FLOW):
-            raise BadInput(f"The scheduler of {where} has the field {printable(repr(field), 60)}, unknown here.")
-    for field, accepted in FLOW.items():
-        value = config.get(field, accepted[0] if None in accepted else None)
-        if value not in accepted:
-            raise BadInput(
-                f"The scheduler of {where} has {field} {printable(repr(value), 60)}; accepted is {accepted[0]!r}."
-            )
-    shift = config.get("flow_shift", 1.0)
-    if isinstance(shift, bool) or not isinstance(shift, int | float) or not 0 < shift < 1e9:
-        raise BadInput(f"The scheduler of {where} has flow_shift {printable(repr(shift), 60)}: give a number above 0.")
-    return Flow(float(shift))
 
 
 def _text(parts: Parts, engine: Engine, width: int) -> InstructedText:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.config import AUTOENCODER, U_NET
+from sfumato.formats.flow_config import flow_of, flows
 from sfumato.formats.folder import config_of, scheduler_of
 from sfumato.formats.scheduler_config import consistency_scaling, noise_schedule
 from sfumato.guide import Distilled
@@ -17,10 +18,12 @@ from sfumato.sample import DDIM, Consistency
 from sfumato.times import TrailingGrid
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sfumato.encode import ClipText, Encoder
     from sfumato.formats.parts import Parts
     from sfumato.network.engine import Engine
-    from sfumato.schedule import Discrete
+    from sfumato.schedule import Schedule
     from sfumato.space import Latent, Space
     from sfumato.stage import Stage
 
@@ -35,9 +38,12 @@ def refuse_parts(parts: Parts, read: Sequence[str]) -> None:
     parts.check_others(*read, *BESIDE)
 
 
-def parts_schedule(parts: Parts) -> tuple[Discrete, str]:
-    """The schedule of the scheduler, and what the network predicts."""
-    return noise_schedule(parts.scheduler(), parts.model)
+def parts_schedule(parts: Parts) -> tuple[Schedule, str]:
+    """The schedule of the scheduler, and what the network predicts: of a table, or by flow matching."""
+    config = parts.scheduler()
+    if flows(config):
+        return flow_of(config, parts.model), "flow"
+    return noise_schedule(config, parts.model)
 
 
 def clip_text_of(
@@ -73,7 +79,7 @@ def clip_text_of(
 
 def told_words(
     parts: Parts, engine: Engine, read: Sequence[str], neutral: Mapping[str, Any] = U_NET
-) -> tuple[Any, Latent, tuple[Discrete, str], ClipText]:
+) -> tuple[Any, Latent, tuple[Schedule, str], ClipText]:
     """The unet, its latents, its schedule and its words where one CLIP reads them, of a folder of the parts `read`."""
     from sfumato.space import Latent
 
@@ -134,7 +140,7 @@ def unet_stage(
     engine: Engine,
     unet: Any,
     space: Space,
-    schedule: tuple[Discrete, str],
+    schedule: tuple[Schedule, str],
     encoders: Sequence[Encoder],
     *,
     patch: int = 1,
@@ -153,10 +159,11 @@ def unet_stage(
     told = (ToldScale(),) if unet.config.get("time_cond_proj_dim") else ()
     backbone = UNetBackbone(unet, engine, space.channels, patch, sizes, layout=layout)
     cell, scaling = space.factor * patch, consistency_scaling(parts.scheduler())
+    time = thousandths(schedule[0]) if schedule[1] == "flow" else "rounded"
     return Stage(
         name,
         space,
-        Preconditioned(backbone, *schedule, consistency=scaling is not None, boundary=scaling),
+        Preconditioned(backbone, *schedule, time, consistency=scaling is not None, boundary=scaling),
         (*encoders, *told),
         size=trained_size(unet.config["sample_size"], cell, parts),
         multiple=math.lcm(cell, 4),  # a recipe's sides are multiples of 4
@@ -166,6 +173,11 @@ def unet_stage(
         suits=suits or suits_of(parts.folder),
         device=parts.device,
     )
+
+
+def thousandths(flow: Schedule) -> Callable[[Tensor], Tensor]:
+    """What a U-Net that was trained by flow matching is told of t: 1000 sigma(t)."""
+    return lambda t: 1000 * flow(t)[1]
 
 
 def trained_size(sample: Any, cell: int, parts: Parts) -> tuple[int, int]:
