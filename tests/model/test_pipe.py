@@ -227,7 +227,7 @@ def test_without_a_seed_one_is_drawn_and_said(tiny_model):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda pipe: pipe(["a", 2]), "prompt is a list with int in it: give a text, or a list of texts"),
+        (lambda pipe: pipe(["a", 2]), "prompt is a int, or has one in it: give a text, or a list of texts"),
         (lambda pipe: pipe(["a", "b"], negative=["c"] * 3), "3 negative prompts for 2 prompts: give one, or as many"),
         (lambda pipe: pipe(None), "prompt is a NoneType"),
         (lambda pipe: pipe("a", negative=None), "negative is a NoneType"),

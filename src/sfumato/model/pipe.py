@@ -121,7 +121,9 @@ class Pipe:
         names, as <lora:me:0.8>, are adapters too. latents: (pictures, C, h, w), the first noise of each picture instead
         of its seed's.
         """
-        told = _told(prompt, negative)
+        told = [asked_in(*each) for each in _told(prompt, negative)]
+        if not told:
+            return []
         seed = random_seed() if seed is None else seed
         several = {"guidance": guidance or (), "adapters": adapters, "images": images, "controls": controls,
                    "regions": regions, "stages": stages}  # fmt: skip
@@ -129,7 +131,10 @@ class Pipe:
             if isinstance(value, str) or not isinstance(value, Iterable):
                 raise BadInput(f"{name} is a {type(value).__name__}: give a list, also of one.")
         suits = self.stage.suits
+        said, unsaid, asked = told[0]
         recipe = Recipe(
+            prompt=said,
+            negative=unsaid,
             label=label,
             model=self.name,
             width=width,
@@ -137,6 +142,7 @@ class Pipe:
             start=start or Noise(),
             hold=hold,
             images=tuple(images),
+            adapters=(*adapters, *asked),
             source=source,
             area=area,
             controls=tuple(controls),
@@ -161,7 +167,7 @@ class Pipe:
         )
         recipes = [
             replace(recipe, prompt=said, negative=unsaid, adapters=(*adapters, *asked), seed=seed + i)
-            for said, unsaid, asked in (asked_in(*each) for each in told)
+            for said, unsaid, asked in told
             for i in range(count)
         ]
         if latents is None:
@@ -327,20 +333,14 @@ def _told(prompt: str | Sequence[str], negative: str | Sequence[str]) -> list[tu
     """Each prompt and its negative one. Raises BadInput where one is no text, or there are not as many."""
     if isinstance(prompt, Recipe):
         raise BadInput("prompt is a Recipe: run() runs it.")
-    prompts, negatives = ([text] if isinstance(text, str) else text for text in (prompt, negative))
+    prompts: list[Any] = list(prompt) if isinstance(prompt, list | tuple) else [prompt]
+    negatives: list[Any] = list(negative) if isinstance(negative, list | tuple) else [negative]
     for name, texts in (("prompt", prompts), ("negative", negatives)):
-        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-            raise BadInput(f"{name} is {_kind(texts)}: give a text, or a list of texts.")
+        if other := [type(text).__name__ for text in texts if not isinstance(text, str)]:
+            raise BadInput(f"{name} is a {other[0]}, or has one in it: give a text, or a list of texts.")
     if len(negatives) not in (1, len(prompts)):
         raise BadInput(f"There are {len(negatives)} negative prompts for {len(prompts)} prompts: give one, or as many.")
     return list(zip(prompts, negatives * len(prompts) if len(negatives) == 1 else negatives, strict=True))
-
-
-def _kind(given: Any) -> str:
-    """What it is, or what is among it."""
-    if not isinstance(given, list | tuple):
-        return f"a {type(given).__name__}"
-    return f"a {type(given).__name__} with {next(type(x).__name__ for x in given if not isinstance(x, str))} in it"
 
 
 def _batches(recipes: list[Recipe], chunks: Callable[[Recipe], int]) -> list[list[Recipe]]:
