@@ -306,7 +306,8 @@ def _sheet(s: PersonalizationSettings, results: Mapping[str, Result]) -> Any:
         one = results[f"{method}, subject 0"]
         rows.append([_large(picture) for picture in (one["photo"], *one["pictures"])])
     columns = ["photograph", *(prompt.replace("{}", "...") for prompt in s.prompts), "the class"]
-    return strips(np.array(rows), list(s.methods), columns, left=1.4, smooth=True)
+    left = max(1.4, 0.1 * max(map(len, s.methods)))  # inches
+    return strips(np.array(rows), list(s.methods), columns, left=left, smooth=True)
 
 
 def _large(picture: np.ndarray) -> np.ndarray:
