@@ -83,7 +83,7 @@ def test_flow_matching_in_a_unet_is_understood_or_refused(family: Callable[[str]
                 {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": False},
                 "use_flow_sigmas False; accepted is",
             ),
-            ({"_class_name": "LCMScheduler"}, "is a LCMScheduler; accepted are DPMSolverMultistepScheduler"),
+            ({"_class_name": "LCMScheduler"}, "use_flow_sigmas True; accepted is False"),
             ({"thresholding": True}, "thresholding True; accepted is False"),
         ]
     ):

@@ -123,4 +123,6 @@ def flow_of(config: Mapping[str, Any], where: str) -> Flow:
 
 def flows(config: Mapping[str, Any]) -> bool:
     """Whether it says that a network was trained by flow matching, where that is not the family's rule."""
-    return str(config.get("_class_name")).startswith("FlowMatch") or config.get("prediction_type") == "flow_prediction"
+    kind = str(config.get("_class_name"))
+    told = bool(config.get("use_flow_sigmas")) or config.get("prediction_type") == "flow_prediction"
+    return kind.startswith("FlowMatch") or (kind in MULTISTEP and told)
