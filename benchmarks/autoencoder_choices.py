@@ -10,17 +10,15 @@ last row is the truth itself.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
+from choices import options, trained
 from rich.console import Console
 from rich.table import Table
 
-from sfumato import train
 from sfumato.evaluate import evaluation
 from sfumato.evaluate.attributes import drawn, score_attributes, through
 from sfumato.evaluate.judge import Judge
@@ -42,16 +40,15 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "8 channels": ("network.latent_channels=8",),
     "16 channels": ("network.latent_channels=16",),
 }
-COMMON = ("data.seed=11", "data.count=24000", "align=null", "steps=1000000", "every.save=1000000", "export=float32")
-
-
-def trained(name: str, folder: Path, minutes: float, more: tuple[str, ...]) -> Path:
-    """Trains a choice, and answers its folder."""
-    run = folder / f"autoencoder-{name.replace(',', '').replace(' ', '-')}"
-    if not (run / "figures.json").exists():
-        said = [*COMMON, "every.sample=1000000", f"minutes={minutes}", *CHOICES[name], *more]
-        train.run("mini-autoencoder", out=run, overrides=said)
-    return run
+COMMON = (
+    "data.seed=11",
+    "data.count=24000",
+    "align=null",
+    "steps=1000000",
+    "every.save=1000000",
+    "every.sample=1000000",
+    "export=float32",
+)
 
 
 @torch.no_grad()
@@ -70,18 +67,10 @@ def read(vae: Any, count: int) -> dict[str, float]:
 def main() -> None:
     from diffusers import AutoencoderKL
 
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("names", nargs="*", default=[], metavar="NAME", help=", ".join(CHOICES))
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--output", type=Path, default=Path("runs"))
-    parser.add_argument("--set", action="append", default=[], dest="more", help="of all: data.count=2000")
-    o = parser.parse_args()
-    if unknown := [name for name in o.names if name not in CHOICES]:
-        parser.error(f"there is no choice {unknown[0]!r}: {', '.join(CHOICES)}")
+    o = options(__doc__, CHOICES, 200)
     found: dict[str, tuple[str, dict[str, float]]] = {}
-    for name in o.names or list(CHOICES):
-        run = trained(name, o.output, o.minutes, tuple(o.more))
+    for name in o.names:
+        run = trained("mini-autoencoder", name, (*COMMON, *CHOICES[name]), o)
         steps = json.loads((run / "figures.json").read_text())["steps"]
         found[name] = f"{steps:,}", read(AutoencoderKL.from_pretrained(run / "export", subfolder="vae"), o.count)
     found["the pictures"] = "-", read(None, o.count)

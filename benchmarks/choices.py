@@ -25,7 +25,6 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,18 +40,16 @@ import sfumato
 from sfumato import train
 from sfumato.condition import Condition, Text
 from sfumato.data import array_cache, vignettes
-from sfumato.denoise import Preconditioned
 from sfumato.evaluate import evaluation
 from sfumato.evaluate.judge import Judge
 from sfumato.formats import stable_diffusion
-from sfumato.formats.scheduler_config import scheduler_config
 from sfumato.network.clip_text_model import CLIP_TEXT
 from sfumato.network.engine import Eager
 from sfumato.network.unet2d_condition import UNetBackbone
 from sfumato.schedule.flow import Flow
 from sfumato.train import loop, optimizer
 from sfumato.train.objective import Network, Objective
-from sfumato.train.objective.losses import FreeObjective, StockObjective
+from sfumato.train.objective.losses import FreeObjective
 from sfumato.train.task import register
 from sfumato.train.tasks.diffusion import DiffusionRecipe, DiffusionTask, unet
 from sfumato.train.tokens import encode
@@ -100,8 +97,7 @@ class FlowTask(DiffusionTask):
         return {}
 
     def finish(self, export: Path) -> dict[str, float]:
-        """As a network of a table, which the folder's format needs; `_pipe` reads it as what it is."""
-        stable_diffusion.write(export, self.network, self.folders, scheduler_config(StockObjective()))
+        stable_diffusion.write(export, self.network, self.folders, {"_class_name": "FlowMatchEulerDiscreteScheduler"})
         return {}
 
 
@@ -213,14 +209,26 @@ class MuonForMatrices(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-def trained(name: str, folder: Path, minutes: float, more: tuple[str, ...]) -> Path:
-    """Trains a choice, or goes on with it, and answers its folder."""
-    run = folder / f"choice-{name.replace(',', '').replace(' ', '-')}"
+def options(doc: str | None, choices: Mapping[str, tuple[str, ...]], count: int) -> argparse.Namespace:
+    """What the command line says: the names of choices, by default of all, and how they are trained and read."""
+    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
+    parser.add_argument("names", nargs="*", default=[], metavar="NAME", help=", ".join(choices))
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--count", type=int, default=count)
+    parser.add_argument("--output", type=Path, default=Path("runs"))
+    parser.add_argument("--set", action="append", default=[], dest="more", help="of all: data.count=2000")
+    o = parser.parse_args()
+    if unknown := [name for name in o.names if name not in choices]:
+        parser.error(f"there is no choice {unknown[0]!r}: {', '.join(choices)}")
+    o.names = o.names or list(choices)
+    return o
+
+
+def trained(recipe: str, name: str, said: tuple[str, ...], o: argparse.Namespace) -> Path:
+    """Trains a choice of a recipe, or goes on with it, and answers its folder."""
+    run: Path = o.output / f"{recipe}-{name.replace(',', '').replace(' ', '-')}"
     if not (run / "figures.json").exists():
-        if name == "muon":
-            loop.adamw = MuonForMatrices  # pyright: ignore
-        train.run("mini-unet", out=run, overrides=[*COMMON, f"minutes={minutes}", *CHOICES[name], *more])
-        loop.adamw = optimizer.adamw
+        train.run(recipe, out=run, overrides=[*said, f"minutes={o.minutes}", *o.more])
     return run
 
 
@@ -234,10 +242,6 @@ def _pipe(name: str, run: Path, checkpoint: Path | None = None) -> Any:
         if name == "text":
             text = {key.removeprefix("beside."): value for key, value in state.items() if key.startswith("beside.")}
             stage.networks["text_encoder"].load_state_dict(text)
-    if name == "flow":
-        backbone: Any = getattr(stage.denoiser, "backbone")  # noqa: B009
-        flow = Preconditioned(backbone, Flow(), "flow", time=lambda t: 1000 * t)
-        pipe = replace(pipe, stages=(replace(stage, denoiser=flow),))
     return pipe
 
 
@@ -284,21 +288,13 @@ def reached(way: list[list[float]], mark: float) -> float | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("names", nargs="*", default=[], metavar="NAME", help=", ".join(CHOICES))
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--count", type=int, default=128)
-    parser.add_argument("--output", type=Path, default=Path("runs"))
-    parser.add_argument("--set", action="append", default=[], dest="more", help="of all: data.count=2000")
-    o = parser.parse_args()
-    names = o.names or list(CHOICES)
-    if unknown := [name for name in names if name not in CHOICES]:
-        parser.error(f"there is no choice {unknown[0]!r}: {', '.join(CHOICES)}")
+    o = options(__doc__, CHOICES, 128)
     found: dict[str, dict[str, Any]] = {}
-    for name in names:
-        run = trained(name, o.output, o.minutes, tuple(o.more))
+    for name in o.names:
+        loop.adamw = MuonForMatrices if name == "muon" else optimizer.adamw  # pyright: ignore
+        run = trained("mini-unet", name, (*COMMON, *CHOICES[name]), o)
         found[name] = measured(name, run, o.count)
-        first = found[names[0]]
+        first = found[o.names[0]]
         table = Table(title=f"mini's U-Net from nothing, {found[name]['minutes']:.1f} minutes each")
         columns = ("choice", "steps", "seen %", "95 %", "held out %", "worn %", "steps to the first's", "of the time")
         for column in columns:

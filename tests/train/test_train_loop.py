@@ -261,12 +261,12 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system doesn't say which cores are whose")
 def test_one_process_trains_in_one_precision_after_another():
     asked = ("float32", "bfloat16", "float32")
     assert [accelerator(recipe(precision=each)).mixed_precision for each in asked] == ["no", "bf16", "no"]
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system doesn't say which cores are whose")
 def test_processes_share_the_cores_among_them(monkeypatch):
     mine = os.sched_getaffinity(0)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(len(mine)))

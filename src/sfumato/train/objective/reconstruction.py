@@ -90,13 +90,13 @@ class JudgedDistance(nn.Module):
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """The map before each halving, and the last, at unit length."""
-        found, layers = [], list(self.trunk)
+        found = []
         x = x[..., : x.shape[-2] // 2 * 2, : x.shape[-1] // 2 * 2]
-        for number, layer in enumerate(layers):
-            if number + 1 == len(layers) or (isinstance(layer, nn.Conv2d) and layer.stride[0] > 1):
+        for layer in self.trunk:
+            if isinstance(layer, nn.Conv2d) and layer.stride[0] > 1:
                 found.append(x)
             x = layer(x)
-        return [each / (each.square().sum(1, keepdim=True).sqrt() + 1e-10) for each in (*found[:-1], x)]
+        return [nf.normalize(each, dim=1) for each in (*found, x)]
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         pairs = zip(self.maps(x), self.maps(y), strict=True)

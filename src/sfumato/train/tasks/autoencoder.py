@@ -188,7 +188,7 @@ class AutoencoderTask(PictureTask):
         """The loss with the discriminator's own, and with its verdict once that is heard; and its own."""
         discriminator = self.network["discriminator"]
         own = told_apart(discriminator, x, y)
-        if step >= adversary.start and torch.is_grad_enabled():
+        if step >= adversary.start:
             heard = taken_for_real(discriminator, y)
             last = self.autoencoder.decoder.conv_out.weight
             loss = loss + adversary.weight * balanced(loss, heard, last) * heard

@@ -185,9 +185,8 @@ class PersonalizeTask(Task):
             return self.stage.space.encode(pictures.batch(np.arange(start, stop)).to(self.place.device))
 
         of = pictures.key, self.weights, self.size
-        return torch.from_numpy(
-            encoded(self.place, f"{name} latents", "latents", of, encode, len(pictures), EACH).copy()
-        )
+        kept = encoded(self.place, f"{name} latents", "latents", of, encode, len(pictures), EACH)
+        return torch.from_numpy(kept.copy()).float()
 
     def about(self) -> list[str]:
         """Pictures and captions; what is trained, in how much memory, and how large its files will be."""
@@ -222,13 +221,13 @@ class PersonalizeTask(Task):
         dropped = torch.rand(n, generator=generator) < recipe.dropout
         said = ["" if drop else each for each, drop in zip(said, dropped.tolist(), strict=True)]
         part, rows = self.pictures.place(indices)
-        x0, counts = self.latents[part][rows].float(), self.counts[part][rows].float()
+        x0, counts = self.latents[part][rows], self.counts[part][rows]
         # a word that no caption of the batch says has no gradient
         unsaid = sum(0 * each.sum() for each in self.network.parameters()) if self.network.reads else 0
         if self.prior is None or self.others is None or recipe.prior is None:
             return self._losses(x0, counts, said, generator).mean() + unsaid, {}
         rows = [rng.choice(len(self.prior), recipe.seed, "class", step, k) for k in range(n)]
-        classes, named = self.others[rows].float(), [self._caption(self.prior, row, step) for row in rows]
+        classes, named = self.others[rows], [self._caption(self.prior, row, step) for row in rows]
         whole = torch.ones_like(classes[:, :1])
         if classes.shape == x0.shape:
             both = torch.cat([x0, classes]), torch.cat([counts, whole.to(counts)]), said + named
