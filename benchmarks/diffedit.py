@@ -5,8 +5,9 @@ the mask that they infer is compared with the thing's own, by intersection over 
 belongs to the thing if half of its pixels do) and in pixels.
 Round trips: DDIM inversion to all noise and back, then decoded: PSNR against the picture, beside the autoencoder's own,
 and against what the autoencoder makes of the picture. Guided ones: the same with guidance on the way down.
+Edits: the colour is changed by both together, from several strengths; the judge reads what comes of it.
 
-Run: python benchmarks/diffedit.py [--count 24] [--model mini] [--steps 20 50 100] [--only masks|trips|guided]
+Run: python benchmarks/diffedit.py [--count 24] [--model mini] [--steps 20 50 100] [--only masks|trips|guided|edits]
 """
 
 from __future__ import annotations
@@ -30,10 +31,13 @@ from sfumato.data import vignettes
 from sfumato.data.vignettes.vocabulary import COLOURS, GARMENTS, HELD_OUT_COLOURS, NONE, SEMANTIC
 from sfumato.denoise import Bound, bind
 from sfumato.edit import Inferred, Inversion, binarized, disagreement
+from sfumato.evaluate.judge import Judge
+from sfumato.evaluate.statistics import share
 from sfumato.model.pipe import Pipe
 from sfumato.noise import KeyedNoise
 from sfumato.recipe import Recipe
 from sfumato.sample import DDIM, trajectory
+from sfumato.space.pixels import to_tensor
 from sfumato.times import grid
 
 WORLD, ROWS, LEAST = 900_002, 8, 0.015  # level and threshold were chosen on world 900_001
@@ -44,13 +48,16 @@ DEFAULT = Inferred()
 
 @dataclass(frozen=True)
 class Change:
-    """One thing's colour, before and after: captions, the picture (H, W, 3) and the thing's mask (H, W)."""
+    """One thing's colour, before and after: captions, the picture (H, W, 3) and the thing's mask (H, W); the scene
+    afterwards, and which of its attributes is another."""
 
     thing: str
     before: str
     after: str
     picture: np.ndarray
     mask: np.ndarray
+    scene: vignettes.Scene
+    attribute: str
 
 
 def changes(count: int, size: int) -> Iterator[Change]:
@@ -72,7 +79,7 @@ def changes(count: int, size: int) -> Iterator[Change]:
         mask = vignette.semantic == SEMANTIC[thing]
         if words is not None and mask.mean() >= LEAST:
             count -= 1
-            yield Change(thing, *words, vignette.image, mask)
+            yield Change(thing, *words, vignette.image, mask, changed, attribute)
 
 
 def tensors(pictures: Sequence[np.ndarray]) -> Tensor:
@@ -200,6 +207,29 @@ def guided(pipe: Pipe, found: Sequence[Change], scale: float, steps: int = 20) -
         print(f"| {name} | " + " | ".join(f"{each:.2f} dB" for each in np.mean(rows, 0)) + f" | {seconds:.0f} |")
 
 
+def edits(pipe: Pipe, found: Sequence[Change], strengths: Sequence[float], scale: float, steps: int = 20) -> None:
+    judge = Judge.load()
+    print(f"\n{len(found)} pictures, DiffEdit in {steps} steps with guidance {scale:g}; what the judge reads of it.\n")
+    print("| strength | what was asked, % | all else as it was, % |\n|---|---|---|")
+    for strength in strengths:
+        made = [
+            pipe(
+                change.after,
+                start=spec.Inverted(Image.fromarray(change.picture), strength, change.before, 2),
+                hold=Inferred(change.before),
+                guidance=[spec.ClassifierFree(scale)],
+                steps=steps,
+            ).image
+            for change in found
+        ]
+        right, others = [], []
+        for change, verdict in zip(found, judge.predict(to_tensor(made)), strict=True):
+            same = {name: verdict[name] == value for name, value in change.scene.attributes.items()}
+            right.append(same.pop(change.attribute))
+            others.append(all(same.values()))
+        print(f"| {strength:g} | {share(right).percent()} | {share(others).percent()} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mini")
@@ -209,7 +239,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=(20, 50, 100))
     parser.add_argument("--refine", type=int, default=2)
     parser.add_argument("--guidance", type=float, default=4.0)
-    parser.add_argument("--only", choices=("masks", "trips", "guided"))
+    parser.add_argument("--strengths", type=float, nargs="+", default=(0.7, 0.8, 0.9, 0.95, 1.0))
+    parser.add_argument("--only", choices=("masks", "trips", "guided", "edits"))
     options = parser.parse_args()
     pipe = sfumato.load(options.model)
     found = list(changes(options.count, max(pipe.size)))
@@ -219,6 +250,8 @@ def main() -> None:
         trips(pipe, found, options.steps, options.refine)
     if options.only in (None, "guided"):
         guided(pipe, found, options.guidance)
+    if options.only in (None, "edits"):
+        edits(pipe, found, options.strengths, options.guidance)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """sfumato edit by inversion, by inferred masks, with low frequencies held, and between two pictures."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -29,13 +30,31 @@ def test_from_one_thing_to_another_infers_a_mask_and_keeps_the_rest_to_the_byte(
     recipe = edit("--from", "a horse", "--to", "a zebra", "--hold", "inferred:draws=2", "--save-mask", "mask.png")
     assert recipe.prompt == "a zebra"
     assert isinstance(recipe.start, Inverted)
-    assert (recipe.start.strength, recipe.start.shows, recipe.start.refine) == (0.8, "a horse", 2)
+    assert (recipe.start.strength, recipe.start.shows, recipe.start.refine) == (0.9, "a horse", 2)
     assert isinstance(recipe.hold, Inferred)
     assert (recipe.hold.shows, recipe.hold.draws) == ("a horse", 2)
     outside = pixels("mask.png")[..., 0] == 0
     assert 0 < outside.mean() < 1
     assert (pixels("new.png")[outside] == pixels(sketch)[outside]).all()
     assert (pixels("new.png")[~outside] != pixels(sketch)[~outside]).any()
+
+
+@pytest.mark.parametrize(("table", "strength"), [("scaled_linear", 0.8), ("squaredcos_cap_v2", 0.9)])
+def test_how_far_an_inverted_picture_goes_is_what_suits_the_schedule(cli, model, sketch, home, table, strength):
+    shutil.copytree(model, home / "own")
+    config = home / "own" / "scheduler" / "scheduler_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"beta_schedule": table}))
+    ways = {
+        ("--refine", 0): strength,
+        ("--inversion", "ddim:strength=0.6"): 0.6,
+        ("--strength", 0.5): 0.5,
+        ("--inversion", "edit-friendly", "--sampler", "ddpm"): 0.7,
+    }
+    for way, expected in ways.items():
+        words = ("edit", sketch, "a zebra", "--from", "a horse", "--hold", "none", *way, "--steps", 3)
+        done = cli(*words, "--model", home / "own", "-o", "new.png")
+        assert done.status == 0, done.err
+        assert Recipe.from_json(read_metadata("new.png")["recipe"]).start.strength == expected
 
 
 def test_the_prompt_may_stand_without_its_option(edit):
@@ -54,7 +73,7 @@ def test_a_mask_or_none_replaces_the_inferred_one(edit, sketch, home):
 
 def test_the_way_of_inverting_is_chosen_by_name(edit):
     recipe = edit("a zebra", "--from", "a horse", "--inversion", "ddim:null=1", "--refine", 0, "--hold", "none")
-    assert recipe.start == Inverted(recipe.start.picture, 0.8, "a horse", 0, 1)
+    assert recipe.start == Inverted(recipe.start.picture, 0.9, "a horse", 0, 1)
     recipe = edit("a zebra", "--from", "a horse", "--inversion", "edit-friendly", "--sampler", "ddpm", "--hold", "none")
     assert recipe.start == EditFriendly(recipe.start.picture, 0.7, "a horse")
 

@@ -31,7 +31,7 @@ def edit(
         float | None,
         typer.Option(
             help="How far to go: 0 leaves the picture as it is, 1 is pure noise. By default 0.6, with --mask 1, "
-            "with --from 0.8, with --method prompt-to-prompt 1."
+            "with --from 0.8 (on mini 0.9), with --method prompt-to-prompt 1."
         ),
     ] = None,
     shows: Annotated[

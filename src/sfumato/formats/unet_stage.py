@@ -132,7 +132,7 @@ def suits_of(folder: Path) -> Suits:
     distilled = spacing == "trailing" and config.get("prediction_type", "epsilon") == "epsilon"
     if distilled and kind in ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"):
         return Suits(4, (), DDIM(1.0) if "Ancestral" in kind else DDIM(), TrailingGrid())
-    return Suits()
+    return Suits(inverted=0.9) if config.get("beta_schedule") == "squaredcos_cap_v2" else Suits()
 
 
 def unet_stage(

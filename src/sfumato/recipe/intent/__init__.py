@@ -152,7 +152,7 @@ def edit(
     | nothing else | SDEdit at strength 0.6; from noise where the model looks at the picture while it paints |
     | mask | what is white is painted anew (strength 1), the rest held |
     | extend | the canvas is widened and what is new painted (strength 0.9, from the stretched edge) |
-    | shows | the picture is inverted (strength 0.8); without a mask only where the words differ may it change |
+    | shows | the picture is inverted (0.8, or what suits the model); without a mask only what the words tell changes |
     | shows, method prompt-to-prompt | the picture's own attention maps are injected (strength 1) |
     | other | a start between two pictures, at `weight` |
     | start | that start, with its options, from the picture |
@@ -200,7 +200,11 @@ def edit(
         case "written":
             return recipe_of(start=written.start(given.pop("start"), picture=source, **given))
         case "inverted":
-            return recipe_of(start=written.inversion(given.pop("inversion", "ddim"), picture=source, **given))
+            way = given.pop("inversion", "ddim")
+            name, options = name_and_options(way)
+            if name == "ddim" and "strength" not in options:
+                given.setdefault("strength", tells.suits.inverted)
+            return recipe_of(start=written.inversion(way, picture=source, **given))
         case "between":
             return recipe_of(start=Between(source, **given))
     return recipe_of(start=SDEdit(source, **given))
