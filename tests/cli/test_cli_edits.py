@@ -96,9 +96,15 @@ def test_each_of_several_pictures_has_its_mask(cli, model, sketch):
     done = cli("edit", sketch, "a zebra", "--from", "a horse", "--count", 2, "--steps", 2, "--model", model,
                "--hold", "inferred:draws=1", "--save-mask", "m.png", "-o", "g.png")  # fmt: skip
     assert done.out.split() == ["g-0.png", "g-1.png", "m-0.png", "m-1.png", "g-sheet.png"]
-    done = cli("edit", sketch, "x", "--from", "a horse", "--strength", 0, "--model", model, "--save-mask", "none.png",
-               "-o", "same.png", "--json")  # fmt: skip
-    assert json.loads(done.out)["masks"] == []
+
+
+def test_at_strength_0_the_picture_stays_and_no_mask_is_promised(cli, model, sketch, home):
+    words = ("edit", sketch, "x", "--from", "a horse", "--strength", 0, "--model", model, "-o", "same.png")
+    done = cli(*words, "--save-mask", "none.png")
+    assert done.status == 2
+    assert "--save-mask needs a --strength above 0" in done.err
+    assert not (home / "same.png").exists()
+    assert cli(*words).status == 0
     assert np.array_equal(pixels("same.png"), pixels(sketch))
 
 

@@ -206,3 +206,5 @@ def check_found(recipe: Recipe, save_mask: Path | None) -> None:
             "--save-mask writes a mask that is found: say what the picture shows with --from and give no --mask, "
             "or blend by a word, --method prompt-to-prompt:blend=WORD"
         )
+    if save_mask is not None and isinstance(recipe.hold, Inferred) and recipe.start.strength == 0:
+        raise BadInput("--save-mask needs a --strength above 0: at 0 the picture stays as it is, and no mask is found")
