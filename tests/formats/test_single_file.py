@@ -176,6 +176,46 @@ def test_half_precision_averages_and_an_autoencoder_of_its_own(one: Path, two: P
     assert all(torch.equal(vae[name], tensor) for name, tensor in other.items())
 
 
+@pytest.mark.parametrize("names", [("scale_weight", "scale_input"), ("weight_scale", "input_scale")])
+def test_float8_weights_with_scales_beside_them(one: Path, bare, names: tuple[str, str]) -> None:
+    prefix = "model.diffusion_model."
+    plain: dict = {}
+
+    def scaled(tensors: dict) -> None:
+        layers = [name[:-7] for name in tensors if name.startswith(prefix) and name.endswith("to_q.weight")]
+        assert layers
+        for i, layer in enumerate(layers):
+            weight = tensors[f"{layer}.weight"].float()
+            largest = weight.abs().amax(1) if i % 2 else weight.abs().amax()  # one a row, or one for all
+            scale = largest / 448
+            stored = (weight / (scale[:, None] if i % 2 else scale)).to(torch.float8_e4m3fn)
+            tensors[f"{layer}.weight"], tensors[f"{layer}.{names[0]}"] = stored, scale
+            tensors[f"{layer}.{names[1]}"] = torch.ones(())
+            plain[f"{layer}.weight"] = stored.float() * (scale[:, None] if i % 2 else scale)
+            if names[0] == "weight_scale":
+                said = json.dumps({"format": "float8_e4m3fn"}).encode()
+                tensors[f"{layer}.comfy_quant"] = torch.tensor(list(said), dtype=torch.uint8)
+        if names[0] == "scale_weight":
+            tensors[f"{prefix}scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)
+
+    file = bare(one, scaled, "scaled")
+    assert np.array_equal(painted(file), painted(bare(one, lambda tensors: tensors.update(plain), "plain")))
+
+    def of_four_bits(tensors: dict) -> None:
+        scaled(tensors)
+        name = next(iter(plain)).replace(".weight", ".comfy_quant")
+        tensors[name] = torch.tensor(list(b'{"format": "nvfp4"}'), dtype=torch.uint8)
+
+    with pytest.raises(BadInput, match="as nvfp4; accepted are float8_e4m3fn and float8_e5m2"):
+        sfumato.load(bare(one, of_four_bits, "four"))
+
+    def alone(tensors: dict) -> None:
+        tensors[next(iter(plain)).replace(".weight", f".{names[0]}")] = torch.ones(())
+
+    with pytest.raises(BadInput, match="without a weight in float8 that it belongs to"):
+        sfumato.load(bare(one, alone, "alone"))
+
+
 def test_stable_diffusion_two_says_what_it_predicts_or_is_asked(two: Path, bare) -> None:
     def deeper(tensors: dict) -> None:  # the last layer is in such files and not run
         first = "cond_stage_model.model.transformer.resblocks.{}."

@@ -14,6 +14,7 @@ from sfumato.network.spec import Input, NetworkSpec
 from sfumato.network.unet2d_condition import spec
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
+from sfumato.region import PredictionMixing, Region
 
 
 def inputs(rows: int = 2) -> dict[str, torch.Tensor]:
@@ -135,3 +136,6 @@ def test_auto_is_the_quickest_that_is_here_and_right(tiny_model, monkeypatch):
     assert not beyond_graphs(plain)
     assert beyond_graphs(Recipe("a boat", attention=PromptToPrompt("a cat", blend=("cat",))))
     assert beyond_graphs(Recipe("a boat", guidance=[ClipGuidance(through="network")]))
+    left = (Region("a cat", box=(0, 0, 0.5, 1)),)
+    assert beyond_graphs(Recipe("a boat", regions=left))
+    assert not beyond_graphs(Recipe("a boat", regions=left, regional=PredictionMixing()))

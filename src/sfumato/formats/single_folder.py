@@ -29,6 +29,7 @@ from typing import Any
 from sfumato.formats.folder import LARGEST, config_of, index_of, parts_of, place_of, read_json
 from sfumato.formats.gguf_file import open_gguf
 from sfumato.formats.key_names import listed
+from sfumato.formats.scaled_float8 import unscaled
 from sfumato.formats.single_family import (
     PREDICTIONS,
     VAES,
@@ -98,7 +99,7 @@ def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: st
 
 def opened(path: Path, pickles: bool) -> TensorFile:
     """The tensors of a file of any kind."""
-    return open_gguf(path) if path.suffix.lower() == ".gguf" else open_tensors(path, pickles)
+    return open_gguf(path) if path.suffix.lower() == ".gguf" else unscaled(open_tensors(path, pickles))
 
 
 def _beside(path: Path) -> list[Path]:
