@@ -126,6 +126,11 @@ def test_an_image_prompt_paints_the_picture_of_stock_diffusers(pipe, tiny_model,
     stock.set_ip_adapter_scale(0.6)
     assert far(ours, theirs(stock, latents, ip_adapter_image=maps[0])) <= 1
     assert far(ours, painted(pipe)[0]) > 20
+    stock.set_ip_adapter_scale({"down": 0.3, "up": 1.2})
+    ours, latents = painted(pipe, IPAdapter(maps[0], folder, blocks=("down=0.3", "up=1.2")))
+    assert far(ours, theirs(stock, latents, ip_adapter_image=maps[0])) <= 1
+    special = painted(pipe, IPAdapter(maps[0], folder, blocks=("down=0.3", "up", "up=1.2", "up.0.attentions=1.2")))[0]
+    assert far(ours, special) == 0
 
 
 @pytest.mark.parametrize("plus", [False, True])
@@ -294,6 +299,8 @@ def test_what_can_t_be_obeyed_is_refused_by_name(pipe, nets, maps, tmp_path, pix
         pipe("a", controls=[ControlNet(maps[0], tmp_path / "none")])
     with pytest.raises(BadInput, match=r"no cross-attention in up\.9"):
         pipe("a", controls=[IPAdapter(maps[0], nets["ip"], blocks=("up.9",))])
+    with pytest.raises(BadInput, match=r"'up=much' is no block: give its name, or NAME=WEIGHT, as up\.1=0\.5"):
+        pipe("a", controls=[IPAdapter(maps[0], nets["ip"], blocks=("up=much",))])
     from safetensors.torch import save_file
 
     shutil.copytree(nets["ip"] / "image_encoder", tmp_path / "face" / "image_encoder")

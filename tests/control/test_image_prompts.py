@@ -137,6 +137,9 @@ def test_what_has_no_say_changes_nothing_and_the_rest_is_held(family, request, t
         assert torch.equal(ours(both, size, control)[1], plain)
     first = replace(prompt, blocks=("transformer.0",))
     assert error(ours(both, size, first)[1], plain) > 1e-3
+    weak = ours(both, size, replace(prompt, blocks=("transformer=0.5",)))[1]
+    assert error(weak, ours(both, size, prompt * 0.5)[1]) < 1e-5
+    assert error(weak, looked) > 1e-3
     assert torch.equal(ours(both, size, replace(prompt, mask=black.point(lambda _: 255)))[1], looked)
     parts = [ours(both, size, replace(prompt, mask=half(size)))[1], ours(both, size, prompt, prompt * 0.5)[1]]
     assert all(error(part, looked) > 1e-4 for part in parts)

@@ -71,7 +71,7 @@ class FaceID(Control):
     interval: Interval = (0.0, 1.0)
     mask: KeptMask | None = Field(default=None, description="a picture, white where the control acts, or nothing")
     blocks: Listed[str] = Field(
-        default=(), max_length=64, description="names of blocks, as down.1+mid+up.1, or nothing"
+        default=(), max_length=64, description="names of blocks, as down.1+mid+up.1=0.5, or nothing"
     )
 
     takes, steers = "image tokens", "ImagePrompts"

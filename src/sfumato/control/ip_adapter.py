@@ -18,12 +18,13 @@ class IPAdapter(Shown, Control):
 
     net: a folder with the adapter's weights (ip_adapter.safetensors, or any one .safetensors) and image_encoder/, a
     CLIPVisionModelWithProjection (for Stable Diffusion 3 a SiglipVisionModel); or FLUX.1 Redux's folder. blocks: the
-    parts of the network in which it acts, as ("up.1",) for its style alone, of a transformer ("transformer.0",);
+    parts of the network in which it acts, as ("up.1",) for its style alone, of a transformer ("transformer.0",), each
+    with a weight of its own where one is said, as ("down.2=0.5", "up.1=1.5"), of which the most special counts;
     everywhere without any. The unconditional rows look at the embedding of no picture.
     """
 
     blocks: Listed[str] = Field(
-        default=(), max_length=64, description="names of blocks, as down.1+mid+up.1, or nothing"
+        default=(), max_length=64, description="names of blocks, as down.1+mid+up.1=0.5, or nothing"
     )
 
     takes, steers = "image tokens", "ImagePrompts"

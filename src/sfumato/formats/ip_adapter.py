@@ -136,14 +136,16 @@ def _unet_prompt(
             "give it as FaceID(embedding, net), with the numbers that a face recogniser made of the picture."
         )
     order = {name.removesuffix(".processor"): index for index, name in enumerate(unet.attn_processors)}
-    modules: dict[str, Any] = {name: m for name, m in cross_attention(unet).items() if _within(name, blocks)}
     layers = {}
-    for name, module in modules.items():
+    for name, module in cross_attention(unet).items():
+        if not (share := _share(name, blocks)):
+            continue
         pair = [weights.layers.get(f"{order[name]}.to_{which}_ip.weight") for which in "kv"]
         fits = (module.to_k.weight.shape[0], unet.config["cross_attention_dim"])
         if any(weight is None or tuple(weight.shape) != fits for weight in pair):
             raise BadInput(f"The IP-Adapter in {name_of(weights.folder)} was made for another network: {name} differs.")
-        layers[name] = tuple(as_network(weight, unet) for weight in pair if weight is not None)
+        keys, values = (as_network(weight, unet) for weight in pair if weight is not None)
+        layers[name] = keys, share * values
     _check_blocks(blocks, layers, "no cross-attention", "down.1, mid, up.1")
     project = unet._convert_ip_adapter_image_proj_to_diffusers(weights.projection, low_cpu_mem_usage=False)
     if isinstance(picture, Face):
@@ -176,8 +178,9 @@ def _flux_prompt(
         pairs = [tuple(weights.layers[f"{i}.to_{which}_ip.{name}"] for name in ("weight", "bias")) for which in "kv"]
         if any(tuple(weight.shape) != shape for weight, _ in pairs):
             raise ValueError(f"keys and values of its block {i} are not {shape[0]} x {shape[1]}.")
-        if _within(f"transformer_blocks.{i}", blocks):
-            layers[i] = tuple(tuple(as_network(a, network) for a in pair) for pair in pairs)
+        if share := _share(f"transformer_blocks.{i}", blocks):
+            keys, values = (tuple(as_network(a, network) for a in pair) for pair in pairs)
+            layers[i] = keys, tuple(share * a for a in values)
     _check_blocks(blocks, layers, "no double blocks", "transformer.0, transformer.1")
     tokens, empty = (project(each) for each in weights.clip(picture, True))
     return FluxImagePrompt(tokens, empty, layers, mask)
@@ -189,11 +192,11 @@ def _sd3_prompt(
     from sfumato.network.sd3_image_prompts import SD3ImagePrompt
 
     made = network._convert_ip_adapter_attn_to_diffusers(weights.layers, low_cpu_mem_usage=False)
-    layers = {
-        name.removesuffix(".processor"): as_network(layer.eval().requires_grad_(False), network)
-        for name, layer in made.items()
-        if _within(name, blocks)
-    }
+    layers = {}
+    for name, layer in made.items():
+        if share := _share(name, blocks):
+            layers[name.removesuffix(".processor")] = as_network(layer.eval().requires_grad_(False), network)
+            layer.scale = share
     _check_blocks(blocks, layers, "no attention", "transformer.0, transformer.1")
     project = network._convert_ip_adapter_image_proj_to_diffusers(weights.projection, low_cpu_mem_usage=False)
     embeds = as_network(siglip(weights.folder, picture, lambda seen: seen.hidden_states[-2]), network)
@@ -250,7 +253,16 @@ def _check_blocks(blocks: tuple[str, ...], found: Mapping[Any, Any], lacks: str,
         raise BadInput(f"The network has {lacks} in {', '.join(blocks)}: name blocks as {names}.")
 
 
-def _within(name: str, blocks: tuple[str, ...]) -> bool:
-    """Whether a module lies in one of the blocks, said as down.1, mid, up.1, or transformer.0."""
-    short = name.replace("_blocks", "").replace("_block", "")
-    return not blocks or any(short == block or short.startswith(f"{block}.") for block in blocks)
+def _share(name: str, blocks: tuple[str, ...]) -> float:
+    """How much a module takes part: 0 outside the blocks, which are said as down.1, mid, up.1, or transformer.0, with a
+    weight as up.1=0.5; of several that it lies in the longest name counts. 1 where no blocks are said."""
+    short, shares = name.replace("_blocks", "").replace("_block", ""), {}
+    for block in blocks:
+        said, equals, weight = block.partition("=")
+        try:
+            shares[said.strip()] = float(weight) if equals else 1.0
+        except ValueError:
+            sentence = f"{printable(repr(block), 60)} is no block: give its name, or NAME=WEIGHT, as up.1=0.5."
+            raise BadInput(sentence) from None
+    within = [said for said in shares if short == said or short.startswith(f"{said}.")]
+    return shares[max(within, key=len)] if within else float(not blocks)

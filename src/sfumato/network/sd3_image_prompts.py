@@ -20,13 +20,13 @@ from sfumato.network.quantized import plain
 class SD3ImagePrompt:
     """What a picture is to the attentions of Stable Diffusion 3, each of which adds, before its way out,
 
-        weight Attn(norm(Q), [norm(K), norm(K')], [V, V']),    K', V' = W AdaLN(tokens, time)
+        weight scale Attn(norm(Q), [norm(K), norm(K')], [V, V']),    K', V' = W AdaLN(tokens, time)
 
     Q, K and V are of the places alone. The tokens are made anew at each time, by a resampler that is told it.
 
     embeds, empty (1, L, E): what the image encoder answers for the picture, and for none. project: (embeds, time) ->
-    (tokens, an embedding of the time). layers: norms, keys and values by the name of an attention. mask (1, 1, H, W) in
-    [0, 1]: the places that look at it.
+    (tokens, an embedding of the time). layers: norms, keys, values and the scale by the name of an attention. mask
+    (1, 1, H, W) in [0, 1]: the places that look at it.
     """
 
     embeds: Tensor
@@ -50,7 +50,8 @@ class SD3ImagePrompt:
                 v = torch.cat([heads(module.to_v(here)), heads(layer.to_v_ip(shown))], 2)
                 found = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
                 with at_hand(module.to_out[0]):
-                    found = looking.weighed(linear(found, plain(module.to_out[0].weight).to(found)), self.mask)
+                    found = linear(layer.scale * found, plain(module.to_out[0].weight).to(found))
+                found = looking.weighed(found, self.mask)
                 first = output[0] if isinstance(output, tuple) else output
                 first = first.index_copy(0, looking.rows, first[looking.rows] + found.to(first))
                 return (first, *output[1:]) if isinstance(output, tuple) else first
