@@ -55,11 +55,19 @@ def evaluate(
             rich_help_panel=_CONTROL,
         ),
     ] = None,
+    instructions: Annotated[
+        bool,
+        typer.Option(
+            "--instructions",
+            help="Measure how well a model does what it is told with a picture: is what was asked for there, and all "
+            "else as it was? So are models that are made for that alone, without this.",
+        ),
+    ] = False,
     count: Annotated[
         int | None,
         typer.Option(
             help=f"Pictures: {_CAPTIONS} of seen compositions and as many of held-out ones, {_SET} of a set, or "
-            f"{_CONTROLLED} with a control.",
+            f"{_CONTROLLED} with a control; so many edits with instructions.",
         ),
     ] = None,
     reference: Annotated[
@@ -121,6 +129,8 @@ def evaluate(
 
     With --control: does it obey a map, between pictures made without it (the floor) and true ones (the ceiling)?
 
+    With --instructions: does it do what it is told with a picture, "make the hat red", and nothing else?
+
     With --against: how near are its pictures to a reference, by FID and its kin, with intervals? A run that was
     stopped goes on where it was; pictures and features are kept.
 
@@ -149,6 +159,8 @@ def evaluate(
         how = {"each": count or 4, "steps": steps, "guidance": guidance, "seed": seed}
         report(model, subject, word, kind, before, files, chosen, out, json, allow_pickle, **how)
         return
+    if instructions and (against is not None or control or subject is not None):
+        raise BadInput("--instructions is an evaluation of its own: leave --against, --control and --subject out")
     if against is not None and control:
         raise BadInput("--control and --against are two evaluations: leave one of them out")
     if against is None:
@@ -183,6 +195,8 @@ def evaluate(
             steps=steps,
             guidance=guidance,
             sampler=sampler,
+            instructions=instructions or None,
+            split=split,
             out=out,
             json=json,
         )

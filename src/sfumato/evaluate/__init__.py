@@ -19,6 +19,8 @@ def run(
     engine: str = "eager",
     precision: str = "float32",
     judge: Path | None = None,
+    instructions: bool | None = None,
+    split: str = "seen",
     out: Path | None = None,
     json: bool = False,
     progress: bool = True,
@@ -31,6 +33,9 @@ def run(
     that was stated. Beside it stands the judge's ceiling: the true pictures, encoded and decoded by the model's own
     autoencoder. Intervals are 95 %: Wilson for shares, a bootstrap over pictures for pooled ones.
 
+    A model that is told what to change in a picture (`instructions`; None: where it is made for that alone) does so
+    with `count` pictures of `split`: see `sfumato.evaluate.obedience`.
+
     Prints a table to stdout (with `json`, the report as JSON), writes report.json and a sheet of pictures for each
     split into the folder `out` if one is given, and returns the report. `judge` is a folder; None is the built-in
     one. Raises BadInput for what a user can mend.
@@ -39,9 +44,14 @@ def run(
     from sfumato.evaluate import evaluation as e
     from sfumato.evaluate.attribute_report import attribute_table, write_attribute_report
     from sfumato.evaluate.judge import Judge
+    from sfumato.evaluate.model_samples import SampleSettings
+    from sfumato.evaluate.obedience import is_told_what_to_change, run_obedience
 
     reader = Judge.load(judge) if judge else Judge.load()
     pipe = sfumato.load(model, engine=engine, precision=precision)
+    if instructions or (instructions is None and is_told_what_to_change(pipe)):
+        sampling = SampleSettings(steps, sampler, guidance, seed)
+        return run_obedience(pipe, reader, count=count, split=split, sampling=sampling, out=out, json=json)
     found = e.evaluate(
         pipe, reader, count=count, seed=seed, steps=steps, guidance=guidance, sampler=sampler, bar=progress
     )
