@@ -144,6 +144,17 @@ def test_a_picture_smaller_than_a_cell_is_edited_all_the_same(cli, model, home, 
     assert (found["width"], found["height"]) == (size[0] + 16, size[1] + 16)
 
 
+def test_a_picture_too_long_for_the_file_is_refused_before_it_is_painted(cli, model, home):
+    Image.new("RGB", (17_000, 8)).save(home / "long.png")
+    Image.new("L", (17_000, 8), 255).crop((0, 0, 16, 8)).resize((17_000, 8)).save(home / "hole.png")
+    done = cli("edit", home / "long.png", "x", "--mask", home / "hole.png", "--model", model, "--steps", 1,
+               "-o", "new.webp")  # fmt: skip
+    assert done.status == 2
+    assert ".webp holds at most 16383 pixels a side: save as .png" in done.err
+    assert "painting" not in done.err
+    assert not list(home.glob("new*"))
+
+
 def test_a_rotated_photograph_takes_a_mask_of_its_upright_size(cli, model, home):
     """Orientation 6: stored 40 x 24, shown 24 x 40."""
     stored = Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 40, 3), dtype=np.uint8))

@@ -19,12 +19,14 @@ from PIL import Image
 
 from sfumato.picture import (  # fmt: skip
     BadInput,
+    PictureWarning,
     check_size,
     check_writable,
     numbered_paths,
     open_picture,
     pixels_hash,
     read_metadata,
+    roomy,
     save_picture,
     write_atomically,
 )
@@ -129,6 +131,18 @@ def test_a_size_is_refused_before_the_work(tmp_path):
     ):
         assert said in refused(check_size, tmp_path / name, size)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_painted_goes_beside_a_file_that_can_t_hold_it(tmp_path):
+    assert roomy(tmp_path / "a.webp", (16_383, 9)) == tmp_path / "a.webp"
+    assert roomy(tmp_path / "a.png", (99_999, 9)) == tmp_path / "a.png"
+    with pytest.warns(
+        PictureWarning, match=r"\.webp holds at most 16383 pixels a side: 16384 x 9 is saved as .*a\.png"
+    ):
+        assert roomy(tmp_path / "a.webp", (16_384, 9)) == tmp_path / "a.png"
+    (tmp_path / "a.png").touch()  # which may be the picture that is edited
+    with pytest.warns(PictureWarning):
+        assert roomy(tmp_path / "a.webp", (16_384, 9)) == tmp_path / "a-1.png"
 
 
 @given(st.text(max_size=40))

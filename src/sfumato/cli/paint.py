@@ -45,7 +45,7 @@ def make(
     read, which nothing may overwrite. running: where and how the model runs.
     """
     from sfumato.network.offload import check_offload
-    from sfumato.picture import check_outputs, numbered_paths, save_picture
+    from sfumato.picture import check_outputs, numbered_paths, roomy, save_picture
 
     running = running or Running()
     output = output or default_output(recipes[0])
@@ -66,16 +66,16 @@ def make(
             advance(done=step.index, total=step.total, title="painting")
             if step.done is None:
                 continue
-            here_paths = paths[len(painted) : len(painted) + len(step.done.images)]
-            step.done.save_as(here_paths)
+            here_paths = step.done.save_as(paths[len(painted) : len(painted) + len(step.done.images)])
             for each, path in zip(step.done.masks, masks[len(painted) :], strict=False):
                 if each is not None:
-                    found.append(save_picture(each, path))
+                    found.append(save_picture(each, roomy(path, each.size)))
             painted += zip(here_paths, step.done.images, step.done.recipes, strict=True)
     if page is not None:
         from sfumato.model.result import sheet
 
-        save_picture(sheet([image for _, image, _ in painted]), page)
+        whole = sheet([image for _, image, _ in painted])
+        page = save_picture(whole, roomy(page, whole.size))
     if json:
         print_json(
             {
@@ -100,7 +100,8 @@ def _ready(first: Recipe, path: Path, running: Running) -> Pipe:
     first = replace(first, **as_loaded)  # pyright: ignore[reportArgumentType]
     resolved = pipe.resolve(first)
     like = None if resolved.held is None else original(resolved.held)
-    check_size(path, (resolved.width or 0, resolved.height or 0))
+    whole = resolved.held if resolved.hold is not None or resolved.area is not None else None  # it keeps its own size
+    check_size(path, (resolved.width or 0, resolved.height or 0) if whole is None else whole.size)
     check_metadata(path, resolved.to_json(), parameters(resolved), like=like)
     _note(resolved)
     return pipe

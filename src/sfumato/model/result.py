@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from sfumato.network.engine import engine_of
-from sfumato.picture import numbered_paths, original, pixels_hash, save_picture
+from sfumato.picture import numbered_paths, original, pixels_hash, roomy, save_picture
 from sfumato.recipe import Made, Recipe, parameters
 
 
@@ -45,11 +45,13 @@ class Result:
         return self.save_as(numbered_paths(path, len(self.images)))
 
     def save_as(self, paths: Sequence[Path]) -> list[Path]:
-        """Write each picture to a path of its own, with the EXIF, colours and density of the file it was made of."""
+        """Write each picture to a path of its own, with the EXIF, colours and density of the file it was made of; to a
+        .png beside it where its kind of file can't hold so many pixels. The paths that were written."""
+        paths = [roomy(path, image.size) for path, image in zip(paths, self.images, strict=True)]
         for image, recipe, to in zip(self.images, self.recipes, paths, strict=True):
             like = None if recipe.held is None else original(recipe.held)
             save_picture(image, to, recipe_json=recipe.to_json(), parameters=parameters(recipe), like=like)
-        return list(paths)
+        return paths
 
 
 @cache

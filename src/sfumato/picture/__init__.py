@@ -9,7 +9,7 @@ from sfumato.picture.area import around, extended
 from sfumato.picture.atomic import write_atomically
 from sfumato.picture.door import ACCEPTED, MAX_PIXELS, open_mask, open_picture
 from sfumato.picture.errors import BadInput, PictureWarning
-from sfumato.picture.files import check_metadata, check_size, save_picture
+from sfumato.picture.files import check_metadata, check_size, roomy, save_picture
 from sfumato.picture.metadata import read_metadata
 from sfumato.picture.paths import WRITABLE, check_outputs, check_writable, numbered_paths, path_of
 from sfumato.picture.prune import Stored, prune, stored
@@ -42,6 +42,7 @@ __all__ = [
     "pixels_hash",
     "prune",
     "read_metadata",
+    "roomy",
     "save_picture",
     "stored",
     "write_atomically",

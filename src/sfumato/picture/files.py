@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,19 @@ def check_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
             f"{name_of(path)} would be {size[0]} x {size[1]}, {size[0] * size[1] / 1e6:.1f} megapixels: at most "
             f"{MAX_PIXELS / 1e6:g} are written"
         )
+
+
+def roomy(path: str | os.PathLike[str], size: tuple[int, int]) -> Path:
+    """The path, or where its kind of file can't hold a picture of that size a new .png beside it, which is told: what
+    was painted is not lost."""
+    path = Path(path)
+    longest = _LONGEST.get(path.suffix.lower())
+    if not longest or max(size) <= longest:
+        return path
+    names = (path.with_name(f"{path.stem}{end}.png") for end in chain([""], (f"-{n}" for n in count(1))))
+    other = next(name for name in names if not name.exists())
+    note(f"{path.suffix} holds at most {longest} pixels a side: {size[0]} x {size[1]} is saved as {name_of(other)}")
+    return other
 
 
 def _encoded(
