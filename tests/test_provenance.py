@@ -163,18 +163,21 @@ def test_nor_does_any_part_of_it(tmp_path, pipe_gives, model):
     ("then", "said"),
     [
         ({"weights": "sha256:a"}, "other weights"),
-        ({"device": "cpu of 8 cores"}, "another machine (cpu of 8 cores, here cpu of 2 cores)"),
-        ({"weights": "sha256:a", "device": "x"}, "other weights and another machine (x, here cpu of 2 cores)"),
+        ({"device": "cuda"}, "another machine (cuda, here cpu)"),
+        ({"device": "cpu", "processor": "x86_64 AVX2"}, "another machine (x86_64 AVX2, here x86_64 AVX512)"),
+        ({"weights": "sha256:a", "device": "x"}, "other weights and another machine (x, here cpu)"),
+        ({"processor": "x86_64 AVX512", "threads": 1}, "another number of threads (1, here 2)"),
         (
             {"torch": "2.0", "engine": "exact"},
             "another version of torch (2.0, here 2.1) and another engine (exact, here eager)",
         ),
-        ({"weights": "sha256:b", "device": "cpu of 2 cores", "torch": "2.1"}, ""),
+        ({"weights": "sha256:b", "device": "cpu", "torch": "2.1", "threads": 2}, ""),
         ({}, ""),
     ],
 )
 def test_redo_tells_other_weights_from_another_machine(tmp_path, monkeypatch, then, said):
-    now = Made(weights="sha256:b", device="cpu of 2 cores", torch="2.1", engine="eager")
+    here = {"device": "cpu", "processor": "x86_64 AVX512", "threads": 2}
+    now = Made(weights="sha256:b", torch="2.1", engine="eager", **here)
     darker = Image.fromarray(PIXELS - 1)
 
     def steps(recipes):

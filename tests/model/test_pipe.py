@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import platform
+import re
 import warnings
 from dataclasses import replace
 
@@ -157,6 +159,12 @@ def test_the_recipe_in_the_result_is_resolved_and_makes_the_picture_again(pipe, 
     made = first.recipe.made
     assert (first.recipe.width, first.recipe.height) == (SIZE, SIZE)
     assert made.pixels == pixels_hash(first.image)
+    capability = torch.backends.cpu.get_cpu_capability()
+    assert (made.device, made.processor) == ("cpu", f"{platform.machine()} {capability}")
+    assert made.threads == torch.get_num_threads()
+    assert re.fullmatch(r"[a-z0-9]+:[0-9a-f]+", made.weights)
+    stranger = replace(first.recipe, model="somebody-s")  # what is recorded is what painted
+    assert pipe.run([stranger]).recipe.model == pipe.name
     again = pipe.run(Recipe.from_json(first.recipe.to_json()))
     assert array(again.image).tolist() == array(first.image).tolist()
 

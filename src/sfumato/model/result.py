@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from sfumato.lazy import torch
 from sfumato.network.engine import engine_of
 from sfumato.picture import numbered_paths, original, pixels_hash, roomy, save_picture
 from sfumato.recipe import Made, Recipe, parameters
@@ -66,8 +67,17 @@ def _runtime(engine: str) -> str:
     return f"{name} {version(name)}" if name else ""
 
 
+@cache
+def _processor(device: str) -> str:
+    """What a device is: a GPU's name, or a CPU's instructions that torch was built for and uses."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}" if kind == "cpu" else ""
+
+
 def made(recipe: Recipe, image: Image.Image, seconds: float, weights: str, device: str) -> Made:
-    """What was true when it was made: versions, engine, library, precision, device, hashes of weights and pixels."""
+    """What was true when it was made: versions, engine, precision, device, threads, hashes of weights and pixels."""
     return Made(
         **_versions(),
         python=platform.python_version(),
@@ -75,6 +85,8 @@ def made(recipe: Recipe, image: Image.Image, seconds: float, weights: str, devic
         runtime=_runtime(recipe.engine),
         precision=recipe.precision,
         device=device,
+        processor=_processor(device),
+        threads=torch.get_num_threads() if torch.device(device).type == "cpu" else 0,
         weights=weights,
         pixels=pixels_hash(image),
         seconds=round(seconds, 3),

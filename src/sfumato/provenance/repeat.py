@@ -147,8 +147,12 @@ def other(then: Made | None, now: Made | None) -> str:
     said = []
     if then.weights and now.weights and then.weights != now.weights:
         said.append("other weights")
-    if then.device and now.device and then.device != now.device:
-        said.append(f"another machine ({then.device}, here {now.device})")
+    for old, new in ((then.device, now.device), (then.processor, now.processor)):
+        if old and new and old != new:
+            said.append(f"another machine ({old}, here {new})")
+            break
+    if then.threads and now.threads and then.threads != now.threads:
+        said.append(f"another number of threads ({then.threads}, here {now.threads})")
     for name in (*_VERSIONS, "engine", "runtime", "precision"):
         old, new = getattr(then, name), getattr(now, name)
         if old and new and old != new:

@@ -43,6 +43,8 @@ class Made:
     """How a picture was made, filled in by the pipe: with it, redo can say whether the pixels are the same.
 
     `runtime` is the library, with its version, by which the engine ran networks, if that is another than torch.
+    `processor` is what `device` was, as torch tells it, and `threads` how many of a CPU's computed: the order of sums,
+    and with it the last bits, depend on both. 0 threads: not known.
     """
 
     sfumato: str = Field(default="", max_length=200, description=_NAME)
@@ -53,6 +55,8 @@ class Made:
     runtime: str = Field(default="", max_length=200, description=_NAME)
     precision: str = Field(default="", max_length=200, description=_NAME)
     device: str = Field(default="", max_length=200, description=_NAME)
+    processor: str = Field(default="", max_length=200, description=_NAME)
+    threads: Whole = Field(default=0, ge=0, le=65_536, description="a whole number from 0 to 65,536")
     weights: str = Field(default="", max_length=200, description=_NAME)
     pixels: str = Field(default="", pattern="^(sha256:[0-9a-f]{64})?$", description="sha256: and 64 hexadecimal digits")
     seconds: Real = Field(default=0.0, ge=0, le=1e9, description="a number of seconds")
