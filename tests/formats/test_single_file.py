@@ -144,6 +144,37 @@ def test_folder_to_file_to_folder_keeps_every_bit(tmp_path: Path) -> None:
         convert("mini", file)
 
 
+def test_a_folder_that_could_not_be_written_whole_is_not_there(one: Path, bare, tmp_path: Path, monkeypatch) -> None:
+    import sfumato.formats.convert as module
+
+    file, written = bare(one), []
+
+    def full(tensors: dict, path: Path, *rest: Any) -> None:
+        written.append(path)
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        save(tensors, path, *rest)
+
+    save = module.save_tensors
+    monkeypatch.setattr(module, "save_tensors", full)
+    with pytest.raises(BadInput, match="again can't be written: No space left on device"):
+        convert(file, tmp_path / "again")
+    assert not [path for path in tmp_path.iterdir() if "again" in path.name]
+    monkeypatch.setattr(module, "save_tensors", save)
+    assert np.array_equal(painted(convert(file, tmp_path / "again")), painted(one))
+
+
+def test_weights_that_can_t_be_written_are_a_sentence(tmp_path: Path) -> None:
+    from sfumato.network.writing import save_tensors
+
+    (tmp_path / "a.safetensors").mkdir()
+    with pytest.raises(BadInput, match=r"a\.safetensors can't be written"):
+        save_tensors({"a": torch.ones(2)}, tmp_path / "a.safetensors")
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match=r"can't be written: .*not a folder"):
+        save_tensors({"a": torch.ones(2)}, tmp_path / "file" / "a.safetensors")
+
+
 def test_a_bare_file_of_stable_diffusion_one_paints_as_its_folder_does(one: Path, bare) -> None:
     file = bare(one)
     pipe = sfumato.load(file)

@@ -38,6 +38,26 @@ def test_a_function_writes_whole_or_nothing(tmp_path):
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"one two")]
 
 
+def test_a_folder_is_whole_or_not_there(tmp_path):
+    with atomic.beside(tmp_path / "new" / "model") as part:
+        (part / "unet").mkdir(parents=True)
+        (part / "unet" / "a").write_text("x")
+        assert not (tmp_path / "new" / "model").exists()
+    assert (tmp_path / "new" / "model" / "unet" / "a").read_text() == "x"
+
+    def fills_the_disk() -> None:
+        with atomic.beside(tmp_path / "new" / "other") as part:
+            part.mkdir()
+            (part / "a").write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(BadInput, match="other can't be written: No space left on device"):
+        fills_the_disk()
+    with pytest.raises(BadInput, match="model can't be written"), atomic.beside(tmp_path / "new" / "model"):
+        raise AssertionError("nothing is begun where a folder is in the way")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["model"]
+
+
 def test_modes_are_the_users_the_old_file_s_or_private(tmp_path):
     before = os.umask(0o022)
     try:
@@ -60,7 +80,9 @@ def test_what_a_kill_left_is_swept_and_nothing_else(tmp_path):
     old, young, other = (tmp_path / name for name in (f".a.png.{'0a' * 6}.part", f".a.png.{'1b' * 6}.part", ".a.part"))
     for path in (old, young, other):
         path.write_bytes(b"x")
-    for path in (old, other):
+    folder = tmp_path / f".model.{'2c' * 6}.part"
+    (folder / "unet").mkdir(parents=True)
+    for path in (old, other, folder):
         os.utime(path, (time.time() - 7200,) * 2)
     atomic._swept.discard(str(tmp_path))
     write_atomically(tmp_path / "b", b"")

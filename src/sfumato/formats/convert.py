@@ -20,6 +20,7 @@ from sfumato.formats.text_names import clip_names, open_clip_names
 from sfumato.formats.weights import weight_files
 from sfumato.formats.write import write_json
 from sfumato.network.writing import save_tensors
+from sfumato.picture.atomic import beside
 from sfumato.picture.errors import BadInput, name_of
 from sfumato.zoo import INDEX
 from sfumato.zoo.find import find
@@ -53,7 +54,8 @@ def convert(source: str | Path, target: str | Path) -> Path:
     elif single is None:
         raise BadInput(f"{name_of(folder)} is a folder already: name a file that ends in .safetensors.")
     else:
-        _to_folder(single, target)
+        with beside(target) as part:
+            _to_folder(single, part)
     return target
 
 

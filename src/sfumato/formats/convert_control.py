@@ -12,6 +12,7 @@ from sfumato.formats.tensor_file import ENDINGS, open_tensors
 from sfumato.formats.weights import weight_files
 from sfumato.formats.write import write_json
 from sfumato.network.writing import save_tensors
+from sfumato.picture.atomic import beside
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.zoo import INDEX
 from sfumato.zoo.find import pickles_allowed
@@ -60,7 +61,8 @@ def _to_file(folder: Path, target: Path) -> Path:
 
 def _to_folder(source: Path, target: Path) -> Path:
     control = control_of(open_tensors(source, pickles_allowed()))
-    target.mkdir(parents=True)
-    save_tensors(control.tensors(), target / f"{STEMS['diffusers']}.safetensors")
-    write_json(target / "config.json", control.config)
+    with beside(target) as part:
+        part.mkdir()
+        save_tensors(control.tensors(), part / f"{STEMS['diffusers']}.safetensors")
+        write_json(part / "config.json", control.config)
     return target

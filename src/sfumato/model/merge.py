@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from sfumato.formats.weights import weight_files
 from sfumato.formats.write import save_network
 from sfumato.model.load import load
 from sfumato.picture import BadInput
+from sfumato.picture.atomic import beside
 from sfumato.picture.errors import name_of
 
 NUMBERS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -43,15 +43,12 @@ def merge(model: str | Path, adapters: Sequence[Adapter], target: Path) -> Path:
                 f"{each.name} is more than weights (a word, a network of its own, an interval): add it to a run."
             )
     changed = {change.part for each in adaptation.bound for change in each.changes}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".merging-") as temporary:
-        made = Path(temporary) / "model"
+    with beside(target) as made:
         shutil.copytree(folder, made, ignore=lambda _, names: [each for each in names if each.lower() == "readme.md"])
         with adaptation.reading, adaptation.painting(0.5):
             for part in sorted(changed):
                 shutil.rmtree(made / part)
                 save_network(pipe.stage.networks[part], made / part, _stored(folder, part))
-        made.rename(target)
     return target
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sfumato.picture.atomic import beside
+from sfumato.picture.errors import BadInput, name_of, printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,22 +17,21 @@ if TYPE_CHECKING:
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Writes a file of weights, which has its name when it is whole, and the mode that the user's umask says.
 
-    (safetensors 0.8 gives all its files mode 0600, so that nobody else can load the model: its issue 782.)
+    (safetensors 0.8 gives all its files mode 0600, so that nobody else can load the model: its issue 782.) Raises
+    BadInput where it can't be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    partly = path.with_name(f".{path.name}.partly")
-    partly.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        partly.touch()
-        mode = partly.stat().st_mode
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, partly, dict(metadata or {"format": "pt"})
-        )
-        partly.chmod(mode)
-        os.replace(partly, path)
-    finally:
-        partly.unlink(missing_ok=True)
+    with beside(path) as part:
+        part.touch()
+        mode = part.stat().st_mode
+        kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        try:
+            save_file(kept, part, dict(metadata or {"format": "pt"}))
+        except SafetensorError as error:
+            raise BadInput(f"{name_of(path)} can't be written: {printable(str(error), 200)}") from None
+        part.chmod(mode)
 
 
 def as_its_config(folder: Path) -> None:

@@ -10,9 +10,10 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +34,22 @@ def write_atomically(
     (mode 0600, new folders 0700); otherwise a file that is replaced keeps its mode and a new one has the usual one.
     Missing folders are made. Raises `BadInput` with the system's reason; nothing is left behind then.
     """
+    mode, flags = 0o600 if private else 0o666, os.O_RDWR | os.O_CREAT | os.O_EXCL
+    with beside(path, private=private) as part, open(os.open(part, flags, mode), "w+b") as file:
+        _keep_mode(file, Path(os.path.realpath(path_of(path))), private)
+        if callable(data):
+            data(file)
+        else:
+            file.write(data)
+
+
+@contextlib.contextmanager
+def beside(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[Path]:
+    """A free name beside `path` for a file or a folder, which takes the place of `path` in one step when the block has
+    written it whole, and is gone otherwise. Nothing takes the place of a folder.
+
+    Missing folders are made. Raises `BadInput` with the system's reason.
+    """
     path = path_of(path)
     replaceable(path)
     part = None
@@ -41,23 +58,17 @@ def write_atomically(
         _make_folders(target.parent, 0o700 if private else 0o777)
         sweep(target.parent)
         part = target.parent / f".{target.name[:60]}.{secrets.token_hex(6)}.part"
-        with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "w+b") as file:
-            _keep_mode(file, target, private)
-            if callable(data):
-                data(file)
-            else:
-                file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield part
+        for each in [*part.rglob("*"), part] if part.is_dir() else [part]:
+            _sync(each)
         os.replace(part, target)
-        _sync_folder(target.parent)
+        _sync(target.parent)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise BadInput(f"{name_of(path)} can't be written: {reason}") from None
     finally:
         if part is not None:
-            with contextlib.suppress(OSError):
-                part.unlink()
+            _remove(part)
 
 
 def sweep(folder: str | os.PathLike[str]) -> None:
@@ -72,8 +83,12 @@ def sweep(folder: str | os.PathLike[str]) -> None:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if _PART.fullmatch(entry.name) and time.time() - entry.stat(follow_symlinks=False).st_mtime > _DEAD:
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
+                _remove(Path(entry.path))
+
+
+def _remove(part: Path) -> None:
+    with contextlib.suppress(OSError):
+        shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink()
 
 
 def _make_folders(folder: Path, mode: int) -> None:
@@ -88,9 +103,10 @@ def _keep_mode(file: BinaryIO, target: Path, private: bool) -> None:
             os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
 
 
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some file systems can't, and the file itself is safe already
-        handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    folder = path.is_dir()
+    with contextlib.suppress(*[OSError] * folder):  # some file systems can't do so with folders
+        handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
         try:
             os.fsync(handle)
         finally:
