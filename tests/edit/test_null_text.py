@@ -76,6 +76,25 @@ def test_more_iterations_come_nearer():
     assert errors[0] == pytest.approx(float((back(condition(), way()) - X0).abs().max()), rel=1e-4)
 
 
+def test_each_step_begins_where_the_one_before_led_and_not_on_the_path():
+    first_asked: dict[float, torch.Tensor] = {}
+
+    class Watched(Told):
+        def __call__(self, x, t, condition):
+            first_asked.setdefault(float(t), x.detach().clone())
+            return super().__call__(x, t, condition)
+
+    start, told = way(), condition()
+    *_, found = null_text(Watched(), told, start, SCALE, 2)
+    denoise, noise = bind(Guided(Told(), [ClassifierFree(SCALE)]), found), KeyedNoise(range(len(X0)))
+    x, times = start(denoise, None, noise)
+    walked = [x, *(step.x for step in trajectory(denoise, DDIM(), x, times, noise))]
+    for t, here in zip(times[:-1].tolist(), walked, strict=False):
+        assert torch.allclose(first_asked[t], here, atol=1e-4)
+    apart = [float((first_asked[float(t)] - start.at(t)).abs().max()) for t in times[1:-1]]
+    assert min(apart) > 1e-2  # two steps of Adam don't come back to the path
+
+
 def test_the_null_is_that_of_the_time():
     found, start = optimised(3)
     part = next(p for p in found.parts if isinstance(p, NullText))
