@@ -302,6 +302,11 @@ def test_one_bad_model_in_the_cache_leaves_the_others_in_the_list(variant, tmp_p
     assert "takes words" not in lines["painter/bad"]
 
 
+def test_a_text_encoder_of_another_type_is_refused_and_both_towers_config_is_not(variant):
+    refused(variant("text_encoder/config.json", model_type="bert"), "text_encoder", "type bert", "clip_text_model")
+    sfumato.load(variant("text_encoder/config.json", model_type="clip"))
+
+
 def test_a_stranger_s_family_is_one_class(tiny_model, variant):
     class Mine(Format):
         title = "mine"

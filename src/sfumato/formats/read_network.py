@@ -57,7 +57,17 @@ def check_config(kind: str, config: Mapping[str, Any], what: str, neutral: Mappi
             raise BadInput(f"The {what} is a {printable(config['_class_name'], 60)}, and not the {kind} it should be.")
         said = {name: value for name, value in config.items() if name != "quantization_config"}
         check_fields(made, said, what, neutral)
+    else:
+        _check_model_type(made, config, what)
     check_quantized(config, what)
+
+
+def _check_model_type(made: Any, config: Mapping[str, Any], what: str) -> None:
+    """Raises BadInput for the config of another family of transformers' networks. Of one family are "clip" and
+    "clip_text_model", the config of both towers and of one."""
+    theirs, ours = config.get("model_type"), getattr(getattr(made, "config_class", None), "model_type", "")
+    if theirs and ours and str(theirs).split("_")[0] != str(ours).split("_")[0]:
+        raise BadInput(f"The {what} is of the type {printable(theirs, 60)}, and a {made.__name__} is {ours}.")
 
 
 def read_network(kind: str, place: Path, what: str, dtype: torch.dtype) -> Any:
