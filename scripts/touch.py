@@ -2,9 +2,9 @@
 
     python scripts/touch.py
 
-A file names a method that has its class's name, or its kind as a quoted string. Tests and docstrings are not counted,
-nor the tables of other tools' words (`recipe/replay`): they say what a tool calls a method, and a new one of ours adds
-nothing there. Where a kind's name is an everyday word ("exact"), the class alone is looked for.
+A file names a method that has its class's name, or its kind as a quoted string. Tests and docstrings are not counted;
+nor the tables of other tools' words (`recipe/replay`), which say what a tool calls a method; nor studies, which say what
+they compare: a new method of ours adds nothing to either. Where a kind's name is an everyday word ("exact"), the class alone is looked for.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ TYPICAL = {  # the kind of thing: a class (or "" for things without one), and it
     "personalization": ("PivotalTuning", "pivotal-tuning"),
 }
 
-WORDS_OF_OTHERS = "recipe/replay/"
-USED = ("encoder", "composite")  # one more names it, which uses it: the family that has it, the study that measures it
+LEFT_OUT = ("recipe/replay/", "study/")
+USED = ("encoder", "control")  # one more names it, which uses it: the family that has it, the task that trains it
 
 
 def said(path: Path) -> set[str]:
@@ -54,7 +54,7 @@ def said(path: Path) -> set[str]:
 
 def main() -> int:
     files = {path.relative_to(SOURCE).as_posix(): said(path) for path in sorted(SOURCE.rglob("*.py"))}
-    files = {path: words for path, words in files.items() if not path.startswith(WORDS_OF_OTHERS)}
+    files = {path: words for path, words in files.items() if not path.startswith(LEFT_OUT)}
     many = 0
     for kind, (made, name) in TYPICAL.items():
         naming = [path for path, words in files.items() if words & {made, repr(name)} - {"", "''"}]
