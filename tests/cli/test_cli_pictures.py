@@ -241,3 +241,20 @@ def test_interrupting_a_run_leaves_nothing(home, model):
     assert err.splitlines()[-1] == "sfumato: interrupted: nothing half-written is left behind"
     assert "Traceback" not in err
     assert [path.name for path in home.iterdir()] == ["wide.png"]
+
+
+def test_an_interrupted_run_says_which_pictures_it_leaves(home, model):
+    command = ["generate", "x", "--count", "64", "--steps", "20", "--model", model, "-o", "a.png"]
+    with warm.start("-m", "sfumato", *command) as running:
+        for _ in range(6000):
+            if len(list(home.glob("a-*.png"))) >= 8:  # the first of eight batches
+                break
+            time.sleep(0.01)
+        running.kill(signal.SIGINT)
+        assert running.wait() == 130
+        *_, saved, last = running.err.splitlines()
+    there = {path.name for path in home.glob("a-*.png")}
+    assert 8 <= len(there) < 64
+    assert there == {f"a-{i}.png" for i in range(len(there))}
+    assert saved == f"{len(there)} of 64 pictures are saved: a-0.png to a-{len(there) - 1}.png"
+    assert last == "sfumato: interrupted: nothing half-written is left behind"

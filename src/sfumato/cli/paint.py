@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json as json_format
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.cli.common import default_output, note, print_json
-from sfumato.progress import progress
+from sfumato.picture.errors import printable
+from sfumato.progress import progress, say
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,7 +60,7 @@ def make(
     began = time.perf_counter()
     painted: list[tuple[Path, Image.Image, Recipe]] = []
     found: list[Path] = []
-    with progress(f"loading {recipes[0].model}") as advance:
+    with _told_of(painted, len(recipes)), progress(f"loading {recipes[0].model}") as advance:
         pipe = _ready(recipes[0], paths[0], running)
         as_loaded = {"engine": pipe.engine, "precision": pipe.precision, "vae": pipe.vae}
         recipes = [replace(recipe, **as_loaded) for recipe in recipes]
@@ -87,6 +89,18 @@ def make(
         )
     else:
         print(*(path for path, *_ in painted), *found, *([page] if page else []), sep="\n")
+
+
+@contextmanager
+def _told_of(painted: Sequence[tuple[Path, Image.Image, Recipe]], count: int) -> Iterator[None]:
+    """Where the run ends early, by a signal or an error, says which pictures there are."""
+    try:
+        yield
+    except BaseException:
+        if painted:
+            these = str(painted[0][0]) if len(painted) == 1 else f"{painted[0][0]} to {painted[-1][0]}"
+            say(f"{len(painted)} of {count} pictures are saved: {printable(these, 300)}")
+        raise
 
 
 def _ready(first: Recipe, path: Path, running: Running) -> Pipe:
