@@ -196,15 +196,15 @@ def edit(
 
 def check_found(recipe: Recipe, save_mask: Path | None) -> None:
     """Raises BadInput where a mask is to be saved and none is found: by DiffEdit, or by a local blend."""
-    from sfumato.edit import Inferred
     from sfumato.picture import BadInput
 
     given = recipe.hold is not None and recipe.hold.mask is not None
     blends = recipe.attention is not None and bool(recipe.attention.blend) and not given
-    if save_mask is not None and not isinstance(recipe.hold, Inferred) and not blends:
+    infers = recipe.hold is not None and recipe.hold.infers
+    if save_mask is not None and not infers and not blends:
         raise BadInput(
             "--save-mask writes a mask that is found: say what the picture shows with --from and give no --mask, "
             "or blend by a word, --method prompt-to-prompt:blend=WORD"
         )
-    if save_mask is not None and isinstance(recipe.hold, Inferred) and recipe.start.strength == 0:
+    if save_mask is not None and infers and recipe.start.strength == 0:
         raise BadInput("--save-mask needs a --strength above 0: at 0 the picture stays as it is, and no mask is found")

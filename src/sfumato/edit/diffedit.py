@@ -39,6 +39,8 @@ class Inferred(Hold):
     grow: Real = Field(default=0.0, ge=-4096, le=4096, description="a number of pixels, negative to shrink the mask")
     refine: Whole = Field(default=2, ge=0, le=100, description="a whole number from 0 (plain DDIM inversion) to 100")
 
+    infers = True
+
     def bind(self, batch: Any, start: BoundStart) -> BoundHold | None:
         strength = batch.recipe.start.strength
         if strength == 0:

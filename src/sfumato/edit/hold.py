@@ -33,6 +33,9 @@ class Hold(Element, kinds="hold", package="sfumato.edit"):
     resample: Any | ClassVar[None] = None
     """How the steps are walked again under this hold; None for once."""
 
+    infers: ClassVar[bool] = False
+    """Whether it finds masks of its own."""
+
     def shaped(self) -> Image.Image | None:
         """The mask that a hold was given, at its own size, as it acts; None where it was given none."""
         return None

@@ -30,6 +30,8 @@ class SDEdit(Start):
         default=0.6, ge=0, le=1, description="a number from 0 (the picture as it is) to 1 (pure noise)"
     )
 
+    noises = True
+
     def infotext(self) -> dict[str, str]:
         return {"Denoising strength": f"{self.strength:g}"}
 

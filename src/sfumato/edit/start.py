@@ -40,6 +40,9 @@ class Start(Element, kinds="start", package="sfumato.edit"):
     strength: float | ClassVar[float] = 1.0
     """The time t0 that the trajectory begins at: 0 is clean, 1 is noise."""
 
+    noises: ClassVar[bool] = False
+    """Whether it puts noise on a picture, as each stage of a model can."""
+
     def bind(self, batch: Any) -> BoundStart:
         """The start of a run of `batch` (a `sfumato.model.Batch`)."""
         raise NotImplementedError

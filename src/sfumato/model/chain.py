@@ -148,8 +148,8 @@ class Chain:
             run: Run = bind(batch)
             return run.steps if link.last else run.steps - optimising(run.batch, run.hold.infers)
         batch = self._batch(link)
-        infers = isinstance(batch.recipe.hold, Inferred)
-        return moves(batch) + (optimising(batch, infers) if link.last else 0)
+        hold = batch.recipe.hold
+        return moves(batch) + (optimising(batch, hold is not None and hold.infers) if link.last else 0)
 
 
 def links_of(stages: Sequence[Stage], main: Stage, recipes: Sequence[Recipe]) -> list[Link]:
@@ -175,9 +175,9 @@ def links_of(stages: Sequence[Stage], main: Stage, recipes: Sequence[Recipe]) ->
 
 def _told(stage: Stage, recipe: Recipe, options: Suits) -> Recipe:
     """What a stage that is not the main one is told, to be walked by the `options`: the words where it reads some;
-    where it paints, what is held, and what SDEdit starts from, as the main one is."""
+    where it paints, what is held, and what noise is put on, as the main one is."""
     held, text, start, hold = recipe.held, stage.capabilities.text, recipe.start, recipe.hold
-    restarts = stage.paints and (isinstance(start, SDEdit) or start.strength == 0)
+    restarts = stage.paints and (start.noises or start.strength == 0)
     picture = getattr(start, "picture", None) or held
     return replace(
         recipe,
