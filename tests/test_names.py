@@ -1,4 +1,6 @@
-"""One thing has one name, and a name means one thing: no public class or function stands twice, and few files alike."""
+"""One thing has one name, and a name means one thing: no public class stands twice, and few files are called alike.
+
+Functions are called by their modules, so that theirs may be alike."""
 
 from __future__ import annotations
 
@@ -12,18 +14,17 @@ ROOT = Path(sfumato.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
 
 
-def defined(path: Path) -> list[str]:
-    """The public classes and functions that a module defines."""
-    kinds = ast.ClassDef | ast.FunctionDef
-    return [node.name for node in ast.parse(path.read_text()).body if isinstance(node, kinds) and node.name[0] != "_"]
+def classes(path: Path) -> list[str]:
+    """The public classes that a module defines."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return [node.name for node in body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
 
 
 def test_no_public_class_stands_twice():
     places = defaultdict(list)
     for path in ROOT.rglob("*.py"):
-        for name in defined(path):
-            if name[0].isupper():
-                places[name].append(str(path.relative_to(ROOT)))
+        for name in classes(path):
+            places[name].append(str(path.relative_to(ROOT)))
     assert {name: at for name, at in places.items() if len(at) > 1} == {}
 
 
