@@ -23,6 +23,7 @@ from sfumato.data import vignettes
 from sfumato.network.depth_network import DepthNetwork
 from sfumato.network.edge_network import EdgeNetwork, PixelDifference
 from sfumato.network.keypoint_network import KeypointNetwork, peaks
+from sfumato.network.normal_network import NormalNetwork
 from sfumato.network.r2u_net import AttentionGate, AttentionR2UNet, RecurrentResidual
 from sfumato.picture import BadInput
 from sfumato.recipe.written import control
@@ -76,6 +77,33 @@ def test_normals_of_a_slope_and_of_a_ball():
     n = normals_of(ball / 129, relief=1.0, smooth=0)
     exact = np.stack([x, -y, ball], -1) / 60
     assert np.degrees(np.arccos(np.clip((n * exact).sum(-1), -1, 1)))[inside].max() < 1.2
+
+
+def test_normals_of_a_network_and_how_steep_they_are_made(tmp_path, photo):
+    network = NormalNetwork(widths=(8, 8))
+    facing = torch.tensor([-1.2, 0.4, 2.0])  # of any length; the last layer begins without weights
+    with torch.no_grad():
+        network.head[-1].bias.copy_(facing.repeat_interleave(4))
+    network.save(tmp_path / "normal", torch.float32)
+    found = Normal(net=str(tmp_path / "normal")).read(photo)
+    assert np.allclose(found, facing.numpy() / np.linalg.norm(facing), atol=1e-6)
+    steep = np.array([-1.2 * 3, 0.4 * 3, 2.0])
+    found = Normal(net=str(tmp_path / "normal"), relief=3.0, smooth=0.05).read(photo)
+    assert np.allclose(found, steep / np.linalg.norm(steep), atol=1e-6)
+    with torch.no_grad():
+        network.head[-1].bias.copy_(
+            torch.tensor([1.0, 0.0, -1.0]).repeat_interleave(4)
+        )  # seen from behind: no slope is
+    network.save(tmp_path / "behind", torch.float32)
+    assert (Normal(net=str(tmp_path / "behind")).read(photo) @ (1, 0, 0) > 0.99).all()
+
+
+def test_normals_of_a_network_of_depth(tmp_path, photo):
+    torch.manual_seed(0)
+    DepthNetwork(widths=(8, 8)).save(tmp_path / "depth", torch.float32)
+    nearness = Depth(net=str(tmp_path / "depth")).read(photo)
+    level = (nearness - nearness.min()) / (nearness.max() - nearness.min())
+    assert np.allclose(Normal(net=str(tmp_path / "depth"), relief=0.5).read(photo), normals_of(level, 0.5), atol=1e-6)
 
 
 def test_depth_is_white_where_it_is_near():
@@ -351,3 +379,29 @@ def test_the_command(tmp_path, monkeypatch, capfd, photo):
     assert run_command(["control", "a.png", "--as", "canny:low=-1"]) == 2
     assert "low is -1.0: give a number from 0 to 2000" in capfd.readouterr().err
     assert run_command(["control", "none.png", "--as", "canny"]) == 2
+
+
+def test_a_network_on_the_hub_comes_with_its_weights(photo, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+    from huggingface_hub.utils import filter_repo_objects
+
+    from sfumato.control.maps.estimate import FILES
+    from sfumato.zoo.find import HUB_FILES
+
+    wanted = ["config.json", "preprocessor_config.json", "model.safetensors", "model.safetensors.index.json"]
+    assert list(filter_repo_objects([*wanted, "pytorch_model.bin", "onnx/model.onnx"], allow_patterns=FILES)) == wanted
+    shards = [f"diffusion_pytorch_model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    shards.append("diffusion_pytorch_model.safetensors.index.json")
+    assert list(filter_repo_objects(shards, allow_patterns=HUB_FILES)) == shards
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    place = tmp_path / "models--somebody--depth"
+    torch.manual_seed(0)
+    DepthNetwork(widths=(8, 8)).save(place / "snapshots" / commit, torch.float32)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    here = Depth(net=str(place / "snapshots" / commit)).read(photo)
+    assert np.array_equal(Depth(net="somebody/depth").read(photo), here)
+    with pytest.raises(BadInput, match="could not be fetched from the Hub"):
+        Depth(net="somebody/else").read(photo)

@@ -21,7 +21,7 @@ FOLDER = place("mini-inpaint")
 
 @pytest.fixture(scope="module")
 def cases() -> list[Pair]:
-    return list(islice(inpainting.cases(64), 6))
+    return list(islice(inpainting.cases(max(sfumato.load("mini-inpaint").size)), 6))
 
 
 @pytest.fixture(scope="module")

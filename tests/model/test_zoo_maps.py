@@ -15,6 +15,7 @@ LEAST: dict[str, dict[str, float]] = {  # of an error the most
     "softedge": {"edge-f1": 0.75, "edge-f1-2": 0.8},
     "lineart": {"edge-f1": 0.8, "edge-f1-2": 0.85},
     "depth": {"depth-rank": 0.8, "depth-error": 0.25},
+    "normal": {"normal-angle": 9.0},
     "openpose": {"pck": 0.9},
     "segmentation": {"miou": 0.25},
 }
@@ -35,7 +36,7 @@ def test_unseen_pictures_are_read(name: str, unseen: list[Drawn]):
         assert (value >= LEAST[name][key]) if metric.better == "higher" else (value <= LEAST[name][key]), (key, value)
 
 
-@pytest.mark.parametrize("folder", ["edges", "depth", "keypoints", "segmentation"])
+@pytest.mark.parametrize("folder", ["edges", "depth", "normal", "keypoints", "segmentation"])
 def test_they_are_small_and_have_a_card(folder: str):
     assert (ZOO / folder / "model.safetensors").stat().st_size < 1 << 20
     assert f"sfumato train {folder}" in (ZOO / folder / "README.md").read_text()

@@ -12,7 +12,7 @@ import torch
 from sfumato import train
 from sfumato.data.vignette_truth import JOINTS
 from sfumato.picture import BadInput
-from sfumato.train.objective.map_losses import DepthLoss, DiceFocal, HeatmapLoss, bumps
+from sfumato.train.objective.map_losses import DepthLoss, DiceFocal, HeatmapLoss, NormalLoss, bumps
 from sfumato.train.recipe import load
 from sfumato.train.tasks.maps import LESSONS, MIRRORED
 
@@ -53,6 +53,30 @@ def test_depth_and_heatmaps_are_least_at_the_truth():
     assert heat(at, joints) < heat(at.roll(1, -1), joints)
 
 
+@pytest.mark.parametrize("degrees", [0.01, 3.0, 90.0, 179.0])
+def test_the_loss_of_normals_is_their_angle(degrees: float):
+    turn, length = np.radians(degrees), torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)) + 0.5
+    target = torch.tensor([0.6, 0.0, 0.8])[:, None, None].expand(2, 3, 4, 4)
+    across = torch.tensor([0.8, 0.0, -0.6])[:, None, None]
+    answer = (length * (np.cos(turn) * target + np.sin(turn) * across)).requires_grad_()
+    loss = NormalLoss(kind="normal")(answer, target)
+    assert float(loss.detach()) * 90 == pytest.approx(degrees, abs=1e-3)
+    loss.backward()
+    assert answer.grad is not None
+    assert answer.grad.isfinite().all()
+
+
+def test_in_a_mirror_what_faced_left_faces_right():
+    from sfumato.data import vignettes
+
+    normals = vignettes.draw(vignettes.scene(5, 0), 64).normals
+    assert normals is not None
+    target = torch.from_numpy(normals).movedim(-1, 0)[None]
+    mirrored = LESSONS["normal"].mirrored(target, 64)
+    assert torch.equal(mirrored[0, :, 10, 3], target[0, :, 10, 60] * torch.tensor([-1.0, 1.0, 1.0]))
+    assert torch.equal(LESSONS["normal"].mirrored(mirrored, 64), target)
+
+
 def test_in_a_mirror_left_and_right_change_places():
     assert [JOINTS[i] for i in MIRRORED[:3]] == ["nose", "neck", "left_shoulder"]
     joints = torch.rand(2, len(JOINTS), 3)
@@ -72,9 +96,8 @@ def test_a_shipped_recipe_end_to_end(kind: str, tmp_path: Path):
     train.run(kind, out=tmp_path / "run", overrides=[*SMALL, "network.widths=[8, 8]"])
     figures = json.loads((tmp_path / "run" / "figures.json").read_text())
     assert figures["steps"] == 2
-    assert {"edges": "edge-f1_lines", "depth": "depth-rank", "keypoints": "pck", "segmentation": "miou"}[
-        kind
-    ] in figures
+    measured = {"edges": "edge-f1_lines", "depth": "depth-rank", "normal": "normal-angle", "keypoints": "pck"}
+    assert {**measured, "segmentation": "miou"}[kind] in figures
     made = LESSONS[kind].network.load(tmp_path / "run" / "export" / kind)
     assert made.names == LESSONS[kind].names
     assert made.size == 32

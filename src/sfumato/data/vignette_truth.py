@@ -23,17 +23,19 @@ def drawn_truth(data: Vignettes, home: Path) -> tuple[dict[str, np.ndarray], str
     """Arrays of n rows, and the key that they are kept under in the folder `home`:
 
     pictures (n, S, S, 3) uint8; edges (n, S, S, 2) uint8, 1 on contours and on strokes; depth (n, S, S) float16, 0
-    near; semantic (n, S, S) uint8; joints (n, J, 3) float32: x, y in pixels and 1, or zeros of one out of the picture.
+    near; normals (n, S, S, 3) float16, unit vectors; semantic (n, S, S) uint8; joints (n, J, 3) float32: x, y in pixels
+    and 1, or zeros of one out of the picture.
     """
-    key = array_cache.digest("truth", data.model_dump(mode="json", exclude={"repeat"}), world_version())
     s = (data.size, data.size)
     shapes: array_cache.Shapes = {
         "pictures": ((*s, 3), np.uint8),
         "edges": ((*s, 2), np.uint8),
         "depth": (s, np.float16),
+        "normals": ((*s, 3), np.float16),
         "semantic": (s, np.uint8),
         "joints": ((len(JOINTS), 3), np.float32),
     }
+    key = array_cache.digest("truth", sorted(shapes), data.model_dump(mode="json", exclude={"repeat"}), world_version())
 
     def drawn(spans: Iterable[Span]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for start, stop in spans:
@@ -53,6 +55,7 @@ def _drawn(data: Vignettes, index: int) -> dict[str, Any]:
         "pictures": vignette.image,
         "edges": np.stack(edges(shown, data.size), -1).astype(np.uint8),
         "depth": vignette.depth,
+        "normals": vignette.normals,
         "semantic": vignette.semantic,
         "joints": joints_of(vignette.keypoints or {}),
     }

@@ -15,7 +15,7 @@
 | `controlnet`, `*_controlnet`, `t2i_adapter` | the networks that obey them |
 | `image_prompts`, `flux_image_prompts`, `sd3_image_prompts`, `redux` | pictures that attention looks at |
 | `batch_invariant` | rows that do not know of each other |
-| `map_network`; `edge_network`, `depth_network`, `keypoint_network`, `r2u_net` | small networks that read maps |
+| `map_network`; `edge_network`, `depth_network`, `normal_network`, ... | small networks that read maps |
 | `mlp`, `classifier`, `inception`, `lpips`, `widen` | networks that no kept library has |
 """
 

@@ -10,7 +10,8 @@ from sfumato.zoo import INDEX, built_ins, place, shelves
 from sfumato.zoo.borrowed import whole
 
 HUB_FILES = [
-    *("model_index.json", "config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors"),
+    *("model_index.json", "config.json", "scheduler_config.json"),
+    *("diffusion_pytorch_model*.safetensors", "diffusion_pytorch_model.safetensors.index.json"),
     *(f"*/*.{kind}" for kind in ("json", "txt", "model", "safetensors")),
 ]
 HUB_VARIANTS = ["*.fp16[.-]*", "*.non_ema[.-]*", "safety_checker/*"]
@@ -84,18 +85,19 @@ def would_be_fetched(name: str) -> bool:
     """Whether finding `name` would ask the Hub: it reads as a Hub id, and neither a folder nor the cache has it."""
     if len(several := joined(name)) > 1:
         return any(would_be_fetched(str(each)) for each in several)
-    if not _is_hub_id(name) or file_of(name) is not None or here(name) is not None:
+    if not is_hub_id(name) or file_of(name) is not None or here(name) is not None:
         return False
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return not isinstance(try_to_load_from_cache(name, INDEX), str)
+        return not any(isinstance(try_to_load_from_cache(name, file), str) for file in (INDEX, "config.json"))
     except HFValidationError:  # no name that the Hub could have
         return False
 
 
-def _is_hub_id(name: str) -> bool:
+def is_hub_id(name: str) -> bool:
+    """Whether a name reads as owner/name."""
     return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
@@ -114,7 +116,7 @@ def find(name: str | Path) -> Path:
             f"{name} is a file; a model is a folder with a model_index.json, a single file ({', '.join(ENDINGS)}) or "
             "a Hub id (owner/name)."
         )
-    if _is_hub_id(str(name)):
+    if is_hub_id(str(name)):
         return _from_hub(str(name))
     raise BadInput(
         f"There is no model called {str(name)!r}: it is no built-in model ({', '.join(built_ins())}), no folder, "
@@ -129,7 +131,7 @@ def fetched(source: str, patterns: Sequence[str], what: str) -> Path:
     folder = Path(source).expanduser()
     if (folder / "config.json").is_file():
         return folder
-    if folder.exists() or not _is_hub_id(source):
+    if folder.exists() or not is_hub_id(source):
         raise BadInput(f"{name_of(source)} is no folder with a config.json and no Hub id: give one of the two.")
     from huggingface_hub import snapshot_download
 

@@ -13,12 +13,15 @@ from sfumato.lazy import torch
 from sfumato.picture import BadInput
 from sfumato.picture.errors import printable
 from sfumato.zoo import place
-from sfumato.zoo.find import find
+from sfumato.zoo.find import fetched, is_hub_id
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from sfumato.network.map_network import MapNetwork
+
+FILES = ("config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json")
+"""What is fetched of a network on the Hub."""
 
 
 def read_built_in(network: type[MapNetwork], net: str, image: Image.Image, at_its_size: bool = True) -> Any:
@@ -54,6 +57,11 @@ def foreign(net: str) -> bool:
     return bool(net) and "model_type" in _config(_folder(net))
 
 
+def holds(network: type[MapNetwork], net: str) -> bool:
+    """Whether `net` is a folder that holds such a network of our own."""
+    return bool(net) and _config(_folder(net)).get("kind") == f"sfumato-{network.kind}"
+
+
 def transformers_network(net: str, kind: str) -> tuple[Any, Any]:
     """The image processor and the network in a folder of transformers, of a kind that its Auto classes know
     ("DepthEstimation", ...), or "PoseEstimation", ViTPose. Raises BadInput where there is no such."""
@@ -64,8 +72,8 @@ def _folder(net: str, built_in: Path | None = None) -> Path:
     if not net and built_in is not None:
         return built_in
     folder = Path(net).expanduser()
-    if not folder.is_dir() and net.count("/") == 1 and not net.startswith((".", "/", "~")):
-        folder = find(net)
+    if not folder.is_dir() and is_hub_id(net):
+        folder = fetched(net, FILES, "the network of maps")
     if not (folder / "config.json").is_file():
         raise BadInput(
             f"There is no network called {printable(repr(net), 100)}: give the path of a folder with a config.json, a "

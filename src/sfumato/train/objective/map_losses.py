@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -72,6 +73,19 @@ def _slopes(error: Tensor) -> Tensor:
     return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
 
 
+class NormalLoss(Section):
+    """The mean angle between n and n* in degrees, over 90: 2 atan2(|n - n*|, |n + n*|) (Kahan 2006), which is exact for
+    small angles too; n is the answer over its length."""
+
+    kind: Literal["normal"]
+
+    def __call__(self, answer: Tensor, target: Tensor) -> Tensor:
+        """answer (B, 3, H, W) of any length; target: unit vectors."""
+        n = nf.normalize(answer, dim=1)
+        apart, along = ((x.square().sum(1) + 1e-12).sqrt() for x in (n - target, n + target))
+        return 4 / math.pi * torch.atan2(apart, along).mean()
+
+
 class HeatmapLoss(Section):
     """Cross-entropy of each pixel with a bump exp(-distance^2 / 2 sigma^2) around each joint, over all pixels, a joint
     (Newell et al. 2016 have the squared error); sigma in pixels. Of a joint that is not there the map is 0."""
@@ -95,4 +109,4 @@ def bumps(joints: Tensor, height: int, width: int, sigma: float) -> Tensor:
     return down[..., None] * across[..., None, :] * joints[..., 2, None, None]
 
 
-MapLoss = Annotated[DiceFocal | DepthLoss | HeatmapLoss, Field(discriminator="kind"), Named]
+MapLoss = Annotated[DiceFocal | DepthLoss | NormalLoss | HeatmapLoss, Field(discriminator="kind"), Named]

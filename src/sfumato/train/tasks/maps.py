@@ -1,4 +1,4 @@
-"""Networks that read a map off a picture (edges, depth, joints, classes), trained on the ground truth of vignettes.
+"""Networks that read a map off a picture (edges, depth, normals, joints, classes), trained on the truth of vignettes.
 
 E loss(network(picture), truth),        the mean over the network's outputs where it has several
 """
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as nf
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from sfumato.network.edge_network import EdgeNetwork
 from sfumato.network.engine import Eager
 from sfumato.network.keypoint_network import KeypointNetwork, peaks
 from sfumato.network.map_network import MAPS, MapNetwork
+from sfumato.network.normal_network import NormalNetwork
 from sfumato.network.r2u_net import AttentionR2UNet
 from sfumato.picture import BadInput
 from sfumato.train.hyperparameters import Common, HeldBack, Stored
@@ -69,6 +71,15 @@ def _nearness(logits: Tensor, target: Tensor) -> Iterator[tuple[str, np.ndarray,
     yield "", logits[0].sigmoid().numpy(), target[0].numpy()
 
 
+def _mirrored_normals(target: Tensor, width: int) -> Tensor:
+    """(B, 3, H, W): what faced left faces right."""
+    return target.flip(-1) * target.new_tensor([-1, 1, 1])[:, None, None]
+
+
+def _normals(answer: Tensor, target: Tensor) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    yield "", nf.normalize(answer, dim=0).movedim(0, -1).numpy(), target.movedim(0, -1).numpy()
+
+
 def _joints(logits: Tensor, target: Tensor) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     found = peaks(logits.sigmoid()[None])[0].numpy()
     found[:, 2] = ~np.isnan(found[:, 0])
@@ -96,6 +107,15 @@ LESSONS = {
         "depth",
         _nearness,
     ),
+    "normal": Lesson(
+        NormalNetwork,
+        ("x", "y", "z"),
+        "normal",
+        lambda truth, rows: nf.normalize(torch.from_numpy(truth["normals"][rows]).float(), dim=-1).movedim(-1, 1),
+        "normals",
+        _normals,
+        _mirrored_normals,
+    ),
     "keypoints": Lesson(
         KeypointNetwork,
         JOINTS,
@@ -119,7 +139,7 @@ LESSONS = {
 class Shape(Section):
     """The kind of network, and its channels level by level; its own widths where none are said."""
 
-    kind: Literal["edges", "depth", "keypoints", "segmentation"]
+    kind: Literal["edges", "depth", "normal", "keypoints", "segmentation"]
     widths: Annotated[tuple[Width, ...], Field(max_length=8)] = ()
 
 
