@@ -3,9 +3,9 @@
     python scripts/touch.py
 
 A file names a method that has its class's name, or its kind as a quoted string. Tests and docstrings are not counted;
-nor the tables of other tools' words (`recipe/replay`), which say what a tool calls a method; nor studies, which say what
-they compare: a new method of ours adds nothing to either. Where a kind's name is an everyday word ("exact"), the class
-alone is looked for.
+nor the tables of other tools' words (`recipe/replay`), which say what a tool calls a method; nor studies, which say
+what they compare: a new method of ours adds nothing to either. Where a kind's name is an everyday word ("exact"), the
+class alone is looked for.
 """
 
 from __future__ import annotations
