@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 from rich.table import Table
 
 from sfumato.evaluate.attribute_report import wrap
-from sfumato.evaluate.obedience import Obedience
 from sfumato.evaluate.report_file import write_report
 from sfumato.picture import save_picture
+
+if TYPE_CHECKING:
+    from sfumato.evaluate.obedience import Obedience
 
 TITLES = {"floor": "as it was", "ours": "edited", "ceiling": "ceiling", "truth": "the true picture"}
 

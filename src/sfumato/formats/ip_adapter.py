@@ -136,8 +136,9 @@ def _unet_prompt(
             "give it as FaceID(embedding, net), with the numbers that a face recogniser made of the picture."
         )
     order = {name.removesuffix(".processor"): index for index, name in enumerate(unet.attn_processors)}
+    modules: dict[str, Any] = dict(cross_attention(unet))
     layers = {}
-    for name, module in cross_attention(unet).items():
+    for name, module in modules.items():
         if not (share := _share(name, blocks)):
             continue
         pair = [weights.layers.get(f"{order[name]}.to_{which}_ip.weight") for which in "kv"]
