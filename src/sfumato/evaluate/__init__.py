@@ -46,6 +46,7 @@ def run(
     from sfumato.evaluate.judge import Judge
     from sfumato.evaluate.model_samples import SampleSettings
     from sfumato.evaluate.obedience import is_told_what_to_change, run_obedience
+    from sfumato.evaluate.report_file import printed
 
     reader = Judge.load(judge) if judge else Judge.load()
     pipe = sfumato.load(model, engine=engine, precision=precision)
@@ -57,12 +58,4 @@ def run(
     )
     if out is not None:
         write_attribute_report(found, Path(out))
-    if json:
-        import json as _json
-
-        print(_json.dumps(found.to_dict(), indent=1))
-    else:
-        from rich.console import Console
-
-        Console().print(attribute_table(found))
-    return found.to_dict()
+    return printed(found.to_dict(), lambda: attribute_table(found), json)

@@ -29,6 +29,7 @@ from sfumato.evaluate.attributes import through
 from sfumato.evaluate.map_metric import MapMetric, metrics_of
 from sfumato.evaluate.metrics.frechet import Moments, frechet
 from sfumato.evaluate.model_samples import SampleSettings, recipe_of
+from sfumato.evaluate.report_file import printed
 from sfumato.evaluate.statistics import Figure
 from sfumato.picture import BadInput, keep_for_now
 from sfumato.picture.errors import printable
@@ -150,15 +151,7 @@ def run_adherence(
     found.settings["controls"] = list(controls)
     if out is not None:
         write_adherence_report(found, Path(out))
-    if json:
-        import json as _json
-
-        print(_json.dumps(found.to_dict(), indent=1))
-    else:
-        from rich.console import Console
-
-        Console().print(adherence_table(found))
-    return found.to_dict()
+    return printed(found.to_dict(), lambda: adherence_table(found), json)
 
 
 def measure_adherence(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as _json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from sfumato.evaluate.metrics import cosines, resamplings
 from sfumato.evaluate.metrics.manifold import squares
 from sfumato.evaluate.model_samples import SampleSettings, picture_path, sample_pictures
 from sfumato.evaluate.pictures import VIGNETTES, Pictures, picture_set
+from sfumato.evaluate.report_file import printed
 from sfumato.evaluate.statistics import Figure, mean
 from sfumato.lazy import Tensor, torch
 from sfumato.picture import BadInput, open_picture
@@ -116,14 +116,10 @@ def compare_and_report(
     seconds = time.perf_counter() - began
     comparison = Comparison(generated, real, settings, extractors, measurements, neighbours, seconds)
     write_comparison(comparison, home)
-    if json:
-        print(_json.dumps(comparison.to_dict(), indent=1))
-    else:
-        from rich.console import Console
-
-        Console().print(comparison_table(comparison))
+    told = printed(comparison.to_dict(), lambda: comparison_table(comparison), json)
+    if not json:
         print(home / "report.html")
-    return comparison.to_dict()
+    return told
 
 
 def slug(text: str) -> str:

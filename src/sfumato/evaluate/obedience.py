@@ -20,6 +20,7 @@ from sfumato.data.vignettes.scene import SPLITS, Split
 from sfumato.evaluate.attributes import Verdict, through
 from sfumato.evaluate.judge import Judge
 from sfumato.evaluate.model_samples import SampleSettings, recipe_of
+from sfumato.evaluate.report_file import printed
 from sfumato.evaluate.statistics import Figure, mean, share
 from sfumato.guide import Instruct
 from sfumato.picture import BadInput, keep_for_now
@@ -124,15 +125,7 @@ def run_obedience(
     found = measure_obedience(pipe, judge, count=count, split=split, sampling=sampling)
     if out is not None:
         write_obedience_report(found, Path(out))
-    if json:
-        import json as _json
-
-        print(_json.dumps(found.to_dict(), indent=1))
-    else:
-        from rich.console import Console
-
-        Console().print(obedience_table(found))
-    return found.to_dict()
+    return printed(found.to_dict(), lambda: obedience_table(found), json)
 
 
 def measure_obedience(

@@ -1,14 +1,17 @@
-"""The file that every evaluation leaves in the folder that it is told."""
+"""What every evaluation ends with: a table or JSON on stdout, and the file that it leaves in the folder it is told."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sfumato.picture import BadInput
 from sfumato.picture.files import write_atomically
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def write_report(out: Path, told: Mapping[str, Any]) -> None:
@@ -18,3 +21,14 @@ def write_report(out: Path, told: Mapping[str, Any]) -> None:
     except OSError as error:
         raise BadInput(f"the report can't be written to {out} ({error.strerror}): choose another folder") from error
     write_atomically(out / "report.json", (json.dumps(told, indent=1) + "\n").encode())
+
+
+def printed(told: dict[str, Any], table: Callable[[], Table], as_json: bool) -> dict[str, Any]:
+    """Prints the report, as JSON or as the table of it, and gives it back."""
+    if as_json:
+        print(json.dumps(told, indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(table())
+    return told

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json as _json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfumato.evaluate.report_file import write_report
+from sfumato.evaluate.report_file import printed, write_report
 from sfumato.picture import BadInput
 
 if TYPE_CHECKING:
@@ -60,13 +59,7 @@ def report(
     told = found.to_dict()
     if out is not None:
         write_report(out, told)
-    if json:
-        print(_json.dumps(told))
-    else:
-        from rich.console import Console
-
-        Console().print(subject_table(found))
-    return told
+    return printed(told, lambda: subject_table(found), json)
 
 
 def subject_table(found: SubjectFidelity) -> Table:
