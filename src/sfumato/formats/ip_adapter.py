@@ -137,9 +137,9 @@ def _unet_prompt(
         )
     order = {name.removesuffix(".processor"): index for index, name in enumerate(unet.attn_processors)}
     modules: dict[str, Any] = dict(cross_attention(unet))
-    layers = {}
+    layers, share_of = {}, _shares(blocks)
     for name, module in modules.items():
-        if not (share := _share(name, blocks)):
+        if not (share := share_of(name)):
             continue
         pair = [weights.layers.get(f"{order[name]}.to_{which}_ip.weight") for which in "kv"]
         fits = (module.to_k.weight.shape[0], unet.config["cross_attention_dim"])
@@ -174,12 +174,12 @@ def _flux_prompt(
         return as_network(layer_norm(tokens, gain.shape, gain, offset), network)
 
     shape = (network.inner_dim, network.config["joint_attention_dim"])
-    layers = {}
+    layers, share_of = {}, _shares(blocks)
     for i in range(len(network.transformer_blocks)):
         pairs = [tuple(weights.layers[f"{i}.to_{which}_ip.{name}"] for name in ("weight", "bias")) for which in "kv"]
         if any(tuple(weight.shape) != shape for weight, _ in pairs):
             raise ValueError(f"keys and values of its block {i} are not {shape[0]} x {shape[1]}.")
-        if share := _share(f"transformer_blocks.{i}", blocks):
+        if share := share_of(f"transformer_blocks.{i}"):
             keys, values = (tuple(as_network(a, network) for a in pair) for pair in pairs)
             layers[i] = keys, tuple(share * a for a in values)
     _check_blocks(blocks, layers, "no double blocks", "transformer.0, transformer.1")
@@ -193,9 +193,9 @@ def _sd3_prompt(
     from sfumato.network.sd3_image_prompts import SD3ImagePrompt
 
     made = network._convert_ip_adapter_attn_to_diffusers(weights.layers, low_cpu_mem_usage=False)
-    layers = {}
+    layers, share_of = {}, _shares(blocks)
     for name, layer in made.items():
-        if share := _share(name, blocks):
+        if share := share_of(name):
             layers[name.removesuffix(".processor")] = as_network(layer.eval().requires_grad_(False), network)
             layer.scale = share
     _check_blocks(blocks, layers, "no attention", "transformer.0, transformer.1")
@@ -254,10 +254,11 @@ def _check_blocks(blocks: tuple[str, ...], found: Mapping[Any, Any], lacks: str,
         raise BadInput(f"The network has {lacks} in {', '.join(blocks)}: name blocks as {names}.")
 
 
-def _share(name: str, blocks: tuple[str, ...]) -> float:
-    """How much a module takes part: 0 outside the blocks, which are said as down.1, mid, up.1, or transformer.0, with a
-    weight as up.1=0.5; of several that it lies in the longest name counts. 1 where no blocks are said."""
-    short, shares = name.replace("_blocks", "").replace("_block", ""), {}
+def _shares(blocks: tuple[str, ...]) -> Callable[[str], float]:
+    """How much a module takes part, by its name: 0 outside the blocks, which are said as down.1, mid, up.1, or
+    transformer.0, with a weight as up.1=0.5; of several that it lies in the longest name counts. 1 where no blocks are
+    said."""
+    shares: dict[str, float] = {}
     for block in blocks:
         said, equals, weight = block.partition("=")
         try:
@@ -265,5 +266,10 @@ def _share(name: str, blocks: tuple[str, ...]) -> float:
         except ValueError:
             sentence = f"{printable(repr(block), 60)} is no block: give its name, or NAME=WEIGHT, as up.1=0.5."
             raise BadInput(sentence) from None
-    within = [said for said in shares if short == said or short.startswith(f"{said}.")]
-    return shares[max(within, key=len)] if within else float(not blocks)
+
+    def share(name: str) -> float:
+        short = name.replace("_blocks", "").replace("_block", "")
+        within = [said for said in shares if short == said or short.startswith(f"{said}.")]
+        return shares[max(within, key=len)] if within else float(not blocks)
+
+    return share

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch.nn.functional as nf
-from torch import Tensor, nn
+from torch import Tensor
 
-from sfumato.network.map_network import MapNetwork, ResidualUNet
+from sfumato.network.map_network import MapNetwork, ResidualUNet, head
 
 
 class DepthNetwork(MapNetwork):
@@ -20,7 +20,7 @@ class DepthNetwork(MapNetwork):
     def __init__(self, names: Sequence[str] = ("nearness",), widths: Sequence[int] = (24, 48, 96), size: int = 64):
         super().__init__(names, widths, size)
         self.trunk = ResidualUNet(widths)
-        self.head = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], 4, 3, padding=1))
+        self.head = head(widths[0], 4)
 
     def maps(self, pictures: Tensor) -> tuple[Tensor, ...]:
         return (nf.pixel_shuffle(self.head(self.trunk(pictures)), 2),)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as nf
 from torch import Tensor, nn
 
-from sfumato.network.map_network import MapNetwork, ResidualUNet
+from sfumato.network.map_network import MapNetwork, ResidualUNet, head
 
 
 class KeypointNetwork(MapNetwork):
@@ -23,9 +23,7 @@ class KeypointNetwork(MapNetwork):
     def __init__(self, names: Sequence[str], widths: Sequence[int] = (24, 48, 96), size: int = 64):
         super().__init__(names, widths, size)
         self.trunk = ResidualUNet(widths)
-        self.head = nn.Sequential(
-            nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], len(self.names), 3, padding=1)
-        )
+        self.head = head(widths[0], len(self.names))
         nn.init.constant_(self.head[-1].bias, -4.0)  # pyright: ignore[reportArgumentType]: nearly all is no joint
 
     def maps(self, pictures: Tensor) -> tuple[Tensor, ...]:

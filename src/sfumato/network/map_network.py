@@ -117,3 +117,8 @@ class ResidualUNet(nn.Module):
         for block, join, skip in zip(reversed(self.after), reversed(self.join), reversed(skips), strict=True):
             x = block(join(torch.cat([skip, nf.interpolate(x, scale_factor=2.0, mode="nearest")], 1)))
         return x
+
+
+def head(width: int, channels: int) -> nn.Sequential:
+    """From a trunk's features of that width to `channels` a cell, by one convolution."""
+    return nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, channels, 3, padding=1))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as nf
 from torch import Tensor, nn
 
-from sfumato.network.map_network import MapNetwork, ResidualUNet
+from sfumato.network.map_network import MapNetwork, ResidualUNet, head
 
 
 class NormalNetwork(MapNetwork):
@@ -20,11 +21,11 @@ class NormalNetwork(MapNetwork):
     def __init__(self, names: Sequence[str] = ("x", "y", "z"), widths: Sequence[int] = (24, 48, 96), size: int = 64):
         super().__init__(names, widths, size)
         self.trunk = ResidualUNet(widths)
-        last = nn.Conv2d(widths[0], 12, 3, padding=1)
+        self.head = head(widths[0], 12)
+        last: Any = self.head[-1]
         nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias[:8])  # pyright: ignore[reportOptionalSubscript]
-        nn.init.ones_(last.bias[8:])  # pyright: ignore[reportOptionalSubscript]
-        self.head = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), last)
+        nn.init.zeros_(last.bias[:8])
+        nn.init.ones_(last.bias[8:])
 
     def maps(self, pictures: Tensor) -> tuple[Tensor, ...]:
         return (nf.pixel_shuffle(self.head(self.trunk(pictures)), 2),)

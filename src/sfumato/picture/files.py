@@ -74,10 +74,8 @@ def check_metadata(
 def check_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
     """Raises `BadInput` if a picture at `path` can't have that size, (width, height) in pixels; before long work."""
     path = check_writable(path)
-    suffix = path.suffix.lower()
-    longest = _LONGEST.get(suffix)
-    if longest and max(size) > longest:
-        raise BadInput(f"{name_of(path)}: {suffix} holds at most {longest} pixels a side: save as .png")
+    if (longest := _too_long(path, size)) is not None:
+        raise BadInput(f"{name_of(path)}: {path.suffix.lower()} holds at most {longest} pixels a side: save as .png")
     if size[0] * size[1] > MAX_PIXELS:
         raise BadInput(
             f"{name_of(path)} would be {size[0]} x {size[1]}, {size[0] * size[1] / 1e6:.1f} megapixels: at most "
@@ -85,12 +83,17 @@ def check_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
         )
 
 
+def _too_long(path: Path, size: tuple[int, int]) -> int | None:
+    """How many pixels a side a file of that kind holds, where `size` is more."""
+    longest = _LONGEST.get(path.suffix.lower())
+    return longest if longest and max(size) > longest else None
+
+
 def roomy(path: str | os.PathLike[str], size: tuple[int, int]) -> Path:
     """The path, or where its kind of file can't hold a picture of that size a new .png beside it, which is told: what
     was painted is not lost."""
     path = Path(path)
-    longest = _LONGEST.get(path.suffix.lower())
-    if not longest or max(size) <= longest:
+    if (longest := _too_long(path, size)) is None:
         return path
     names = (path.with_name(f"{path.stem}{end}.png") for end in chain([""], (f"-{n}" for n in count(1))))
     other = next(name for name in names if not name.exists())

@@ -29,9 +29,7 @@ def adamw(network: nn.Module, o: Optimizer) -> torch.optim.Optimizer:
     vectors = [w for w in network.parameters() if w.requires_grad and w.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     if o.bits == 32:
-        return torch.optim.AdamW(
-            groups, lr=o.lr, betas=o.betas, fused=True
-        )  # one kernel for a group: 8 % of mini's step
+        return torch.optim.AdamW(groups, lr=o.lr, betas=o.betas, fused=True)
     try:
         from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError, RuntimeError):
