@@ -29,10 +29,15 @@ from sfumato.sample import (
     DDIM,
     DDPM,
     DEIS,
+    DPM2,
+    LMS,
+    PLMS,
     RK45,
     AdamsBashforth,
     DPMpp2M,
+    DPMpp2S,
     DPMpp3M,
+    DPMppSDE,
     Euler,
     EulerMaruyama,
     Heun,
@@ -75,6 +80,8 @@ PROMISES = (
     Promise("ddim, eta = 0.5", DDIM(0.5), "weak", 1),
     Promise("euler-maruyama", EulerMaruyama(), "weak", 1),
     Promise("dpmpp-2m-sde", DPMpp2M(sde=True), "weak", 2),
+    Promise("dpmpp-2m, heun", DPMpp2M(solver="heun"), "strong", 2),
+    Promise("dpmpp-2m-sde-heun", DPMpp2M(sde=True, solver="heun"), "weak", 2, 8),  # its error's terms nearly cancel
     Promise("dpmpp-3m", DPMpp3M(), "strong", 2, 3),
     Promise("dpmpp-3m-exact", DPMpp3M(exact=True), "strong", 3),
     Promise("dpmpp-3m-sde", DPMpp3M(sde=True), "weak", 2, 3),
@@ -87,6 +94,13 @@ PROMISES = (
     Promise("deis, order 3, heun", DEIS(3, "heun"), "strong", 3),
     Promise("adams-bashforth", AdamsBashforth(), "strong", 2),
     Promise("adams-bashforth 3", AdamsBashforth(3), "strong", 3),
+    Promise("dpm2", DPM2(), "strong", 2),
+    Promise("dpmpp-2s", DPMpp2S(), "strong", 2),
+    Promise("lms", LMS(), "strong", 2, 4),
+    Promise("plms", PLMS(), "strong", 2),
+    Promise("dpm2-a", DPM2(1.0), "weak", 2),
+    Promise("dpmpp-2s-a", DPMpp2S(1.0), "weak", 2),
+    Promise("dpmpp-sde", DPMppSDE(), "weak", 2),
     Promise("rk45", RK45(1e9, 1e9), "strong", 5, 7),  # tiny constants at order 5: higher ones show
 )
 SCHEDULES: dict[str, Schedule] = {"vp-linear": VPLinear(), "cosine": Cosine(), "flow": Flow()}
@@ -139,17 +153,17 @@ def strong_error(sampler: Sampler, schedule: Schedule) -> Callable[[int], float]
 
 
 class Probe:
-    """Noise that is 1 in one row at one step: row i + 2 at step i, and 0 elsewhere."""
+    """Noise that is 1 in one row for one key, and 0 elsewhere: row i + 2 for the i-th key that is asked."""
 
-    def __init__(self, key: tuple = ()) -> None:
-        self.key = key
+    def __init__(self, rows: dict[tuple, int] | None = None, key: tuple = ()) -> None:
+        self.rows, self.key = {} if rows is None else rows, key
 
     def at(self, *key) -> Probe:
-        return Probe((*self.key, *key))
+        return Probe(self.rows, (*self.key, *key))
 
     def __call__(self, like: Tensor, *key) -> Tensor:
         z = torch.zeros_like(like)
-        z[2 + self.key[1]] = 1
+        z[self.rows.setdefault((*self.key, *key), len(self.rows) + 2)] = 1
         return z
 
 
@@ -160,7 +174,7 @@ def weak_error(sampler: Sampler, schedule: Schedule) -> Callable[[int], float]:
 
     def error(steps: int) -> float:
         times = interior(schedule, steps)
-        rows = torch.zeros(steps + 2, 1, dtype=torch.float64)
+        rows = torch.zeros(2 * steps + 2, 1, dtype=torch.float64)  # at most two draws a step
         rows[1] = 1
         constant, unit, *draws = walk(oracle, sampler, rows, times, Probe())[:, 0].tolist()
         (alpha_t, alpha_s), (sigma_t, sigma_s) = (a.tolist() for a in schedule(times[[0, -1]]))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -43,6 +44,7 @@ class Case:
     scaled: bool = False  # the scheduler's x is x/alpha
     drawn: torch.dtype = torch.float64  # in which it draws its noise
     end: float = 0.0  # where its grid ends
+    middle: int | None = None  # of two calls a step: the i-th, at the middle, is at its sigmas_interpol[i - middle]
 
     def __str__(self) -> str:
         told = ", ".join(f"{key} = {value}" for key, value in self.options.items())
@@ -62,6 +64,7 @@ TRAILING = {"timestep_spacing": "trailing"}
 BH1 = {  # which in diffusers is NaN where sigma = 0
     **LEADING, "solver_type": "bh1", "final_sigmas_type": "sigma_min", "lower_order_final": False,
 }  # fmt: skip
+PLMS = {**LEADING, "skip_prk_steps": True, "set_alpha_to_one": True}
 DDIM = {"clip_sample": False, "set_alpha_to_one": True, **LEADING}
 DDPM = {"clip_sample": False, "timestep_spacing": "leading"}
 
@@ -73,17 +76,28 @@ CASES = (
     ),
     Case("euler", {}, "EulerDiscreteScheduler", TRAILING, scaled=True),
     Case("heun", {"form": "kappa"}, "HeunDiscreteScheduler", TRAILING, scaled=True),
+    Case("lms", {}, "LMSDiscreteScheduler", TRAILING, scaled=True),
+    Case("dpm2", {}, "KDPM2DiscreteScheduler", TRAILING, scaled=True, middle=0),
+    Case("dpm2-a", {}, "KDPM2AncestralDiscreteScheduler", TRAILING, scaled=True, middle=1),
+    Case("plms", {}, "PNDMScheduler", PLMS),
     *(Case("dpmpp-2m", {}, "DPMSolverMultistepScheduler", {**LEADING, "solver_order": 2}, steps) for steps in (8, 20)),
+    Case(
+        "dpmpp-2m",
+        {"solver": "heun"},
+        "DPMSolverMultistepScheduler",
+        {**LEADING, "solver_order": 2, "solver_type": "heun"},
+    ),
     *(
         Case(
-            "dpmpp-2m-sde",
+            name,
             {},
             "DPMSolverMultistepScheduler",
-            {**LEADING, "solver_order": 2, "algorithm_type": "sde-dpmsolver++"},
+            {**LEADING, "solver_order": 2, "algorithm_type": "sde-dpmsolver++", "solver_type": solver},
             steps,
             drawn=torch.float32,
         )
         for steps in (8, 20)
+        for name, solver in (("dpmpp-2m-sde", "midpoint"), ("dpmpp-2m-sde-heun", "heun"))
     ),
     *(
         Case("dpmpp-3m", {}, "DPMSolverMultistepScheduler", {**spacing, "solver_order": 3}, steps)
@@ -151,7 +165,8 @@ def theirs(case: Case, scheduler: Any, time: Callable[[int], Tensor] | None = No
     oracle, options = Oracle(), dict(case.step)
     if "generator" in signature(scheduler.step).parameters:
         options["generator"] = torch.Generator().manual_seed(0)
-    times = [(index.double() + 1) / 1000 if time is None else time(i) for i, index in enumerate(scheduler.timesteps)]
+    at = partial(asked_at, case, scheduler) if time is None else time
+    times = [at(i) for i in range(len(scheduler.timesteps))]
     x = START / SCHEDULE(times[0])[0] if case.scaled else START
     for index, t in zip(scheduler.timesteps, times, strict=True):
         alpha, sigma = SCHEDULE(t)
@@ -164,9 +179,17 @@ def theirs(case: Case, scheduler: Any, time: Callable[[int], Tensor] | None = No
     return x
 
 
+def asked_at(case: Case, scheduler: Any, i: int) -> Tensor:
+    """The time of the scheduler's i-th call."""
+    if case.middle is not None and i % 2:
+        return SCHEDULE.time(scheduler.sigmas_interpol[i - case.middle].double())
+    return (scheduler.timesteps[i].double() + 1) / 1000
+
+
 def knots(case: Case, scheduler: Any) -> Tensor:
-    """The scheduler's grid: its indices, without those that Heun asks twice, and its end."""
-    times = from_indices(scheduler.timesteps.unique_consecutive(), 1000)
+    """The scheduler's grid: its indices, without those that Heun asks twice and those in the middle, and its end."""
+    indices = scheduler.timesteps.unique_consecutive() if case.middle is None else scheduler.timesteps[::2]
+    times = from_indices(indices, 1000)
     times[-1] = case.end
     return times
 

@@ -34,7 +34,7 @@ from sfumato.train.task import TASKS
 ROOT = Path(__file__).parents[1]
 FILES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL))
 NAMES = {
-    "my_sampler": (Sampler.registry, "dpmpp-2s"),
+    "my_sampler": (Sampler.registry, "two-looks"),
     "my_guidance": (Guidance.registry, "rescaled"),
     "my_start": (Start.registry, "blurred"),
     "my_hold": (Hold.registry, "mean-colour"),
@@ -103,7 +103,7 @@ def test_the_page_has_a_file_for_every_kind_of_thing():
 
 # what is said in Python (made of the stranger's class), and on the command line
 ELEMENTS = {
-    "my_sampler": ("sampler", lambda m: m.DPMpp2S(0.4), ["generate", "a boat", "--sampler", "dpmpp-2s:where=0.4"]),
+    "my_sampler": ("sampler", lambda m: m.TwoLooks(0.4), ["generate", "a boat", "--sampler", "two-looks:where=0.4"]),
     "my_guidance": (
         "guidance",
         lambda m: (ClassifierFree(9.0), m.Rescaled(0.5)),
@@ -166,7 +166,7 @@ def test_an_element_is_used_by_name_everywhere_and_unknown_when_removed(name, st
 
 
 def test_the_stranger_s_sampler_has_order_two(stranger):
-    sampler = stranger("my_sampler").DPMpp2S()
+    sampler = stranger("my_sampler").TwoLooks()
     from sfumato.condition import Condition
     from sfumato.denoise import Gaussian, bind
     from sfumato.noise import KeyedNoise
@@ -369,7 +369,7 @@ def test_a_plugin_is_found_and_one_that_fails_is_a_warning(place):
         f"import sys, warnings\nsys.path.insert(0, {str(place)!r})\nimport sfumato\n"
         "with warnings.catch_warnings(record=True) as told:\n"
         "    warnings.simplefilter('always')\n"
-        "    recipe = sfumato.Recipe('a boat', sampler='dpmpp-2s')\n"
+        "    recipe = sfumato.Recipe('a boat', sampler='two-looks')\n"
         "assert sfumato.Recipe.from_json(recipe.to_json()) == recipe\n"
         "assert 'torch' not in sys.modules\n"
         "print([str(each.message) for each in told])\n"

@@ -252,7 +252,7 @@ def test_wrong_recipes_are_refused_by_name(given_, said):
         (lambda: Recipe.from_json(b"\xff"), "the recipe: not JSON"),
         (lambda: Recipe.from_json('{"guidance":[{"kind":"classifier-free","scale":NaN}]}'), "guidance[0].scale is nan"),
         (lambda: Recipe.from_json('{"guidance":[{"kind":"classifier-free","scal":3}]}'), "did you mean 'scale'"),
-        (lambda: Recipe.from_json('{"sampler":{"kind":"plms"}}'), "sampler is of the unknown kind 'plms'"),
+        (lambda: Recipe.from_json('{"sampler":{"kind":"dpm-fast"}}'), "sampler is of the unknown kind 'dpm-fast'"),
         (lambda: Recipe.from_json('{"sampler":{"kind":"heun","churn":{"amont":3}}}'), "did you mean 'amount'"),
         (lambda: Recipe.from_json('{"steps":"20"}'), "steps is '20'"),
         (lambda: Recipe.from_json('{"steps":20.0}'), "steps is 20.0"),
@@ -316,11 +316,15 @@ def test_a_name_of_a_sampler_or_a_grid_becomes_its_element():
     assert (recipe.sampler, recipe.times) == (DPMpp2M(sde=True), KarrasGrid())
     again = Recipe.from_json('{"sampler": "dpmpp-2m-sde", "times": {"kind": "karras", "rho": 7}}')
     assert again == recipe
-    assert json.loads(recipe.to_json())["sampler"] == {"sde": True, "kind": "dpmpp-2m"}
+    assert json.loads(recipe.to_json())["sampler"] == {
+        "sde": True,
+        "solver": "midpoint",
+        "kind": "dpmpp-2m",
+    }
     for wrong, said in (
-        ({"sampler": "plms"}, "sampler: 'plms' is unknown (did you mean"),
+        ({"sampler": "plm"}, "sampler: 'plm' is unknown (did you mean"),
         ({"sampler": {"kind": "ddim", "eta": 2}}, "sampler.eta is 2.0: give a number from 0 (deterministic) to 1"),
-        ({"sampler": {"kind": "plms"}}, "sampler is of the unknown kind 'plms' (did you mean 'ddpm'?): accepted are"),
+        ({"sampler": {"kind": "plm"}}, "sampler is of the unknown kind 'plm' (did you mean 'plms'?): accepted are"),
         ({"times": {"kind": "karras", "rho": 0}}, "times.rho is 0.0: give a number above 0"),
     ):
         with pytest.raises(BadInput) as refused:

@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 
 from sfumato.picture import BadInput
 from sfumato.schedule import EDM, VE, Cosine, Discrete, Flow, FlowBySteps, VPLinear
-from sfumato.times import LeadingGrid, TimeGrid, from_indices, from_strength, grid, jumps
+from sfumato.times import (
+    BetaGrid,
+    DiscardPenultimateGrid,
+    LeadingGrid,
+    TimeGrid,
+    from_indices,
+    from_strength,
+    grid,
+    jumps,
+)
 
 STABLE = Discrete.named("scaled_linear", 1000, 0.00085, 0.012)
 SCHEDULES = [
@@ -64,6 +73,60 @@ def test_karras_grid_is_that_of_diffusers():
     stock.set_timesteps(20)
     alpha, sigma = STABLE(grid("karras", 20, STABLE))
     torch.testing.assert_close((sigma / alpha).float(), stock.sigmas, rtol=1e-4, atol=0)
+
+
+def test_the_beta_grid_in_kappa_is_that_of_diffusers():
+    from diffusers import EulerDiscreteScheduler
+
+    stock = EulerDiscreteScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, use_beta_sigmas=True
+    )
+    stock.set_timesteps(20)
+    alpha, sigma = STABLE(grid("beta-kappa", 20, STABLE))
+    torch.testing.assert_close((sigma / alpha).float(), stock.sigmas, rtol=1e-4, atol=0)
+
+
+def test_the_beta_grid_of_1_and_1_is_even_and_the_papers_is_dense_at_both_ends():
+    even = grid(BetaGrid(1.0, 1.0), 8, STABLE) * 1000
+    torch.testing.assert_close(even[:-1], 999 * (1 - torch.arange(8).double() / 8) + 1)
+    steps = -grid("beta", 20, STABLE).diff()
+    assert steps[0] < steps[10] > steps[-1]
+
+
+def test_align_your_steps_are_the_published_levels_and_those_of_diffusers():
+    from diffusers.schedulers import AysSchedules
+
+    for name, key in (
+        ("align-your-steps", "StableDiffusionSigmas"),
+        ("align-your-steps-xl", "StableDiffusionXLSigmas"),
+    ):
+        alpha, sigma = STABLE(grid(name, 10, STABLE))
+        torch.testing.assert_close(sigma / alpha, torch.tensor(AysSchedules[key]).double(), rtol=1e-3, atol=0)
+    alpha, sigma = STABLE(grid("align-your-steps", 20, STABLE))
+    assert float((sigma / alpha)[3]) == pytest.approx((6.475 * 3.861) ** 0.5)
+    alpha, sigma = STABLE(grid("align-your-steps-a1111", 11, STABLE))
+    assert float((sigma / alpha)[-2]) == pytest.approx(0.029, rel=1e-2)
+
+
+def test_kl_optimal_is_even_in_the_arctangent():
+    alpha, sigma = STABLE(grid("kl-optimal", 10, STABLE)[:-1])
+    steps = torch.atan(sigma / alpha).diff()
+    torch.testing.assert_close(steps, steps[0].expand(9))
+
+
+def test_simple_rounds_up():
+    """A1111's: sigmas[-(1 + int(k N/n))]."""
+    for steps in (7, 20, 30):
+        assert torch.equal(
+            grid("simple", steps, STABLE), from_indices([999 - int(k * 1000 / steps) for k in range(steps)], 1000)
+        )
+
+
+def test_discarding_leaves_out_the_last_knot_but_one_of_a_step_more():
+    whole = grid("karras", 11, STABLE)
+    expected = torch.cat([whole[:10], whole[11:]])
+    assert torch.equal(grid(DiscardPenultimateGrid(), 10, STABLE), expected)
+    assert torch.equal(grid(DiscardPenultimateGrid("karras"), 10, STABLE), expected)  # type: ignore[arg-type]
 
 
 def test_karras_on_edm_is_uniform_in_t():

@@ -20,9 +20,18 @@ from sfumato.picture import BadInput
 from sfumato.provenance import recipe_or_replay
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe.replay import Said, read_a1111, read_comfyui, read_invokeai, recipe_of
-from sfumato.sample import DDIM, DPMpp2M, Euler
+from sfumato.sample import DDIM, DPM2, LMS, PLMS, DPMpp2M, DPMpp2S, DPMpp3M, DPMppSDE, Euler, UniPC
 from sfumato.schedule import Discrete
-from sfumato.times import KarrasGrid, LinspaceGrid, LogSNRGrid
+from sfumato.times import (
+    AlignYourStepsGrid,
+    BetaGrid,
+    DiscardPenultimateGrid,
+    KarrasGrid,
+    LeadingGrid,
+    LinspaceGrid,
+    LogSNRGrid,
+    TrailingGrid,
+)
 
 OLD = """(masterpiece:1.2), a red boat,
 sea: at night
@@ -54,6 +63,18 @@ def test_the_text_of_a1111_s_page_becomes_a_recipe() -> None:
         ("Sampler: DPM++ 2M, Schedule type: Automatic", DPMpp2M(), KarrasGrid()),
         ("Sampler: DPM++ 2M SDE, Schedule type: Exponential", DPMpp2M(sde=True), LogSNRGrid()),
         ("Sampler: Euler, Schedule type: SGM Uniform, RNG: CPU", Euler(), LinspaceGrid(ends=False)),
+        ("Sampler: Euler, Schedule type: Simple", Euler(), TrailingGrid(up=True)),
+        ("Sampler: Euler, Schedule type: Normal", Euler(), LinspaceGrid()),
+        ("Sampler: Euler, Schedule type: Beta", Euler(), BetaGrid(of="kappa")),
+        ("Sampler: Euler, Schedule type: Align Your Steps", Euler(), AlignYourStepsGrid(last=True)),
+        ("Sampler: LMS Karras", LMS(), KarrasGrid()),
+        ("Sampler: PLMS", PLMS(), LeadingGrid()),
+        ("Sampler: DPM++ SDE Karras", DPMppSDE(), KarrasGrid()),
+        ("Sampler: DPM++ SDE, Schedule type: Automatic", DPMppSDE(), KarrasGrid()),
+        ("Sampler: DPM++ 2M SDE Heun Exponential", DPMpp2M(sde=True, solver="heun"), LogSNRGrid()),
+        ("Sampler: DPM++ 2S a Karras", DPMpp2S(1.0), KarrasGrid()),
+        ("Sampler: DPM2 a Karras", DPM2(1.0), DiscardPenultimateGrid(KarrasGrid())),
+        ("Sampler: DPM++ 3M SDE, Schedule type: Automatic", DPMpp3M(sde=True), DiscardPenultimateGrid(LogSNRGrid())),
     ],
 )
 def test_samplers_and_schedules_of_a1111_s_page(values: str, sampler, times) -> None:
@@ -63,9 +84,17 @@ def test_samplers_and_schedules_of_a1111_s_page(values: str, sampler, times) -> 
     assert bool(remarks) == ("SDE" in values)  # a Brownian tree
 
 
-def test_what_we_write_for_that_page_reads_as_what_it_was() -> None:
+@pytest.mark.parametrize(
+    ("sampler", "times"),
+    [
+        (DPMpp2M(sde=True), KarrasGrid()),
+        (DPM2(1.0), DiscardPenultimateGrid(KarrasGrid())),
+        (DPMppSDE(), TrailingGrid(up=True)),
+    ],
+)
+def test_what_we_write_for_that_page_reads_as_what_it_was(sampler, times) -> None:
     made = Recipe(
-        prompt='a "red" boat, sea', negative="grey", sampler=DPMpp2M(sde=True), times=KarrasGrid(), steps=9, seed=4,
+        prompt='a "red" boat, sea', negative="grey", sampler=sampler, times=times, steps=9, seed=4,
         width=64, height=96, guidance=(ClassifierFree(3.5),), noise=A1111CpuNoise(eta_delta=7),
     )  # fmt: skip
     again, _ = recipe_of(read_a1111(parameters(made)), "mini")
@@ -124,13 +153,20 @@ def test_a_plain_graph_of_comfyui() -> None:
     assert not remarks
     other = recipe_of(read_comfyui(json.dumps(graph(sampler_name="euler_ancestral"))), "mini")
     assert other[1] == ("ComfyUI draws the noise of Euler a's steps otherwise than here",)
+    for named, scheduler, sampler, times in (
+        ("uni_pc_bh2", "simple", UniPC(), DiscardPenultimateGrid(TrailingGrid(up=True))),
+        ("dpmpp_sde_gpu", "beta", DPMppSDE(), BetaGrid()),
+        ("dpmpp_2m_sde_heun", "karras", DPMpp2M(sde=True, solver="heun"), KarrasGrid()),
+    ):
+        recipe, _ = recipe_of(read_comfyui(json.dumps(graph(sampler_name=named, scheduler=scheduler))), "mini")
+        assert (recipe.sampler, recipe.times) == (sampler, times)
     refined = graph() | {"11": {"class_type": "KSamplerAdvanced", "inputs": {}}}
     with pytest.raises(BadInput, match="graph has KSamplerAdvanced: plain"):
         read_comfyui(json.dumps(refined))
     with pytest.raises(BadInput, match="denoise below 1"):
         read_comfyui(json.dumps(graph(denoise=0.4)))
-    with pytest.raises(BadInput, match="the scheduler 'beta' is not here"):
-        read_comfyui(json.dumps(graph(scheduler="beta")))
+    with pytest.raises(BadInput, match="the scheduler 'linear_quadratic' is not here"):
+        read_comfyui(json.dumps(graph(scheduler="linear_quadratic")))
     with pytest.raises(BadInput, match="graph has nothing where CLIPTextEncode is read"):
         read_comfyui(json.dumps(graph(positive=3)))
     for text in ("[]", "{", '{"1": 3}', '{"1": {"class_type": "KSampler", "inputs": [1]}}'):

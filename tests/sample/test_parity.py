@@ -13,7 +13,9 @@ def test_the_same_as_diffusers(case):
     assert parity.difference(case) <= parity.PROMISED
 
 
-@pytest.mark.parametrize("name", ["ddim", "ddpm", "euler", "heun", "dpmpp-2m", "dpmpp-3m", "unipc", "deis"])
+@pytest.mark.parametrize(
+    "name", ["ddim", "ddpm", "euler", "heun", "dpmpp-2m", "dpmpp-3m", "unipc", "deis", "lms", "plms", "dpm2", "dpm2-a"]
+)
 def test_the_table_has(name):
     assert any(case.name == name for case in parity.CASES)
 
@@ -45,3 +47,20 @@ def test_karras_grid_and_euler_together():
     scheduler = case.made()
     stock = parity.theirs(case, scheduler, lambda i: parity.SCHEDULE.time(scheduler.sigmas[i].double()))
     assert parity.relative(parity.ours(case, grid("karras", 20, parity.SCHEDULE)), stock) <= parity.PROMISED
+
+
+def test_single_steps_are_those_of_diffusers():
+    """Whose every other knot is the middle of a step, where the knots are even in log sigma; its last two steps are
+    of first order."""
+    case = parity.Case(
+        "dpmpp-2s", {}, "DPMSolverSinglestepScheduler", {"use_exponential_sigmas": True, "lower_order_final": True}
+    )
+    scheduler = case.made()
+    sigmas = scheduler.sigmas.double()
+    sigmas[1:-1:2] = (sigmas[:-2:2] * sigmas[2::2]).sqrt()[: len(sigmas[1:-1:2])]  # exactly, as float32 is not
+    scheduler.sigmas = sigmas
+    times = parity.SCHEDULE.time(sigmas[:19])
+    x, oracle = parity.START, parity.Oracle()
+    for index, t in zip(scheduler.timesteps[:18], times, strict=False):
+        x = scheduler.step(oracle(x, t).eps, index, x).prev_sample
+    assert parity.relative(parity.ours(case, times[::2]), x) <= parity.PROMISED

@@ -1,4 +1,4 @@
-"""A network's ends, widened for more channels without a change in what it computes."""
+"""A trained network made larger without a change in what it computes: more channels at its ends, more attention."""
 
 from __future__ import annotations
 
@@ -32,3 +32,12 @@ def answering(weights: Mapping[str, Tensor], channels: int, name: str = "conv_ou
         more = own.new_zeros(max(0, channels - len(own)), *own.shape[1:])
         wider[each] = torch.cat([own, more])
     return wider
+
+
+def attending(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights with those of `fresh` for the transformer blocks of a U-Net that they lack, whose last projections
+    are zeros: what the blocks add is 0 at first, and they learn from there (as ControlNet's zero convolutions do:
+    Zhang et al. 2023, section 3.1)."""
+    more = {name: value for name, value in fresh.items() if name not in weights and ".attentions." in name}
+    zeros = {name: torch.zeros_like(value) for name, value in more.items() if ".proj_out." in name}
+    return {**weights, **more, **zeros}

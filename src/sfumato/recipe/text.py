@@ -25,7 +25,7 @@ def parameters(recipe: Recipe) -> str:
         "Steps": recipe.steps,
         "Sampler": Sampler.registry.label(recipe.sampler) or recipe.sampler.kind,
     }
-    if schedule := TimeGrid.registry.label(recipe.times):
+    if schedule := TimeGrid.registry.label(getattr(recipe.times, "grid", recipe.times)):
         values["Schedule type"] = schedule
     values["CFG scale"] = "1"
     for guidance in recipe.guidance:

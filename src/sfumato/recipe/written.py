@@ -321,11 +321,12 @@ def _made(what: str, element: Any, options: dict[str, str], elsewhere: set[str],
 
 
 def _value(key: str, text: str, field: FieldInfo) -> Any:
-    """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element by its first field,
-    a map as NAME:key=value+key=value."""
+    """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element of a kind with names as
+    NAME:key=value+key=value, any other by its first field."""
     default = field.default
-    if ControlMap in get_args(field.annotation):
-        return control_map(re.sub(r"\+(?=\w+=)", ",", text), key)
+    for each in (field.annotation, *get_args(field.annotation)):
+        if "registry" in getattr(each, "__dict__", ()):
+            return _named(key, each.registry, re.sub(r"\+(?=\w+=)", ",", text))
     if isinstance(default, str) or field.is_required():
         return text
     if isinstance(default, bool):

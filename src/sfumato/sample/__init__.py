@@ -18,11 +18,16 @@ from sfumato.sample.consistency import Consistency
 from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
 from sfumato.sample.deis import DEIS
+from sfumato.sample.dpm2 import DPM2
 from sfumato.sample.dpmpp import DPMpp2M, DPMpp3M
+from sfumato.sample.dpmpp_2s import DPMpp2S
+from sfumato.sample.dpmpp_sde import DPMppSDE
 from sfumato.sample.euler import Churn, Euler
 from sfumato.sample.euler_maruyama import EulerMaruyama
 from sfumato.sample.heun import Heun
 from sfumato.sample.langevin import Langevin
+from sfumato.sample.lms import LMS
+from sfumato.sample.plms import PLMS
 from sfumato.sample.predictor_corrector import PredictorCorrector
 from sfumato.sample.rk45 import RK45
 from sfumato.sample.sampler import Sampler, State, refuse_misfits
@@ -37,12 +42,17 @@ __all__ = [
     "DDPM",
     "DEFAULT_SAMPLER",
     "DEIS",
+    "DPM2",
+    "LMS",
+    "PLMS",
     "RK45",
     "AdamsBashforth",
     "Churn",
     "Consistency",
     "DPMpp2M",
+    "DPMpp2S",
     "DPMpp3M",
+    "DPMppSDE",
     "Denoise",
     "Euler",
     "EulerMaruyama",

@@ -7,10 +7,15 @@ t = 1/N.
 
 from __future__ import annotations
 
+from sfumato.element.define import rebuilt
 from sfumato.lazy import Tensor
 from sfumato.schedule import Schedule
+from sfumato.times.align_your_steps import AlignYourStepsGrid
 from sfumato.times.angle import AngleGrid
+from sfumato.times.beta import BetaGrid
+from sfumato.times.discard_penultimate import DiscardPenultimateGrid
 from sfumato.times.karras import KarrasGrid
+from sfumato.times.kl_optimal import KLOptimalGrid
 from sfumato.times.knots import from_indices, from_strength, jumps
 from sfumato.times.leading import LeadingGrid
 from sfumato.times.linspace import LinspaceGrid
@@ -22,7 +27,11 @@ from sfumato.times.uniform import UniformGrid
 
 __all__ = [
     "DEFAULT_GRID",
+    "AlignYourStepsGrid",
     "AngleGrid",
+    "BetaGrid",
+    "DiscardPenultimateGrid",
+    "KLOptimalGrid",
     "KarrasGrid",
     "LeadingGrid",
     "LinspaceGrid",
@@ -38,6 +47,7 @@ __all__ = [
 ]
 
 DEFAULT_GRID = UniformGrid()
+rebuilt(DiscardPenultimateGrid)  # which takes any of them
 
 
 def grid(name: str | TimeGrid, steps: int, schedule: Schedule, start: float = 1.0) -> Tensor:

@@ -44,6 +44,17 @@ def count_of(schedule: Schedule) -> int:
     return getattr(schedule, "count", 1000)
 
 
+def ends_in_kappa(schedule: Schedule, start: float) -> tuple[float, float]:
+    """kappa = sigma/alpha at the first and at the last knot before 0 of a grid over kappa: at `start`, or a hair below
+    where it is infinite there, and at schedule.last."""
+    first = start
+    if schedule(1.0)[0] == 0:  # kappa is infinite there, and huge beside it
+        first = min(start, 1 - schedule.last)
+    alpha, sigma = schedule(torch.tensor([first, min(schedule.last, first / 2)], dtype=torch.float64))
+    high, low = (sigma / alpha).tolist()
+    return high, low
+
+
 def in_kappa(
     steps: int,
     schedule: Schedule,
@@ -52,12 +63,13 @@ def in_kappa(
     unwarp: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """n knots equally spaced in warp(kappa) between start and schedule.last, then 0; start itself is kept exact."""
-    first = start
-    if schedule(1.0)[0] == 0:  # kappa is infinite there, and huge beside it: the grid is spaced from a hair below
-        first = min(start, 1 - schedule.last)
-    alpha, sigma = schedule(torch.tensor([first, min(schedule.last, first / 2)], dtype=torch.float64))
-    high, low = warp(sigma / alpha)
+    high, low = warp(torch.tensor(ends_in_kappa(schedule, start), dtype=torch.float64))
     weights = torch.arange(steps, dtype=torch.float64) / max(steps - 1, 1)
-    knots = schedule.time(unwarp(high + weights * (low - high)))
+    return at_kappas(unwarp(high + weights * (low - high)), schedule, start)
+
+
+def at_kappas(kappas: Tensor, schedule: Schedule, start: float) -> Tensor:
+    """The knots at those kappas, of which the first is kept at `start` exactly, then 0."""
+    knots = schedule.time(kappas)
     knots[0] = start
     return torch.cat([knots, torch.zeros(1, dtype=torch.float64)])

@@ -37,8 +37,18 @@ REFUSED = {
     "AddNet": "weights that were added to the model",
 }
 SCHEDULES = ("Karras", "Exponential", "SGM Uniform", "Uniform")
-AUTOMATIC = {"DPM++ 2M": "Karras", "DPM++ 2M SDE": "Exponential", "DPM++ 3M SDE": "Exponential", "DDIM": "leading"}
+AUTOMATIC = {
+    **dict.fromkeys(("DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM2", "DPM2 a"), "Karras"),
+    **dict.fromkeys(("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE"), "Exponential"),
+    **dict.fromkeys(("DDIM", "PLMS"), "leading"),
+}
 """What "Automatic" stands for; "Uniform" for all others."""
+COMPVIS = ("DDIM", "PLMS", "UniPC")
+"""Samplers that begin from z; k-diffusion's begin from sigma z."""
+DISCARDING = ("DPM2", "DPM2 a", "DPM++ 3M SDE")
+"""Samplers whose schedule is one of a step more without its last level but one."""
+OTHER_NAMES = {"Normal": "Uniform", "Polyexponential": "Exponential", "DDIM": "leading"}
+"""Schedules that are others by their default options."""
 
 
 def read_a1111(text: str) -> Said:
@@ -73,7 +83,8 @@ def read_a1111(text: str) -> Said:
         negative.strip(),
         steps=whole(values, "Steps"),
         sampler=sampler,
-        schedule=schedule,
+        schedule=OTHER_NAMES.get(schedule, schedule),
+        discards=sampler in DISCARDING,
         scale=number(values, "CFG scale", 7.0),
         rescale=number(values, "CFG Rescale", 0.0),
         seed=whole(values, "Seed"),
@@ -85,7 +96,7 @@ def read_a1111(text: str) -> Said:
         hashes=_pairs(values.get("Lora hashes", "")) | _pairs(values.get("TI hashes", "")),
         vae=values.get("VAE", "") if values.get("VAE", "").lower() not in ("automatic", "none") else "",
         noise=A1111CpuNoise(eta_delta=delta) if rng == "CPU" else A1111GpuNoise(eta_delta=delta),
-        unit=sampler in ("DDIM", "UniPC"),  # CompVis' samplers; k-diffusion's begin from sigma z
+        unit=sampler in COMPVIS,
         remarks=remarks,
     )
 
@@ -97,7 +108,7 @@ def _scheduled(sampler: str, schedule: str) -> tuple[str, str]:
             return sampler.removesuffix(f" {name}"), name
     if schedule.lower() == "automatic":
         return sampler, AUTOMATIC.get(sampler, "Uniform")
-    return sampler, schedule or ("leading" if sampler == "DDIM" else "Uniform")
+    return sampler, schedule or ("leading" if sampler in ("DDIM", "PLMS") else "Uniform")
 
 
 def _pairs(text: str) -> dict[str, str]:

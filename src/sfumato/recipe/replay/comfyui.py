@@ -15,23 +15,36 @@ SAMPLERS = {
     "euler": "Euler",
     "euler_ancestral": "Euler a",
     "heun": "Heun",
+    "lms": "LMS",
+    "dpm_2": "DPM2",
+    "dpm_2_ancestral": "DPM2 a",
+    "dpmpp_2s_ancestral": "DPM++ 2S a",
+    "dpmpp_sde": "DPM++ SDE",
+    "dpmpp_sde_gpu": "DPM++ SDE",
     "dpmpp_2m": "DPM++ 2M",
     "dpmpp_2m_sde": "DPM++ 2M SDE",
     "dpmpp_2m_sde_gpu": "DPM++ 2M SDE",
+    "dpmpp_2m_sde_heun": "DPM++ 2M SDE Heun",
+    "dpmpp_2m_sde_heun_gpu": "DPM++ 2M SDE Heun",
     "dpmpp_3m_sde": "DPM++ 3M SDE",
     "dpmpp_3m_sde_gpu": "DPM++ 3M SDE",
     "ddim": "Euler",  # as ComfyUI runs it
     "uni_pc_bh2": "UniPC",
     "deis": "DEIS",
+    "ddpm": "DDPM",
     "lcm": "LCM",
 }
+DISCARDING = ("dpm_2", "dpm_2_ancestral", "uni_pc_bh2")
+"""Samplers whose schedule is one of a step more without its last level but one."""
 SCHEDULERS = {
     "normal": "linspace",
     "karras": "karras",
     "exponential": "exponential",
     "sgm_uniform": "sgm-uniform",
-    "simple": "trailing",
+    "simple": "simple",
     "ddim_uniform": "leading",
+    "beta": "beta",
+    "kl_optimal": "kl-optimal",
 }
 CHECKPOINTS = ("CheckpointLoaderSimple", "CheckpointLoader")
 LORAS = ("LoraLoader", "LoraLoaderModelOnly")
@@ -110,6 +123,7 @@ def read_comfyui(text: str) -> Said:
         steps=whole(sampler, "steps"),
         sampler=SAMPLERS[named],
         schedule=SCHEDULERS[scheduler],
+        discards=named in DISCARDING,
         scale=number(sampler, "cfg", 7.0),
         seed=whole(sampler, "seed"),
         size=(whole(latent, "width"), whole(latent, "height")),

@@ -17,16 +17,17 @@ from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe import Recipe
 from sfumato.recipe.extra_networks import asked_in
 from sfumato.sample import DDIM, Sampler
-from sfumato.times import TimeGrid
+from sfumato.times import DiscardPenultimateGrid, TimeGrid
 
-TREES = ("DPM++ 2M SDE", "DPM++ 3M SDE")
+TREES = ("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE", "DPM++ SDE")
 """Samplers whose noise other tools draw from a Brownian tree."""
 
 
 @dataclass(frozen=True)
 class Said:
     """tool: whose picture it is. prompt: with its files, as <lora:name:0.8>; learned words from files are `words`.
-    sampler, schedule: as A1111's web page calls them. clip_skip: 1 for all layers. vae: the name of an autoencoder's
+    sampler, schedule: as A1111's web page calls them. discards: whether the schedule is one of a step more without its
+    last level but one. clip_skip: 1 for all layers. vae: the name of an autoencoder's
     file. noise: its noise source. later: whether the noise of a sampler's steps is known too. hashes: of files, by
     their names. remarks: what is done otherwise here, a sentence each."""
 
@@ -36,6 +37,7 @@ class Said:
     steps: int = 20
     sampler: str = "Euler"
     schedule: str = ""
+    discards: bool = False
     scale: float = 7.0
     rescale: float = 0.0
     seed: int = 0
@@ -90,7 +92,7 @@ def recipe_of(
         remarks.append(
             f"{said.tool} draws the noise of {said.sampler} from a Brownian tree, and it is drawn otherwise here"
         )
-    elif sampler.ancestral_eta and not said.later:
+    elif getattr(sampler, "eta", 0) and not said.later:
         remarks.append(f"{said.tool} draws the noise of {said.sampler}'s steps otherwise than here")
     prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
     for word in said.words:
@@ -113,7 +115,7 @@ def recipe_of(
         start=Noise(unit=said.unit),
         guidance=(ClassifierFree(said.scale, rescale=said.rescale),),
         sampler=sampler,
-        times=times_of(said.schedule),
+        times=DiscardPenultimateGrid(times_of(said.schedule)) if said.discards else times_of(said.schedule),
         steps=said.steps,
         seed=said.seed,
         noise=said.noise,
@@ -136,8 +138,8 @@ def sampler_of(label: str) -> Sampler:
 def times_of(label: str) -> TimeGrid:
     """The time grid that A1111's web page calls `label`, or one of ours by its name."""
     registry = TimeGrid.registry
-    name = next((name for name in registry if label.lower() in (name, registry.labels.get(name, "").lower())), None)
-    if name is None or not label:
+    called = {called: name for name in registry for called in (name, registry.labels.get(name, "")) if called}
+    if (name := called.get(label)) is None:
         known = ", ".join(sorted(filter(None, registry.labels.values())))
         raise BadInput(f"the schedule {printable(label, 60)!r} is not here: known are {known}")
     return registry.named(name)

@@ -19,7 +19,7 @@ from sfumato.formats import stable_diffusion
 from sfumato.formats.scheduler_config import scheduler_config
 from sfumato.guide import ClassifierFree, Guidance, Guided
 from sfumato.network.unet2d_condition import UNetBackbone
-from sfumato.network.widen import answering, widened
+from sfumato.network.widen import answering, attending, widened
 from sfumato.noise import KeyedNoise
 from sfumato.picture import BadInput
 from sfumato.sample import DDIM, trajectory
@@ -185,9 +185,10 @@ class DiffusionTask(PictureTask):
 
     def beginning(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The weights of `begin` as this network's: where the latents have more channels than those it was trained on,
-        the new ones are neither seen nor answered at first (zeros), so that it begins as it was."""
-        config = self.network.config
-        return answering(widened(weights, config["in_channels"]), config["out_channels"])
+        the new ones are neither seen nor answered at first (zeros), and a level that looks at the text only now adds
+        nothing at first, so that it begins as it was."""
+        config, ends = self.network.config, widened(weights, self.network.config["in_channels"])
+        return attending(answering(ends, config["out_channels"]), self.network.state_dict())
 
     def inputs(self) -> str:
         return self.key

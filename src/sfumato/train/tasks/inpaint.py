@@ -7,7 +7,6 @@ it is that network. The export is the folder of a StableDiffusionInpaintPipeline
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,7 +24,6 @@ from sfumato.data.dataset import Dataset
 from sfumato.data.world import Vignettes
 from sfumato.element.section import Count, Few, Fraction, Section
 from sfumato.encode.masked_picture import masked_planes
-from sfumato.network.widen import widened
 from sfumato.space import Latent
 from sfumato.train import report
 from sfumato.train.encodings import encoded, fingerprint
@@ -77,9 +75,6 @@ class InpaintTask(DiffusionTask):
 
     def beside(self, channels: int) -> int:
         return 1 + channels
-
-    def beginning(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return widened(weights, self.network.config["in_channels"])
 
     def condition(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Condition:
         """Besides the caption one of the picture's masks, or all of it hidden."""

@@ -10,7 +10,6 @@ StableDiffusionInstructPix2PixPipeline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,7 +26,6 @@ from sfumato.data.folder import Beside, Folder
 from sfumato.data.instructed import Instructed
 from sfumato.element.section import Count, Few, Section
 from sfumato.guide import Instruct
-from sfumato.network.widen import widened
 from sfumato.picture import BadInput
 from sfumato.train import report
 from sfumato.train.dropping import Dropout
@@ -72,9 +70,6 @@ class InstructTask(DiffusionTask):
 
     def beside(self, channels: int) -> int:
         return channels
-
-    def beginning(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return widened(weights, self.network.config["in_channels"])
 
     def tells_words(self) -> bool:
         return self.recipe.dropout.words + self.recipe.dropout.both < 1

@@ -7,7 +7,6 @@ Caption and layout are dropped independently of each other, so that each of them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,7 +28,6 @@ from sfumato.encode.scene_layout import SceneMap
 from sfumato.encode.spatio_textual import scaled
 from sfumato.formats.layouts import SceneLayouts, SpatioTextualLayouts, write_layouts
 from sfumato.network.unet2d_condition import UNetBackbone
-from sfumato.network.widen import widened
 from sfumato.picture import BadInput
 from sfumato.train import report, rng
 from sfumato.train.encodings import encoded, fingerprint, part
@@ -92,9 +90,6 @@ class LayoutTask(DiffusionTask):
 
     def beside(self, channels: int) -> int:
         return self.kind.channels(self)
-
-    def beginning(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return widened(weights, self.network.config["in_channels"])
 
     def condition(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Condition:
         """Besides the caption the picture's layout, or none."""
