@@ -324,9 +324,9 @@ def _value(key: str, text: str, field: FieldInfo) -> Any:
     """Text as the field's default has it: two numbers as 0.2-0.8, a list as mid+up, an element of a kind with names as
     NAME:key=value+key=value, any other by its first field."""
     default = field.default
-    for each in (field.annotation, *get_args(field.annotation)):
-        if "registry" in getattr(each, "__dict__", ()):
-            return _named(key, each.registry, re.sub(r"\+(?=\w+=)", ",", text))
+    kinds: tuple[Any, ...] = (field.annotation, *get_args(field.annotation))
+    if kind := next((each for each in kinds if "registry" in getattr(each, "__dict__", ())), None):
+        return _named(key, kind.registry, re.sub(r"\+(?=\w+=)", ",", text))
     if isinstance(default, str) or field.is_required():
         return text
     if isinstance(default, bool):
