@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from stock import image_prompts
 
 import sfumato
+from sfumato.adapt import LoRA
 from sfumato.control import ControlNet, FaceID, IPAdapter, T2IAdapter
-from sfumato.edit import Outside, SDEdit
+from sfumato.edit import Outside, PromptToPrompt, SDEdit
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
@@ -247,29 +249,57 @@ def test_a_mask_keeps_a_control_to_its_place(pipe, nets, maps):
         assert not b[..., middle:].any()
 
 
-def test_controls_go_with_everything_else_and_a_batch_is_its_pictures_alone(attentive, nets, maps):
+def test_controls_go_with_everything_else_and_a_batch_is_its_pictures_alone(attentive, nets, maps, tmp_path):
+    """In one call: a ControlNet, a T2I-Adapter, an image prompt, an inpainting hold, Prompt-to-Prompt, a LoRA and two
+    guidances. Outside the mask the picture keeps its bytes, and each of them has its say."""
     pipe = sfumato.load(attentive, engine="exact")
     mask = Image.new("L", (32, 32), 0)
     mask.paste(255, (8, 8, 24, 24))
+    controls = (
+        ControlNet(maps[0], nets["crossed"], guess=True),
+        T2IAdapter(maps[1], nets["t2i"], interval=(0.3, 1.0)),
+        IPAdapter(maps[1], nets["ip"], 0.5, blocks=("mid",)),
+    )
     options = {
-        "controls": [
-            ControlNet(maps[0], nets["crossed"], guess=True),
-            T2IAdapter(maps[1], nets["t2i"], interval=(0.3, 1.0)),
-            IPAdapter(maps[1], nets["ip"], 0.5, blocks=("mid",)),
-        ],
+        "controls": controls,
         "start": SDEdit(maps[1], 0.8),
         "hold": Outside(mask),
+        "attention": PromptToPrompt("a green boat on the sea", self_maps=0.2),
+        "adapters": [LoRA(lora(pipe, tmp_path / "lora.safetensors"))],
         "guidance": [ClassifierFree(3.0), PerturbedAttention(1.0)],
         "steps": 4,
         "seed": 5,
     }
     both = pipe(PROMPT, count=2, **options).images
-    alone = pipe(PROMPT, count=1, **{**options, "seed": 6}).image
+    options["seed"] = 6
+    alone = pipe(PROMPT, **options).image
     assert far(both[1], alone) == 0
     outside = np.asarray(mask) == 0
     assert (np.asarray(alone)[outside] == np.asarray(maps[1])[outside]).all()
-    without = pipe(PROMPT, **{**options, "seed": 6, "controls": []}).image
-    assert far(alone, without) > 20
+    for less in (
+        *({"controls": [each for each in controls if each is not control]} for control in controls),
+        {"attention": None},
+        {"adapters": []},
+        {"guidance": [ClassifierFree(3.0)]},
+        {"guidance": [PerturbedAttention(1.0)]},
+        {"hold": None},
+    ):
+        assert far(alone, pipe(PROMPT, **{**options, **less}).image) > 0, less
+
+
+def lora(pipe: sfumato.Pipe, path: Path) -> Path:
+    """A LoRA of rank 2 of one of the U-Net's projections."""
+    name, module = next(
+        (name, module)
+        for name, module in pipe.stage.denoiser.backbone.network.named_modules()  # pyright: ignore[reportAttributeAccessIssue]
+        if name.endswith("attn2.to_v")
+    )
+    generator = torch.Generator().manual_seed(0)
+    down, up = (
+        torch.randn(shape, generator=generator) for shape in ((2, module.in_features), (module.out_features, 2))
+    )
+    save_file({f"unet.{name}.lora_A.weight": down, f"unet.{name}.lora_B.weight": up}, path)
+    return path
 
 
 def test_a_recipe_keeps_its_controls(nets, maps):
