@@ -98,7 +98,7 @@ def test_a_union_of_controlnets_paints_the_picture_of_stock_diffusers(pipe, nets
 
 
 def test_a_t2i_adapter_paints_the_picture_of_stock_diffusers(attentive, nets, maps):
-    from diffusers import StableDiffusionAdapterPipeline
+    from diffusers import MultiAdapter, StableDiffusionAdapterPipeline
     from diffusers import T2IAdapter as Network
 
     pipe = sfumato.load(attentive)
@@ -107,6 +107,12 @@ def test_a_t2i_adapter_paints_the_picture_of_stock_diffusers(attentive, nets, ma
     stock = StableDiffusionAdapterPipeline.from_pretrained(attentive, adapter=adapter, safety_checker=None)
     assert far(ours, theirs(stock, latents, image=maps[0], adapter_conditioning_scale=0.7)) <= 1
     assert far(ours, painted(pipe)[0]) > 5
+    both, latents = painted(pipe, T2IAdapter(maps[0], nets["t2i"], 0.7), T2IAdapter(maps[1], nets["t2i"], 0.4))
+    stock = StableDiffusionAdapterPipeline.from_pretrained(
+        attentive, adapter=MultiAdapter([adapter, Network.from_pretrained(nets["t2i"])]), safety_checker=None
+    )
+    assert far(both, theirs(stock, latents, image=maps, adapter_conditioning_scale=[0.7, 0.4])) <= 1
+    assert far(both, ours) > 5
 
 
 @pytest.mark.parametrize("kind", ["plain", "plus"])

@@ -46,12 +46,19 @@ def batch_of(pipe: sfumato.Pipe, size: tuple[int, int], *controls: Any, **option
     return Batch(pipe.stage.at(size), [pipe.resolve(recipe)], size)
 
 
-def test_flux_with_a_controlnet_answers_as_stock_networks_do(dev):
+@pytest.mark.parametrize("mode", [None, 1])
+def test_flux_with_a_controlnet_answers_as_stock_networks_do(dev, mode, tmp_path):
+    """A union of several kinds is told the number of one, in a token of its own."""
     from diffusers import FluxControlNetModel
 
     stock, pipe, folder = dev
+    if mode is not None:
+        config = FluxControlNetModel.load_config(folder) | {"num_mode": 3}
+        torch.manual_seed(4)
+        folder = tmp_path
+        stirred(FluxControlNetModel.from_config(config)).save_pretrained(folder)
     shown = photo(flux.SIZE)
-    batch = batch_of(pipe, flux.SIZE, ControlNet(shown, folder, 0.7))
+    batch = batch_of(pipe, flux.SIZE, ControlNet(shown, folder, 0.7, mode=mode))
     condition, backbone = batch.condition(), batch.stage.denoiser.backbone  # pyright: ignore[reportAttributeAccessIssue]
     torch.manual_seed(2)
     x, t = torch.randn(batch.like.shape), torch.tensor([0.6])
@@ -68,7 +75,8 @@ def test_flux_with_a_controlnet_answers_as_stock_networks_do(dev):
     seen = tokens(batch.stage.space.encode(batch.control_map(batch.recipe.controls[0].picture)))
     with torch.no_grad():
         net = FluxControlNetModel.from_pretrained(folder)
-        double, single = net(tokens(x), controlnet_cond=seen, conditioning_scale=0.7, **told)
+        kind = None if mode is None else torch.tensor([[mode]])
+        double, single = net(tokens(x), controlnet_cond=seen, controlnet_mode=kind, conditioning_scale=0.7, **told)
         plain = stock.transformer(tokens(x), **told)[0]
         theirs = stock.transformer(
             tokens(x), controlnet_block_samples=double, controlnet_single_block_samples=single, **told

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @element("t2i-adapter")
 class T2IAdapter(Mapped, Control):
-    """A small network makes features of the map alone, once a run, which are added to what the downward blocks hand on.
+    """A small network makes features of the map alone, once a run, which are added to what the downward blocks hand on
+    (Stable Diffusion XL's to the middle too).
 
     Several add up (section 3.4 of the paper): composable by weighted sum. It needs no part of the U-Net: a step costs
     what it costs without.
@@ -41,10 +42,10 @@ class T2IAdapter(Mapped, Control):
             features = batch.engine.prepare(network, spec(network))(map=hint.to(own))
         unet = batch.stage.networks["unet"].config
         ours, theirs = [tuple(a.shape[1:]) for a in features], handed_on(unet, *batch.like.shape[-2:])
-        if ours != theirs:
+        if ours not in (theirs, theirs[:-1]):
             raise BadInput(
                 f"The T2I-Adapter {self.net} was made for another network: its features are {_sizes(ours)}, and this "
-                f"network's downward blocks hand on {_sizes(theirs)}."
+                f"network's downward blocks hand on {_sizes(theirs[:-1])}, its middle {_sizes(theirs[-1:])}."
             )
         mask = None if self.mask is None else batch.control_mask(self.mask)
         return BoundT2IAdapter(masked(Residuals(within=tuple(features)), mask))
@@ -61,15 +62,16 @@ class BoundT2IAdapter:
 
 
 def handed_on(config: Mapping[str, Any], height: int, width: int) -> list[tuple[int, int, int]]:
-    """(C, h, w) of what each downward block of a U-Net hands on to an adapter: diffusers adds its features before the
-    downsampler of blocks with cross-attention, and behind that of blocks without."""
+    """(C, h, w) of what each downward block of a U-Net hands on to an adapter, and of the middle: diffusers adds its
+    features before the downsampler of blocks with cross-attention, behind that of blocks without, and where there is one
+    more, as of Stable Diffusion XL's adapters, to the middle's answer."""
     found = []
     kinds = config["down_block_types"]
     for index, (kind, channels) in enumerate(zip(kinds, config["block_out_channels"], strict=True)):
         smaller = (height, width) if index == len(kinds) - 1 else (-(-height // 2), -(-width // 2))
         found.append((channels, height, width) if "CrossAttn" in kind else (channels, *smaller))
         height, width = smaller
-    return found
+    return [*found, (config["block_out_channels"][-1], height, width)]
 
 
 def _sizes(shapes: Sequence[tuple[int, ...]]) -> str:
