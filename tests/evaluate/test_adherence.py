@@ -39,7 +39,7 @@ def test_a_network_that_was_never_trained_is_the_floor(fresh: Path, tiny_model: 
     assert run_command([str(each) for each in asked]) == 2
     assert "'low' is unknown: accepted are" in capfd.readouterr().err
     asked[3] = f"controlnet:map=canny:low=20+high=60,net={fresh}"
-    line = [*asked, "--sampler", "ddim", "-o", tmp_path / "out", "--json"]
+    line = [*asked, "--sampler", "ddim", "--weights", "0,1.5", "-o", tmp_path / "out", "--json"]
     assert run_command([str(each) for each in line]) == 0, capfd.readouterr().err
     report = json.loads(capfd.readouterr().out)
     assert [(row["map"], row["metric"]) for row in report["adherence"]] == [
@@ -47,13 +47,14 @@ def test_a_network_that_was_never_trained_is_the_floor(fresh: Path, tiny_model: 
         ("canny", "edge-f1-2"),
     ]
     for row in report["adherence"]:
-        assert row["floor"] == row["ours"]  # to the last digit: the pictures are the same
+        assert row["floor"] == row["ours"] == row["x 0"] == row["x 1.5"]  # to the last digit: the pictures are the same
         assert row["estimator"]["value"] == 1  # Canny is its own truth
         assert row["floor"]["value"] < 1
         assert row["closed"] in (0, None)
     assert report["fid"]["floor"] == report["fid"]["ours"] > 0
     assert report == json.loads((tmp_path / "out" / "report.json").read_text())
-    assert Image.open(tmp_path / "out" / "sheet.png").size == (4 * 134 + 6, 5 * 134 + 6)
+    assert Image.open(tmp_path / "out" / "sheet.png").size == (6 * 134 + 6, 5 * 134 + 6)
+    assert Image.open(tmp_path / "out" / "weights.png").width == 960
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Obedient:
 
     def run(self, recipes: list[Any]) -> Any:
         blank = Image.new("RGB", self.size, "grey")
-        images = [self.true[recipe.seed] if recipe.controls else blank for recipe in recipes]
+        images = [self.true[recipe.seed] if any(c.weight for c in recipe.controls) else blank for recipe in recipes]
         return type("Result", (), {"images": images})
 
 
@@ -95,6 +96,19 @@ def test_a_network_that_obeys_is_the_ceiling():
         assert row.figures["floor"].value < row.figures["ceiling"].value
     assert abs(found.fid["ours"]) < 1e-3 < found.fid["floor"]
     assert [len(row) for row in found.shown] == [5] * 6
+    again = measure_adherence(
+        Obedient(true),
+        makers[:1],
+        kinds[:1],
+        count=6,
+        split="seen",
+        sampling=sampling,
+        weights=(0, 0.5, 1.5),  # type: ignore[arg-type]
+    )
+    figures = again.rows[0].figures
+    assert figures["x 0"] == figures["floor"] != figures["x 0.5"] == figures["x 1.5"] == figures["ours"]
+    assert abs(again.fid["x 1.5"]) < 1e-3 < again.fid["x 0"]
+    assert [len(row) for row in again.shown] == [7] * 6
 
 
 def test_what_is_read_is_compared_with_the_truth_that_was_shown():
@@ -129,5 +143,9 @@ def test_controls_as_they_are_written_for_an_evaluation():
 def test_refusals(capfd):
     assert run_command(["evaluate", "mini", "--control", "depth:net=F", "--against", "vignettes"]) == 2
     assert "--control and --against are two evaluations" in capfd.readouterr().err
+    assert run_command(["evaluate", "mini", "--weights", "0,1"]) == 2
+    assert "--weights goes with --control" in capfd.readouterr().err
+    assert run_command(["evaluate", "mini", "--control", "depth:net=F", "--weights", "much"]) == 2
+    assert "--weights is 'much': give numbers from 0 to 10, as 0,0.5,1,1.5" in capfd.readouterr().err
     assert run_command(["evaluate", "mini", "--control", "depht:net=F"]) == 2
     assert "did you mean 'depth'" in capfd.readouterr().err

@@ -55,6 +55,14 @@ def evaluate(
             rich_help_panel=_CONTROL,
         ),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Measure at these weights too, as 0,0.5,1,1.5: a column each and, with -o, a curve.",
+            rich_help_panel=_CONTROL,
+        ),
+    ] = None,
     instructions: Annotated[
         bool,
         typer.Option(
@@ -163,6 +171,8 @@ def evaluate(
         raise BadInput("--instructions is an evaluation of its own: leave --against, --control and --subject out")
     if against is not None and control:
         raise BadInput("--control and --against are two evaluations: leave one of them out")
+    if weights is not None and not control:
+        raise BadInput("--weights goes with --control: say whose, as --control depth:net=FOLDER")
     if against is None:
         alone = {"--pictures": pictures, "--features": features, "--metrics": metrics, "--reference": reference,
                  "--label": label, "--lpips": lpips, "--batch": None if batch == 8 else batch,
@@ -182,6 +192,7 @@ def evaluate(
                 steps=steps,
                 guidance=guidance,
                 sampler=sampler,
+                weights=_weights(weights),
                 out=out,
                 json=json,
             )
@@ -224,3 +235,17 @@ def evaluate(
         out=out,
         json=json,
     )
+
+
+def _weights(text: str | None) -> list[float]:
+    """The weights of a sweep. Raises BadInput where they are none."""
+    from sfumato.picture import BadInput
+    from sfumato.picture.errors import printable
+
+    try:
+        found = [float(each) for each in (text or "").split(",") if each.strip()]
+    except ValueError:
+        found = []
+    if text is not None and not (found and all(0 <= each <= 10 for each in found)):
+        raise BadInput(f"--weights is {printable(repr(text), 60)}: give numbers from 0 to 10, as 0,0.5,1,1.5")
+    return list(dict.fromkeys(found))

@@ -62,9 +62,11 @@ class BoundT2IAdapter:
 
 
 def handed_on(config: Mapping[str, Any], height: int, width: int) -> list[tuple[int, int, int]]:
-    """(C, h, w) of what each downward block of a U-Net hands on to an adapter, and of the middle: diffusers adds its
-    features before the downsampler of blocks with cross-attention, behind that of blocks without, and where there is one
-    more, as of Stable Diffusion XL's adapters, to the middle's answer."""
+    """(C, h, w) of what each downward block of a U-Net hands on to an adapter, and of the middle.
+
+    diffusers adds its features before the downsampler of blocks with cross-attention, behind that of blocks without,
+    and where there is one more, as of Stable Diffusion XL's adapters, to the middle's answer.
+    """
     found = []
     kinds = config["down_block_types"]
     for index, (kind, channels) in enumerate(zip(kinds, config["block_out_channels"], strict=True)):

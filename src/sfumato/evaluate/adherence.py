@@ -5,7 +5,8 @@
     ceiling    in the true pictures, as far as the model's autoencoder can show them
     estimator  in the true pictures themselves
 
-each against the truth that was shown, by the metrics of its kind of map (`sfumato.evaluate.map_metrics`).
+each against the truth that was shown, by the metrics of its kind of map (`sfumato.evaluate.map_metrics`); and as many
+pictures again at each weight of a sweep.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +45,11 @@ if TYPE_CHECKING:
     from sfumato.model import Pipe
 
 PARTS = ("floor", "ours", "ceiling", "estimator")
+
+
+def at(weight: float) -> str:
+    """What the part of a sweep is called in which the controls have `weight` times the weight that was said."""
+    return f"x {weight:g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +85,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Row:
-    """A metric of a map, in each of `PARTS`."""
+    """A metric of a map, in each of `PARTS`, and at each weight of a sweep (`at`)."""
 
     map: str
     metric: str
@@ -95,7 +102,7 @@ class Row:
 @dataclass(frozen=True)
 class Adherence:
     """What was measured. fid: on the built-in features, to the true pictures, of pictures without and with the control:
-    what it costs. shown: for each picture the true one, the maps, without and with."""
+    what it costs. shown: for each picture the true one, the maps, without and with, and those of a sweep."""
 
     settings: dict[str, Any]
     rows: list[Row]
@@ -130,24 +137,30 @@ def run_adherence(
     steps: int = 20,
     guidance: float = 5.0,
     sampler: str = "dpmpp-2m",
+    weights: Sequence[float] = (),
     out: Path | None = None,
     json: bool = False,
 ) -> dict[str, Any]:
     """How well `model` obeys controls, `count` vignettes of the world `seed`; they act at once where they are several.
 
-    controls: as `depth:net=FOLDER,weight=0.8` or `t2i-adapter:map=depth,net=FOLDER`. Prints a table (with `json` the
-    report), writes report.json and a sheet of pictures into the folder `out` if one is given, returns the report.
-    Raises BadInput for what a user can mend.
+    controls: as `depth:net=FOLDER,weight=0.8` or `t2i-adapter:map=depth,net=FOLDER`. weights: a sweep; the pictures are
+    painted again at each of them, times what the controls say. Prints a table (with `json` the report), writes
+    report.json, a sheet of pictures and of a sweep its curves into the folder `out` if one is given, returns the
+    report. Raises BadInput for what a user can mend.
     """
     import sfumato
     from sfumato.evaluate.adherence_report import adherence_table, write_adherence_report
 
     if split not in SPLITS:
         raise BadInput(f"There is no split {printable(split)!r} of vignettes: accepted are {', '.join(SPLITS)}.")
+    if weights and out is not None and find_spec("matplotlib") is None:
+        raise BadInput("curves are drawn with matplotlib, which is not installed: pip install 'sfumato[study]'")
     makers = [controlled(text) for text in controls]
     kinds = [maker(keep_for_now(Image.new("RGB", (8, 8)))).map for maker in makers]  # refused before a model is read
     sampling = SampleSettings(steps, sampler, guidance, seed)
-    found = measure_adherence(sfumato.load(model), makers, kinds, count=count, split=split, sampling=sampling)
+    found = measure_adherence(
+        sfumato.load(model), makers, kinds, count=count, split=split, sampling=sampling, weights=weights
+    )
     found.settings["controls"] = list(controls)
     if out is not None:
         write_adherence_report(found, Path(out))
@@ -155,7 +168,14 @@ def run_adherence(
 
 
 def measure_adherence(
-    pipe: Pipe, makers: Sequence[Any], kinds: Sequence[ControlMap], *, count: int, split: str, sampling: SampleSettings
+    pipe: Pipe,
+    makers: Sequence[Any],
+    kinds: Sequence[ControlMap],
+    *,
+    count: int,
+    split: str,
+    sampling: SampleSettings,
+    weights: Sequence[float] = (),
 ) -> Adherence:
     """makers: from the map of a picture, and kinds: what it is a map of, the control. See `run_adherence`."""
     began = time.perf_counter()
@@ -171,32 +191,40 @@ def measure_adherence(
         replace(plain, prompt=literal(scene.caption) if pipe.capabilities.text else "", seed=sampling.seed + i)
         for i, scene in enumerate(scenes)
     ]
-    told = [replace(recipe, controls=_shown_to(makers, maps, i)) for i, recipe in enumerate(recipes)]
+    controls = [_shown_to(makers, maps, i) for i in range(count)]
+    asked = {"floor": recipes} | {
+        part: [
+            replace(recipe, controls=tuple(each * weight for each in some))
+            for recipe, some in zip(recipes, controls, strict=True)
+        ]
+        for part, weight in (("ours", 1.0), *((at(weight), weight) for weight in weights))
+    }
     pictures = {"estimator": [each.picture for each in true]}
     copies = through(pipe.stages[-1].space, to_tensor(pictures["estimator"]))
     pictures["ceiling"] = to_images(copies)
-    with progress("painting", 2 * count) as advance:
-        for part, asked in (("floor", recipes), ("ours", told)):
+    with progress("painting", len(asked) * count) as advance:
+        for part, some in asked.items():
             pictures[part] = []
-            for recipe in asked:  # one at a time, as maps differ: without a control too, so that the rest is the same
+            for recipe in some:  # one at a time, as maps differ: without a control too, so that the rest is the same
                 pictures[part] += pipe.run([recipe]).images
                 advance(1)
-    rows = []
+    rows, parts = [], (*PARTS, *map(at, weights))
     for kind, truth in zip(kinds, truths, strict=True):
-        read = {part: [kind.read(image.convert("RGB")) for image in pictures[part]] for part in PARTS}
+        read = {part: [kind.read(image.convert("RGB")) for image in pictures[part]] for part in parts}
         rows += rows_of(kind, read, truth)
     settings = {
         "model": pipe.name,
         "count": count,
         "split": split,
         "size": width,
+        "weights": list(weights),
         **vars(sampling),
     }
     shown = [
-        [pictures["estimator"][i], *(some[i] for some in maps), pictures["floor"][i], pictures["ours"][i]]
+        [pictures["estimator"][i], *(some[i] for some in maps), *(pictures[part][i] for part in asked)]
         for i in range(min(count, 16))
     ]
-    fid = {part: fid_of(pictures[part], pictures["estimator"]) for part in ("floor", "ours", "ceiling")}
+    fid = {part: fid_of(pictures[part], pictures["estimator"]) for part in parts if part != "estimator"}
     return Adherence(settings, rows, fid, shown, time.perf_counter() - began)
 
 

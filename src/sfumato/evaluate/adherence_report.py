@@ -1,4 +1,4 @@
-"""The report of adherence: a table for the terminal, JSON, a sheet of pictures."""
+"""The report of adherence: a table for the terminal, JSON, a sheet of pictures, the curves of a sweep of weights."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from sfumato.evaluate.adherence import at
 from sfumato.evaluate.report_file import write_report
 from sfumato.picture import save_picture
+from sfumato.picture.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def adherence_table(found: Adherence) -> Table:
-    """A row a metric: without the control, with it, in the true pictures through the autoencoder and as they are."""
+    """A row a metric: without the control, with it, in the true pictures through the autoencoder and as they are, and
+    at the weights of a sweep."""
     from rich.table import Table
 
     s, fid = found.settings, found.fid
@@ -28,7 +31,8 @@ def adherence_table(found: Adherence) -> Table:
             f"{s['sampler']}, {s['steps']} steps, guidance {s['guidance']:g}, seed {s['seed']}; 95 % intervals by "
             f"bootstrap over pictures. floor: without the control; ceiling: true pictures, encoded and decoded; "
             f"estimator: true pictures; closed: of the way from floor to ceiling.\nFID on vignettes-features: "
-            f"{fid['floor']:.2f} without, {fid['ours']:.2f} with the control, {fid['ceiling']:.2f} ceiling. "
+            f"{fid['floor']:.2f} without, {fid['ours']:.2f} with the control, {fid['ceiling']:.2f} ceiling"
+            f"{''.join(f', {fid[at(weight)]:.2f} {at(weight)}' for weight in s['weights'])}. "
             f"{found.seconds / 60:.1f} minutes."
         ),
     )
@@ -63,6 +67,30 @@ def adherence_sheet(found: Adherence, side: int = 128, gap: int = 6) -> Image.Im
 
 
 def write_adherence_report(found: Adherence, out: Path) -> None:
-    """report.json and sheet.png, into the folder `out`."""
+    """report.json and sheet.png, and weights.png of a sweep, into the folder `out`."""
     write_report(out, found.to_dict())
     save_picture(adherence_sheet(found), out / "sheet.png")
+    if found.settings["weights"]:
+        write_atomically(out / "weights.png", adherence_curves(found))
+
+
+def adherence_curves(found: Adherence) -> bytes:
+    """A PNG: for each metric its value over the weight with its interval, between the floor and the ceiling."""
+    import io
+
+    from matplotlib.figure import Figure as Page
+
+    weights = sorted(found.settings["weights"])
+    page = Page(figsize=(4 * len(found.rows), 3.2), layout="constrained")
+    for row, axes in zip(found.rows, page.subplots(1, len(found.rows), squeeze=False)[0], strict=True):
+        figures = [row.figures[at(weight)] for weight in weights]
+        values, low, high = ([getattr(each, name) for each in figures] for name in ("value", "low", "high"))
+        axes.fill_between(weights, low, high, alpha=0.2)
+        axes.plot(weights, values, marker="o")
+        for part, style in (("floor", ":"), ("ceiling", "--")):
+            axes.axhline(row.figures[part].value, linestyle=style, color="grey", label=part)
+        axes.set_title(f"{row.map}: {row.about.title}", fontsize=9)
+        axes.set_xlabel("weight")
+        axes.legend(fontsize=8)
+    page.savefig(png := io.BytesIO(), format="png", dpi=120)
+    return png.getvalue()
