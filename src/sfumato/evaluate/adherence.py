@@ -110,6 +110,11 @@ class Adherence:
     shown: list[list[Image.Image]]
     seconds: float
 
+    @property
+    def swept(self) -> dict[float, str]:
+        """The parts of a sweep by their weights."""
+        return {weight: at(weight) for weight in self.settings["weights"]}
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values for JSON."""
         rows = [

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from sfumato.evaluate.adherence import at
 from sfumato.evaluate.report_file import write_report
 from sfumato.picture import save_picture
 from sfumato.picture.files import write_atomically
@@ -32,7 +31,7 @@ def adherence_table(found: Adherence) -> Table:
             f"bootstrap over pictures. floor: without the control; ceiling: true pictures, encoded and decoded; "
             f"estimator: true pictures; closed: of the way from floor to ceiling.\nFID on vignettes-features: "
             f"{fid['floor']:.2f} without, {fid['ours']:.2f} with the control, {fid['ceiling']:.2f} ceiling"
-            f"{''.join(f', {fid[at(weight)]:.2f} {at(weight)}' for weight in s['weights'])}. "
+            f"{''.join(f', {fid[part]:.2f} {part}' for part in found.swept.values())}. "
             f"{found.seconds / 60:.1f} minutes."
         ),
     )
@@ -70,7 +69,7 @@ def write_adherence_report(found: Adherence, out: Path) -> None:
     """report.json and sheet.png, and weights.png of a sweep, into the folder `out`."""
     write_report(out, found.to_dict())
     save_picture(adherence_sheet(found), out / "sheet.png")
-    if found.settings["weights"]:
+    if found.swept:
         write_atomically(out / "weights.png", adherence_curves(found))
 
 
@@ -80,10 +79,10 @@ def adherence_curves(found: Adherence) -> bytes:
 
     from matplotlib.figure import Figure as Page
 
-    weights = sorted(found.settings["weights"])
+    weights = sorted(found.swept)
     page = Page(figsize=(4 * len(found.rows), 3.2), layout="constrained")
     for row, axes in zip(found.rows, page.subplots(1, len(found.rows), squeeze=False)[0], strict=True):
-        figures = [row.figures[at(weight)] for weight in weights]
+        figures = [row.figures[found.swept[weight]] for weight in weights]
         values, low, high = ([getattr(each, name) for each in figures] for name in ("value", "low", "high"))
         axes.fill_between(weights, low, high, alpha=0.2)
         axes.plot(weights, values, marker="o")
