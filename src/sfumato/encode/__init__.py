@@ -12,6 +12,7 @@
 | `PictureSizes` | `Sizes` | the size of the run |
 | `InstructedText` | `Text` | the same, behind an instruction to a chat model |
 | `ClassLabel` | `Label` | its label |
+| `ClassToken` | `Text` | its label, as the one token of a text |
 | `ToldScale` | `GuidanceScale` | the scale of a guidance that the network is told |
 | `ReferenceLatents` | `References` | its reference pictures |
 | `ReferencePlanes`, `DepthPlane`, `LowResolution` | `Concat` | its reference picture, as planes beside the noise |
@@ -32,6 +33,7 @@ captions; `vision_patches` is how Qwen's chat models see pictures.
 
 from sfumato.encode.chat_text import ChatText
 from sfumato.encode.class_label import ClassLabel
+from sfumato.encode.class_token import ClassToken
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.clip_texts import ClipTexts
 from sfumato.encode.depth_plane import DepthPlane
@@ -57,6 +59,7 @@ __all__ = [
     "Asked",
     "ChatText",
     "ClassLabel",
+    "ClassToken",
     "ClipPooled",
     "ClipText",
     "ClipTexts",

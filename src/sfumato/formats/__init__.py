@@ -16,7 +16,8 @@
 | `deepfloyd-if-upscale` | the same, told the picture at a quarter of its size | `deepfloyd_if` |
 | `ddpm` | a `UNet2DModel` of pixels, unconditional or told a class or a picture | `ddpm` |
 | `score-sde` | the same, with a geometric range of sigmas | `score_sde` |
-| `latent-diffusion` | a `UNet2DModel` of a `VQModel`'s latents, told nothing | `latent_diffusion` |
+| `latent-diffusion` | a `UNet2DModel` of a `VQModel`'s latents, told nothing or a class | `latent_diffusion` |
+| `latent-diffusion-class` | a `UNet2DConditionModel` of them that attends to a class | `latent_diffusion_class` |
 | `latent-diffusion-upscale` | the same, told the picture at as many pixels as there are cells | `latent_diffusion` |
 | `latent-diffusion-text` | a `UNet2DConditionModel` told words by CompVis' own encoder | `latent_diffusion_text` |
 | `kandinsky-prior` | a `PriorTransformer` that draws the image embedding of words | `kandinsky` |
@@ -49,6 +50,7 @@ from sfumato.formats.image_variations import ImageVariations
 from sfumato.formats.instruct_pix2pix import InstructPix2Pix
 from sfumato.formats.kandinsky import Kandinsky, KandinskyPrior
 from sfumato.formats.latent_diffusion import LatentUpscale, UnconditionalLatents
+from sfumato.formats.latent_diffusion_class import ClassLatents
 from sfumato.formats.latent_diffusion_text import TextLatents
 from sfumato.formats.pixart import PixArt
 from sfumato.formats.qwen_image import QwenImage, QwenImageEdit
@@ -71,6 +73,7 @@ from sfumato.formats.z_image import ZImage
 __all__ = [
     "FORMATS",
     "PARAMETERIZATIONS",
+    "ClassLatents",
     "DeepFloydIF",
     "DeepFloydIFUpscale",
     "DiT",

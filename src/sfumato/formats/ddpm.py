@@ -1,13 +1,7 @@
 """Diffusion of pixels in the format of diffusers' DDPM pipelines: `model_index.json` with unet and scheduler.
 
-A class is told by the network's own `num_class_embeds`, or by label/:
-
-    label/config.json          {"kind": "sfumato-labels", "how": "time" or "channels", "classes": [K names],
-                                "null": K, "width": w}
-    label/model.safetensors    "channels" alone: "embedding.weight" (K + 1, w), row K being the null
-
-"time": the network has num_class_embeds = K + 1. "channels": it has w more input channels, the planes of
-embedding[y]. A network of twice the channels is shown a picture to mend, for the tasks that beside/config.json names:
+A class is told by the network's own `num_class_embeds`, or by label/ (`sfumato.formats.labels`), as it is in time or by
+channels. A network of twice the channels is shown a picture to mend, for the tasks that beside/config.json names:
 {"kind": "sfumato-beside", "tasks": [...]}. Pictures have one channel or three; a network that learned its variance
 answers twice as many (Nichol & Dhariwal 2021).
 """
@@ -15,15 +9,16 @@ answers twice as many (Nichol & Dhariwal 2021).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.edit.palette import SEEN
-from sfumato.formats.folder import config_of, parts_of, read_json, scheduler_of
+from sfumato.formats.folder import parts_of, read_json, scheduler_of
 from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.labels import check_rows, label_embedding, told_labels, write_labels
 from sfumato.formats.write import save_network, write_json, write_scheduler
-from sfumato.network.writing import save_tensors
-from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.picture.errors import BadInput, name_of
 from sfumato.recipe.capabilities import Capabilities
 
 if TYPE_CHECKING:
@@ -36,7 +31,6 @@ if TYPE_CHECKING:
     from sfumato.stage import Stage
 
 READ = ("unet", "scheduler")
-CLASSES = 100_000  # at most
 
 
 class Pixels(Format):
@@ -49,21 +43,8 @@ class Pixels(Format):
         return parts_of(folder).get("unet") == "UNet2DModel" and not _is_score(folder)
 
     def capabilities(self, folder: Path) -> Capabilities:
-        """Classes by the names in label/config.json; without that file by their indices, where the network embeds
-        classes. A picture to mend, if beside/config.json names tasks."""
-        tasks, label = _tasks(folder), folder / "label" / "config.json"
-        if not label.is_file():
-            count = config_of(folder, "unet").get("num_class_embeds") or 0
-            if not isinstance(count, int) or not 0 <= count <= CLASSES:
-                raise BadInput(
-                    f"The unet in {name_of(folder)} embeds {printable(count, 60)} classes: 0 to {CLASSES:,}."
-                )
-            return Capabilities(classes=tuple(map(str, range(count))), tasks=tasks)
-        found = read_json(label)
-        names, none = found.get("classes"), found.get("null")
-        if not isinstance(names, list) or not names or none not in (None, len(names)):
-            raise BadInput(f"{name_of(label)} holds no list of classes followed by their null: write the folder again.")
-        return Capabilities(classes=tuple(printable(name, 200) for name in names), none=none, tasks=tasks)
+        """Its classes (`told_labels`), and a picture to mend, if beside/config.json names tasks."""
+        return replace(told_labels(folder), tasks=_tasks(folder))
 
     def read(self, parts: Parts, engine: Engine) -> Stage:
         from sfumato.condition import Label
@@ -80,14 +61,10 @@ class Pixels(Format):
         told = self.capabilities(parts.folder)
         neutral = {"class_embed_type": None, "time_embedding_type": self.time_embedding}
         unet = parts.network("unet", "UNet2DModel", neutral)
-        embedding = _embedding(parts, told)
+        embedding = label_embedding(parts, told, "channels")
         channels, learned = _channels(parts, unet.config, 0 if embedding is None else embedding.shape[1], told)
         backbone = UNet2DBackbone(unet, engine, embedding, channels)
-        rows, wanted = backbone.accepts.get(Label, 0), len(told.classes) + (told.none is not None)
-        if rows != wanted:
-            raise BadInput(
-                f"The network in {parts.folder} embeds {rows} classes, and label/config.json names {wanted}."
-            )
+        check_rows(parts, backbone.accepts.get(Label, 0), told)
         encoders: list[Encoder] = []
         if told.classes:
             encoders.append(ClassLabel(told.classes, told.none))
@@ -139,21 +116,6 @@ def _tasks(folder: Path) -> tuple[str, ...]:
     return tuple(named)
 
 
-def _embedding(parts: Parts, told: Capabilities) -> Tensor | None:
-    """The embeddings (K + 1, w) of classes that are told by channels."""
-    label = parts.folder / "label"
-    if not told.classes or not label.is_dir() or read_json(label / "config.json").get("how") != "channels":
-        return None
-    import torch
-    from safetensors.torch import load_file
-
-    with parts.explained("label"):
-        found = load_file(label / "model.safetensors")
-    if set(found) != {"embedding.weight"} or found["embedding.weight"].ndim != 2:
-        raise BadInput(f"The label of {parts.model} holds no embedding.weight (K + 1, w), or something besides.")
-    return found["embedding.weight"].to(parts.device, torch.float32)
-
-
 def _channels(parts: Parts, config: Any, planes: int, told: Capabilities) -> tuple[int, bool]:
     """Channels of a picture, and whether the network answers with twice as many: a learned variance."""
     channels, out = config["in_channels"] - planes, config["out_channels"]
@@ -198,12 +160,7 @@ def write(
     }
     write_json(export / "model_index.json", index)
     if classes:
-        width, how = (None, "time") if embedding is None else (embedding.shape[1], "channels")
-        label = {"kind": "sfumato-labels", "how": how, "classes": list(classes), "null": len(classes), "width": width}
-        write_json(export / "label" / "config.json", label)
-    if embedding is not None:
-        weights = {"embedding.weight": embedding.detach().to(dtype)}
-        save_tensors(weights, export / "label" / "model.safetensors")
+        write_labels(export, classes, "time" if embedding is None else "channels", embedding, dtype)
     if tasks:
         write_json(export / "beside" / "config.json", {"kind": "sfumato-beside", "tasks": list(tasks)})
 

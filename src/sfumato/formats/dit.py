@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sfumato.formats.config import AUTOENCODER
 from sfumato.formats.folder import config_of, index_of
 from sfumato.formats.format import FORMATS, Format
+from sfumato.formats.labels import CLASSES
 from sfumato.guide import ClassifierFree
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.recipe.capabilities import Capabilities, Suits
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from sfumato.stage import Stage
 
 READ = ("transformer", "vae", "scheduler")
-CLASSES = 100_000  # at most
 SUITS = Suits(steps=50, guidance=(ClassifierFree(4.0),))
 
 

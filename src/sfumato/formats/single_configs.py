@@ -85,6 +85,19 @@ def autoencoder_config(file: TensorFile, prefix: str, scaling: float, shift: flo
     return found
 
 
+def codebook_config(file: TensorFile, prefix: str) -> Config:
+    """VQModel of CompVis' latent diffusion (VQ-f4: Rombach et al. 2022, appendix D)."""
+    found = autoencoder_config(file, prefix, 1.0, None, 256)
+    codes, width = file.shapes[f"{prefix}quantize.embedding.weight"]
+    kept = ("in_channels", "out_channels", "block_out_channels", "layers_per_block", "down_block_types")
+    return {
+        "_class_name": "VQModel",
+        **{name: found[name] for name in (*kept, "up_block_types", "latent_channels", "sample_size", "scaling_factor")},
+        "num_vq_embeddings": codes,
+        "vq_embed_dim": width,
+    }
+
+
 def clip_config(file: TensorFile, prefix: str, bare: bool = False) -> Config:
     """CLIPTextModel, with OpenAI's weights, as transformers writes it."""
     inner = prefix if bare else f"{prefix}text_model."
@@ -253,6 +266,11 @@ def table_scheduler(prediction: str | None, zero_terminal: bool) -> Config:
     if zero_terminal:
         found["rescale_betas_zero_snr"] = True
     return found | ({} if prediction is None else {"prediction_type": prediction})
+
+
+def latent_scheduler() -> Config:
+    """The table of betas of CompVis' latent diffusion on VQ-f4."""
+    return {**table_scheduler("epsilon", zero_terminal=False), "beta_start": 0.0015, "beta_end": 0.0195}
 
 
 def flow_scheduler(shift: float, dynamic: bool) -> Config:

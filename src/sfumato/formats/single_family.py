@@ -37,6 +37,7 @@ _TEXTS: Mapping[str, tuple[tuple[str, Naming], ...]] = {
     "text_encoder_3": (("text_encoders.t5xxl.transformer.", t5_names),),
 }
 U_NET = "model.diffusion_model."
+CLASSES = "cond_stage_model.embedding.weight"
 VAES = ("first_stage_model.", "vae.", "")
 """The last in a file of an autoencoder alone."""
 LATENTS = {
@@ -73,6 +74,7 @@ class SingleFamily:
     scheduler: Config
     tokenizers: dict[str, str | None]
     unread: tuple[str, ...] = ()
+    classes: str = ""
     index: dict[str, Any] = field(default_factory=dict)
 
 
@@ -89,7 +91,7 @@ def naming_of(kind: str, config: Mapping[str, Any], texts: Naming = clip_names) 
         attends = {number for number, each in enumerate(ups) if "CrossAttn" in each}
         layers = config.get("layers_per_block", 2)
         return unet_names(layers, attends) if isinstance(layers, int) else None
-    if kind == "AutoencoderKL":
+    if kind in ("AutoencoderKL", "VQModel"):
         return autoencoder_names(len(config.get("block_out_channels", ())))
     if kind == "SD3Transformer2DModel":
         return sd3_names(int(config.get("num_layers", 0)))
@@ -114,7 +116,7 @@ def family_of(file: TensorFile, prediction: str | None = None) -> SingleFamily:
         if f"{prefix}noise_refiner.0.attention.qkv.weight" in file.shapes and f"{prefix}x_pad_token" in file.shapes:
             return _alone("Z-Image", "ZImage", file, prefix, configs.z_image_config(file, prefix))
     if f"{U_NET}input_blocks.0.0.weight" in file.shapes:
-        return _stable_diffusion(file, prediction)
+        return _class_latents(file) if CLASSES in file.shapes else _stable_diffusion(file, prediction)
     if LoRA.holds(file.shapes):
         raise BadInput(
             f"{name_of(file.path)} is an adapter and no model: add it to one with --lora, or write it in another "
@@ -128,8 +130,8 @@ def family_of(file: TensorFile, prediction: str | None = None) -> SingleFamily:
     some = ", ".join(list(file.shapes)[:3])
     raise BadInput(
         f"{name_of(file.path)} holds no model that is known by its names (it has {printable(some, 200) or 'none'}, "
-        "...); accepted are files of Stable Diffusion 1, 2, XL and 3, of FLUX.1, Qwen-Image and Z-Image, in their "
-        "makers' names."
+        "...); accepted are files of Stable Diffusion 1, 2, XL and 3, of FLUX.1, Qwen-Image and Z-Image, and of latent "
+        "diffusion told a class, in their makers' names."
     )
 
 
@@ -174,6 +176,29 @@ def _stable_diffusion(file: TensorFile, prediction: str | None) -> SingleFamily:
         return found
     last = configs.counted(file, "cond_stage_model.model.transformer.resblocks.") - 1
     return replace(found, unread=(f"cond_stage_model.model.transformer.resblocks.{last}.",))
+
+
+def _class_latents(file: TensorFile) -> SingleFamily:
+    """CompVis' latent diffusion told a class: its U-Net has one head, whatever its width."""
+    codes = f"{VAES[0]}quantize.embedding.weight"
+    if codes not in file.shapes:
+        raise BadInput(f"{name_of(file.path)} is told a class and has no {codes}: its autoencoder is no VQModel.")
+    unet = {**configs.unet_config(file, U_NET, 64, sizes=False), "attention_head_dim": 1}
+    vqvae = configs.codebook_config(file, VAES[0])
+    placed = {
+        "unet": Placed("UNet2DConditionModel", file, U_NET, naming_of("UNet2DConditionModel", unet) or clip_names),
+        "vqvae": Placed("VQModel", file, VAES[0], autoencoder_names(len(vqvae["block_out_channels"]))),
+    }
+    return SingleFamily(
+        "latent diffusion of classes",
+        "LDMClassToImagePipeline",
+        placed,
+        {"unet": unet, "vqvae": vqvae},
+        configs.latent_scheduler(),
+        {},
+        ("cond_stage_model.",),
+        CLASSES,
+    )
 
 
 def _prediction(file: TensorFile, asks: bool) -> str | None:

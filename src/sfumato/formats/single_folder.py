@@ -29,6 +29,7 @@ from typing import Any
 from sfumato.formats.folder import LARGEST, config_of, index_of, parts_of, place_of, read_json
 from sfumato.formats.gguf_file import open_gguf
 from sfumato.formats.key_names import listed
+from sfumato.formats.labels import write_labels
 from sfumato.formats.scaled_float8 import unscaled
 from sfumato.formats.single_family import (
     PREDICTIONS,
@@ -166,6 +167,9 @@ def _lay(folder: Path, path: Path, family: SingleFamily, base: Path | None) -> N
             library = "transformers" if kind.startswith(("CLIP", "T5")) else "diffusers"
             index[part] = [library, kind]
             (folder / part).symlink_to(place_of(base, part).resolve())
+    if family.classes:
+        embedding = opened(path, pickles_allowed())[family.classes]
+        write_labels(folder, [str(index) for index in range(len(embedding) - 1)], "token", embedding)
     for part, pad in family.tokenizers.items():
         index[part] = index.get(part) or ["transformers", "CLIPTokenizer" if pad is not None else "T5TokenizerFast"]
         if not (folder / part).exists():
