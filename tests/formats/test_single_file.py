@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 import sfumato
 from sfumato.formats.convert import convert
 from sfumato.picture import BadInput, PictureWarning
+from sfumato.provenance import inspect_model
 from sfumato.zoo import ZOO, find
 
 TABLE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False}
@@ -302,6 +303,10 @@ def test_a_file_that_was_cut_short_and_one_without_words(one: Path, bare, monkey
     (tmp_path / "tokenizer" / "vocab.json").unlink()
     with pytest.raises(BadInput, match=r"CLIP's vocabulary, which is not here: .*hf download openai/clip"):
         sfumato.load(file)
+    report = inspect_model(find.find(file))
+    assert "CLIP's vocabulary, which is not here" in report.refused
+    assert report.refused in report.text()
+    assert report.parts["unet"]["parameters"] > report.parts["unet"]["largest"] > 0
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(BadInput, match=r"model\.safetensors is damaged \(it is cut short"):
         sfumato.load(file)

@@ -125,7 +125,7 @@ laid: dict[Path, SingleFile] = {}
 
 
 def described(single: SingleFile) -> dict[str, dict[str, Any]]:
-    """What is in a file, part by part: class, parameters, bytes and number types."""
+    """What is in a file, part by part: class, parameters, those of the largest layer, bytes and number types."""
     return {part: _described(placed) for part, placed in single.family.placed.items()}
 
 
@@ -134,4 +134,10 @@ def _described(placed: Placed) -> dict[str, Any]:
     sizes = [prod(placed.file.shapes[name]) for name in names]
     types = [placed.file.types[name] for name in names]
     weighed = sum(map(placed.file.bytes, names))
-    return {"class": placed.kind, "parameters": sum(sizes), "bytes": weighed, "types": sorted(set(types))}
+    return {
+        "class": placed.kind,
+        "parameters": sum(sizes),
+        "largest": max(sizes, default=0),
+        "bytes": weighed,
+        "types": sorted(set(types)),
+    }

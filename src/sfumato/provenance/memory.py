@@ -22,8 +22,9 @@ ROWS = 2  # of a guided picture: with the words and without
 
 
 def memory(folder: Path, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """Bytes at the peak of a run by precision: {"float32": {"none": ..., "parts": ...}, ...}, of which "none" holds all
-    networks at once and "parts" the one that computes (`sfumato.network.offload`).
+    """Bytes at the peak of a run by precision: {"float32": {"none": ..., "parts": ..., "layers": ...}, ...}, of which
+    "none" holds all networks at once, "parts" the one that computes and "layers" the layer that does
+    (`sfumato.network.offload`).
 
     parts: as a `ModelReport` has them, with their class and number of parameters. Empty for a model without weights.
     """
@@ -43,6 +44,10 @@ def memory(folder: Path, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, di
         needs[precision] = {
             "none": sum(weights.values()) + max(live.values()),
             "parts": max(weights[name] + live[name] for name in networks),
+            "layers": max(
+                round(weights[name] * part["largest"] / part["parameters"]) + live[name]
+                for name, part in networks.items()
+            ),
         }
     return needs
 
@@ -107,7 +112,8 @@ def _side(configs: Mapping[str, Mapping[str, Any]]) -> int:
 def told(needs: Mapping[str, Mapping[str, int]]) -> str:
     """One line for people; empty where nothing is known."""
     said = [
-        f"{name} {_size(each['none'])} ({_size(each['parts'])} with --offload parts)" for name, each in needs.items()
+        f"{name} {_size(each['none'])} ({_size(each['parts'])} with --offload parts, {_size(each['layers'])} layers)"
+        for name, each in needs.items()
     ]
     return f"  memory for one picture, about: {', '.join(said)}" if said else ""
 

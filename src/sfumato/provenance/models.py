@@ -26,8 +26,8 @@ _NAME = re.compile(r"\w[\w.-]*")
 
 @dataclass(frozen=True)
 class ModelReport:
-    """A model's folder: its parts, each with its class, number of parameters, bytes and number types; and what the
-    model can be told. `error` says why the folder of a known model can't be read."""
+    """A model's folder: its parts, each with its class, number of parameters, those of its largest layer, bytes and
+    number types; and what the model can be told. `error` says why the folder of a known model can't be read."""
 
     name: str
     path: str
@@ -118,6 +118,8 @@ def inspect_model(folder: str | os.PathLike[str]) -> ModelReport:
         refused = str(error)
     needs = memory(folder, parts)
     if single is not None:
+        lacking = [part for part in kinds if not single.has(part) and not (folder / part).exists()]
+        refused = refused or (str(single.lacks(lacking[0])) if lacking else "")
         left = f"; {single.averaged} averaged tensors are left out" if single.averaged else ""
         about = f"{single.family.title}{left}"
         return ModelReport(
@@ -140,6 +142,7 @@ def _part(folder: Path, kind: str) -> dict[str, Any]:
     return {
         "class": kind,
         "parameters": sum(tensor.elements for tensor in found),
+        "largest": max((tensor.elements for tensor in found), default=0),
         "bytes": sum(tensor.bytes for tensor in found),
         "types": sorted({tensor.type for tensor in found}),
     }
