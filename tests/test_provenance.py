@@ -217,7 +217,7 @@ def folder(tmp_path):
 
 def test_a_model_s_parts_are_counted_from_the_headers(folder):
     report = inspect_model(folder)
-    part = {"class": "UNet2DConditionModel", "parameters": 10, "bytes": 32, "types": ["BF16", "F32"]}
+    part = {"class": "UNet2DConditionModel", "parameters": 10, "largest": 6, "bytes": 32, "types": ["BF16", "F32"]}
     assert report.parts == {"unet": part}
     assert (report.parameters, report.summary) == (10, "A small model of boats.")
 
@@ -277,7 +277,13 @@ def test_weights_of_torch_are_counted_and_not_run(folder):
     torch.save(weights, unet / "diffusion_pytorch_model.bin")
     torch.save({"step": torch.zeros(1000)}, unet / "optimizer.bin")
     part = inspect_model(folder).parts["unet"]
-    assert part == {"class": "UNet2DConditionModel", "parameters": 11, "bytes": 36, "types": ["BF16", "F32"]}
+    assert part == {
+        "class": "UNet2DConditionModel",
+        "parameters": 11,
+        "largest": 6,
+        "bytes": 36,
+        "types": ["BF16", "F32"],
+    }
 
     class Evil:
         def __reduce__(self):

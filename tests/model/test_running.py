@@ -353,6 +353,7 @@ def test_inspect_foretells_the_weights_that_are_loaded(tiny_model, plain, precis
     report = inspect_model(tiny_model)
     networks = plain(precision).stage.networks
     held = {name: sum(p.nbytes for p in network.parameters()) for name, network in networks.items()}
+    largest = {name: max(p.nbytes for p in network.parameters()) for name, network in networks.items()}
     live = {
         name: activations(type(network).__name__, network.config if name != "text_encoder" else {}, 32, 2)
         * COMPUTED[precision]
@@ -361,6 +362,7 @@ def test_inspect_foretells_the_weights_that_are_loaded(tiny_model, plain, precis
     assert report.memory[precision] == {
         "none": sum(held.values()) + max(live.values()),
         "parts": max(held[name] + live[name] for name in held),
+        "layers": max(largest[name] + live[name] for name in held),
     }
     assert live["unet"] > 0 < live["vae"]
     assert f"{precision} " in report.text()
