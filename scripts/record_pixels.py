@@ -72,7 +72,13 @@ def recipes() -> dict[str, Any]:
         "palette": {"model": "palette", "prompt": "", "source": s.Source(grey, "colourise")},
         "palette hole": {"model": "palette", "prompt": "", "source": s.Source(photo, "inpaint"), "hold": hold},
         "bfloat16": {"precision": "bfloat16", "prompt": BOAT},
+        "resampled": {"start": s.SDEdit(photo, 1.0), "hold": s.Outside(mask, resample=s.Resample(1, 2))},
+        "decoder": {"start": sd, "hold": hold, "composite": "decoder"},
+        "norm preserving": {"guidance": (s.NormPreserving(4.0),)},
     }  # fmt: skip
+    later = [name for name in s.Sampler.registry if name not in (*samplers, "consistency")]  # of a model of its own
+    said |= {f"sampler {name}": {"sampler": name} for name in later}
+    said |= {f"grid {name}": {"times": name} for name in s.TimeGrid.registry if f"grid {name}" not in said}
     made = {}
     for number, (name, values) in enumerate(said.items()):
         small = {} if "model" in values else {"width": 64, "height": 64}  # a quarter of mini's own size, and its time

@@ -95,6 +95,25 @@ def test_a_union_of_controlnets_paints_the_picture_of_stock_diffusers(pipe, nets
     assert torch.allclose(found.middle, middle, atol=1e-5)
     with pytest.raises(BadInput, match="needs a mode, 0 to 5"):
         _batch(pipe, ControlNet(maps[0], nets["union"])).condition()
+    with pytest.raises(BadInput, match="has no map called 'tile': it has openpose, depth, softedge, canny"):
+        _batch(pipe, ControlNet(maps[0], nets["union"], mode="tile")).condition()
+
+
+def test_a_union_is_told_the_name_of_its_map(pipe, nets, maps, tmp_path):
+    """As the public unions number them, or as maps.json says; or it is said by the map that is made."""
+    options = {"steps": 2}
+    numbers = [painted(pipe, ControlNet(maps[0], nets["union"], mode=mode), **options)[0] for mode in (2, 3)]
+    assert far(*numbers) > 0
+    assert far(painted(pipe, ControlNet(maps[0], nets["union"], mode="softedge"), **options)[0], numbers[0]) == 0
+    made = ControlNet(maps[0], nets["union"], map="softedge-classical")
+    assert far(painted(pipe, made, **options)[0], painted(pipe, replace(made, mode=2), **options)[0]) == 0
+    folder = shutil.copytree(nets["union"], tmp_path / "union")
+    (folder / "maps.json").write_text(json.dumps({"3": "softedge"}))
+    assert far(painted(pipe, ControlNet(maps[0], folder, mode="softedge"), **options)[0], numbers[1]) == 0
+    again = Recipe.from_json(Recipe(prompt="x", controls=(ControlNet(maps[0], "F", mode="softedge"),)).to_json())
+    assert again.controls[0].mode == "softedge"
+    one = ControlNet(maps[0], nets["plain"], mode="softedge")  # a network of one kind is told nothing
+    assert far(painted(pipe, one, **options)[0], painted(pipe, replace(one, mode=None), **options)[0]) == 0
 
 
 def test_a_t2i_adapter_paints_the_picture_of_stock_diffusers(attentive, nets, maps):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -25,13 +25,16 @@ class ControlNet(Mapped, Control):
 
     guess: without words (the paper's "guess mode", section 3.5 of its supplement): unconditional rows are left alone,
         and what is added grows from 0.1 at the first skip to 1 in the middle, in equal ratios. mode: which kind of map
-        it is, by its number, for a union of several ControlNets in one.
+        it is, by its number or its name, for a union of several ControlNets in one; where the map is made (`map`), that
+        says it.
 
     At weight 0, or with zero convolutions as they are at the start of training, pictures are the same to the bit.
     """
 
     guess: bool = Field(default=False, description="true or false")
-    mode: Whole | None = Field(default=None, ge=0, le=99, description="the number of a kind of map, or nothing")
+    mode: Annotated[Whole, Field(ge=0, le=99)] | Annotated[str, Field(max_length=60)] | None = Field(
+        default=None, description="the number or the name of a kind of map, or nothing"
+    )
 
     takes, steers = "residuals", "Controls"
 

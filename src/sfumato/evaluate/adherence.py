@@ -256,8 +256,11 @@ def fid_of(pictures: Sequence[Image.Image], true: Sequence[Image.Image]) -> floa
 
 
 def _shown_to(makers: Sequence[Any], maps: Sequence[Sequence[Image.Image]], index: int) -> tuple[Control, ...]:
-    """The controls of picture `index`, each shown the map of the truth as it is."""
-    return tuple(
-        replace(maker(keep_for_now(some[index])), map=None)  # type: ignore[type-var]
-        for maker, some in zip(makers, maps, strict=True)
-    )
+    """The controls of picture `index`, each shown the map of the truth as it is; a union is told its kind."""
+    found = []
+    for maker, some in zip(makers, maps, strict=True):
+        control = maker(keep_for_now(some[index]))
+        kind = ControlMap.registry.name(control.map)
+        told = {"mode": kind} if getattr(control, "mode", 0) is None else {}
+        found.append(replace(control, map=None, **told))
+    return tuple(found)

@@ -20,14 +20,28 @@ from sfumato.zoo.find import pickles_allowed
 if TYPE_CHECKING:
     from torch import nn
 
+MAPS = "maps.json"
+
 
 def read_controlnet(folder: Path) -> nn.Module:
     """The ControlNet in a folder of diffusers' format, or in a single file; BadInput for any other network.
-    Kandinsky's is a decoder, of whose pipeline the folder may be."""
+    Kandinsky's is a decoder, of whose pipeline the folder may be. A union's folder may name its maps by their numbers,
+    in maps.json: {"0": "canny", "1": "depth"}."""
     if folder.is_file():
         return _read_single(folder, "ControlNetModel", folder.stat().st_mtime_ns, pickles_allowed())
     folder = folder if (folder / "config.json").is_file() else folder / "unet"
-    return _read(folder, tuple(KINDS), (folder / "config.json").stat().st_mtime_ns)
+    network = _read(folder, tuple(KINDS), (folder / "config.json").stat().st_mtime_ns)
+    if (folder / MAPS).is_file():
+        vars(network)["maps"] = _maps(folder)
+    return network
+
+
+def _maps(folder: Path) -> dict[str, int]:
+    """The kinds of maps of a union by their names. Raises BadInput where its list of them is none."""
+    found = read_json(folder / MAPS)
+    if not all(str(number).isdecimal() and isinstance(name, str) for number, name in found.items()):
+        raise BadInput(f"{name_of(folder / MAPS)} holds no list of maps by their numbers: write the folder again.")
+    return {name: int(number) for number, name in found.items()}
 
 
 def read_t2i_adapter(folder: Path) -> nn.Module:

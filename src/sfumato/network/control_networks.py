@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from sfumato.network.residuals import Residuals
 from sfumato.picture import BadInput
+from sfumato.picture.errors import printable
 
 KINDS: Mapping[str, str] = {
     "ControlNetModel": "controlnet",
@@ -22,6 +24,20 @@ KINDS: Mapping[str, str] = {
 }
 """diffusers' classes of ControlNets, and the modules of `sfumato.network`."""
 
+PUBLIC: Mapping[str, Mapping[str, int]] = {
+    "ControlNetUnionModel": {
+        "openpose": 0,
+        "depth": 1,
+        "softedge": 2,
+        "canny": 3,
+        "lineart": 3,
+        "normal": 4,
+        "segmentation": 5,
+    },
+    "FluxControlNetModel": {"canny": 0, "depth": 2, "openpose": 4},
+}
+"""How the public unions number their maps: xinsir's of Stable Diffusion XL, InstantX' and Shakker Labs' of FLUX.1."""
+
 Answering = Callable[..., Residuals]
 """(x, t, told) -> what a ControlNet that is shown its map adds, x, t and `told` as the network itself is told them."""
 
@@ -32,7 +48,32 @@ def answering(network: Any, batch: Any, control: Any) -> Answering:
     Raises BadInput where it was made for another network than the batch's stage has.
     """
     module = import_module(f"sfumato.network.{KINDS[type(network).__name__]}")
-    return module.answering(network, batch, control)
+    return module.answering(network, batch, numbered(network, control))
+
+
+def maps_of(network: Any) -> Mapping[str, int] | None:
+    """The kinds of maps of a union by their names: those that stand in the maps.json of its folder, else those of the
+    public unions; None for a network of one kind."""
+    config = network.config
+    if not (config.get("num_control_type") or config.get("num_mode")):
+        return None
+    return getattr(network, "maps", None) or PUBLIC.get(type(network).__name__, {})
+
+
+def numbered(network: Any, control: Any) -> Any:
+    """The control with the number that its kind of map has in a union, where it says the kind: by `mode`, or by the map
+    that is made. Raises BadInput for a kind that a union doesn't have."""
+    if isinstance(control.mode, int) or (control.mode is None and control.map is None):
+        return control
+    kind = control.mode or type(control.map).registry.name(control.map)
+    known = maps_of(network)
+    if known is None:
+        return replace(control, mode=None)
+    number = known.get(kind, known.get(kind.partition("-")[0]))  # of softedge-classical: softedge
+    if number is None and control.mode is not None:
+        names = ", ".join(known) or "none by name: give the number"
+        raise BadInput(f"The ControlNet {control.net} has no map called {printable(kind, 60)!r}: it has {names}.")
+    return replace(control, mode=number)
 
 
 def check_alike(control: Any, config: Mapping[str, Any], painter: Any, fields: Sequence[str]) -> None:
