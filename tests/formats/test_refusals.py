@@ -233,6 +233,11 @@ def test_a_controlnet_in_the_folder_is_not_passed_over(variant):
     sfumato.load(variant(INDEX, safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"]))
 
 
+@pytest.mark.parametrize("kind", ["UNet2DModel", "SD3Transformer2DModel"])
+def test_another_network_in_the_place_of_the_u_net_is_named(variant, kind):
+    refused(variant(INDEX, unet=["diffusers", kind]), f"unet is a {kind}; accepted is UNet2DConditionModel")
+
+
 def test_ddpm_repositories_with_their_files_at_the_root_load(pixel_model, tmp_path):
     folder = tmp_path / "ddpm"
     shutil.copytree(pixel_model(how=None), folder)

@@ -40,7 +40,8 @@ class Pixels(Format):
     time_embedding = "positional"
 
     def detect(self, folder: Path) -> bool:
-        return parts_of(folder).get("unet") == "UNet2DModel" and not _is_score(folder)
+        parts = parts_of(folder)
+        return parts.get("unet") == "UNet2DModel" and "text_encoder" not in parts and not _is_score(folder)
 
     def capabilities(self, folder: Path) -> Capabilities:
         """Its classes (`told_labels`), and a picture to mend, if beside/config.json names tasks."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.config import AUTOENCODER, U_NET
-from sfumato.formats.folder import parts_of, read_json
+from sfumato.formats.folder import index_of, parts_of, read_json
 from sfumato.formats.format import FORMATS, Format
 from sfumato.formats.layouts import layouts_of
 from sfumato.formats.unet_stage import (
@@ -48,7 +48,9 @@ class StableDiffusion(Format):
     pipelines = ("LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline")
 
     def detect(self, folder: Path) -> bool:
-        return parts_of(folder).get("unet") == "UNet2DConditionModel"
+        """By its U-Net; and by its pipeline where the U-Net is another network of diffusers', which `read` refuses."""
+        kind, pipeline = parts_of(folder).get("unet", ""), str(index_of(folder).get("_class_name"))
+        return kind == "UNet2DConditionModel" or (kind.endswith("Model") and pipeline.startswith("StableDiffusion"))
 
     def capabilities(self, folder: Path) -> Capabilities:
         layouts = layouts_of(folder)
