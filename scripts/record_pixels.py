@@ -1,4 +1,5 @@
-"""Records the pixels of a list of recipes, one at least for every start, hold, guidance, sampler, grid and composite.
+"""Records the pixels of a list of recipes, one at least for every start, hold, sampler, grid and composite, and for the
+guidances that built-in models take.
 
     python scripts/record_pixels.py
 
