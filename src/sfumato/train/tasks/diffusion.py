@@ -200,8 +200,12 @@ class DiffusionTask(PictureTask):
         which = [rng.choice(recipe.paraphrases, recipe.seed, "caption", step, int(i)) for i in indices]
         dropped = self.dropped(len(indices), generator)
         condition = self.condition(indices, which, dropped, generator)
-        losses, t = self.objective(self.told(condition), x0, generator)
+        losses, t = self.objective(self.told(condition), x0, generator, self.counts(indices))
         return losses.mean(), report.by_noise(losses, t)
+
+    def counts(self, rows: np.ndarray) -> Tensor | None:
+        """How much each cell of training pictures counts, (B, 1, h, w); None where all count alike."""
+        return None
 
     def dropped(self, n: int, generator: torch.Generator) -> Tensor:
         """(n,) bool: the rows that are told no caption."""
