@@ -19,6 +19,7 @@ from sfumato.encode.masked_picture import masked_planes
 from sfumato.picture import BadInput
 from sfumato.train import recipe as r
 from sfumato.train.task import Place
+from sfumato.train.tasks.diffusion import UNet, shape_of
 from sfumato.train.tasks.inpaint import InpaintRecipe, InpaintTask, masks
 
 RECIPE = """
@@ -27,7 +28,6 @@ data: {kind: vignettes, count: 24, size: 32}
 autoencoder: MODEL
 text_encoder: MODEL
 begin: MODEL
-network: {channels: [32, 64], attention: [false, true], heads: [2, 4], groups: 8}
 masks: {each: 2, everything: 0.25}
 batch: 8
 steps: 3
@@ -65,6 +65,30 @@ def test_at_step_0_it_is_the_network_that_it_began_from(home: Path, task: Inpain
     with torch.no_grad():
         wide = task.network(torch.cat([x, planes], 1), t, text).sample
         torch.testing.assert_close(wide, first(x, t, text).sample, rtol=1e-5, atol=1e-5)
+
+
+def test_the_shape_is_that_of_what_it_begins_from_or_has_more_attention(home: Path, task: InpaintTask):
+    """And with that it is still the network that it began from, at step 0."""
+    recipe = r.load(home / "inpaint.yaml")
+    assert recipe.network is None
+    assert shape_of(home / "model" / "unet") == UNet(
+        channels=(32, 64), attention=(False, True), heads=(2, 4), layers=1, groups=8
+    )
+    more = r.load(
+        home / "inpaint.yaml",
+        ["network={channels: [32, 64], attention: [true, true], heads: [2, 4], groups: 8}"],
+    )
+    wider = InpaintTask(more, Place(home / "inpaint", home / "cache"))
+    x, t, text = torch.randn(2, 9, 16, 16), torch.tensor([100.0, 900.0]), torch.randn(2, 48, 64)
+    assert wider.network.down_blocks[0].attentions
+    with torch.no_grad():
+        torch.testing.assert_close(wider.network(x, t, text).sample, task.network(x, t, text).sample)
+    (home / "odd" / "unet").mkdir(parents=True)
+    (home / "odd" / "unet" / "config.json").write_text(
+        '{"block_out_channels": [7], "down_block_types": ["DownBlock2D"]}'
+    )
+    with pytest.raises(BadInput, match="none whose shape a recipe can say"):
+        shape_of(home / "odd" / "unet")
 
 
 def test_each_picture_is_kept_with_masks_of_its_own(task: InpaintTask):

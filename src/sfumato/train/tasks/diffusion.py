@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from sfumato.condition import Condition, Part, Text
@@ -16,6 +16,7 @@ from sfumato.data.array_cache import digest
 from sfumato.denoise import Preconditioned, bind
 from sfumato.element.section import Count, Few, Fraction, Section, Width
 from sfumato.formats import stable_diffusion
+from sfumato.formats.folder import read_json
 from sfumato.formats.scheduler_config import scheduler_config
 from sfumato.guide import ClassifierFree, Guidance, Guided
 from sfumato.network.unet2d_condition import UNetBackbone
@@ -75,6 +76,22 @@ def unet(shape: UNet, size: int, latent_channels: int, text_width: int, beside: 
     )
 
 
+def shape_of(folder: Path) -> UNet:
+    """The shape of the U-Net in a folder. Raises BadInput for one that `unet` doesn't make."""
+    config = read_json(folder / "config.json")
+    levels, heads = config.get("down_block_types", ()), config.get("attention_head_dim", 8)
+    try:
+        return UNet(
+            channels=config["block_out_channels"],
+            attention=tuple("CrossAttn" in kind for kind in levels),
+            heads=(heads,) * len(levels) if isinstance(heads, int) else heads,
+            layers=config.get("layers_per_block", 2),
+            groups=config.get("norm_num_groups", 32),
+        )
+    except (KeyError, TypeError, ValidationError) as error:
+        raise BadInput(f"begin: the U-Net in {folder} is none whose shape a recipe can say: say network") from error
+
+
 class Preview(Section):
     """What a sample grid draws: DDIM on fixed prompts and fixed noise."""
 
@@ -90,7 +107,6 @@ class TextDiffusion(Common):
 
     begin: Path | None = None
     text_encoder: Path = Path("runs/mini-clip/export")
-    network: UNet = UNet()
     objective: StockObjective = StockObjective()
     dropout: Fraction = 0.1
     paraphrases: Few = 3
@@ -98,9 +114,11 @@ class TextDiffusion(Common):
 
 
 class LatentDiffusion(TextDiffusion):
-    """Of an autoencoder's latents."""
+    """Of an autoencoder's latents. `network` is that of `begin` where nothing else is said; where it has attention on
+    more levels than `begin`, these add nothing at first."""
 
     autoencoder: Path = Path("runs/mini-autoencoder/export/vae")
+    network: UNet | None = None
 
 
 class DiffusionRecipe(LatentDiffusion):
@@ -137,9 +155,11 @@ class DiffusionTask(PictureTask):
     def build(self, channels: int, side: int, text_width: int) -> None:
         """Makes what is trained (`network`), what paints (`backbone`), the schedule and the objective."""
         recipe = self.recipe
-        self.network = unet(recipe.network, side, channels, text_width, self.beside(channels))
-        if recipe.begin is not None:
-            self._begin(part(recipe.begin, "unet", "mini-unet"))
+        begin = None if recipe.begin is None else part(recipe.begin, "unet", "mini-unet")
+        shape = recipe.network or (UNet() if begin is None else shape_of(begin))
+        self.network = unet(shape, side, channels, text_width, self.beside(channels))
+        if begin is not None:
+            self._begin(begin)
         self.backbone = UNetBackbone(self.network, patch=self.patch)
         self.schedule = Discrete.from_config(scheduler_config(recipe.objective))
         self.objective = Objective(recipe.objective, self.schedule)

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from sfumato.train.task import Place, register
-from sfumato.train.tasks.diffusion import DiffusionTask, Preview, TextDiffusion
+from sfumato.train.tasks.diffusion import DiffusionTask, Preview, TextDiffusion, UNet
 
 ENDS = ("conv_in.", "conv_out.")
 
@@ -24,6 +24,7 @@ class TextPixelsRecipe(TextDiffusion):
 
     task: Literal["text-pixels"]
     patch: Annotated[int, Field(ge=1, le=16)] = 4
+    network: UNet = UNet()
     preview: Preview = Preview()
 
     @model_validator(mode="after")
