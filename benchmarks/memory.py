@@ -6,7 +6,9 @@ Writes the model (2.1 GB in float16) into FOLDER where there is none; without FO
 running it is a process of its own, once in the precision of the files and once in float32: seconds to load, and the
 peak of its own memory (not what is mapped from the weight files) less what the imports take; beside it stands what
 `sfumato inspect` foretells. Most CPUs store float16 and do not compute in it (a step takes minutes), so that pictures,
-at a small size, are painted in float32 alone: seconds a step, and the peak with the networks at work. Needs about 6 GB.
+at a small size, are painted in float32 alone: seconds a step, and the peak with the networks at work. With --stored
+they are painted in the precision of the files too (CPUs with AVX-512-FP16 compute in float16, with AMX in bfloat16).
+Needs about 6 GB.
 
 In the precision of the files a model is mapped and not read, in a fraction of a second: after one load that is not
 counted the best of `--repeats` is told, by the clock and in processor time, which a busy machine disturbs less. What
@@ -167,6 +169,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=3, help="the quickest of them is told")
     parser.add_argument("--repeats", type=int, default=8, help="loads in the precision of the files")
+    parser.add_argument("--stored", action="store_true", help="paint in the precision of the files too")
     parser.add_argument("--way", choices=WAYS)
     args = parser.parse_args()
     if args.way:
@@ -188,7 +191,8 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     print("parts, MiB:", {name: round(size / 2**20) for name, size in sizes.items()})
     print("foretold at 512 pixels, MiB:", {k: round(v / 2**20) for k, v in report.memory[args.precision].items()})
     largest = max(sizes.values())
-    for precision, steps in ((args.precision, 0), ("float32", args.steps + 1)):
+    some = args.steps + 1
+    for precision, steps in ((args.precision, some if args.stored else 0), ("float32", some)):
         part = largest * (2 if precision == "float32" and args.precision != "float32" else 1)
         found = {way: each for way in WAYS if (each := asked(args, folder, way, precision, steps))}
         for way, each in found.items():
@@ -198,7 +202,8 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
             ratios = (f"{key} {found['none'][key] / found['stock'][key]:.2f}" for key in keys)
             print(f"ours over stock in {precision}:", ", ".join(ratios), flush=True)
         if steps and "parts" in found:
-            print(f"offload parts: the peak is the largest part and {100 * (found['parts']['peak'] / part - 1):.0f} %")
+            more = 100 * (found["parts"]["peak"] / part - 1)
+            print(f"offload parts, {precision}: the peak is the largest part and {more:.0f} %")
 
 
 def tell(way: str, precision: str, each: dict[str, float], part: float, size: int) -> None:
