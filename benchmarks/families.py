@@ -4,9 +4,10 @@ Run: python benchmarks/families.py [NAME ...]
 
 Every family is a tiny stock pipeline of random weights (tests/stock), saved as a folder and read by `sfumato.load`. For
 each cell is printed whether ours runs, or the sentence that refuses it, and whether diffusers has a pipeline that does
-the same. The first column also says the largest difference, in deviations, between our latents (or what the decoder is
+the same. "text to image" also says the largest difference, in deviations, between our latents (or what the decoder is
 given, or pictures, where stock gives no latents) and the stock pipeline's, from the same noise and guided as the family
-is: `parity` of its file in tests/stock, which its test in tests/formats asserts.
+is: `parity` of its file in tests/stock, which its test in tests/formats asserts. "LoRA" says it with the file read by
+both.
 
 "ControlNet" is a network of one of diffusers' classes, of random weights, read from its folder (and PixArt's, of which
 there are weights and no class). "image prompt" is a picture that tells what to paint, in the way that there is for the
@@ -29,6 +30,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.utils import logging
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -157,7 +159,15 @@ def lora(family: Family) -> str:
     if file is None:
         return "-"
     family.paint(adapters=[LoRA(file) * 0.5])
-    return "runs"
+    if family.parity is None or not theirs(family, "LoRA"):
+        return "runs"
+    family.stock.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="lora")
+    family.stock.set_adapters("lora", 0.5)
+    with family.pipe.attach(LoRA(file) * 0.5):
+        apart = family.parity(family.stock, family.pipe)
+    alone = family.parity(family.stock, family.pipe)
+    family.stock.unload_lora_weights()
+    return f"runs, {apart:.0e}" if alone > 10 * apart else "runs, and this LoRA says nothing"
 
 
 def image_prompt(family: Family) -> Path | None:
@@ -216,6 +226,7 @@ def theirs(family: Family, cell: str) -> bool:
 
 def main(names: list[str]) -> int:
     warnings.simplefilter("ignore")
+    logging.set_verbosity_error()
     ran = cells = stocks = none = 0
     with tempfile.TemporaryDirectory() as place:
         for each in pkgutil.iter_modules(families.__path__):

@@ -96,7 +96,7 @@ def walked(pipe: sfumato.Pipe, x: Tensor, prompt: str = "", knots: Tensor | None
     """Where the recipe's guidance and sampler carry x on its grid, or on the given one."""
     recipe = pipe.resolve(pipe.recipes(prompt, **options)[0])
     size = (recipe.width or 0, recipe.height or 0)
-    batch = Batch(pipe.stage.at(size), [recipe], size)
+    batch = Batch(pipe.adapted(pipe.with_attached(recipe.adapters)).at(size), [recipe], size)
     denoise = batch.denoise([guidance.bind(batch) for guidance in recipe.guidance])
     times = batch.times() if knots is None else knots
     with torch.no_grad():

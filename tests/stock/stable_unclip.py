@@ -71,6 +71,7 @@ def parity(theirs: Any, ours: Any, picture: Any = None) -> float:
     for scheduler in (each for each in theirs.components.values() if hasattr(each, "alphas_cumprod")):
         exact(scheduler)
     prompt, (*prior, decoder) = "a red boat on the sea", ours.stages
+    decoder = ours.adapted(ours.with_attached(())) if decoder is ours.stage else decoder
     x, before, said = start(decoder, SIZE), None, {"image": picture}
     shown = [] if picture is None else [picture]
     recipe = recipe_of(decoder, prompt, images=shown, sampler=DDIM(), times=TrailingGrid())
