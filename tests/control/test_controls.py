@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from second_device import networks_there, second_device
 from stock import image_prompts
 
 import sfumato
@@ -325,6 +326,21 @@ def lora(pipe: sfumato.Pipe, path: Path) -> Path:
     )
     save_file({f"unet.{name}.lora_A.weight": down, f"unet.{name}.lora_B.weight": up}, path)
     return path
+
+
+def test_controls_go_where_the_pipe_is_and_come_back(attentive, nets, maps, monkeypatch):
+    """Their networks are kept for all pipes, on whatever device each of them is."""
+    networks_there(monkeypatch)
+    controls = (
+        ControlNet(maps[0], nets["crossed"], mask=Image.new("L", (32, 32), 128)),
+        T2IAdapter(maps[1], nets["t2i"]),
+        IPAdapter(maps[1], nets["ip"], 0.5, blocks=("mid",)),
+    )
+    here, there = sfumato.load(attentive), sfumato.load(attentive, device="meta")
+    wanted = here(PROMPT, controls=controls, steps=2).image
+    with second_device():
+        assert far(there(PROMPT, controls=controls, steps=2).image, wanted) <= 1
+        assert far(here(PROMPT, controls=controls, steps=2).image, wanted) == 0
 
 
 def test_a_recipe_keeps_its_controls(nets, maps):

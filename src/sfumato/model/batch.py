@@ -330,8 +330,7 @@ class Batch:
         from sfumato.model.networks import network_of
 
         found = network_of(name, part, self.recipe.model)
-        if self.stage.device != "cpu":
-            getattr(found, "network", found).to(self.stage.device)
+        getattr(found, "network", found).to(self.device)  # it is kept for pipes on any device
         return found
 
     def class_index(self, label: str | int, classifier: Any) -> int | None:
