@@ -176,6 +176,8 @@ def edit(
     With a mask, given or inferred, the picture comes back at its own size, and what lies outside the mask is its own to
     the byte (in PNG and lossless WebP): the model sees the whole of it scaled, or the part around the mask where it
     would shrink far. Without a mask it is scaled so that its longer side has the model's size, unless --size is given.
+
+    The picture and the mask are kept, so that `sfumato redo` finds them, until `sfumato store` removes them.
     """
     from sfumato.cli.common import recipes_of, wishes
     from sfumato.cli.paint import Running, make
