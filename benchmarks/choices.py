@@ -15,8 +15,6 @@ What the library has no name for is a task of this file's own, as a plugin would
     semantic    a second target, thrown away after: a 1 x 1 convolution reads what thing stands in each cell of 8 x 8
                 pixels off the second last level (where REPA has an encoder's features, Yu et al. 2025; here the truth
                 is known)
-    focus       cells count up to ten times as much as their share of what is worn (hats, scarves, masks, glasses,
-                headsets) says: 1 + 9 share
     text        the text encoder, begun as mini's, is trained along
     muon        Muon (Jordan et al. 2024) for matrices, AdamW for kernels and vectors, at one learning rate
 """
@@ -57,6 +55,7 @@ from sfumato.train.tasks.diffusion import DiffusionRecipe, DiffusionTask, unet
 from sfumato.train.tokens import encode
 
 FLOW = "{parameterization: flow, weighting: uniform, times: logit-normal, schedule: flow}"
+WORN = "{hat: 10, scarf: 10, mask: 10, glasses: 10, headset: 10}"
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "as shipped": (),
     "x0": ("objective.parameterization=x0",),
@@ -68,7 +67,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "muon": (),
     "text": ("task=choice-text",),
     "semantic": ("task=choice-semantic",),
-    "focus, no min-SNR": ("task=choice-focus", "objective.weighting=uniform"),
+    "focus, no min-SNR": (f"data.focus={WORN}", "objective.weighting=uniform"),
     "wider": ("network.channels=[96, 160, 256]", "network.heads=[1, 2, 4]"),
     "narrower": ("network.channels=[48, 80, 128]", "network.heads=[1, 2, 2]"),
 }
@@ -165,52 +164,27 @@ class SemanticTask(Beside):
         seen.register_forward_hook(lambda module, given, answer: setattr(self, "seen", answer))
         width = self.recipe.network.channels[1]
         self.network = Both(self.network, nn.Conv2d(width, len(vignettes.SEMANTIC_NAMES), 1))
-        self.maps = read_cells(self, "semantic", side, np.uint8, lambda cells: cells[:, 2, :, 2])
+        self.maps = self._maps(side)
+
+    def _maps(self, side: int) -> np.ndarray:
+        """What stands at the middle of each cell, (n, side, side) uint8."""
+        data, pixels = self.recipe.data, 4
+
+        def compute(spans: list[tuple[int, int]]) -> Any:
+            for start, stop in spans:
+                scenes = [vignettes.scene(data.seed, data.first + i, data.split) for i in range(start, stop)]
+                maps = [vignettes.draw(scene, side * pixels).semantic[2::pixels, 2::pixels] for scene in scenes]
+                yield start, {"semantic": np.stack(maps)}
+
+        shape = {"semantic": ((side, side), np.uint8)}
+        key = array_cache.digest(self.train_set.key, "semantic", side)
+        return array_cache.arrays(self.place.cache, "semantic", key, shape, compute, data.count, 256)["semantic"]
 
     def forward(self, indices: np.ndarray, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         loss, logs = super().forward(indices, step, generator)
         read = self.network.beside(self.seen).float()
         told = cross_entropy(read, torch.from_numpy(self.maps[indices]).long().to(read.device))
         return loss + self.recipe.weight * told, {**logs, "loss_semantic": told}
-
-
-def read_cells(task: DiffusionTask, name: str, side: int, dtype: Any, read: Any) -> np.ndarray:
-    """What `read` answers of the semantic maps of a task's vignettes, in cells of 4 x 4 pixels: (n, side, side).
-
-    read: (side, 4, side, 4) indices of `vignettes.SEMANTIC_NAMES` -> (side, side)."""
-    data, pixels = task.recipe.data, 4
-
-    def cells(index: int) -> np.ndarray:
-        scene = vignettes.scene(data.seed, data.first + index, data.split)
-        return read(vignettes.draw(scene, side * pixels).semantic.reshape(side, pixels, side, pixels))
-
-    def compute(spans: list[tuple[int, int]]) -> Any:
-        for start, stop in spans:
-            yield start, {name: np.stack([cells(i) for i in range(start, stop)])}
-
-    key = array_cache.digest(task.train_set.key, name, side)
-    return array_cache.arrays(task.place.cache, name, key, {name: ((side, side), dtype)}, compute, data.count, 256)[
-        name
-    ]
-
-
-class FocusRecipe(DiffusionRecipe):
-    task: Literal["choice-focus"]  # pyright: ignore
-    focus: float = 10.0
-
-
-@register
-class FocusTask(DiffusionTask):
-    section = FocusRecipe
-
-    def build(self, channels: int, side: int, text_width: int) -> None:
-        super().build(channels, side, text_width)
-        worn = [vignettes.SEMANTIC_NAMES.index(name) for name in ("hat", "scarf", "mask", "glasses", "headset")]
-        self.worn = read_cells(self, "worn", side, np.float16, lambda cells: np.isin(cells, worn).mean((1, 3)))
-
-    def counts(self, rows: np.ndarray) -> Tensor:
-        share = torch.from_numpy(self.worn[rows]).float()[:, None]
-        return (1 + (self.recipe.focus - 1) * share).to(self.place.device)
 
 
 class MuonForMatrices(torch.optim.Optimizer):

@@ -37,11 +37,13 @@ class World(DataSource):
 class Vignettes(World):
     """Pictures drawn by the built-in world, of which everything is known.
 
-    `repeat` says of attributes, such as {mask: 3}, how many times as often the pictures that have them come.
+    `repeat` says of attributes, such as {mask: 3}, how many times as often the pictures that have them come; `focus` of
+    things, such as {glasses: 5}, how many times as much a cell counts in a diffusion's loss that they fill.
     """
 
     kind: Literal["vignettes"] = "vignettes"
     repeat: dict[str, Few] = Field(default_factory=dict)
+    focus: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known_attributes(self) -> Vignettes:
@@ -50,6 +52,9 @@ class Vignettes(World):
                 raise ValueError(
                     f"repeat: there is no attribute '{name}'; accepted are {', '.join(vignettes.ATTRIBUTES)}"
                 )
+        for name in self.focus:
+            if name not in vignettes.SEMANTIC_NAMES:
+                raise ValueError(f"focus: there is no '{name}'; accepted are {', '.join(vignettes.SEMANTIC_NAMES)}")
         return self
 
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
@@ -58,7 +63,7 @@ class Vignettes(World):
 
 
 def _drawn(data: Vignettes, home: Path, workers: int) -> Dataset:
-    key = array_cache.digest(data.model_dump(mode="json", exclude={"repeat"}), world_version())
+    key = array_cache.digest(data.model_dump(mode="json", exclude={"repeat", "focus"}), world_version())
     captions = array_cache.lines(home, "captions", key, lambda: _captions(data))
     work = partial(_draw, data.seed, data.first, data.size, data.split)
     pictures = kept(home, "vignettes", key, data.size, data.count, workers, work)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from sfumato.condition import Condition, Part, Text
 from sfumato.data.array_cache import digest
+from sfumato.data.vignette_focus import cell_counts
+from sfumato.data.world import Vignettes
 from sfumato.denoise import Preconditioned, bind
 from sfumato.element.section import Count, Few, Fraction, Section, Width
 from sfumato.formats import stable_diffusion
@@ -148,6 +150,10 @@ class DiffusionTask(PictureTask):
         key = fingerprint(self.folders["text_encoder"]) + fingerprint(self.folders["tokenizer"])
         self.captions = Captions(self.train_set.captions, recipe.paraphrases, encoder, tokenizer, key, place)
         self.shape = self.open_space()
+        data = recipe.data
+        self.cells = (
+            cell_counts(data, self.shape[1], self.train_set.key, place.cache) if isinstance(data, Vignettes) else None
+        )
         self.key = digest(self.train_set.key, key, *map(fingerprint, self.trained().values()))
         channels, side = self.shape[0] * self.patch**2, self.shape[1] // self.patch
         self.build(channels, side, encoder.config.hidden_size)
@@ -225,7 +231,9 @@ class DiffusionTask(PictureTask):
 
     def counts(self, rows: np.ndarray) -> Tensor | None:
         """How much each cell of training pictures counts, (B, 1, h, w); None where all count alike."""
-        return None
+        if self.cells is None:
+            return None
+        return torch.from_numpy(self.cells[rows].astype(np.float32))[:, None].to(self.place.device)
 
     def dropped(self, n: int, generator: torch.Generator) -> Tensor:
         """(n,) bool: the rows that are told no caption."""
