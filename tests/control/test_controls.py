@@ -96,7 +96,9 @@ def test_a_union_of_controlnets_paints_the_picture_of_stock_diffusers(pipe, nets
     assert torch.allclose(found.middle, middle, atol=1e-5)
     with pytest.raises(BadInput, match="needs a mode, 0 to 5"):
         _batch(pipe, ControlNet(maps[0], nets["union"])).condition()
-    with pytest.raises(BadInput, match="has no map called 'tile': it has openpose, depth, softedge, canny"):
+    with pytest.raises(
+        BadInput, match="no map called 'tile': it has openpose, depth, softedge, canny, lineart, normal"
+    ):
         _batch(pipe, ControlNet(maps[0], nets["union"], mode="tile")).condition()
 
 

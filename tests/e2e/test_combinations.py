@@ -76,11 +76,18 @@ AXES: dict[str, dict[str, Any]] = {
     "sampler": {
         "one call a step": {"ddim": "ddim", "euler": "euler"},
         "of this step alone, with noise": {"ddpm": "ddpm", "ddim, eta 0.5": sfumato.DDIM(0.5)},
-        "two calls a step": {"heun": "heun", "heun, churned": sfumato.Heun("kappa", sfumato.Churn(5))},
-        "of earlier steps": {
-            name: name for name in ("dpmpp-2m", "dpmpp-3m", "dpmpp-3m-exact", "unipc", "deis", "adams-bashforth")
+        "two calls a step": {
+            "heun": "heun",
+            "heun, churned": sfumato.Heun("kappa", sfumato.Churn(5)),
+            **{name: name for name in ("dpm2", "dpm2-a", "dpmpp-2s", "dpmpp-2s-a", "dpmpp-sde")},
         },
-        "of earlier steps, with noise": {name: name for name in ("dpmpp-2m-sde", "dpmpp-3m-sde")},
+        "of earlier steps": {
+            name: name
+            for name in (
+                *("dpmpp-2m", "dpmpp-3m", "dpmpp-3m-exact", "unipc", "deis", "adams-bashforth", "lms", "plms"),
+            )
+        },
+        "of earlier steps, with noise": {name: name for name in ("dpmpp-2m-sde", "dpmpp-2m-sde-heun", "dpmpp-3m-sde")},
         "by the score": {
             "euler-maruyama": "euler-maruyama",
             "predictor-corrector": "predictor-corrector",

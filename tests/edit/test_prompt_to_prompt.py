@@ -88,6 +88,13 @@ def test_maps_are_the_mean_over_the_finest_layers_within_the_limit():
     assert wide.shape == (1, 2, 2, 4)
 
 
+def test_maps_at_every_place_count_where_there_are_no_others():
+    whole, coarser, words = torch.rand(1, 16, 3), torch.rand(1, 4, 3), torch.ones(1, 1, 3)
+    assert gathered(whole, coarser).of(words, (4, 4)).shape == (1, 1, 2, 2)
+    assert gathered(whole).of(words, (4, 4)).shape == (1, 1, 4, 4)
+    assert gathered(whole, coarser).of(words, (8, 8)).shape == (1, 1, 4, 4)
+
+
 def test_nothing_seen_is_said():
     with pytest.raises(BadInput, match="No attention map has been seen"):
         AttentionMaps().of(torch.zeros(1, 1, 3), (8, 8))

@@ -231,7 +231,7 @@ def test_full_and_light_t2i_adapters_fit_a_base_with_attention_in_its_first_bloc
         shape = {"down_block_types": down, "up_block_types": up, "block_out_channels": (32, width)}
         attentive = UNet2DConditionModel.from_config({**unet.config, **shape})
         features = adapter(attentive, kind, 1, 2)(torch.rand(1, 3, 32, 32))
-        assert [tuple(a.shape[1:]) for a in features] == handed_on(attentive.config, 16, 16)
+        assert [tuple(a.shape[1:]) for a in features] == handed_on(attentive.config, 16, 16)[:-1]
 
 
 def test_t2i_adapters_are_trained_more_often_where_a_picture_is_laid_out(made):

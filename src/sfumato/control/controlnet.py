@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from sfumato.control.control import Control, Mapped
+from sfumato.control.maps import ControlMap
 from sfumato.element import Whole, element
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ class ControlNet(Mapped, Control):
         mask = None if self.mask is None else batch.control_mask(self.mask)
         pooled = bool(network.config.get("global_pool_conditions"))
         return BoundControlNet(answering(network, batch, self), mask, self.guess or pooled)
+
+    @staticmethod
+    def public_numbers(union: str) -> dict[str, int]:
+        """The numbers of kinds of maps in public unions of that class, by their names."""
+        there = [(dict(made.unions).get(union), name) for name, made in ControlMap.registry.classes.items()]
+        return {name: number for number, name in sorted((n, name) for n, name in there if n is not None)}
 
 
 @dataclass(frozen=True, eq=False)

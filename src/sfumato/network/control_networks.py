@@ -24,20 +24,6 @@ KINDS: Mapping[str, str] = {
 }
 """diffusers' classes of ControlNets, and the modules of `sfumato.network`."""
 
-PUBLIC: Mapping[str, Mapping[str, int]] = {
-    "ControlNetUnionModel": {
-        "openpose": 0,
-        "depth": 1,
-        "softedge": 2,
-        "canny": 3,
-        "lineart": 3,
-        "normal": 4,
-        "segmentation": 5,
-    },
-    "FluxControlNetModel": {"canny": 0, "depth": 2, "openpose": 4},
-}
-"""How the public unions number their maps: xinsir's of Stable Diffusion XL, InstantX' and Shakker Labs' of FLUX.1."""
-
 Answering = Callable[..., Residuals]
 """(x, t, told) -> what a ControlNet that is shown its map adds, x, t and `told` as the network itself is told them."""
 
@@ -51,24 +37,16 @@ def answering(network: Any, batch: Any, control: Any) -> Answering:
     return module.answering(network, batch, numbered(network, control))
 
 
-def maps_of(network: Any) -> Mapping[str, int] | None:
-    """The kinds of maps of a union by their names: those that stand in the maps.json of its folder, else those of the
-    public unions; None for a network of one kind."""
-    config = network.config
-    if not (config.get("num_control_type") or config.get("num_mode")):
-        return None
-    return getattr(network, "maps", None) or PUBLIC.get(type(network).__name__, {})
-
-
 def numbered(network: Any, control: Any) -> Any:
     """The control with the number that its kind of map has in a union, where it says the kind: by `mode`, or by the map
-    that is made. Raises BadInput for a kind that a union doesn't have."""
+    that is made. The kinds of a union are those of the maps.json in its folder, else those of the public unions. Raises
+    BadInput for a kind that a union doesn't have."""
     if isinstance(control.mode, int) or (control.mode is None and control.map is None):
         return control
+    if not (network.config.get("num_control_type") or network.config.get("num_mode")):
+        return replace(control, mode=None)  # it knows one kind
+    known = getattr(network, "maps", None) or control.public_numbers(type(network).__name__)
     kind = control.mode or type(control.map).registry.name(control.map)
-    known = maps_of(network)
-    if known is None:
-        return replace(control, mode=None)
     number = known.get(kind, known.get(kind.partition("-")[0]))  # of softedge-classical: softedge
     if number is None and control.mode is not None:
         names = ", ".join(known) or "none by name: give the number"

@@ -26,6 +26,7 @@ class Canny(ControlMap):
     high: Real = Field(default=200, ge=0, le=2000, description=_LEVEL)
 
     shows = "edges"
+    unions = (("ControlNetUnionModel", 3), ("FluxControlNetModel", 0))
 
     def read(self, image: Image.Image) -> np.ndarray:
         import cv2

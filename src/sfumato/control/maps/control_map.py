@@ -24,9 +24,13 @@ class ControlMap(Element, kinds="control map", package="sfumato.control.maps"):
     | normals | (H, W, 3) unit vectors, x right, y up, z to the viewer |
     | joints | (18, 3): x, y in pixels and 1 or 0 for there or not, in the order of `skeleton.JOINTS` |
     | classes | (H, W) whole numbers |
+
+    unions: the numbers that it has in public unions of ControlNets, by their classes in diffusers: xinsir's of Stable
+    Diffusion XL, InstantX' and Shakker Labs' of FLUX.1.
     """
 
     shows: ClassVar[str]
+    unions: ClassVar[tuple[tuple[str, int], ...]] = ()
 
     def read(self, image: Image.Image) -> np.ndarray:
         """The map of an RGB picture."""

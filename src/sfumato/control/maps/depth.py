@@ -32,6 +32,7 @@ class Depth(ControlMap):
     net: ModelName = Field(default="", description="a folder or a Hub id, or nothing for the built-in network")
 
     shows = "depth"
+    unions = (("ControlNetUnionModel", 1), ("FluxControlNetModel", 2))
 
     def read(self, image: Image.Image) -> np.ndarray:
         if foreign(self.net):

@@ -32,6 +32,7 @@ class LineArt(ControlMap):
     classical: bool = Field(default=False, description="true or false")
 
     shows = "edges"
+    unions = (("ControlNetUnionModel", 3),)
 
     def read(self, image: Image.Image) -> np.ndarray:
         if self.classical:

@@ -40,6 +40,7 @@ class Normal(ControlMap):
     smooth: Real = Field(default=0.0, ge=0, le=0.2, description="a fraction of the width from 0 to 0.2")
 
     shows = "normals"
+    unions = (("ControlNetUnionModel", 4),)
 
     def read(self, image: Image.Image) -> np.ndarray:
         from sfumato.network.depth_network import DepthNetwork

@@ -31,6 +31,7 @@ class OpenPose(ControlMap):
     least: Real = Field(default=0.3, ge=0, le=1, description="a number from 0 to 1")
 
     shows = "joints"
+    unions = (("ControlNetUnionModel", 0), ("FluxControlNetModel", 4))
 
     def read(self, image: Image.Image) -> np.ndarray:
         if foreign(self.net):

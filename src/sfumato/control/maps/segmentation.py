@@ -34,6 +34,7 @@ class Segmentation(ControlMap):
     net: ModelName = Field(default="", description="a folder or a Hub id, or nothing for the built-in network")
 
     shows = "classes"
+    unions = (("ControlNetUnionModel", 5),)
 
     def read(self, image: Image.Image) -> np.ndarray:
         if foreign(self.net):

@@ -31,6 +31,7 @@ class SoftEdge(ControlMap):
     classical: bool = Field(default=False, description="true or false")
 
     shows = "edges"
+    unions = (("ControlNetUnionModel", 2),)
 
     def read(self, image: Image.Image) -> np.ndarray:
         if self.classical:

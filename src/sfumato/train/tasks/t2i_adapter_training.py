@@ -47,7 +47,7 @@ class T2IAdapterTask(MapsTask):
         self.run = Eager().prepare(network, spec(network))
         side = self.shape[1]
         maps = next(network.parameters()).new_zeros(1, 3, side * self.space.factor, side * self.space.factor)
-        ours, theirs = [tuple(a.shape[1:]) for a in self.run(map=maps)], handed_on(base.config, side, side)
+        ours, theirs = [tuple(a.shape[1:]) for a in self.run(map=maps)], handed_on(base.config, side, side)[:-1]
         if ours != theirs:
             raise BadInput(
                 f"adapter: the features of '{self.recipe.adapter}' are {ours}, and this base's blocks hand on "
