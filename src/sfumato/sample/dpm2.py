@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from sfumato.denoise import Prediction
 from sfumato.element import Real, element
 from sfumato.lazy import Tensor
 from sfumato.noise import NoiseSource
 from sfumato.sample.sampler import Moved, Sampler, State
-from sfumato.sample.singlestep import ETA, lowered, middle
-from sfumato.sample.step import Denoise, Knots, ddim
+from sfumato.sample.singlestep import ETA, through_the_middle
+from sfumato.sample.step import Denoise, Knots
 
 
 @element("dpm2", label={"dpm2": "DPM2", "dpm2-a": "DPM2 a"}, presets={"dpm2-a": {"eta": 1.0}})
@@ -26,10 +27,7 @@ class DPM2(Sampler):
     eta: Real = Field(default=0.0, ge=0, le=1, description=ETA)
 
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
-        here = denoise(x, t)
-        k, new = lowered(Knots.of(denoise.schedule, t, s), self.eta)
-        end = ddim(here, k)
-        if (m := middle(denoise.schedule, k, t)) is not None:
-            there = denoise(ddim(here, Knots.of(denoise.schedule, t, m)), m)
-            end = end + (k.sigma_s - k.alpha_s * k.sigma_t / k.alpha_t) * (there.eps - here.eps)
-        return end + new * noise(x) if new else end, None
+        def slope(here: Prediction, there: Prediction, k: Knots) -> Tensor:
+            return (k.sigma_s - k.alpha_s * k.sigma_t / k.alpha_t) * (there.eps - here.eps)
+
+        return through_the_middle(denoise, x, t, s, self.eta, noise, slope), None

@@ -1,12 +1,16 @@
-"""What solvers share that ask the network at the middle of a step: where that is, and where new noise begins."""
+"""What solvers share that ask the network at the middle of a step: where that is, what they make of it, and where new
+noise begins."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
+from sfumato.denoise import Prediction
 from sfumato.lazy import Tensor, torch
-from sfumato.sample.step import Knots
+from sfumato.noise import NoiseSource
+from sfumato.sample.step import Denoise, Knots, ddim
 from sfumato.schedule import Schedule
 
 ETA = "a number from 0 (no new noise) to 1 (ancestral)"
@@ -29,3 +33,23 @@ def middle(schedule: Schedule, k: Knots, t: Tensor) -> Tensor | None:
         return None
     kappa = math.sqrt(k.sigma_t * k.sigma_s / (k.alpha_t * k.alpha_s))
     return schedule.time(torch.as_tensor(kappa, dtype=torch.float64, device=t.device)).to(t)
+
+
+def through_the_middle(
+    denoise: Denoise,
+    x: Tensor,
+    t: Tensor,
+    s: Tensor,
+    eta: float,
+    noise: NoiseSource,
+    correction: Callable[[Prediction, Prediction, Knots], Tensor],
+) -> Tensor:
+    """DDIM's step, and `correction` of the answers at t and at the middle, to which DDIM's step leads; then the new
+    noise of `eta`. Where there is no middle it is `DDIM(eta)`."""
+    here = denoise(x, t)
+    k, new = lowered(Knots.of(denoise.schedule, t, s), eta)
+    end = ddim(here, k)
+    if (m := middle(denoise.schedule, k, t)) is not None:
+        there = denoise(ddim(here, Knots.of(denoise.schedule, t, m)), m)
+        end = end + correction(here, there, k)
+    return end + new * noise(x) if new else end
