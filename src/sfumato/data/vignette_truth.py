@@ -35,7 +35,7 @@ def drawn_truth(data: Vignettes, home: Path) -> tuple[dict[str, np.ndarray], str
         "semantic": (s, np.uint8),
         "joints": ((len(JOINTS), 3), np.float32),
     }
-    key = array_cache.digest("truth", sorted(shapes), data.model_dump(mode="json", exclude={"repeat"}), world_version())
+    key = array_cache.digest("truth", sorted(shapes), data.drawn(), world_version())
 
     def drawn(spans: Iterable[Span]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for start, stop in spans:

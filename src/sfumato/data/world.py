@@ -57,13 +57,17 @@ class Vignettes(World):
                 raise ValueError(f"focus: there is no '{name}'; accepted are {', '.join(vignettes.SEMANTIC_NAMES)}")
         return self
 
+    def drawn(self) -> dict[str, Any]:
+        """What its pictures depend on: all but how often they come and how much their cells count."""
+        return self.model_dump(mode="json", exclude={"repeat", "focus"})
+
     def open(self, held_back: int, home: Path, workers: int, grey: bool = False) -> tuple[Dataset, Dataset]:
         """See `DataSource`; what is held back follows what is trained on."""
         return _drawn(self, home, workers), _drawn(self.after(held_back), home, workers)
 
 
 def _drawn(data: Vignettes, home: Path, workers: int) -> Dataset:
-    key = array_cache.digest(data.model_dump(mode="json", exclude={"repeat", "focus"}), world_version())
+    key = array_cache.digest(data.drawn(), world_version())
     captions = array_cache.lines(home, "captions", key, lambda: _captions(data))
     work = partial(_draw, data.seed, data.first, data.size, data.split)
     pictures = kept(home, "vignettes", key, data.size, data.count, workers, work)

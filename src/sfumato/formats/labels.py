@@ -45,13 +45,15 @@ def told_labels(folder: Path) -> Capabilities:
     return Capabilities(classes=tuple(printable(name, 200) for name in names), none=none)
 
 
+def embedded(told: Capabilities) -> int:
+    """How many embeddings the classes have, with that of none."""
+    return len(told.classes) + (told.none is not None)
+
+
 def check_rows(parts: Parts, rows: int, told: Capabilities) -> None:
     """Raises BadInput where a network embeds other classes than are named."""
-    if rows != len(told.classes) + (told.none is not None):
-        raise BadInput(
-            f"The network in {parts.folder} embeds {rows} classes, and label/config.json names "
-            f"{len(told.classes) + (told.none is not None)}."
-        )
+    if rows != (wanted := embedded(told)):
+        raise BadInput(f"The network in {parts.folder} embeds {rows} classes, and label/config.json names {wanted}.")
 
 
 def label_embedding(parts: Parts, told: Capabilities, how: str) -> Tensor | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.formats.config import U_NET
 from sfumato.formats.format import FORMATS, Format
-from sfumato.formats.labels import label_embedding, told_labels
+from sfumato.formats.labels import embedded, label_embedding, told_labels
 from sfumato.formats.latent_diffusion import AUTOENCODER as CODEBOOK
 from sfumato.formats.unet_stage import check_channels, parts_schedule, unet_stage
 from sfumato.guide import ClassifierFree
@@ -49,7 +49,7 @@ class ClassLatents(Format):
         space = Deterministic(parts.network("vqvae", "VQModel", CODEBOOK), engine)
         check_channels(parts, unet, space.channels, 0, "latents")
         embedding, width = label_embedding(parts, told, "token"), unet.config["cross_attention_dim"]
-        wanted = (len(told.classes) + (told.none is not None), width)
+        wanted = (embedded(told), width)
         if embedding is None or tuple(embedding.shape) != wanted:
             found = "none" if embedding is None else " x ".join(map(str, embedding.shape))
             raise BadInput(
