@@ -4,10 +4,10 @@ Run: python benchmarks/families.py [NAME ...]
 
 Every family is a tiny stock pipeline of random weights (tests/stock), saved as a folder and read by `sfumato.load`. For
 each cell is printed whether ours runs, or the sentence that refuses it, and whether diffusers has a pipeline that does
-the same. "text to image" also says the largest difference, in deviations, between our latents (or what the decoder is
-given, or pictures, where stock gives no latents) and the stock pipeline's, from the same noise and guided as the family
-is: `parity` of its file in tests/stock, which its test in tests/formats asserts. "LoRA" says it with the file read by
-both.
+the same. Where it has one, the largest difference is said, in deviations, between our latents (or what the decoder is
+given, or pictures, where stock gives no latents) and the stock pipeline's, from the same noise, over the same grid and
+guided as the family is: `parity` of its file in tests/stock, and `stock.beside` for its edits, which their tests in
+tests/formats assert. "LoRA" says it with the file read by both. Inversion and DiffEdit are compared in diffedit.py.
 
 "ControlNet" is a network of one of diffusers' classes, of random weights, read from its folder (and PixArt's, of which
 there are weights and no class). "image prompt" is a picture that tells what to paint, in the way that there is for the
@@ -36,7 +36,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import stock as families
-from stock import controls, image_prompts
+from stock import beside, image_prompts
 from stock.edits import half, photo
 
 import sfumato
@@ -52,7 +52,7 @@ class Family:
     """A tiny stock pipeline, its folder, and ours of it."""
 
     def __init__(self, name: str, module: Any, place: Path) -> None:
-        self.name, self.stock, self.size = name, module.build(), module.SIZE
+        self.name, self.module, self.stock, self.size = name, module, module.build(), module.SIZE
         self.parity: Callable[[Any, Any], float] | None = getattr(module, "parity", None)
         self.folder = place / name
         self.stock.save_pretrained(self.folder)
@@ -114,19 +114,9 @@ def diffedit(family: Family) -> str:
     return "runs"
 
 
-def control_network(family: Family) -> Path | None:
-    """A folder with a ControlNet of random weights, of the family's own kind and shape; None where there is no such."""
-    space = family.pipe.stage.space
-    net = controls.controlnet(family.network, space.channels, factor=space.factor)
-    if net is None:
-        return None
-    folder = family.folder.with_name(f"{family.name}-controlnet")
-    net.save_pretrained(folder)
-    return folder
-
-
 def controlnet(family: Family) -> str:
-    if (folder := control_network(family)) is None:
+    folder = family.folder.with_name(f"{family.name}-controlnet")
+    if beside.controlled(family.pipe, folder) is None:
         if theirs(family, "ControlNet"):
             return "no: its pipeline with a control has a network of its own, which is not read yet"
         return f"{NONE} ControlNet of a {type(family.network).__name__}"
@@ -194,34 +184,36 @@ def _kept(family: Family, painted: Image.Image) -> bool:
     return painted.convert("RGB").crop(box).tobytes() == family.picture.crop(box).tobytes()
 
 
-CELLS: dict[str, tuple[Callable[[Family], str], tuple[str, ...]]] = {
-    "text to image": (text, ("",)),
-    "image to image": (image_to_image, ("Img2Img",)),
-    "inpainting": (inpainting, ("Inpaint", "Inpainting", "Fill")),
-    "instruction, masked": (instruction, ("EditInpaint", "KontextInpaint", "InpaintEdit")),
-    "inversion": (inversion, ("Inversion",)),
-    "DiffEdit": (diffedit, ("DiffEdit",)),
-    "ControlNet": (controlnet, ("ControlNet",)),
-    "LoRA": (lora, ()),
-    "image prompt": (ip_adapter, ()),
+CELLS: dict[str, Callable[[Family], str]] = {
+    "text to image": text,
+    "image to image": image_to_image,
+    "inpainting": inpainting,
+    "instruction, masked": instruction,
+    "inversion": inversion,
+    "DiffEdit": diffedit,
+    "ControlNet": controlnet,
+    "LoRA": lora,
+    "image prompt": ip_adapter,
 }
-"""What is tried, and how a stock pipeline of it is called behind its family's name."""
+"""What is tried."""
 
 
 def theirs(family: Family, cell: str) -> bool:
     """Whether stock diffusers has a pipeline of the family that does it, by its name or by a method of it."""
-    import diffusers
-
     if cell == "LoRA":
         return hasattr(family.stock, "load_lora_weights")
-    if cell == "image prompt":
-        return hasattr(family.stock, "load_ip_adapter")
-    base = type(family.stock).__name__.removesuffix("Pipeline")
-    last = next((word for word in ("Combined", "SuperResolution") if base.endswith(word)), "")
-    begins = {base, base.removesuffix(last)}
-    there = {name.lower() for name in dir(diffusers)}
-    names = {f"{begin}{end}{more}Pipeline" for begin in begins for end in CELLS[cell][1] for more in ("", last)}
-    return any(name.lower() in there for name in names)
+    return cell == "text to image" or beside.pipeline(family.stock, cell) is not None
+
+
+def compared(family: Family, cell: str) -> str:
+    """How far ours ends from stock's, or why that says nothing."""
+    if unlike := getattr(family.module, "UNLIKE", {}).get(cell):
+        return f", stock's {unlike}"
+    if cell not in beside.EDITS or not hasattr(family.module, "guided"):
+        return ""
+    place = family.folder.with_name(f"{family.name}-{cell.replace(' ', '-')}")
+    apart = beside.apart(family.module, family.stock, family.pipe, cell, place)
+    return "" if apart is None else f", {apart:.0e}"
 
 
 def main(names: list[str]) -> int:
@@ -235,9 +227,10 @@ def main(names: list[str]) -> int:
                 continue
             family = Family(each.name, module, Path(place))
             print(f"\n{each.name}")
-            for cell, (trial, _) in CELLS.items():
+            for cell, trial in CELLS.items():
                 try:
                     found = trial(family)
+                    found += compared(family, cell) if found.startswith("runs") else ""
                 except BadInput as refused:
                     found = f"no: {refused}"
                 except Exception as failed:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from stock import flux, image_prompts, stable_diffusion_3
-from stock.compare import Both, error, ran, shown, stock, walked
+from stock.compare import Both, error, noise, ran, shown, stock, walked
 from stock.edits import half, photo
 
 from sfumato import IPAdapter
@@ -20,15 +20,6 @@ from sfumato.guide import ClassifierFree, Distilled
 from sfumato.picture import BadInput
 
 PROMPT, STEPS, SCALE = "a red hat", 3, 0.7
-
-
-def split(weights: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
-    """The file as stock pipelines take it in memory."""
-    parts: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
-    for key, value in weights.items():
-        part, _, name = key.partition(".")
-        parts[part][name] = value
-    return parts
 
 
 def ours(both: Both, size: tuple[int, int], *controls: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,7 +58,7 @@ def test_flux_with_an_image_prompt_paints_as_the_stock_pipeline(dev, tmp_path, x
         }
     )
     pipeline.image_encoder = type(pipeline.image_encoder).from_pretrained(tmp_path / "image_encoder")
-    pipeline.load_ip_adapter(split(weights), weight_name="")
+    pipeline.load_ip_adapter(image_prompts.split(weights), weight_name="")
     pipeline.set_ip_adapter_scale(SCALE)
     asked = {"negative_prompt": "blue", "true_cfg_scale": 2.0, "num_inference_steps": STEPS, "guidance_scale": 3.5}
     theirs = stock(
@@ -85,14 +76,14 @@ def test_stable_diffusion_3_with_an_image_prompt_paints_as_the_stock_pipeline(tm
     both = Both.of(stable_diffusion_3.build(later), tmp_path / "model")
     size, picture = stable_diffusion_3.SIZE, photo((40, 40))
     weights = image_prompts.sd3(both.pipe.stage.networks["transformer"], tmp_path)
-    x = torch.randn(1, 4, size[1] // 2, size[0] // 2, generator=torch.Generator().manual_seed(3))
+    x = noise(both.pipe, size)
     encoder = image_prompts.siglip(tmp_path / "again")
     pipeline = both.stock
     pipeline.register_modules(
         image_encoder=type(encoder).from_pretrained(tmp_path / "image_encoder"),
         feature_extractor=SiglipImageProcessorPil(size={"height": 30, "width": 30}),
     )
-    pipeline.load_ip_adapter(split(weights))
+    pipeline.load_ip_adapter(image_prompts.split(weights))
     pipeline.set_ip_adapter_scale(SCALE)
     asked = {"negative_prompt": "blue", "guidance_scale": 3.0, "num_inference_steps": STEPS, "latents": x}
     theirs = stock(pipeline, PROMPT, width=size[0], height=size[1], ip_adapter_image=picture, **asked)

@@ -16,6 +16,7 @@ NAME = "deepfloyd-if"
 SMALL, LARGE = 8, 32  # pixels along a side
 SIZE = (SMALL, SMALL)
 CALL: dict[str, Any] = {}
+UNLIKE = {"inpainting": "keeps outside the mask the noise that it began with"}
 
 
 def scheduler(**changes: Any) -> Any:
@@ -114,6 +115,12 @@ def painted(theirs: Any, stage: str = "", **options: Any) -> Any:
     said = {"num_inference_steps": 4, "negative_prompt": NEGATIVE, "output_type": "pt", "clean_caption": False}
     with drawing_ours(stage):
         return theirs(WORDS, **said | options).images
+
+
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    asked = {"negative_prompt": NEGATIVE, "clean_caption": False, "output_type": "pt", "guidance_scale": 7.0}
+    return {**SUITED, "negative": NEGATIVE}, asked
 
 
 def parity(theirs: Any, ours: Any) -> float:

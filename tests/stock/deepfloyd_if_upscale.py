@@ -10,6 +10,7 @@ from stock.unets import UNSAFE
 NAME = "deepfloyd-if-upscale"
 SIZE = (LARGE, LARGE)
 CALL: dict[str, Any] = {}
+UNLIKE = {"inpainting": "keeps outside the mask the noise that it began with"}
 
 
 def build(**changes: Any) -> Any:
@@ -19,6 +20,16 @@ def build(**changes: Any) -> Any:
     noising = scheduler(variance_type="fixed_small", thresholding=False)
     told |= {"scheduler": scheduler(sample_max_value=1.0, **changes), "image_noising_scheduler": noising}
     return IFSuperResolutionPipeline(**told, watermarker=None, **UNSAFE)
+
+
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance, and the small picture."""
+    from stock import deepfloyd_if
+    from stock.edits import photo
+
+    told, asked = deepfloyd_if.guided(edit)
+    small = photo((SMALL, SMALL))
+    return {**told, "images": [small]}, {**asked, "guidance_scale": 4.0, "image": small, "original_image": photo(SIZE)}
 
 
 def parity(theirs: Any, ours: Any) -> float:

@@ -62,7 +62,7 @@ def t5(width: int) -> Any:
     ).eval()
 
 
-def autoencoder() -> Any:
+def autoencoder(channels: int = CHANNELS) -> Any:
     """A KL autoencoder of cells of 2 x 2 pixels whose latents are shifted."""
     from diffusers import AutoencoderKL
 
@@ -71,13 +71,20 @@ def autoencoder() -> Any:
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
         layers_per_block=1,
-        latent_channels=CHANNELS,
+        latent_channels=channels,
         norm_num_groups=4,
         use_quant_conv=False,
         use_post_quant_conv=False,
         shift_factor=0.06,
         scaling_factor=1.5,
     ).eval()
+
+
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    from sfumato.guide import Distilled
+
+    return {"guidance": [Distilled(3.5)]}, CALL
 
 
 def parity(theirs: Any, ours: Any, size: tuple[int, int] = SIZE, true: float = 2.5) -> float:

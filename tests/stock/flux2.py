@@ -113,6 +113,25 @@ def painter(guided: bool) -> dict[str, Any]:
     return {"scheduler": scheduler, "vae": vae.eval(), "transformer": transformer.eval()}
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    from sfumato.guide import ClassifierFree
+    from stock.edits import photo
+
+    seen = {"images": [photo(SIZE)]}  # stock's inpainting shows the picture beside
+    return {**seen, "guidance": [ClassifierFree(4.0)]}, {"guidance_scale": 4.0}
+
+
+def ended(theirs: Any, ours: Any, x: Any, end: Any) -> Any:
+    """Stock's inpainting answers latents as the autoencoder decodes them: neither normed nor folded."""
+    import torch
+
+    vae = theirs.vae
+    spread = torch.sqrt(vae.bn.running_var + vae.config.batch_norm_eps)
+    plain = x * spread[:, None, None] + vae.bn.running_mean[:, None, None]
+    return torch.nn.functional.pixel_shuffle(plain, 2)
+
+
 def parity(theirs: Any, ours: Any, steps: int = 4) -> float:
     """Guided where it is not distilled; over our own grid, whose shift is that of as many steps."""
     from sfumato.guide import ClassifierFree

@@ -15,6 +15,15 @@ def build() -> Any:
     return flux.build("FluxKontextPipeline")
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    from sfumato.guide import ClassifierFree, Distilled
+    from stock.edits import photo
+
+    told = {"images": [photo(SIZE)], "guidance": [Distilled(2.5), ClassifierFree(2.0)], "negative": "a dog"}
+    return told, {"image": photo(SIZE), "negative_prompt": "a dog", "true_cfg_scale": 2.0, **CALL}
+
+
 def parity(theirs: Any, ours: Any, true: float = 2.0) -> float:
     from sfumato.guide import ClassifierFree, Distilled
     from stock.compare import error, ran, shown, stock

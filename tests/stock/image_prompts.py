@@ -194,6 +194,34 @@ def redux(network: Any, folder: Path) -> Any:
     return FluxPriorReduxPipeline(encoder, process, embedder.eval())
 
 
+def split(weights: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The file as stock pipelines take it in memory."""
+    parts: dict[str, dict[str, Tensor]] = {"image_proj": {}, "ip_adapter": {}}
+    for key, value in weights.items():
+        part, _, name = key.partition(".")
+        parts[part][name] = value
+    return parts
+
+
+def taught(pipeline: Any, folder: Path) -> None:
+    """The pipeline with the IP-Adapter that is saved in a folder."""
+    import transformers
+    from safetensors.torch import load_file
+
+    encoder = json.loads((folder / "image_encoder" / "config.json").read_text())["architectures"][0]
+    if encoder.startswith("Siglip"):
+        sees: Any = transformers.SiglipImageProcessorPil(size={"height": 30, "width": 30})
+    else:
+        crop = {"height": 30, "width": 30}
+        sees = transformers.CLIPImageProcessorPil(size={"shortest_edge": 30}, crop_size=crop)
+    network = getattr(transformers, encoder).from_pretrained(folder / "image_encoder")
+    pipeline.register_modules(image_encoder=network, feature_extractor=sees)
+    weights = load_file(folder / FILE)
+    where = {"subfolder": "", "weight_name": ""} if hasattr(pipeline, "unet") else {"weight_name": ""}
+    pipeline.load_ip_adapter(split(weights), **where)
+    pipeline.set_ip_adapter_scale(1.0)
+
+
 FILE = "ip-adapter_tiny.safetensors"
 
 

@@ -17,6 +17,15 @@ def build() -> Any:
     return StableDiffusionInstructPix2PixPipeline(**parts(8), **UNSAFE)
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance, and the picture."""
+    from sfumato.guide import Instruct
+    from stock.edits import photo
+
+    told = {"images": [photo(SIZE)], "guidance": [Instruct(7.5, 1.5)], "sampler": "ddim"}
+    return told, {"image": photo(SIZE), "guidance_scale": 7.5, "image_guidance_scale": 1.5}
+
+
 def parity(theirs: Any, ours: Any) -> float:
     from sfumato.guide import Instruct
     from stock.compare import latents_apart

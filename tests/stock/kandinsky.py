@@ -12,6 +12,7 @@ from stock.unets import SIDE, WIDTH, eye, simple_unet, text_encoder
 NAME = "kandinsky"
 SIZE = (SIDE, SIDE)
 CALL: dict[str, Any] = {}
+UNLIKE = {"inpainting": "of a decoder with nine channels"}
 
 
 def prior_transformer(window: int = 77) -> Any:
@@ -145,6 +146,24 @@ def decoded(theirs: Any, decoder: Any, embeds: torch.Tensor, empty: int, negativ
     ours = walked(decoder, x, recipe, (64, 64), before=embeds.reshape(1, -1))
     told = {"image_embeds": embeds[:1], "negative_image_embeds": embeds[empty : empty + 1], "latents": x}
     return error(ours, theirs.decoder_pipe(**told, **said).images)
+
+
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit with the decoder are told: embeddings, and of guidance."""
+    from sfumato.guide import ClassifierFree
+    from sfumato.space.pixels import to_tensor
+    from stock.edits import photo
+
+    embeds = torch.randn(3, WIDTH, generator=torch.Generator().manual_seed(2))
+    hint = torch.nn.functional.interpolate((to_tensor([photo(SIZE)]) + 1) / 2, (4 * SIDE, 4 * SIDE), mode="area")
+    told = {"before": embeds.reshape(1, -1), "guidance": [ClassifierFree(4.0)], "sampler": "ddim"}
+    asked = {"image_embeds": embeds[:1], "negative_image_embeds": embeds[2:], "guidance_scale": 4.0}
+    return told, {**asked, "hint": hint} | ({"output_type": "pt"} if edit == "ControlNet" else {})
+
+
+def ended(theirs: Any, ours: Any, x: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    """Stock's pipeline with a ControlNet answers pixels alone."""
+    return x if end.shape == x.shape else ours.stage.space.decode(x)
 
 
 def parity(theirs: Any, ours: Any) -> float:

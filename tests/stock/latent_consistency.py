@@ -21,6 +21,11 @@ def build() -> Any:
     return LatentConsistencyModelPipeline(**found, **UNSAFE)
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    return dict.fromkeys(("guidance", "sampler")), {"guidance_scale": 8.5}
+
+
 def parity(theirs: Any, ours: Any) -> float:
     """In the steps and with the scale that suit it; stock draws the noise of each step that we draw."""
     from diffusers.schedulers import scheduling_lcm

@@ -86,6 +86,13 @@ def parts() -> dict[str, Any]:
     }
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    if edit == "ControlNet":  # guided, stock adds to the unconditional side what it found for the words
+        return {"guidance": []}, {"true_cfg_scale": 1.0}
+    return {"negative": "a dog", "guidance": None}, {"negative_prompt": "a dog", "true_cfg_scale": 4.0}
+
+
 def parity(theirs: Any, ours: Any) -> float:
     from stock.compare import error, noise, tokens, walked
 

@@ -66,11 +66,12 @@ def _place_pictures_on_their_grid(encoder: Any) -> None:
 def small(monkeypatch: Any, area: int) -> None:
     """Reference pictures of so many pixels, where they are 1024 x 1024 of a real model; 384 x 384 become an eighth."""
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit as one
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_inpaint as mended
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as several
 
     from sfumato.formats import qwen_image as ours
 
-    for module in (one, several):
+    for module in (one, mended, several):
         stock = module.calculate_dimensions
 
         def calculated(pixels: int, ratio: float, stock: Any = stock) -> Any:
@@ -79,6 +80,14 @@ def small(monkeypatch: Any, area: int) -> None:
         monkeypatch.setattr(module, "calculate_dimensions", calculated)
     monkeypatch.setattr(ours, "AREA", area)
     monkeypatch.setattr(ours, "SEEN", area // 4)
+
+
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    from stock.edits import photo
+
+    told = {"images": [photo(SIZE)], "negative": " ", "guidance": None}
+    return told, {"negative_prompt": " ", "true_cfg_scale": 4.0}
 
 
 def parity(theirs: Any, ours: Any) -> float:

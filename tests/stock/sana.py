@@ -106,6 +106,16 @@ def whole(scheduler: Any) -> Any:
     return scheduler
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    from sfumato.guide import ClassifierFree
+
+    euler = {"scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0)}
+    return {"guidance": [ClassifierFree(4.0)], "sampler": "euler"}, {**CALL, **euler, "guidance_scale": 4.0}
+
+
 def parity(theirs: Any, ours: Any, sampler: str = "dpmpp-2m") -> float:
     """By DPM-Solver++ as it ships, or by flow matching's Euler, each on its own grid."""
     from diffusers import FlowMatchEulerDiscreteScheduler

@@ -17,6 +17,11 @@ def build() -> Any:
     return SanaSprintPipeline(**parts(guidance_embeds=True, qk_norm="rms_norm_across_heads"), scheduler=SCMScheduler())
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    return dict.fromkeys(("guidance", "sampler")), {**CALL, "intermediate_timesteps": None}
+
+
 def parity(theirs: Any, ours: Any, steps: int = 2) -> float:
     """Latents after a few steps, each of which draws the same noise."""
     import pytest

@@ -39,6 +39,13 @@ def flow() -> Any:
     return StableDiffusionPipeline(**parts() | {"scheduler": solver}, image_encoder=None, **UNSAFE)
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    from sfumato.guide import ClassifierFree
+
+    return {"guidance": [ClassifierFree(5.0)], "sampler": "ddim"}, {"guidance_scale": 5.0}
+
+
 def parity(theirs: Any, ours: Any) -> float:
     from sfumato.guide import ClassifierFree
     from stock.compare import latents_apart

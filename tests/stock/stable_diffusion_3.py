@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from . import clip_tokenizer, seeded, t5_tokenizer
-from .flux import CHANNELS, autoencoder, t5
+from .flux import autoencoder, t5
 
 NAME = "stable-diffusion-3"
 SIZE = (32, 24)
+CHANNELS = 16  # stock's inpainting takes no others
 CALL: dict[str, Any] = {"guidance_scale": 5.0}
 
 
@@ -33,7 +34,7 @@ def build(later: bool = False, words: bool = True) -> Any:
     )
     return diffusers.StableDiffusion3Pipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=autoencoder(),
+        vae=autoencoder(CHANNELS),
         text_encoder=clip(24),
         tokenizer=clip_tokenizer(),
         text_encoder_2=clip(16),
@@ -61,6 +62,13 @@ def clip(width: int) -> Any:
         pad_token_id=words.pad_token_id,
     )
     return CLIPTextModelWithProjection(config).eval()
+
+
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    from sfumato.guide import ClassifierFree
+
+    return {"guidance": [ClassifierFree(4.0)]}, {"guidance_scale": 4.0}
 
 
 def parity(theirs: Any, ours: Any) -> float:

@@ -68,6 +68,13 @@ def refiner(base: Any | None = None) -> Any:
     )
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    from sfumato.guide import ClassifierFree
+
+    return {"guidance": [ClassifierFree(5.0)], "sampler": "ddim"}, {"guidance_scale": 5.0}
+
+
 def parity(theirs: Any, ours: Any, negative: str = "", size: tuple[int, int] = SIZE) -> float:
     from sfumato.guide import ClassifierFree
     from stock.compare import latents_apart

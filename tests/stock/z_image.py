@@ -67,6 +67,13 @@ def build(shift: float = 3.0) -> Any:
     )
 
 
+def guided(edit: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ours and stock's pipeline of an edit are told of guidance."""
+    from sfumato.guide import ClassifierFree
+
+    return {"guidance": [ClassifierFree.from_w(3.0)]}, {"guidance_scale": 3.0}
+
+
 def parity(theirs: Any, ours: Any, w: float = 3.0) -> float:
     """Guided by stock's own convention, c + w (c - u)."""
     from sfumato.guide import ClassifierFree
