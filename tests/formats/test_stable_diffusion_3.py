@@ -96,3 +96,31 @@ def test_a_broken_folder_is_one_sentence(tmp_path: Path, part: str, change: Any,
     for word in words:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_part_is_left_out_by_the_models_name(tmp_path: Path):
+    """Of a folder and of a single file; it is the model whose index names none, and redo finds it again."""
+    from sfumato.formats.convert import convert
+    from sfumato.provenance import redo
+
+    folder, file, bare = tmp_path / "model", tmp_path / "model.safetensors", tmp_path / "bare"
+    sd3.build().save_pretrained(folder)
+    sd3.build().save_pretrained(bare)
+    index = json.loads((bare / "model_index.json").read_text())
+    (bare / "model_index.json").write_text(json.dumps({**index, "text_encoder_3": [None, None]}))
+    convert(folder, file)
+    told = {"steps": 2, "seed": 3, **SIZE}
+    whole, truth = (np.asarray(sfumato.load(each)(PROMPT, **told).image) for each in (folder, bare))
+    assert not np.array_equal(whole, truth)
+    for name in (folder, file):
+        pipe = sfumato.load(f"{name}?without=text_encoder_3")
+        assert "text_encoder_3" not in pipe.stage.networks
+        result = pipe(PROMPT, **told)
+        assert np.array_equal(np.asarray(result.image), truth)
+        assert result.recipe.model == pipe.name == f"{name}?without=text_encoder_3"
+        picture = result.save(tmp_path / f"{name.name}.png")[0]
+        assert np.array_equal(np.asarray(redo(picture).image), truth)
+    with pytest.raises(BadInput, match=r"model has no part 'text_encoder_4' to leave out: it has .*text_encoder_3"):
+        sfumato.load(f"{folder}?without=text_encoder_4")
+    with pytest.raises(BadInput, match="vae"):
+        sfumato.load(f"{folder}?without=vae")

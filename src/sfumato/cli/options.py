@@ -195,7 +195,8 @@ Model = Annotated[
     str,
     typer.Option(
         help="A built-in model, a folder, a single file, or a Hub id; see `sfumato models`. Models that go on with "
-        "what others made are joined, as in 'PRIOR + DECODER'."
+        "what others made are joined, as in 'PRIOR + DECODER'. 'MODEL?without=PART' leaves out a part that it can "
+        "do without."
     ),
 ]
 

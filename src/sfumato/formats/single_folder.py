@@ -8,6 +8,7 @@ reads folders.
     model.safetensors?prediction=v                what the network predicts (v or epsilon), where the file doesn't say
     model.safetensors?vae=other.safetensors       another autoencoder; without it model.vae.safetensors, if it is there
     model.safetensors?base=FOLDER                 where parts that the file lacks, and its tokenizers, come from
+    model.safetensors?without=text_encoder_3      without parts that the family can do without
 
 A file that holds a transformer alone (as a .gguf does) and a base are that model with another transformer: `load(base,
 transformer=file)`.
@@ -50,6 +51,7 @@ from sfumato.picture.errors import name_of, printable
 from sfumato.zoo import INDEX
 from sfumato.zoo.borrowed import room
 from sfumato.zoo.find import FILES, file_of, pickles_allowed
+from sfumato.zoo.without import left_out
 
 AVERAGED = "model_ema."
 METADATA = "sfumato.folder"
@@ -69,11 +71,12 @@ def folder_of(name: str | Path) -> Path:
     if vae and beside is not None and not beside.is_file():
         raise BadInput(f"There is no autoencoder {printable(vae, 200)}: name a .safetensors.")
     stamps = tuple((each, each.stat().st_mtime_ns, each.stat().st_size) for each in (path, beside) if each is not None)
-    return _folder(stamps, options.get("prediction", ""), options.get("base", ""), pickles_allowed())
+    said = [options.get(name, "") for name in ("prediction", "base", "without")]
+    return _folder(stamps, *said, pickles_allowed())
 
 
 @lru_cache(maxsize=16)
-def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: str, pickles: bool) -> Path:
+def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: str, parts: str, pickles: bool) -> Path:
     path = stamps[0][0]
     if prediction and prediction not in PREDICTIONS:
         raise BadInput(f"What a network predicts is {', '.join(PREDICTIONS)}, not {printable(prediction, 60)}.")
@@ -86,6 +89,9 @@ def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: st
     if len(stamps) > 1:
         family = _other_autoencoder(family, opened(stamps[1][0], pickles))
     _lay(folder, path, family, Path(base).expanduser() if base else None)
+    if parts:
+        index = left_out((folder / INDEX).read_text(encoding="utf-8"), tuple(parts.split(",")), name_of(path))
+        (folder / INDEX).write_text(index, encoding="utf-8")
     averaged = sum(name.startswith(AVERAGED) for name in file.shapes)
     laid[folder] = SingleFile(path, folder, family, averaged)
     _check_rest(file, family)

@@ -18,7 +18,7 @@ from sfumato.network.device import check_device
 from sfumato.network.precision import suits
 from sfumato.picture import BadInput
 from sfumato.stage import Stage
-from sfumato.zoo.find import allow_pickles, file_of, joined, with_transformer
+from sfumato.zoo.find import allow_pickles, file_of, joined, parted, with_transformer
 
 if TYPE_CHECKING:
     from sfumato.formats.parts import Shared
@@ -43,7 +43,8 @@ def load(
 
     name: a built-in miniature ("mini"), a folder in diffusers' format (see `sfumato.formats`), a single file
     ("model.safetensors", see `sfumato.formats.single_folder`), or a Hub id "owner/name", fetched once and cached.
-    Models that go on with what others made are joined by " + ": "prior + decoder", "IF-I + IF-II + upscaler".
+    Models that go on with what others made are joined by " + ": "prior + decoder", "IF-I + IF-II + upscaler". Parts
+    that a family can do without are left out by "NAME?without=PART": Stable Diffusion 3's T5 is text_encoder_3.
     engine: "eager", "exact", "openvino" or "compiled" (see `sfumato.network.engine`); "auto" is the quickest that is
     here and answers as they all do, for `recipe` where that is given. device: as torch calls it, "cpu", "cuda" or
     "mps"; "auto" is the quickest that is here. precision: how weights are stored, "float32", "bfloat16", "float16" or
@@ -124,6 +125,9 @@ def _name(name: str | Path, folder: Path) -> str:
     if (file := file_of(name)) is not None:
         options = str(name).partition("?")[2]
         return f"{file[0].resolve()}{'?' if options else ''}{options}"
+    model, parts = parted(name)
+    if parts:
+        return f"{_name(model, Path(model).expanduser())}?without={','.join(parts)}"
     return str(folder.resolve()) if Path(name).expanduser().is_dir() else str(name)
 
 

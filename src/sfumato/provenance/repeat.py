@@ -17,7 +17,7 @@ from sfumato.picture.errors import name_of, printable
 from sfumato.provenance.replay import replayed
 from sfumato.recipe import Made, Recipe
 from sfumato.zoo import built_ins
-from sfumato.zoo.find import file_of, joined
+from sfumato.zoo.find import file_of, joined, parted
 
 _VERSIONS = ("sfumato", "torch", "diffusers", "python")
 
@@ -179,7 +179,8 @@ def _run(
 def _check_local(recipe: Recipe, given: bool, name: str) -> None:
     """Raises `BadInput` for a model that is not on this machine. given: the user says where the recipe's own is."""
     here = (
-        str(each) in built_ins() or file_of(each) is not None or path_of(each).is_dir() for each in joined(recipe.model)
+        name in built_ins() or file_of(name) is not None or path_of(name).is_dir()
+        for name, _ in map(parted, joined(recipe.model))
     )
     if not given and not all(here):
         raise BadInput(

@@ -9,6 +9,7 @@ import atexit
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -26,11 +27,15 @@ def whole(folder: Path) -> Path:
         return folder
     parts = {path.name: path for path in folder.iterdir() if path.name != BORROWED}
     parts |= {part: place(lender) / part for part, lender in json.loads(file.read_text()).items()}
-    laid = Path(tempfile.mkdtemp(dir=room())) / folder.name
-    laid.mkdir()
+    return linked(parts, Path(tempfile.mkdtemp(dir=room())) / folder.name)
+
+
+def linked(parts: Mapping[str, Path], folder: Path) -> Path:
+    """A new folder of links to files and folders, by the names that they have in it."""
+    folder.mkdir()
     for name, path in parts.items():
-        _link(laid / name, path.resolve())
-    return laid
+        _link(folder / name, path.resolve())
+    return folder
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.zoo import INDEX, built_ins, place, shelves
 from sfumato.zoo.borrowed import whole
+from sfumato.zoo.without import without
 
 HUB_FILES = [
     *("model_index.json", "config.json", "scheduler_config.json"),
@@ -45,12 +46,18 @@ def file_of(name: str | Path) -> tuple[Path, dict[str, str]] | None:
         return None
     pairs = [each.partition("=") for each in options.split("&") if each]
     said = {name: value for name, _, value in pairs}
-    if others := [each for each in said if each not in ("prediction", "vae", "base")]:
+    if others := [each for each in said if each not in ("prediction", "vae", "base", "without")]:
         raise BadInput(
-            f"{printable(others[0], 60)} is nothing that can be said of a single file: accepted are prediction, vae "
-            "and base."
+            f"{printable(others[0], 60)} is nothing that can be said of a single file: accepted are prediction, vae, "
+            "base and without."
         )
     return path, said
+
+
+def parted(name: str | Path) -> tuple[str, tuple[str, ...]]:
+    """What a model that is no single file is called, and the parts that its name leaves out behind "?without="."""
+    model, _, parts = str(name).partition("?without=")
+    return (model, tuple(parts.split(","))) if parts and not model.lower().endswith(ENDINGS) else (str(name), ())
 
 
 def joined(name: str | Path) -> list[str | Path]:
@@ -72,7 +79,10 @@ def with_transformer(name: str | Path, file: str | Path) -> str:
 
 def here(name: str | Path) -> Path | None:
     """The folder of a model that is built in or that `name` is the path of, or that stands for a single file of that
-    name; None for any other, as for a Hub id."""
+    name; None for any other, as for a Hub id. Without the parts that the name leaves out."""
+    model, parts = parted(name)
+    if parts:
+        return None if (all_parts := here(model)) is None else without(all_parts, parts)
     if (built_in := place(name) / INDEX).is_file():
         return whole(built_in.parent)
     folder = Path(name).expanduser()
@@ -85,6 +95,7 @@ def would_be_fetched(name: str) -> bool:
     """Whether finding `name` would ask the Hub: it reads as a Hub id, and neither a folder nor the cache has it."""
     if len(several := joined(name)) > 1:
         return any(would_be_fetched(str(each)) for each in several)
+    name, _ = parted(name)
     if not is_hub_id(name) or file_of(name) is not None or here(name) is not None:
         return False
     from huggingface_hub import try_to_load_from_cache
@@ -102,7 +113,11 @@ def is_hub_id(name: str) -> bool:
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a model; downloads it when `name` is a Hub id that is not in the cache yet."""
+    """The folder of a model, without the parts that the name leaves out ("NAME?without=PART,PART"); downloads it when
+    `name` is a Hub id that is not in the cache yet."""
+    model, parts = parted(name)
+    if parts:
+        return without(find(model), parts)
     folder = here(name)
     if folder is not None and not (folder / INDEX).is_file():
         raise BadInput(

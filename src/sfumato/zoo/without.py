@@ -1,0 +1,32 @@
+"""A model without parts that its family can do without: "sd3?without=text_encoder_3", whose T5 is nine gigabytes."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.zoo import INDEX
+from sfumato.zoo.borrowed import linked, room
+
+
+def left_out(index: str, parts: tuple[str, ...], model: str) -> str:
+    """The text of an index whose `parts` are none: [null, null], as diffusers writes it. Raises BadInput for a part
+    that it does not name. model: how sentences call it."""
+    said = json.loads(index)
+    there = [name for name, value in said.items() if isinstance(value, list) and value[-1] is not None]
+    if strange := [part for part in parts if part not in there]:
+        raise BadInput(f"{model} has no part {printable(strange[0], 60)!r} to leave out: it has {', '.join(there)}.")
+    return json.dumps({**said, **{part: [None, None] for part in parts}}, indent=2)
+
+
+@cache
+def without(folder: Path, parts: tuple[str, ...]) -> Path:
+    """A folder of links to the files of a model, which names none of `parts`; there as long as the process is."""
+    index = left_out((folder / INDEX).read_text(encoding="utf-8"), parts, f"The model {name_of(folder)}")
+    own = {path.name: path for path in folder.iterdir() if path.name not in (*parts, INDEX)}
+    laid = linked(own, Path(tempfile.mkdtemp(dir=room())) / folder.name)
+    (laid / INDEX).write_text(index, encoding="utf-8")
+    return laid
