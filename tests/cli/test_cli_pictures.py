@@ -243,6 +243,28 @@ def test_interrupting_a_run_leaves_nothing(home, model):
     assert [path.name for path in home.iterdir()] == ["wide.png"]
 
 
+def test_an_interrupt_while_a_batch_is_saved_waits_until_it_is(home, model, monkeypatch, capsys):
+    from sfumato.cli import paint
+    from sfumato.model import result
+    from sfumato.recipe import Recipe
+    from sfumato.recipe.capabilities import Capabilities
+
+    save, saved = result.save_picture, []
+
+    def interrupted(*args, **options):
+        saved.append(save(*args, **options))
+        if len(saved) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return saved[-1]
+
+    monkeypatch.setattr(result, "save_picture", interrupted)
+    recipes = [Recipe(prompt="x", model=str(model), steps=1, seed=seed) for seed in range(12)]
+    with pytest.raises(KeyboardInterrupt):
+        paint.make(recipes, Capabilities(text=True), home / "a.png", json=False)
+    assert sorted(path.name for path in home.glob("*.png")) == [f"a-{n}.png" for n in range(8)]
+    assert "8 of 12 pictures are saved" in capsys.readouterr().err
+
+
 def test_an_interrupted_run_says_which_pictures_it_leaves(home, model):
     command = ["generate", "x", "--count", "64", "--steps", "20", "--model", model, "-o", "a.png"]
     with warm.start("-m", "sfumato", *command) as running:

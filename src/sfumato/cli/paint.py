@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -68,11 +69,12 @@ def make(
             advance(done=step.index, total=step.total, title="painting")
             if step.done is None:
                 continue
-            here_paths = step.done.save_as(paths[len(painted) : len(painted) + len(step.done.images)])
-            for each, path in zip(step.done.masks, masks[len(painted) :], strict=False):
-                if each is not None:
-                    found.append(save_picture(each, roomy(path, each.size)))
-            painted += zip(here_paths, step.done.images, step.done.recipes, strict=True)
+            with _saving():
+                here_paths = step.done.save_as(paths[len(painted) : len(painted) + len(step.done.images)])
+                for each, path in zip(step.done.masks, masks[len(painted) :], strict=False):
+                    if each is not None:
+                        found.append(save_picture(each, roomy(path, each.size)))
+                painted += zip(here_paths, step.done.images, step.done.recipes, strict=True)
     if page is not None:
         from sfumato.model.result import sheet
 
@@ -89,6 +91,19 @@ def make(
         )
     else:
         print(*(path for path, *_ in painted), *found, *([page] if page else []), sep="\n")
+
+
+@contextmanager
+def _saving() -> Iterator[None]:
+    """Inside, an interrupt waits: what a batch has painted is saved whole, and counted, before it comes."""
+    caught: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
