@@ -84,7 +84,8 @@ AXES: dict[str, dict[str, Any]] = {
         "of earlier steps": {
             name: name
             for name in (
-                *("dpmpp-2m", "dpmpp-3m", "dpmpp-3m-exact", "unipc", "deis", "adams-bashforth", "lms", "plms"),
+                *("dpmpp-2m", "res-multistep", "dpmpp-3m", "dpmpp-3m-exact"),
+                *("unipc", "deis", "adams-bashforth", "lms", "plms"),
             )
         },
         "of earlier steps, with noise": {name: name for name in ("dpmpp-2m-sde", "dpmpp-2m-sde-heun", "dpmpp-3m-sde")},

@@ -156,6 +156,7 @@ def test_a_plain_graph_of_comfyui() -> None:
     for named, scheduler, sampler, times in (
         ("uni_pc_bh2", "simple", UniPC(), DiscardPenultimateGrid(TrailingGrid(up=True))),
         ("dpmpp_sde_gpu", "beta", DPMppSDE(), BetaGrid()),
+        ("res_multistep", "simple", DPMpp2M(solver="heun"), TrailingGrid(up=True)),
         ("dpmpp_2m_sde_heun", "karras", DPMpp2M(sde=True, solver="heun"), KarrasGrid()),
     ):
         recipe, _ = recipe_of(read_comfyui(json.dumps(graph(sampler_name=named, scheduler=scheduler))), "mini")

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -612,6 +613,29 @@ def test_the_single_step_of_the_sde_without_noise_is_2s():
         walk(oracle(schedule), DPMppSDE(0.0), times), walk(oracle(schedule), DPMpp2S(), times), strict=True
     ):
         assert torch.equal(a, b)
+
+
+def test_res_multistep_is_its_makers_formula():
+    """x' = e^-h x + h (b_1 D + b_2 D_before): b_2 = phi_2(-h)/c, b_1 = phi_1(-h) - b_2, c how far the step before lies
+    on the axis -log sigma, in steps."""
+    denoiser = oracle(VE())
+    times = grid("karras", 8, denoiser.schedule)
+    ours = walk(denoiser, Sampler.registry.named("res-multistep"), times)
+    x, before = start(denoiser.schedule), None
+    for (t, s), mine in zip(pairwise(times), ours, strict=True):
+        sigma, after = float(denoiser.schedule(t)[1]), float(denoiser.schedule(s)[1])
+        seen = bind(denoiser, Condition.empty(6))(x, t).x0
+        if after == 0:
+            x = seen
+        elif before is None:
+            x = seen + after / sigma * (x - seen)
+        else:
+            h, c = math.log(sigma / after), math.log(sigma / before[0]) / math.log(sigma / after)
+            first = math.expm1(-h) / -h
+            second = (first - 1) / -h / c
+            x = math.exp(-h) * x + h * ((first - second) * seen + second * before[1])
+        before = (sigma, seen)
+        assert torch.allclose(mine, x, atol=1e-10)
 
 
 def test_lms_is_adams_bashforth_with_alpha_1():

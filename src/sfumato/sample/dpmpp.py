@@ -19,8 +19,17 @@ _SDE = "true for the reverse SDE, false for the probability flow"
 
 @element(
     "dpmpp-2m",
-    label={"dpmpp-2m": "DPM++ 2M", "dpmpp-2m-sde": "DPM++ 2M SDE", "dpmpp-2m-sde-heun": "DPM++ 2M SDE Heun"},
-    presets={"dpmpp-2m-sde": {"sde": True}, "dpmpp-2m-sde-heun": {"sde": True, "solver": "heun"}},
+    label={
+        "dpmpp-2m": "DPM++ 2M",
+        "dpmpp-2m-sde": "DPM++ 2M SDE",
+        "dpmpp-2m-sde-heun": "DPM++ 2M SDE Heun",
+        "res-multistep": "Res Multistep",
+    },
+    presets={
+        "dpmpp-2m-sde": {"sde": True},
+        "dpmpp-2m-sde-heun": {"sde": True, "solver": "heun"},
+        "res-multistep": {"solver": "heun"},
+    },
 )
 class DPMpp2M(Sampler):
     """DDIM plus alpha_s C: C = (1 - q^(1 + eta))/(2 r) (x0 - x0_before), r = h_before/h, q = exp(-h).
@@ -28,7 +37,8 @@ class DPMpp2M(Sampler):
     Lu et al. 2022, algorithm 2, in the midpoint form that diffusers and k-diffusion use. sde=False is the
     probability flow (eta = 0), order 2; sde=True the reverse SDE (eta = 1), weak order 2. One network call a step.
     solver="heun" takes the exact integral of the line through both x0, with 1 - (1 - q^(1 + eta))/((1 + eta) h) for
-    (1 - q^(1 + eta))/2.
+    (1 - q^(1 + eta))/2; on the flow it is the multistep solver of Zhang et al. 2023, "Improved Order Analysis and
+    Design of Exponential Integrator for Diffusion Models Sampling", which ComfyUI calls `res_multistep`.
 
     First order where there is no memory, where sigma_s = 0 (h infinite), and after a step from alpha = 0, whose
     infinite h would poison the memory. Without C it is `DDIM(eta)`.

@@ -26,6 +26,7 @@ SAMPLERS = {
     "dpmpp_2m_sde_gpu": "DPM++ 2M SDE",
     "dpmpp_2m_sde_heun": "DPM++ 2M SDE Heun",
     "dpmpp_2m_sde_heun_gpu": "DPM++ 2M SDE Heun",
+    "res_multistep": "Res Multistep",
     "dpmpp_3m_sde": "DPM++ 3M SDE",
     "dpmpp_3m_sde_gpu": "DPM++ 3M SDE",
     "ddim": "Euler",  # as ComfyUI runs it
