@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -367,6 +369,27 @@ def test_inspect_foretells_the_weights_that_are_loaded(tiny_model, plain, precis
     assert live["unet"] > 0 < live["vae"]
     assert f"{precision} " in report.text()
     assert "--offload parts" in report.text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="says what is mapped on Linux alone")
+def test_weights_in_their_own_precision_are_mapped_and_not_copied(tiny_model, tmp_path):
+    """And let go with the pipe; in another precision they are cast once, and nothing stays mapped."""
+    folder = shutil.copytree(tiny_model, tmp_path / "mapped")
+
+    def mapped() -> set[str]:
+        gc.collect()
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        return {Path(line.split()[-1]).parent.name for line in lines if str(folder) in line}
+
+    pipe = sfumato.load(folder, precision="float32")
+    assert mapped() == {"unet", "vae", "text_encoder"}
+    pipe("a boat", steps=1, **SMALL)
+    assert mapped() == {"unet", "vae", "text_encoder"}
+    del pipe
+    assert not mapped()
+    pipe = sfumato.load(folder, precision="bfloat16")
+    assert not mapped()
+    assert pipe.precision == "bfloat16"
 
 
 def test_weights_are_found_in_files_that_call_them_as_they_once_were(tmp_path):
