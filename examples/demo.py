@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 PROMPT = "a painting of a woman in a red jacket"
 STRENGTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SCALES = (1, 2.5, 5, 10, 20, 40)
-SEED = 11
+SEED = 7
 CELL, GAP, LABEL = 192, 10, 26
 INK, PAPER = "#3b3531", "#faf7f2"
 

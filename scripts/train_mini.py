@@ -1,5 +1,5 @@
 """Trains the miniature's family in order: at 64 x 64 autoencoder, CLIP and U-Net, then at 128 x 128 autoencoder, its
-decoder and U-Net (in three runs), which begin from those; then measures it. One command, begun again at will.
+decoder and U-Net (in four runs), which begin from those; then measures it. One command, begun again at will.
 
     python scripts/train_mini.py                     everything to its end; stopped and begun again it goes on
     python scripts/train_mini.py --small mini        the 64 x 64 ones are those of a folder or a built-in model
@@ -14,7 +14,7 @@ that many minutes, not a piece of a longer run. A stage that an earlier call has
 On a GPU (found by itself) batches and learning rates are larger, as `GPU` says, and all cores draw.
 
 How long at 128 x 128, on one core without AVX-512 (float32): pictures 0.2 hours, autoencoder 3.5, decoder 2, latents
-0.5, U-Net 6, 5 and 6. Steps were timed, the rest is reckoned; where bfloat16 pays, a third of it.
+0.5, U-Net 6, 5, 6 and 6. Steps were timed, the rest is reckoned; where bfloat16 pays, a third of it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ import sys
 import time
 from pathlib import Path
 
-LAST = "mini-unet-attention"
+LAST = "mini-unet-focus"
 SMALL = {"mini64-autoencoder": 0.10, "mini-clip": 0.06, "mini64-unet": 0.19}  # shares of the time
-LARGE = {"mini-autoencoder": 0.27, "mini-decoder": 0.08, "mini-unet": 0.22, "mini-unet-further": 0.18, LAST: 0.17}
+LARGE = {
+    **{"mini-autoencoder": 0.24, "mini-decoder": 0.07, "mini-unet": 0.19, "mini-unet-further": 0.15},
+    **{"mini-unet-attention": 0.14, LAST: 0.13},
+}
 EVALUATION = 0.08  # of the whole time, at the end
 GPU = {
     "mini64-autoencoder": ["batch=64", "optimizer.lr=2e-3", "steps=4000", "every.save=500"],
@@ -41,7 +44,10 @@ GPU = {
     "mini-decoder": ["batch=32", "optimizer.lr=1.2e-3", "steps=2000", "every.save=500"],
     "mini-unet": ["batch=256", "optimizer.lr=1.2e-3", "steps=4000", "ema.decay=0.998", "every.save=500"],
     "mini-unet-further": ["batch=256", "optimizer.lr=8e-4", "steps=2000", "ema.decay=0.998", "every.save=500"],
-    LAST: ["batch=256", "optimizer.lr=8e-4", "steps=1700", "ema.decay=0.998", "every.save=500"],
+    **dict.fromkeys(
+        ("mini-unet-attention", LAST),
+        ["batch=256", "optimizer.lr=8e-4", "steps=1700", "ema.decay=0.998", "every.save=500"],
+    ),
 }
 STANDS_ON = {
     "mini64-unet": {"autoencoder": "mini64-autoencoder", "text_encoder": "mini-clip"},
@@ -49,7 +55,8 @@ STANDS_ON = {
     "mini-decoder": {"begin": "mini-autoencoder"},
     "mini-unet": {"autoencoder": "mini-decoder", "text_encoder": "mini-clip", "begin": "mini64-unet"},
     "mini-unet-further": {"autoencoder": "mini-decoder", "text_encoder": "mini-clip", "begin": "mini-unet"},
-    LAST: {"autoencoder": "mini-decoder", "text_encoder": "mini-clip", "begin": "mini-unet-further"},
+    "mini-unet-attention": {"autoencoder": "mini-decoder", "text_encoder": "mini-clip", "begin": "mini-unet-further"},
+    LAST: {"autoencoder": "mini-decoder", "text_encoder": "mini-clip", "begin": "mini-unet-attention"},
 }
 """What a stage is given of those before it."""
 
