@@ -5,6 +5,9 @@
     SIZE: (width, height) of its pictures; CALL: further arguments of a call of it
     parity(theirs, ours) -> the largest difference, over the deviation of theirs, between what the two pipelines make of
         the same noise and words, guided as the family is: for its test and for the benchmark
+    guided(edit) -> what ours and stock's pipeline of an edit are told of guidance, where stock has one: for `beside`,
+        which compares them; UNLIKE: edits of which stock's pipeline does something else, and what; ended: our latents
+        as those pipelines answer them, where that is in another form
 
 `save_pretrained` of what `build` gives is the folder that our formats read; `benchmarks/families.py` goes through them.
 Tokenizers are made here, so that nothing is fetched.

@@ -174,10 +174,12 @@ def apart(family: ModuleType, stock: Any, pipe: sfumato.Pipe, edit: str, place: 
         with asked(made) as times, torch.no_grad():
             end = made(**_taken(made.__call__, call)).images
         grid = knots(made.scheduler, times, pipe.stage.at(family.SIZE).denoiser.schedule)
-        x = ours(pipe, grid, PROMPT, **size, **said, **told)
+        x, plain = (ours(pipe, grid, PROMPT, **size, **each, **told) for each in (said, {}))
     if edit == "image prompt":
         made.unload_ip_adapter()
-    return error(getattr(family, "ended", _ended)(stock, pipe, x, end), end)
+    form = getattr(family, "ended", _ended)
+    assert error(form(stock, pipe, plain, end), end) > 1e-2, "the edit shows"
+    return error(form(stock, pipe, x, end), end)
 
 
 def _given(
