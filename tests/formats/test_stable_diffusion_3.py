@@ -122,5 +122,11 @@ def test_a_part_is_left_out_by_the_models_name(tmp_path: Path):
         assert np.array_equal(np.asarray(redo(picture).image), truth)
     with pytest.raises(BadInput, match=r"model has no part 'text_encoder_4' to leave out: it has .*text_encoder_3"):
         sfumato.load(f"{folder}?without=text_encoder_4")
-    with pytest.raises(BadInput, match="vae"):
+    with pytest.raises(BadInput, match="names no vae"):
         sfumato.load(f"{folder}?without=vae")
+    with pytest.raises(BadInput, match="is no model folder"):
+        sfumato.load(f"{tmp_path}?without=vae")
+    for damaged in ("{", "[1]", "3"):
+        (bare / "model_index.json").write_text(damaged)
+        with pytest.raises(BadInput, match=r"The model_index\.json of .*bare can't be read"):
+            sfumato.load(f"{bare}?without=vae")

@@ -15,17 +15,28 @@ from sfumato.zoo.borrowed import linked, room
 def left_out(index: str, parts: tuple[str, ...], model: str) -> str:
     """The text of an index whose `parts` are none: [null, null], as diffusers writes it. Raises BadInput for a part
     that it does not name. model: how sentences call it."""
-    said = json.loads(index)
-    there = [name for name, value in said.items() if isinstance(value, list) and value[-1] is not None]
+    try:
+        said = dict(json.loads(index))
+    except (ValueError, TypeError, RecursionError):
+        raise BadInput(f"The {INDEX} of {model} can't be read: copy it again.") from None
+    there = [name for name, value in said.items() if isinstance(value, list) and value and value[-1] is not None]
     if strange := [part for part in parts if part not in there]:
-        raise BadInput(f"{model} has no part {printable(strange[0], 60)!r} to leave out: it has {', '.join(there)}.")
+        raise BadInput(
+            f"The model {model} has no part {printable(strange[0], 60)!r} to leave out: it has {printable(', '.join(there), 300)}."
+        )
     return json.dumps({**said, **{part: [None, None] for part in parts}}, indent=2)
 
 
-@cache
 def without(folder: Path, parts: tuple[str, ...]) -> Path:
-    """A folder of links to the files of a model, which names none of `parts`; there as long as the process is."""
-    index = left_out((folder / INDEX).read_text(encoding="utf-8"), parts, f"The model {name_of(folder)}")
+    """A folder of links to the files of a model, which names none of `parts`; there as long as the process is. A folder
+    that is no model is itself."""
+    index = folder / INDEX
+    return _laid(folder, parts, index.stat().st_mtime_ns) if index.is_file() else folder
+
+
+@cache
+def _laid(folder: Path, parts: tuple[str, ...], _stamp: int) -> Path:
+    index = left_out((folder / INDEX).read_text(encoding="utf-8"), parts, name_of(folder))
     own = {path.name: path for path in folder.iterdir() if path.name not in (*parts, INDEX)}
     laid = linked(own, Path(tempfile.mkdtemp(dir=room())) / folder.name)
     (laid / INDEX).write_text(index, encoding="utf-8")
