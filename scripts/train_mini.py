@@ -32,8 +32,12 @@ from pathlib import Path
 LAST = "mini-unet-focus"
 SMALL = {"mini64-autoencoder": 0.10, "mini-clip": 0.06, "mini64-unet": 0.19}  # shares of the time
 LARGE = {
-    **{"mini-autoencoder": 0.24, "mini-decoder": 0.07, "mini-unet": 0.19, "mini-unet-further": 0.15},
-    **{"mini-unet-attention": 0.14, LAST: 0.13},
+    "mini-autoencoder": 0.24,
+    "mini-decoder": 0.07,
+    "mini-unet": 0.19,
+    "mini-unet-further": 0.15,
+    "mini-unet-attention": 0.14,
+    LAST: 0.13,
 }
 EVALUATION = 0.08  # of the whole time, at the end
 GPU = {
@@ -44,10 +48,8 @@ GPU = {
     "mini-decoder": ["batch=32", "optimizer.lr=1.2e-3", "steps=2000", "every.save=500"],
     "mini-unet": ["batch=256", "optimizer.lr=1.2e-3", "steps=4000", "ema.decay=0.998", "every.save=500"],
     "mini-unet-further": ["batch=256", "optimizer.lr=8e-4", "steps=2000", "ema.decay=0.998", "every.save=500"],
-    **dict.fromkeys(
-        ("mini-unet-attention", LAST),
-        ["batch=256", "optimizer.lr=8e-4", "steps=1700", "ema.decay=0.998", "every.save=500"],
-    ),
+    "mini-unet-attention": ["batch=256", "optimizer.lr=8e-4", "steps=1700", "ema.decay=0.998", "every.save=500"],
+    LAST: ["batch=256", "optimizer.lr=6e-4", "steps=1700", "ema.decay=0.998", "every.save=500"],
 }
 STANDS_ON = {
     "mini64-unet": {"autoencoder": "mini64-autoencoder", "text_encoder": "mini-clip"},

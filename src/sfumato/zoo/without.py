@@ -21,9 +21,8 @@ def left_out(index: str, parts: tuple[str, ...], model: str) -> str:
         raise BadInput(f"The {INDEX} of {model} can't be read: copy it again.") from None
     there = [name for name, value in said.items() if isinstance(value, list) and value and value[-1] is not None]
     if strange := [part for part in parts if part not in there]:
-        raise BadInput(
-            f"The model {model} has no part {printable(strange[0], 60)!r} to leave out: it has {printable(', '.join(there), 300)}."
-        )
+        known = printable(", ".join(there), 300)
+        raise BadInput(f"The model {model} has no part {printable(strange[0], 60)!r} to leave out: it has {known}.")
     return json.dumps({**said, **{part: [None, None] for part in parts}}, indent=2)
 
 
