@@ -114,9 +114,14 @@ def diffedit(family: Family) -> str:
     return "runs"
 
 
-def controlnet(family: Family) -> str:
+def control_network(family: Family) -> Path | None:
+    """A folder with a ControlNet of random weights, of the family's own kind and shape; None where there is no such."""
     folder = family.folder.with_name(f"{family.name}-controlnet")
-    if beside.controlled(family.pipe, folder) is None:
+    return None if beside.controlled(family.pipe, folder) is None else folder
+
+
+def controlnet(family: Family) -> str:
+    if (folder := control_network(family)) is None:
         if theirs(family, "ControlNet"):
             return "no: its pipeline with a control has a network of its own, which is not read yet"
         return f"{NONE} ControlNet of a {type(family.network).__name__}"

@@ -171,6 +171,9 @@ def covering(seed: int = 0) -> Iterator[Drawn]:
 
 TURNS = {kind: cycle(members) for kind, members in AXES["sampler"].items()}
 DRAWN = [{**c, "its": next(TURNS[c["sampler"]])} for c in covering()]
+for kind, members in AXES["sampler"].items():  # whose turn never came
+    again = cycle([c for c in DRAWN if c["sampler"] == kind])
+    DRAWN += [{**next(again), "its": name} for name in members if all(c["its"] != name for c in DRAWN)]
 
 
 @pytest.fixture(scope="module")
