@@ -42,24 +42,12 @@ def sd3(tmp_path_factory: pytest.TempPathFactory) -> Both:
 @pytest.mark.parametrize("xlabs", [False, True])
 def test_flux_with_an_image_prompt_paints_as_the_stock_pipeline(dev, tmp_path, xlabs):
     """XLabs' names and diffusers'; a negative side looks at black."""
-    from transformers import CLIPImageProcessorPil
-
     weights, picture = image_prompts.flux(dev.pipe.stage.networks["transformer"], tmp_path, xlabs), photo((40, 40))
     guidance = [Distilled(3.5), ClassifierFree(2.0)]
     start, end = ours(dev, flux.SIZE, IPAdapter(picture, tmp_path, SCALE), guidance=guidance, negative="blue")
     _, plain = ours(dev, flux.SIZE, guidance=guidance, negative="blue")
-    pipeline = type(dev.stock)(
-        **{
-            **flux.build().components,
-            "image_encoder": image_prompts.clip(tmp_path / "again"),
-            "feature_extractor": CLIPImageProcessorPil(
-                size={"shortest_edge": 30}, crop_size={"height": 30, "width": 30}
-            ),
-        }
-    )
-    pipeline.image_encoder = type(pipeline.image_encoder).from_pretrained(tmp_path / "image_encoder")
-    pipeline.load_ip_adapter(image_prompts.split(weights), weight_name="")
-    pipeline.set_ip_adapter_scale(SCALE)
+    pipeline = type(dev.stock)(**flux.build().components)
+    image_prompts.taught(pipeline, tmp_path, weights, SCALE)
     asked = {"negative_prompt": "blue", "true_cfg_scale": 2.0, "num_inference_steps": STEPS, "guidance_scale": 3.5}
     theirs = stock(
         pipeline, PROMPT, latents=start, width=flux.SIZE[0], height=flux.SIZE[1], ip_adapter_image=picture, **asked
@@ -71,20 +59,12 @@ def test_flux_with_an_image_prompt_paints_as_the_stock_pipeline(dev, tmp_path, x
 @pytest.mark.parametrize("later", [False, True])
 def test_stable_diffusion_3_with_an_image_prompt_paints_as_the_stock_pipeline(tmp_path, later):
     """3, and 3.5 with two attentions in a block; guided: the unconditional side looks at zeros."""
-    from transformers import SiglipImageProcessorPil
-
     both = Both.of(stable_diffusion_3.build(later), tmp_path / "model")
     size, picture = stable_diffusion_3.SIZE, photo((40, 40))
     weights = image_prompts.sd3(both.pipe.stage.networks["transformer"], tmp_path)
     x = noise(both.pipe, size)
-    encoder = image_prompts.siglip(tmp_path / "again")
     pipeline = both.stock
-    pipeline.register_modules(
-        image_encoder=type(encoder).from_pretrained(tmp_path / "image_encoder"),
-        feature_extractor=SiglipImageProcessorPil(size={"height": 30, "width": 30}),
-    )
-    pipeline.load_ip_adapter(image_prompts.split(weights))
-    pipeline.set_ip_adapter_scale(SCALE)
+    image_prompts.taught(pipeline, tmp_path, weights, SCALE)
     asked = {"negative_prompt": "blue", "guidance_scale": 3.0, "num_inference_steps": STEPS, "latents": x}
     theirs = stock(pipeline, PROMPT, width=size[0], height=size[1], ip_adapter_image=picture, **asked)
     sigmas = pipeline.scheduler.sigmas.double()

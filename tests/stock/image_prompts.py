@@ -203,8 +203,9 @@ def split(weights: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return parts
 
 
-def taught(pipeline: Any, folder: Path) -> None:
-    """The pipeline with the IP-Adapter that is saved in a folder."""
+def taught(pipeline: Any, folder: Path, weights: dict[str, Tensor] | None = None, scale: float = 1.0) -> None:
+    """The pipeline with the IP-Adapter that is saved in a folder. weights: by diffusers' names, where the file has
+    others."""
     import transformers
     from safetensors.torch import load_file
 
@@ -216,10 +217,10 @@ def taught(pipeline: Any, folder: Path) -> None:
         sees = transformers.CLIPImageProcessorPil(size={"shortest_edge": 30}, crop_size=crop)
     network = getattr(transformers, encoder).from_pretrained(folder / "image_encoder")
     pipeline.register_modules(image_encoder=network, feature_extractor=sees)
-    weights = load_file(folder / FILE)
+    weights = weights or load_file(folder / FILE)
     where = {"subfolder": "", "weight_name": ""} if hasattr(pipeline, "unet") else {"weight_name": ""}
     pipeline.load_ip_adapter(split(weights), **where)
-    pipeline.set_ip_adapter_scale(1.0)
+    pipeline.set_ip_adapter_scale(scale)
 
 
 FILE = "ip-adapter_tiny.safetensors"

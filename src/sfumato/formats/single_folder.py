@@ -90,8 +90,7 @@ def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: st
         family = _other_autoencoder(family, opened(stamps[1][0], pickles))
     _lay(folder, path, family, Path(base).expanduser() if base else None)
     if parts:
-        index = left_out((folder / INDEX).read_text(encoding="utf-8"), tuple(parts.split(",")), name_of(path))
-        (folder / INDEX).write_text(index, encoding="utf-8")
+        (folder / INDEX).write_text(left_out(folder, tuple(parts.split(",")), name_of(path)), encoding="utf-8")
     averaged = sum(name.startswith(AVERAGED) for name in file.shapes)
     laid[folder] = SingleFile(path, folder, family, averaged)
     _check_rest(file, family)

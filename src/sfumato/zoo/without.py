@@ -12,11 +12,11 @@ from sfumato.zoo import INDEX
 from sfumato.zoo.borrowed import linked, room
 
 
-def left_out(index: str, parts: tuple[str, ...], model: str) -> str:
-    """The text of an index whose `parts` are none: [null, null], as diffusers writes it. Raises BadInput for a part
-    that it does not name. model: how sentences call it."""
+def left_out(folder: Path, parts: tuple[str, ...], model: str) -> str:
+    """The text of a folder's index with none for `parts`: [null, null], as diffusers writes it. Raises BadInput for a
+    part that it does not name. model: how sentences call it."""
     try:
-        said = dict(json.loads(index))
+        said = dict(json.loads((folder / INDEX).read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError):
         raise BadInput(f"The {INDEX} of {model} can't be read: copy it again.") from None
     there = [name for name, value in said.items() if isinstance(value, list) and value and value[-1] is not None]
@@ -35,7 +35,7 @@ def without(folder: Path, parts: tuple[str, ...]) -> Path:
 
 @cache
 def _laid(folder: Path, parts: tuple[str, ...], _stamp: int) -> Path:
-    index = left_out((folder / INDEX).read_text(encoding="utf-8"), parts, name_of(folder))
+    index = left_out(folder, parts, name_of(folder))
     own = {path.name: path for path in folder.iterdir() if path.name not in (*parts, INDEX)}
     laid = linked(own, Path(tempfile.mkdtemp(dir=room())) / folder.name)
     (laid / INDEX).write_text(index, encoding="utf-8")
