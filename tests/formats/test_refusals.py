@@ -13,6 +13,7 @@ import torch
 
 import sfumato
 from sfumato.formats import FORMATS, Format, StableDiffusion, capabilities_of
+from sfumato.formats.encoder_config import check_encoder_fields
 from sfumato.formats.scheduler_config import OTHERS, TABLES, check_fields, noise_schedule
 from sfumato.picture import BadInput
 from sfumato.zoo import built_ins, place
@@ -336,3 +337,52 @@ def test_a_stranger_s_family_is_one_class(tiny_model, variant):
     finally:
         FORMATS.remove("mine")
     refused(folder, "no known family")
+
+
+def test_a_field_of_a_text_encoder_that_its_class_does_not_know_is_refused(variant):
+    refused(variant("text_encoder/config.json", attention_window=128), "text_encoder", "attention_window", "128")
+    sfumato.load(variant("text_encoder/config.json", attention_window=None, dropout=0.1, _commit_hash="0f3a"))
+
+
+PUBLISHED = {
+    "CLIPConfig": {"text_config_dict": {"dropout": 0.1}, "vision_config": {"dropout": 0.1}},
+    "CLIPTextConfig": {"architectures": ["CLIPTextModel"], "dropout": 0.1, "torch_dtype": "float32"},
+    "T5Config": {"decoder_start_token_id": 1, "n_positions": 512, "output_past": True},
+    "Qwen3Config": {"rope_theta": 1e6, "use_cache": True, "max_window_layers": 36},
+    "Gemma2Config": {"hidden_act": "gelu_pytorch_tanh", "rope_theta": 1e4, "cache_implementation": "hybrid"},
+    "Qwen2_5_VLConfig": {
+        "hidden_size": 3584,
+        "rope_theta": 1e6,
+        "vision_token_id": 151654,
+        "text_config": {"image_token_id": 151655, "rope_theta": 1e6, "use_sliding_window": True},
+        "vision_config": {"in_chans": 3, "spatial_patch_size": 14},
+    },
+    "Mistral3Config": {
+        "image_token_index": 10,
+        "text_config": {"rope_theta": 1e9},
+        "vision_config": {"patch_size": 14},
+    },
+    "BertConfig": {"position_embedding_type": "absolute", "pooler_type": "first_token_transform"},
+}
+"""Fields of encoders' configs as they are published that no class of today's transformers has, or by another name."""
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_old_fields_of_published_encoders_say_nothing(kind):
+    import transformers
+
+    made = getattr(transformers, kind)
+    check_encoder_fields(made, PUBLISHED[kind], "text_encoder")
+    for strange in ({"attention_window": 128}, {"text_config": {"attention_window": 128}}):
+        if "text_config" not in strange or "text_config" in made.sub_configs:
+            with pytest.raises(BadInput, match="attention_window"):
+                check_encoder_fields(made, {**PUBLISHED[kind], **strange}, "text_encoder")
+
+
+def test_positions_that_are_not_a_berts_of_today_are_refused():
+    from transformers import BertConfig, CLIPTextConfig
+
+    with pytest.raises(BadInput, match="relative_key"):
+        check_encoder_fields(BertConfig, {"position_embedding_type": "relative_key"}, "bert")
+    with pytest.raises(BadInput, match="rope_theta"):  # of a class that has none
+        check_encoder_fields(CLIPTextConfig, {"rope_theta": 1e4}, "text_encoder")

@@ -21,6 +21,7 @@ PIPELINES: Mapping[str, str] = {
     "AudioLDM": "AudioLDM",
     "AuraFlow": "AuraFlow",
     "CogVideoX": "CogVideoX",
+    "Flax": "a model whose weights are Flax's (take those of PyTorch)",
     "Chroma": "Chroma",
     "Flux2": "FLUX.2",
     "FluxControl": "FLUX.1 with a control",

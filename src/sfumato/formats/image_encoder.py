@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sfumato.formats.encoder_config import check_encoder_fields
+from sfumato.formats.folder import read_json
 from sfumato.network.reading import check_weights, hushed, reason
 from sfumato.picture.errors import BadInput, name_of
 
@@ -34,6 +36,8 @@ def image_encoder(folder: Path, kind: str) -> tuple[Any, Any]:
     what = f"image encoder in {name_of(folder)}"
     if not (folder / "config.json").is_file():
         raise BadInput(f"There is no image encoder in {name_of(folder)}: put the adapter's image_encoder/ there.")
+    config = read_json(folder / "config.json")
+    check_encoder_fields(getattr(transformers, kind).config_class, config.get("vision_config") or config, what)
     try:
         with hushed():
             encoder, info = getattr(transformers, kind).from_pretrained(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.formats.config import check_fields, check_sizes
+from sfumato.formats.encoder_config import check_encoder_fields
 from sfumato.network.quantized import check_quantized
 from sfumato.network.reading import check_weights, frozen, hushed, reason, variant_of
 from sfumato.picture.errors import BadInput, printable
@@ -59,6 +60,7 @@ def check_config(kind: str, config: Mapping[str, Any], what: str, neutral: Mappi
         check_fields(made, said, what, neutral)
     else:
         _check_model_type(made, config, what)
+        check_encoder_fields(made.config_class, config, what)
     check_quantized(config, what)
 
 

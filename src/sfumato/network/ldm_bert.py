@@ -33,8 +33,10 @@ class LDMBertConfig(PretrainedConfig):
     ) -> None:
         self.vocab_size, self.max_position_embeddings = vocab_size, max_position_embeddings
         self.encoder_layers, self.encoder_ffn_dim = encoder_layers, encoder_ffn_dim
+        self.num_hidden_layers = encoder_layers  # kept under both names
         self.encoder_attention_heads, self.head_dim = encoder_attention_heads, head_dim
         self.activation_function, self.d_model = activation_function, d_model
+        others.pop("num_hidden_layers", None)
         super().__init__(**{"pad_token_id": pad_token_id, **others})
 
 
