@@ -9,6 +9,7 @@ from sfumato.times import (
     BetaGrid,
     DiscardPenultimateGrid,
     LeadingGrid,
+    ShiftedGrid,
     TimeGrid,
     from_indices,
     from_strength,
@@ -127,6 +128,25 @@ def test_discarding_leaves_out_the_last_knot_but_one_of_a_step_more():
     expected = torch.cat([whole[:10], whole[11:]])
     assert torch.equal(grid(DiscardPenultimateGrid(), 10, STABLE), expected)
     assert torch.equal(grid(DiscardPenultimateGrid("karras"), 10, STABLE), expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("schedule", [Flow(), Flow(2.0), STABLE], ids=str)
+def test_a_shifted_grid_is_that_of_a_flow_of_its_shift(schedule):
+    """tau = s u/(1 + (s - 1) u), whatever the schedule; on one that ends before pure noise, and from a strength, over
+    what is left."""
+    for start in (1.0, 0.6):
+        knots = ShiftedGrid(3.0)(8, schedule, start)
+        assert (float(knots[0]), float(knots[-1])) == (start, 0.0)
+        alpha, sigma = schedule(knots)
+        tau = sigma / (alpha + sigma)
+        u = tau / (3 - 2 * tau)
+        torch.testing.assert_close(u.diff(), (-u[0] / 8).expand(8), atol=1e-9, rtol=1e-6)
+    with pytest.raises(BadInput, match="above 0"):
+        ShiftedGrid(0.0)
+
+
+def test_a_shift_of_the_model_s_own_is_its_even_grid():
+    torch.testing.assert_close(ShiftedGrid(2.5)(10, Flow(2.5)), grid("uniform", 10, Flow(2.5)))
 
 
 def test_karras_on_edm_is_uniform_in_t():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from stock import flux
-from stock.compare import Both, error, painter, ran, shown, stock
+from stock.compare import Both, Watched, error, painter, ran, shown, stock
 
 import sfumato
 from sfumato import Inferred, Inverted, Outside, Recipe, SDEdit
@@ -22,6 +24,7 @@ from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, Distilled, PerturbedAttention
 from sfumato.model.look import look_attention
 from sfumato.picture import BadInput
+from sfumato.provenance import recipe_or_replay
 from sfumato.space.pixels import to_images, to_tensor
 
 PROMPT, NEGATIVE = "a red hat", "a boat"
@@ -79,6 +82,42 @@ def test_dev_gives_the_latents_of_stock_diffusers(dev: Both, size: tuple[int, in
     assert error(mine, stock(dev.stock, PROMPT, guidance_scale=4.5, **asked)) > 1e-3, "the scale that is told shows"
     assert error(mine, stock(dev.stock, NEGATIVE, guidance_scale=3.5, **asked)) > 1e-3, "words show"
     assert len(network.calls) == 5
+
+
+def test_a_picture_of_comfyui_is_painted_with_its_noise_and_its_noise_levels(dev: Both, tmp_path: Path, monkeypatch):
+    """Euler's steps over FLUX's levels in ComfyUI (shift exp(1.15) of a table of 10,000, "simple") from torch's noise,
+    taken by stock's transformer through stock's pipeline."""
+    inputs = {
+        "seed": 5,
+        "steps": 4,
+        "cfg": 1.0,
+        "sampler_name": "euler",
+        "scheduler": "simple",
+        "model": ["1", 0],
+        "positive": ["3", 0],
+        "negative": ["4", 0],
+        "latent_image": ["5", 0],
+    }
+    nodes = {
+        "1": ("CheckpointLoaderSimple", {"ckpt_name": "flux1-dev-fp8.safetensors"}),
+        "2": ("CLIPTextEncode", {"text": PROMPT, "clip": ["1", 1]}),
+        "3": ("FluxGuidance", {"guidance": 2.5, "conditioning": ["2", 0]}),
+        "4": ("ConditioningZeroOut", {"conditioning": ["2", 0]}),
+        "5": ("EmptySD3LatentImage", {**SIZE, "batch_size": 1}),
+        "6": ("KSampler", inputs),
+    }
+    info = PngInfo()
+    info.add_text("prompt", json.dumps({key: {"class_type": k, "inputs": i} for key, (k, i) in nodes.items()}))
+    Image.new("RGB", (8, 8)).save(tmp_path / "comfyui.png", pnginfo=info)
+    recipe, remarks = recipe_or_replay(tmp_path / "comfyui.png", str(dev.folder))
+    assert not remarks
+    with Watched(dev.pipe.stage.networks["vae"].decoder) as end:
+        dev.pipe.run(recipe)
+    levels = [math.exp(1.15) * u / (1 + (math.exp(1.15) - 1) * u) for u in (1, 0.75, 0.5, 0.25)]
+    monkeypatch.setattr(dev.stock, "scheduler", type(dev.stock.scheduler)(shift=1.0))
+    asked = {"sigmas": levels, "generator": torch.Generator().manual_seed(5), "guidance_scale": 2.5, **SIZE}
+    theirs = stock(dev.stock, PROMPT, **asked)
+    assert error(end.calls[-1], theirs) < 1e-4
 
 
 def test_schnell_gives_the_latents_of_stock_diffusers_in_the_steps_that_suit_it(schnell: Both):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 
 import pytest
@@ -14,14 +15,14 @@ from safetensors.torch import save_file
 
 from sfumato.adapt import LoRA
 from sfumato.formats.convert import convert
-from sfumato.guide import ClassifierFree
+from sfumato.guide import ClassifierFree, Distilled
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise, TorchNoise
 from sfumato.picture import BadInput
 from sfumato.provenance import recipe_or_replay
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe.replay import Said, read_a1111, read_comfyui, read_invokeai, recipe_of
 from sfumato.sample import DDIM, DPM2, LMS, PLMS, DPMpp2M, DPMpp2S, DPMpp3M, DPMppSDE, Euler, UniPC
-from sfumato.schedule import Discrete
+from sfumato.schedule import Discrete, Flow
 from sfumato.times import (
     AlignYourStepsGrid,
     BetaGrid,
@@ -168,11 +169,121 @@ def test_a_plain_graph_of_comfyui() -> None:
         read_comfyui(json.dumps(graph(denoise=0.4)))
     with pytest.raises(BadInput, match="the scheduler 'linear_quadratic' is not here"):
         read_comfyui(json.dumps(graph(scheduler="linear_quadratic")))
-    with pytest.raises(BadInput, match="graph has nothing where CLIPTextEncode is read"):
+    with pytest.raises(BadInput, match=r"graph has nothing where .* or CLIPTextEncode is read"):
         read_comfyui(json.dumps(graph(positive=3)))
     for text in ("[]", "{", '{"1": 3}', '{"1": {"class_type": "KSampler", "inputs": [1]}}'):
         with pytest.raises(BadInput):
             read_comfyui(text)
+
+
+def flow_graph(scheduler: str = "simple", sampler: str = "euler") -> dict:
+    """ComfyUI's own graph of FLUX.1 [dev]: a network, two text encoders, and a sampler in parts."""
+    return {
+        "1": {"class_type": "UNETLoader", "inputs": {"unet_name": "flux1-dev.safetensors", "weight_dtype": "default"}},
+        "2": {"class_type": "DualCLIPLoader", "inputs": {"clip_name1": "t5", "clip_name2": "clip_l", "type": "flux"}},
+        "3": {"class_type": "CLIPTextEncode", "inputs": {"text": "a red hat", "clip": ["2", 0]}},
+        "4": {"class_type": "FluxGuidance", "inputs": {"guidance": 2.5, "conditioning": ["3", 0]}},
+        "5": {"class_type": "EmptySD3LatentImage", "inputs": {"width": 48, "height": 64, "batch_size": 1}},
+        "6": {"class_type": "BasicGuider", "inputs": {"model": ["1", 0], "conditioning": ["4", 0]}},
+        "7": {"class_type": "RandomNoise", "inputs": {"noise_seed": 5}},
+        "8": {"class_type": "KSamplerSelect", "inputs": {"sampler_name": sampler}},
+        "9": {
+            "class_type": "BasicScheduler",
+            "inputs": {"scheduler": scheduler, "steps": 6, "denoise": 1.0, "model": ["1", 0]},
+        },
+        "10": {
+            "class_type": "SamplerCustomAdvanced",
+            "inputs": {
+                "noise": ["7", 0],
+                "guider": ["6", 0],
+                "sampler": ["8", 0],
+                "sigmas": ["9", 0],
+                "latent_image": ["5", 0],
+            },
+        },
+    }
+
+
+def comfyui_sigmas(scheduler: str, steps: int, shift: float, count: int) -> list[float]:
+    """As comfy/samplers.py has them for model_sampling.ModelSamplingFlux and -DiscreteFlow."""
+
+    def sigma(t: float) -> float:
+        return shift * t / (1 + (shift - 1) * t)
+
+    table = [sigma((i + 1) / count) for i in range(count)]
+    if scheduler == "simple":
+        return [*(table[-(1 + int(k * count / steps))] for k in range(steps)), 0.0]
+    last = table[0]  # taken for a time
+    parts = steps if scheduler == "sgm_uniform" else steps - 1
+    return [*(sigma(1 + (last - 1) * k / parts) for k in range(steps)), 0.0]
+
+
+@pytest.mark.parametrize("scheduler", ["simple", "normal", "sgm_uniform"])
+@pytest.mark.parametrize(
+    ("nodes", "shift", "count"),
+    [
+        ({}, math.exp(1.15), 10_000),
+        (
+            {"1": ("ModelSamplingFlux", {"max_shift": 1.15, "base_shift": 0.5, "width": 512, "height": 768})},
+            1.88,
+            10_000,
+        ),
+        ({"1": ("ModelSamplingSD3", {"shift": 5.0})}, 5.0, 1000),
+        ({"2": ("CLIPLoader", {"type": "lumina2"})}, 3.0, 1000),
+        ({"2": ("CLIPLoader", {"type": "qwen_image"})}, math.exp(1.15), 10_000),
+        ({"2": ("TripleCLIPLoader", {})}, 3.0, 1000),
+    ],
+)
+def test_the_noise_levels_of_a_flow_are_comfyui_s(scheduler, nodes, shift, count) -> None:
+    if shift == 1.88:
+        shift = math.exp(0.5 + (1.15 - 0.5) * (512 * 768 / 256 - 256) / (4096 - 256))
+    graph = flow_graph(scheduler)
+    for key, (kind, inputs) in nodes.items():
+        if kind.startswith("ModelSampling"):
+            graph["11"] = {"class_type": kind, "inputs": {**inputs, "model": ["1", 0]}}
+            graph["6"]["inputs"]["model"] = ["11", 0]
+        else:
+            graph[key] = {"class_type": kind, "inputs": inputs}
+    recipe, remarks = recipe_of(read_comfyui(json.dumps(graph)), "m")
+    assert not remarks
+    assert (recipe.prompt, recipe.seed, recipe.steps, recipe.sampler) == ("a red hat", 5, 6, Euler())
+    for own in (Flow(1.0), Flow(2.7)):  # whatever shift the model has
+        _, sigma = own(recipe.times(6, own))
+        theirs = torch.tensor(comfyui_sigmas(scheduler, 6, shift, count)).double()
+        torch.testing.assert_close(sigma, theirs, atol=3e-5, rtol=0)  # "normal" ends between two indices of a table
+
+
+def test_a_graph_of_flux_and_what_is_otherwise_in_it() -> None:
+    recipe, _ = recipe_of(read_comfyui(json.dumps(flow_graph())), "m")
+    assert recipe.guidance == (ClassifierFree(1.0), Distilled(2.5))
+    assert (recipe.width, recipe.height, recipe.noise) == (48, 64, TorchNoise())
+    _, (remark,) = recipe_of(read_comfyui(json.dumps(flow_graph(sampler="dpmpp_2m"))), "m")
+    assert remark == "ComfyUI measures the steps of DPM++ 2M in flow matching otherwise than here"
+    schnell = flow_graph()
+    schnell["1"]["inputs"]["unet_name"] = "FLUX1-schnell-fp8.safetensors"
+    assert read_comfyui(json.dumps(schnell)).shift == 1.0
+    plain = {
+        **graph(scheduler="simple", cfg=1.0, positive=["10", 0], negative=["11", 0]),
+        "10": {"class_type": "FluxGuidance", "inputs": {"guidance": 3.5, "conditioning": ["6", 0]}},
+        "11": {"class_type": "ConditioningZeroOut", "inputs": {"conditioning": ["6", 0]}},
+    }
+    said = read_comfyui(json.dumps(plain))
+    assert (said.prompt, said.negative, said.distilled, said.shift) == ("a boat", "", 3.5, math.exp(1.15))
+    plain["3"]["inputs"]["cfg"] = 4.0
+    with pytest.raises(BadInput, match="ConditioningZeroOut where"):
+        read_comfyui(json.dumps(plain))
+    guided = flow_graph()
+    guided["6"] = {
+        "class_type": "CFGGuider",
+        "inputs": {"model": ["1", 0], "positive": ["4", 0], "negative": ["12", 0], "cfg": 3.0},
+    }
+    guided["12"] = {"class_type": "CLIPTextEncode", "inputs": {"text": "grey", "clip": ["2", 0]}}
+    said = read_comfyui(json.dumps(guided))
+    assert (said.scale, said.negative, said.distilled) == (3.0, "grey", 2.5)
+    looped = flow_graph()
+    looped["4"]["inputs"]["conditioning"] = ["4", 0]
+    with pytest.raises(BadInput, match="round in circles"):
+        read_comfyui(json.dumps(looped))
 
 
 def test_the_metadata_of_invokeai() -> None:

@@ -20,6 +20,7 @@ from sfumato.times.knots import from_indices, from_strength, jumps
 from sfumato.times.leading import LeadingGrid
 from sfumato.times.linspace import LinspaceGrid
 from sfumato.times.log_snr import LogSNRGrid
+from sfumato.times.shifted import ShiftedGrid
 from sfumato.times.stretched import StretchedGrid
 from sfumato.times.time_grid import TimeGrid
 from sfumato.times.trailing import TrailingGrid
@@ -36,6 +37,7 @@ __all__ = [
     "LeadingGrid",
     "LinspaceGrid",
     "LogSNRGrid",
+    "ShiftedGrid",
     "StretchedGrid",
     "TimeGrid",
     "TrailingGrid",
@@ -47,7 +49,8 @@ __all__ = [
 ]
 
 DEFAULT_GRID = UniformGrid()
-rebuilt(DiscardPenultimateGrid)  # which takes any of them
+for made in (DiscardPenultimateGrid, ShiftedGrid):  # which take any of them
+    rebuilt(made)
 
 
 def grid(name: str | TimeGrid, steps: int, schedule: Schedule, start: float = 1.0) -> Tensor:

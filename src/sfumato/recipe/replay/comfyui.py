@@ -1,9 +1,15 @@
-"""ComfyUI: the graph in `prompt`, where it is the plain one: a checkpoint, two texts, empty latents, one KSampler."""
+"""ComfyUI: the graph in `prompt`, where it is a plain one: a model, a text or two, empty latents, one sampler.
+
+Of a model of flow matching (Stable Diffusion 3, FLUX.1, Qwen-Image, Z-Image) the noise levels are shifted as ComfyUI
+shifts them: by the graph's ModelSampling node, else by what it takes for the kind of model that the graph names.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sfumato.noise import TorchNoise
@@ -48,75 +54,94 @@ SCHEDULERS = {
     "kl_optimal": "kl-optimal",
 }
 CHECKPOINTS = ("CheckpointLoaderSimple", "CheckpointLoader")
+NETWORKS = (*CHECKPOINTS, "UNETLoader", "UnetLoaderGGUF")
+ENCODERS = ("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "CLIPLoaderGGUF", "DualCLIPLoaderGGUF")
 LORAS = ("LoraLoader", "LoraLoaderModelOnly")
+SHIFTS = ("ModelSamplingSD3", "ModelSamplingAuraFlow", "ModelSamplingFlux")
+LATENTS = ("EmptyLatentImage", "EmptySD3LatentImage")
+APART = ("SamplerCustomAdvanced", "RandomNoise", "KSamplerSelect", "BasicScheduler", "BasicGuider", "CFGGuider")
 SHOWN = ("VAEDecode", "SaveImage", "PreviewImage", "VAELoader", "Note", "MarkdownNote")
-PLAIN = ("KSampler", "CLIPTextEncode", "EmptyLatentImage", "CLIPSetLastLayer", *LORAS, *CHECKPOINTS, *SHOWN)
+PLAIN = (
+    *("KSampler", "CLIPTextEncode", "CLIPSetLastLayer", "FluxGuidance", "ConditioningZeroOut"),
+    *(*NETWORKS, *ENCODERS, *LORAS, *SHIFTS, *LATENTS, *APART, *SHOWN),
+)
+FLUX_TABLE, FLUX_MU = 10_000, 1.15
+KINDS = {
+    "flux": (math.exp(FLUX_MU), FLUX_TABLE),
+    "qwen_image": (math.exp(FLUX_MU), FLUX_TABLE),
+    "sd3": (3.0, 1000),
+    "lumina2": (3.0, 1000),
+}
+"""The shift and the size of the table that ComfyUI takes for a kind of model, as a loader of text encoders calls it."""
+ALIKE = ("Euler", "Heun")
+"""Samplers whose steps of flow matching are those of here; others measure them in log sigma alone."""
 Node = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The nodes by their names: the kind of each, and its inputs."""
+
+    nodes: Mapping[str, tuple[str, Node]]
+
+    def kind(self, link: Any) -> str:
+        """The kind of the node that a link leads to, or "nothing"."""
+        return self.nodes.get(str(link[0]) if isinstance(link, list) and link else "", ("nothing", {}))[0]
+
+    def at(self, link: Any, *kinds: str) -> Node:
+        """The inputs of the node that a link leads to. Raises BadInput where it is none of those kinds."""
+        if (kind := self.kind(link)) not in kinds:
+            raise BadInput(f"its ComfyUI graph has {printable(kind, 60)} where {' or '.join(kinds)} is read")
+        return self.nodes[str(link[0])][1]
+
+    def all(self, *kinds: str) -> list[Node]:
+        """The inputs of all nodes of those kinds."""
+        return [inputs for kind, inputs in self.nodes.values() if kind in kinds]
+
+    def chain(self, link: Any, along: str, passed: tuple[str, ...], ends: tuple[str, ...]) -> list[tuple[str, Node]]:
+        """The nodes on the way from a link, against the inputs called `along`, to one of `ends`, with that one."""
+        found = []
+        for _ in range(len(self.nodes)):
+            inputs = self.at(link, *passed, *ends)
+            found.append((self.kind(link), inputs))
+            if self.kind(link) in ends:
+                return found
+            link = inputs.get(along)
+        raise BadInput("its ComfyUI graph goes round in circles")
 
 
 def read_comfyui(text: str) -> Said:
     """What a plain graph says. Raises BadInput for any other, with the kind of node that makes it so."""
-    try:
-        graph: dict[str, Any] = json.loads(text)
-        nodes = {str(key): (str(node["class_type"]), dict(node["inputs"])) for key, node in graph.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BadInput("its ComfyUI graph can't be read") from None
-    strange = sorted({kind for kind, _ in nodes.values() if kind not in PLAIN})
-    if strange:
-        raise BadInput(f"its ComfyUI graph has {printable(', '.join(strange), 200)}: plain graphs alone are replayed")
-    samplers = [inputs for kind, inputs in nodes.values() if kind == "KSampler"]
-    if len(samplers) != 1:
-        raise BadInput(f"its ComfyUI graph has {len(samplers)} KSamplers: those of one are replayed")
-    (sampler,) = samplers
+    graph = _graph(text)
+    sampler = _sampler(graph)
     if number(sampler, "denoise", 1.0) != 1:
         raise BadInput("it was painted over another picture (denoise below 1), which is not replayed")
-
-    def node(value: Any, *kinds: str) -> Node:
-        """The inputs of the node that a link leads to."""
-        kind, inputs = nodes.get(str(value[0]) if isinstance(value, list) and value else "", ("nothing", {}))
-        if kind not in kinds:
-            raise BadInput(f"its ComfyUI graph has {kind} where {' or '.join(kinds)} is read")
-        return inputs
-
-    positive, negative = (node(sampler.get(which), "CLIPTextEncode") for which in ("positive", "negative"))
-    latent = node(sampler.get("latent_image"), "EmptyLatentImage")
-
-    def chain(value: Any, strength: str, *others: str) -> tuple[dict[str, float], list[Node]]:
-        """The LoRAs on the way to the checkpoint by name, with their strengths, and the other nodes on that way."""
-        found, passed = {}, []
-        for _ in range(len(nodes)):
-            kind = nodes.get(str(value[0]) if isinstance(value, list) and value else "", ("nothing", {}))[0]
-            inputs = node(value, *LORAS, *others, *CHECKPOINTS)
-            if kind in CHECKPOINTS:
-                break
-            if kind in LORAS:
-                name = str(inputs.get("lora_name"))
-                found[name] = found.get(name, 0.0) + number(inputs, strength, 1.0)
-            else:
-                passed.append(inputs)
-            value = inputs.get(strength.removeprefix("strength_"))
-        return found, passed
-
-    painted, _ = chain(sampler.get("model"), "strength_model")
-    read, skips = chain(positive.get("clip"), "strength_clip", "CLIPSetLastLayer")
-    skip = -whole(skips[0], "stop_at_clip_layer") if skips else 1
+    scale = number(sampler, "cfg", 1.0)
+    positive, distilled = _text(graph, sampler.get("positive"))
+    negative, _ = (positive, None) if "negative" not in sampler else _text(graph, sampler["negative"], scale)
+    latent = graph.at(sampler.get("latent_image"), *LATENTS)
+    size = whole(latent, "width"), whole(latent, "height")
+    drawn = graph.chain(sampler.get("model"), "model", (*LORAS, *SHIFTS), NETWORKS)
+    read = graph.chain(positive.get("clip"), "clip", ("LoraLoader", "CLIPSetLastLayer"), (*ENCODERS, *CHECKPOINTS))
+    painted, heard = _loras(drawn, "strength_model"), _loras(read, "strength_clip")
+    skip = next((-whole(inputs, "stop_at_clip_layer") for kind, inputs in read if kind == "CLIPSetLastLayer"), 1)
     tags = [
-        tag(name, f"te={read.get(name, 0.0):g}", f"unet={painted.get(name, 0.0):g}")
-        for name in dict.fromkeys((*painted, *read))
+        tag(name, f"te={heard.get(name, 0.0):g}", f"unet={painted.get(name, 0.0):g}")
+        for name in dict.fromkeys((*painted, *heard))
     ]
-    checkpoint = next((inputs for kind, inputs in nodes.values() if kind in CHECKPOINTS), {})
     named, scheduler = str(sampler.get("sampler_name")), str(sampler.get("scheduler"))
     if named not in SAMPLERS or scheduler not in SCHEDULERS:
         what, known = ("sampler", SAMPLERS) if named not in SAMPLERS else ("scheduler", SCHEDULERS)
         shown = named if what == "sampler" else scheduler
         raise BadInput(f"the {what} {printable(shown, 60)!r} is not here: known are {', '.join(known)}")
-    remarks = []
-    vae = next((str(inputs.get("vae_name")) for kind, inputs in nodes.values() if kind == "VAELoader"), "")
-    prompts = str(positive.get("text", "")), str(negative.get("text", ""))
-    if any(":" in prompt and "(" in prompt for prompt in prompts):
-        remarks.append("ComfyUI applies weights of words otherwise than here")
-    if whole(latent, "batch_size", 1) > 1:
-        remarks.append("it is one of a batch, of which the first is painted")
+    shift, table = _shift(graph, drawn, read, size)
+    if shift is not None and scheduler in ("normal", "sgm_uniform"):  # from 1 to the least sigma, as if it were a time
+        table = round((table + shift - 1) / shift)
+    prompts = str(positive.get("text", "")), str(negative.get("text", "")) if scale != 1 else ""
+    remarks = _remarks(graph, prompts, latent)
+    if shift is not None and SAMPLERS[named] not in ALIKE:
+        remarks.append(f"ComfyUI measures the steps of {SAMPLERS[named]} in flow matching otherwise than here")
+    network = drawn[-1][1]
     return Said(
         "ComfyUI",
         " ".join((escaped(prompts[0], embeddings=False), *tags)),
@@ -125,14 +150,102 @@ def read_comfyui(text: str) -> Said:
         sampler=SAMPLERS[named],
         schedule=SCHEDULERS[scheduler],
         discards=named in DISCARDING,
-        scale=number(sampler, "cfg", 7.0),
+        scale=scale,
+        distilled=distilled,
+        shift=shift,
+        table=table,
         seed=whole(sampler, "seed"),
-        size=(whole(latent, "width"), whole(latent, "height")),
+        size=size,
         clip_skip=max(skip, 1),
-        model=str(checkpoint.get("ckpt_name", "")),
-        vae=vae,
+        model=str(network.get("ckpt_name", network.get("unet_name", ""))),
+        vae=next((str(inputs.get("vae_name")) for inputs in graph.all("VAELoader")), ""),
         noise=TorchNoise(),
         later=False,  # on the device that it runs on
         unit=True,  # sqrt(1 + sigma^2) z at the highest noise
         remarks=tuple(remarks),
     )
+
+
+def _graph(text: str) -> Graph:
+    """Raises BadInput for a text that holds no graph, and for one with nodes that are not read."""
+    try:
+        said: dict[str, Any] = json.loads(text)
+        nodes = {str(key): (str(node["class_type"]), dict(node["inputs"])) for key, node in said.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BadInput("its ComfyUI graph can't be read") from None
+    if strange := sorted({kind for kind, _ in nodes.values() if kind not in PLAIN}):
+        raise BadInput(f"its ComfyUI graph has {printable(', '.join(strange), 200)}: plain graphs alone are replayed")
+    return Graph(nodes)
+
+
+def _sampler(graph: Graph) -> Node:
+    """The inputs of the one KSampler, or those of a SamplerCustomAdvanced's parts by the names that a KSampler has."""
+    samplers = graph.all("KSampler", "SamplerCustomAdvanced")
+    if len(samplers) != 1:
+        raise BadInput(f"its ComfyUI graph has {len(samplers)} KSamplers: those of one are replayed")
+    (sampler,) = samplers
+    if "sampler" not in sampler:
+        return sampler
+    guider = graph.at(sampler.get("guider"), "BasicGuider", "CFGGuider")
+    return {
+        **graph.at(sampler.get("sigmas"), "BasicScheduler"),
+        **({"positive": guider.get("conditioning")} if "conditioning" in guider else {"cfg": 1.0}),
+        **guider,
+        **graph.at(sampler.get("sampler"), "KSamplerSelect"),
+        "seed": graph.at(sampler.get("noise"), "RandomNoise").get("noise_seed"),
+        "latent_image": sampler.get("latent_image"),
+    }
+
+
+def _text(graph: Graph, link: Any, scale: float = 1.0) -> tuple[Node, float | None]:
+    """The text that a link leads to, and the scale that a network is told on the way. Raises BadInput for zeros in its
+    place where a guidance goes away from them."""
+    zeros = "ConditioningZeroOut" if scale == 1 else "CLIPTextEncode"
+    way = graph.chain(link, "conditioning", ("FluxGuidance", zeros), ("CLIPTextEncode",))
+    told = next((number(inputs, "guidance", 3.5) for kind, inputs in way if kind == "FluxGuidance"), None)
+    return way[-1][1], told
+
+
+def _loras(way: list[tuple[str, Node]], strength: str) -> dict[str, float]:
+    """The LoRAs on a way by name, with their strengths."""
+    found: dict[str, float] = {}
+    for kind, inputs in way:
+        if kind in LORAS:
+            name = str(inputs.get("lora_name"))
+            found[name] = found.get(name, 0.0) + number(inputs, strength, 1.0)
+    return found
+
+
+def _shift(
+    graph: Graph, drawn: list[tuple[str, Node]], read: list[tuple[str, Node]], size: tuple[int, int]
+) -> tuple[float | None, int]:
+    """The shift of flow matching, None of a model of another kind, and the size of its table."""
+    kind, network, encoders = "", drawn[-1][1], read[-1][1]
+    name = str(network.get("unet_name", network.get("ckpt_name", ""))).lower()
+    if read[-1][0] in ENCODERS:
+        kind = "sd3" if read[-1][0] == "TripleCLIPLoader" else str(encoders.get("type", ""))
+    elif graph.all("FluxGuidance") or "flux" in name:
+        kind = "flux"
+    elif graph.all("EmptySD3LatentImage"):
+        kind = "sd3"
+    for node, inputs in drawn:
+        if node == "ModelSamplingFlux":
+            low, high = number(inputs, "base_shift", 0.5), number(inputs, "max_shift", 1.15)
+            wide, tall = whole(inputs, "width", size[0]), whole(inputs, "height", size[1])
+            tokens = wide * tall / 256
+            return math.exp(low + (high - low) * (tokens - 256) / (4096 - 256)), FLUX_TABLE
+        if node in SHIFTS:
+            return number(inputs, "shift", 3.0), 1000
+    if kind == "flux" and "schnell" in name:
+        return 1.0, 1000
+    return KINDS.get(kind, (None, 1000))
+
+
+def _remarks(graph: Graph, prompts: tuple[str, str], latent: Node) -> list[str]:
+    """What is done otherwise here."""
+    remarks = []
+    if any(":" in prompt and "(" in prompt for prompt in prompts):
+        remarks.append("ComfyUI applies weights of words otherwise than here")
+    if whole(latent, "batch_size", 1) > 1:
+        remarks.append("it is one of a batch, of which the first is painted")
+    return remarks

@@ -11,13 +11,13 @@ from typing import Any
 from sfumato.adapt import Embedding
 from sfumato.adapt.file import hashes_of, named
 from sfumato.edit import Noise
-from sfumato.guide import ClassifierFree
+from sfumato.guide import ClassifierFree, Distilled
 from sfumato.noise import Keyed, Randomness
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe import Recipe
 from sfumato.recipe.extra_networks import asked_in
 from sfumato.sample import DDIM, Sampler
-from sfumato.times import DiscardPenultimateGrid, TimeGrid
+from sfumato.times import DiscardPenultimateGrid, ShiftedGrid, TimeGrid
 
 TREES = ("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE", "DPM++ SDE")
 """Samplers whose noise other tools draw from a Brownian tree."""
@@ -27,9 +27,10 @@ TREES = ("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE", "DPM++ SDE")
 class Said:
     """tool: whose picture it is. prompt: with its files, as <lora:name:0.8>; learned words from files are `words`.
     sampler, schedule: as A1111's web page calls them. discards: whether the schedule is one of a step more without its
-    last level but one. clip_skip: 1 for all layers. vae: the name of an autoencoder's
-    file. noise: its noise source. later: whether the noise of a sampler's steps is known too. hashes: of files, by
-    their names. remarks: what is done otherwise here, a sentence each."""
+    last level but one. distilled: the scale that a network is told, None where none is. shift, table: those of flow
+    matching (`ShiftedGrid`), None where the model's own noise levels are walked. clip_skip: 1 for all layers. vae: the
+    name of an autoencoder's file. noise: its noise source. later: whether the noise of a sampler's steps is known too.
+    hashes: of files, by their names. remarks: what is done otherwise here, a sentence each."""
 
     tool: str
     prompt: str
@@ -40,6 +41,9 @@ class Said:
     discards: bool = False
     scale: float = 7.0
     rescale: float = 0.0
+    distilled: float | None = None
+    shift: float | None = None
+    table: int = 1000
     seed: int = 0
     size: tuple[int, int] | None = None
     clip_skip: int = 1
@@ -113,14 +117,24 @@ def recipe_of(
         width=width,
         height=height,
         start=Noise(unit=said.unit),
-        guidance=(ClassifierFree(said.scale, rescale=said.rescale),),
+        guidance=(
+            ClassifierFree(said.scale, rescale=said.rescale),
+            *(() if said.distilled is None else (Distilled(said.distilled),)),
+        ),
         sampler=sampler,
-        times=DiscardPenultimateGrid(times_of(said.schedule)) if said.discards else times_of(said.schedule),
+        times=_grid(said),
         steps=said.steps,
         seed=said.seed,
         noise=said.noise,
     )
     return recipe, tuple(remarks)
+
+
+def _grid(said: Said) -> TimeGrid:
+    times = times_of(said.schedule)
+    if said.discards:
+        times = DiscardPenultimateGrid(times)
+    return times if said.shift is None else ShiftedGrid(said.shift, times, said.table)
 
 
 def sampler_of(label: str) -> Sampler:
