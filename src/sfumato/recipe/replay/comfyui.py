@@ -79,29 +79,29 @@ Node = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Graph:
+class Nodes:
     """The nodes by their names: the kind of each, and its inputs."""
 
-    nodes: Mapping[str, tuple[str, Node]]
+    by_name: Mapping[str, tuple[str, Node]]
 
     def kind(self, link: Any) -> str:
         """The kind of the node that a link leads to, or "nothing"."""
-        return self.nodes.get(str(link[0]) if isinstance(link, list) and link else "", ("nothing", {}))[0]
+        return self.by_name.get(str(link[0]) if isinstance(link, list) and link else "", ("nothing", {}))[0]
 
     def at(self, link: Any, *kinds: str) -> Node:
         """The inputs of the node that a link leads to. Raises BadInput where it is none of those kinds."""
         if (kind := self.kind(link)) not in kinds:
             raise BadInput(f"its ComfyUI graph has {printable(kind, 60)} where {' or '.join(kinds)} is read")
-        return self.nodes[str(link[0])][1]
+        return self.by_name[str(link[0])][1]
 
     def all(self, *kinds: str) -> list[Node]:
         """The inputs of all nodes of those kinds."""
-        return [inputs for kind, inputs in self.nodes.values() if kind in kinds]
+        return [inputs for kind, inputs in self.by_name.values() if kind in kinds]
 
     def chain(self, link: Any, along: str, passed: tuple[str, ...], ends: tuple[str, ...]) -> list[tuple[str, Node]]:
         """The nodes on the way from a link, against the inputs called `along`, to one of `ends`, with that one."""
         found = []
-        for _ in range(len(self.nodes)):
+        for _ in range(len(self.by_name)):
             inputs = self.at(link, *passed, *ends)
             found.append((self.kind(link), inputs))
             if self.kind(link) in ends:
@@ -112,7 +112,7 @@ class Graph:
 
 def read_comfyui(text: str) -> Said:
     """What a plain graph says. Raises BadInput for any other, with the kind of node that makes it so."""
-    graph = _graph(text)
+    graph = _nodes(text)
     sampler = _sampler(graph)
     if number(sampler, "denoise", 1.0) != 1:
         raise BadInput("it was painted over another picture (denoise below 1), which is not replayed")
@@ -166,7 +166,7 @@ def read_comfyui(text: str) -> Said:
     )
 
 
-def _graph(text: str) -> Graph:
+def _nodes(text: str) -> Nodes:
     """Raises BadInput for a text that holds no graph, and for one with nodes that are not read."""
     try:
         said: dict[str, Any] = json.loads(text)
@@ -175,10 +175,10 @@ def _graph(text: str) -> Graph:
         raise BadInput("its ComfyUI graph can't be read") from None
     if strange := sorted({kind for kind, _ in nodes.values() if kind not in PLAIN}):
         raise BadInput(f"its ComfyUI graph has {printable(', '.join(strange), 200)}: plain graphs alone are replayed")
-    return Graph(nodes)
+    return Nodes(nodes)
 
 
-def _sampler(graph: Graph) -> Node:
+def _sampler(graph: Nodes) -> Node:
     """The inputs of the one KSampler, or those of a SamplerCustomAdvanced's parts by the names that a KSampler has."""
     samplers = graph.all("KSampler", "SamplerCustomAdvanced")
     if len(samplers) != 1:
@@ -197,7 +197,7 @@ def _sampler(graph: Graph) -> Node:
     }
 
 
-def _text(graph: Graph, link: Any, scale: float = 1.0) -> tuple[Node, float | None]:
+def _text(graph: Nodes, link: Any, scale: float = 1.0) -> tuple[Node, float | None]:
     """The text that a link leads to, and the scale that a network is told on the way. Raises BadInput for zeros in its
     place where a guidance goes away from them."""
     zeros = "ConditioningZeroOut" if scale == 1 else "CLIPTextEncode"
@@ -217,7 +217,7 @@ def _loras(way: list[tuple[str, Node]], strength: str) -> dict[str, float]:
 
 
 def _shift(
-    graph: Graph, drawn: list[tuple[str, Node]], read: list[tuple[str, Node]], size: tuple[int, int]
+    graph: Nodes, drawn: list[tuple[str, Node]], read: list[tuple[str, Node]], size: tuple[int, int]
 ) -> tuple[float | None, int]:
     """The shift of flow matching, None of a model of another kind, and the size of its table."""
     kind, network, encoders = "", drawn[-1][1], read[-1][1]
@@ -241,7 +241,7 @@ def _shift(
     return KINDS.get(kind, (None, 1000))
 
 
-def _remarks(graph: Graph, prompts: tuple[str, str], latent: Node) -> list[str]:
+def _remarks(graph: Nodes, prompts: tuple[str, str], latent: Node) -> list[str]:
     """What is done otherwise here."""
     remarks = []
     if any(":" in prompt and "(" in prompt for prompt in prompts):
