@@ -73,7 +73,7 @@ PROMISES = (
     Promise("ddim", DDIM(), "strong", 1),
     Promise("euler", Euler(), "strong", 1),
     Promise("heun", Heun(), "strong", 2),
-    Promise("heun, in kappa", Heun(form="kappa"), "strong", 2),
+    Promise("heun-kappa", Heun(form="kappa"), "strong", 2),
     Promise("dpmpp-2m", DPMpp2M(), "strong", 2),
     Promise("ddpm", DDPM(), "weak", 1),
     Promise("ddpm, large variance", DDPM("large"), "weak", 1),

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -9,6 +11,7 @@ from sfumato.times import (
     BetaGrid,
     DiscardPenultimateGrid,
     LeadingGrid,
+    RestartGrid,
     ShiftedGrid,
     TimeGrid,
     from_indices,
@@ -41,9 +44,11 @@ SCHEDULES = [
 )
 def test_every_grid_falls_from_its_start_to_exactly_0(name, schedule, steps, start):
     times = grid(name, steps, schedule, start)
-    assert times.shape == (steps + 1,)
+    falls = times.diff() < 0
+    assert int(falls.sum()) == steps
     assert times.dtype == torch.float64
-    assert (times.diff() < 0).all()
+    assert bool(falls.all()) or TimeGrid.registry.named(name).rises
+    assert float(times.max()) == float(times[0])
     assert times[-1] == 0
     if name != "leading" or start < 1:
         assert times[0] == start
@@ -147,6 +152,46 @@ def test_a_shifted_grid_is_that_of_a_flow_of_its_shift(schedule):
 
 def test_a_shift_of_the_model_s_own_is_its_even_grid():
     torch.testing.assert_close(ShiftedGrid(2.5)(10, Flow(2.5)), grid("uniform", 10, Flow(2.5)))
+
+
+def a1111_restart(steps: int, sigmas: list[float]) -> list[tuple[float, float]]:
+    """The steps of A1111's restart_sampler (modules/sd_samplers_extra.py), each (from, to) in sigma."""
+
+    def karras(n: int, low: float, high: float) -> list[float]:
+        return [
+            (high ** (1 / 7) + k / (n - 1) * (low ** (1 / 7) - high ** (1 / 7))) ** 7 for k in range(n)
+        ] + [0.0]  # fmt: skip
+
+    again, repeats = (0, 0) if steps < 20 else (9, 1) if steps < 36 else (steps // 4, 2)
+    knots = karras(steps - again * repeats, sigmas[-2], sigmas[0]) if again else sigmas
+    found = list(pairwise(knots))
+    if again:
+        low, high = (min(range(len(knots)), key=lambda i: abs(knots[i] - level)) for level in (0.1, 2.0))
+        walked = list(pairwise(karras(again + 1, knots[low], knots[high])[:-1]))
+        found = found[:low] + walked * repeats + found[low:]
+    return found
+
+
+@pytest.mark.parametrize("steps", [12, 20, 30, 36, 50])
+def test_restart_is_a1111_s(steps):
+    alpha, sigma = STABLE(RestartGrid()(steps, STABLE))
+    kappa = (sigma / alpha).tolist()
+    down = [pair for pair in pairwise(kappa) if pair[0] > pair[1]]
+    alpha, sigma = STABLE(grid("karras", steps, STABLE))
+    expected = a1111_restart(steps, (sigma / alpha).tolist())
+    assert len(down) == steps
+    torch.testing.assert_close(torch.tensor(down), torch.tensor(expected), rtol=1e-6, atol=1e-9)
+
+
+def test_restart_goes_up_as_often_as_it_is_told_and_keeps_its_steps():
+    knots = RestartGrid(again=3, repeats=4, low=0.3, high=3.0)(20, STABLE)
+    assert (len(knots), int((knots.diff() > 0).sum())) == (20 + 1 + 4, 4)
+    assert RestartGrid().rises
+    assert ShiftedGrid(3.0, RestartGrid()).rises
+    assert not ShiftedGrid(3.0).rises
+    assert torch.equal(RestartGrid(high=0.1, low=5.0)(20, STABLE), grid("karras", 20, STABLE))  # nothing between them
+    with pytest.raises(BadInput, match="give it more steps"):
+        RestartGrid(again=5, repeats=4)(20, STABLE)
 
 
 def test_karras_on_edm_is_uniform_in_t():

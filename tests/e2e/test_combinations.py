@@ -78,6 +78,7 @@ AXES: dict[str, dict[str, Any]] = {
         "of this step alone, with noise": {"ddpm": "ddpm", "ddim, eta 0.5": sfumato.DDIM(0.5)},
         "two calls a step": {
             "heun": "heun",
+            "heun-kappa": "heun-kappa",
             "heun, churned": sfumato.Heun("kappa", sfumato.Churn(5)),
             **{name: name for name in ("dpm2", "dpm2-a", "dpmpp-2s", "dpmpp-2s-a", "dpmpp-sde")},
         },

@@ -21,7 +21,7 @@ from sfumato.picture import BadInput
 from sfumato.provenance import recipe_or_replay
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe.replay import Said, read_a1111, read_comfyui, read_invokeai, recipe_of
-from sfumato.sample import DDIM, DPM2, LMS, PLMS, DPMpp2M, DPMpp2S, DPMpp3M, DPMppSDE, Euler, UniPC
+from sfumato.sample import DDIM, DPM2, LMS, PLMS, DPMpp2M, DPMpp2S, DPMpp3M, DPMppSDE, Euler, Heun, UniPC
 from sfumato.schedule import Discrete, Flow
 from sfumato.times import (
     AlignYourStepsGrid,
@@ -31,6 +31,7 @@ from sfumato.times import (
     LeadingGrid,
     LinspaceGrid,
     LogSNRGrid,
+    RestartGrid,
     TrailingGrid,
 )
 
@@ -69,6 +70,8 @@ def test_the_text_of_a1111_s_page_becomes_a_recipe() -> None:
         ("Sampler: Euler, Schedule type: Beta", Euler(), BetaGrid(of="kappa")),
         ("Sampler: Euler, Schedule type: Align Your Steps", Euler(), AlignYourStepsGrid(last=True)),
         ("Sampler: LMS Karras", LMS(), KarrasGrid()),
+        ("Sampler: Heun, Schedule type: Karras", Heun("kappa"), KarrasGrid()),
+        ("Sampler: Restart, Schedule type: Karras", Heun("kappa"), RestartGrid()),
         ("Sampler: PLMS", PLMS(), LeadingGrid()),
         ("Sampler: DPM++ SDE Karras", DPMppSDE(), KarrasGrid()),
         ("Sampler: DPM++ SDE, Schedule type: Automatic", DPMppSDE(), KarrasGrid()),
@@ -91,6 +94,7 @@ def test_samplers_and_schedules_of_a1111_s_page(values: str, sampler, times) -> 
         (DPMpp2M(sde=True), KarrasGrid()),
         (DPM2(1.0), DiscardPenultimateGrid(KarrasGrid())),
         (DPMppSDE(), TrailingGrid(up=True)),
+        (Heun("kappa"), KarrasGrid()),
     ],
 )
 def test_what_we_write_for_that_page_reads_as_what_it_was(sampler, times) -> None:
@@ -158,6 +162,7 @@ def test_a_plain_graph_of_comfyui() -> None:
         ("uni_pc_bh2", "simple", UniPC(), DiscardPenultimateGrid(TrailingGrid(up=True))),
         ("dpmpp_sde_gpu", "beta", DPMppSDE(), BetaGrid()),
         ("res_multistep", "simple", DPMpp2M(solver="heun"), TrailingGrid(up=True)),
+        ("heun", "karras", Heun("kappa"), KarrasGrid()),
         ("dpmpp_2m_sde_heun", "karras", DPMpp2M(sde=True, solver="heun"), KarrasGrid()),
     ):
         recipe, _ = recipe_of(read_comfyui(json.dumps(graph(sampler_name=named, scheduler=scheduler))), "mini")
@@ -259,6 +264,8 @@ def test_a_graph_of_flux_and_what_is_otherwise_in_it() -> None:
     assert (recipe.width, recipe.height, recipe.noise) == (48, 64, TorchNoise())
     _, (remark,) = recipe_of(read_comfyui(json.dumps(flow_graph(sampler="dpmpp_2m"))), "m")
     assert remark == "ComfyUI measures the steps of DPM++ 2M in flow matching otherwise than here"
+    heun, remarks = recipe_of(read_comfyui(json.dumps(flow_graph(sampler="heun"))), "m")
+    assert (heun.sampler, remarks) == (Heun("tau"), ())
     schnell = flow_graph()
     schnell["1"]["inputs"]["unet_name"] = "FLUX1-schnell-fp8.safetensors"
     assert read_comfyui(json.dumps(schnell)).shift == 1.0

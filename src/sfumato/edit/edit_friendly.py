@@ -33,9 +33,9 @@ class EditFriendly(Start):
     shows: str = Field(default="", max_length=20_000, description="text of at most 20,000 characters")
 
     def bind(self, batch: Any) -> EditFriendlyInversion:
-        if batch.resamples:
+        if batch.rises:
             raise BadInput(
-                "An edit-friendly start replays noise step by step, and resampling walks steps anew: leave one out."
+                "An edit-friendly start replays noise step by step; resampling and restart walk anew: leave one out."
             )
         eta = batch.recipe.sampler.ancestral_eta
         if not eta:

@@ -10,6 +10,7 @@ from sfumato.edit.ddim_inversion import Inversion
 from sfumato.edit.null_text import NullTextInversion  # which needs torch
 from sfumato.edit.start import Start
 from sfumato.element import Kept, Real, Whole, element
+from sfumato.picture import BadInput
 
 
 @element("inverted", short="ddim")
@@ -30,6 +31,10 @@ class Inverted(Start):
     null: Whole = Field(default=0, ge=0, le=1000, description="a whole number from 0 (off) to 1000")
 
     def bind(self, batch: Any) -> Inversion:
+        if batch.recipe.times.rises:
+            raise BadInput(
+                "An inverted start is walked down once, and restart walks steps anew: take another time grid."
+            )
         x0 = batch.encoded(batch.images["start"])
         if self.null == 0:
             return Inversion(batch.shown(self.shows), x0, batch.times, self.strength, self.refine)

@@ -220,13 +220,15 @@ class Batch:
         return self.recipe.times(self.recipe.steps, self.schedule, start)
 
     @property
-    def resamples(self) -> bool:
-        """Whether the hold walks steps again."""
-        return self.recipe.hold is not None and self.recipe.hold.resample is not None
+    def rises(self) -> bool:
+        """Whether steps are walked again, behind fresh noise: where the hold resamples or the grid restarts."""
+        hold = self.recipe.hold
+        return bool(self.recipe.times.rises) or (hold is not None and hold.resample is not None)
 
     def resampled(self, times: Tensor) -> Tensor:
         """A grid with the jumps of the hold's resampling, if it has any."""
-        return self.recipe.hold.resample(times) if self.resamples else times  # type: ignore[union-attr]
+        hold = self.recipe.hold
+        return times if hold is None or hold.resample is None else hold.resample(times)
 
     # conditions
 

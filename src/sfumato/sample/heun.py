@@ -17,13 +17,13 @@ from sfumato.sample.step import Denoise, Knots, ddim
 Form = Literal["tau", "kappa"]
 
 
-@element("heun", label="Heun")
+@element("heun", label={"heun-kappa": "Heun"}, presets={"heun-kappa": {"form": "kappa"}})
 class Heun(Sampler):
     """The mean of the slopes at both ends of the step. Order 2, two network calls a step, one where s = 0.
 
     form="tau" works in tau = sigma/(alpha + sigma), where d(x/(alpha + sigma))/dtau = eps - x0: finite at alpha = 0,
     right for every schedule. form="kappa" works in kappa = sigma/alpha with d(x/alpha)/dkappa = eps: EDM's own
-    (Karras et al. 2022, algorithm 1) and diffusers'; it falls back to Euler where alpha = 0.
+    (Karras et al. 2022, algorithm 1), diffusers' and A1111's, "heun-kappa"; it falls back to Euler where alpha = 0.
     """
 
     form: Form = Field(default="tau", description="tau or kappa")

@@ -20,6 +20,7 @@ from sfumato.times.knots import from_indices, from_strength, jumps
 from sfumato.times.leading import LeadingGrid
 from sfumato.times.linspace import LinspaceGrid
 from sfumato.times.log_snr import LogSNRGrid
+from sfumato.times.restart import RestartGrid
 from sfumato.times.shifted import ShiftedGrid
 from sfumato.times.stretched import StretchedGrid
 from sfumato.times.time_grid import TimeGrid
@@ -37,6 +38,7 @@ __all__ = [
     "LeadingGrid",
     "LinspaceGrid",
     "LogSNRGrid",
+    "RestartGrid",
     "ShiftedGrid",
     "StretchedGrid",
     "TimeGrid",
@@ -49,7 +51,7 @@ __all__ = [
 ]
 
 DEFAULT_GRID = UniformGrid()
-for made in (DiscardPenultimateGrid, ShiftedGrid):  # which take any of them
+for made in (DiscardPenultimateGrid, RestartGrid, ShiftedGrid):  # which take any of them
     rebuilt(made)
 
 

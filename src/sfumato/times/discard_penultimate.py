@@ -24,6 +24,10 @@ class DiscardPenultimateGrid(TimeGrid):
 
     grid: TimeGrid = KarrasGrid()
 
+    @property
+    def rises(self) -> bool:  # type: ignore[override]
+        return bool(self.grid.rises)
+
     def knots(self, steps: int, schedule: Schedule, start: float) -> Tensor:
         knots = self.grid(steps + 1, schedule, start)
         return torch.cat([knots[:-2], knots[-1:]])

@@ -37,6 +37,10 @@ class ShiftedGrid(TimeGrid):
     grid: TimeGrid = UniformGrid()
     table: Whole = Field(default=1000, ge=1, le=100_000, description="a whole number from 1 to 100000")
 
+    @property
+    def rises(self) -> bool:  # type: ignore[override]
+        return bool(self.grid.rises)
+
     def knots(self, steps: int, schedule: Schedule, start: float) -> Tensor:
         line = _Line(self.shift, count=self.table)
         alpha, sigma = schedule(torch.tensor(start, dtype=torch.float64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from sfumato.element import Element
 from sfumato.lazy import Tensor, torch
@@ -17,8 +18,12 @@ class TimeGrid(Element, kinds="time grid", package="sfumato.times"):
     sampler and on how the model was trained: models say their own, and `times=` of a recipe takes another.
     """
 
+    rises: bool | ClassVar[bool] = False
+    """Whether its knots go back up, where the loop adds noise. All others fall."""
+
     def __call__(self, steps: int, schedule: Schedule, start: float = 1.0) -> Tensor:
-        """(steps + 1,) float64 knots from `start` (0 < start <= 1) to exactly 0, falling.
+        """(steps + 1,) float64 knots from `start` (0 < start <= 1) to exactly 0, falling; of one that `rises` one more
+        for each time that it does.
 
         start = 0 gives the single knot [0]: nothing to do. Raises BadInput for fewer than one step, or a start outside
         [0, 1].

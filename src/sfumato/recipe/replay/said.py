@@ -16,11 +16,15 @@ from sfumato.noise import Keyed, Randomness
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe import Recipe
 from sfumato.recipe.extra_networks import asked_in
-from sfumato.sample import DDIM, Sampler
-from sfumato.times import DiscardPenultimateGrid, ShiftedGrid, TimeGrid
+from sfumato.sample import DDIM, Heun, Sampler
+from sfumato.times import DiscardPenultimateGrid, KarrasGrid, RestartGrid, ShiftedGrid, TimeGrid
+from sfumato.times.restart import FEW
 
 TREES = ("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE", "DPM++ SDE")
 """Samplers whose noise other tools draw from a Brownian tree."""
+
+RESTART = "Restart"
+"""What A1111 calls Heun's method on a grid that rises: a sampler."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def recipe_of(
     places: files, and folders of files, among which those are looked for that it was made with. Raises BadInput for one
     that is nowhere, and for a sampler or a schedule that is not here.
     """
-    sampler = sampler_of(said.sampler)
+    sampler = _flowing(said) if said.shift is not None else sampler_of(said.sampler)
     remarks = list(said.remarks)
     if said.sampler in TREES:
         remarks.append(
@@ -130,7 +134,14 @@ def recipe_of(
     return recipe, tuple(remarks)
 
 
+def _flowing(said: Said) -> Sampler:
+    """The sampler of a model of flow matching, whose sigma is our tau."""
+    return Heun() if said.sampler == "Heun" else sampler_of(said.sampler)
+
+
 def _grid(said: Said) -> TimeGrid:
+    if said.sampler == RESTART:
+        return RestartGrid() if said.steps >= FEW else KarrasGrid()
     times = times_of(said.schedule)
     if said.discards:
         times = DiscardPenultimateGrid(times)
@@ -139,12 +150,14 @@ def _grid(said: Said) -> TimeGrid:
 
 def sampler_of(label: str) -> Sampler:
     """The sampler that A1111's web page calls `label`."""
+    if label == RESTART:
+        return Heun("kappa")
     if label in ("Euler a", "Euler ancestral"):
         return DDIM(eta=1.0)
     registry = Sampler.registry
     name = next((name for name in registry if registry.labels.get(name, "").lower() == label.lower()), None)
     if name is None:
-        known = ", ".join(sorted({"Euler a", *filter(None, registry.labels.values())}))
+        known = ", ".join(sorted({"Euler a", RESTART, *filter(None, registry.labels.values())}))
         raise BadInput(f"the sampler {printable(label, 60)!r} is not here: known are {known}")
     return registry.named(name)
 
