@@ -86,7 +86,7 @@ AXES: dict[str, dict[str, Any]] = {
             name: name
             for name in (
                 *("dpmpp-2m", "res-multistep", "dpmpp-3m", "dpmpp-3m-exact"),
-                *("unipc", "deis", "adams-bashforth", "lms", "plms"),
+                *("unipc", "unipc-bh1", "unipc-bh2", "deis", "adams-bashforth", "lms", "plms"),
             )
         },
         "of earlier steps, with noise": {name: name for name in ("dpmpp-2m-sde", "dpmpp-2m-sde-heun", "dpmpp-3m-sde")},

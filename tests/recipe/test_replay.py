@@ -95,6 +95,7 @@ def test_samplers_and_schedules_of_a1111_s_page(values: str, sampler, times) -> 
         (DPM2(1.0), DiscardPenultimateGrid(KarrasGrid())),
         (DPMppSDE(), TrailingGrid(up=True)),
         (Heun("kappa"), KarrasGrid()),
+        (UniPC(3, "bh1"), KarrasGrid()),
     ],
 )
 def test_what_we_write_for_that_page_reads_as_what_it_was(sampler, times) -> None:
@@ -158,8 +159,17 @@ def test_a_plain_graph_of_comfyui() -> None:
     assert not remarks
     other = recipe_of(read_comfyui(json.dumps(graph(sampler_name="euler_ancestral"))), "mini")
     assert other[1] == ("ComfyUI draws the noise of Euler a's steps otherwise than here",)
+    for named, why in (
+        ("deis", "another time"),
+        ("ddpm", "draws the noise of DDPM"),
+        ("lcm", "draws the noise of LCM"),
+    ):
+        assert any(
+            why in remark for remark in recipe_of(read_comfyui(json.dumps(graph(sampler_name=named))), "mini")[1]
+        )
     for named, scheduler, sampler, times in (
-        ("uni_pc_bh2", "simple", UniPC(), DiscardPenultimateGrid(TrailingGrid(up=True))),
+        ("uni_pc_bh2", "simple", UniPC(3), DiscardPenultimateGrid(TrailingGrid(up=True))),
+        ("uni_pc", "karras", UniPC(3, "bh1"), DiscardPenultimateGrid(KarrasGrid())),
         ("dpmpp_sde_gpu", "beta", DPMppSDE(), BetaGrid()),
         ("res_multistep", "simple", DPMpp2M(solver="heun"), TrailingGrid(up=True)),
         ("heun", "karras", Heun("kappa"), KarrasGrid()),

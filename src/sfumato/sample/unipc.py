@@ -26,7 +26,11 @@ class Tried:
     C: Tensor | float = 0.0
 
 
-@element("unipc", label="UniPC")
+@element(
+    "unipc",
+    label={"unipc-bh1": "UniPC"},
+    presets={"unipc-bh1": {"order": 3, "form": "bh1"}, "unipc-bh2": {"order": 3}},
+)
 class UniPC(Sampler):
     """DDIM plus alpha_s C, C the exponential integral of x0 as in `DPMpp3M`; then C again with the end of the step.
 
@@ -35,7 +39,8 @@ class UniPC(Sampler):
     x moves by alpha (C_corrected - C_predicted) before the next step: one network call a step.
 
     order: 1, 2 or 3 of the predictor; the corrected solver's is one higher. form: B(h) = h ("bh1") or 1 - e^(-h)
-    ("bh2"); it matters where one answer is used alone, whose weight is B(h)/2 by the paper's simplification.
+    ("bh2"); it matters where one answer is used alone, whose weight is B(h)/2 by the paper's simplification. A1111 and
+    ComfyUI take order 3, as "unipc-bh1" and "unipc-bh2" do.
 
     Without memory (at the start, after sigma = 0 or alpha = 0) the predictor is DDIM; where the grid ends at sigma = 0
     the order falls to 2 and 1 in the last steps, as in diffusers.

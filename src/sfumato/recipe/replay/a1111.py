@@ -74,6 +74,8 @@ def read_a1111(text: str) -> Said:
     )
     size = _SIZE.fullmatch(values.get("Size", ""))
     sampler, schedule = _scheduled(values.get("Sampler", "Euler a"), values.get("Schedule type", ""))
+    if sampler == "UniPC":
+        remarks += ("A1111 ends UniPC at the least noise level, and here it ends without noise",)
     rng, delta = values.get("RNG", "GPU"), whole(values, "ENSD", 0)
     if rng not in ("CPU", "GPU", "NV"):
         raise BadInput(f"its RNG is {printable(rng, 60)}: known are CPU, GPU and NV")

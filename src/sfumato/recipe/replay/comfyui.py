@@ -36,12 +36,13 @@ SAMPLERS = {
     "dpmpp_3m_sde": "DPM++ 3M SDE",
     "dpmpp_3m_sde_gpu": "DPM++ 3M SDE",
     "ddim": "Euler",  # as ComfyUI runs it
-    "uni_pc_bh2": "UniPC",
+    "uni_pc": "UniPC",
+    "uni_pc_bh2": "unipc-bh2",
     "deis": "DEIS",
     "ddpm": "DDPM",
     "lcm": "LCM",
 }
-DISCARDING = ("dpm_2", "dpm_2_ancestral", "uni_pc_bh2")
+DISCARDING = ("dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2")
 """Samplers whose schedule is one of a step more without its last level but one."""
 SCHEDULERS = {
     "normal": "linspace",
@@ -139,6 +140,8 @@ def read_comfyui(text: str) -> Said:
         table = round((table + shift - 1) / shift)
     prompts = str(positive.get("text", "")), str(negative.get("text", "")) if scale != 1 else ""
     remarks = _remarks(graph, prompts, latent)
+    if named == "deis":
+        remarks.append("ComfyUI's deis fits its polynomials over another time than ours")
     if shift is not None and SAMPLERS[named] not in ALIKE:
         remarks.append(f"ComfyUI measures the steps of {SAMPLERS[named]} in flow matching otherwise than here")
     network = drawn[-1][1]

@@ -100,7 +100,7 @@ def recipe_of(
         remarks.append(
             f"{said.tool} draws the noise of {said.sampler} from a Brownian tree, and it is drawn otherwise here"
         )
-    elif getattr(sampler, "eta", 0) and not said.later:
+    elif not said.later and (getattr(sampler, "eta", 0) or sampler.ancestral_eta or sampler.walks_consistency):
         remarks.append(f"{said.tool} draws the noise of {said.sampler}'s steps otherwise than here")
     prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
     for word in said.words:
@@ -149,13 +149,14 @@ def _grid(said: Said) -> TimeGrid:
 
 
 def sampler_of(label: str) -> Sampler:
-    """The sampler that A1111's web page calls `label`."""
+    """The sampler that A1111's web page calls `label`, or one of ours by its name."""
     if label == RESTART:
         return Heun("kappa")
     if label in ("Euler a", "Euler ancestral"):
         return DDIM(eta=1.0)
     registry = Sampler.registry
-    name = next((name for name in registry if registry.labels.get(name, "").lower() == label.lower()), None)
+    theirs = (name for name in registry if registry.labels.get(name, "").lower() == label.lower())
+    name = next(theirs, label if label in registry else None)
     if name is None:
         known = ", ".join(sorted({"Euler a", RESTART, *filter(None, registry.labels.values())}))
         raise BadInput(f"the sampler {printable(label, 60)!r} is not here: known are {known}")
