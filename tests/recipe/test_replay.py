@@ -314,6 +314,8 @@ def test_the_metadata_of_invokeai() -> None:
     assert (recipe.sampler, recipe.times, recipe.steps, said.model) == (DPMpp2M(), KarrasGrid(), 12, "dreamshaper")
     assert recipe.noise == TorchNoise()
     assert remarks == ("hrf_enabled is not known here and left out",)
+    for named, sampler in (("unipc", UniPC()), ("heun", Heun("kappa"))):  # stock diffusers' own defaults
+        assert recipe_of(read_invokeai(json.dumps(values | {"scheduler": named})), "mini")[0].sampler == sampler
     with pytest.raises(BadInput, match="made with controlnets"):
         read_invokeai(json.dumps(values | {"controlnets": [{}]}))
     with pytest.raises(BadInput, match="made by img2img"):

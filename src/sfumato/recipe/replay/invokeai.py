@@ -32,7 +32,7 @@ SCHEDULERS = {
     "ddim": ("DDIM", "leading"),
     "ddpm": ("DDPM", "leading"),
     "deis": ("DEIS", "linspace"),
-    "unipc": ("UniPC", "linspace"),
+    "unipc": ("unipc", "linspace"),
     "lcm": ("LCM", "leading"),
 }
 REFUSED = ("controlnets", "ipAdapters", "t2iAdapters", "control_layers", "canvas_v2_metadata", "refiner_model")
