@@ -155,8 +155,9 @@ def sampler_of(label: str) -> Sampler:
     if label in ("Euler a", "Euler ancestral"):
         return DDIM(eta=1.0)
     registry = Sampler.registry
-    theirs = (name for name in registry if registry.labels.get(name, "").lower() == label.lower())
-    name = next(theirs, label if label in registry else None)
+    labels = {text: name for name, text in registry.labels.items() if text}
+    ours = label if label in registry else None
+    name = labels.get(label) or ours or {text.lower(): name for text, name in labels.items()}.get(label.lower())
     if name is None:
         known = ", ".join(sorted({"Euler a", RESTART, *filter(None, registry.labels.values())}))
         raise BadInput(f"the sampler {printable(label, 60)!r} is not here: known are {known}")
