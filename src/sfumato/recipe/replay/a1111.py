@@ -44,7 +44,7 @@ AUTOMATIC = {
 }
 """What "Automatic" stands for; "Uniform" for all others."""
 COMPVIS = ("DDIM", "PLMS", "UniPC")
-"""Samplers that begin from z; k-diffusion's begin from sigma z."""
+"""Samplers that begin from z and end at the table's first index; k-diffusion's begin from sigma z and end at 0."""
 DISCARDING = ("DPM2", "DPM2 a", "DPM++ 3M SDE")
 """Samplers whose schedule is one of a step more without its last level but one."""
 OTHER_NAMES = {"Normal": "Uniform", "Polyexponential": "Exponential", "DDIM": "leading"}
@@ -74,8 +74,8 @@ def read_a1111(text: str) -> Said:
     )
     size = _SIZE.fullmatch(values.get("Size", ""))
     sampler, schedule = _scheduled(values.get("Sampler", "Euler a"), values.get("Schedule type", ""))
-    if sampler == "UniPC":
-        remarks += ("A1111 ends UniPC at the least noise level, and here it ends without noise",)
+    if sampler in COMPVIS:
+        remarks += (f"A1111 ends {sampler} at the least noise level of its table, and here it ends without noise",)
     rng, delta = values.get("RNG", "GPU"), whole(values, "ENSD", 0)
     if rng not in ("CPU", "GPU", "NV"):
         raise BadInput(f"its RNG is {printable(rng, 60)}: known are CPU, GPU and NV")
