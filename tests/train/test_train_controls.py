@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from sfumato.train.loop import Loop
 from sfumato.train.machine import accelerator
 from sfumato.train.objective import draw_times
 from sfumato.train.task import TASKS, Place
+from sfumato.zoo.find import find
 
 COMMON = """
 base: MODEL
@@ -232,6 +234,19 @@ def test_full_and_light_t2i_adapters_fit_a_base_with_attention_in_its_first_bloc
         attentive = UNet2DConditionModel.from_config({**unet.config, **shape})
         features = adapter(attentive, kind, 1, 2)(torch.rand(1, 3, 32, 32))
         assert [tuple(a.shape[1:]) for a in features] == handed_on(attentive.config, 16, 16)[:-1]
+
+
+def test_the_recipe_s_t2i_adapter_fits_mini():
+    """Its features are as large and as wide as what mini's blocks hand on."""
+    from sfumato.control.t2i_adapter import handed_on
+    from sfumato.formats.folder import read_json
+    from sfumato.train.tasks.t2i_adapter_training import adapter
+
+    asked, mini = r.load("mini-t2i-adapter"), find("mini")
+    base = SimpleNamespace(config=read_json(mini / "unet" / "config.json"))
+    side = base.config["sample_size"]
+    features = adapter(base, asked.adapter, asked.blocks, 8)(torch.rand(1, 3, 8 * side, 8 * side))
+    assert [tuple(each.shape[1:]) for each in features] == handed_on(base.config, side, side)[:-1]
 
 
 def test_t2i_adapters_are_trained_more_often_where_a_picture_is_laid_out(made):
