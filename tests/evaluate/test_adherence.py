@@ -129,9 +129,10 @@ def test_what_is_read_is_compared_with_the_truth_that_was_shown():
 def test_controls_as_they_are_written_for_an_evaluation():
     image = Image.new("RGB", (8, 8))
     assert controlled("depth:net=F,weight=0.8")(image) == ControlNet(image, "F", 0.8, map="depth")
+    assert controlled("depth")(image) == ControlNet(image, map="depth")  # the model's built-in one
     assert controlled("controlnet:map=canny:low=1,net=F")(image).map == Canny(low=1)
     for text, said in (
-        ("depth", "net is missing"),
+        ("controlnet", "say what it is shown, as map=depth"),
         ("controlnet:net=F", "say what it is shown, as map=depth"),
         ("ip-adapter:net=F,map=depth", "'map' is unknown"),
         ("depht:net=F", "is unknown"),

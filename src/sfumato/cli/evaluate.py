@@ -50,8 +50,8 @@ def evaluate(
         typer.Option(
             metavar="MAP:net=FOLDER,...",
             help="Measure how well a control is obeyed: a map, one of {sfumato.control.maps:ControlMap}, and the "
-            "network that is shown it, as depth:net=FOLDER,weight=0.8, or t2i-adapter:map=depth,net=FOLDER; several "
-            "act at once.",
+            "network that is shown it, as depth:net=FOLDER,weight=0.8, or t2i-adapter:map=depth,net=FOLDER; without a "
+            "network the model's built-in one; several act at once.",
             rich_help_panel=_CONTROL,
         ),
     ] = None,

@@ -118,9 +118,10 @@ Controls = Annotated[
     typer.Option(
         "--control",
         metavar="NAME:KEY=VALUE,...",
-        help="A map and the network that obeys it: its name, one of {sfumato.control:Control}, and behind a colon "
-        "picture=a.png, net=FOLDER and what else is said, weight=0.8, interval=0.2-1, mask=b.png; map=canny makes the "
-        "map of the picture, as `sfumato control` does; repeatable.",
+        help="A map and the network that obeys it: depth:picture=a.jpg shows a ControlNet the map that `sfumato "
+        "control` makes of the picture; else the control's name, one of {sfumato.control:Control}, and a picture that "
+        "is the map, or of which map=canny makes it. Besides net=FOLDER, by default the model's built-in one, "
+        "weight=0.8, interval=0.2-1, mask=b.png; repeatable.",
     ),
 ]
 Regions = Annotated[

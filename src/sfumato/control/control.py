@@ -52,12 +52,12 @@ class Shown:
     """The fields of every control.
 
     picture: the map that is shown: a path, bytes, a PIL image, an array or a Ref. net: the network that obeys it: a
-    folder or a Hub id. weight: 1 as it was trained, 0 nothing. interval: the times t at which it acts. mask:
-    where it acts, white = there; everywhere without one.
+    folder or a Hub id; "" takes the model's built-in one, as mini-controlnet for mini. weight: 1 as it was trained, 0
+    nothing. interval: the times t at which it acts. mask: where it acts, white = there; everywhere without one.
     """
 
     picture: Kept = Field(description="a picture: a path, bytes, a PIL image, an array or a Ref")
-    net: ModelName = Field(min_length=1, description="the folder, file or Hub id of a network")
+    net: ModelName = Field(default="", description="the folder, file or Hub id of a network, or nothing for a built-in")
     weight: Real = Field(default=1.0, ge=-10, le=10, description="a number from -10 to 10, where 0 means off")
     interval: Interval = (0.0, 1.0)
     mask: KeptMask | None = Field(default=None, description="a picture, white where the control acts, or nothing")

@@ -70,12 +70,17 @@ def autoencoder_of(name: str) -> Path | None:
 
 
 def place_of(name: str, part: str, model: str = "") -> Path:
-    """The folder of the network `part` called `name`, or its single file, as `network_of` finds it."""
+    """The folder of the network `part` called `name`, or its single file, as `network_of` finds it. Without a name it
+    is in the model's folder, or built in for the model, as mini-controlnet for mini."""
     own = Path(name).expanduser()
     if part in CONTROLS and own.is_file():
         return own
     whole = [own / "unet"] if part == "controlnet" and (own / INDEX).is_file() else []  # Kandinsky's is a decoder
-    places = [own, own / part, *whole, place(name)] if name else [find(model) / part]
+    places = (
+        [own, own / part, *whole, place(name)]
+        if name
+        else [find(model) / part, place(f"{model}-{part.replace('_', '-')}")]
+    )
     for folder in places:
         if any((folder / file).is_file() for file in FILES):
             return folder
@@ -84,7 +89,8 @@ def place_of(name: str, part: str, model: str = "") -> Path:
     if name:
         file = ", or of a single file" if part in CONTROLS else ""
         raise BadInput(f"There is no {part} called {name!r}: give the path of a folder with a config.json{file}.")
-    raise BadInput(f"The model {model} has no {part}/ of its own: name the folder of one in the guidance.")
+    asks = "control, as net=FOLDER" if part in CONTROLS else "guidance"
+    raise BadInput(f"The model {model} has no {part} of its own: name the folder of one in the {asks}.")
 
 
 def _classifier(folder: Path) -> Any:

@@ -91,8 +91,20 @@ def composite(text: str) -> Any:
 
 def control(text: str) -> Any:
     """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control; its map is made of the picture with
-    `map=canny`, or `map=canny:low=50+high=150`. Raises BadInput as `guidance` does."""
-    return _named("--control", Control.registry, text, pictured=True)
+    `map=canny`, or `map=canny:low=50+high=150`. `canny:picture=photo.jpg` is a ControlNet whose map is made so. Raises
+    BadInput as `guidance` does."""
+    return _named("--control", Control.registry, _of_map(text), pictured=True)
+
+
+def _of_map(text: str) -> str:
+    """`depth:weight=0.8` as the ControlNet of that map; a control's own name as it is. Raises BadInput for others."""
+    name, _, rest = text.partition(":")
+    name = name.strip().lower()
+    if name in Control.registry:
+        return text
+    if name not in ControlMap.registry:
+        raise _unknown("--control", name, [*ControlMap.registry, *Control.registry])
+    return f"controlnet:map={name}{',' if rest else ''}{rest}"
 
 
 def controlled(text: str) -> Callable[[Any], Any]:
@@ -102,13 +114,8 @@ def controlled(text: str) -> Callable[[Any], Any]:
 
     Raises `BadInput` as `guidance` does, and where nothing says what the map is.
     """
-    name, colon, rest = text.partition(":")
-    name = name.strip().lower()
-    if name in ControlMap.registry and name not in Control.registry:
-        text = f"controlnet:map={name}{',' if rest else ''}{rest}"
-    elif name not in Control.registry:
-        raise _unknown("--control", name, [*ControlMap.registry, *Control.registry])
-    elif colon and "map" not in name_and_options(text)[1]:
+    text = _of_map(text)
+    if "map" not in name_and_options(text)[1]:
         raise BadInput(f"--control {_shown(text)}: say what it is shown, as map=depth")
 
     def control(picture: Any) -> Any:

@@ -18,9 +18,8 @@ from sfumato.study.study import Model, stamp
 from sfumato.zoo import place
 from sfumato.zoo.find import pickles_allowed
 
-UNION = "mini-control"
-"""The built-in network of several maps, and the beginning of the names of those of one (mini-control-canny), which are
-taken where none is named and where there are such."""
+UNION = "mini-controlnet"
+"""The built-in network of several maps, which is taken where none is named."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,8 @@ def nets_for(kinds: Sequence[str], said: Sequence[str], model: Model) -> dict[st
             raise BadInput(f"--net {printable(each)!r}: this study shows {', '.join(kinds)}, not {kind}.")
         found[kind] = _union(name).get(kind) or _one(name)
     if not said and model.name == "mini":
-        built_in = {kind: f"{UNION}-{kind}" for kind in kinds if (place(f"{UNION}-{kind}") / "config.json").is_file()}
         union = _union(UNION) if (place(UNION) / "config.json").is_file() else {}
         found = {kind: net for kind, net in union.items() if kind in kinds}
-        found |= {kind: _one(name) for kind, name in built_in.items()}
     return {kind: found[kind] for kind in kinds if kind in found}
 
 
