@@ -81,6 +81,7 @@ PROMISES = (
     Promise("euler-maruyama", EulerMaruyama(), "weak", 1),
     Promise("dpmpp-2m-sde", DPMpp2M(sde=True), "weak", 2),
     Promise("res-multistep", DPMpp2M(solver="heun"), "strong", 2),
+    Promise("dpmpp-2m, in tau", DPMpp2M(form="tau"), "strong", 2),
     Promise("dpmpp-2m-sde-heun", DPMpp2M(sde=True, solver="heun"), "weak", 2, 8),  # its error's terms nearly cancel
     Promise("dpmpp-3m", DPMpp3M(), "strong", 2, 3),
     Promise("dpmpp-3m-exact", DPMpp3M(exact=True), "strong", 3),

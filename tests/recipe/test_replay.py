@@ -272,10 +272,15 @@ def test_a_graph_of_flux_and_what_is_otherwise_in_it() -> None:
     recipe, _ = recipe_of(read_comfyui(json.dumps(flow_graph())), "m")
     assert recipe.guidance == (ClassifierFree(1.0), Distilled(2.5))
     assert (recipe.width, recipe.height, recipe.noise) == (48, 64, TorchNoise())
-    _, (remark,) = recipe_of(read_comfyui(json.dumps(flow_graph(sampler="dpmpp_2m"))), "m")
-    assert remark == "ComfyUI measures the steps of DPM++ 2M in flow matching otherwise than here"
-    heun, remarks = recipe_of(read_comfyui(json.dumps(flow_graph(sampler="heun"))), "m")
-    assert (heun.sampler, remarks) == (Heun("tau"), ())
+    _, (remark,) = recipe_of(read_comfyui(json.dumps(flow_graph(sampler="dpm_2"))), "m")
+    assert remark == "ComfyUI measures the steps of DPM2 in flow matching otherwise than here"
+    for named, sampler in (
+        ("heun", Heun("tau")),
+        ("dpmpp_2m", DPMpp2M(form="tau")),
+        ("res_multistep", DPMpp2M(solver="heun", form="tau")),
+    ):
+        recipe, remarks = recipe_of(read_comfyui(json.dumps(flow_graph(sampler=named))), "m")
+        assert (recipe.sampler, remarks) == (sampler, ())
     schnell = flow_graph()
     schnell["1"]["inputs"]["unet_name"] = "FLUX1-schnell-fp8.safetensors"
     assert read_comfyui(json.dumps(schnell)).shift == 1.0

@@ -638,6 +638,36 @@ def test_res_multistep_is_its_makers_formula():
         assert torch.allclose(mine, x, atol=1e-10)
 
 
+@pytest.mark.parametrize("solver", ["midpoint", "heun"])
+def test_in_tau_2m_of_flow_matching_is_what_comfyui_runs(solver):
+    """Of a flow sigma is tau: k-diffusion's `sample_dpmpp_2m` and ComfyUI's `res_multistep`, told sigmas, walk log
+    sigma, the first step from pure noise too."""
+    denoiser = oracle(Flow())
+    times = grid("uniform", 8, denoiser.schedule)
+    ours = walk(denoiser, DPMpp2M(solver=solver, form="tau"), times)
+    x, before = start(denoiser.schedule), None
+    for (t, s), mine in zip(pairwise(times), ours, strict=True):
+        sigma, after = float(denoiser.schedule(t)[1]), float(denoiser.schedule(s)[1])
+        seen = bind(denoiser, Condition.empty(6))(x, t).x0
+        if after == 0:
+            x = seen
+        else:
+            h = math.log(sigma / after)
+            if before is None:
+                weights = (1.0, 0.0)
+            else:
+                r = math.log(before[0] / sigma) / h
+                first = math.expm1(-h) / -h
+                share = (first - 1) / -h / -r / first if solver == "heun" else -1 / (2 * r)
+                weights = (1 - share, share)
+            mixed = weights[0] * seen + (weights[1] * before[1] if before is not None else 0)
+            x = math.exp(-h) * x - math.expm1(-h) * mixed
+        before = (sigma, seen)
+        assert torch.allclose(mine, x, atol=1e-10)
+    with pytest.raises(BadInput, match="reverse SDE is walked in log kappa"):
+        DPMpp2M(sde=True, form="tau")
+
+
 def test_lms_is_adams_bashforth_with_alpha_1():
     """There kappa is sigma, and of even steps the weights are (3/2, -1/2), (23/12, ...), (55/24, ...)."""
     schedule = VE()

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from sfumato.element import element
 from sfumato.lazy import Tensor
 from sfumato.noise import NoiseSource
-from sfumato.sample.heun import heun
+from sfumato.sample.heun import Form, heun
 from sfumato.sample.multistep import FAR, FEW, Answer, Memory, correction, exponential
 from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.step import Denoise, Knots, ancestral
@@ -40,12 +40,23 @@ class DPMpp2M(Sampler):
     (1 - q^(1 + eta))/2; on the flow it is the multistep solver of Zhang et al. 2023, "Improved Order Analysis and
     Design of Exponential Integrator for Diffusion Models Sampling", which ComfyUI calls `res_multistep`.
 
+    form="kappa" measures h in log kappa, kappa = sigma/alpha, as the paper does. form="tau" measures it in log tau,
+    tau = sigma/(alpha + sigma), and adds (alpha_s + sigma_s) C: another solver of order 2, finite where alpha = 0; of
+    flow matching, where tau is sigma, what ComfyUI runs by both names. It is of the probability flow alone.
+
     First order where there is no memory, where sigma_s = 0 (h infinite), and after a step from alpha = 0, whose
     infinite h would poison the memory. Without C it is `DDIM(eta)`.
     """
 
     sde: bool = Field(default=False, description=_SDE)
     solver: Literal["midpoint", "heun"] = Field(default="midpoint", description="midpoint or heun")
+    form: Form = Field(default="kappa", description="kappa or tau")
+
+    @model_validator(mode="after")
+    def _fits(self) -> DPMpp2M:
+        if self.sde and self.form == "tau":
+            raise ValueError('the reverse SDE is walked in log kappa alone: choose sde or form="tau"')
+        return self
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return Memory((), len(times) - 1, falls=False)
@@ -53,12 +64,13 @@ class DPMpp2M(Sampler):
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
         x = ancestral(p, k, self.sde, noise)
-        if not 0 < abs(k.h) < FAR:
+        h, place, size = (k.h, k.place, k.alpha_s) if self.form == "kappa" else k.in_tau
+        if not 0 < abs(h) < FAR:
             return x, state.cleared()
-        here = Answer(k.place, p.x0)
-        share, line = exponential(k.h, 1 + self.sde, 1)
-        C = correction(here, state.past, k.h, [share / 2 if self.solver == "midpoint" else line])
-        return x + k.alpha_s * C, state.with_(here, keep=1)
+        here = Answer(place, p.x0)
+        share, line = exponential(h, 1 + self.sde, 1)
+        C = correction(here, state.past, h, [share / 2 if self.solver == "midpoint" else line])
+        return x + size * C, state.with_(here, keep=1)
 
 
 @element(

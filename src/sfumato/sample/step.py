@@ -59,6 +59,14 @@ class Knots:
         return math.log(self.alpha_t / self.sigma_t)
 
     @property
+    def in_tau(self) -> tuple[float, float, float]:
+        """The step in -log tau, tau = sigma/(alpha + sigma), where it begins, and alpha_s + sigma_s."""
+        tau_t, tau_s = self.sigma_t / (self.alpha_t + self.sigma_t), self.sigma_s / (self.alpha_s + self.sigma_s)
+        if tau_t == 0 or tau_s == 0:
+            return math.inf, math.inf, self.alpha_s + self.sigma_s
+        return math.log(tau_t / tau_s), -math.log(tau_t), self.alpha_s + self.sigma_s
+
+    @property
     def fresh(self) -> float:
         """1 - q^2, the share of new noise in a falling step.
 

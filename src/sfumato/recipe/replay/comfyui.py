@@ -15,7 +15,7 @@ from typing import Any
 from sfumato.noise import TorchNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt.foreign import escaped
-from sfumato.recipe.replay.said import Said, number, tag, whole
+from sfumato.recipe.replay.said import IN_TAU, TREES, Said, number, tag, whole
 
 SAMPLERS = {
     "euler": "Euler",
@@ -74,8 +74,6 @@ KINDS = {
     "lumina2": (3.0, 1000),
 }
 """The shift and the size of the table that ComfyUI takes for a kind of model, as a loader of text encoders calls it."""
-ALIKE = ("Euler", "Heun")
-"""Samplers whose steps of flow matching are those of here; others measure them in log sigma alone."""
 Node = Mapping[str, Any]
 
 
@@ -142,7 +140,7 @@ def read_comfyui(text: str) -> Said:
     remarks = _remarks(graph, prompts, latent)
     if named == "deis":
         remarks.append("ComfyUI's deis fits its polynomials over another time than ours")
-    if shift is not None and SAMPLERS[named] not in ALIKE:
+    if shift is not None and SAMPLERS[named] not in (*IN_TAU, *TREES):
         remarks.append(f"ComfyUI measures the steps of {SAMPLERS[named]} in flow matching otherwise than here")
     network = drawn[-1][1]
     return Said(

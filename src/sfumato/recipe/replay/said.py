@@ -16,13 +16,20 @@ from sfumato.noise import Keyed, Randomness
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe import Recipe
 from sfumato.recipe.extra_networks import asked_in
-from sfumato.sample import DDIM, Heun, Sampler
+from sfumato.sample import DDIM, DPMpp2M, Euler, Heun, Sampler
 from sfumato.times import DiscardPenultimateGrid, KarrasGrid, RestartGrid, ShiftedGrid, TimeGrid
 from sfumato.times.restart import FEW
 
 TREES = ("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE", "DPM++ SDE")
 """Samplers whose noise other tools draw from a Brownian tree."""
 
+IN_TAU = {
+    "Euler": Euler(),
+    "Heun": Heun(),
+    "DPM++ 2M": DPMpp2M(form="tau"),
+    "Res Multistep": DPMpp2M(solver="heun", form="tau"),
+}
+"""The samplers that ComfyUI steps in sigma alone, of flow matching, where sigma is our tau."""
 RESTART = "Restart"
 """What A1111 calls Heun's method on a grid that rises: a sampler."""
 
@@ -94,7 +101,9 @@ def recipe_of(
     places: files, and folders of files, among which those are looked for that it was made with. Raises BadInput for one
     that is nowhere, and for a sampler or a schedule that is not here.
     """
-    sampler = _flowing(said) if said.shift is not None else sampler_of(said.sampler)
+    sampler = sampler_of(said.sampler)
+    if said.shift is not None:
+        sampler = IN_TAU.get(said.sampler, sampler)
     remarks = list(said.remarks)
     if said.sampler in TREES:
         remarks.append(
@@ -132,11 +141,6 @@ def recipe_of(
         noise=said.noise,
     )
     return recipe, tuple(remarks)
-
-
-def _flowing(said: Said) -> Sampler:
-    """The sampler of a model of flow matching, whose sigma is our tau."""
-    return Heun() if said.sampler == "Heun" else sampler_of(said.sampler)
 
 
 def _grid(said: Said) -> TimeGrid:
