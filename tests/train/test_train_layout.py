@@ -13,6 +13,7 @@ from random_model import TINY, build
 
 import sfumato
 from sfumato import Region, train
+from sfumato.cli.app import run_command
 from sfumato.condition import Layout
 from sfumato.data import layouts
 from sfumato.data.class_colours import GROUPS, PALETTE, painted
@@ -20,7 +21,9 @@ from sfumato.data.vignettes import SEMANTIC_NAMES, draw, scene
 from sfumato.data.world import Vignettes
 from sfumato.encode import SceneMap
 from sfumato.encode.spatio_textual import SpatioTextualLayout
-from sfumato.picture import BadInput
+from sfumato.evaluate.adherence import Drawn
+from sfumato.evaluate.laid_out import laid_out
+from sfumato.picture import BadInput, fetch
 from sfumato.train import recipe as r
 from sfumato.train.task import Place
 from sfumato.train.tasks.layout import LayoutRecipe, LayoutTask, prior
@@ -163,6 +166,36 @@ def test_the_export_is_a_model_that_is_told_words_where_they_hold(home, tiny_mod
         pipe("a boat", layout=Image.new("RGB", (32, 32)))
     with pytest.raises(BadInput, match="leave the layout out"):
         sfumato.load(tiny_model)("a boat", layout=Image.new("RGB", (32, 32)))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_how_well_a_layout_is_kept_to_is_measured(home, name, capfd, tmp_path):
+    command = ["evaluate", str(home / name / "export"), "--layout", "--count", "2", "--steps", "1", "-o", str(tmp_path)]
+    assert run_command(command) == 0
+    assert "is the layout obeyed? 2 vignettes of 32 x 32" in " ".join(capfd.readouterr().out.split())
+    report = json.loads((tmp_path / "report.json").read_text())
+    (row,) = [row for row in report["adherence"] if row["metric"] == "miou"]
+    assert row["map"] == "segmentation"
+    assert report["layout"] == {"scene": "scene", "spatext": "spatio-textual"}[name]
+    assert run_command(["evaluate", str(home / "model"), "--layout"]) == 2
+    assert "was not trained on layouts: take --control segmentation" in capfd.readouterr().err
+    assert run_command(["evaluate", "mini", "--layout", "--control", "depth"]) == 2
+    assert "--layout is an evaluation of its own" in capfd.readouterr().err
+
+
+def test_what_an_evaluation_tells_of_where_things_lie():
+    """The classes of every pixel, in the colours of scene models; the five largest things in words, where they are."""
+    known = Drawn.of(scene(3, 1), 64)
+    picture = laid_out("scene", known)["layout"]
+    assert np.array_equal(np.asarray(fetch(picture)), painted(known.vignette.semantic))
+    regions = laid_out("spatio-textual", known)["regions"]
+    masks = np.stack([np.asarray(fetch(each.mask).convert("L")) > 0 for each in regions])
+    assert 1 <= len(regions) <= 5
+    assert masks.sum(0).max() == 1
+    assert (np.diff(masks.sum((1, 2))) <= 0).all()
+    for region, mask in zip(regions, masks, strict=True):
+        most = SEMANTIC_NAMES[np.bincount(known.vignette.semantic[mask]).argmax()]
+        assert region.prompt.endswith(most)
 
 
 def test_a_folder_that_says_something_else_of_layouts_is_refused(home, tmp_path):

@@ -63,6 +63,15 @@ def evaluate(
             rich_help_panel=_CONTROL,
         ),
     ] = None,
+    layout: Annotated[
+        bool,
+        typer.Option(
+            "--layout",
+            help="Measure how well a layout is kept to, of a model that was trained on such: a map of classes, or "
+            "words and where they hold.",
+            rich_help_panel=_CONTROL,
+        ),
+    ] = False,
     instructions: Annotated[
         bool,
         typer.Option(
@@ -137,6 +146,8 @@ def evaluate(
 
     With --control: does it obey a map, between pictures made without it (the floor) and true ones (the ceiling)?
 
+    With --layout: does it keep to where things are to lie, between the same two?
+
     With --instructions: does it do what it is told with a picture, "make the hat red", and nothing else?
 
     With --against: how near are its pictures to a reference, by FID and its kin, with intervals? A run that was
@@ -160,6 +171,8 @@ def evaluate(
         raise BadInput(f"{lost[0]} goes with --subject: say of which pictures, as --subject photos")
     if subject is not None and (against is not None or control):
         raise BadInput(f"--subject and --{'control' if control else 'against'} are two evaluations: leave one out")
+    if layout and (against is not None or control or instructions or subject is not None):
+        raise BadInput("--layout is an evaluation of its own: leave --against, --control and their kin out")
     if subject is not None:
         from sfumato.evaluate.subject_report import report
 
@@ -180,12 +193,12 @@ def evaluate(
         for name, value in alone.items():
             if value is not None:
                 raise BadInput(f"{name} goes with --against: say what to compare with, as --against vignettes")
-        if control:
+        if control or layout:
             from sfumato.evaluate.adherence import run_adherence
 
             run_adherence(
                 model,
-                control,
+                control or [],
                 count=_CONTROLLED if count is None else count,
                 split=split,
                 seed=seed,
@@ -193,6 +206,7 @@ def evaluate(
                 guidance=guidance,
                 sampler=sampler,
                 weights=_weights(weights),
+                layout=layout,
                 out=out,
                 json=json,
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.data import array_cache
-from sfumato.data.vignettes import SEMANTIC_NAMES, scene
+from sfumato.data.vignettes import SEMANTIC_NAMES, Scene, scene
 from sfumato.data.vignettes.draw import paint
 from sfumato.data.vignettes.truth import semantic
 from sfumato.data.world import Vignettes, world_version
@@ -34,8 +34,12 @@ def words_of(data: Vignettes, index: int, classes: np.ndarray) -> str:
 
     What has a colour of its own in the world's attributes is said with it.
     """
+    return words_in(scene(data.seed, data.first + index, data.split), classes)
+
+
+def words_in(shown: Scene, classes: np.ndarray) -> str:
+    """What a segment of a scene shows, by the classes of its pixels, in words."""
     name = SEMANTIC_NAMES[np.bincount(classes).argmax()]
-    shown = scene(data.seed, data.first + index, data.split)
     colour = shown[name] if name in COLOURED else shown["color"] if name in shown["subject"] else "none"
     return f"a {name}" if colour == "none" else f"a {colour} {name}"
 
@@ -57,8 +61,14 @@ def _maps(data: Vignettes, home: Path, after: int) -> dict[str, np.ndarray]:
 def _one(data: Vignettes, index: int) -> tuple[np.ndarray, np.ndarray]:
     painter = paint(scene(data.seed, index, data.split), data.size)
     instance = np.ascontiguousarray(painter.labels[..., 0])
+    return semantic(painter, instance), numbered(instance)
+
+
+def numbered(instance: np.ndarray) -> np.ndarray:
+    """The number of the segment that each pixel lies in, uint8: 1 to 8 from the largest on, 0 in none. instance: the
+    number of the thing that each pixel shows (H, W)."""
     sizes = np.bincount(instance.ravel())
     kept = [number for number in np.argsort(-sizes, kind="stable")[:MOST] if sizes[number] >= LEAST * instance.size]
     numbers = np.zeros(len(sizes), np.uint8)
     numbers[kept] = np.arange(1, len(kept) + 1)
-    return semantic(painter, instance), numbers[instance]
+    return numbers[instance]

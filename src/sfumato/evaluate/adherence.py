@@ -24,10 +24,12 @@ import numpy as np
 from PIL import Image
 
 from sfumato.control import Control, ControlMap
+from sfumato.control.maps import Segmentation
 from sfumato.data import vignettes
 from sfumato.data.vignette_edges import edges, lined
 from sfumato.data.vignettes.scene import SPLITS
 from sfumato.evaluate.attributes import through
+from sfumato.evaluate.laid_out import laid_out
 from sfumato.evaluate.map_metric import MapMetric, metrics_of
 from sfumato.evaluate.metrics.frechet import Moments, frechet
 from sfumato.evaluate.model_samples import SampleSettings, recipe_of
@@ -143,10 +145,12 @@ def run_adherence(
     guidance: float = 5.0,
     sampler: str = "dpmpp-2m",
     weights: Sequence[float] = (),
+    layout: bool = False,
     out: Path | None = None,
     json: bool = False,
 ) -> dict[str, Any]:
     """How well `model` obeys controls, `count` vignettes of the world `seed`; they act at once where they are several.
+    With `layout` instead how well it keeps to a layout of the kind that it was trained on, read as classes.
 
     controls: as `depth:net=FOLDER,weight=0.8` or `t2i-adapter:map=depth,net=FOLDER`. weights: a sweep; the pictures are
     painted again at each of them, times what the controls say. Prints a table (with `json` the report), writes
@@ -163,10 +167,16 @@ def run_adherence(
     makers = [controlled(text) for text in controls]
     kinds = [maker(keep_for_now(Image.new("RGB", (8, 8)))).map for maker in makers]  # refused before a model is read
     sampling = SampleSettings(steps, sampler, guidance, seed)
+    pipe = sfumato.load(model)
+    told = pipe.capabilities.layout if layout else ""
+    if layout and not told:
+        raise BadInput(f"{pipe.name} was not trained on layouts: take --control segmentation instead.")
+    if layout:
+        kinds = [Segmentation()]
     found = measure_adherence(
-        sfumato.load(model), makers, kinds, count=count, split=split, sampling=sampling, weights=weights
+        pipe, makers, kinds, count=count, split=split, sampling=sampling, weights=weights, layout=told
     )
-    found.settings["controls"] = list(controls)
+    found.settings.update({"layout": told} if layout else {"controls": list(controls)})
     if out is not None:
         write_adherence_report(found, Path(out))
     return printed(found.to_dict(), lambda: adherence_table(found), json)
@@ -181,8 +191,10 @@ def measure_adherence(
     split: str,
     sampling: SampleSettings,
     weights: Sequence[float] = (),
+    layout: str = "",
 ) -> Adherence:
-    """makers: from the map of a picture, and kinds: what it is a map of, the control. See `run_adherence`."""
+    """makers: from the map of a picture, and kinds: what it is a map of, the control. layout: without makers, what the
+    model was trained on. See `run_adherence`."""
     began = time.perf_counter()
     width, height = pipe.size
     if width != height:
@@ -192,18 +204,21 @@ def measure_adherence(
     truths = [[kind.truth(each) for each in true] for kind in kinds]
     maps = [[kind.draw(truth, pipe.size) for truth in some] for kind, some in zip(kinds, truths, strict=True)]
     plain = recipe_of(pipe, sampling)
+    if layout:
+        plain = replace(plain, guidance=pipe.stage.suits.scaled(sampling.guidance))
     recipes = [
         replace(plain, prompt=literal(scene.caption) if pipe.capabilities.text else "", seed=sampling.seed + i)
         for i, scene in enumerate(scenes)
     ]
-    controls = [_shown_to(makers, maps, i) for i in range(count)]
-    asked = {"floor": recipes} | {
-        part: [
+    asked = {"floor": recipes}
+    if layout:
+        asked["ours"] = [replace(each, **laid_out(layout, one)) for each, one in zip(recipes, true, strict=True)]
+    controls = [] if layout else [_shown_to(makers, maps, i) for i in range(count)]
+    for part, weight in (("ours", 1.0), *((at(weight), weight) for weight in weights)) if controls else ():
+        asked[part] = [
             replace(recipe, controls=tuple(each * weight for each in some))
             for recipe, some in zip(recipes, controls, strict=True)
         ]
-        for part, weight in (("ours", 1.0), *((at(weight), weight) for weight in weights))
-    }
     pictures = {"estimator": [each.picture for each in true]}
     copies = through(pipe.stages[-1].space, to_tensor(pictures["estimator"]))
     pictures["ceiling"] = to_images(copies)

@@ -24,8 +24,9 @@ def adherence_table(found: Adherence) -> Table:
     from rich.table import Table
 
     s, fid = found.settings, found.fid
+    asked = "is the layout" if s.get("layout") else "are controls"
     view = Table(
-        title=f"{s['model']}: are controls obeyed? {s['count']} vignettes of {s['size']} x {s['size']}",
+        title=f"{s['model']}: {asked} obeyed? {s['count']} vignettes of {s['size']} x {s['size']}",
         caption=(
             f"{s['sampler']}, {s['steps']} steps, guidance {s['guidance']:g}, seed {s['seed']}; 95 % intervals by "
             f"bootstrap over pictures. floor: without the control; ceiling: true pictures, encoded and decoded; "
