@@ -144,6 +144,10 @@ def test_controls_as_they_are_written_for_an_evaluation():
 def test_refusals(capfd):
     assert run_command(["evaluate", "mini", "--control", "depth:net=F", "--against", "vignettes"]) == 2
     assert "--control and --against are two evaluations" in capfd.readouterr().err
+    assert run_command(["evaluate", "mini", "--control", "t2i-adapter:map=depth"]) == 2  # before anything is painted
+    assert (
+        "The model mini has no t2i_adapter of its own: name the folder of one in the control" in capfd.readouterr().err
+    )
     assert run_command(["evaluate", "mini", "--weights", "0,1"]) == 2
     assert "--weights goes with --control" in capfd.readouterr().err
     assert run_command(["evaluate", "mini", "--control", "depth:net=F", "--weights", "much"]) == 2

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from sfumato.picture import BadInput
 from sfumato.provenance import recipe_or_replay
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe.replay import Said, read_a1111, read_comfyui, read_invokeai, recipe_of
+from sfumato.recipe.replay.comfyui import SAMPLERS, SCHEDULERS
 from sfumato.sample import DDIM, DPM2, LMS, PLMS, DPMpp2M, DPMpp2S, DPMpp3M, DPMppSDE, Euler, Heun, UniPC
 from sfumato.schedule import Discrete, Flow
 from sfumato.times import (
@@ -32,6 +34,7 @@ from sfumato.times import (
     LinspaceGrid,
     LogSNRGrid,
     RestartGrid,
+    ShiftedGrid,
     TrailingGrid,
 )
 
@@ -106,6 +109,18 @@ def test_what_we_write_for_that_page_reads_as_what_it_was(sampler, times) -> Non
     again, _ = recipe_of(read_a1111(parameters(made)), "mini")
     for field in ("prompt", "negative", "sampler", "times", "steps", "seed", "width", "height", "guidance", "noise"):
         assert getattr(again, field) == getattr(made, field)
+
+
+def test_restart_is_a_sampler_on_that_page_and_a_shift_nothing() -> None:
+    made = Recipe(sampler=Heun("kappa"), times=RestartGrid(), steps=24, guidance=(ClassifierFree(3.5),))
+    assert "Sampler: Restart, Schedule type: Karras" in parameters(made)
+    again, remarks = recipe_of(read_a1111(parameters(made)), "mini")
+    assert (again.sampler, again.times, remarks) == (made.sampler, made.times, ())
+    assert "Schedule" not in parameters(replace(made, times=ShiftedGrid(3.0)))
+    few, _ = recipe_of(read_a1111("x\nSteps: 15, Sampler: Restart, Schedule type: Uniform, Seed: 1"), "mini")
+    assert few.times == LinspaceGrid()
+    _, remarks = recipe_of(read_a1111("x\nSteps: 25, Sampler: Restart, Schedule type: Uniform, Seed: 1"), "mini")
+    assert remarks == ("A1111 restarts on Karras' levels between the ends of Uniform",)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +271,7 @@ def test_the_noise_levels_of_a_flow_are_comfyui_s(scheduler, nodes, shift, count
     for key, (kind, inputs) in nodes.items():
         if kind.startswith("ModelSampling"):
             graph["11"] = {"class_type": kind, "inputs": {**inputs, "model": ["1", 0]}}
-            graph["6"]["inputs"]["model"] = ["11", 0]
+            graph["9"]["inputs"]["model"] = ["11", 0]
         else:
             graph[key] = {"class_type": kind, "inputs": inputs}
     recipe, remarks = recipe_of(read_comfyui(json.dumps(graph)), "m")
@@ -266,6 +281,59 @@ def test_the_noise_levels_of_a_flow_are_comfyui_s(scheduler, nodes, shift, count
         _, sigma = own(recipe.times(6, own))
         theirs = torch.tensor(comfyui_sigmas(scheduler, 6, shift, count)).double()
         torch.testing.assert_close(sigma, theirs, atol=3e-5, rtol=0)  # "normal" ends between two indices of a table
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_and_scheduler_of_comfyui_that_is_named_is_here(sampler: str, scheduler: str) -> None:
+    recipe, _ = recipe_of(read_comfyui(json.dumps(graph(sampler_name=sampler, scheduler=scheduler))), "mini")
+    assert isinstance(recipe.times, DiscardPenultimateGrid) == (
+        sampler in ("dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2")
+    )
+
+
+def test_a_scheduler_in_a_node_of_its_own_discards_no_level_and_has_a_model_of_its_own() -> None:
+    parts = flow_graph(sampler="uni_pc")
+    del parts["4"]
+    parts["1"] = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}}
+    parts["3"]["inputs"]["clip"], parts["6"]["inputs"]["conditioning"] = ["1", 1], ["3", 0]
+    parts["5"]["class_type"] = "EmptyLatentImage"
+    del parts["2"]
+    recipe, _ = recipe_of(read_comfyui(json.dumps(parts)), "m")
+    assert (recipe.times, recipe.guidance) == (TrailingGrid(up=True), (ClassifierFree(1.0),))
+    shifted = flow_graph()
+    shifted["11"] = {"class_type": "ModelSamplingSD3", "inputs": {"model": ["1", 0], "shift": 2.0}}
+    shifted["9"]["inputs"]["model"] = ["11", 0]  # and the guider's is the plain one
+    assert read_comfyui(json.dumps(shifted)).shift == 2.0
+
+
+@pytest.mark.parametrize("shift", [0, -1, "nan", 1e9])
+def test_shifts_that_no_flow_has_are_refused(shift) -> None:
+    parts = flow_graph("normal")
+    parts["11"] = {"class_type": "ModelSamplingSD3", "inputs": {"model": ["1", 0], "shift": shift}}
+    parts["9"]["inputs"]["model"] = ["11", 0]
+    with pytest.raises(BadInput, match="its shift is"):
+        read_comfyui(json.dumps(parts))
+    parts["11"] = {"class_type": "ModelSamplingFlux", "inputs": {"model": ["1", 0], "max_shift": 1e6}}
+    with pytest.raises(BadInput, match="its shift is"):
+        read_comfyui(json.dumps(parts))
+
+
+@pytest.mark.parametrize("scheduler", ["karras", "exponential", "kl_optimal", "ddim_uniform"])
+def test_schedules_of_sigma_itself_are_refused_of_a_flow(scheduler: str) -> None:
+    with pytest.raises(BadInput, match=f"the scheduler {scheduler} of a flow is not replayed"):
+        read_comfyui(json.dumps(flow_graph(scheduler)))
+
+
+def test_the_scale_that_is_told_is_that_of_flux_alone() -> None:
+    """ComfyUI tells FLUX.1 [dev] 3.5 where nothing is said, and no other model what FluxGuidance says."""
+    parts = flow_graph()
+    parts["6"]["inputs"]["conditioning"] = ["3", 0]
+    assert read_comfyui(json.dumps(parts)).distilled == 3.5
+    for loader, kind in (("CLIPLoader", "qwen_image"), ("DualCLIPLoader", "sd3")):
+        other = flow_graph()
+        other["2"] = {"class_type": loader, "inputs": {"type": kind}}
+        assert read_comfyui(json.dumps(other)).distilled is None
 
 
 def test_a_graph_of_flux_and_what_is_otherwise_in_it() -> None:
@@ -283,7 +351,8 @@ def test_a_graph_of_flux_and_what_is_otherwise_in_it() -> None:
         assert (recipe.sampler, remarks) == (sampler, ())
     schnell = flow_graph()
     schnell["1"]["inputs"]["unet_name"] = "FLUX1-schnell-fp8.safetensors"
-    assert read_comfyui(json.dumps(schnell)).shift == 1.0
+    said = read_comfyui(json.dumps(schnell))
+    assert (said.shift, said.distilled) == (1.0, None)
     plain = {
         **graph(scheduler="simple", cfg=1.0, positive=["10", 0], negative=["11", 0]),
         "10": {"class_type": "FluxGuidance", "inputs": {"guidance": 3.5, "conditioning": ["6", 0]}},
@@ -292,6 +361,9 @@ def test_a_graph_of_flux_and_what_is_otherwise_in_it() -> None:
     said = read_comfyui(json.dumps(plain))
     assert (said.prompt, said.negative, said.distilled, said.shift) == ("a boat", "", 3.5, math.exp(1.15))
     plain["3"]["inputs"]["cfg"] = 4.0
+    with pytest.raises(BadInput, match="ConditioningZeroOut where"):
+        read_comfyui(json.dumps(plain))
+    plain["3"]["inputs"] |= {"cfg": 1.0, "positive": ["11", 0]}
     with pytest.raises(BadInput, match="ConditioningZeroOut where"):
         read_comfyui(json.dumps(plain))
     guided = flow_graph()

@@ -32,14 +32,23 @@ class Control(Element, kinds="control", package="sfumato.control"):
     steers: ClassVar[str]
     """The class of `sfumato.condition` that holds what `bind` makes."""
 
+    part: ClassVar[str]
+    """What its network is called among a model's parts, as "controlnet"."""
+
     if TYPE_CHECKING:
         picture: Any
+        net: str
         weight: float
         interval: tuple[float, float]
 
     def bind(self, batch: Any) -> Any:
         """What acts in a run of `batch` (`sfumato.model.Batch`); with `guess` true, not in unconditional rows."""
         raise NotImplementedError
+
+    @property
+    def obeyed_by(self) -> str:
+        """How sentences call its network."""
+        return self.net or "that is built in"
 
     def __mul__(self, factor: float) -> Self:
         return replace(self, weight=self.weight * factor)  # type: ignore[type-var]

@@ -38,11 +38,12 @@ class ControlNet(Mapped, Control):
     )
 
     takes, steers = "residuals", "Controls"
+    part = "controlnet"
 
     def bind(self, batch: Any) -> Callable[..., Residuals]:
         from sfumato.network.control_networks import answering
 
-        network = batch.network(self.net, "controlnet")
+        network = batch.network(self.net, self.part)
         mask = None if self.mask is None else batch.control_mask(self.mask)
         pooled = bool(network.config.get("global_pool_conditions"))
         return BoundControlNet(answering(network, batch, self), mask, self.guess or pooled)

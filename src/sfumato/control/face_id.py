@@ -75,9 +75,10 @@ class FaceID(Control):
     )
 
     takes, steers = "image tokens", "ImagePrompts"
+    part = "ip_adapter"
 
     def bind(self, batch: Any) -> Any:
-        adapter = batch.network(self.net, "ip_adapter")
+        adapter = batch.network(self.net, self.part)
         mask = None if self.mask is None else batch.control_mask(self.mask)
         picture = None if self.picture is None else batch.fetched(self.picture)
         painter = batch.stage.networks[batch.stage.painter]

@@ -28,9 +28,10 @@ class IPAdapter(Shown, Control):
     )
 
     takes, steers = "image tokens", "ImagePrompts"
+    part = "ip_adapter"
 
     def bind(self, batch: Any) -> Any:
-        adapter = batch.network(self.net, "ip_adapter")
+        adapter = batch.network(self.net, self.part)
         mask = None if self.mask is None else batch.control_mask(self.mask)
         painter = batch.stage.networks[batch.stage.painter]
         return adapter.of(batch.fetched(self.picture), painter, self.blocks, mask)

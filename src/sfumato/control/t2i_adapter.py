@@ -26,6 +26,7 @@ class T2IAdapter(Mapped, Control):
     """
 
     takes, steers = "features", "Controls"
+    part = "t2i_adapter"
 
     def bind(self, batch: Any) -> Callable[..., Residuals]:
         import torch
@@ -33,7 +34,7 @@ class T2IAdapter(Mapped, Control):
         from sfumato.network.residuals import Residuals, masked
         from sfumato.network.t2i_adapter import spec
 
-        network = batch.network(self.net, "t2i_adapter")
+        network = batch.network(self.net, self.part)
         own = next(network.parameters())
         hint = (batch.control_map(self.picture, self.map) + 1) / 2
         if int(network.config["in_channels"]) == 1:
@@ -44,8 +45,8 @@ class T2IAdapter(Mapped, Control):
         ours, theirs = [tuple(a.shape[1:]) for a in features], handed_on(unet, *batch.like.shape[-2:])
         if ours not in (theirs, theirs[:-1]):
             raise BadInput(
-                f"The T2I-Adapter {self.net} was made for another network: its features are {_sizes(ours)}, and this "
-                f"network's downward blocks hand on {_sizes(theirs[:-1])}, its middle {_sizes(theirs[-1:])}."
+                f"The T2I-Adapter {self.obeyed_by} was made for another network: its features are {_sizes(ours)}, and "
+                f"this network's downward blocks hand on {_sizes(theirs[:-1])}, its middle {_sizes(theirs[-1:])}."
             )
         mask = None if self.mask is None else batch.control_mask(self.mask)
         return BoundT2IAdapter(masked(Residuals(within=tuple(features)), mask))

@@ -35,6 +35,7 @@ from sfumato.evaluate.metrics.frechet import Moments, frechet
 from sfumato.evaluate.model_samples import SampleSettings, recipe_of
 from sfumato.evaluate.report_file import printed
 from sfumato.evaluate.statistics import Figure
+from sfumato.model.networks import place_of
 from sfumato.picture import BadInput, keep_for_now
 from sfumato.picture.errors import printable
 from sfumato.progress import progress
@@ -164,8 +165,13 @@ def run_adherence(
         raise BadInput(f"There is no split {printable(split)!r} of vignettes: accepted are {', '.join(SPLITS)}.")
     if weights and out is not None and find_spec("matplotlib") is None:
         raise BadInput("curves are drawn with matplotlib, which is not installed: pip install 'sfumato[study]'")
+    if layout and (controls or weights):
+        raise BadInput("A layout is measured alone: leave controls and weights out.")
     makers = [controlled(text) for text in controls]
-    kinds = [maker(keep_for_now(Image.new("RGB", (8, 8)))).map for maker in makers]  # refused before a model is read
+    tried = [maker(keep_for_now(Image.new("RGB", (8, 8)))) for maker in makers]  # refused before a model is read
+    for each in tried:
+        place_of(each.net, each.part, model)
+    kinds = [each.map for each in tried]
     sampling = SampleSettings(steps, sampler, guidance, seed)
     pipe = sfumato.load(model)
     told = pipe.capabilities.layout if layout else ""

@@ -11,11 +11,12 @@ SILENT: Mapping[str, str] = {
     "what wrote it, and how it is kept": "architectures torch_dtype transformers_version quantization_config "
     "gradient_checkpointing cache_implementation",
     "training, and other tasks than encoding": "dropout classifier_dropout init_std finetuning_task prefix torchscript "
-    "task_specific_params use_bfloat16",
+    "task_specific_params tie_word_embeddings tie_encoder_decoder tokenizer_class tf_legacy_loss use_bfloat16",
     "writing text": "decoder_start_token_id output_past use_cache max_length min_length do_sample early_stopping top_k "
-    "num_beams temperature top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size bad_words_ids "
-    "num_return_sequences forced_bos_token_id forced_eos_token_id vision_token_id vision_start_token_id pad_token_id "
-    "vision_end_token_id image_token_id video_token_id bos_token_id eos_token_id sep_token_id",
+    "num_beams num_beam_groups diversity_penalty temperature top_p typical_p repetition_penalty length_penalty "
+    "no_repeat_ngram_size bad_words_ids num_return_sequences forced_bos_token_id forced_eos_token_id vision_token_id "
+    "vision_start_token_id vision_end_token_id image_token_id video_token_id bos_token_id eos_token_id pad_token_id "
+    "sep_token_id",
     "said by another field too": "n_positions text_config_dict vision_config_dict in_chans spatial_patch_size "
     "sliding_window_size",
     "layers that are not asked": "directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers "

@@ -37,7 +37,8 @@ def image_encoder(folder: Path, kind: str) -> tuple[Any, Any]:
     if not (folder / "config.json").is_file():
         raise BadInput(f"There is no image encoder in {name_of(folder)}: put the adapter's image_encoder/ there.")
     config = read_json(folder / "config.json")
-    check_encoder_fields(getattr(transformers, kind).config_class, config.get("vision_config") or config, what)
+    tower = config.get("vision_config")
+    check_encoder_fields(getattr(transformers, kind).config_class, tower if isinstance(tower, dict) else config, what)
     try:
         with hushed():
             encoder, info = getattr(transformers, kind).from_pretrained(

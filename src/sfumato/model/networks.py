@@ -19,7 +19,7 @@ from sfumato.network.offload import check_offload
 from sfumato.network.reading import quiet_libraries
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import printable
-from sfumato.zoo import INDEX, place
+from sfumato.zoo import INDEX, built_ins, place
 from sfumato.zoo.find import find, here
 
 if TYPE_CHECKING:
@@ -76,11 +76,7 @@ def place_of(name: str, part: str, model: str = "") -> Path:
     if part in CONTROLS and own.is_file():
         return own
     whole = [own / "unet"] if part == "controlnet" and (own / INDEX).is_file() else []  # Kandinsky's is a decoder
-    places = (
-        [own, own / part, *whole, place(name)]
-        if name
-        else [find(model) / part, place(f"{model}-{part.replace('_', '-')}")]
-    )
+    places = [own, own / part, *whole, place(name)] if name else _own(part, model)
     for folder in places:
         if any((folder / file).is_file() for file in FILES):
             return folder
@@ -91,6 +87,12 @@ def place_of(name: str, part: str, model: str = "") -> Path:
         raise BadInput(f"There is no {part} called {name!r}: give the path of a folder with a config.json{file}.")
     asks = "control, as net=FOLDER" if part in CONTROLS else "guidance"
     raise BadInput(f"The model {model} has no {part} of its own: name the folder of one in the {asks}.")
+
+
+def _own(part: str, model: str) -> list[Path]:
+    """Where a model's own network `part` may lie: in its folder; of a built-in one beside it."""
+    beside = [place(f"{model}-{part.replace('_', '-')}")] if model in built_ins() else []
+    return [find(model) / part, *beside]
 
 
 def _classifier(folder: Path) -> Any:

@@ -50,7 +50,7 @@ def numbered(network: Any, control: Any) -> Any:
     number = known.get(kind, known.get(kind.partition("-")[0]))  # of softedge-classical: softedge
     if number is None and control.mode is not None:
         names = ", ".join(known) or "none by name: give the number"
-        raise BadInput(f"The ControlNet {control.net} has no map called {printable(kind, 60)!r}: it has {names}.")
+        raise BadInput(f"The ControlNet {control.obeyed_by} has no map called {printable(kind, 60)!r}: it has {names}.")
     return replace(control, mode=number)
 
 
@@ -61,7 +61,7 @@ def check_alike(control: Any, config: Mapping[str, Any], painter: Any, fields: S
         ours, theirs = config.get(field), None if painter is None else painter.config.get(field)
         if (list(ours) if isinstance(ours, tuple) else ours) != (list(theirs) if isinstance(theirs, tuple) else theirs):
             raise BadInput(
-                f"The ControlNet {control.net} was made for another network: its {field} is {ours}, not {theirs}."
+                f"The ControlNet {control.obeyed_by} was made for another network: its {field} is {ours}, not {theirs}."
             )
 
 

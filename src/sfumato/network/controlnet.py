@@ -57,16 +57,20 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     config = network.config
     check_alike(control, config, batch.stage.networks.get("unet"), ALIKE)
     if (takes := int(config["in_channels"])) != (channels := batch.like.shape[1]):
-        raise BadInput(f"The ControlNet {control.net} takes {takes} channels, and x has {channels}.")
+        raise BadInput(f"The ControlNet {control.obeyed_by} takes {takes} channels, and x has {channels}.")
     if config.get("num_class_embeds") or config.get("class_embed_type"):
-        raise BadInput(f"The ControlNet {control.net} wants to be told a class or a level, which is not done here.")
+        raise BadInput(
+            f"The ControlNet {control.obeyed_by} wants to be told a class or a level, which is not done here."
+        )
     smaller, factor = 2 ** (len(config["conditioning_embedding_out_channels"]) - 1), batch.stage.space.factor
     if smaller != factor:
-        raise BadInput(f"The ControlNet {control.net} makes its map {smaller} times smaller, and x is {factor} times.")
+        raise BadInput(
+            f"The ControlNet {control.obeyed_by} makes its map {smaller} times smaller, and x is {factor} times."
+        )
     several = config.get("num_control_type")
     if (several is None) != (control.mode is None) or (control.mode or 0) >= (several or 1):
         says = "knows one kind of map: leave mode out" if several is None else f"needs a mode, 0 to {several - 1}"
-        raise BadInput(f"The ControlNet {control.net} {says}.")
+        raise BadInput(f"The ControlNet {control.obeyed_by} {says}.")
     run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)
     hint = ((batch.control_map(control.picture, control.map) + 1) / 2).to(own)
     hint = hint.flip(1) if config["controlnet_conditioning_channel_order"] == "bgr" else hint

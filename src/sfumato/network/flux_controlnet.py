@@ -61,7 +61,7 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
         raise BadInput("FLUX has no guess mode: leave guess out.")
     if (control.mode is None) == bool(network.union):
         says = "needs a mode, the number of a kind of map" if network.union else "knows one kind of map: leave mode out"
-        raise BadInput(f"The ControlNet {control.net} {says}.")
+        raise BadInput(f"The ControlNet {control.obeyed_by} {says}.")
     picture = batch.control_map(control.picture, control.map)
     pixels = network.input_hint_block is not None
     shown = picture if pixels else tokens(batch.stage.space.encode(picture))

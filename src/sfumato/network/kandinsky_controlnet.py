@@ -52,7 +52,9 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     check_alike(control, config, batch.stage.networks.get("unet"), ALIKE)
     plain(control, "Kandinsky")
     if config["in_channels"] != 2 * channels:
-        raise BadInput(f"The ControlNet {control.net} takes {config['in_channels']} channels, not {2 * channels}.")
+        raise BadInput(
+            f"The ControlNet {control.obeyed_by} takes {config['in_channels']} channels, not {2 * channels}."
+        )
     run, own = batch.engine.prepare(network, spec(network)), own_dtype(network)
     pixels = [PIXELS * cells for cells in batch.like.shape[2:]]
     shown = interpolate((batch.control_map(control.picture, control.map) + 1) / 2, pixels, mode="area").to(own)

@@ -25,8 +25,8 @@ def masked_latents(batch: Any, control: Any) -> Tensor:
     ControlNet for inpainting sees. Raises BadInput where the run has no mask."""
     if batch.mask is None:
         raise BadInput(
-            f"The ControlNet {control.net} was trained to inpaint: show it the picture, and give the run a mask, as "
-            "hold=Outside(mask)."
+            f"The ControlNet {control.obeyed_by} was trained to inpaint: show it the picture, and give the run a mask, "
+            "as hold=Outside(mask)."
         )
     hidden = batch.mask_tensor(batch.mask)
     return with_kept(batch, torch.where(hidden > 0.5, -1.0, batch.control_map(control.picture, control.map)), hidden)

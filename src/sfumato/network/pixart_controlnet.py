@@ -116,7 +116,9 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     check_alike(control, network.config, painter, ALIKE)
     plain(control, "PixArt")
     if int(network.config["num_layers"]) >= int(painter.config["num_layers"]):
-        raise BadInput(f"The ControlNet {control.net} was made for another network: it has as many blocks or more.")
+        raise BadInput(
+            f"The ControlNet {control.obeyed_by} was made for another network: it has as many blocks or more."
+        )
     own = own_dtype(painter)
     blocks = network if own_dtype(network) == own else deepcopy(network).to(own)
     shown = batch.stage.space.encode(batch.control_map(control.picture, control.map))

@@ -54,7 +54,9 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     plain(control, "Qwen-Image")
     more = shown_channels(config) - batch.like.shape[1]
     if more not in (0, 1):
-        raise BadInput(f"The ControlNet {control.net} sees {more} channels more than a map, and not a mask alone.")
+        raise BadInput(
+            f"The ControlNet {control.obeyed_by} sees {more} channels more than a map, and not a mask alone."
+        )
     shown = (masked_latents if more else map_latents)(batch, control)
     blocks = painter.config["num_layers"]
     return answering_latents(network, batch, spec(network), shown, lambda found: Residuals(each_block(found, blocks)))

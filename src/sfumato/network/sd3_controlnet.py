@@ -53,7 +53,7 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     inpaints = config["extra_conditioning_channels"] == 1
     if config["extra_conditioning_channels"] not in (0, 1) or not config.get("use_pos_embed", True):
         raise BadInput(
-            f"The ControlNet {control.net} sees more than a map, or has no places of its own: it is not read."
+            f"The ControlNet {control.obeyed_by} sees more than a map, or has no places of its own: it is not read."
         )
     if control.guess or control.mode is not None:
         raise BadInput(

@@ -62,7 +62,9 @@ def answering(network: Any, batch: Any, control: Any) -> Any:
     more = int(config["control_in_dim"]) - int(painter.config["in_channels"])
     blocks, places = int(painter.config["n_layers"]), list(config["control_layers_places"])
     if more < 0 or max(places) >= blocks:
-        raise BadInput(f"The ControlNet {control.net} was made for another network: it has more blocks, or sees less.")
+        raise BadInput(
+            f"The ControlNet {control.obeyed_by} was made for another network: it has more blocks, or sees less."
+        )
     joined = _joined(network, painter)
     shown = map_latents(batch, control)
     if more == 1 + shown.shape[1] and batch.mask is not None and batch.original is not None:

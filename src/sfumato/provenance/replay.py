@@ -58,7 +58,8 @@ def replayed(
 
 
 def _decoded(said: Said, model: str) -> tuple[str, tuple[str, ...]]:
-    """The model with the autoencoder that the tool used, where that lies beside a single file; a remark where not."""
+    """The model with the autoencoder that the tool used, where that lies beside a single file; a remark where not.
+    Where the parts were files of their own, a folder's autoencoder is taken for the one that was named."""
     single = file_of(model)
     if not said.vae or "vae" in (single or ("", {}))[1]:
         return model, ()
@@ -66,6 +67,8 @@ def _decoded(said: Said, model: str) -> tuple[str, tuple[str, ...]]:
         path = single[0].with_name(Path(said.vae.replace("\\", "/")).name)
         if path.is_file() and path.suffix.lower() in ENDINGS and path != single[0]:
             return f"{model}{'&' if single[1] else '?'}vae={path}", ()
+    elif said.apart:
+        return model, ()
     return model, (
         f"it was decoded by the autoencoder {printable(said.vae, 60)}, which is not here: name it with --model "
         "FILE?vae=OTHER",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sfumato.sample import Sampler
-from sfumato.times import TimeGrid
+from sfumato.sample import Heun, Sampler
+from sfumato.times import DiscardPenultimateGrid, RestartGrid, TimeGrid
 
 if TYPE_CHECKING:
     from sfumato.recipe import Recipe
@@ -21,12 +21,7 @@ def parameters(recipe: Recipe) -> str:
     A value that holds a comma, a colon or a newline is quoted as JSON, as A1111 does. The text is for other tools
     and for people: it names only what they know; the whole recipe stands beside it as JSON.
     """
-    values: dict[str, object] = {
-        "Steps": recipe.steps,
-        "Sampler": Sampler.registry.label(recipe.sampler) or recipe.sampler.kind,
-    }
-    if schedule := TimeGrid.registry.label(getattr(recipe.times, "grid", recipe.times)):
-        values["Schedule type"] = schedule
+    values: dict[str, object] = {"Steps": recipe.steps, **_walk(recipe.sampler, recipe.times)}
     values["CFG scale"] = "1"
     for guidance in recipe.guidance:
         values |= guidance.infotext()
@@ -50,6 +45,16 @@ def parameters(recipe: Recipe) -> str:
         values["Lora hashes"] = ", ".join(hashes)
     lines = [f"{recipe.prompt}{tags}", *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]
     return "\n".join([*lines, ", ".join(f"{key}: {_quoted(value)}" for key, value in values.items())])
+
+
+def _walk(sampler: Sampler, times: TimeGrid) -> dict[str, str]:
+    """The sampler and the schedule as A1111 calls them, which knows that some discard a level, and a shift nowhere."""
+    if times == RestartGrid() and sampler == Heun("kappa"):
+        return {"Sampler": "Restart", "Schedule type": "Karras"}
+    named = {"Sampler": Sampler.registry.label(sampler) or sampler.kind}
+    plain = times.grid if isinstance(times, DiscardPenultimateGrid) else times
+    schedule = TimeGrid.registry.label(plain)
+    return {**named, "Schedule type": schedule} if schedule else named
 
 
 def _quoted(value: object) -> str:

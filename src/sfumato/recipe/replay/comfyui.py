@@ -43,17 +43,19 @@ SAMPLERS = {
     "lcm": "LCM",
 }
 DISCARDING = ("dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2")
-"""Samplers whose schedule is one of a step more without its last level but one."""
+"""Samplers for which a KSampler takes a schedule of a step more without its last level but one."""
 SCHEDULERS = {
     "normal": "linspace",
     "karras": "karras",
-    "exponential": "exponential",
+    "exponential": "log-snr",
     "sgm_uniform": "sgm-uniform",
     "simple": "simple",
     "ddim_uniform": "leading",
     "beta": "beta",
     "kl_optimal": "kl-optimal",
 }
+FLOWING = ("normal", "sgm_uniform", "simple", "beta")
+"""Schedules of indices, which a shift is known for; the others are of sigma itself."""
 CHECKPOINTS = ("CheckpointLoaderSimple", "CheckpointLoader")
 NETWORKS = (*CHECKPOINTS, "UNETLoader", "UnetLoaderGGUF")
 ENCODERS = ("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "CLIPLoaderGGUF", "DualCLIPLoaderGGUF")
@@ -66,12 +68,13 @@ PLAIN = (
     *("KSampler", "CLIPTextEncode", "CLIPSetLastLayer", "FluxGuidance", "ConditioningZeroOut"),
     *(*NETWORKS, *ENCODERS, *LORAS, *SHIFTS, *LATENTS, *APART, *SHOWN),
 )
-FLUX_TABLE, FLUX_MU = 10_000, 1.15
+FLUX_TABLE, FLUX_MU, FLUX_GUIDANCE = 10_000, 1.15, 3.5
 KINDS = {
     "flux": (math.exp(FLUX_MU), FLUX_TABLE),
     "qwen_image": (math.exp(FLUX_MU), FLUX_TABLE),
     "sd3": (3.0, 1000),
     "lumina2": (3.0, 1000),
+    "schnell": (1.0, 1000),
 }
 """The shift and the size of the table that ComfyUI takes for a kind of model, as a loader of text encoders calls it."""
 Node = Mapping[str, Any]
@@ -117,7 +120,8 @@ def read_comfyui(text: str) -> Said:
         raise BadInput("it was painted over another picture (denoise below 1), which is not replayed")
     scale = number(sampler, "cfg", 1.0)
     positive, distilled = _text(graph, sampler.get("positive"))
-    negative, _ = (positive, None) if "negative" not in sampler else _text(graph, sampler["negative"], scale)
+    unsaid = ("ConditioningZeroOut",) if scale == 1 else ()
+    negative, _ = (positive, None) if "negative" not in sampler else _text(graph, sampler["negative"], *unsaid)
     latent = graph.at(sampler.get("latent_image"), *LATENTS)
     size = whole(latent, "width"), whole(latent, "height")
     drawn = graph.chain(sampler.get("model"), "model", (*LORAS, *SHIFTS), NETWORKS)
@@ -133,7 +137,11 @@ def read_comfyui(text: str) -> Said:
         what, known = ("sampler", SAMPLERS) if named not in SAMPLERS else ("scheduler", SCHEDULERS)
         shown = named if what == "sampler" else scheduler
         raise BadInput(f"the {what} {printable(shown, 60)!r} is not here: known are {', '.join(known)}")
-    shift, table = _shift(graph, drawn, read, size)
+    kind = _kind(graph, drawn[-1][1], read[-1])
+    stepped = sampler.get("stepped", sampler.get("model"))
+    shift, table = _shift(kind, graph.chain(stepped, "model", (*LORAS, *SHIFTS), NETWORKS), size)
+    if shift is not None and scheduler not in FLOWING:
+        raise BadInput(f"the scheduler {scheduler} of a flow is not replayed: known are {', '.join(FLOWING)}")
     if shift is not None and scheduler in ("normal", "sgm_uniform"):  # from 1 to the least sigma, as if it were a time
         table = round((table + shift - 1) / shift)
     prompts = str(positive.get("text", "")), str(negative.get("text", "")) if scale != 1 else ""
@@ -150,9 +158,9 @@ def read_comfyui(text: str) -> Said:
         steps=whole(sampler, "steps"),
         sampler=SAMPLERS[named],
         schedule=SCHEDULERS[scheduler],
-        discards=named in DISCARDING,
+        discards=named in DISCARDING and "stepped" not in sampler,
         scale=scale,
-        distilled=distilled,
+        distilled=(FLUX_GUIDANCE if distilled is None else distilled) if kind == "flux" else None,
         shift=shift,
         table=table,
         seed=whole(sampler, "seed"),
@@ -160,6 +168,7 @@ def read_comfyui(text: str) -> Said:
         clip_skip=max(skip, 1),
         model=str(network.get("ckpt_name", network.get("unet_name", ""))),
         vae=next((str(inputs.get("vae_name")) for inputs in graph.all("VAELoader")), ""),
+        apart=read[-1][0] in ENCODERS,
         noise=TorchNoise(),
         later=False,  # on the device that it runs on
         unit=True,  # sqrt(1 + sigma^2) z at the highest noise
@@ -189,7 +198,8 @@ def _sampler(graph: Nodes) -> Node:
         return sampler
     guider = graph.at(sampler.get("guider"), "BasicGuider", "CFGGuider")
     return {
-        **graph.at(sampler.get("sigmas"), "BasicScheduler"),
+        **(levels := graph.at(sampler.get("sigmas"), "BasicScheduler")),
+        "stepped": levels.get("model"),  # whose noise levels they are
         **({"positive": guider.get("conditioning")} if "conditioning" in guider else {"cfg": 1.0}),
         **guider,
         **graph.at(sampler.get("sampler"), "KSamplerSelect"),
@@ -198,12 +208,11 @@ def _sampler(graph: Nodes) -> Node:
     }
 
 
-def _text(graph: Nodes, link: Any, scale: float = 1.0) -> tuple[Node, float | None]:
-    """The text that a link leads to, and the scale that a network is told on the way. Raises BadInput for zeros in its
-    place where a guidance goes away from them."""
-    zeros = "ConditioningZeroOut" if scale == 1 else "CLIPTextEncode"
-    way = graph.chain(link, "conditioning", ("FluxGuidance", zeros), ("CLIPTextEncode",))
-    told = next((number(inputs, "guidance", 3.5) for kind, inputs in way if kind == "FluxGuidance"), None)
+def _text(graph: Nodes, link: Any, *zeros: str) -> tuple[Node, float | None]:
+    """The text that a link leads to, and the scale that a network is told on the way. zeros: nodes that put zeros in
+    the place of a text, where that changes nothing."""
+    way = graph.chain(link, "conditioning", ("FluxGuidance", *zeros), ("CLIPTextEncode",))
+    told = next((number(inputs, "guidance", FLUX_GUIDANCE) for kind, inputs in way if kind == "FluxGuidance"), None)
     return way[-1][1], told
 
 
@@ -217,29 +226,40 @@ def _loras(way: list[tuple[str, Node]], strength: str) -> dict[str, float]:
     return found
 
 
-def _shift(
-    graph: Nodes, drawn: list[tuple[str, Node]], read: list[tuple[str, Node]], size: tuple[int, int]
-) -> tuple[float | None, int]:
-    """The shift of flow matching, None of a model of another kind, and the size of its table."""
-    kind, network, encoders = "", drawn[-1][1], read[-1][1]
+def _kind(graph: Nodes, network: Node, read: tuple[str, Node]) -> str:
+    """The kind of model as `KINDS` calls it, "schnell" for FLUX.1 [schnell], "" for one that is no flow. read: what
+    encodes the texts."""
+    loader, inputs = read
     name = str(network.get("unet_name", network.get("ckpt_name", ""))).lower()
-    if read[-1][0] in ENCODERS:
-        kind = "sd3" if read[-1][0] == "TripleCLIPLoader" else str(encoders.get("type", ""))
-    elif graph.all("FluxGuidance") or "flux" in name:
+    flows = bool(graph.all("EmptySD3LatentImage"))
+    if loader in ENCODERS:
+        kind = "sd3" if loader == "TripleCLIPLoader" else str(inputs.get("type", ""))
+    elif graph.all("FluxGuidance") or (flows and "flux" in name):
         kind = "flux"
-    elif graph.all("EmptySD3LatentImage"):
-        kind = "sd3"
-    for node, inputs in drawn:
+    else:
+        kind = "sd3" if flows else ""
+    return "schnell" if kind == "flux" and "schnell" in name else kind
+
+
+def _shift(kind: str, way: list[tuple[str, Node]], size: tuple[int, int]) -> tuple[float | None, int]:
+    """The shift of flow matching, None of a model of another kind, and the size of its table. way: the nodes from what
+    makes the noise levels to the network."""
+    for node, inputs in way:
         if node == "ModelSamplingFlux":
             low, high = number(inputs, "base_shift", 0.5), number(inputs, "max_shift", 1.15)
             wide, tall = whole(inputs, "width", size[0]), whole(inputs, "height", size[1])
-            tokens = wide * tall / 256
-            return math.exp(low + (high - low) * (tokens - 256) / (4096 - 256)), FLUX_TABLE
+            mu = low + (high - low) * (wide * tall / 256 - 256) / (4096 - 256)
+            return _shifted(math.exp(min(mu, 100.0))), FLUX_TABLE
         if node in SHIFTS:
-            return number(inputs, "shift", 3.0), 1000
-    if kind == "flux" and "schnell" in name:
-        return 1.0, 1000
+            return _shifted(number(inputs, "shift", 3.0)), 1000
     return KINDS.get(kind, (None, 1000))
+
+
+def _shifted(shift: float) -> float:
+    """Raises BadInput for a shift that no flow has."""
+    if not 0 < shift <= 1000:
+        raise BadInput(f"its shift is {shift:g}: above 0 and up to 1000 are replayed")
+    return shift
 
 
 def _remarks(graph: Nodes, prompts: tuple[str, str], latent: Node) -> list[str]:

@@ -40,8 +40,9 @@ class Said:
     sampler, schedule: as A1111's web page calls them. discards: whether the schedule is one of a step more without its
     last level but one. distilled: the scale that a network is told, None where none is. shift, table: those of flow
     matching (`ShiftedGrid`), None where the model's own noise levels are walked. clip_skip: 1 for all layers. vae: the
-    name of an autoencoder's file. noise: its noise source. later: whether the noise of a sampler's steps is known too.
-    hashes: of files, by their names. remarks: what is done otherwise here, a sentence each."""
+    name of an autoencoder's file. apart: whether all parts of the model were files of their own. noise: its noise
+    source. later: whether the noise of a sampler's steps is known too. hashes: of files, by their names. remarks: what
+    is done otherwise here, a sentence each."""
 
     tool: str
     prompt: str
@@ -66,6 +67,7 @@ class Said:
     words: tuple[str, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
     vae: str = ""
+    apart: bool = False
     remarks: tuple[str, ...] = ()
 
 
@@ -109,6 +111,8 @@ def recipe_of(
         remarks.append(
             f"{said.tool} draws the noise of {said.sampler} from a Brownian tree, and it is drawn otherwise here"
         )
+    elif said.sampler == RESTART and said.steps >= FEW and times_of(said.schedule) != KarrasGrid():
+        remarks.append(f"{said.tool} restarts on Karras' levels between the ends of {said.schedule}")
     elif not said.later and (getattr(sampler, "eta", 0) or sampler.ancestral_eta or sampler.walks_consistency):
         remarks.append(f"{said.tool} draws the noise of {said.sampler}'s steps otherwise than here")
     prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
@@ -144,8 +148,8 @@ def recipe_of(
 
 
 def _grid(said: Said) -> TimeGrid:
-    if said.sampler == RESTART:
-        return RestartGrid() if said.steps >= FEW else KarrasGrid()
+    if said.sampler == RESTART and said.steps >= FEW:
+        return RestartGrid()
     times = times_of(said.schedule)
     if said.discards:
         times = DiscardPenultimateGrid(times)
