@@ -19,8 +19,6 @@ from sfumato.encode.masked_picture import masked_planes
 from sfumato.guide import ClassifierFree
 from sfumato.network import UNet2DBackbone, UNetBackbone
 from sfumato.picture import BadInput
-from sfumato.zoo import place
-from sfumato.zoo.find import find
 
 PROMPT, NEGATIVE = "a red boat on the sea", "a cat"
 
@@ -85,13 +83,6 @@ def test_the_picture_is_that_of_stock_diffusers(tiny: Path):
     same, turned = compared(tiny, 32, 4)
     assert same >= 60
     assert turned < 40, "what is shown to these weights shows"
-
-
-@pytest.mark.skipif(not (place("mini-inpaint")).is_dir(), reason="the miniature is not in this checkout")
-def test_the_miniature_gives_the_picture_of_stock_diffusers():
-    same, turned = compared(find("mini-inpaint"), max(sfumato.load("mini-inpaint").size), 8)
-    assert same >= 40
-    assert turned < 25
 
 
 def test_the_network_sees_the_mask_by_its_top_left_pixels_and_the_picture_without_the_hole(tiny: Path):

@@ -69,8 +69,8 @@ def test_a_built_in_model_has_every_part_that_its_index_names(name, lent):
 
 def test_a_borrowed_part_is_named_where_it_lies_for_other_processes():
     assert part(Path("mini-inpaint"), "text_encoder", "").resolve() == ZOO / "mini" / "text_encoder"
-    assert autoencoder_of("mini-inpaint") == place("mini-inpaint") / "vae"
-    assert sfumato.load("mini-inpaint", vae="mini-inpaint").vae == str(place("mini-inpaint") / "vae")
+    assert autoencoder_of("mini-inpaint") == place("mini") / "vae"
+    assert sfumato.load("mini-inpaint", vae="mini-inpaint").vae == str(place("mini") / "vae")
 
 
 def test_a_shelf_of_another_package_is_looked_on_too_and_named_where_it_is_missing(models, tmp_path, monkeypatch):
