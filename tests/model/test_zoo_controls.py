@@ -1,0 +1,74 @@
+"""The built-in union of ControlNets is obeyed, and is the network that stock diffusers reads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import sfumato
+from sfumato.control import ControlNet
+from sfumato.control.maps import ControlMap
+from sfumato.data.vignettes import scene
+from sfumato.evaluate.adherence import Drawn, measure_adherence
+from sfumato.evaluate.model_samples import SampleSettings
+from sfumato.formats.control_network import read_controlnet
+from sfumato.network.controlnet import spec
+from sfumato.recipe.written import controlled
+from sfumato.zoo import place
+
+FOLDER = place("mini-controlnet")
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the miniature is not in this checkout")
+
+
+@pytest.mark.parametrize("kind", ["depth", "segmentation"])
+def test_without_a_network_a_map_is_obeyed_by_the_built_in_one(kind: str):
+    """More than half of the way from pictures without it to true ones, of six pictures."""
+    made = ControlMap.registry.named(kind)
+    settings = SampleSettings(12, "dpmpp-2m", 5.0, 1_000_003)
+    found = measure_adherence(
+        sfumato.load("mini"), [controlled(kind)], [made], count=6, split="seen", sampling=settings
+    )
+    assert found.rows[0].closed > 0.5
+
+
+def test_two_maps_at_once_and_weight_0():
+    drawn = Drawn.of(scene(7, 3), 128)
+    pipe, options = sfumato.load("mini"), {"steps": 2, "seed": 3}
+    plain = pipe("a boat", **options).image
+    pictures = [plain]
+    for kinds in (["canny"], ["canny", "depth"]):
+        controls = [ControlNet(drawn.picture, map=kind) for kind in kinds]
+        pictures.append(pipe("a boat", controls=controls, **options).image)
+    assert len({picture.tobytes() for picture in pictures}) == 3
+    assert pipe("a boat", controls=[ControlNet(drawn.picture, map="canny") * 0.0], **options).image == plain
+
+
+def test_stock_diffusers_reads_it_and_answers_the_same():
+    from diffusers import ControlNetUnionModel
+
+    stock = ControlNetUnionModel.from_pretrained(FOLDER, torch_dtype=torch.float32)
+    names = json.loads((FOLDER / "maps.json").read_text())
+    assert [names[str(i)] for i in range(len(names))] == [
+        *("canny", "softedge", "lineart", "depth", "normal", "openpose", "segmentation"),
+    ]
+    generator = torch.Generator().manual_seed(0)
+    x, text = (torch.randn(size, generator=generator) for size in ((1, 12, 16, 16), (1, 48, 192)))
+    t, hint, asked = torch.tensor([500.0]), torch.rand(1, 3, 128, 128, generator=generator), torch.zeros(1, len(names))
+    asked[0, 3] = 1
+    ours = read_controlnet(FOLDER)
+    told = {"x": x, "t": t, "text": text, "map": hint, "mode": 3, "pooled": None, "sizes": None}
+    with torch.no_grad():
+        theirs, middle = stock(x, t, text, [hint], asked, [3], return_dict=False)
+        skips, core = spec(ours).forward(ours, **told)
+    for a, b in zip((*skips, core), (*theirs, middle), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+        assert float(a.abs().max()) > 1e-3
+
+
+def test_its_files_are_small():
+    for path in FOLDER.rglob("*"):
+        if path.is_file():
+            assert path.stat().st_size < 16 << 20
+            assert b"/work" not in path.read_bytes()[:4096] or path.suffix not in (".json", ".md")
