@@ -318,6 +318,7 @@ def test_a_name_of_a_sampler_or_a_grid_becomes_its_element():
     assert again == recipe
     assert json.loads(recipe.to_json())["sampler"] == {
         "sde": True,
+        "form": "kappa",
         "solver": "midpoint",
         "kind": "dpmpp-2m",
     }

@@ -259,8 +259,12 @@ def test_an_interrupt_while_a_batch_is_saved_waits_until_it_is(home, model, monk
 
     monkeypatch.setattr(result, "save_picture", interrupted)
     recipes = [Recipe(prompt="x", model=str(model), steps=1, seed=seed) for seed in range(12)]
-    with pytest.raises(KeyboardInterrupt):
-        paint.make(recipes, Capabilities(text=True), home / "a.png", json=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            paint.make(recipes, Capabilities(text=True), home / "a.png", json=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert sorted(path.name for path in home.glob("*.png")) == [f"a-{n}.png" for n in range(8)]
     assert "8 of 12 pictures are saved" in capsys.readouterr().err
 

@@ -146,7 +146,7 @@ def test_refusals(capfd):
     assert "--control and --against are two evaluations" in capfd.readouterr().err
     assert run_command(["evaluate", "mini", "--control", "t2i-adapter:map=depth"]) == 2  # before anything is painted
     assert (
-        "The model mini has no t2i_adapter of its own: name the folder of one in the control" in capfd.readouterr().err
+        "The model mini has no t2i_adapter/ of its own: name the folder of one in the control" in capfd.readouterr().err
     )
     assert run_command(["evaluate", "mini", "--weights", "0,1"]) == 2
     assert "--weights goes with --control" in capfd.readouterr().err

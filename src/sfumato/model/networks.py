@@ -86,7 +86,7 @@ def place_of(name: str, part: str, model: str = "") -> Path:
         file = ", or of a single file" if part in CONTROLS else ""
         raise BadInput(f"There is no {part} called {name!r}: give the path of a folder with a config.json{file}.")
     asks = "control, as net=FOLDER" if part in CONTROLS else "guidance"
-    raise BadInput(f"The model {model} has no {part} of its own: name the folder of one in the {asks}.")
+    raise BadInput(f"The model {model} has no {part}/ of its own: name the folder of one in the {asks}.")
 
 
 def _own(part: str, model: str) -> list[Path]:
