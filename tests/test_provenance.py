@@ -11,12 +11,14 @@ import pytest
 from PIL import Image
 
 import sfumato.model
+from sfumato.control import ControlNet
 from sfumato.edit import Crop, Outside, Resample, SDEdit
 from sfumato.formats import capabilities_of, weights
 from sfumato.guide import AutoGuidance, ClassifierFree
 from sfumato.picture import BadInput, pixels_hash, save_picture
 from sfumato.provenance import inspect, inspect_model, known_models, redo
 from sfumato.recipe import Made, Recipe
+from sfumato.region import Region
 from sfumato.sample import DDIM
 
 PIXELS = np.random.default_rng(3).integers(20, 230, (16, 24, 3), dtype=np.uint8)
@@ -75,6 +77,18 @@ def test_the_text_tells_everything_that_was_asked_for(tmp_path, monkeypatch):
                  "eta 0.5", "20 steps", "seed 3", "torch 2.13", "1.5 s"):  # fmt: skip
         assert said in text
     assert json.loads(json.dumps(inspect(tmp_path / "a.png").as_dict()))["recipe"]["seed"] == 3
+
+
+def test_the_text_tells_of_controls_regions_and_all_that_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
+    whole = recipe(
+        controls=[ControlNet(PICTURE, map="depth", weight=0.8)], regions=[Region("a red hat", box=(0, 0, 0.5, 1))],
+        images=[PICTURE], layout=PICTURE, clip_skip=2,
+    )  # fmt: skip
+    text = inspect(saved(tmp_path / "a.png", made=whole)).text()
+    for said in ("controls: controlnet (picture ", "weight 0.8", "depth", "regions: (prompt a red hat, box (",
+                 "images: ", "layout: ", "clip skip: 2"):  # fmt: skip
+        assert said in text
 
 
 def test_the_text_tells_of_the_mask_and_the_part(tmp_path, monkeypatch):

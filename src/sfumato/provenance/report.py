@@ -83,6 +83,10 @@ def inspect(path: str | os.PathLike[str]) -> PictureReport:
     )
 
 
+FURTHER = ("source", "area", "attention", "images", "layout", "regions", "controls", "adapters", "stages", "refiner")
+"""Fields of a recipe that are said where there is anything in them."""
+
+
 def _recipe_lines(recipe: Recipe) -> list[str]:
     words = {"prompt": recipe.prompt, "negative": recipe.negative, "label": recipe.label}
     lines = [f"{name}: {said}" for name, said in words.items() if said not in ("", None)]
@@ -90,10 +94,9 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
     lines.append(f"start: {_part(recipe.start)}")
     if recipe.hold is not None:
         lines.append(f"hold: {_part(recipe.hold)}, composite {_part(recipe.composite)}")
-    others = {"source": recipe.source, "area": recipe.area, "attention": recipe.attention}
-    lines += [f"{name}: {_part(part)}" for name, part in others.items() if part is not None]
-    if recipe.adapters:
-        lines.append(f"adapters: {', '.join(map(_part, recipe.adapters))}")
+    lines += [f"{name}: {_told(getattr(recipe, name))}" for name in FURTHER if getattr(recipe, name)]
+    if recipe.clip_skip > 1:
+        lines.append(f"clip skip: {recipe.clip_skip}")
     lines.append(f"guidance: {', '.join(map(_part, recipe.guidance)) or 'none'}")
     lines.append(f"sampler: {_named(recipe.sampler)}, {recipe.steps} steps, times {_named(recipe.times)}")
     lines.append(f"engine: {recipe.engine}, {recipe.precision}")
@@ -124,10 +127,17 @@ def _part(part: Any) -> str:
     values = []
     for name in part.__dataclass_fields__:
         value = getattr(part, name)
-        if name == "kind" or value is None:
+        if name == "kind" or value in (None, ""):
             continue
         values.append(_part(value) if hasattr(value, "kind") else f"{name} {_shown(value)}")
-    return part.kind + (f" ({', '.join(values)})" if values else "")
+    return " ".join([*filter(None, [getattr(part, "kind", "")]), *([f"({', '.join(values)})"] if values else [])])
+
+
+def _told(value: Any) -> str:
+    """An element, a picture, or several of either."""
+    if isinstance(value, tuple):
+        return ", ".join(map(_told, value))
+    return _shown(value) if hasattr(value, "sha256") or not hasattr(value, "__dataclass_fields__") else _part(value)
 
 
 def _shown(value: Any) -> str:
