@@ -615,55 +615,56 @@ def test_the_single_step_of_the_sde_without_noise_is_2s():
         assert torch.equal(a, b)
 
 
+def by_hand(denoiser, times, move) -> list[torch.Tensor]:
+    """x after each step of a solver that walks sigma: move(x, x0, sigma, next sigma, (sigma, x0) of the last step)."""
+    x, before, found = start(denoiser.schedule), None, []
+    for t, s in pairwise(times):
+        sigma, after = float(denoiser.schedule(t)[1]), float(denoiser.schedule(s)[1])
+        seen = bind(denoiser, Condition.empty(6))(x, t).x0
+        x = seen if after == 0 else move(x, seen, sigma, after, before)
+        before = (sigma, seen)
+        found.append(x)
+    return found
+
+
 def test_res_multistep_is_its_makers_formula():
     """x' = e^-h x + h (b_1 D + b_2 D_before): b_2 = phi_2(-h)/c, b_1 = phi_1(-h) - b_2, c how far the step before lies
     on the axis -log sigma, in steps."""
+
+    def move(x, seen, sigma, after, before):
+        if before is None:
+            return seen + after / sigma * (x - seen)
+        h, c = math.log(sigma / after), math.log(sigma / before[0]) / math.log(sigma / after)
+        first = math.expm1(-h) / -h
+        second = (first - 1) / -h / c
+        return math.exp(-h) * x + h * ((first - second) * seen + second * before[1])
+
     denoiser = oracle(VE())
     times = grid("karras", 8, denoiser.schedule)
     ours = walk(denoiser, Sampler.registry.named("res-multistep"), times)
-    x, before = start(denoiser.schedule), None
-    for (t, s), mine in zip(pairwise(times), ours, strict=True):
-        sigma, after = float(denoiser.schedule(t)[1]), float(denoiser.schedule(s)[1])
-        seen = bind(denoiser, Condition.empty(6))(x, t).x0
-        if after == 0:
-            x = seen
-        elif before is None:
-            x = seen + after / sigma * (x - seen)
-        else:
-            h, c = math.log(sigma / after), math.log(sigma / before[0]) / math.log(sigma / after)
-            first = math.expm1(-h) / -h
-            second = (first - 1) / -h / c
-            x = math.exp(-h) * x + h * ((first - second) * seen + second * before[1])
-        before = (sigma, seen)
-        assert torch.allclose(mine, x, atol=1e-10)
+    for mine, theirs in zip(ours, by_hand(denoiser, times, move), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-10)
 
 
 @pytest.mark.parametrize("solver", ["midpoint", "heun"])
 def test_in_tau_2m_of_flow_matching_is_what_comfyui_runs(solver):
     """Of a flow sigma is tau: k-diffusion's `sample_dpmpp_2m` and ComfyUI's `res_multistep`, told sigmas, walk log
     sigma, the first step from pure noise too."""
+
+    def move(x, seen, sigma, after, before):
+        h, mixed = math.log(sigma / after), seen
+        if before is not None:
+            r = math.log(before[0] / sigma) / h
+            first = math.expm1(-h) / -h
+            share = (first - 1) / -h / -r / first if solver == "heun" else -1 / (2 * r)
+            mixed = (1 - share) * seen + share * before[1]
+        return math.exp(-h) * x - math.expm1(-h) * mixed
+
     denoiser = oracle(Flow())
     times = grid("uniform", 8, denoiser.schedule)
     ours = walk(denoiser, DPMpp2M(solver=solver, form="tau"), times)
-    x, before = start(denoiser.schedule), None
-    for (t, s), mine in zip(pairwise(times), ours, strict=True):
-        sigma, after = float(denoiser.schedule(t)[1]), float(denoiser.schedule(s)[1])
-        seen = bind(denoiser, Condition.empty(6))(x, t).x0
-        if after == 0:
-            x = seen
-        else:
-            h = math.log(sigma / after)
-            if before is None:
-                weights = (1.0, 0.0)
-            else:
-                r = math.log(before[0] / sigma) / h
-                first = math.expm1(-h) / -h
-                share = (first - 1) / -h / -r / first if solver == "heun" else -1 / (2 * r)
-                weights = (1 - share, share)
-            mixed = weights[0] * seen + (weights[1] * before[1] if before is not None else 0)
-            x = math.exp(-h) * x - math.expm1(-h) * mixed
-        before = (sigma, seen)
-        assert torch.allclose(mine, x, atol=1e-10)
+    for mine, theirs in zip(ours, by_hand(denoiser, times, move), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-10)
     with pytest.raises(BadInput, match="reverse SDE is walked in log kappa"):
         DPMpp2M(sde=True, form="tau")
 

@@ -216,15 +216,18 @@ def measure_adherence(
         replace(plain, prompt=literal(scene.caption) if pipe.capabilities.text else "", seed=sampling.seed + i)
         for i, scene in enumerate(scenes)
     ]
-    asked = {"floor": recipes}
     if layout:
-        asked["ours"] = [replace(each, **laid_out(layout, one)) for each, one in zip(recipes, true, strict=True)]
-    controls = [] if layout else [_shown_to(makers, maps, i) for i in range(count)]
-    for part, weight in (("ours", 1.0), *((at(weight), weight) for weight in weights)) if controls else ():
-        asked[part] = [
-            replace(recipe, controls=tuple(each * weight for each in some))
-            for recipe, some in zip(recipes, controls, strict=True)
-        ]
+        told = {"ours": [laid_out(layout, each) for each in true]}
+    else:
+        controls = [_shown_to(makers, maps, i) for i in range(count)]
+        told = {
+            part: [{"controls": tuple(each * weight for each in some)} for some in controls]
+            for part, weight in (("ours", 1.0), *((at(weight), weight) for weight in weights))
+        }
+    asked = {"floor": recipes} | {
+        part: [replace(recipe, **fields) for recipe, fields in zip(recipes, some, strict=True)]
+        for part, some in told.items()
+    }
     pictures = {"estimator": [each.picture for each in true]}
     copies = through(pipe.stages[-1].space, to_tensor(pictures["estimator"]))
     pictures["ceiling"] = to_images(copies)

@@ -130,7 +130,8 @@ def _part(part: Any) -> str:
         if name == "kind" or value in (None, ""):
             continue
         values.append(_part(value) if hasattr(value, "kind") else f"{name} {_shown(value)}")
-    return " ".join([*filter(None, [getattr(part, "kind", "")]), *([f"({', '.join(values)})"] if values else [])])
+    said = f"({', '.join(values)})" if values else ""
+    return f"{getattr(part, 'kind', '')} {said}".strip()
 
 
 def _told(value: Any) -> str:
