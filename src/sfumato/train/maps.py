@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-import sfumato.control as control
-from sfumato.control import ControlMap
+from sfumato.control import ControlMap, maps
 from sfumato.data.array_cache import digest
 from sfumato.data.dataset import Dataset, DataSource, Span, kept
 from sfumato.data.folder import Beside, Folder
@@ -63,5 +62,5 @@ def _code(kind: type[ControlMap]) -> list[str]:
     """The sources of all maps and of this one, wherever it comes from."""
     import inspect
 
-    ours = sorted(Path(control.__file__).parent.rglob("*.py"))
+    ours = sorted(Path(maps.__file__).parent.rglob("*.py"))
     return [inspect.getsource(kind), *(path.read_text(encoding="utf-8") for path in ours)]
