@@ -16,7 +16,8 @@ from sfumato.cli.app import run_command
 from sfumato.control import ControlNet
 from sfumato.control.maps import Canny, Depth
 from sfumato.data import vignettes
-from sfumato.evaluate.adherence import Drawn, fid_of, measure_adherence, rows_of
+from sfumato.evaluate.adherence import Drawn, fid_of, kind_of, measure_adherence, rows_of
+from sfumato.evaluate.map_metrics.attribute import same
 from sfumato.evaluate.model_samples import SampleSettings
 from sfumato.picture import BadInput
 from sfumato.recipe.written import controlled
@@ -109,6 +110,33 @@ def test_a_network_that_obeys_is_the_ceiling():
     assert figures["x 0"] == figures["floor"] != figures["x 0.5"] == figures["x 1.5"] == figures["ours"]
     assert abs(again.fid["x 1.5"]) < 1e-3 < again.fid["x 0"]
     assert [len(row) for row in again.shown] == [7] * 6
+
+
+def test_an_image_prompt_is_measured_by_what_its_picture_is_of():
+    scenes = [vignettes.scene(9, i) for i in range(4)]
+    drawn = [Drawn.of(scene, 64) for scene in scenes]
+    pipe, asked = Obedient({9 + i: each.picture for i, each in enumerate(drawn)}, size=(64, 64)), []
+    paint = pipe.run
+    pipe.run = lambda recipes: (asked.extend(recipes), paint(recipes))[1]  # type: ignore[method-assign]
+    pipe.capabilities = type("Wordy", (), {"text": True})  # type: ignore[assignment, misc]
+    maker = controlled("ip-adapter:net=F,blocks=up.1")
+    kind = kind_of(maker(drawn[0].picture))
+    sampling = SampleSettings(1, "ddim", 1.0, 9)
+    found = measure_adherence(pipe, [maker], [kind], count=4, split="seen", sampling=sampling)  # type: ignore[arg-type]
+    rows = {row.metric: row.figures for row in found.rows}
+    assert list(rows) == ["attributes", *(f"attribute-{name}" for name in vignettes.ATTRIBUTES)]
+    assert rows["attributes"]["ours"] == rows["attributes"]["ceiling"] == rows["attributes"]["estimator"]
+    assert rows["attributes"]["floor"].value < 0.5 < 0.9 < rows["attributes"]["ours"].value
+    assert {recipe.prompt for recipe in asked} == {""}  # words would say what the picture is to say
+    assert [bool(recipe.controls) for recipe in asked] == [False] * 4 + [True] * 4
+    shown = [row[1] for row in found.shown]
+    assert all(np.array_equal(np.asarray(a), b.vignette.image) for a, b in zip(shown, drawn, strict=True))
+    of_all = np.array([scenes[0].attributes[name] for name in vignettes.ATTRIBUTES])
+    there = int((of_all != "none").sum())
+    assert same(of_all, of_all).tolist() == [there, there]
+    other = np.where(np.arange(len(of_all)) == 0, "?", of_all)
+    assert same(other, of_all).tolist() == [there - 1, there]
+    assert same(other, of_all, ("subject",)).tolist() == [0, 1]
 
 
 def test_what_is_read_is_compared_with_the_truth_that_was_shown():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sfumato.data.vignettes import ATTRIBUTES
 from sfumato.evaluate.map_metric import MAP_METRICS, metrics_of
 from sfumato.evaluate.map_metrics import depth_error, depth_rank, edge_counts, edge_f1, normal_angle, pck_counts
 
@@ -100,6 +101,7 @@ def test_every_metric_is_right_where_the_map_is_the_truth():
         "normals": normals / np.linalg.norm(normals, axis=-1, keepdims=True),
         "joints": np.concatenate([rng.random((18, 2)) * 9, np.ones((18, 1))], 1),
         "classes": rng.integers(0, 5, (6, 6)),
+        "attributes": np.array([f"value {i}" for i in range(len(ATTRIBUTES))]),
     }
     tried = set()
     for shows, truth in truths.items():

@@ -51,7 +51,8 @@ def evaluate(
             metavar="MAP:net=FOLDER,...",
             help="Measure how well a control is obeyed: a map, one of {sfumato.control.maps:ControlMap}, and the "
             "network that is shown it, as depth:net=FOLDER,weight=0.8, or t2i-adapter:map=depth,net=FOLDER; without a "
-            "network the model's built-in one; several act at once.",
+            "network the model's built-in one; or of an image prompt, ip-adapter:net=FOLDER, how much of the picture "
+            "that it is shown comes back; several act at once.",
             rich_help_panel=_CONTROL,
         ),
     ] = None,

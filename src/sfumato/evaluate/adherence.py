@@ -6,7 +6,8 @@
     estimator  in the true pictures themselves
 
 each against the truth that was shown, by the metrics of its kind of map (`sfumato.evaluate.map_metrics`); and as many
-pictures again at each weight of a sweep.
+pictures again at each weight of a sweep. A control that is shown a picture itself, an image prompt, is told of true
+pictures, all are painted without words, and the truth is what those pictures are of (`sfumato.evaluate.likeness`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sfumato.data.vignette_edges import edges, lined
 from sfumato.data.vignettes.scene import SPLITS
 from sfumato.evaluate.attributes import through
 from sfumato.evaluate.laid_out import laid_out
+from sfumato.evaluate.likeness import Likeness
 from sfumato.evaluate.map_metric import MapMetric, metrics_of
 from sfumato.evaluate.metrics.frechet import Moments, frechet
 from sfumato.evaluate.model_samples import SampleSettings, recipe_of
@@ -153,10 +155,10 @@ def run_adherence(
     """How well `model` obeys controls, `count` vignettes of the world `seed`; they act at once where they are several.
     With `layout` instead how well it keeps to a layout of the kind that it was trained on, read as classes.
 
-    controls: as `depth:net=FOLDER,weight=0.8` or `t2i-adapter:map=depth,net=FOLDER`. weights: a sweep; the pictures are
-    painted again at each of them, times what the controls say. Prints a table (with `json` the report), writes
-    report.json, a sheet of pictures and of a sweep its curves into the folder `out` if one is given, returns the
-    report. Raises BadInput for what a user can mend.
+    controls: as `depth:net=FOLDER,weight=0.8`, `t2i-adapter:map=depth,net=FOLDER` or `ip-adapter:net=FOLDER`. weights:
+    a sweep; the pictures are painted again at each of them, times what the controls say. Prints a table (with `json`
+    the report), writes report.json, a sheet of pictures and of a sweep its curves into the folder `out` if one is
+    given, returns the report. Raises BadInput for what a user can mend.
     """
     import sfumato
     from sfumato.evaluate.adherence_report import adherence_table, write_adherence_report
@@ -171,7 +173,7 @@ def run_adherence(
     tried = [maker(keep_for_now(Image.new("RGB", (8, 8)))) for maker in makers]  # refused before a model is read
     for each in tried:
         place_of(each.net, each.part, model)
-    kinds = [each.map for each in tried]
+    kinds = [kind_of(each) for each in tried]
     sampling = SampleSettings(steps, sampler, guidance, seed)
     pipe = sfumato.load(model)
     told = pipe.capabilities.layout if layout else ""
@@ -191,7 +193,7 @@ def run_adherence(
 def measure_adherence(
     pipe: Pipe,
     makers: Sequence[Any],
-    kinds: Sequence[ControlMap],
+    kinds: Sequence[ControlMap | Likeness],
     *,
     count: int,
     split: str,
@@ -208,12 +210,13 @@ def measure_adherence(
     scenes = [vignettes.scene(sampling.seed, i, split) for i in range(count)]  # pyright: ignore[reportArgumentType]
     true = [Drawn.of(scene, width) for scene in scenes]
     truths = [[kind.truth(each) for each in true] for kind in kinds]
-    maps = [[kind.draw(truth, pipe.size) for truth in some] for kind, some in zip(kinds, truths, strict=True)]
+    maps = [[kind.of_drawn(each) for each in true] for kind in kinds]
+    words = pipe.capabilities.text and not any(isinstance(kind, Likeness) for kind in kinds)
     plain = recipe_of(pipe, sampling)
     if layout:
         plain = replace(plain, guidance=pipe.stage.suits.scaled(sampling.guidance))
     recipes = [
-        replace(plain, prompt=literal(scene.caption) if pipe.capabilities.text else "", seed=sampling.seed + i)
+        replace(plain, prompt=literal(scene.caption) if words else "", seed=sampling.seed + i)
         for i, scene in enumerate(scenes)
     ]
     if layout:
@@ -246,6 +249,7 @@ def measure_adherence(
         "count": count,
         "split": split,
         "size": width,
+        "words": words,
         "weights": list(weights),
         **vars(sampling),
     }
@@ -257,9 +261,14 @@ def measure_adherence(
     return Adherence(settings, rows, fid, shown, time.perf_counter() - began)
 
 
-def rows_of(kind: ControlMap, read: dict[str, list[np.ndarray]], truth: Sequence[np.ndarray]) -> list[Row]:
+def kind_of(control: Any) -> ControlMap | Likeness:
+    """What a control is shown: the kind of map that it says, or of one that has none the picture itself."""
+    return getattr(control, "map", None) or Likeness()
+
+
+def rows_of(kind: ControlMap | Likeness, read: dict[str, list[np.ndarray]], truth: Sequence[np.ndarray]) -> list[Row]:
     """The metrics of a kind of map, of what was read in each part against the truth."""
-    name = ControlMap.registry.name(kind)
+    name = kind.name if isinstance(kind, Likeness) else ControlMap.registry.name(kind)
     rows = []
     for key, metric in metrics_of(kind.shows).items():
         counts = {part: [metric.count(f, t) for f, t in zip(found, truth, strict=True)] for part, found in read.items()}
@@ -280,10 +289,14 @@ def fid_of(pictures: Sequence[Image.Image], true: Sequence[Image.Image]) -> floa
 
 
 def _shown_to(makers: Sequence[Any], maps: Sequence[Sequence[Image.Image]], index: int) -> tuple[Control, ...]:
-    """The controls of picture `index`, each shown the map of the truth as it is; a union is told its kind."""
+    """The controls of picture `index`, each shown the map of the truth as it is, an image prompt the picture; a union
+    is told its kind."""
     found = []
     for maker, some in zip(makers, maps, strict=True):
         control = maker(keep_for_now(some[index]))
+        if isinstance(kind_of(control), Likeness):
+            found.append(control)
+            continue
         kind = ControlMap.registry.name(control.map)
         told = {"mode": kind} if getattr(control, "mode", 0) is None else {}
         found.append(replace(control, map=None, **told))

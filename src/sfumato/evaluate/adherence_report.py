@@ -25,12 +25,13 @@ def adherence_table(found: Adherence) -> Table:
 
     s, fid = found.settings, found.fid
     asked, told = ("is the layout", "the layout") if s.get("layout") else ("are controls", "the control")
+    unsaid = "" if s["words"] else "without words, "
     view = Table(
         title=f"{s['model']}: {asked} obeyed? {s['count']} vignettes of {s['size']} x {s['size']}",
         caption=(
-            f"{s['sampler']}, {s['steps']} steps, guidance {s['guidance']:g}, seed {s['seed']}; 95 % intervals by "
-            f"bootstrap over pictures. floor: without {told}; ceiling: true pictures, encoded and decoded; "
-            f"estimator: true pictures; closed: of the way from floor to ceiling.\nFID on vignettes-features: "
+            f"{unsaid}{s['sampler']}, {s['steps']} steps, guidance {s['guidance']:g}, seed {s['seed']}; 95 % "
+            f"intervals by bootstrap over pictures. floor: without {told}; ceiling: true pictures, encoded and "
+            f"decoded; estimator: true pictures; closed: of the way from floor to ceiling.\nFID on vignettes-features: "
             f"{fid['floor']:.2f} without, {fid['ours']:.2f} with {told}, {fid['ceiling']:.2f} ceiling"
             f"{''.join(f', {fid[part]:.2f} {part}' for part in found.swept.values())}. "
             f"{found.seconds / 60:.1f} minutes."

@@ -110,12 +110,13 @@ def _of_map(text: str) -> str:
 def controlled(text: str) -> Callable[[Any], Any]:
     """`depth:net=FOLDER,weight=0.8`, a map and what a ControlNet is told besides, or any control with its map,
     `t2i-adapter:map=depth,net=FOLDER`: a function of a picture, the map itself, that answers the control; its `map`
-    says what the picture is a map of.
+    says what the picture is a map of. A control of pictures themselves is told no map, `ip-adapter:net=FOLDER`.
 
     Raises `BadInput` as `guidance` does, and where nothing says what the map is.
     """
     text = _of_map(text)
-    if "map" not in name_and_options(text)[1]:
+    name, options = name_and_options(text)
+    if "map" in Control.registry[name].__pydantic_fields__ and "map" not in options:
         raise BadInput(f"--control {_shown(text)}: say what it is shown, as map=depth")
 
     def control(picture: Any) -> Any:
