@@ -79,6 +79,11 @@ class Mapped(Shown):
 
     map: ControlMap | None = Field(default=None, description=_MAP)
 
+    @property
+    def kind_of_map(self) -> str:
+        """The name of the kind of map that is made of the picture, "" where the picture is the map already."""
+        return "" if self.map is None else ControlMap.registry.name(self.map)
+
 
 def steering(controls: Sequence[Control], batch: Any) -> list[Part]:
     """The parts of a condition, of one row, that hold the controls of a batch, those of weight 0 left out."""

@@ -43,7 +43,7 @@ class ControlNet(Mapped, Control):
     def bind(self, batch: Any) -> Callable[..., Residuals]:
         from sfumato.network.control_networks import answering
 
-        network = batch.network(self.net, self.part)
+        network = batch.network(self.net, self.part, self.kind_of_map)
         mask = None if self.mask is None else batch.control_mask(self.mask)
         pooled = bool(network.config.get("global_pool_conditions"))
         return BoundControlNet(answering(network, batch, self), mask, self.guess or pooled)

@@ -34,7 +34,7 @@ class T2IAdapter(Mapped, Control):
         from sfumato.network.residuals import Residuals, masked
         from sfumato.network.t2i_adapter import spec
 
-        network = batch.network(self.net, self.part)
+        network = batch.network(self.net, self.part, self.kind_of_map)
         own = next(network.parameters())
         hint = (batch.control_map(self.picture, self.map) + 1) / 2
         if int(network.config["in_channels"]) == 1:

@@ -171,8 +171,7 @@ def run_adherence(
         raise BadInput("A layout is measured alone: leave controls and weights out.")
     makers = [controlled(text) for text in controls]
     tried = [maker(keep_for_now(Image.new("RGB", (8, 8)))) for maker in makers]  # refused before a model is read
-    for each in tried:
-        place_of(each.net, each.part, model)
+    makers = [_found(maker, each, model) for maker, each in zip(makers, tried, strict=True)]
     kinds = [kind_of(each) for each in tried]
     sampling = SampleSettings(steps, sampler, guidance, seed)
     pipe = sfumato.load(model)
@@ -288,6 +287,14 @@ def fid_of(pictures: Sequence[Image.Image], true: Sequence[Image.Image]) -> floa
     return float(frechet(ours, theirs))
 
 
+def _found(maker: Any, control: Any, model: str) -> Any:
+    """The maker of controls, which name the network of their kind of map where a folder has one for each: the map that
+    they are shown then says no kind. Raises BadInput where there is no network."""
+    kind = getattr(control, "kind_of_map", "")
+    folder = place_of(control.net, control.part, model, kind)
+    return (lambda picture: replace(maker(picture), net=str(folder))) if folder.name == kind else maker
+
+
 def _shown_to(makers: Sequence[Any], maps: Sequence[Sequence[Image.Image]], index: int) -> tuple[Control, ...]:
     """The controls of picture `index`, each shown the map of the truth as it is, an image prompt the picture; a union
     is told its kind."""
@@ -297,7 +304,7 @@ def _shown_to(makers: Sequence[Any], maps: Sequence[Sequence[Image.Image]], inde
         if isinstance(kind_of(control), Likeness):
             found.append(control)
             continue
-        kind = ControlMap.registry.name(control.map)
+        kind = control.kind_of_map
         told = {"mode": kind} if getattr(control, "mode", 0) is None else {}
         found.append(replace(control, map=None, **told))
     return tuple(found)

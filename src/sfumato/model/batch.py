@@ -326,12 +326,12 @@ class Batch:
         stages = POOL.stages(name, self.recipe.engine, self.recipe.precision, self.stage.device)[1]
         return next((stage for stage in stages if stage.paints), stages[0])
 
-    def network(self, name: str, part: str) -> Any:
+    def network(self, name: str, part: str, kind: str = "") -> Any:
         """The network `part` ("classifier", "clip", ...) called `name`: a path, a built-in name, or "" for that in the
-        model's own folder."""
+        model's own folder; of a folder that has one for each kind of map, that of `kind`."""
         from sfumato.model.networks import network_of
 
-        found = network_of(name, part, self.recipe.model)
+        found = network_of(name, part, self.recipe.model, kind)
         getattr(found, "network", found).to(self.device)  # it is kept for pipes on any device
         return found
 

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from sfumato.stage import Stage
 
 
-def network_of(name: str, part: str, model: str) -> Any:
-    """The network `part` called `name`: a path, a built-in name, or "", that in the folder of `model`.
+def network_of(name: str, part: str, model: str, kind: str = "") -> Any:
+    """The network `part` called `name`: a path, a built-in name, or "", that in the folder of `model`. kind: of map,
+    for a folder that has a network for each.
 
     Raises BadInput where there is none.
     """
-    return READERS[part](place_of(name, part, model))
+    return READERS[part](place_of(name, part, model, kind))
 
 
 def read_stages(
@@ -69,15 +70,16 @@ def autoencoder_of(name: str) -> Path | None:
     )
 
 
-def place_of(name: str, part: str, model: str = "") -> Path:
+def place_of(name: str, part: str, model: str = "", kind: str = "") -> Path:
     """The folder of the network `part` called `name`, or its single file, as `network_of` finds it. Without a name it
-    is in the model's folder, or built in for the model, as mini-controlnet for mini."""
+    is in the model's folder, or built in for the model, as mini-controlnet for mini. A folder may have a network for
+    each kind of map, in folders of their names, as mini-t2i-adapter/depth."""
     own = Path(name).expanduser()
     if part in CONTROLS and own.is_file():
         return own
     whole = [own / "unet"] if part == "controlnet" and (own / INDEX).is_file() else []  # Kandinsky's is a decoder
     places = [own, own / part, *whole, place(name)] if name else _own(part, model)
-    for folder in places:
+    for folder in [*places, *(each / kind for each in places if kind)]:
         if any((folder / file).is_file() for file in FILES):
             return folder
     if name.count("/") == 1 and not own.exists() and part in CONTROLS:
