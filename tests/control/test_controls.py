@@ -137,6 +137,19 @@ def test_a_t2i_adapter_paints_the_picture_of_stock_diffusers(attentive, nets, ma
     assert far(both, ours) > 5
 
 
+def test_a_folder_may_have_a_network_for_each_kind_of_map(attentive, nets, maps, tmp_path):
+    pipe, family = sfumato.load(attentive), tmp_path / "family"
+    shutil.copytree(nets["t2i"], family / "softedge")
+    made = T2IAdapter(maps[0], nets["t2i"], map="softedge-classical")
+    assert far(painted(pipe, replace(made, net=str(family)))[0], painted(pipe, made)[0]) == 0
+    for unknown in (T2IAdapter(maps[0], family, map="canny"), T2IAdapter(maps[0], family)):
+        with pytest.raises(BadInput, match="no t2i_adapter called"):
+            painted(pipe, unknown)
+    shutil.copytree(nets["crossed"], tmp_path / "nets" / "canny")
+    one = ControlNet(maps[0], nets["crossed"], map="canny")
+    assert far(painted(pipe, replace(one, net=str(tmp_path / "nets")))[0], painted(pipe, one)[0]) == 0
+
+
 @pytest.mark.parametrize("kind", ["plain", "plus"])
 def test_an_image_prompt_paints_the_picture_of_stock_diffusers(pipe, tiny_model, nets, maps, unet, tmp_path, kind):
     from diffusers import StableDiffusionPipeline

@@ -288,11 +288,10 @@ def fid_of(pictures: Sequence[Image.Image], true: Sequence[Image.Image]) -> floa
 
 
 def _found(maker: Any, control: Any, model: str) -> Any:
-    """The maker of controls, which name the network of their kind of map where a folder has one for each: the map that
-    they are shown then says no kind. Raises BadInput where there is no network."""
-    kind = getattr(control, "kind_of_map", "")
-    folder = place_of(control.net, control.part, model, kind)
-    return (lambda picture: replace(maker(picture), net=str(folder))) if folder.name == kind else maker
+    """The maker of controls, which say where their network is: in a folder that has one for each kind of map, that of
+    theirs, which the map itself doesn't say. Raises BadInput where there is no network."""
+    folder = place_of(control.net, control.part, model, getattr(control, "kind_of_map", ""))
+    return lambda picture: replace(maker(picture), net=str(folder))
 
 
 def _shown_to(makers: Sequence[Any], maps: Sequence[Sequence[Image.Image]], index: int) -> tuple[Control, ...]:

@@ -79,7 +79,8 @@ def place_of(name: str, part: str, model: str = "", kind: str = "") -> Path:
         return own
     whole = [own / "unet"] if part == "controlnet" and (own / INDEX).is_file() else []  # Kandinsky's is a decoder
     places = [own, own / part, *whole, place(name)] if name else _own(part, model)
-    for folder in [*places, *(each / kind for each in places if kind)]:
+    kinds = dict.fromkeys((kind, kind.partition("-")[0])) if kind else ()  # of softedge-classical: softedge
+    for folder in [*places, *(each / name for each in places for name in kinds)]:
         if any((folder / file).is_file() for file in FILES):
             return folder
     if name.count("/") == 1 and not own.exists() and part in CONTROLS:
