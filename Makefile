@@ -8,9 +8,9 @@ export TOKENIZERS_PARALLELISM = false
 
 .PHONY: test pytest demo lint bench clean
 
-$(VENV)/.installed: pyproject.toml packages/zoo/pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml $(wildcard packages/*/pyproject.toml) constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt torch -e packages/zoo -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt torch $(addprefix -e ,$(wildcard packages/*)) -e ".[dev]"
 	touch $@
 
 test: $(VENV)/.installed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from sfumato.formats.folder import parts_of
 from sfumato.model.networks import autoencoder_of
 from sfumato.picture import BadInput
 from sfumato.train.encodings import part
-from sfumato.zoo import INDEX, ZOO, built_ins, place
+from sfumato.zoo import INDEX, ZOO, built_ins, place, shelves
 from sfumato.zoo.borrowed import BORROWED, whole
 from sfumato.zoo.files import stamp
 from sfumato.zoo.find import find
@@ -87,7 +89,23 @@ def test_a_shelf_of_another_package_is_looked_on_too_and_named_where_it_is_missi
         find("three")
 
 
-def test_a_registry_takes_the_package():
+def test_a_package_brings_models_by_an_entry_point(tmp_path):
+    (tmp_path / "more_models" / "four").mkdir(parents=True)
+    (tmp_path / "more_models" / "four" / INDEX).write_text("{}")
+    about = tmp_path / "more_models-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: more-models\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[sfumato.zoo]\nmore = more_models\ngone = not_installed_at_all\n")
+    code = "import sfumato.zoo as zoo; print(zoo.place('four')); print('mini' in zoo.built_ins())"
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == [str(tmp_path / "more_models" / "four"), "True"]
+
+
+@pytest.mark.parametrize("shelf", shelves(), ids=lambda shelf: shelf.parent.name)
+def test_a_registry_takes_the_package(shelf):
     """At most 60 MB in the wheel, which is smaller than its files are."""
-    files = [path for path in ZOO.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    files = [path for path in shelf.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert sum(path.stat().st_size for path in files) < 60e6

@@ -4,6 +4,7 @@ Here too: how such folders, built in or not, are found by name and what their JS
 """
 
 from functools import cache
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +13,8 @@ INDEX = "model_index.json"
 
 
 def shelves() -> list[Path]:
-    """The folders that built-in models lie in: this one, and that of the package sfumato-zoo where it is installed."""
+    """The folders that built-in models lie in: this one, and those of packages that have more of them, as sfumato-zoo:
+    an entry point of the group "sfumato.zoo" names such a package."""
     return [ZOO, *_others()]
 
 
@@ -29,5 +31,5 @@ def built_ins() -> list[str]:
 
 @cache
 def _others() -> list[Path]:
-    found = find_spec("sfumato_zoo")
-    return [Path(each) for each in (found.submodule_search_locations or ())] if found else []
+    found = (find_spec(point.value) for point in entry_points(group="sfumato.zoo"))
+    return [Path(each) for spec in found if spec for each in spec.submodule_search_locations or ()]
