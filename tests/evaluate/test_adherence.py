@@ -17,7 +17,7 @@ from sfumato.control import ControlNet
 from sfumato.control.maps import Canny, Depth
 from sfumato.data import vignettes
 from sfumato.evaluate.adherence import Drawn, fid_of, kind_of, measure_adherence, rows_of
-from sfumato.evaluate.map_metrics.attribute import same
+from sfumato.evaluate.map_metrics import same_attributes as same
 from sfumato.evaluate.model_samples import SampleSettings
 from sfumato.picture import BadInput
 from sfumato.recipe.written import controlled
@@ -172,7 +172,7 @@ def test_controls_as_they_are_written_for_an_evaluation():
 def test_refusals(capfd):
     assert run_command(["evaluate", "mini", "--control", "depth:net=F", "--against", "vignettes"]) == 2
     assert "--control and --against are two evaluations" in capfd.readouterr().err
-    assert run_command(["evaluate", "mini", "--control", "t2i-adapter:map=depth"]) == 2  # before anything is painted
+    assert run_command(["evaluate", "mini", "--control", "t2i-adapter:map=normal"]) == 2  # before anything is painted
     assert (
         "The model mini has no t2i_adapter/ of its own: name the folder of one in the control" in capfd.readouterr().err
     )

@@ -1,4 +1,4 @@
-"""The built-in union of ControlNets is obeyed, and is the network that stock diffusers reads."""
+"""The built-in networks of controls are obeyed, and are what stock diffusers reads."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ import torch
 
 import sfumato
 from sfumato.control import ControlNet
-from sfumato.control.maps import ControlMap
 from sfumato.data.vignettes import scene
-from sfumato.evaluate.adherence import Drawn, measure_adherence
-from sfumato.evaluate.model_samples import SampleSettings
-from sfumato.formats.control_network import read_controlnet
+from sfumato.evaluate.adherence import Drawn, run_adherence
+from sfumato.formats.control_network import read_controlnet, read_t2i_adapter
+from sfumato.network import t2i_adapter
 from sfumato.network.controlnet import spec
-from sfumato.recipe.written import controlled
 from sfumato.zoo import place
 
 FOLDER = place("mini-controlnet")
+ADAPTERS = [path.parent for path in sorted(place("mini-t2i-adapter").glob("*/config.json"))]
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the miniature is not in this checkout")
 
 
-@pytest.mark.parametrize("kind", ["depth", "segmentation"])
-def test_without_a_network_a_map_is_obeyed_by_the_built_in_one(kind: str):
+@pytest.mark.parametrize("control", ["depth", "segmentation", "t2i-adapter:map=depth"])
+def test_without_a_network_a_map_is_obeyed_by_the_built_in_one(control: str):
     """More than half of the way from pictures without it to true ones, of six pictures."""
-    made = ControlMap.registry.named(kind)
-    settings = SampleSettings(12, "dpmpp-2m", 5.0, 1_000_003)
-    found = measure_adherence(
-        sfumato.load("mini"), [controlled(kind)], [made], count=6, split="seen", sampling=settings
-    )
-    assert found.rows[0].closed > 0.5
+    report = run_adherence("mini", [control], count=6, steps=12, json=True)
+    assert report["adherence"][0]["closed"] > 0.5
 
 
 def test_two_maps_at_once_and_weight_0():
@@ -67,8 +62,23 @@ def test_stock_diffusers_reads_it_and_answers_the_same():
         assert float(a.abs().max()) > 1e-3
 
 
-def test_its_files_are_small():
-    for path in FOLDER.rglob("*"):
+@pytest.mark.parametrize("folder", ADAPTERS, ids=lambda folder: folder.name)
+def test_stock_diffusers_reads_an_adapter_and_answers_the_same(folder):
+    from diffusers import T2IAdapter
+
+    stock = T2IAdapter.from_pretrained(folder, torch_dtype=torch.float32)
+    hint, ours = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)), read_t2i_adapter(folder)
+    with torch.no_grad():
+        pairs = list(zip(t2i_adapter.spec(ours).forward(ours, map=hint), stock(hint), strict=True))
+    assert len(pairs) == 3
+    for a, b in pairs:
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+        assert float(a.abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("folder", [FOLDER, FOLDER.parent / "mini-t2i-adapter"], ids=lambda folder: folder.name)
+def test_its_files_are_small(folder):
+    for path in folder.rglob("*"):
         if path.is_file():
             assert path.stat().st_size < 16 << 20
             assert b"/work" not in path.read_bytes()[:4096] or path.suffix not in (".json", ".md")

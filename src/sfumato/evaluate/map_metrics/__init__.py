@@ -7,6 +7,7 @@
 | `normal-angle` | normals | mean angle |
 | `pck` | joints | share of joints that are near their place |
 | `miou` | classes | mean intersection over union |
+| `attributes`, `attribute-hat` and its kin | attributes | share of a picture's attributes that another has |
 """
 
 from sfumato.evaluate.map_metrics.edge_f1 import edge_counts, edge_f1
@@ -17,6 +18,7 @@ from sfumato.evaluate.map_metrics.normal_angle import normal_angle
 from sfumato.evaluate.map_metrics.pck import pck_counts
 
 from sfumato.evaluate.map_metrics.miou import class_counts, miou  # isort: skip
+from sfumato.evaluate.map_metrics.attribute import same_attributes  # isort: skip
 
 __all__ = [
     "class_counts",
@@ -27,4 +29,5 @@ __all__ = [
     "miou",
     "normal_angle",
     "pck_counts",
+    "same_attributes",
 ]

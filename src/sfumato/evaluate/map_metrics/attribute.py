@@ -10,7 +10,7 @@ from sfumato.evaluate.map_metric import MAP_METRICS, MapMetric
 NONE = "none"
 
 
-def same(found: np.ndarray, truth: np.ndarray, names: tuple[str, ...] = tuple(ATTRIBUTES)) -> np.ndarray:
+def same_attributes(found: np.ndarray, truth: np.ndarray, names: tuple[str, ...] = tuple(ATTRIBUTES)) -> np.ndarray:
     """(right, all) of the attributes `names` that the truth has. found, truth: the value of each of `ATTRIBUTES`."""
     there = np.array([name in names for name in ATTRIBUTES]) & (truth != NONE)
     return np.array([(found == truth)[there].sum(), there.sum()], float)
@@ -23,7 +23,7 @@ def _metric(title: str, *names: str) -> MapMetric:
         source="the judge of vignettes",
         within=(0, 1),
         of="attributes",
-        count=lambda found, truth: same(found, truth, names or tuple(ATTRIBUTES)),
+        count=lambda found, truth: same_attributes(found, truth, names or tuple(ATTRIBUTES)),
     )
 
 
