@@ -20,6 +20,7 @@ from sfumato.network.reading import quiet_libraries
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import printable
 from sfumato.zoo import INDEX, built_ins, place
+from sfumato.zoo.borrowed import whole
 from sfumato.zoo.find import find, here
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def place_of(name: str, part: str, model: str = "", kind: str = "") -> Path:
     own = Path(name).expanduser()
     if part in CONTROLS and own.is_file():
         return own
-    whole = [own / "unet"] if part == "controlnet" and (own / INDEX).is_file() else []  # Kandinsky's is a decoder
-    places = [own, own / part, *whole, place(name)] if name else _own(part, model)
+    of_whole = [own / "unet"] if part == "controlnet" and (own / INDEX).is_file() else []  # Kandinsky's is a decoder
+    places = [own, own / part, *of_whole, whole(place(name))] if name else _own(part, model)
     kinds = dict.fromkeys((kind, kind.partition("-")[0])) if kind else ()  # of softedge-classical: softedge
     for folder in [*places, *(each / name for each in places for name in kinds)]:
         if any((folder / file).is_file() for file in FILES):
@@ -94,7 +95,7 @@ def place_of(name: str, part: str, model: str = "", kind: str = "") -> Path:
 
 def _own(part: str, model: str) -> list[Path]:
     """Where a model's own network `part` may lie: in its folder; of a built-in one beside it."""
-    beside = [place(f"{model}-{part.replace('_', '-')}")] if model in built_ins() else []
+    beside = [whole(place(f"{model}-{part.replace('_', '-')}"))] if model in built_ins() else []
     return [find(model) / part, *beside]
 
 
