@@ -16,7 +16,8 @@ from sfumato.formats import FORMATS, Format, StableDiffusion, capabilities_of
 from sfumato.formats.encoder_config import check_encoder_fields
 from sfumato.formats.scheduler_config import OTHERS, TABLES, check_fields, noise_schedule
 from sfumato.picture import BadInput
-from sfumato.zoo import built_ins, place
+from sfumato.zoo import built_ins
+from sfumato.zoo.find import find
 
 UNET, VAE, TEXT = (
     "unet/diffusion_pytorch_model.safetensors",
@@ -284,7 +285,7 @@ def test_clip_sample_is_obeyed(pixel_model, variant):
 
 @pytest.mark.parametrize("name", built_ins())
 def test_what_json_says_of_a_model_is_what_its_encoders_can_be_told(name):
-    assert sfumato.load(name).stage.capabilities == capabilities_of(place(name))
+    assert sfumato.load(name).stage.capabilities == capabilities_of(find(name))
 
 
 def test_one_bad_model_in_the_cache_leaves_the_others_in_the_list(variant, tmp_path, monkeypatch):
