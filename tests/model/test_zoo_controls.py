@@ -28,6 +28,14 @@ def test_without_a_network_a_map_is_obeyed_by_the_built_in_one(control: str):
     assert report["adherence"][0]["closed"] > 0.5
 
 
+def test_without_a_network_the_built_in_image_prompt_hands_its_picture_on():
+    """Of six pictures, painted without words: a fifth of the way at least, and light above all."""
+    report = run_adherence("mini", ["ip-adapter"], count=6, steps=12, json=True)
+    assert not report["words"]
+    assert report["adherence"][0]["closed"] > 0.2
+    assert {row["metric"]: row["closed"] for row in report["adherence"]}["attribute-light"] > 0.4
+
+
 def test_two_maps_at_once_and_weight_0():
     drawn = Drawn.of(scene(7, 3), 128)
     pipe, options = sfumato.load("mini"), {"steps": 2, "seed": 3}
