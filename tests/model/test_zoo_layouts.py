@@ -13,10 +13,10 @@ from sfumato.zoo.find import find
 
 @pytest.mark.parametrize("model", ["mini-scene"])
 def test_a_layout_is_kept_to(model):
-    """More than half of the way from pictures without it to true ones, of six pictures."""
+    """More than half of the way from pictures without it to true ones, of four pictures."""
     if not place(model).is_dir():
         pytest.skip("the miniature is not in this checkout")
-    report = run_adherence(model, [], layout=True, count=6, steps=12, json=True)
+    report = run_adherence(model, [], layout=True, count=4, steps=8, json=True)
     assert report["adherence"][0]["closed"] > 0.5
 
 
