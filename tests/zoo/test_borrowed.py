@@ -95,7 +95,9 @@ def test_a_package_brings_models_by_an_entry_point(tmp_path):
     about = tmp_path / "more_models-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: more-models\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[sfumato.zoo]\nmore = more_models\ngone = not_installed_at_all\n")
+    (about / "entry_points.txt").write_text(
+        "[sfumato.zoo]\nmore = more_models\ngone = not_installed_at_all\nnor = not_installed.inside\n"
+    )
     code = "import sfumato.zoo as zoo; print(zoo.place('four')); print('mini' in zoo.built_ins())"
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     said = subprocess.run(

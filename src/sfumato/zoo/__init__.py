@@ -31,5 +31,11 @@ def built_ins() -> list[str]:
 
 @cache
 def _others() -> list[Path]:
-    found = (find_spec(point.value) for point in entry_points(group="sfumato.zoo"))
-    return [Path(each) for spec in found if spec for each in spec.submodule_search_locations or ()]
+    found = []
+    for point in entry_points(group="sfumato.zoo"):
+        try:
+            spec = find_spec(point.module)
+        except ImportError:  # in a package that is not there
+            continue
+        found += [Path(each) for each in (spec and spec.submodule_search_locations) or ()]
+    return found

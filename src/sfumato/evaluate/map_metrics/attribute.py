@@ -6,8 +6,7 @@ import numpy as np
 
 from sfumato.data.vignettes import ATTRIBUTES
 from sfumato.evaluate.map_metric import MAP_METRICS, MapMetric
-
-NONE = "none"
+from sfumato.evaluate.questions import NONE
 
 
 def same_attributes(found: np.ndarray, truth: np.ndarray, names: tuple[str, ...] = tuple(ATTRIBUTES)) -> np.ndarray:
