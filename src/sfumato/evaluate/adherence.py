@@ -209,7 +209,12 @@ def measure_adherence(
     scenes = [vignettes.scene(sampling.seed, i, split) for i in range(count)]  # pyright: ignore[reportArgumentType]
     true = [Drawn.of(scene, width) for scene in scenes]
     truths = [[kind.truth(each) for each in true] for kind in kinds]
-    maps = [[kind.of_drawn(each) for each in true] for kind in kinds]
+    maps = [
+        [each.picture for each in true]
+        if isinstance(kind, Likeness)
+        else [kind.draw(truth, pipe.size) for truth in some]
+        for kind, some in zip(kinds, truths, strict=True)
+    ]
     words = pipe.capabilities.text and not any(isinstance(kind, Likeness) for kind in kinds)
     plain = recipe_of(pipe, sampling)
     if layout:
@@ -300,10 +305,8 @@ def _shown_to(makers: Sequence[Any], maps: Sequence[Sequence[Image.Image]], inde
     found = []
     for maker, some in zip(makers, maps, strict=True):
         control = maker(keep_for_now(some[index]))
-        if isinstance(kind_of(control), Likeness):
-            found.append(control)
-            continue
-        kind = control.kind_of_map
-        told = {"mode": kind} if getattr(control, "mode", 0) is None else {}
-        found.append(replace(control, map=None, **told))
+        if kind := getattr(control, "kind_of_map", ""):
+            told = {"mode": kind} if getattr(control, "mode", 0) is None else {}
+            control = replace(control, map=None, **told)
+        found.append(control)
     return tuple(found)

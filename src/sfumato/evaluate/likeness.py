@@ -36,7 +36,3 @@ class Likeness:
     def truth(self, drawn: Drawn) -> np.ndarray:
         """The attributes that a picture of the built-in world was drawn from."""
         return np.array([drawn.scene.attributes[name] for name in ATTRIBUTES])
-
-    def of_drawn(self, drawn: Drawn) -> Image.Image:
-        """What the control is shown: the picture."""
-        return drawn.picture

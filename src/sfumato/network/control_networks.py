@@ -46,7 +46,7 @@ def numbered(network: Any, control: Any) -> Any:
     if not (network.config.get("num_control_type") or network.config.get("num_mode")):
         return replace(control, mode=None)  # it knows one kind
     known = getattr(network, "maps", None) or control.public_numbers(type(network).__name__)
-    kind = control.mode or type(control.map).registry.name(control.map)
+    kind = control.mode or control.kind_of_map
     number = known.get(kind, known.get(kind.partition("-")[0]))  # of softedge-classical: softedge
     if number is None and control.mode is not None:
         names = ", ".join(known) or "none by name: give the number"
