@@ -80,6 +80,9 @@ def recipes() -> dict[str, Any]:
     later = [name for name in s.Sampler.registry if name not in (*samplers, "consistency")]  # of a model of its own
     said |= {f"sampler {name}": {"sampler": name} for name in later}
     said |= {f"grid {name}": {"times": name} for name in s.TimeGrid.registry if f"grid {name}" not in said}
+    twice = {"width": 128, "height": 128}
+    said["hires fix"] = {"start": s.HiresFix(2, 0.6), **twice}
+    said["hires fix of latents"] = {"start": s.HiresFix(2, 0.6, "latent-bicubic", "steps"), **twice}
     made = {}
     for number, (name, values) in enumerate(said.items()):
         small = {} if "model" in values else {"width": 64, "height": 64}  # a quarter of mini's own size, and its time

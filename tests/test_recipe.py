@@ -211,7 +211,7 @@ def test_a_mask_must_fit_its_picture():
         ({"guidance": 5}, "guidance is 5: give a list"),
         ({"guidance": [5]}, "guidance[0] is 5"),
         ({"guidance": [ClassifierFree()] * 17}, "guidance has 17 elements"),
-        ({"start": None}, "give Between(picture, other), EditFriendly(picture), Inverted(picture), Noise(), SDEdit"),
+        ({"start": None}, "give Between(picture, other), EditFriendly(picture), HiresFix(), Inverted(picture)"),
         ({"hold": 3}, "Outside(mask), or nothing"),
         ({"hold": 3}, "hold is 3"),
         ({"start": {"kind": "sdedt"}}, "did you mean 'sdedit'"),

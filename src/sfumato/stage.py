@@ -85,7 +85,7 @@ class Stage:
             return self
         denoiser = copy.copy(self.denoiser)
         denoiser.schedule = self.schedule_at(size)  # type: ignore[misc]
-        return replace(self, denoiser=denoiser, schedule_at=None)
+        return replace(self, denoiser=denoiser)
 
     def seeing(self, eye: Any) -> Stage:
         """The stage, with the eye of one before it where its encoders need one."""

@@ -46,6 +46,7 @@ def mask(fill: int | None = None) -> Image.Image:
 
 STARTS = {
     "noise": lambda: sfumato.Noise(),
+    "hires-fix": lambda: sfumato.HiresFix(2, 0.6),
     "sdedit": lambda: sfumato.SDEdit(picture(), 0.7),
     "inverted": lambda: sfumato.Inverted(picture(), 0.6, refine=1),
     "null text": lambda: sfumato.Inverted(picture(), 0.6, refine=0, null=1),
@@ -132,6 +133,8 @@ def valid(c: Drawn) -> bool:
     if c.get("start") == "null text" and (
         model == "pixels" or c.get("guidance", GUIDED[0]) not in GUIDED or composite in OPTIMISED
     ):
+        return False
+    if c.get("start") == "hires-fix" and c.get("attention") == "prompt-to-prompt":
         return False
     return not (model == "pixels" and c.get("attention") == "prompt-to-prompt")
 
@@ -235,7 +238,8 @@ def test_a_combination_keeps_its_promises(pipes, c: Drawn):
 @pytest.mark.parametrize("c", DRAWN[::5], ids=lambda c: " + ".join(c.values()))
 def test_strength_zero_is_the_identity_whatever_else_is_asked(pipes, c: Drawn):
     pipe = pipes[c["model"]]
-    still = {"start": "sdedit" if c["start"] in ("noise", "sdedit") else "inverted", "composite": "none", "area": "all"}
+    kind = "sdedit" if c["start"] in ("noise", "hires-fix", "sdedit") else "inverted"
+    still = {"start": kind, "composite": "none", "area": "all"}
     asked = recipe({**c, **still}, pipe)
     out = pipe.run(replace(asked, start=replace(asked.start, strength=0.0))).images[0]
     assert array(out).tolist() == array(picture()).tolist()

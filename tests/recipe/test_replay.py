@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
 from sfumato.adapt import LoRA
+from sfumato.edit import HiresFix
 from sfumato.formats.convert import convert
 from sfumato.guide import ClassifierFree, Distilled
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise, TorchNoise
@@ -126,7 +127,7 @@ def test_restart_is_a_sampler_on_that_page_and_a_shift_nothing() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("Hires upscale: 2", r"a second pass at a larger size .*Hires upscale: 2"),
+        ("First pass size: 512x512", r"a second pass at a larger size, as older .*First pass size: 512x512"),
         ("Denoising strength: 0.5", "painted over"),
         ("ControlNet 0: canny", "a ControlNet"),
         ("Variation seed: 3", "a variation seed"),
@@ -164,6 +165,36 @@ def graph(**sampler) -> dict:
         "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "grey", "clip": ["4", 1]}},
         "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0]}},
     }
+
+
+def twice(upscale: dict, **second) -> dict:
+    """A graph of two KSamplers, with the latents enlarged between them."""
+    last = {**graph()["3"]["inputs"], "seed": 8, "steps": 9, "denoise": 0.5, "latent_image": ["10", 0], **second}
+    kind = "LatentUpscaleBy" if "scale_by" in upscale else "LatentUpscale"
+    return graph() | {
+        "10": {"class_type": kind, "inputs": {"samples": ["3", 0], "upscale_method": "bilinear", **upscale}},
+        "11": {"class_type": "KSampler", "inputs": last},
+    }
+
+
+def test_a_graph_of_comfyui_with_the_latents_enlarged_between_two_samplers() -> None:
+    recipe, remarks = recipe_of(read_comfyui(json.dumps(twice({"scale_by": 1.5}))), "mini")
+    assert recipe.start == HiresFix(1.5, 0.5, "latent", of="steps", first_steps=20, seed=8)
+    assert (recipe.width, recipe.height, recipe.steps, recipe.seed) == (96, 144, 9, 7)
+    assert (recipe.times, remarks) == (LinspaceGrid(), ())
+    sized = twice({"width": 128, "height": 192, "upscale_method": "nearest-exact"}, seed=7)
+    recipe, _ = recipe_of(read_comfyui(json.dumps(sized)), "mini")
+    assert recipe.start == HiresFix(2.0, 0.5, "latent-nearest-exact", of="steps", first_steps=20)
+    for changed, why in (
+        (twice({"scale_by": 1.5}, cfg=2.0), "its second KSampler has another cfg"),
+        (twice({"scale_by": 1.5}, sampler_name="lms"), "another sampler_name"),
+        (twice({"scale_by": 1.5, "upscale_method": "bislerp"}), "enlarged by bislerp: known are nearest-exact"),
+        (twice({"width": 128, "height": 128}), "cuts or stretches"),
+        (twice({"scale_by": 0.5}), "enlarges by 0.5"),
+        (graph() | {"11": graph()["3"]}, "2 KSamplers: those of one are replayed, or of two"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            read_comfyui(json.dumps(changed))
 
 
 def test_a_plain_graph_of_comfyui() -> None:
@@ -384,17 +415,19 @@ def test_the_metadata_of_invokeai() -> None:
     values = {
         "generation_mode": "txt2img", "positive_prompt": "a boat", "negative_prompt": "grey", "width": 64, "height": 96,
         "seed": 7, "rand_device": "cpu", "cfg_scale": 6.0, "steps": 12, "scheduler": "dpmpp_2m_k", "clip_skip": 0,
-        "model": {"name": "dreamshaper"}, "hrf_enabled": True,
+        "model": {"name": "dreamshaper"}, "style_of_tomorrow": True,
     }  # fmt: skip
     said = read_invokeai(json.dumps(values))
     recipe, remarks = recipe_of(said, "mini")
     assert (recipe.sampler, recipe.times, recipe.steps, said.model) == (DPMpp2M(), KarrasGrid(), 12, "dreamshaper")
     assert recipe.noise == TorchNoise()
-    assert remarks == ("hrf_enabled is not known here and left out",)
+    assert remarks == ("style_of_tomorrow is not known here and left out",)
     for named, sampler in (("unipc", UniPC()), ("heun", Heun("kappa"))):  # stock diffusers' own defaults
         assert recipe_of(read_invokeai(json.dumps(values | {"scheduler": named})), "mini")[0].sampler == sampler
     with pytest.raises(BadInput, match="made with controlnets"):
         read_invokeai(json.dumps(values | {"controlnets": [{}]}))
+    with pytest.raises(BadInput, match="made with hrf_enabled"):  # a second walk at a larger size
+        read_invokeai(json.dumps(values | {"hrf_enabled": True}))
     with pytest.raises(BadInput, match="made by img2img"):
         read_invokeai(json.dumps(values | {"generation_mode": "img2img"}))
 

@@ -12,6 +12,15 @@ from sfumato.cli import options
 def generate(
     context: typer.Context,
     prompt: options.PromptOrLabel = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Where to begin: one of {sfumato.recipe.written:blank_starts}. hires-fix paints at half the size "
+            "first, or at 1/3 with hires-fix:scale=3, for sizes far above the model's own.",
+            show_default=False,
+        ),
+    ] = None,
     shows: Annotated[
         str | None,
         typer.Option(

@@ -12,6 +12,7 @@ from sfumato.edit.ddim_inversion import Inversion
 from sfumato.edit.decoder_tuning import DecoderTuning, tune_decoder
 from sfumato.edit.diffedit import DiffEdit, Inferred, binarized, disagreement
 from sfumato.edit.edit_friendly import EditFriendly, EditFriendlyInversion, Replayed
+from sfumato.edit.hires_fix import EnlargedStart, HiresFix
 from sfumato.edit.hold import BoundHold, Hold
 from sfumato.edit.ilvr import ILVR, LowPass, low_pass
 from sfumato.edit.interpolate import Between, MixedStart, lerp, slerp
@@ -42,6 +43,8 @@ __all__ = [
     "DiffEdit",
     "EditFriendly",
     "EditFriendlyInversion",
+    "EnlargedStart",
+    "HiresFix",
     "Hold",
     "Imputation",
     "Inferred",

@@ -43,6 +43,13 @@ class Start(Element, kinds="start", package="sfumato.edit"):
     noises: ClassVar[bool] = False
     """Whether it puts noise on a picture, as each stage of a model can."""
 
+    enlarges: float | ClassVar[float] = 1.0
+    """How many times larger a picture ends than it begins, where the model's own size is what it begins at."""
+
+    def first_walk(self, steps: int, size: tuple[int, int]) -> dict[str, str]:
+        """What A1111's web page writes of a walk before that of `steps` to the picture of `size`; nothing for none."""
+        return {}
+
     def bind(self, batch: Any) -> BoundStart:
         """The start of a run of `batch` (a `sfumato.model.Batch`)."""
         raise NotImplementedError
@@ -61,8 +68,8 @@ class BoundStart:
     def __call__(self, denoise: Denoise, times: Times, noise: NoiseSource) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
-    def prepare(self) -> Iterator[None]:
-        """What has to be done before; yields after each network call."""
+    def prepare(self) -> Iterator[Tensor | None]:
+        """What has to be done before; yields after each network call, and what there is to see (B, ...) if anything."""
         yield from ()
 
     def noise(self, noise: NoiseSource) -> NoiseSource:

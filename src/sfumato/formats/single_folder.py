@@ -14,7 +14,7 @@ A file that holds a transformer alone (as a .gguf does) and a base are that mode
 transformer=file)`.
 
 CLIP's vocabulary is not part of such files: it is taken from a folder tokenizer/ beside the file, from the Hub's local
-cache, or from the folder for the user's data.
+cache, from the folder for the user's data, or from a package that is installed and brings it (open_clip, clip).
 """
 
 from __future__ import annotations

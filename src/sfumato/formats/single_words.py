@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from sfumato.formats.clip_words import installed_merges, write_words
 from sfumato.formats.write import write_json
 from sfumato.picture import home
 
@@ -15,15 +16,20 @@ T5_WORDS = ("spiece.model", "tokenizer.json")
 
 
 def lay_words(folder: Path, part: str, path: Path, pad: str | None) -> None:
-    """Copies a vocabulary, where it is found; CLIP's is framed as every CLIP frames its texts."""
+    """Copies a vocabulary, where it is found; CLIP's, if it lies nowhere, is taken from a package that is installed,
+    and framed as every CLIP frames its texts."""
     wanted = CLIP_WORDS if pad is not None else T5_WORDS
     source = next((each for each in _words(path, part, pad is not None) if _holds(each, wanted, pad is None)), None)
-    if source is None:
-        return
-    folder.mkdir()
-    for name in wanted:
-        if (source / name).is_file():
+    merges = installed_merges() if source is None and pad is not None else None
+    if source is not None:
+        folder.mkdir()
+        for name in (name for name in wanted if (source / name).is_file()):
             shutil.copyfile(source / name, folder / name)
+    elif merges is not None:
+        folder.mkdir()
+        write_words(folder, merges)
+    else:
+        return
     if pad is None:
         write_json(folder / "tokenizer_config.json", {"tokenizer_class": "T5TokenizerFast", "model_max_length": 512})
         return

@@ -55,8 +55,8 @@ class Run:
     def moving(self) -> Iterator[Preview]:
         """The same without the composite, for a stage whose pictures another takes over."""
         for part in (self.start, self.hold):
-            for _ in part.prepare():
-                yield self._before
+            for seen in part.prepare():
+                yield self._before if seen is None else partial(self.batch.pictures, seen)
         if (cells := self.hold.masks()) is not None:
             self.masks = self.batch.masks_of(cells)
         for step in self._walked():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import lcm
 from typing import TYPE_CHECKING
 
-from sfumato.edit import Crop, Noise
+from sfumato.edit import Crop
 from sfumato.picture import BadInput
 from sfumato.picture.area import alike, around, proportioned
 
@@ -64,16 +64,20 @@ class PaintedSizes:
             return recipe.width, recipe.height
         if recipe.width or recipe.height:
             raise BadInput("A recipe gives both width and height, or neither.")
+        enlarges = recipe.start.enlarges
+        longer = round(max(self.size) * enlarges)
         if recipe.area is not None and recipe.area.box is not None:
             left, top, right, bottom = recipe.area.box
-            return self.fit(right - left, bottom - top)
-        return self.size if recipe.held is None else self.fit(recipe.held.width, recipe.held.height)
+            return self.fit(right - left, bottom - top, longer)
+        if recipe.held is not None:
+            return self.fit(*recipe.held.size, longer)
+        return self.size if enlarges == 1 else self.fit(*self.size, longer)
 
     def _boxed(self, recipe: Recipe) -> Recipe:
         """The recipe with the box of the part that it edits, if it edits a part: around a mask what is wished or shows
         the model enough, and of a picture whose proportions a size does not have the largest part that has them."""
         picture = recipe.held
-        painted = isinstance(recipe.start, Noise) and recipe.hold is None and recipe.source is None
+        painted = getattr(recipe.start, "picture", None) is None and recipe.hold is None and recipe.source is None
         if painted or picture is None or (recipe.area is not None and recipe.area.box is not None):
             return recipe
         mask = None if recipe.hold is None else recipe.hold.shaped()

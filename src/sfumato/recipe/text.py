@@ -28,6 +28,7 @@ def parameters(recipe: Recipe) -> str:
     values["Seed"] = recipe.seed
     if recipe.width and recipe.height:
         values["Size"] = f"{recipe.width}x{recipe.height}"
+        values |= recipe.start.first_walk(recipe.steps, (recipe.width, recipe.height))
     values["Model"] = recipe.model
     if recipe.label is not None:
         values["Label"] = recipe.label

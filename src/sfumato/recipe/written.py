@@ -63,6 +63,11 @@ def starts() -> list[str]:
     return [each for each in Start.registry if required(Start.registry[each]) == ["picture"]]
 
 
+def blank_starts() -> list[str]:
+    """The names of the starts that need no picture."""
+    return [each for each in Start.registry if not required(Start.registry[each])]
+
+
 def inversions() -> list[str]:
     """The names of the inversions: starts that can be told what their picture shows."""
     registry = Start.registry
@@ -189,8 +194,9 @@ def hold(text: str) -> Any:
 
 def start(text: str, **given: Any) -> Any:
     """`sdedit:strength=0.4`: the start of that name, with the fields `given` otherwise: a start that needs a picture
-    and nothing else. Raises `BadInput` as `guidance` does, and for a field that it has not."""
-    return _named("--start", Start.registry, text, starts(), **given)
+    and nothing else, or where none is given no picture either. Raises `BadInput` as `guidance` does, and for a field
+    that it has not."""
+    return _named("--start", Start.registry, text, starts() if "picture" in given else blank_starts(), **given)
 
 
 def inversion(text: str, **given: Any) -> Any:

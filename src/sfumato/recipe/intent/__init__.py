@@ -30,6 +30,7 @@ Named = Callable[[str], str]
 def generate(
     prompt: str | None = None,
     *,
+    start: str | None = None,
     shows: str | None = None,
     method: str | None = None,
     label: str | int | None = None,
@@ -66,7 +67,8 @@ def generate(
 ) -> Recipe:
     """The recipe of a picture made from words, or of a class.
 
-    shows: the prompt of a picture that is painted beside it and edited (Prompt-to-Prompt), by `method`. guidance: the
+    start: where it begins, as "hires-fix:scale=2", by default from noise at its own size. shows: the prompt of a
+    picture that is painted beside it and edited (Prompt-to-Prompt), by `method`. guidance: the
     scale of the model's guidance, classifier-free unless it has one of its own; `guide` adds others. refiner: a model
     that ends the picture, as "xl-refiner:at=0.2". stage: what other stages of the model do, each as
     "upscale:steps=30,guidance=4". images: reference pictures, for models that look at some. controls:
@@ -97,6 +99,7 @@ def generate(
         clip_skip=clip_skip,
         width=width,
         height=height,
+        start=Noise() if start is None else written.start(start),
         attention=attention,
         images=tuple(images or ()),
         controls=tuple(map(written.control, controls or ())),

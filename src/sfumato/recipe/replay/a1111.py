@@ -7,6 +7,7 @@ import re
 
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise
 from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.replay import hires
 from sfumato.recipe.replay.said import Said, number, whole
 
 LONGEST = 20_000  # characters of the line of values
@@ -23,7 +24,8 @@ INERT = (
 )
 """What changes no picture."""
 REFUSED = {
-    "Hires": "a second pass at a larger size (hires. fix)",
+    "Hires": "a second pass at a larger size (hires. fix) that is told otherwise",
+    "First pass size": "a second pass at a larger size, as older versions made it",
     "Denoising strength": "a picture that it was painted over",
     "Mask": "a mask",
     "Inpaint": "a mask",
@@ -63,19 +65,25 @@ def read_a1111(text: str) -> Said:
     words = "\n".join(lines[:-1])
     prompt, _, negative = words.partition(NEGATIVE)
     values = {name.strip(): _bare(value) for name, value in _VALUE.findall(last)}
-    for name in values:
+    twice = hires.KNOWN if any(name in values for name in hires.ASK) else ()
+    for name in (name for name in values if name not in twice):
         refused = next((what for begin, what in REFUSED.items() if name.startswith(begin)), None)
         if refused is not None:
             raise BadInput(f"it was made with {refused} ({name}: {printable(values[name], 60)}), which is not replayed")
     remarks = tuple(
         f"{printable(name, 60)} ({printable(value, 60)}) is not known here and left out"
         for name, value in values.items()
-        if name not in READ and name not in INERT
+        if name not in (*READ, *INERT, *twice)
     )
-    size = _SIZE.fullmatch(values.get("Size", ""))
+    found = _SIZE.fullmatch(values.get("Size", ""))
+    size, steps = (int(found[1]), int(found[2])) if found else None, whole(values, "Steps")
     sampler, schedule = _scheduled(values.get("Sampler", "Euler a"), values.get("Schedule type", ""))
     if sampler in COMPVIS:
         remarks += (f"A1111 ends {sampler} at the least noise level of its table, and here it ends without noise",)
+    fix = None
+    if twice:
+        fix, size, steps, others = hires.read_hires(values, size, steps, sampler in COMPVIS)
+        remarks += others
     rng, delta = values.get("RNG", "GPU"), whole(values, "ENSD", 0)
     if rng not in ("CPU", "GPU", "NV"):
         raise BadInput(f"its RNG is {printable(rng, 60)}: known are CPU, GPU and NV")
@@ -83,14 +91,14 @@ def read_a1111(text: str) -> Said:
         "A1111",
         prompt.strip(),
         negative.strip(),
-        steps=whole(values, "Steps"),
+        steps=steps,
         sampler=sampler,
         schedule=OTHER_NAMES.get(schedule, schedule),
         discards=sampler in DISCARDING,
         scale=number(values, "CFG scale", 7.0),
         rescale=number(values, "CFG Rescale", 0.0),
         seed=whole(values, "Seed"),
-        size=(int(size[1]), int(size[2])) if size else None,
+        size=size,
         clip_skip=whole(values, "Clip skip", 1),
         model=values.get("Model", ""),
         model_hash=values.get("Model hash", ""),
@@ -99,6 +107,7 @@ def read_a1111(text: str) -> Said:
         vae=values.get("VAE", "") if values.get("VAE", "").lower() not in ("automatic", "none") else "",
         noise=A1111CpuNoise(eta_delta=delta) if rng == "CPU" else A1111GpuNoise(eta_delta=delta),
         unit=sampler in COMPVIS,
+        hires=fix,
         remarks=remarks,
     )
 

@@ -1,4 +1,5 @@
-"""ComfyUI: the graph in `prompt`, where it is a plain one: a model, a text or two, empty latents, one sampler.
+"""ComfyUI: the graph in `prompt`, where it is a plain one: a model, a text or two, empty latents, one sampler, or two
+with the latents enlarged between them.
 
 Of a model of flow matching (Stable Diffusion 3, FLUX.1, Qwen-Image, Z-Image) the noise levels are shifted as ComfyUI
 shifts them: by the graph's ModelSampling node, else by what it takes for the kind of model that the graph names.
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sfumato.edit import HiresFix
 from sfumato.noise import TorchNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt.foreign import escaped
@@ -62,11 +64,15 @@ ENCODERS = ("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "CLIPLoaderGGUF"
 LORAS = ("LoraLoader", "LoraLoaderModelOnly")
 SHIFTS = ("ModelSamplingSD3", "ModelSamplingAuraFlow", "ModelSamplingFlux")
 LATENTS = ("EmptyLatentImage", "EmptySD3LatentImage")
+ENLARGED = {"nearest-exact": "latent-nearest-exact", "bilinear": "latent", "bicubic": "latent-bicubic"}
+"""Ways to enlarge latents, as an upscaling node calls them."""
+UPSCALES = ("LatentUpscale", "LatentUpscaleBy")
+CELL = 8
 APART = ("SamplerCustomAdvanced", "RandomNoise", "KSamplerSelect", "BasicScheduler", "BasicGuider", "CFGGuider")
 SHOWN = ("VAEDecode", "SaveImage", "PreviewImage", "VAELoader", "Note", "MarkdownNote")
 PLAIN = (
     *("KSampler", "CLIPTextEncode", "CLIPSetLastLayer", "FluxGuidance", "ConditioningZeroOut"),
-    *(*NETWORKS, *ENCODERS, *LORAS, *SHIFTS, *LATENTS, *APART, *SHOWN),
+    *(*NETWORKS, *ENCODERS, *LORAS, *SHIFTS, *LATENTS, *UPSCALES, *APART, *SHOWN),
 )
 FLUX_TABLE, FLUX_MU, FLUX_GUIDANCE = 10_000, 1.15, 3.5
 KINDS = {
@@ -115,15 +121,16 @@ class Nodes:
 def read_comfyui(text: str) -> Said:
     """What a plain graph says. Raises BadInput for any other, with the kind of node that makes it so."""
     graph = _nodes(text)
-    sampler = _sampler(graph)
-    if number(sampler, "denoise", 1.0) != 1:
+    sampler, upscale, first = _sampler(graph)
+    if number(first, "denoise", 1.0) != 1:
         raise BadInput("it was painted over another picture (denoise below 1), which is not replayed")
     scale = number(sampler, "cfg", 1.0)
     positive, distilled = _text(graph, sampler.get("positive"))
     unsaid = ("ConditioningZeroOut",) if scale == 1 else ()
     negative, _ = (positive, None) if "negative" not in sampler else _text(graph, sampler["negative"], *unsaid)
-    latent = graph.at(sampler.get("latent_image"), *LATENTS)
+    latent = graph.at(first.get("latent_image"), *LATENTS)
     size = whole(latent, "width"), whole(latent, "height")
+    hires, ends = (None, size) if upscale is None else _hires(graph, upscale, sampler, first, size)
     drawn = graph.chain(sampler.get("model"), "model", (*LORAS, *SHIFTS), NETWORKS)
     read = graph.chain(positive.get("clip"), "clip", ("LoraLoader", "CLIPSetLastLayer"), (*ENCODERS, *CHECKPOINTS))
     painted, heard = _loras(drawn, "strength_model"), _loras(read, "strength_clip")
@@ -163,8 +170,8 @@ def read_comfyui(text: str) -> Said:
         distilled=(FLUX_GUIDANCE if distilled is None else distilled) if kind == "flux" else None,
         shift=shift,
         table=table,
-        seed=whole(sampler, "seed"),
-        size=size,
+        seed=whole(first, "seed"),
+        size=ends,
         clip_skip=max(skip, 1),
         model=str(network.get("ckpt_name", network.get("unet_name", ""))),
         vae=next((str(inputs.get("vae_name")) for inputs in graph.all("VAELoader")), ""),
@@ -172,6 +179,7 @@ def read_comfyui(text: str) -> Said:
         noise=TorchNoise(),
         later=False,  # on the device that it runs on
         unit=True,  # sqrt(1 + sigma^2) z at the highest noise
+        hires=hires,
         remarks=tuple(remarks),
     )
 
@@ -188,16 +196,23 @@ def _nodes(text: str) -> Nodes:
     return Nodes(nodes)
 
 
-def _sampler(graph: Nodes) -> Node:
-    """The inputs of the one KSampler, or those of a SamplerCustomAdvanced's parts by the names that a KSampler has."""
+def _sampler(graph: Nodes) -> tuple[Node, Any, Node]:
+    """The inputs of the one sampler, those of a SamplerCustomAdvanced's parts by the names that a KSampler has; and of
+    two KSamplers the last, the link to what enlarges the latents between them, and the first. Of one it is both."""
     samplers = graph.all("KSampler", "SamplerCustomAdvanced")
+    if len(samplers) == 2 and (last := next((each for each in samplers if _enlarges(graph, each)), None)) is not None:
+        link = last["latent_image"]
+        return last, link, graph.at(graph.at(link, *UPSCALES).get("samples"), "KSampler")
     if len(samplers) != 1:
-        raise BadInput(f"its ComfyUI graph has {len(samplers)} KSamplers: those of one are replayed")
+        raise BadInput(
+            f"its ComfyUI graph has {len(samplers)} KSamplers: those of one are replayed, or of two with "
+            f"{' or '.join(UPSCALES)} between them"
+        )
     (sampler,) = samplers
     if "sampler" not in sampler:
-        return sampler
+        return sampler, None, sampler
     guider = graph.at(sampler.get("guider"), "BasicGuider", "CFGGuider")
-    return {
+    found = {
         **(levels := graph.at(sampler.get("sigmas"), "BasicScheduler")),
         "stepped": levels.get("model"),  # whose noise levels they are
         **({"positive": guider.get("conditioning")} if "conditioning" in guider else {"cfg": 1.0}),
@@ -206,6 +221,46 @@ def _sampler(graph: Nodes) -> Node:
         "seed": graph.at(sampler.get("noise"), "RandomNoise").get("noise_seed"),
         "latent_image": sampler.get("latent_image"),
     }
+    return found, None, found
+
+
+def _enlarges(graph: Nodes, sampler: Node) -> bool:
+    return graph.kind(sampler.get("latent_image")) in UPSCALES
+
+
+def _hires(
+    graph: Nodes, upscale: Any, last: Node, first: Node, size: tuple[int, int]
+) -> tuple[HiresFix, tuple[int, int]]:
+    """The first walk of two, and the size that the second ends at. Raises BadInput where they differ in more than
+    steps and seeds, and for another way to enlarge."""
+    for name in ("cfg", "sampler_name", "scheduler", "model", "positive", "negative"):
+        if last.get(name) != first.get(name):
+            raise BadInput(f"its second KSampler has another {name} than its first, which is not replayed")
+    inputs, cells = graph.at(upscale, *UPSCALES), [side // CELL for side in size]
+    if graph.kind(upscale) == "LatentUpscaleBy":
+        scale = number(inputs, "scale_by", 1.5)
+        ends = [round(side * scale) * CELL for side in cells]
+    else:
+        ends = [whole(inputs, name) // CELL * CELL for name in ("width", "height")]
+    way = str(inputs.get("upscale_method"))
+    if way not in ENLARGED:
+        raise BadInput(f"its latents are enlarged by {printable(way, 60)}: known are {', '.join(ENLARGED)}")
+    scale, strength = max(end / side for end, side in zip(ends, size, strict=True)), number(last, "denoise", 1.0)
+    if not (1 < scale <= 8 and 0 < strength <= 1):
+        raise BadInput(f"its second KSampler enlarges by {scale:g} and denoises {strength:g}, which is not replayed")
+    seed = whole(last, "seed")
+    fix = HiresFix(
+        scale,
+        strength,
+        ENLARGED[way],
+        of="steps",
+        first_steps=whole(first, "steps"),
+        seed=seed if seed != first["seed"] else None,
+    )
+    width, height = ends
+    if fix.first_size((width, height), CELL) != size:
+        raise BadInput(f"it goes from {size[0]}x{size[1]} to {width}x{height}, which cuts or stretches the picture")
+    return fix, (width, height)
 
 
 def _text(graph: Nodes, link: Any, *zeros: str) -> tuple[Node, float | None]:

@@ -35,7 +35,15 @@ SCHEDULERS = {
     "unipc": ("unipc", "linspace"),
     "lcm": ("LCM", "leading"),
 }
-REFUSED = ("controlnets", "ipAdapters", "t2iAdapters", "control_layers", "canvas_v2_metadata", "refiner_model")
+REFUSED = (
+    "controlnets",
+    "ipAdapters",
+    "t2iAdapters",
+    "control_layers",
+    "canvas_v2_metadata",
+    "refiner_model",
+    "hrf_enabled",
+)
 READ = (
     *("positive_prompt", "negative_prompt", "width", "height", "seed", "rand_device", "cfg_scale", "steps"),
     *("cfg_rescale_multiplier", "scheduler", "clip_skip", "model", "loras", "vae"),

@@ -10,12 +10,13 @@ from typing import Any
 
 from sfumato.adapt import Embedding
 from sfumato.adapt.file import hashes_of, named
-from sfumato.edit import Noise
+from sfumato.edit import HiresFix, Noise
 from sfumato.guide import ClassifierFree, Distilled
 from sfumato.noise import Keyed, Randomness
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe import Recipe
 from sfumato.recipe.extra_networks import asked_in
+from sfumato.recipe.prompt import plan_of
 from sfumato.sample import DDIM, DPMpp2M, Euler, Heun, Sampler
 from sfumato.times import DiscardPenultimateGrid, KarrasGrid, RestartGrid, ShiftedGrid, TimeGrid
 from sfumato.times.restart import FEW
@@ -41,7 +42,8 @@ class Said:
     last level but one. distilled: the scale that a network is told, None where none is. shift, table: those of flow
     matching (`ShiftedGrid`), None where the model's own noise levels are walked. clip_skip: 1 for all layers. vae: the
     name of an autoencoder's file. apart: whether all parts of the model were files of their own. noise: its noise
-    source. later: whether the noise of a sampler's steps is known too. hashes: of files, by their names. remarks: what
+    source. later: whether the noise of a sampler's steps is known too. hires: a first walk at a smaller size; `size`
+    and `steps` are then those of the second. hashes: of files, by their names. remarks: what
     is done otherwise here, a sentence each."""
 
     tool: str
@@ -68,6 +70,7 @@ class Said:
     hashes: Mapping[str, str] = field(default_factory=dict)
     vae: str = ""
     apart: bool = False
+    hires: HiresFix | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -115,6 +118,8 @@ def recipe_of(
         remarks.append(f"{said.tool} restarts on Karras' levels between the ends of {said.schedule}")
     elif not said.later and (getattr(sampler, "eta", 0) or sampler.ancestral_eta or sampler.walks_consistency):
         remarks.append(f"{said.tool} draws the noise of {said.sampler}'s steps otherwise than here")
+    if said.hires is not None and any(plan_of(text).changing for text in (said.prompt, said.negative)):
+        remarks.append(f"{said.tool} has made all changes of its words before the second walk, and here they are anew")
     prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
     for word in said.words:
         adapters.append(Embedding(named(word, "embeddings", places, allow_pickle=allow_pickle), word))
@@ -133,7 +138,7 @@ def recipe_of(
         model=model,
         width=width,
         height=height,
-        start=Noise(unit=said.unit),
+        start=said.hires or Noise(unit=said.unit),
         guidance=(
             ClassifierFree(said.scale, rescale=said.rescale),
             *(() if said.distilled is None else (Distilled(said.distilled),)),
