@@ -54,6 +54,8 @@ def recipes() -> dict[str, Any]:
         "negative": {"negative": "blue", "prompt": "a (red:1.4) boat [on the sea:at night:0.5]"},
         "and": {"prompt": "a boat on the sea :1.2 AND a house on a hill"},
         "sdedit": {"start": sd},
+        "hires fix": {"start": s.HiresFix(2, 0.6), "width": 128, "height": 128},
+        "hires fix of latents": {"start": s.HiresFix(2, 0.6, "latent-bicubic", "steps"), "width": 128, "height": 128},
         "outside": {"start": sd, "hold": hold},
         "outside shaped": {"start": s.SDEdit(photo, 1.0),
                            "hold": s.Outside(mask, grow=3.0, feather=4.0, dilation=6.0), "composite": "poisson"},
@@ -80,14 +82,19 @@ def recipes() -> dict[str, Any]:
     later = [name for name in s.Sampler.registry if name not in (*samplers, "consistency")]  # of a model of its own
     said |= {f"sampler {name}": {"sampler": name} for name in later}
     said |= {f"grid {name}": {"times": name} for name in s.TimeGrid.registry if f"grid {name}" not in said}
-    twice = {"width": 128, "height": 128}
-    said["hires fix"] = {"start": s.HiresFix(2, 0.6), **twice}
-    said["hires fix of latents"] = {"start": s.HiresFix(2, 0.6, "latent-bicubic", "steps"), **twice}
+    seeds = _seeds()
     made = {}
-    for number, (name, values) in enumerate(said.items()):
+    for name, values in said.items():
+        number = seeds.setdefault(name, len(seeds))
         small = {} if "model" in values else {"width": 64, "height": 64}  # a quarter of mini's own size, and its time
         made[name] = s.Recipe(**{"prompt": WOMAN, "steps": 3, "seed": number, "engine": "exact", **small, **values})
     return made
+
+
+def _seeds() -> dict[str, int]:
+    """The seeds of the recipes that were recorded before, whose pixels stay."""
+    told = json.loads((HERE / "pixels.json").read_text(encoding="utf-8"))
+    return {name: recipe["seed"] for name, recipe in told["recipes"].items()}
 
 
 def main() -> None:

@@ -118,6 +118,10 @@ def test_kl_optimal_is_even_in_the_arctangent():
     alpha, sigma = STABLE(grid("kl-optimal", 10, STABLE)[:-1])
     steps = torch.atan(sigma / alpha).diff()
     torch.testing.assert_close(steps, steps[0].expand(9))
+    alpha, sigma = STABLE(grid("kl-optimal-a1111", 10, STABLE)[:-1])
+    most, least = (torch.atan(torch.tensor(kappa, dtype=torch.float64)) for kappa in (14.6146, 0.0292))
+    theirs = [torch.tan(i / 10 * least + (1 - i / 10) * most) for i in range(10)]  # and the 11th, the least level
+    torch.testing.assert_close(sigma / alpha, torch.stack(theirs), rtol=1e-3, atol=0)
 
 
 def test_simple_rounds_up():
@@ -204,6 +208,10 @@ def test_log_snr_grid_is_uniform_in_it():
     alpha, sigma = STABLE(grid("log-snr", 10, STABLE)[:-1])
     steps = (alpha / sigma).log().diff()
     torch.testing.assert_close(steps, steps[0].expand(9))
+    alpha, sigma = STABLE(grid("kl-optimal-a1111", 10, STABLE)[:-1])
+    most, least = (torch.atan(torch.tensor(kappa, dtype=torch.float64)) for kappa in (14.6146, 0.0292))
+    theirs = [torch.tan(i / 10 * least + (1 - i / 10) * most) for i in range(10)]  # and the 11th, the least level
+    torch.testing.assert_close(sigma / alpha, torch.stack(theirs), rtol=1e-3, atol=0)
 
 
 def test_start_0_is_one_knot():

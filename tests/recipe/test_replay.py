@@ -31,6 +31,7 @@ from sfumato.times import (
     BetaGrid,
     DiscardPenultimateGrid,
     KarrasGrid,
+    KLOptimalGrid,
     LeadingGrid,
     LinspaceGrid,
     LogSNRGrid,
@@ -73,6 +74,7 @@ def test_the_text_of_a1111_s_page_becomes_a_recipe() -> None:
         ("Sampler: Euler, Schedule type: Normal", Euler(), LinspaceGrid()),
         ("Sampler: Euler, Schedule type: Beta", Euler(), BetaGrid(of="kappa")),
         ("Sampler: Euler, Schedule type: Align Your Steps", Euler(), AlignYourStepsGrid(last=True)),
+        ("Sampler: Euler, Schedule type: KL Optimal", Euler(), KLOptimalGrid(least=False)),
         ("Sampler: LMS Karras", LMS(), KarrasGrid()),
         ("Sampler: Heun, Schedule type: Karras", Heun("kappa"), KarrasGrid()),
         ("Sampler: Restart, Schedule type: Karras", Heun("kappa"), RestartGrid()),
@@ -89,7 +91,7 @@ def test_samplers_and_schedules_of_a1111_s_page(values: str, sampler, times) -> 
     recipe, remarks = recipe_of(read_a1111(f"a boat\nSteps: 20, {values}, CFG scale: 7, Seed: 1, Size: 64x64"), "mini")
     assert (recipe.sampler, recipe.times) == (sampler, times)
     assert isinstance(recipe.noise, A1111CpuNoise if "CPU" in values else A1111GpuNoise)
-    assert bool(remarks) == ("SDE" in values or "PLMS" in values)  # a Brownian tree; another end
+    assert bool(remarks) == any(name in values for name in ("SDE", "PLMS", "KL"))  # a Brownian tree; another end
 
 
 @pytest.mark.parametrize(

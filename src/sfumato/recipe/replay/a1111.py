@@ -78,8 +78,9 @@ def read_a1111(text: str) -> Said:
     found = _SIZE.fullmatch(values.get("Size", ""))
     size, steps = (int(found[1]), int(found[2])) if found else None, whole(values, "Steps")
     sampler, schedule = _scheduled(values.get("Sampler", "Euler a"), values.get("Schedule type", ""))
-    if sampler in COMPVIS:
-        remarks += (f"A1111 ends {sampler} at the least noise level of its table, and here it ends without noise",)
+    early = sampler if sampler in COMPVIS else schedule
+    if early in (*COMPVIS, "KL Optimal"):
+        remarks += (f"A1111 ends {early} at the least noise level of its table, and here it ends without noise",)
     fix = None
     if twice:
         fix, size, steps, others = hires.read_hires(values, size, steps, sampler in COMPVIS)
