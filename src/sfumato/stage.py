@@ -98,3 +98,8 @@ class Stage:
     def words(self, prompt: str) -> Words | None:
         """Where in the encoded text a prompt's words stand; None for a stage that reads no words."""
         return next((found for each in self.encoders if (found := each.spans(prompt)) is not None), None)
+
+
+def main_of(stages: Sequence[Stage]) -> int:
+    """Which stage is the main one: the first that paints."""
+    return next((n for n, stage in enumerate(stages) if stage.paints), 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sfumato.element import Registry
 from sfumato.formats.families import elsewhere, unsupported
 from sfumato.formats.folder import index_of, parts_of
+from sfumato.formats.own_suits import own_suits
 from sfumato.picture.errors import BadInput, name_of, printable
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.zoo.find import find, joined
@@ -78,7 +79,8 @@ def format_of(folder: Path) -> Format:
 
 def capabilities_of(folder: Path) -> Capabilities:
     """What the model in a folder can be told."""
-    return format_of(folder).capabilities(folder)
+    told = format_of(folder).capabilities(folder)
+    return replace(told, suits=own_suits(folder, told.suits))
 
 
 def capabilities_named(name: str | Path) -> Capabilities:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from math import lcm, prod
 from operator import or_
-from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -24,14 +23,7 @@ from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, StageOptions
 from sfumato.recipe.capabilities import Capabilities, Suits
-
-if TYPE_CHECKING:
-    from sfumato.stage import Stage
-
-
-def main_of(stages: Sequence[Stage]) -> int:
-    """Which stage is the main one: the first that paints."""
-    return next((n for n, stage in enumerate(stages) if stage.paints), 0)
+from sfumato.stage import Stage, main_of
 
 
 def painted_size(stages: Sequence[Stage]) -> tuple[tuple[int, int], int]:

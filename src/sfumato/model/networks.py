@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sfumato.encode.clip import load_clip
 from sfumato.formats import format_of
 from sfumato.formats.control_network import read_controlnet, read_t2i_adapter
 from sfumato.formats.ip_adapter import read_ip_adapter
+from sfumato.formats.own_suits import own_suits
 from sfumato.formats.parts import Parts, Shared
 from sfumato.formats.tensor_file import ENDINGS
 from sfumato.network.device import check_device
@@ -19,12 +21,10 @@ from sfumato.network.offload import check_offload
 from sfumato.network.reading import quiet_libraries
 from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import printable
+from sfumato.stage import Stage, main_of
 from sfumato.zoo import INDEX, built_ins, place
 from sfumato.zoo.borrowed import whole
 from sfumato.zoo.find import find, here
-
-if TYPE_CHECKING:
-    from sfumato.stage import Stage
 
 
 def network_of(name: str, part: str, model: str, kind: str = "") -> Any:
@@ -51,7 +51,10 @@ def read_stages(
     execute.check(precision, device, offload)
     folder = find(name)
     with quiet_libraries():
-        return folder, format_of(folder).stages(Parts(folder, precision, device, shared=shared, **options), execute)
+        stages = format_of(folder).stages(Parts(folder, precision, device, shared=shared, **options), execute)
+    main = main_of(stages)
+    own = replace(stages[main], suits=own_suits(folder, stages[main].suits))
+    return folder, (*stages[:main], own, *stages[main + 1 :])
 
 
 def autoencoder_of(name: str) -> Path | None:

@@ -16,7 +16,7 @@ from sfumato.adapt import Adapter
 from sfumato.edit import Crop, Noise
 from sfumato.model.adapted import Attached, adapted
 from sfumato.model.batch import Batch
-from sfumato.model.chain import Chain, filled, links_of, main_of, told_together
+from sfumato.model.chain import Chain, filled, links_of, told_together
 from sfumato.model.result import Result, made
 from sfumato.model.run import Run, bind
 from sfumato.model.sizes import PaintedSizes
@@ -27,7 +27,7 @@ from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.extra_networks import asked_in
 from sfumato.recipe.intent import random_seed
 from sfumato.recipe.prompt import plan_of
-from sfumato.stage import Stage
+from sfumato.stage import Stage, main_of
 
 if TYPE_CHECKING:
     from torch import Tensor
