@@ -16,6 +16,7 @@ from sfumato.picture import BadInput, path_of
 from sfumato.picture.errors import name_of, printable
 from sfumato.picture.paths import modified
 from sfumato.provenance.memory import memory, told
+from sfumato.provenance.report import walk_lines
 from sfumato.provenance.tensors import tensors
 from sfumato.recipe.capabilities import WORDS, Capabilities
 from sfumato.zoo import INDEX, built_ins, place
@@ -74,6 +75,8 @@ class ModelReport:
             lines.append(self.refused)
         elif needs := told(self.memory):
             lines.append(needs)
+        if not self.refused:
+            lines += [f"  by default {line}" for line in walk_lines(self.vocabulary.suits)]
         if self.vocabulary.classes:
             none = "" if self.vocabulary.none is None else ", or none"
             lines.append(f"  {len(self.vocabulary.classes)} classes{none}: {', '.join(self.vocabulary.classes)}")

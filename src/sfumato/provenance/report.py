@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sfumato.picture import BadInput, open_picture, pixels_hash, read_metadata
 from sfumato.picture.errors import name_of
 from sfumato.recipe import Recipe
+from sfumato.recipe.capabilities import Suits
 
 State = Literal["untouched", "changed", "lossy", "unknown"]
 _SAID = {
@@ -97,8 +98,7 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
     lines += [f"{name}: {_told(getattr(recipe, name))}" for name in FURTHER if getattr(recipe, name)]
     if recipe.clip_skip > 1:
         lines.append(f"clip skip: {recipe.clip_skip}")
-    lines.append(f"guidance: {', '.join(map(_part, recipe.guidance)) or 'none'}")
-    lines.append(f"sampler: {_named(recipe.sampler)}, {recipe.steps} steps, times {_named(recipe.times)}")
+    lines += walk_lines(recipe)
     lines.append(f"engine: {recipe.engine}, {recipe.precision}")
     if recipe.made is not None:
         made = recipe.made
@@ -120,6 +120,14 @@ def _named(part: Any) -> str:
     options = [field for field in part.__dataclass_fields__ if getattr(part, field) != getattr(plain, field)]
     said = ", ".join(f"{field} {getattr(part, field)}" for field in options)
     return f"{name} ({said})" if said else name
+
+
+def walk_lines(walk: Recipe | Suits) -> list[str]:
+    """Guidance, sampler, steps and times of a recipe, or those that suit a model, in two lines."""
+    return [
+        f"guidance: {', '.join(map(_part, walk.guidance)) or 'none'}",
+        f"sampler: {_named(walk.sampler)}, {walk.steps} steps, times {_named(walk.times)}",
+    ]
 
 
 def _part(part: Any) -> str:
