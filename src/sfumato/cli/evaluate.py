@@ -114,7 +114,7 @@ def evaluate(
     ] = 1_000_003,
     sampler: options.Sampler = "dpmpp-2m",
     steps: options.Steps = 20,
-    guidance: options.Guidance = 5.0,
+    guidance: options.Guidance = None,
     subject: Annotated[
         Path | None,
         typer.Option(
@@ -157,11 +157,13 @@ def evaluate(
     With --subject PHOTOS --as "sks woman" --class woman: is the subject in what is asked for, and is its class as it
     was?
     """
+    from sfumato.formats import capabilities_named
     from sfumato.guide import ClassifierFree
     from sfumato.picture import BadInput
     from sfumato.recipe import Recipe, written
 
     # refuse before torch is loaded
+    guidance = capabilities_named(model).suits.scale if guidance is None else guidance
     guided = (ClassifierFree(guidance),)
     Recipe(steps=steps, seed=seed, model=model, sampler=written.sampler(sampler), guidance=guided)
     if count is not None and count < 1:

@@ -28,7 +28,12 @@ Label = Annotated[
 ]
 Negative = Annotated[str, typer.Option(help="What it is not to show.")]
 Guidance = Annotated[
-    float, typer.Option(help="Classifier-free guidance: how closely to follow words or class; 1 is off.")
+    float | None,
+    typer.Option(
+        help="How closely to follow words or class: the scale of guidance, 1 is off. By default what suits the model, "
+        "mostly 5.",
+        show_default=False,
+    ),
 ]
 Guided = Annotated[
     float | None,

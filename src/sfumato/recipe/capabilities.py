@@ -35,6 +35,11 @@ class Suits:
     times: TimeGrid = DEFAULT_GRID
     inverted: float = 0.8
 
+    @property
+    def scale(self) -> float:
+        """The first scale of the guidance: 1, which is off, where it has none."""
+        return next((each.scale for each in self.guidance if hasattr(each, "scale")), 1.0)  # type: ignore[attr-defined]
+
     def scaled(self, scale: float) -> tuple[Guidance, ...]:
         """The guidance, the first of its scales this one; classifier-free guidance where it has none."""
         first = next((i for i, each in enumerate(self.guidance) if hasattr(each, "scale")), None)
