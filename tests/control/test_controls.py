@@ -119,6 +119,24 @@ def test_a_union_is_told_the_name_of_its_map(pipe, nets, maps, tmp_path):
     assert far(painted(pipe, one, **options)[0], painted(pipe, replace(one, mode=None), **options)[0]) == 0
 
 
+def test_a_union_says_how_strong_a_map_is_best_put_in(pipe, nets, maps, tmp_path):
+    """Its weight multiplies the control's, of that map alone: 2 of it is a control of weight 1."""
+    folder = shutil.copytree(nets["union"], tmp_path / "union")
+    (folder / "maps.json").write_text(json.dumps({"2": "softedge", "3": "canny"}))
+    (folder / "sfumato.json").write_text(json.dumps({"weights": {"softedge": 2.0}}))
+    options = {"steps": 2}
+    for mode, factor in (("softedge", 2.0), (2, 2.0), ("canny", 1.0)):
+        number = {"softedge": 2, "canny": 3}.get(mode, mode)
+        plain = ControlNet(maps[0], nets["union"], 0.4, mode=number)
+        stronger = painted(pipe, plain * factor, **options)[0]
+        assert far(painted(pipe, ControlNet(maps[0], folder, 0.4, mode=mode), **options)[0], stronger) == 0
+        assert (far(stronger, painted(pipe, plain, **options)[0]) > 0) == (factor != 1)
+    for said in ({"weights": {"pose": 2}}, {"weights": {"canny": "much"}}, {"weights": {"canny": 0}}, {"steps": 3}):
+        (folder / "sfumato.json").write_text(json.dumps(said))
+        with pytest.raises(BadInput, match=r"sfumato\.json"):
+            painted(pipe, ControlNet(maps[0], folder, mode="canny"), **options)
+
+
 def test_a_t2i_adapter_paints_the_picture_of_stock_diffusers(attentive, nets, maps):
     from diffusers import MultiAdapter, StableDiffusionAdapterPipeline
     from diffusers import T2IAdapter as Network

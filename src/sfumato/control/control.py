@@ -61,8 +61,9 @@ class Shown:
     """The fields of every control.
 
     picture: the map that is shown: a path, bytes, a PIL image, an array or a Ref. net: the network that obeys it: a
-    folder or a Hub id; "" takes the model's built-in one, as mini-controlnet for mini. weight: 1 as it was trained, 0
-    nothing. interval: the times t at which it acts. mask: where it acts, white = there; everywhere without one.
+    folder or a Hub id; "" takes the model's built-in one, as mini-controlnet for mini. weight: 1 as suits the network,
+    mostly as it was trained, 0 nothing. interval: the times t at which it acts. mask: where it acts, white = there;
+    everywhere without one.
     """
 
     picture: Kept = Field(description="a picture: a path, bytes, a PIL image, an array or a Ref")
@@ -94,8 +95,9 @@ def steering(controls: Sequence[Control], batch: Any) -> list[Part]:
     for name in dict.fromkeys(control.steers for control in acting):
         some = [control for control in acting if control.steers == name]
         kind: type[Steering] = getattr(condition, name)
-        weight = torch.tensor([[float(control.weight) for control in some]])
         things = tuple(control.bind(batch) for control in some)
+        pairs = zip(some, things, strict=True)
+        weight = torch.tensor([[float(control.weight) * getattr(thing, "suits", 1.0) for control, thing in pairs]])
         guess = tuple(bool(getattr(thing, "guess", False)) for thing in things)
         parts.append(kind(weight, things, tuple(control.interval for control in some), guess))
     return parts

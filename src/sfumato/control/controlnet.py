@@ -41,12 +41,14 @@ class ControlNet(Mapped, Control):
     part = "controlnet"
 
     def bind(self, batch: Any) -> Callable[..., Residuals]:
-        from sfumato.network.control_networks import answering
+        from sfumato.network.control_networks import answering, numbered
 
         network = batch.network(self.net, self.part, self.kind_of_map)
+        asked = numbered(network, self)
+        suits = getattr(network, "weights", {}).get(asked.mode, 1.0)
         mask = None if self.mask is None else batch.control_mask(self.mask)
         pooled = bool(network.config.get("global_pool_conditions"))
-        return BoundControlNet(answering(network, batch, self), mask, self.guess or pooled)
+        return BoundControlNet(answering(network, batch, asked), mask, self.guess or pooled, suits)
 
     @staticmethod
     def public_numbers(union: str) -> dict[str, int]:
@@ -57,11 +59,15 @@ class ControlNet(Mapped, Control):
 
 @dataclass(frozen=True, eq=False)
 class BoundControlNet:
-    """A ControlNet that is shown its map: (x, t, told) -> what it adds, in the rows that it is called with."""
+    """A ControlNet that is shown its map: (x, t, told) -> what it adds, in the rows that it is called with.
+
+    suits: what the control's weight is multiplied by, so that a weight of 1 is what suits the network and the map.
+    """
 
     answer: Callable[..., Residuals]
     mask: Tensor | None = None
     guess: bool = False
+    suits: float = 1.0
 
     def __call__(self, x: Tensor, t: Tensor, told: Mapping[str, Tensor | None]) -> Residuals:
         from sfumato.network.residuals import masked

@@ -29,12 +29,12 @@ Answering = Callable[..., Residuals]
 
 
 def answering(network: Any, batch: Any, control: Any) -> Answering:
-    """The ControlNet as the batch's engine runs it, shown the control's map.
+    """The ControlNet as the batch's engine runs it, shown the control's map, which is `numbered`.
 
     Raises BadInput where it was made for another network than the batch's stage has.
     """
     module = import_module(f"sfumato.network.{KINDS[type(network).__name__]}")
-    return module.answering(network, batch, numbered(network, control))
+    return module.answering(network, batch, control)
 
 
 def numbered(network: Any, control: Any) -> Any:
