@@ -46,7 +46,10 @@ def write_words(folder: Path, merges: list[str]) -> None:
 
 def _files() -> Iterator[Path]:
     for package in PACKAGES:
-        spec = find_spec(package)
+        try:
+            spec = find_spec(package)
+        except (ImportError, ValueError):  # of a module that says nothing of itself
+            continue
         for place in (spec and spec.submodule_search_locations) or ():
             candidates = (Path(place) / inner / name for inner in ("", "data") for name in FILES)
             yield from (path for path in candidates if path.is_file())
