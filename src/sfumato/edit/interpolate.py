@@ -80,7 +80,7 @@ class MixedStart(BoundStart):
     def calls(self) -> int:  # type: ignore[override]
         return self.first.calls + self.second.calls
 
-    def prepare(self) -> Iterator[None]:
+    def prepare(self) -> Iterator[Tensor | None]:
         yield from self.first.prepare()
         yield from self.second.prepare()
 
