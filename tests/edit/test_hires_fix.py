@@ -17,7 +17,8 @@ from sfumato import HiresFix, KarrasGrid, Outside, SDEdit
 from sfumato.edit.hires_fix import LATENT, PICTURES
 from sfumato.noise import A1111CpuNoise
 from sfumato.picture import BadInput
-from sfumato.recipe import Recipe, parameters
+from sfumato.recipe import Recipe, intent, parameters
+from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.replay import read_a1111, recipe_of
 from sfumato.sample import Euler
 
@@ -75,6 +76,19 @@ def test_a_hold_acts_on_both_walks_and_keeps_the_rest_to_the_byte() -> None:
     same = (np.asarray(made) == np.asarray(picture)).all(-1)
     assert same[:64].all()
     assert not same[64:].all()
+
+
+def test_an_edit_begins_so_where_something_else_sees_the_picture() -> None:
+    picture = run(width=128, height=128).image
+    mask = Image.new("L", picture.size, 255)
+    recipe = intent.edit(picture, PROMPT, start="hires-fix:scale=3", mask=mask)
+    assert recipe.start == HiresFix(3)
+    assert recipe.hold is not None
+    assert recipe.held == recipe.hold.picture  # type: ignore[attr-defined]
+    looking = intent.edit(picture, PROMPT, start="hires-fix", tells=Capabilities(text=True, references=1))
+    assert (looking.start, looking.held) == (HiresFix(), looking.images[0])
+    with pytest.raises(BadInput, match="hires-fix sees nothing of the picture: give a mask"):
+        intent.edit(picture, PROMPT, start="hires-fix")
 
 
 def test_what_can_not_be_is_said_in_a_sentence() -> None:

@@ -23,8 +23,9 @@ def edit(
         str | None,
         typer.Option(
             metavar="NAME[:KEY=VALUE,...]",
-            help="Start from the picture by one of {sfumato.recipe.written:starts}, as sdedit:strength=0.4; --from, "
-            "--with and --task choose a start themselves.",
+            help="Start from the picture by one of {sfumato.recipe.written:starts}, as sdedit:strength=0.4, or with "
+            "--mask or a model that looks at the picture by {sfumato.recipe.written:blank_starts}; --from, --with and "
+            "--task choose a start themselves.",
         ),
     ] = None,
     strength: Annotated[

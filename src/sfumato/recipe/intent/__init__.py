@@ -200,6 +200,11 @@ def edit(
     match kind:
         case "source":
             return recipe_of(start=Noise(), source=Source(source, **given))
+        case "written" if name_and_options(given["start"])[0] in written.blank_starts():
+            if held is None and not looks:
+                raise BadInput(f"{named('start')} {given['start']} sees nothing of the picture: give a {named('mask')}")
+            held = None if held is None else replace(held, picture=source)  # type: ignore[call-arg]
+            return recipe_of(start=written.start(given.pop("start"), **given), hold=held)
         case "written":
             return recipe_of(start=written.start(given.pop("start"), picture=source, **given))
         case "inverted":
