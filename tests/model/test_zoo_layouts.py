@@ -11,7 +11,7 @@ from sfumato.zoo import place
 from sfumato.zoo.find import find
 
 
-@pytest.mark.parametrize("model", ["mini-scene"])
+@pytest.mark.parametrize("model", ["mini-scene", "mini-spatext"])
 def test_a_layout_is_kept_to(model):
     """More than half of the way from pictures without it to true ones, of four pictures."""
     if not place(model).is_dir():
@@ -20,7 +20,7 @@ def test_a_layout_is_kept_to(model):
     assert report["adherence"][0]["closed"] > 0.5
 
 
-@pytest.mark.parametrize("model", ["mini-scene"])
+@pytest.mark.parametrize("model", ["mini-scene", "mini-spatext"])
 def test_stock_diffusers_reads_its_network(model):
     if not place(model).is_dir():
         pytest.skip("the miniature is not in this checkout")
