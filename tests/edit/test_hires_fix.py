@@ -37,7 +37,7 @@ def run(**options):
 @pytest.mark.parametrize("way", PICTURES)
 def test_it_is_two_calls_with_the_picture_enlarged_between_them(way: str) -> None:
     small = run(width=64, height=96).image
-    by_hand = run(start=SDEdit(small.resize((128, 192), PICTURES[way]), 0.5), width=128, height=192).image
+    by_hand = run(start=SDEdit(small.resize((128, 192), PICTURES[way][1]), 0.5), width=128, height=192).image
     made = run(start=HiresFix(2, 0.5, way), width=128, height=192).image
     assert np.array_equal(np.asarray(made), np.asarray(by_hand))
 
@@ -48,7 +48,7 @@ def test_latents_are_enlarged_as_latents(way: str) -> None:
     (recipe,) = mini().recipes(PROMPT, steps=3, seed=5, start=fix, width=128, height=128)
     batch = mini().batch([mini().resolve(recipe)])
     x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    mode, antialias = LATENT[way]
+    _, mode, antialias = LATENT[way]
     expected = functional.interpolate(x, size=(16, 16), mode=mode, antialias=antialias)
     assert torch.equal(fix.enlarged(x, batch), expected)
     flat = torch.ones(1, 4, 8, 8)

@@ -24,27 +24,17 @@ from sfumato.sample.step import Denoise
 from sfumato.schedule import noised
 
 LATENT = {
-    "latent": ("bilinear", False),
-    "latent-antialiased": ("bilinear", True),
-    "latent-bicubic": ("bicubic", False),
-    "latent-bicubic-antialiased": ("bicubic", True),
-    "latent-nearest": ("nearest", False),
-    "latent-nearest-exact": ("nearest-exact", False),
+    "latent": ("Latent", "bilinear", False),
+    "latent-antialiased": ("Latent (antialiased)", "bilinear", True),
+    "latent-bicubic": ("Latent (bicubic)", "bicubic", False),
+    "latent-bicubic-antialiased": ("Latent (bicubic antialiased)", "bicubic", True),
+    "latent-nearest": ("Latent (nearest)", "nearest", False),
+    "latent-nearest-exact": ("Latent (nearest-exact)", "nearest-exact", False),
 }
-"""Ways to enlarge latents: torch's interpolation, and whether it is antialiased."""
-PICTURES = {"lanczos": Image.Resampling.LANCZOS, "nearest": Image.Resampling.NEAREST}
-"""Ways to enlarge the decoded picture."""
-LABELS = {
-    "latent": "Latent",
-    "latent-antialiased": "Latent (antialiased)",
-    "latent-bicubic": "Latent (bicubic)",
-    "latent-bicubic-antialiased": "Latent (bicubic antialiased)",
-    "latent-nearest": "Latent (nearest)",
-    "latent-nearest-exact": "Latent (nearest-exact)",
-    "lanczos": "Lanczos",
-    "nearest": "Nearest",
-}
-"""What A1111's web page calls them ("Hires upscaler")."""
+"""Ways to enlarge latents: what A1111's web page calls them, torch's interpolation, and whether it is antialiased."""
+PICTURES = {"lanczos": ("Lanczos", Image.Resampling.LANCZOS), "nearest": ("Nearest", Image.Resampling.NEAREST)}
+"""Ways to enlarge the decoded picture: what A1111's web page calls them, and Pillow's filter."""
+LABELS = {way: said[0] for way, said in (LATENT | PICTURES).items()}
 WAYS = tuple(LABELS)
 SHARES = ("time", "steps")
 MOST = 0.999  # A1111's largest share of the steps
@@ -73,7 +63,6 @@ class HiresFix(Start):
     first_steps: Whole | None = Field(
         default=None, ge=1, le=1000, description="a whole number from 1 to 1000, or nothing for the recipe's steps"
     )
-
     seed: Whole | None = Field(
         default=None, ge=0, le=2**63 - 1, description="the seed of the second walk, or nothing for the recipe's"
     )
@@ -128,10 +117,10 @@ class HiresFix(Start):
     def enlarged(self, x: Tensor, batch: Any) -> Tensor:
         """The latents x of the first walk at the size of `batch`."""
         if self.enlarge in LATENT:
-            mode, antialias = LATENT[self.enlarge]
+            _, mode, antialias = LATENT[self.enlarge]
             cells = batch.like.shape[-2:]
             return torch.nn.functional.interpolate(x, size=tuple(cells), mode=mode, antialias=antialias)
-        pictures = [each.resize(batch.size, PICTURES[self.enlarge]) for each in batch.pictures(x)]
+        pictures = [each.resize(batch.size, PICTURES[self.enlarge][1]) for each in batch.pictures(x)]
         return batch.stage.space.encode(torch.cat([batch.tensor(each) for each in pictures])).to(x)
 
 
