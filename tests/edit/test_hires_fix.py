@@ -182,6 +182,10 @@ def test_how_that_page_says_a_hires_fix(said: str, size, way: str, remarks: int)
         ("Hires resize: 128x128", "cuts the picture"),
         ("Hires upscale: 1", "above 1 and up to 8"),
         ("Hires resize: wide", "is no size"),
+        ("Hires upscale: nan", "above 1 and up to 8"),
+        ("Hires upscale: 2, Hires steps: inf", "no whole number"),
+        ("Hires upscale: 2, Size: 0x0", "begins at no size"),
+        ("Hires resize: 640x960", "scale"),
     ],
 )
 def test_a_hires_fix_that_is_not_replayed(said: str, why: str) -> None:

@@ -169,6 +169,9 @@ def graph(**sampler) -> dict:
     }
 
 
+LATENT = "EmptyLatentImage"
+
+
 def twice(upscale: dict, **second) -> dict:
     """A graph of two KSamplers, with the latents enlarged between them."""
     last = {**graph()["3"]["inputs"], "seed": 8, "steps": 9, "denoise": 0.5, "latent_image": ["10", 0], **second}
@@ -192,7 +195,11 @@ def test_a_graph_of_comfyui_with_the_latents_enlarged_between_two_samplers() -> 
         (twice({"scale_by": 1.5}, sampler_name="lms"), "another sampler_name"),
         (twice({"scale_by": 1.5, "upscale_method": "bislerp"}), "enlarged by bislerp: known are nearest-exact"),
         (twice({"width": 128, "height": 128}), "cuts or stretches"),
-        (twice({"scale_by": 0.5}), "enlarges by 0.5"),
+        (twice({"scale_by": 0.5}), "enlarged 0.5 times"),
+        (twice({"scale_by": math.inf}), "enlarged inf times"),
+        (twice({"scale_by": math.nan}), "enlarged nan times"),
+        (twice({"scale_by": 2}, seed=None), "its seed is None"),
+        (twice({"scale_by": 2}) | {"5": {"class_type": LATENT, "inputs": {"width": 0, "height": 64}}}, "is no size"),
         (graph() | {"11": graph()["3"]}, "2 KSamplers: those of one are replayed, or of two"),
     ):
         with pytest.raises(BadInput, match=why):

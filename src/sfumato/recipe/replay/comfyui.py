@@ -236,10 +236,13 @@ def _hires(
     for name in ("cfg", "sampler_name", "scheduler", "model", "positive", "negative"):
         if last.get(name) != first.get(name):
             raise BadInput(f"its second KSampler has another {name} than its first, which is not replayed")
-    inputs, cells = graph.at(upscale, *UPSCALES), [side // CELL for side in size]
+    if min(size) < CELL:
+        raise BadInput(f"it begins at {size[0]}x{size[1]}, which is no size")
+    inputs = graph.at(upscale, *UPSCALES)
     if graph.kind(upscale) == "LatentUpscaleBy":
-        scale = number(inputs, "scale_by", 1.5)
-        ends = [round(side * scale) * CELL for side in cells]
+        if not 1 < (by := number(inputs, "scale_by", 1.5)) <= 8:
+            raise BadInput(f"its latents are enlarged {by:g} times: above 1 and up to 8 are replayed")
+        ends = [round(side // CELL * by) * CELL for side in size]
     else:
         ends = [whole(inputs, name) // CELL * CELL for name in ("width", "height")]
     way = str(inputs.get("upscale_method"))
@@ -248,14 +251,14 @@ def _hires(
     scale, strength = max(end / side for end, side in zip(ends, size, strict=True)), number(last, "denoise", 1.0)
     if not (1 < scale <= 8 and 0 < strength <= 1):
         raise BadInput(f"its second KSampler enlarges by {scale:g} and denoises {strength:g}, which is not replayed")
-    seed = whole(last, "seed")
+    seed, own = whole(last, "seed"), whole(first, "seed")
     fix = HiresFix(
         scale,
         strength,
         ENLARGED[way],
         of="steps",
         first_steps=whole(first, "steps"),
-        seed=seed if seed != first["seed"] else None,
+        seed=seed if seed != own else None,
     )
     width, height = ends
     if fix.first_size((width, height), CELL) != size:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sfumato.edit.hires_fix import LABELS, HiresFix
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.replay.said import RESTART, number
+from sfumato.recipe.replay.said import RESTART, number, whole
 
 WAYS = {label: way for way, label in LABELS.items()} | {"None": "lanczos"}
 ASK = ("Hires upscale", "Hires resize")
@@ -31,8 +31,8 @@ def read_hires(
 
     Raises BadInput for a second walk that can't be replayed.
     """
-    if size is None:
-        raise BadInput("its hires. fix begins at no size: it names none")
+    if size is None or min(size) < CELL:
+        raise BadInput("its hires. fix begins at no size")
     for name, first in SAME.items():
         if name in values and values[name] not in ("Use same sampler", "Use same scheduler", values.get(first)):
             raise BadInput(f"its hires. fix has a {name} ({printable(values[name], 60)}) of its own")
@@ -48,7 +48,7 @@ def read_hires(
     if not way.startswith("latent"):
         remarks.append("A1111 draws the enlarged picture's latents at random from their narrow distribution")
     strength = number(values, "Denoising strength", 0.75)
-    second = int(number(values, "Hires steps", 0)) or steps
+    second = whole(values, "Hires steps", 0) or steps
     scale = max(ends[0] / size[0], ends[1] / size[1])
     if not 0 < strength <= 1:
         raise BadInput(f"its Denoising strength is {strength:g}: above 0 and up to 1 are replayed")
