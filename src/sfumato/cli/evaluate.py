@@ -163,9 +163,13 @@ def evaluate(
     from sfumato.recipe import Recipe, written
 
     # refuse before torch is loaded
-    guidance = capabilities_named(model).suits.scale if guidance is None else guidance
-    guided = (ClassifierFree(guidance),)
-    Recipe(steps=steps, seed=seed, model=model, sampler=written.sampler(sampler), guidance=guided)
+    guided = ClassifierFree() if guidance is None else ClassifierFree(guidance)
+    Recipe(steps=steps, seed=seed, model=model, sampler=written.sampler(sampler), guidance=(guided,))
+
+    def scale() -> float:
+        """The scale that was said, or that suits the model, which may have to be fetched: asked for last."""
+        return capabilities_named(model).suits.scale if guidance is None else guidance
+
     if count is not None and count < 1:
         raise BadInput(f"--count is {count}: give a whole number of at least 1")
     files = {"lora": lora, "embedding": embedding, "hypernetwork": hypernetwork, "adapter": adapter}
@@ -180,7 +184,7 @@ def evaluate(
         from sfumato.evaluate.subject_report import report
 
         chosen = features[0] if features else None
-        how = {"each": count or 4, "steps": steps, "guidance": guidance, "seed": seed}
+        how = {"each": count or 4, "steps": steps, "guidance": scale(), "seed": seed}
         report(model, subject, word, kind, before, files, chosen, out, json, allow_pickle, **how)
         return
     if instructions and (against is not None or control or subject is not None):
@@ -206,7 +210,7 @@ def evaluate(
                 split=split,
                 seed=seed,
                 steps=steps,
-                guidance=guidance,
+                guidance=scale(),
                 sampler=sampler,
                 weights=_weights(weights),
                 layout=layout,
@@ -221,7 +225,7 @@ def evaluate(
             count=_CAPTIONS if count is None else count,
             seed=seed,
             steps=steps,
-            guidance=guidance,
+            guidance=scale(),
             sampler=sampler,
             instructions=instructions or None,
             split=split,
@@ -243,7 +247,7 @@ def evaluate(
         batch=batch,
         steps=steps,
         sampler=sampler,
-        guidance=guidance,
+        guidance=scale(),
         seed=seed,
         split=split,
         label=label,

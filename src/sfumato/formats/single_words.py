@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from sfumato.formats.clip_words import installed_merges, write_words
+from sfumato.formats.clip_words import MARKS, installed_merges, write_words
 from sfumato.formats.write import write_json
 from sfumato.picture import home
 
@@ -33,7 +33,7 @@ def lay_words(folder: Path, part: str, path: Path, pad: str | None) -> None:
     if pad is None:
         write_json(folder / "tokenizer_config.json", {"tokenizer_class": "T5TokenizerFast", "model_max_length": 512})
         return
-    first, last = "<|startoftext|>", "<|endoftext|>"
+    first, last = MARKS
     marks = {"bos_token": first, "eos_token": last, "unk_token": last, "pad_token": pad}
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **marks})
 

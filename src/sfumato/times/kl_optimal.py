@@ -7,6 +7,7 @@ from pydantic import Field
 from sfumato.element import element
 from sfumato.lazy import Tensor, torch
 from sfumato.schedule import Schedule
+from sfumato.times.discard_penultimate import DiscardPenultimateGrid
 from sfumato.times.time_grid import TimeGrid, in_kappa
 
 
@@ -25,5 +26,4 @@ class KLOptimalGrid(TimeGrid):
     def knots(self, steps: int, schedule: Schedule, start: float) -> Tensor:
         if self.least:
             return in_kappa(steps, schedule, start, torch.atan, torch.tan)
-        knots = in_kappa(steps + 1, schedule, start, torch.atan, torch.tan)
-        return torch.cat([knots[:-2], knots[-1:]])
+        return DiscardPenultimateGrid(KLOptimalGrid()).knots(steps, schedule, start)
