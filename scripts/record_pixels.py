@@ -33,7 +33,8 @@ def recipes() -> dict[str, Any]:
     sd, hold = s.SDEdit(photo, 0.6), s.Outside(mask)
     samplers = [
         "ddpm", "ddim", "euler", "heun", "dpmpp-2m", "dpmpp-2m-sde", "dpmpp-3m", "dpmpp-3m-sde", "dpmpp-3m-exact",
-        "unipc", "deis", "adams-bashforth", "rk45", "euler-maruyama", "predictor-corrector", "langevin",
+        "unipc", "deis", "adams-bashforth", "rk45", "dpm-fast", "dpm-adaptive",
+        "euler-maruyama", "predictor-corrector", "langevin",
     ]  # fmt: skip
     said: dict[str, dict[str, Any]] = {f"sampler {name}": {"sampler": name} for name in samplers}
     said |= {f"grid {name}": {"times": name} for name in ("leading", "trailing", "karras", "log-snr")}

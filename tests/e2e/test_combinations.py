@@ -77,11 +77,12 @@ AXES: dict[str, dict[str, Any]] = {
     "sampler": {
         "one call a step": {"ddim": "ddim", "euler": "euler"},
         "of this step alone, with noise": {"ddpm": "ddpm", "ddim, eta 0.5": sfumato.DDIM(0.5)},
-        "two calls a step": {
+        "several calls a step": {
             "heun": "heun",
             "heun-kappa": "heun-kappa",
             "heun, churned": sfumato.Heun("kappa", sfumato.Churn(5)),
-            **{name: name for name in ("dpm2", "dpm2-a", "dpmpp-2s", "dpmpp-2s-a", "dpmpp-sde")},
+            **{name: name for name in ("dpm2", "dpm2-a", "dpmpp-2s", "dpmpp-2s-a", "dpmpp-sde", "dpm-fast")},
+            "dpm-adaptive": sfumato.DPMAdaptive(2, 1.0, 1.0),
         },
         "of earlier steps": {
             name: name

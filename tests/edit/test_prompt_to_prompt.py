@@ -30,7 +30,7 @@ def denoiser(ids: torch.Tensor):
 
 
 @pytest.mark.parametrize(
-    "name", ["ddim", "ddpm", "dpmpp-2m-sde", "dpmpp-3m", "heun", "unipc", "rk45", "euler-maruyama"]
+    "name", ["ddim", "ddpm", "dpmpp-2m-sde", "dpmpp-3m", "heun", "unipc", "rk45", "dpm-adaptive", "euler-maruyama"]
 )
 def test_both_halves_are_their_own_trajectories_with_the_same_noise(name):
     noise, x = KeyedNoise([3, 4]), KeyedNoise([3, 4])(torch.zeros(2, 3, dtype=torch.float64), "start")

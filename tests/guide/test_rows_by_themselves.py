@@ -11,7 +11,7 @@ from sfumato.denoise import GaussianMixture, bind
 from sfumato.edit import Relay
 from sfumato.guide import CFGPlusPlus, ClassifierFree, Guided, ProjectedGuidance, StaticThreshold
 from sfumato.noise import KeyedNoise
-from sfumato.sample import RK45, trajectory
+from sfumato.sample import RK45, DPMAdaptive, trajectory
 from sfumato.schedule import Cosine
 from sfumato.times import grid
 
@@ -49,13 +49,14 @@ def test_a_row_is_not_moved_by_its_neighbour(guidance):
         torch.testing.assert_close(together[row], answers(guidance, [row])[0], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("solver", [RK45(1e-3, 1e-3), DPMAdaptive()], ids=lambda solver: solver.kind)
 @pytest.mark.parametrize("guidance", GUIDANCES[:4], ids=repr)
-def test_the_adaptive_solver_ends_alike_alone_and_in_a_batch(guidance):
+def test_an_adaptive_solver_ends_alike_alone_and_in_a_batch(guidance, solver):
     def ends(seeds: list[int]) -> torch.Tensor:
         noise = KeyedNoise(seeds)
         x = noise(torch.zeros(len(seeds), 3, dtype=torch.float64), "start")
         denoise = bind(Guided(ORACLE, [guidance]), condition(len(seeds)))
-        *_, last = trajectory(denoise, RK45(1e-3, 1e-3), x, grid("uniform", 4, SCHEDULE), noise)
+        *_, last = trajectory(denoise, solver, x, grid("uniform", 4, SCHEDULE), noise)
         return last.x
 
     together = ends([1, 2, 3])

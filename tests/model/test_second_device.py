@@ -16,6 +16,7 @@ from sfumato import (
     RK45,
     Between,
     ClassifierFree,
+    DPMAdaptive,
     EditFriendly,
     Inferred,
     Inverted,
@@ -54,7 +55,8 @@ def test_tensors_of_two_devices_do_not_meet():
             there + torch.ones(3)
 
 
-SAMPLERS = ("unipc", "rk45", "predictor-corrector", "dpmpp-sde", "plms")
+ROUGH = {"rk45": RK45(1.0, 1.0), "dpm-adaptive": DPMAdaptive(2, 1.0, 1.0)}
+SAMPLERS = ("unipc", "rk45", "dpm-adaptive", "predictor-corrector", "dpmpp-sde", "plms")
 NAMES = (
     *(
         "words",
@@ -90,7 +92,7 @@ def edits() -> dict[str, dict[str, Any]]:
         "between": {"start": Between(picture(), picture().rotate(90), 0.4, 0.6), "sampler": "ddim"},
         "null text": {"start": Inverted(picture(), 0.6, "a cat", 1, null=1), "sampler": "ddim"},
         "latent": {"start": SDEdit(picture(), 0.6), "hold": Outside(mask()), "composite": "latent"},
-        **{f"sampler {name}": {"sampler": RK45(1.0, 1.0) if name == "rk45" else name} for name in SAMPLERS},
+        **{f"sampler {name}": {"sampler": ROUGH.get(name, name)} for name in SAMPLERS},
     }
 
 

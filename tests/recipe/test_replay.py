@@ -24,7 +24,21 @@ from sfumato.provenance import recipe_or_replay
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe.replay import Said, read_a1111, read_comfyui, read_invokeai, recipe_of
 from sfumato.recipe.replay.comfyui import SAMPLERS, SCHEDULERS
-from sfumato.sample import DDIM, DPM2, LMS, PLMS, DPMpp2M, DPMpp2S, DPMpp3M, DPMppSDE, Euler, Heun, UniPC
+from sfumato.sample import (
+    DDIM,
+    DPM2,
+    LMS,
+    PLMS,
+    DPMAdaptive,
+    DPMFast,
+    DPMpp2M,
+    DPMpp2S,
+    DPMpp3M,
+    DPMppSDE,
+    Euler,
+    Heun,
+    UniPC,
+)
 from sfumato.schedule import Discrete, Flow
 from sfumato.times import (
     AlignYourStepsGrid,
@@ -114,6 +128,45 @@ def test_what_we_write_for_that_page_reads_as_what_it_was(sampler, times) -> Non
         assert getattr(again, field) == getattr(made, field)
 
 
+@pytest.mark.parametrize(
+    ("steps", "values", "sampler", "taken"),
+    [
+        (18, "DPM fast", DPMFast(18, 1.0, denoise_to_zero=False), 8),
+        (20, "DPM fast, Schedule type: Karras, Eta: 0.5", DPMFast(20, 0.5, denoise_to_zero=False), 8),
+        (1, "DPM fast, Eta: 0", DPMFast(1, 0.0, denoise_to_zero=False), 2),
+        (20, "DPM adaptive", DPMAdaptive(eta=1.0, denoise_to_zero=False), 2),
+        (20, "DPM adaptive, Eta: 0", DPMAdaptive(denoise_to_zero=False), 2),
+    ],
+)
+def test_samplers_that_choose_their_noise_levels(steps: int, values: str, sampler, taken: int) -> None:
+    recipe, remarks = recipe_of(read_a1111(f"x\nSteps: {steps}, Sampler: {values}, Seed: 1"), "mini")
+    assert (recipe.sampler, recipe.times, recipe.steps, remarks) == (sampler, LogSNRGrid(), taken, ())
+    again, _ = recipe_of(read_a1111(parameters(recipe)), "mini")
+    assert (again.sampler, again.times, again.steps) == (sampler, LogSNRGrid(), taken)
+
+
+def test_the_eta_of_that_page_is_that_of_samplers_that_add_noise() -> None:
+    for label, sampler in (("Euler a", DDIM(0.3)), ("DPM2 a", DPM2(0.3)), ("DPM++ SDE", DPMppSDE(0.3)), ("LMS", LMS())):
+        assert recipe_of(read_a1111(f"x\nSteps: 3, Sampler: {label}, Seed: 1, Eta: 0.3"), "m")[0].sampler == sampler
+    made = Recipe(sampler=DDIM(0.3), times=KarrasGrid(), steps=9)
+    assert recipe_of(read_a1111(parameters(made)), "mini")[0].sampler == made.sampler
+    _, remarks = recipe_of(read_a1111("x\nSteps: 3, Sampler: DPM++ 2M SDE, Seed: 1, Eta: 0.3"), "m")
+    assert "A1111 gives DPM++ 2M SDE the eta 0.3, and it is 1 here" in remarks
+    with pytest.raises(BadInput, match=r"its Eta is 1\.5: from 0 to 1 is replayed"):
+        recipe_of(read_a1111("x\nSteps: 3, Sampler: Euler a, Seed: 1, Eta: 1.5"), "m")
+    with pytest.raises(BadInput, match="its Eta is 'x', which is no number"):
+        read_a1111("x\nSteps: 3, Sampler: Euler a, Seed: 1, Eta: x")
+
+
+@pytest.mark.parametrize("label", ["DPM fast", "DPM adaptive"])
+def test_what_chooses_its_noise_levels_is_not_replayed_where_they_are_others(label: str) -> None:
+    twice = "Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent"
+    with pytest.raises(BadInput, match=f"{label} chooses its noise levels itself.*second walk"):
+        recipe_of(read_a1111(f"x\nSteps: 9, Sampler: {label}, Seed: 1, Size: 64x64, {twice}"), "m")
+    with pytest.raises(BadInput, match=f"{label} chooses its noise levels itself.*of a flow"):
+        recipe_of(Said("ComfyUI", "x", sampler=label, schedule="karras", shift=1.0), "m")
+
+
 def test_restart_is_a_sampler_on_that_page_and_a_shift_nothing() -> None:
     made = Recipe(sampler=Heun("kappa"), times=RestartGrid(), steps=24, guidance=(ClassifierFree(3.5),))
     assert "Sampler: Restart, Schedule type: Karras" in parameters(made)
@@ -142,12 +195,12 @@ def test_what_is_not_replayed_is_refused_by_name(change: str, said: str) -> None
 
 
 def test_unknown_samplers_are_refused_and_unknown_values_are_told() -> None:
-    said = read_a1111('x\nSteps: 3, Sampler: DPM adaptive, CFG scale: 7, Seed: 1, NGMS: 1.5, Style: "a, b"')
+    said = read_a1111('x\nSteps: 3, Sampler: DPM sideways, CFG scale: 7, Seed: 1, NGMS: 1.5, Style: "a, b"')
     assert said.remarks == (
         "NGMS (1.5) is not known here and left out",
         "Style (a, b) is not known here and left out",
     )
-    with pytest.raises(BadInput, match=r"the sampler 'DPM adaptive' is not here: known are .*Euler a"):
+    with pytest.raises(BadInput, match=r"the sampler 'DPM sideways' is not here: known are .*Euler a"):
         recipe_of(said, "mini")
     for text in ("no text at all", "", "x\nSteps: many, Seed: 1", "x\nSteps: 3"):
         with pytest.raises(BadInput):
@@ -326,6 +379,10 @@ def test_the_noise_levels_of_a_flow_are_comfyui_s(scheduler, nodes, shift, count
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_and_scheduler_of_comfyui_that_is_named_is_here(sampler: str, scheduler: str) -> None:
+    if sampler in ("dpm_fast", "dpm_adaptive") and scheduler in ("simple", "sgm_uniform", "ddim_uniform", "beta"):
+        with pytest.raises(BadInput, match=f"{sampler} with the scheduler {scheduler} is not replayed"):
+            read_comfyui(json.dumps(graph(sampler_name=sampler, scheduler=scheduler)))
+        return
     recipe, _ = recipe_of(read_comfyui(json.dumps(graph(sampler_name=sampler, scheduler=scheduler))), "mini")
     assert isinstance(recipe.times, DiscardPenultimateGrid) == (
         sampler in ("dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2")

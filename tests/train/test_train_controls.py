@@ -314,6 +314,40 @@ def test_a_run_that_was_stopped_goes_on_exactly(home, exported, tmp_path, name):
     assert all(torch.equal(w, states[1].network[k]) for k, w in states[0].network.items())
 
 
+@pytest.mark.parametrize("name", ["controlnet", "union"])
+def test_a_controlnet_goes_on_from_a_trained_one(made, exported, name):
+    begun = made(name, f"begin={exported(name)}")
+    trained = load_file(exported(name) / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(weight, trained[key]) for key, weight in begun.network.state_dict().items())
+    assert any(bool((weight != trained[key]).any()) for key, weight in made(name).network.state_dict().items())
+
+
+def test_a_controlnet_goes_on_from_one_of_the_same_maps_and_shape_alone(made, exported):
+    union, single = exported("union"), exported("controlnet")
+    with pytest.raises(BadInput, match=r"knows canny, depth, and map says depth, canny"):
+        made("union", "map=[depth, canny]", f"begin={union}")
+    with pytest.raises(BadInput, match=r"knows canny, depth, and map says canny"):
+        made("controlnet", f"begin={union}")
+    with pytest.raises(BadInput, match=r"knows one map alone, and map says canny, depth"):
+        made("union", f"begin={single}")
+    with pytest.raises(BadInput, match="has another shape than"):
+        made("controlnet", f"begin={single}", "hint=[16, 64]")
+    with pytest.raises(BadInput, match="no controlnet in nowhere"):
+        made("controlnet", "begin=nowhere")
+
+
+def test_a_map_that_repeats_is_learned_so_many_times_as_often(made):
+    task = made("union", "repeat={depth: 3}")
+    drawn, told = [], task.control
+    task.control = lambda shown, kind: (drawn.append(kind), told(shown, kind))[1]
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(400):
+        task.condition(np.arange(1), [0], torch.zeros(1, dtype=torch.bool), generator)
+    assert drawn.count(1) == pytest.approx(300, abs=4 * (400 * 3 / 16) ** 0.5)
+    with pytest.raises(BadInput, match="repeat: 'pose' is no map of this recipe, which has canny, depth"):
+        made("union", "repeat={pose: 2}")
+
+
 def test_the_figures_tell_the_right_map_from_a_wrong_one_by_the_same_noise(made, exported):
     figures = json.loads((exported("controlnet").parent / "figures.json").read_text())
     assert figures["loss_right"] != figures["loss_wrong"] != figures["loss_without"]

@@ -19,6 +19,8 @@ from sfumato.sample.ddim import DDIM
 from sfumato.sample.ddpm import DDPM
 from sfumato.sample.deis import DEIS
 from sfumato.sample.dpm2 import DPM2
+from sfumato.sample.dpm_adaptive import DPMAdaptive
+from sfumato.sample.dpm_fast import DPMFast
 from sfumato.sample.dpmpp import DPMpp2M, DPMpp3M
 from sfumato.sample.dpmpp_2s import DPMpp2S
 from sfumato.sample.dpmpp_sde import DPMppSDE
@@ -49,6 +51,8 @@ __all__ = [
     "AdamsBashforth",
     "Churn",
     "Consistency",
+    "DPMAdaptive",
+    "DPMFast",
     "DPMpp2M",
     "DPMpp2S",
     "DPMpp3M",

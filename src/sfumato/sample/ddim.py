@@ -30,4 +30,7 @@ class DDIM(Sampler):
         return ancestral(denoise(x, t), Knots.of(denoise.schedule, t, s), self.eta, noise), None
 
     def infotext(self) -> dict[str, str]:
-        return {"Eta": f"{self.eta:g}"} if self.eta else {}
+        """With new noise it is that page's "Euler a"."""
+        if self.eta == 0:
+            return {}
+        return {"Sampler": "Euler a"} | ({} if self.eta == 1 else {"Eta": f"{self.eta:g}"})

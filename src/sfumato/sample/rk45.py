@@ -12,7 +12,7 @@ from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.predict import expand
 from sfumato.sample.sampler import Moved, Sampler, State
-from sfumato.sample.step import Denoise, Knots, ddim
+from sfumato.sample.step import Denoise, Knots, choose, ddim
 
 # Dormand & Prince 1980, table 2 (RK5(4)7M): the last row of A is the fifth-order result, whose slope the next step
 # begins with; E is its difference to the fourth-order one.
@@ -96,7 +96,7 @@ class RK45(Sampler):
             taken = moving & ((error <= 1) | (length <= finest))
             factor = (SAFETY * error.clamp(min=1e-10) ** -0.2).clamp(SHRINK, GROW)
             now = torch.where(taken, torch.where(reaches, path.end, now + d), now)
-            y, slope = _choose(taken, ahead, y), _choose(taken, slopes[-1], slope)
+            y, slope = choose(taken, ahead, y), choose(taken, slopes[-1], slope)
             cut_short = reaches & (factor > 1)  # by the end: that says nothing against a longer one
             widest = torch.where(moving & ~cut_short, length * factor, widest)
         return y * path.scale(s), widest
@@ -138,8 +138,3 @@ def _sum(weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
         if weight:
             total = total + weight * slope
     return total
-
-
-def _choose(rows: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """a in the chosen rows, b in the others."""
-    return torch.where(rows.to(a.device).reshape(-1, *[1] * (a.ndim - 1)), a, b)

@@ -28,10 +28,17 @@ class Sampler(Element, kinds="sampler", package="sfumato.sample"):
     """Whether it reads the score, or the flow's slope, at x_t from x0 and eps, and so needs them to belong to x_t."""
     walks_consistency: ClassVar[bool] = False
     """Whether it takes x0 for a consistency function's answer, which every other sampler would err on."""
+    own_schedule: ClassVar[str | None] = None
+    """The schedule, as A1111's page calls it, that other tools walk it on, whatever schedule they name."""
 
     def init(self, x: Tensor, times: Tensor) -> State:
         """The state before the first step from x (B, ...) along the grid `times`; nothing, for one-step methods."""
         return None
+
+    def counted(self, steps: int) -> tuple[Sampler, int]:
+        """Itself and the steps that it takes here where other tools say `steps`: the same, but for those that count
+        otherwise."""
+        return self, steps
 
     def renew(self, state: State, x: Tensor, times: Tensor) -> State:
         """The state where a walk goes on elsewhere, behind a rise or where another model takes over: what is remembered

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sfumato.denoise import Prediction
-from sfumato.lazy import Tensor
+from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.schedule import Schedule
 
@@ -99,3 +99,8 @@ def renoise(denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, noise: NoiseSourc
     k = Knots.of(denoise.schedule, t, s)
     r = k.alpha_s / k.alpha_t
     return r * x + math.sqrt(max(k.sigma_s**2 - (r * k.sigma_t) ** 2, 0.0)) * noise(x)
+
+
+def choose(rows: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """a in the rows (B,) that are chosen, b in the others."""
+    return torch.where(rows.to(a.device).reshape(-1, *[1] * (a.ndim - 1)), a, b)

@@ -25,7 +25,8 @@ from sfumato.zoo.find import here
 
 def part(path: Path, name: str, made_by: str) -> Path:
     """The folder of the trained part `name` (vae, text_encoder, ...): `path`, or inside `path` or a built-in model."""
-    for folder in (path / name, path, (here(path) or path) / name):
+    built_in = here(path) or path
+    for folder in (path / name, path, built_in / name, built_in):
         if (folder / "config.json").is_file() or (folder / "tokenizer_config.json").is_file():
             return folder
     if path.name == "export" and (Path(__file__).parent / "recipes" / f"{path.parent.name}.yaml").is_file():

@@ -15,7 +15,7 @@ _VALUE = re.compile(r'([A-Za-z][\w /+.-]{0,60}):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 NEGATIVE = "Negative prompt:"
 READ = (
-    *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "ENSD", "RNG", "Model"),
+    *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "ENSD", "RNG", "Eta", "Model"),
     *("Model hash", "CFG Rescale", "VAE", "VAE hash", "Lora hashes", "TI hashes"),
 )
 INERT = (
@@ -108,6 +108,7 @@ def read_a1111(text: str) -> Said:
         vae=values.get("VAE", "") if values.get("VAE", "").lower() not in ("automatic", "none") else "",
         noise=A1111CpuNoise(eta_delta=delta) if rng == "CPU" else A1111GpuNoise(eta_delta=delta),
         unit=sampler in COMPVIS,
+        eta=number(values, "Eta", 1.0),
         hires=fix,
         remarks=remarks,
     )

@@ -17,7 +17,7 @@ from sfumato.edit import HiresFix
 from sfumato.noise import TorchNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt.foreign import escaped
-from sfumato.recipe.replay.said import IN_TAU, TREES, Said, number, tag, whole
+from sfumato.recipe.replay.said import IN_TAU, TREES, Said, number, sampler_of, tag, whole
 
 SAMPLERS = {
     "euler": "Euler",
@@ -26,6 +26,8 @@ SAMPLERS = {
     "lms": "LMS",
     "dpm_2": "DPM2",
     "dpm_2_ancestral": "DPM2 a",
+    "dpm_fast": "DPM fast",
+    "dpm_adaptive": "DPM adaptive",
     "dpmpp_2s_ancestral": "DPM++ 2S a",
     "dpmpp_sde": "DPM++ SDE",
     "dpmpp_sde_gpu": "DPM++ SDE",
@@ -56,6 +58,8 @@ SCHEDULERS = {
     "beta": "beta",
     "kl_optimal": "kl-optimal",
 }
+WHOLE = ("normal", "karras", "exponential", "kl_optimal")
+"""Schedules from the model's highest noise level to its lowest."""
 FLOWING = ("normal", "sgm_uniform", "simple", "beta")
 """Schedules of indices, which a shift is known for; the others are of sigma itself."""
 CHECKPOINTS = ("CheckpointLoaderSimple", "CheckpointLoader")
@@ -145,6 +149,8 @@ def read_comfyui(text: str) -> Said:
         shown = named if what == "sampler" else scheduler
         raise BadInput(f"the {what} {printable(shown, 60)!r} is not here: known are {', '.join(known)}")
     kind = _kind(graph, drawn[-1][1], read[-1])
+    if sampler_of(SAMPLERS[named]).own_schedule is not None and scheduler not in WHOLE:
+        raise BadInput(f"{named} with the scheduler {scheduler} is not replayed: known with it are {', '.join(WHOLE)}")
     stepped = sampler.get("stepped", sampler.get("model"))
     shift, table = _shift(kind, graph.chain(stepped, "model", (*LORAS, *SHIFTS), NETWORKS), size)
     if shift is not None and scheduler not in FLOWING:

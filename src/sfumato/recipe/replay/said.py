@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,8 @@ class Said:
     last level but one. distilled: the scale that a network is told, None where none is. shift, table: those of flow
     matching (`ShiftedGrid`), None where the model's own noise levels are walked. clip_skip: 1 for all layers. vae: the
     name of an autoencoder's file. apart: whether all parts of the model were files of their own. noise: its noise
-    source. later: whether the noise of a sampler's steps is known too. hires: a first walk at a smaller size; `size`
+    source. eta: of a sampler that adds noise, None for what it has anyway. later: whether the noise of its steps is
+    known too. hires: a first walk at a smaller size; `size`
     and `steps` are then those of the second. hashes: of files, by their names. remarks: what
     is done otherwise here, a sentence each."""
 
@@ -64,6 +65,7 @@ class Said:
     model: str = ""
     model_hash: str = ""
     noise: Randomness = field(default_factory=Keyed)
+    eta: float | None = None
     later: bool = True
     unit: bool = True
     words: tuple[str, ...] = ()
@@ -106,9 +108,12 @@ def recipe_of(
     places: files, and folders of files, among which those are looked for that it was made with. Raises BadInput for one
     that is nowhere, and for a sampler or a schedule that is not here.
     """
-    sampler = sampler_of(said.sampler)
+    sampler, steps = sampler_of(said.sampler, said.eta).counted(said.steps)
     if said.shift is not None:
         sampler = IN_TAU.get(said.sampler, sampler)
+    if sampler.own_schedule is not None and (said.hires is not None or said.shift is not None):
+        what = "of a flow" if said.hires is None else "in a second walk at a larger size"
+        raise BadInput(f"{said.sampler} chooses its noise levels itself, which is not replayed {what}")
     remarks = list(said.remarks)
     if said.sampler in TREES:
         remarks.append(
@@ -118,6 +123,8 @@ def recipe_of(
         remarks.append(f"{said.tool} restarts on Karras' levels between the ends of {said.schedule}")
     elif not said.later and (getattr(sampler, "eta", 0) or sampler.ancestral_eta or sampler.walks_consistency):
         remarks.append(f"{said.tool} draws the noise of {said.sampler}'s steps otherwise than here")
+    if said.eta not in (None, 1) and said.sampler in TREES and not hasattr(sampler, "eta"):
+        remarks.append(f"{said.tool} gives {said.sampler} the eta {said.eta:g}, and it is 1 here")
     if said.hires is not None and any(plan_of(text).changing for text in (said.prompt, said.negative)):
         remarks.append(f"{said.tool} has made all changes of its words before the second walk, and here they are anew")
     prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
@@ -144,8 +151,8 @@ def recipe_of(
             *(() if said.distilled is None else (Distilled(said.distilled),)),
         ),
         sampler=sampler,
-        times=_grid(said),
-        steps=said.steps,
+        times=_grid(said) if sampler.own_schedule is None else times_of(sampler.own_schedule),
+        steps=steps,
         seed=said.seed,
         noise=said.noise,
     )
@@ -161,8 +168,18 @@ def _grid(said: Said) -> TimeGrid:
     return times if said.shift is None else ShiftedGrid(said.shift, times, said.table)
 
 
-def sampler_of(label: str) -> Sampler:
-    """The sampler that A1111's web page calls `label`, or one of ours by its name."""
+def sampler_of(label: str, eta: float | None = None) -> Sampler:
+    """The sampler that A1111's web page calls `label`, or one of ours by its name. eta: of its new noise, where it adds
+    any on that page; None for what it has anyway."""
+    sampler = _called(label)
+    if eta is None or not (getattr(sampler, "eta", 0) or sampler.own_schedule):
+        return sampler
+    if not 0 <= eta <= 1:
+        raise BadInput(f"its Eta is {eta:g}: from 0 to 1 is replayed")
+    return replace(sampler, eta=eta)
+
+
+def _called(label: str) -> Sampler:
     if label == RESTART:
         return Heun("kappa")
     if label in ("Euler a", "Euler ancestral"):

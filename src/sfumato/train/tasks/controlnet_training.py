@@ -21,12 +21,14 @@ from torch import Tensor, nn
 from sfumato.condition import Controls, Part
 from sfumato.control import ControlMap
 from sfumato.data.folder import Beside
-from sfumato.element.section import Fraction, Width
+from sfumato.element.section import Few, Fraction, Width
+from sfumato.formats.control_network import read_controlnet
 from sfumato.formats.write import save_network, write_json
 from sfumato.network.controlnet import spec
 from sfumato.network.engine import Eager
 from sfumato.network.residuals import Residuals
 from sfumato.picture import BadInput
+from sfumato.train.encodings import part
 from sfumato.train.maps import maps_of
 from sfumato.train.task import DTYPES, register
 from sfumato.train.tasks.frozen_base import FrozenBaseTask, OnFrozenBase
@@ -61,13 +63,23 @@ class OnMaps(OnFrozenBase):
 
 
 class ControlNetRecipe(OnMaps):
-    """`map` may name several: then one network learns all of them. `hint` are the channels of the encoder of maps, from
-    pixels to latents; the public ControlNets' without it."""
+    """`map` may name several: then one network learns all of them, in equally many steps each; `repeat` says of which
+    it learns so many times as often. `begin` goes on from a trained ControlNet, in a folder or built in. `hint` are the
+    channels of the encoder of maps, from pixels to latents; without it those of `begin`, or of the public ControlNets.
+    """
 
     task: Literal["controlnet"]
     map: str | Annotated[tuple[str, ...], Field(min_length=1, max_length=99)] = "canny"
+    repeat: dict[str, Few] = Field(default_factory=dict)
+    begin: Path | None = None
     hint: tuple[Width, ...] | None = None
     dropout: Fraction = 0.5
+
+    @model_validator(mode="after")
+    def _repeats(self) -> ControlNetRecipe:
+        if unknown := [name for name in self.repeat if name not in self.names]:
+            raise ValueError(f"repeat: '{unknown[0]}' is no map of this recipe, which has {', '.join(self.names)}")
+        return self
 
 
 class MapsTask(FrozenBaseTask):
@@ -95,8 +107,13 @@ class MapsTask(FrozenBaseTask):
 class ControlNetTask(MapsTask):
     section = ControlNetRecipe
 
+    def turns(self) -> Sequence[int]:
+        return [kind for kind, name in enumerate(self.recipe.names) for _ in range(self.recipe.repeat.get(name, 1))]
+
     def make(self, base: Any) -> Any:
-        recipe, channels = self.recipe, self.recipe.hint or hint_channels(self.space.factor)
+        recipe, begin = self.recipe, self._begin()
+        told = begin and begin.config["conditioning_embedding_out_channels"]
+        channels = recipe.hint or told or hint_channels(self.space.factor)
         if 2 ** (len(channels) - 1) != self.space.factor:
             raise BadInput(
                 f"hint: {len(channels)} sizes make a map {2 ** (len(channels) - 1)} times smaller, and latents are "
@@ -104,8 +121,30 @@ class ControlNetTask(MapsTask):
             )
         network = controlnet(base, channels) if len(recipe.names) == 1 else union(base, channels, len(recipe.names))
         awaken(network.controlnet_cond_embedding)
+        if begin is not None:
+            self._go_on(network, begin)
         self.run = Eager().prepare(network, spec(network))
         return network
+
+    def _begin(self) -> Any:
+        """The trained ControlNet that is gone on from, if there is one. Raises BadInput where it knows other maps."""
+        recipe = self.recipe
+        if recipe.begin is None:
+            return None
+        begin: Any = read_controlnet(part(recipe.begin, "controlnet", "mini-controlnet"))
+        known, wanted = getattr(begin, "maps", {}), {name: kind for kind, name in enumerate(recipe.names)}
+        if known != (wanted if len(wanted) > 1 else {}):
+            said = ", ".join(known) or "one map alone"
+            raise BadInput(f"begin: the ControlNet in {recipe.begin} knows {said}, and map says {', '.join(wanted)}")
+        return begin
+
+    def _go_on(self, network: Any, begin: Any) -> None:
+        try:
+            network.load_state_dict(begin.state_dict())
+        except RuntimeError as error:
+            raise BadInput(
+                f"begin: the ControlNet in {self.recipe.begin} has another shape than {self.recipe.base} and hint want"
+            ) from error
 
     def thing(self, maps: Tensor, kind: int) -> Any:
         mode = kind if len(self.recipe.names) > 1 else None

@@ -87,6 +87,10 @@ class FrozenBaseTask(DiffusionTask):
         """What the network is shown of each picture, of the training and of the test set; one pair a kind of control,
         of which each step learns one."""
 
+    def turns(self) -> Sequence[int]:
+        """The kinds of control of which each step draws one; a kind that is there twice comes twice as often."""
+        return range(len(self.kinds))
+
     @abstractmethod
     def control(self, shown: Tensor, kind: int) -> Part:
         """The part of a condition in which the network acts, shown rows of an array of that kind."""
@@ -113,7 +117,7 @@ class FrozenBaseTask(DiffusionTask):
 
     def condition(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Condition:
         """Besides the caption what is shown of each picture, all of one kind."""
-        kind = int(torch.randint(len(self.kinds), (), generator=generator))
+        kind = self.turns()[int(torch.randint(len(self.turns()), (), generator=generator))]
         shown = self.on_device(self.kinds[kind][0][rows])
         return super().condition(rows, which, dropped, generator).adding(self.control(shown, kind))
 
