@@ -70,6 +70,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "focus, no min-SNR": (f"data.focus={WORN}", "objective.weighting=uniform"),
     "wider": ("network.channels=[96, 160, 256]", "network.heads=[1, 2, 4]"),
     "narrower": ("network.channels=[48, 80, 128]", "network.heads=[1, 2, 2]"),
+    "larger text encoder": ("text_encoder=runs/mini-clip-larger/export",),
 }
 COMMON = (
     *("data.seed=11", "data.count=24000", "begin=null", "autoencoder=mini", "text_encoder=mini", "ema.decay=0.998"),

@@ -7,7 +7,8 @@ each cell is printed whether ours runs, or the sentence that refuses it, and whe
 the same. Where it has one, the largest difference is said, in deviations, between our latents (or what the decoder is
 given, or pictures, where stock gives no latents) and the stock pipeline's, from the same noise, over the same grid and
 guided as the family is: `parity` of its file in tests/stock, and `stock.beside` for its edits, which their tests in
-tests/formats assert. "LoRA" says it with the file read by both. Inversion and DiffEdit are not compared.
+tests/formats assert. "LoRA" says it with the file read by both. Inversion and DiffEdit's map are compared with the one
+pipeline that stock has of them, Stable Diffusion 1's, in tests/edit/test_diffedit_against_stock.py.
 
 "ControlNet" is a network of one of diffusers' classes, of random weights, read from its folder (and PixArt's, of which
 there are weights and no class). "image prompt" is a picture that tells what to paint, in the way that there is for the
