@@ -16,6 +16,8 @@ What the library has no name for is a task of this file's own, as a plugin would
                 pixels off the second last level (where REPA has an encoder's features, Yu et al. 2025; here the truth
                 is known)
     text        the text encoder, begun as mini's, is trained along
+    larger text encoder    is trained before, as long as mini's own: `sfumato train mini-clip --output
+                runs/mini-clip-larger --set minutes=20 --set network.text='{width: 384, layers: 6, heads: 6}'`
     muon        Muon (Jordan et al. 2024) for matrices, AdamW for kernels and vectors, at one learning rate
 """
 
