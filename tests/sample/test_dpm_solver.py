@@ -158,6 +158,16 @@ def test_a_step_from_pure_noise_is_ddim(schedule, sampler):
     assert walk(oracle, sampler, times, x).isfinite().all()
 
 
+@pytest.mark.parametrize("sampler", [DPMFast(2), DPMAdaptive()])
+def test_a_step_up_to_pure_noise_is_ddim(sampler):
+    x, up = begun(Flow()), torch.tensor([0.6, 1.0], dtype=torch.float64)
+    denoise = bind(Oracle(Flow()), Condition.empty(3))
+    ours, theirs = (
+        list(trajectory(denoise, each, x, up, KeyedNoise(range(3)), up=None))[-1].x for each in (sampler, DDIM())
+    )
+    assert torch.equal(ours, theirs)
+
+
 def test_a_step_of_order_2_is_dpm_2():
     oracle = Oracle(VPLinear())
     x, times = begun(oracle.schedule), torch.tensor([0.7, 0.5], dtype=torch.float64)

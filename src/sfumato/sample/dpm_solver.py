@@ -4,9 +4,9 @@ With kappa = sigma/alpha and y = x/alpha the probability flow is dy/dkappa = eps
 
     order 1   x0 + b eps                                                     (DDIM)
     order 2   order 1 + (b - a)/(2 r) (eps_1 - eps),                         eps_1 asked at a e^(-r h)
-    order 3   order 1 + (3/2) ((b - a)/h + b) (eps_2 - eps),                 eps_2 asked at a e^(-2 h/3)
+    order 3   order 1 + (3/2) ((b - a)/h + b) (eps_2 - eps),                 eps_2 asked at c = a e^(-2 h/3)
 
-The order below is embedded in each: of order 3 that is order 2 with r = 1/3, which leads to where eps_2 is asked.
+where x at c is order 1 + 2 ((c - a)/(2 h/3) + c) (eps_1 - eps), with r = 1/3. The order below is embedded in each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class KappaFlow:
     @property
     def straight(self) -> bool:
         """Whether it can be stepped by order 1 alone: at an end without noise or picture, and where it stays."""
-        return 0 in (self.begin, self.end) or math.isinf(self.begin) or self.begin == self.end
+        return self.begin == self.end or not all(0 < kappa < math.inf for kappa in (self.begin, self.end))
 
     def ask(self, y: Tensor, kappa: Tensor) -> Prediction:
         """The answer at y and kappa; at both ends the time is the grid's own, to the bit."""
