@@ -20,7 +20,8 @@ from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, intent, parameters
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.replay import read_a1111, recipe_of
-from sfumato.sample import Euler
+from sfumato.sample import DPM2, LMS, Euler, Heun
+from sfumato.times import DiscardPenultimateGrid, LogSNRGrid
 
 PROMPT = "a painting of a woman in a red jacket"
 
@@ -178,7 +179,8 @@ def test_how_that_page_says_a_hires_fix(said: str, size, way: str, remarks: int)
     ("said", "why"),
     [
         ("Hires upscale: 2, Hires prompt: a boat", "told otherwise .*Hires prompt: a boat"),
-        ("Hires upscale: 2, Hires sampler: DDIM", "Hires sampler .DDIM. of its own"),
+        ("Hires upscale: 2, Hires CFG Scale: 3", "Hires CFG Scale .3. of its own"),
+        ("Hires upscale: 2, Hires sampler: DDIM", "walked by DDIM"),
         ("Hires resize: 128x128", "cuts the picture"),
         ("Hires upscale: 1", "above 1 and up to 8"),
         ("Hires resize: wide", "is no size"),
@@ -196,6 +198,34 @@ def test_a_hires_fix_that_is_not_replayed(said: str, why: str) -> None:
     for sampler in ("DDIM", "Restart"):
         with pytest.raises(BadInput, match=f"walked by {sampler}"):
             read_a1111(f"{TEXT}Denoising strength: 0.7, Hires upscale: 2".replace("Euler", sampler))
+
+
+@pytest.mark.parametrize(
+    ("said", "first", "last"),
+    [
+        ("Hires sampler: LMS", (Euler(), KarrasGrid()), (LMS(), KarrasGrid())),
+        ("Hires sampler: DPM2, Hires schedule type: Exponential", (Euler(), KarrasGrid()),
+         (DPM2(), DiscardPenultimateGrid(LogSNRGrid()))),
+        ("Hires sampler: Use same sampler, Hires schedule type: Use same scheduler", (Euler(), KarrasGrid()),
+         (Euler(), KarrasGrid())),
+    ],
+)  # fmt: skip
+def test_the_second_walk_of_that_page_may_have_a_sampler_of_its_own(said: str, first, last) -> None:
+    recipe, _ = recipe_of(read_a1111(f"{TEXT}Denoising strength: 0.7, Hires upscale: 2, {said}"), "mini")
+    assert recipe.start.first_grid(recipe.sampler, recipe.times) == first
+    assert (recipe.sampler, recipe.times) == last
+    again, _ = recipe_of(read_a1111(parameters(recipe)), "mini")
+    assert again == recipe
+
+
+def test_the_first_walk_may_have_a_sampler_and_a_grid_of_its_own() -> None:
+    fix = HiresFix(2, 0.5, first_sampler=Heun(), first_times=KarrasGrid())
+    small = run(width=64, height=96, sampler=Heun(), times=KarrasGrid()).image
+    large = small.resize((128, 192), PICTURES["lanczos"][1])
+    by_hand = run(start=SDEdit(large, 0.5), width=128, height=192, sampler="ddim").image
+    made = run(start=fix, width=128, height=192, sampler="ddim")
+    assert np.array_equal(np.asarray(made.image), np.asarray(by_hand))
+    assert Recipe.from_json(made.recipe.to_json()).start == fix
 
 
 def test_what_we_write_of_it_reads_as_what_it_was() -> None:

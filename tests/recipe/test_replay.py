@@ -245,7 +245,8 @@ def test_a_graph_of_comfyui_with_the_latents_enlarged_between_two_samplers() -> 
     assert recipe.start == HiresFix(2.0, 0.5, "latent-nearest-exact", of="steps", first_steps=20)
     for changed, why in (
         (twice({"scale_by": 1.5}, cfg=2.0), "its second KSampler has another cfg"),
-        (twice({"scale_by": 1.5}, sampler_name="lms"), "another sampler_name"),
+        (twice({"scale_by": 1.5}, sampler_name="dpm_fast"), "chooses its noise levels itself"),
+        (twice({"scale_by": 1.5}, sampler_name="dpm_slow"), "the sampler 'dpm_slow' is not here"),
         (twice({"scale_by": 1.5, "upscale_method": "bislerp"}), "enlarged by bislerp: known are nearest-exact"),
         (twice({"width": 128, "height": 128}), "cuts or stretches"),
         (twice({"scale_by": 0.5}), "enlarged 0.5 times"),
@@ -256,7 +257,12 @@ def test_a_graph_of_comfyui_with_the_latents_enlarged_between_two_samplers() -> 
         (graph() | {"11": graph()["3"]}, "2 KSamplers: those of one are replayed, or of two"),
     ):
         with pytest.raises(BadInput, match=why):
-            read_comfyui(json.dumps(changed))
+            recipe_of(read_comfyui(json.dumps(changed)), "mini")
+    other = twice({"scale_by": 1.5}, sampler_name="dpm_2_ancestral", scheduler="karras")
+    recipe, remarks = recipe_of(read_comfyui(json.dumps(other)), "mini")
+    assert (recipe.sampler, recipe.times) == (DPM2(1.0), DiscardPenultimateGrid(KarrasGrid()))
+    assert recipe.start.first_grid(recipe.sampler, recipe.times) == (Euler(), LinspaceGrid())
+    assert remarks == ("ComfyUI draws the noise of DPM2 a's steps otherwise than here",)
 
 
 def test_a_plain_graph_of_comfyui() -> None:

@@ -19,9 +19,10 @@ from sfumato.element import Real, Whole, element, one_of
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-from sfumato.sample import trajectory
+from sfumato.sample import Sampler, trajectory
 from sfumato.sample.step import Denoise
 from sfumato.schedule import noised
+from sfumato.times import TimeGrid
 
 LATENT = {
     "latent": ("Latent", "bilinear", False),
@@ -52,6 +53,7 @@ class HiresFix(Start):
     `benchmarks/hires_fix.py`. What is enlarged as latents keeps more freedom and needs a strength above about 0.5.
     `of` says what the strength is a share of: "time", as everywhere here, or "steps", as A1111 and ComfyUI ("denoise")
     have it: the second walk is then the last n of the int(n / strength) steps that the grid makes from pure noise.
+    `first_sampler` and `first_times` are those of the first walk, where they are not the recipe's.
     """
 
     scale: Real = Field(default=2.0, gt=1, le=8, description="a number above 1 and up to 8")
@@ -67,6 +69,8 @@ class HiresFix(Start):
         default=None, ge=0, le=2**63 - 1, description="the seed of the second walk, or nothing for the recipe's"
     )
     unit: bool = Field(default=True, description="true for first noise of unit variance, false for sigma z")
+    first_sampler: Sampler | None = Field(default=None, description="a sampler, or nothing for the recipe's")
+    first_times: TimeGrid | None = Field(default=None, description="a time grid, or nothing for the recipe's")
 
     @property
     def enlarges(self) -> float:  # type: ignore[override]
@@ -74,6 +78,9 @@ class HiresFix(Start):
 
     def infotext(self) -> dict[str, str]:
         return {"Denoising strength": f"{self.strength:g}", "Hires upscaler": LABELS[self.enlarge]}
+
+    def first_grid(self, sampler: Sampler, times: TimeGrid) -> tuple[Sampler, TimeGrid]:
+        return self.first_sampler or sampler, self.first_times or times
 
     def first_walk(self, steps: int, size: tuple[int, int]) -> dict[str, str]:
         width, height = self.first_size(size, 8)
@@ -110,7 +117,9 @@ class HiresFix(Start):
                 f"A picture of {batch.size[0]} x {batch.size[1]} can't be painted {self.scale:g} times smaller by this "
                 f"model, whose sides are multiples of {grain}: give a larger size or scale, or leave {self.kind} out."
             )
+        sampler, times = self.first_grid(batch.recipe.sampler, batch.recipe.times)
         told = {"start": Noise(self.unit), "steps": self.first_steps or batch.recipe.steps}
+        told |= {"sampler": sampler, "times": times}
         recipes = [replace(each, width=width, height=height, **told) for each in batch.recipes]
         return replace(batch, stage=batch.stage.at((width, height)), recipes=recipes, size=(width, height))
 

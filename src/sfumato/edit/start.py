@@ -10,8 +10,9 @@ from sfumato.element import Element
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
+from sfumato.sample.sampler import Sampler
 from sfumato.sample.step import Denoise
-from sfumato.times import from_strength
+from sfumato.times import TimeGrid, from_strength
 
 Times = Tensor | Callable[[float], Tensor]
 """A grid, or a function that builds it over [start, 0]."""
@@ -45,6 +46,10 @@ class Start(Element, kinds="start", package="sfumato.edit"):
 
     enlarges: float | ClassVar[float] = 1.0
     """How many times larger a picture ends than it begins, where the model's own size is what it begins at."""
+
+    def first_grid(self, sampler: Sampler, times: TimeGrid) -> tuple[Sampler, TimeGrid]:
+        """The sampler and the grid of a walk before that of `sampler` along `times`; themselves where there is none."""
+        return sampler, times
 
     def first_walk(self, steps: int, size: tuple[int, int]) -> dict[str, str]:
         """What A1111's web page writes of a walk before that of `steps` to the picture of `size`; nothing for none."""

@@ -21,7 +21,7 @@ def parameters(recipe: Recipe) -> str:
     A value that holds a comma, a colon or a newline is quoted as JSON, as A1111 does. The text is for other tools
     and for people: it names only what they know; the whole recipe stands beside it as JSON.
     """
-    values: dict[str, object] = {"Steps": recipe.steps, **_walk(recipe.sampler, recipe.times)}
+    values: dict[str, object] = {"Steps": recipe.steps, **_walks(recipe)}
     values["CFG scale"] = "1"
     for guidance in recipe.guidance:
         values |= guidance.infotext()
@@ -46,6 +46,13 @@ def parameters(recipe: Recipe) -> str:
         values["Lora hashes"] = ", ".join(hashes)
     lines = [f"{recipe.prompt}{tags}", *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]
     return "\n".join([*lines, ", ".join(f"{key}: {_quoted(value)}" for key, value in values.items())])
+
+
+def _walks(recipe: Recipe) -> dict[str, str]:
+    """The sampler and the schedule, and where a walk before has others, those first and these as "Hires sampler"."""
+    first = _walk(*recipe.start.first_grid(recipe.sampler, recipe.times))
+    last = _walk(recipe.sampler, recipe.times)
+    return first if first == last else {**first, **{f"Hires {name.lower()}": said for name, said in last.items()}}
 
 
 def _walk(sampler: Sampler, times: TimeGrid) -> dict[str, str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.replay import hires
-from sfumato.recipe.replay.said import Said, number, whole
+from sfumato.recipe.replay.said import COMPVIS, Said, number, whole
 
 LONGEST = 20_000  # characters of the line of values
 _VALUE = re.compile(r'([A-Za-z][\w /+.-]{0,60}):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,\s*|$)')
@@ -45,8 +47,6 @@ AUTOMATIC = {
     **dict.fromkeys(("DDIM", "PLMS"), "leading"),
 }
 """What "Automatic" stands for; "Uniform" for all others."""
-COMPVIS = ("DDIM", "PLMS", "UniPC")
-"""Samplers that begin from z and end at the table's first index; k-diffusion's begin from sigma z and end at 0."""
 DISCARDING = ("DPM2", "DPM2 a", "DPM++ 3M SDE")
 """Samplers whose schedule is one of a step more without its last level but one."""
 OTHER_NAMES = {"Normal": "Uniform", "Polyexponential": "Exponential", "DDIM": "leading"}
@@ -77,14 +77,15 @@ def read_a1111(text: str) -> Said:
     )
     found = _SIZE.fullmatch(values.get("Size", ""))
     size, steps = (int(found[1]), int(found[2])) if found else None, whole(values, "Steps")
-    sampler, schedule = _scheduled(values.get("Sampler", "Euler a"), values.get("Schedule type", ""))
-    early = sampler if sampler in COMPVIS else schedule
-    if early in (*COMPVIS, "KL Optimal"):
-        remarks += (f"A1111 ends {early} at the least noise level of its table, and here it ends without noise",)
+    first = walk = _walk(values)
     fix = None
     if twice:
-        fix, size, steps, others = hires.read_hires(values, size, steps, sampler in COMPVIS)
+        walk = _walk(hires.second(values))
+        fix, size, steps, others = hires.read_hires(values, size, steps, (first["sampler"], walk["sampler"]))
         remarks += others
+    for early in dict.fromkeys((first["sampler"], walk["sampler"], first["schedule"], walk["schedule"])):
+        if early in (*COMPVIS, "KL Optimal"):
+            remarks += (f"A1111 ends {early} at the least noise level of its table, and here it ends without noise",)
     rng, delta = values.get("RNG", "GPU"), whole(values, "ENSD", 0)
     if rng not in ("CPU", "GPU", "NV"):
         raise BadInput(f"its RNG is {printable(rng, 60)}: known are CPU, GPU and NV")
@@ -93,9 +94,7 @@ def read_a1111(text: str) -> Said:
         prompt.strip(),
         negative.strip(),
         steps=steps,
-        sampler=sampler,
-        schedule=OTHER_NAMES.get(schedule, schedule),
-        discards=sampler in DISCARDING,
+        **walk,
         scale=number(values, "CFG scale", 7.0),
         rescale=number(values, "CFG Rescale", 0.0),
         seed=whole(values, "Seed"),
@@ -107,11 +106,22 @@ def read_a1111(text: str) -> Said:
         hashes=_pairs(values.get("Lora hashes", "")) | _pairs(values.get("TI hashes", "")),
         vae=values.get("VAE", "") if values.get("VAE", "").lower() not in ("automatic", "none") else "",
         noise=A1111CpuNoise(eta_delta=delta) if rng == "CPU" else A1111GpuNoise(eta_delta=delta),
-        unit=sampler in COMPVIS,
+        unit=walk["sampler"] in COMPVIS,
         eta=number(values, "Eta", 1.0),
         hires=fix,
+        first=first if first != walk else {},
         remarks=remarks,
     )
+
+
+def _walk(values: Mapping[str, str]) -> dict[str, Any]:
+    """The sampler, the schedule, and whether that is one of a step more, as `Said` has them."""
+    sampler, schedule = _scheduled(values.get("Sampler", "Euler a"), values.get("Schedule type", ""))
+    return {
+        "sampler": sampler,
+        "schedule": OTHER_NAMES.get(schedule, schedule),
+        "discards": sampler in DISCARDING,
+    }
 
 
 def _scheduled(sampler: str, schedule: str) -> tuple[str, str]:

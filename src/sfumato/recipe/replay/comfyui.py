@@ -143,39 +143,28 @@ def read_comfyui(text: str) -> Said:
         tag(name, f"te={heard.get(name, 0.0):g}", f"unet={painted.get(name, 0.0):g}")
         for name in dict.fromkeys((*painted, *heard))
     ]
-    named, scheduler = str(sampler.get("sampler_name")), str(sampler.get("scheduler"))
-    if named not in SAMPLERS or scheduler not in SCHEDULERS:
-        what, known = ("sampler", SAMPLERS) if named not in SAMPLERS else ("scheduler", SCHEDULERS)
-        shown = named if what == "sampler" else scheduler
-        raise BadInput(f"the {what} {printable(shown, 60)!r} is not here: known are {', '.join(known)}")
     kind = _kind(graph, drawn[-1][1], read[-1])
-    if sampler_of(SAMPLERS[named]).own_schedule is not None and scheduler not in WHOLE:
-        raise BadInput(f"{named} with the scheduler {scheduler} is not replayed: known with it are {', '.join(WHOLE)}")
     stepped = sampler.get("stepped", sampler.get("model"))
     shift, table = _shift(kind, graph.chain(stepped, "model", (*LORAS, *SHIFTS), NETWORKS), size)
-    if shift is not None and scheduler not in FLOWING:
-        raise BadInput(f"the scheduler {scheduler} of a flow is not replayed: known are {', '.join(FLOWING)}")
-    if shift is not None and scheduler in ("normal", "sgm_uniform"):  # from 1 to the least sigma, as if it were a time
-        table = round((table + shift - 1) / shift)
+    walk, begin = (_walk(inputs, shift, table) for inputs in (sampler, first))
     prompts = str(positive.get("text", "")), str(negative.get("text", "")) if scale != 1 else ""
     remarks = _remarks(graph, prompts, latent)
-    if named == "deis":
-        remarks.append("ComfyUI's deis fits its polynomials over another time than ours")
-    if shift is not None and SAMPLERS[named] not in (*IN_TAU, *TREES):
-        remarks.append(f"ComfyUI measures the steps of {SAMPLERS[named]} in flow matching otherwise than here")
+    for named in dict.fromkeys((begin["sampler"], walk["sampler"])):
+        if named == SAMPLERS["deis"]:
+            remarks.append("ComfyUI's deis fits its polynomials over another time than ours")
+        if shift is not None and named not in (*IN_TAU, *TREES):
+            remarks.append(f"ComfyUI measures the steps of {named} in flow matching otherwise than here")
     network = drawn[-1][1]
     return Said(
         "ComfyUI",
         " ".join((escaped(prompts[0], embeddings=False), *tags)),
         escaped(prompts[1], embeddings=False),
         steps=whole(sampler, "steps"),
-        sampler=SAMPLERS[named],
-        schedule=SCHEDULERS[scheduler],
-        discards=named in DISCARDING and "stepped" not in sampler,
+        **walk,
+        first=begin if begin != walk else {},
         scale=scale,
         distilled=(FLUX_GUIDANCE if distilled is None else distilled) if kind == "flux" else None,
         shift=shift,
-        table=table,
         seed=whole(first, "seed"),
         size=ends,
         clip_skip=max(skip, 1),
@@ -188,6 +177,23 @@ def read_comfyui(text: str) -> Said:
         hires=hires,
         remarks=tuple(remarks),
     )
+
+
+def _walk(inputs: Node, shift: float | None, table: int) -> dict[str, Any]:
+    """What a sampler's inputs say of its walk, as `Said` has it. Raises BadInput for one that is not replayed."""
+    named, scheduler = str(inputs.get("sampler_name")), str(inputs.get("scheduler"))
+    if named not in SAMPLERS or scheduler not in SCHEDULERS:
+        what, known = ("sampler", SAMPLERS) if named not in SAMPLERS else ("scheduler", SCHEDULERS)
+        shown = named if what == "sampler" else scheduler
+        raise BadInput(f"the {what} {printable(shown, 60)!r} is not here: known are {', '.join(known)}")
+    if sampler_of(SAMPLERS[named]).own_schedule is not None and scheduler not in WHOLE:
+        raise BadInput(f"{named} with the scheduler {scheduler} is not replayed: known with it are {', '.join(WHOLE)}")
+    if shift is not None and scheduler not in FLOWING:
+        raise BadInput(f"the scheduler {scheduler} of a flow is not replayed: known are {', '.join(FLOWING)}")
+    if shift is not None and scheduler in ("normal", "sgm_uniform"):  # from 1 to the least sigma, as if it were a time
+        table = round((table + shift - 1) / shift)
+    discards = named in DISCARDING and "stepped" not in inputs
+    return {"sampler": SAMPLERS[named], "schedule": SCHEDULERS[scheduler], "discards": discards, "table": table}
 
 
 def _nodes(text: str) -> Nodes:
@@ -238,8 +244,8 @@ def _hires(
     graph: Nodes, upscale: Any, last: Node, first: Node, size: tuple[int, int]
 ) -> tuple[HiresFix, tuple[int, int]]:
     """The first walk of two, and the size that the second ends at. Raises BadInput where they differ in more than
-    steps and seeds, and for another way to enlarge."""
-    for name in ("cfg", "sampler_name", "scheduler", "model", "positive", "negative"):
+    sampler, schedule, steps and seeds, and for another way to enlarge."""
+    for name in ("cfg", "model", "positive", "negative"):
         if last.get(name) != first.get(name):
             raise BadInput(f"its second KSampler has another {name} than its first, which is not replayed")
     if min(size) < CELL:

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sfumato.edit.hires_fix import LABELS, HiresFix
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.replay.said import RESTART, number, whole
+from sfumato.recipe.replay.said import COMPVIS, RESTART, number, whole
 
 WAYS = {label: way for way, label in LABELS.items()} | {"None": "lanczos"}
 ASK = ("Hires upscale", "Hires resize")
+OWN = {"Sampler": "Hires sampler", "Schedule type": "Hires schedule type"}
+"""What the second walk may have of its own."""
 SAME = {
-    "Hires sampler": "Sampler",
-    "Hires schedule type": "Schedule type",
     "Hires CFG Scale": "CFG scale",
     "Hires checkpoint": "Model",
 }
-"""What a second walk may have of its own, and the first walk's: they are replayed where they are one."""
-KNOWN = (*ASK, *SAME, "Hires upscaler", "Hires steps", "Hires Module 1", "Denoising strength")
+"""What else it may have there, and the first walk's: they are replayed where they are one."""
+KNOWN = (*ASK, *SAME, *OWN.values(), "Hires upscaler", "Hires steps", "Hires Module 1", "Denoising strength")
 """What is read of it; anything else of a second walk's own is refused."""
 CELL = 8
 
 
 def read_hires(
-    values: Mapping[str, str], size: tuple[int, int] | None, steps: int, unit: bool
+    values: Mapping[str, str], size: tuple[int, int] | None, steps: int, samplers: Iterable[str]
 ) -> tuple[HiresFix, tuple[int, int], int, tuple[str, ...]]:
     """The hires. fix of a picture that began at `size` in `steps`: the size and the steps that it ends with, and
-    remarks. unit: whether its sampler begins from noise of unit variance.
-
-    Raises BadInput for a second walk that can't be replayed.
+    remarks. samplers: of both walks. Raises BadInput for a second walk that can't be replayed.
     """
     if size is None or min(size) < CELL:
         raise BadInput("its hires. fix begins at no size")
     for name, first in SAME.items():
-        if name in values and values[name] not in ("Use same sampler", "Use same scheduler", values.get(first)):
+        if name in values and values[name] != values.get(first):
             raise BadInput(f"its hires. fix has a {name} ({printable(values[name], 60)}) of its own")
-    if unit or values.get("Sampler") == RESTART:
-        raise BadInput(f"its hires. fix is walked by {printable(values.get('Sampler', ''), 60)}, which is not replayed")
+    for sampler in samplers:
+        if sampler in (RESTART, *COMPVIS):
+            raise BadInput(f"its hires. fix is walked by {sampler}, which is not replayed")
     ends = _ends(values, size)
     by, remarks = values.get("Hires upscaler", "Latent"), list[str]()
     if by not in WAYS:
@@ -52,10 +51,18 @@ def read_hires(
     scale = max(ends[0] / size[0], ends[1] / size[1])
     if not 0 < strength <= 1:
         raise BadInput(f"its Denoising strength is {strength:g}: above 0 and up to 1 are replayed")
-    fix = HiresFix(scale, strength, way, of="steps", first_steps=steps, unit=unit)
+    fix = HiresFix(scale, strength, way, of="steps", first_steps=steps, unit=False)
     if fix.first_size(ends, CELL) != size:
         raise BadInput(f"its hires. fix goes from {size[0]}x{size[1]} to {ends[0]}x{ends[1]}, which cuts the picture")
     return fix, ends, second, tuple(remarks)
+
+
+def second(values: Mapping[str, str]) -> dict[str, str]:
+    """The values with the sampler and the schedule of the second walk for the first's, where it has any of its own."""
+    own = {
+        name: values[hires] for name, hires in OWN.items() if not values.get(hires, "Use same").startswith("Use same")
+    }
+    return {**values, **own}
 
 
 def _ends(values: Mapping[str, str], size: tuple[int, int]) -> tuple[int, int]:

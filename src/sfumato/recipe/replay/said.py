@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ IN_TAU = {
     "Res Multistep": DPMpp2M(solver="heun", form="tau"),
 }
 """The samplers that ComfyUI steps in sigma alone, of flow matching, where sigma is our tau."""
+COMPVIS = ("DDIM", "PLMS", "UniPC")
+"""A1111's samplers that begin from z and end at the table's first index; k-diffusion's from sigma z to 0."""
 RESTART = "Restart"
 """What A1111 calls Heun's method on a grid that rises: a sampler."""
 
@@ -43,9 +45,9 @@ class Said:
     matching (`ShiftedGrid`), None where the model's own noise levels are walked. clip_skip: 1 for all layers. vae: the
     name of an autoencoder's file. apart: whether all parts of the model were files of their own. noise: its noise
     source. eta: of a sampler that adds noise, None for what it has anyway. later: whether the noise of its steps is
-    known too. hires: a first walk at a smaller size; `size`
-    and `steps` are then those of the second. hashes: of files, by their names. remarks: what
-    is done otherwise here, a sentence each."""
+    known too. hires: a first walk at a smaller size; `size` and `steps` are then those of the second, and `first` says
+    which of sampler, schedule, discards and table the first has of its own. hashes: of files, by their names. remarks:
+    what is done otherwise here, a sentence each."""
 
     tool: str
     prompt: str
@@ -73,6 +75,7 @@ class Said:
     vae: str = ""
     apart: bool = False
     hires: HiresFix | None = None
+    first: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
 
@@ -108,23 +111,13 @@ def recipe_of(
     places: files, and folders of files, among which those are looked for that it was made with. Raises BadInput for one
     that is nowhere, and for a sampler or a schedule that is not here.
     """
-    sampler, steps = sampler_of(said.sampler, said.eta).counted(said.steps)
-    if said.shift is not None:
-        sampler = IN_TAU.get(said.sampler, sampler)
-    if sampler.own_schedule is not None and (said.hires is not None or said.shift is not None):
-        what = "of a flow" if said.hires is None else "in a second walk at a larger size"
-        raise BadInput(f"{said.sampler} chooses its noise levels itself, which is not replayed {what}")
-    remarks = list(said.remarks)
-    if said.sampler in TREES:
-        remarks.append(
-            f"{said.tool} draws the noise of {said.sampler} from a Brownian tree, and it is drawn otherwise here"
-        )
-    elif said.sampler == RESTART and said.steps >= FEW and times_of(said.schedule) != KarrasGrid():
-        remarks.append(f"{said.tool} restarts on Karras' levels between the ends of {said.schedule}")
-    elif not said.later and (getattr(sampler, "eta", 0) or sampler.ancestral_eta or sampler.walks_consistency):
-        remarks.append(f"{said.tool} draws the noise of {said.sampler}'s steps otherwise than here")
-    if said.eta not in (None, 1) and said.sampler in TREES and not hasattr(sampler, "eta"):
-        remarks.append(f"{said.tool} gives {said.sampler} the eta {said.eta:g}, and it is 1 here")
+    sampler, times, steps = _walk(said)
+    start, remarks = said.hires or Noise(unit=said.unit), [*said.remarks, *_otherwise(said, sampler)]
+    if said.hires is not None and said.first:
+        before = replace(said, **said.first)
+        first, grid, _ = _walk(before)
+        start = replace(said.hires, first_sampler=first, first_times=grid)
+        remarks += _otherwise(before, first)
     if said.hires is not None and any(plan_of(text).changing for text in (said.prompt, said.negative)):
         remarks.append(f"{said.tool} has made all changes of its words before the second walk, and here they are anew")
     prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
@@ -145,18 +138,43 @@ def recipe_of(
         model=model,
         width=width,
         height=height,
-        start=said.hires or Noise(unit=said.unit),
+        start=start,
         guidance=(
             ClassifierFree(said.scale, rescale=said.rescale),
             *(() if said.distilled is None else (Distilled(said.distilled),)),
         ),
         sampler=sampler,
-        times=_grid(said) if sampler.own_schedule is None else times_of(sampler.own_schedule),
+        times=times,
         steps=steps,
         seed=said.seed,
         noise=said.noise,
     )
     return recipe, tuple(remarks)
+
+
+def _walk(said: Said) -> tuple[Sampler, TimeGrid, int]:
+    """The sampler, the grid and the steps. Raises BadInput for a sampler that is not replayed there."""
+    sampler, steps = sampler_of(said.sampler, said.eta).counted(said.steps)
+    if said.shift is not None:
+        sampler = IN_TAU.get(said.sampler, sampler)
+    if sampler.own_schedule is None:
+        return sampler, _grid(said), steps
+    if said.hires is not None or said.shift is not None:
+        what = "of a flow" if said.hires is None else "in a second walk at a larger size"
+        raise BadInput(f"{said.sampler} chooses its noise levels itself, which is not replayed {what}")
+    return sampler, times_of(sampler.own_schedule), steps
+
+
+def _otherwise(said: Said, sampler: Sampler) -> Iterator[str]:
+    """Remarks on what the tool does otherwise with that sampler."""
+    if said.sampler in TREES:
+        yield f"{said.tool} draws the noise of {said.sampler} from a Brownian tree, and it is drawn otherwise here"
+    elif said.sampler == RESTART and said.steps >= FEW and times_of(said.schedule) != KarrasGrid():
+        yield f"{said.tool} restarts on Karras' levels between the ends of {said.schedule}"
+    elif not said.later and (getattr(sampler, "eta", 0) or sampler.ancestral_eta or sampler.walks_consistency):
+        yield f"{said.tool} draws the noise of {said.sampler}'s steps otherwise than here"
+    if said.eta not in (None, 1) and said.sampler in TREES and not hasattr(sampler, "eta"):
+        yield f"{said.tool} gives {said.sampler} the eta {said.eta:g}, and it is 1 here"
 
 
 def _grid(said: Said) -> TimeGrid:
