@@ -58,9 +58,8 @@ class DPMFast(Sampler):
         return replace(self, calls=steps, denoise_to_zero=False), steps // 3 + 2
 
     def infotext(self) -> dict[str, str]:
-        return {"Eta": f"{self.eta:g}"} | (
-            {"Steps": f"{self.calls}"} if self.calls and not self.denoise_to_zero else {}
-        )
+        spent = {"Steps": f"{self.calls}"} if self.calls and not self.denoise_to_zero else {}
+        return {"Eta": f"{self.eta:g}", **spent}
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return _Left(int((times[1:] > 0).sum()), last_knot(times))

@@ -80,7 +80,7 @@ def read_a1111(text: str) -> Said:
     first = walk = _walk(values)
     fix = None
     if twice:
-        walk = _walk(hires.second(values))
+        walk = _walk(hires.second_walk(values))
         fix, size, steps, others = hires.read_hires(values, size, steps, (first["sampler"], walk["sampler"]))
         remarks += others
     for early in dict.fromkeys((first["sampler"], walk["sampler"], first["schedule"], walk["schedule"])):

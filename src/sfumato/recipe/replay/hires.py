@@ -57,7 +57,7 @@ def read_hires(
     return fix, ends, second, tuple(remarks)
 
 
-def second(values: Mapping[str, str]) -> dict[str, str]:
+def second_walk(values: Mapping[str, str]) -> dict[str, str]:
     """The values with the sampler and the schedule of the second walk for the first's, where it has any of its own."""
     own = {
         name: values[hires] for name, hires in OWN.items() if not values.get(hires, "Use same").startswith("Use same")

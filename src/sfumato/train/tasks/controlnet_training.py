@@ -112,7 +112,7 @@ class ControlNetTask(MapsTask):
 
     def make(self, base: Any) -> Any:
         recipe, begin = self.recipe, self._begin()
-        told = begin and begin.config["conditioning_embedding_out_channels"]
+        told = begin and begin.config.get("conditioning_embedding_out_channels")
         channels = recipe.hint or told or hint_channels(self.space.factor)
         if 2 ** (len(channels) - 1) != self.space.factor:
             raise BadInput(
