@@ -20,7 +20,7 @@ from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, intent, parameters
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.replay import read_a1111, recipe_of
-from sfumato.sample import DPM2, LMS, Euler, Heun
+from sfumato.sample import DDIM, DPM2, LMS, Euler, Heun
 from sfumato.times import DiscardPenultimateGrid, LogSNRGrid
 
 PROMPT = "a painting of a woman in a red jacket"
@@ -216,6 +216,15 @@ def test_the_second_walk_of_that_page_may_have_a_sampler_of_its_own(said: str, f
     assert (recipe.sampler, recipe.times) == last
     again, _ = recipe_of(read_a1111(parameters(recipe)), "mini")
     assert again == recipe
+
+
+def test_each_walk_says_its_own_sampler_to_that_page() -> None:
+    fix = HiresFix(2.0, 0.55, of="steps", first_steps=4, unit=False, first_sampler=Euler(), first_times=KarrasGrid())
+    made = Recipe(start=fix, width=128, height=192, sampler=DDIM(0.5), times=KarrasGrid(), noise=A1111CpuNoise())
+    again, _ = recipe_of(read_a1111(parameters(made)), "mini")
+    assert again.start.first_grid(again.sampler, again.times) == (Euler(), KarrasGrid())
+    assert (again.sampler, again.times) == (DDIM(0.5), KarrasGrid())
+    assert "Sampler: Euler, " in parameters(made)
 
 
 def test_the_first_walk_may_have_a_sampler_and_a_grid_of_its_own() -> None:

@@ -118,8 +118,8 @@ class HiresFix(Start):
                 f"model, whose sides are multiples of {grain}: give a larger size or scale, or leave {self.kind} out."
             )
         sampler, times = self.first_grid(batch.recipe.sampler, batch.recipe.times)
-        told = {"start": Noise(self.unit), "steps": self.first_steps or batch.recipe.steps}
-        told |= {"sampler": sampler, "times": times}
+        steps = self.first_steps or batch.recipe.steps
+        told = {"start": Noise(self.unit), "steps": steps, "sampler": sampler, "times": times}
         recipes = [replace(each, width=width, height=height, **told) for each in batch.recipes]
         return replace(batch, stage=batch.stage.at((width, height)), recipes=recipes, size=(width, height))
 

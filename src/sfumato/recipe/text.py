@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sfumato.recipe import Recipe
 
 
+NAMES = ("Sampler", "Schedule type")
 TAGS = {"lora": "lora", "hypernetwork": "hypernet"}  # adapters, as they stand in prompts there
 
 
@@ -32,7 +33,7 @@ def parameters(recipe: Recipe) -> str:
     values["Model"] = recipe.model
     if recipe.label is not None:
         values["Label"] = recipe.label
-    values |= recipe.start.infotext() | recipe.sampler.infotext() | recipe.times.infotext()
+    values |= recipe.start.infotext()
     if recipe.clip_skip > 1:
         values["Clip skip"] = recipe.clip_skip
     if recipe.refiner is not None:
@@ -49,20 +50,27 @@ def parameters(recipe: Recipe) -> str:
 
 
 def _walks(recipe: Recipe) -> dict[str, str]:
-    """The sampler and the schedule, and where a walk before has others, those first and these as "Hires sampler"."""
+    """The sampler and the schedule with their options, and where a walk before has others, those, and the last's names
+    as "Hires sampler" and "Hires schedule type"."""
     first = _walk(*recipe.start.first_grid(recipe.sampler, recipe.times))
     last = _walk(recipe.sampler, recipe.times)
-    return first if first == last else {**first, **{f"Hires {name.lower()}": said for name, said in last.items()}}
+    if first == last:
+        return last
+    named = {name: said for name, said in last.items() if name in NAMES}
+    options = {name: said for name, said in last.items() if name not in NAMES}
+    return {**options, **first, **{f"Hires {name.lower()}": said for name, said in named.items()}}
 
 
 def _walk(sampler: Sampler, times: TimeGrid) -> dict[str, str]:
-    """The sampler and the schedule as A1111 calls them, which knows that some discard a level, and a shift nowhere."""
+    """The sampler and the schedule as A1111 calls them, which knows that some discard a level, and a shift nowhere; and
+    their options."""
     if times == RestartGrid() and sampler == Heun("kappa"):
         return {"Sampler": "Restart", "Schedule type": "Karras"}
     named = {"Sampler": Sampler.registry.label(sampler) or sampler.kind}
     plain = times.grid if isinstance(times, DiscardPenultimateGrid) else times
-    schedule = TimeGrid.registry.label(plain)
-    return {**named, "Schedule type": schedule} if schedule else named
+    if schedule := TimeGrid.registry.label(plain):
+        named["Schedule type"] = schedule
+    return named | sampler.infotext() | times.infotext()
 
 
 def _quoted(value: object) -> str:

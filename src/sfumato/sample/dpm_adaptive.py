@@ -12,18 +12,17 @@ from sfumato.element import Real, Whole, element
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.predict import expand
-from sfumato.sample.dpm_solver import KappaFlow, embedded, last_knot, lowered
+from sfumato.sample.adaptive import FINEST, TOLERANCE, choose, size_of
+from sfumato.sample.dpm_solver import KappaFlow, embedded, kappa_at, last_knot, lowered
 from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.singlestep import ETA
-from sfumato.sample.step import Denoise, Knots, choose, ddim
+from sfumato.sample.step import Denoise, Knots, ddim
 
 FIRST = 0.05
 """The step in log(alpha/sigma) that is tried first."""
 SAFETY = 0.81
 """A try is taken where the next one would not be shorter than this."""
-FINEST = 2.0**-10  # of a step of the grid: finer tries are taken as they come
 NEARLY = 1e-5  # what is left of a step of the grid in log(alpha/sigma) when it is done
-_TOLERANCE = "a number above 0, up to 1e9"
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ class DPMAdaptive(Sampler):
     own_schedule: ClassVar[str | None] = "Exponential"
 
     order: Whole = Field(default=3, ge=2, le=3, description="2 or 3")
-    rtol: Real = Field(default=0.05, gt=0, le=1e9, description=_TOLERANCE)
-    atol: Real = Field(default=0.0078, gt=0, le=1e9, description=_TOLERANCE)
+    rtol: Real = Field(default=0.05, gt=0, le=1e9, description=TOLERANCE)
+    atol: Real = Field(default=0.0078, gt=0, le=1e9, description=TOLERANCE)
     eta: Real = Field(default=0.0, ge=0, le=1, description=ETA)
     denoise_to_zero: bool = Field(default=True, description="true or false")
 
@@ -77,7 +76,7 @@ class DPMAdaptive(Sampler):
         flow = KappaFlow(denoise, t, s)
         if flow.straight:
             return ddim(denoise(x, t), k), state
-        last = KappaFlow(denoise, t, state.last).end
+        last = kappa_at(denoise.schedule, state.last)
         y, h = self._walk(flow, x / k.alpha_t, state.h, last, noise)
         return k.alpha_s * y, _Tried(h, state.last)
 
@@ -105,7 +104,7 @@ class DPMAdaptive(Sampler):
     def _factor(self, low: Tensor, high: Tensor, before: Tensor) -> Tensor:
         """(B,): how many times as long each picture's next step may be; one that is NaN comes out as it is."""
         allowed = (self.rtol * torch.maximum(low.abs(), before.abs())).clamp(min=self.atol)
-        error = ((low - high) / allowed).flatten(1).square().mean(1).sqrt().cpu().double().nan_to_num(0.0)
+        error = size_of(low - high, allowed)
         order = 1.5 if self.eta else self.order
         return 1 + torch.atan((error + 1e-8) ** (-1 / order) - 1)
 

@@ -11,7 +11,7 @@ from sfumato.element import Real, Whole, element
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.predict import expand
-from sfumato.sample.dpm_solver import KappaFlow, embedded, first, last_knot, lowered
+from sfumato.sample.dpm_solver import KappaFlow, embedded, first, kappa_at, last_knot, lowered
 from sfumato.sample.sampler import Moved, Sampler, State
 from sfumato.sample.singlestep import ETA
 from sfumato.sample.step import Denoise, Knots, ddim
@@ -73,7 +73,7 @@ class DPMFast(Sampler):
         if flow.straight:
             return ddim(here, k), state
         a, b = (torch.tensor(kappa, dtype=torch.float64) for kappa in (flow.begin, flow.end))
-        last = KappaFlow(denoise, t, state.last).end
+        last = kappa_at(denoise.schedule, state.last)
         below, new = lowered(a, b, self.eta, last)
         y = first(here, below) if order == 1 else embedded(flow, here, a, below, order)[1]
         if new > 0:

@@ -16,7 +16,8 @@ import math
 from sfumato.denoise import Prediction
 from sfumato.lazy import Tensor, torch
 from sfumato.predict import expand
-from sfumato.sample.step import Denoise
+from sfumato.sample.step import RISES, Denoise
+from sfumato.schedule import Schedule
 
 
 class KappaFlow:
@@ -24,8 +25,7 @@ class KappaFlow:
 
     def __init__(self, denoise: Denoise, t: Tensor, s: Tensor) -> None:
         self.denoise, self.t, self.s = denoise, t, s
-        (alpha, sigma), (alpha_s, sigma_s) = denoise.schedule(t), denoise.schedule(s)
-        self.begin, self.end = float(sigma / alpha), float(sigma_s / alpha_s)
+        self.begin, self.end = kappa_at(denoise.schedule, t), kappa_at(denoise.schedule, s)
 
     @property
     def straight(self) -> bool:
@@ -65,9 +65,15 @@ def lowered(a: Tensor, b: Tensor, eta: float, last: float) -> tuple[Tensor, Tens
     if eta == 0:
         return b, torch.zeros_like(b)
     if bool((b > a).any()):
-        raise ValueError("A sampler that adds noise cannot walk upwards: invert with ddim (eta = 0) or heun.")
+        raise ValueError(RISES)
     below = torch.minimum(b, (b * torch.sqrt(1 - eta**2 * (1 - (b / a) ** 2))).clamp(min=last))
     return below, torch.sqrt((b**2 - below**2).clamp(min=0))
+
+
+def kappa_at(schedule: Schedule, t: Tensor) -> float:
+    """sigma/alpha at t, infinite where alpha is 0."""
+    alpha, sigma = schedule(t)
+    return float(sigma / alpha)
 
 
 def last_knot(times: Tensor) -> Tensor:

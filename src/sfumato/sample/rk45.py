@@ -11,8 +11,9 @@ from sfumato.element import Real, element
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.predict import expand
+from sfumato.sample.adaptive import FINEST, TOLERANCE, choose, size_of
 from sfumato.sample.sampler import Moved, Sampler, State
-from sfumato.sample.step import Denoise, Knots, choose, ddim
+from sfumato.sample.step import Denoise, Knots, ddim
 
 # Dormand & Prince 1980, table 2 (RK5(4)7M): the last row of A is the fifth-order result, whose slope the next step
 # begins with; E is its difference to the fourth-order one.
@@ -29,10 +30,6 @@ A = (
 E = (71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 
 SAFETY, SHRINK, GROW = 0.9, 0.2, 5.0
-FINEST = 2.0**-10  # of a step of the grid: finer inner steps are taken as they come
-
-
-_TOLERANCE = "a number above 0, up to 1e9"
 
 
 @element("rk45", label="RK45")
@@ -54,8 +51,8 @@ class RK45(Sampler):
 
     reads_score: ClassVar[bool] = True
 
-    rtol: Real = Field(default=1e-4, gt=0, le=1e9, description=_TOLERANCE)
-    atol: Real = Field(default=1e-4, gt=0, le=1e9, description=_TOLERANCE)
+    rtol: Real = Field(default=1e-4, gt=0, le=1e9, description=TOLERANCE)
+    atol: Real = Field(default=1e-4, gt=0, le=1e9, description=TOLERANCE)
 
     def init(self, x: Tensor, times: Tensor) -> State:
         return torch.full((len(x),), math.inf, dtype=torch.float64)
@@ -92,7 +89,8 @@ class RK45(Sampler):
                 ahead = y + expand(d, y) * _sum(row, slopes)
                 there = torch.where(reaches & (c == 1), path.end, now + c * d)
                 slopes.append(path.slope(ahead, there))
-            error = self._norm(expand(d, y) * _sum(E, slopes), y, ahead)
+            allowed = self.atol + self.rtol * torch.maximum(y.abs(), ahead.abs())
+            error = size_of(expand(d, y) * _sum(E, slopes), allowed)
             taken = moving & ((error <= 1) | (length <= finest))
             factor = (SAFETY * error.clamp(min=1e-10) ** -0.2).clamp(SHRINK, GROW)
             now = torch.where(taken, torch.where(reaches, path.end, now + d), now)
@@ -100,11 +98,6 @@ class RK45(Sampler):
             cut_short = reaches & (factor > 1)  # by the end: that says nothing against a longer one
             widest = torch.where(moving & ~cut_short, length * factor, widest)
         return y * path.scale(s), widest
-
-    def _norm(self, error: Tensor, y: Tensor, ahead: Tensor) -> Tensor:
-        """(B,): the error of each picture in units of its tolerance; none of one that is NaN, so that it comes out."""
-        scale = self.atol + self.rtol * torch.maximum(y.abs(), ahead.abs())
-        return (error / scale).flatten(1).square().mean(1).sqrt().cpu().double().nan_to_num(0.0)
 
 
 class _Path:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sfumato.denoise import Prediction
-from sfumato.lazy import Tensor, torch
+from sfumato.lazy import Tensor
 from sfumato.noise import NoiseSource
 from sfumato.schedule import Schedule
+
+RISES = "A sampler that adds noise cannot walk upwards: invert with ddim (eta = 0) or heun."
 
 
 class Denoise(Protocol):
@@ -73,7 +75,7 @@ class Knots:
         Raises ValueError where the step rises: noise cannot be taken back.
         """
         if self.rising:
-            raise ValueError("A sampler that adds noise cannot walk upwards: invert with ddim (eta = 0) or heun.")
+            raise ValueError(RISES)
         return (1 - self.q) * (1 + self.q)
 
 
@@ -99,8 +101,3 @@ def renoise(denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, noise: NoiseSourc
     k = Knots.of(denoise.schedule, t, s)
     r = k.alpha_s / k.alpha_t
     return r * x + math.sqrt(max(k.sigma_s**2 - (r * k.sigma_t) ** 2, 0.0)) * noise(x)
-
-
-def choose(rows: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """a in the rows (B,) that are chosen, b in the others."""
-    return torch.where(rows.to(a.device).reshape(-1, *[1] * (a.ndim - 1)), a, b)

@@ -10,7 +10,7 @@ The export is the folder of a diffusers `ControlNetModel` or `ControlNetUnionMod
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -51,8 +51,7 @@ class OnMaps(OnFrozenBase):
 
     @model_validator(mode="after")
     def _known(self) -> OnMaps:
-        if unknown := [name for name in self.given if name not in self.names]:
-            raise ValueError(f"given: '{unknown[0]}' is no map of this recipe, which has {', '.join(self.names)}")
+        self.refuse_others("given", self.given)
         for name in self.names:
             if name not in self.given:
                 try:
@@ -60,6 +59,11 @@ class OnMaps(OnFrozenBase):
                 except BadInput as error:
                     raise ValueError(str(error)) from None
         return self
+
+    def refuse_others(self, field: str, said: Iterable[str]) -> None:
+        """Raises ValueError where a field names a map that the recipe doesn't have."""
+        if unknown := [name for name in said if name not in self.names]:
+            raise ValueError(f"{field}: '{unknown[0]}' is no map of this recipe, which has {', '.join(self.names)}")
 
 
 class ControlNetRecipe(OnMaps):
@@ -77,8 +81,7 @@ class ControlNetRecipe(OnMaps):
 
     @model_validator(mode="after")
     def _repeats(self) -> ControlNetRecipe:
-        if unknown := [name for name in self.repeat if name not in self.names]:
-            raise ValueError(f"repeat: '{unknown[0]}' is no map of this recipe, which has {', '.join(self.names)}")
+        self.refuse_others("repeat", self.repeat)
         return self
 
 
@@ -111,7 +114,7 @@ class ControlNetTask(MapsTask):
         return [kind for kind, name in enumerate(self.recipe.names) for _ in range(self.recipe.repeat.get(name, 1))]
 
     def make(self, base: Any) -> Any:
-        recipe, begin = self.recipe, self._begin()
+        recipe, begin = self.recipe, self._trained_before()
         told = begin and begin.config.get("conditioning_embedding_out_channels")
         channels = recipe.hint or told or hint_channels(self.space.factor)
         if 2 ** (len(channels) - 1) != self.space.factor:
@@ -126,7 +129,7 @@ class ControlNetTask(MapsTask):
         self.run = Eager().prepare(network, spec(network))
         return network
 
-    def _begin(self) -> Any:
+    def _trained_before(self) -> Any:
         """The trained ControlNet that is gone on from, if there is one. Raises BadInput where it knows other maps."""
         recipe = self.recipe
         if recipe.begin is None:

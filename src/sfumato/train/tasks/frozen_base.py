@@ -117,7 +117,8 @@ class FrozenBaseTask(DiffusionTask):
 
     def condition(self, rows: np.ndarray, which: list[int], dropped: Tensor, generator: torch.Generator) -> Condition:
         """Besides the caption what is shown of each picture, all of one kind."""
-        kind = self.turns()[int(torch.randint(len(self.turns()), (), generator=generator))]
+        turns = self.turns()
+        kind = turns[int(torch.randint(len(turns), (), generator=generator))]
         shown = self.on_device(self.kinds[kind][0][rows])
         return super().condition(rows, which, dropped, generator).adding(self.control(shown, kind))
 
