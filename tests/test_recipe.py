@@ -306,7 +306,11 @@ def test_every_sampler_has_a_name_for_others(sampler):
         (DPMpp3M(exact=True), "log-snr", {"Sampler": "DPM++ 3M exact", "Schedule type": "Exponential"}),
         (DDIM(0.5), KarrasGrid(), {"Sampler": "Euler a", "Eta": "0.5", "Schedule type": "Karras"}),
         (DDIM(1.0), KarrasGrid(5), {"Sampler": "Euler a", "Schedule type": "Karras", "Schedule rho": "5"}),
-        (Euler(Churn(3, scale=1.01)), "leading", {"Sampler": "Euler", "Sigma churn": "3", "Sigma noise": "1.01"}),
+        (
+            Euler(Churn(3, scale=1.01)),
+            "leading",
+            {"Sampler": "Euler", "Schedule type": "DDIM", "Sigma churn": "3", "Sigma noise": "1.01"},
+        ),
     ],
 )
 def test_a_sampler_and_its_grid_are_told_to_others_with_their_options(sampler, times, said):

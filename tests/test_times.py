@@ -11,6 +11,7 @@ from sfumato.times import (
     BetaGrid,
     DiscardPenultimateGrid,
     LeadingGrid,
+    LinearQuadraticGrid,
     RestartGrid,
     ShiftedGrid,
     TimeGrid,
@@ -208,10 +209,39 @@ def test_log_snr_grid_is_uniform_in_it():
     alpha, sigma = STABLE(grid("log-snr", 10, STABLE)[:-1])
     steps = (alpha / sigma).log().diff()
     torch.testing.assert_close(steps, steps[0].expand(9))
-    alpha, sigma = STABLE(grid("kl-optimal-a1111", 10, STABLE)[:-1])
-    most, least = (torch.atan(torch.tensor(kappa, dtype=torch.float64)) for kappa in (14.6146, 0.0292))
-    theirs = [torch.tan(i / 10 * least + (1 - i / 10) * most) for i in range(10)]  # and the 11th, the least level
-    torch.testing.assert_close(sigma / alpha, torch.stack(theirs), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 20])
+def test_linear_quadratic_begins_with_the_steps_of_a_fine_grid_and_grows_without_a_bend(steps):
+    """Movie Gen's: the first half as of 1000 equal steps where the share is so many of them, then a parabola to 0."""
+    half = max(steps // 2, 1)
+    for of, schedule, whole in (("tau", Flow(2.0), 1.0), ("kappa", STABLE, 14.6146)):
+        knots = LinearQuadraticGrid(of=of)(steps, schedule)  # pyright: ignore[reportArgumentType]
+        alpha, sigma = schedule(knots)
+        levels = sigma / whole / (alpha + sigma if of == "tau" else alpha)
+        lengths = -levels.diff()
+        torch.testing.assert_close(
+            lengths[: min(half, steps - 1)],
+            torch.full((min(half, steps - 1),), 0.025 / half).double(),
+            rtol=1e-3,
+            atol=0,
+        )
+        growth = lengths[half:].diff()  # a parabola's steps grow evenly, from half of that at the joint
+        if len(growth) > 1:
+            torch.testing.assert_close(growth, growth[0].expand(len(growth)), rtol=1e-3, atol=0)
+            torch.testing.assert_close(lengths[half] - 0.025 / half, growth[0] / 2, rtol=1e-3, atol=0)
+        assert levels[-1] == 0
+    begun = LinearQuadraticGrid()(20, STABLE, 0.6)
+    assert begun[0] == 0.6
+
+
+def test_a_stride_walks_the_table_that_far():
+    for asked in (1, 7, 20, 30, 999, 1000):
+        made, steps = LeadingGrid.reaching(asked)
+        assert torch.equal(made(steps, STABLE), from_indices(list(range(1, 1000, 1000 // asked))[::-1], 1000))
+        assert (made.stride is None) == (steps == asked or asked == 1000)
+    with pytest.raises(BadInput, match="at most 31 steps, not 32"):
+        LeadingGrid(stride=33)(32, STABLE)
 
 
 def test_start_0_is_one_knot():

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
 from sfumato.adapt import LoRA
-from sfumato.edit import HiresFix
+from sfumato.edit import HiresFix, Noise
 from sfumato.formats.convert import convert
 from sfumato.guide import ClassifierFree, Distilled
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise, TorchNoise
@@ -47,6 +47,7 @@ from sfumato.times import (
     KarrasGrid,
     KLOptimalGrid,
     LeadingGrid,
+    LinearQuadraticGrid,
     LinspaceGrid,
     LogSNRGrid,
     RestartGrid,
@@ -54,6 +55,7 @@ from sfumato.times import (
     TrailingGrid,
 )
 
+TABLE = Discrete.named("scaled_linear", beta_start=0.00085, beta_end=0.012)
 OLD = """(masterpiece:1.2), a red boat,
 sea: at night
 Negative prompt: blurry, low quality
@@ -115,7 +117,6 @@ def test_samplers_and_schedules_of_a1111_s_page(values: str, sampler, times) -> 
         (DPM2(1.0), DiscardPenultimateGrid(KarrasGrid())),
         (DPMppSDE(), TrailingGrid(up=True)),
         (Heun("kappa"), KarrasGrid()),
-        (UniPC(3, "bh1"), KarrasGrid()),
     ],
 )
 def test_what_we_write_for_that_page_reads_as_what_it_was(sampler, times) -> None:
@@ -287,6 +288,7 @@ def test_a_plain_graph_of_comfyui() -> None:
         ("dpmpp_sde_gpu", "beta", DPMppSDE(), BetaGrid()),
         ("res_multistep", "simple", DPMpp2M(solver="heun"), TrailingGrid(up=True)),
         ("heun", "karras", Heun("kappa"), KarrasGrid()),
+        ("euler", "linear_quadratic", Euler(), LinearQuadraticGrid(of="kappa")),
         ("dpmpp_2m_sde_heun", "karras", DPMpp2M(sde=True, solver="heun"), KarrasGrid()),
     ):
         recipe, _ = recipe_of(read_comfyui(json.dumps(graph(sampler_name=named, scheduler=scheduler))), "mini")
@@ -296,8 +298,8 @@ def test_a_plain_graph_of_comfyui() -> None:
         read_comfyui(json.dumps(refined))
     with pytest.raises(BadInput, match="denoise below 1"):
         read_comfyui(json.dumps(graph(denoise=0.4)))
-    with pytest.raises(BadInput, match="the scheduler 'linear_quadratic' is not here"):
-        read_comfyui(json.dumps(graph(scheduler="linear_quadratic")))
+    with pytest.raises(BadInput, match="the scheduler 'bong_tangent' is not here"):
+        read_comfyui(json.dumps(graph(scheduler="bong_tangent")))
     with pytest.raises(BadInput, match=r"graph has nothing where .* or CLIPTextEncode is read"):
         read_comfyui(json.dumps(graph(positive=3)))
     for text in ("[]", "{", '{"1": 3}', '{"1": {"class_type": "KSampler", "inputs": [1]}}'):
@@ -342,12 +344,29 @@ def comfyui_sigmas(scheduler: str, steps: int, shift: float, count: int) -> list
     table = [sigma((i + 1) / count) for i in range(count)]
     if scheduler == "simple":
         return [*(table[-(1 + int(k * count / steps))] for k in range(steps)), 0.0]
-    last = table[0]  # taken for a time
+    least, ramp = table[0], [k / (steps - 1) for k in range(steps)]
+    if scheduler == "karras":
+        roots = least ** (1 / 7)
+        return [*((1 + part * (roots - 1)) ** 7 for part in ramp), 0.0]
+    if scheduler == "exponential":
+        return [*(math.exp(part * math.log(least)) for part in ramp), 0.0]
+    if scheduler == "kl_optimal":
+        return [*(math.tan(part * math.atan(least) + (1 - part) * math.atan(1)) for part in ramp), 0.0]
+    if scheduler == "ddim_uniform":
+        return [*table[1 :: max(count // steps, 1)][::-1], 0.0]
+    if scheduler == "linear_quadratic":
+        half = steps // 2
+        lines = [0.025 * k / half for k in range(half)]
+        rest, bend = steps - half, (half - 0.025 * steps) / (half * (steps - half) ** 2)
+        slope = 0.025 / half - 2 * (half - 0.025 * steps) / rest**2
+        lines += [bend * k**2 + slope * k + bend * half**2 for k in range(half, steps)]
+        return [1 - level for level in (*lines, 1.0)]
+    last = least  # taken for a time
     parts = steps if scheduler == "sgm_uniform" else steps - 1
     return [*(sigma(1 + (last - 1) * k / parts) for k in range(steps)), 0.0]
 
 
-@pytest.mark.parametrize("scheduler", ["simple", "normal", "sgm_uniform"])
+@pytest.mark.parametrize("scheduler", [scheduler for scheduler in SCHEDULERS if scheduler != "beta"])
 @pytest.mark.parametrize(
     ("nodes", "shift", "count"),
     [
@@ -375,17 +394,20 @@ def test_the_noise_levels_of_a_flow_are_comfyui_s(scheduler, nodes, shift, count
             graph[key] = {"class_type": kind, "inputs": inputs}
     recipe, remarks = recipe_of(read_comfyui(json.dumps(graph)), "m")
     assert not remarks
-    assert (recipe.prompt, recipe.seed, recipe.steps, recipe.sampler) == ("a red hat", 5, 6, Euler())
+    theirs = torch.tensor(comfyui_sigmas(scheduler, 6, shift, count)).double()
+    assert (recipe.prompt, recipe.seed, recipe.sampler) == ("a red hat", 5, Euler())
+    assert recipe.steps == len(theirs) - 1 == (7 if scheduler == "ddim_uniform" else 6)
+    assert recipe.start.unit == (theirs[0] == 1)  # pyright: ignore[reportAttributeAccessIssue]
     for own in (Flow(1.0), Flow(2.7)):  # whatever shift the model has
-        _, sigma = own(recipe.times(6, own))
-        theirs = torch.tensor(comfyui_sigmas(scheduler, 6, shift, count)).double()
+        _, sigma = own(recipe.times(recipe.steps, own))
         torch.testing.assert_close(sigma, theirs, atol=3e-5, rtol=0)  # "normal" ends between two indices of a table
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_and_scheduler_of_comfyui_that_is_named_is_here(sampler: str, scheduler: str) -> None:
-    if sampler in ("dpm_fast", "dpm_adaptive") and scheduler in ("simple", "sgm_uniform", "ddim_uniform", "beta"):
+    own = ("dpm_fast", "dpm_adaptive")
+    if sampler in own and scheduler not in ("normal", "karras", "exponential", "kl_optimal"):
         with pytest.raises(BadInput, match=f"{sampler} with the scheduler {scheduler} is not replayed"):
             read_comfyui(json.dumps(graph(sampler_name=sampler, scheduler=scheduler)))
         return
@@ -422,10 +444,44 @@ def test_shifts_that_no_flow_has_are_refused(shift) -> None:
         read_comfyui(json.dumps(parts))
 
 
-@pytest.mark.parametrize("scheduler", ["karras", "exponential", "kl_optimal", "ddim_uniform"])
-def test_schedules_of_sigma_itself_are_refused_of_a_flow(scheduler: str) -> None:
-    with pytest.raises(BadInput, match=f"the scheduler {scheduler} of a flow is not replayed"):
-        read_comfyui(json.dumps(flow_graph(scheduler)))
+@pytest.mark.parametrize(("asked", "taken"), [(20, 20), (30, 31), (28, 29), (7, 8), (1000, 999)])
+def test_the_levels_of_ddim_s_stride_are_all_that_there_are(asked: int, taken: int) -> None:
+    """Both tools take the stride of the steps that are asked for, and walk the table with it to its end."""
+    table = range(1, 1000, max(1000 // asked, 1))
+    theirs = torch.tensor([*((index + 1) / 1000 for index in reversed(table)), 0.0]).double()
+    texts = [
+        read_comfyui(json.dumps(graph(scheduler="ddim_uniform", steps=asked))),
+        read_a1111(f"x\nSteps: {asked}, Sampler: Euler, Schedule type: DDIM, Seed: 1"),
+        read_a1111(f"x\nSteps: {asked}, Sampler: DDIM, Schedule type: Karras, Seed: 1"),  # which it does not heed
+    ]
+    for said in texts:
+        recipe, _ = recipe_of(said, "m")
+        assert recipe.steps == taken
+        torch.testing.assert_close(recipe.times(recipe.steps, TABLE), theirs)
+        again, _ = recipe_of(read_a1111(parameters(recipe)), "m")
+        assert (again.times, again.steps) == (recipe.times, recipe.steps)
+    assert recipe_of(texts[0], "m")[0].start == Noise(unit=False)
+    discarding = graph(scheduler="ddim_uniform", steps=asked, sampler_name="dpm_2")
+    one_more = len(range(1, 1000, max(1000 // (asked + 1), 1)))
+    assert recipe_of(read_comfyui(json.dumps(discarding)), "m")[0].steps == one_more - 1
+
+
+@pytest.mark.parametrize(("asked", "taken"), [(20, 21), (30, 32), (28, 30)])
+def test_a1111_s_unipc_steps_evenly_to_the_least_level(asked: int, taken: int) -> None:
+    """In as many equal steps as DDIM's stride has indices; here one more goes to 0."""
+    recipe, _ = recipe_of(read_a1111(f"x\nSteps: {asked}, Sampler: UniPC, Schedule type: Karras, Seed: 1"), "m")
+    assert (recipe.sampler, recipe.steps) == (UniPC(3, "bh1"), taken)
+    theirs = torch.linspace(1, 1e-3, taken, dtype=torch.float64)
+    torch.testing.assert_close(recipe.times(taken, TABLE)[:-1], theirs)
+
+
+def test_the_new_noise_of_a1111_s_ddim() -> None:
+    for said, eta in (("Eta DDIM: 0.4", 0.4), ("Eta: 0.4", 0.0)):
+        recipe, remarks = recipe_of(read_a1111(f"x\nSteps: 20, Sampler: DDIM, Seed: 1, {said}"), "m")
+        assert recipe.sampler == DDIM(eta)
+        assert len(remarks) == 1  # where it ends
+    _, remarks = recipe_of(read_a1111("x\nSteps: 27, Sampler: DDIM, Seed: 1"), "m")
+    assert "A1111 begins these 27 steps with a short one from its table's end, which is left out" in remarks
 
 
 def test_the_scale_that_is_told_is_that_of_flux_alone() -> None:

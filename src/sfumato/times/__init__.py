@@ -18,6 +18,7 @@ from sfumato.times.karras import KarrasGrid
 from sfumato.times.kl_optimal import KLOptimalGrid
 from sfumato.times.knots import from_indices, from_strength, jumps
 from sfumato.times.leading import LeadingGrid
+from sfumato.times.linear_quadratic import LinearQuadraticGrid
 from sfumato.times.linspace import LinspaceGrid
 from sfumato.times.log_snr import LogSNRGrid
 from sfumato.times.restart import RestartGrid
@@ -36,6 +37,7 @@ __all__ = [
     "KLOptimalGrid",
     "KarrasGrid",
     "LeadingGrid",
+    "LinearQuadraticGrid",
     "LinspaceGrid",
     "LogSNRGrid",
     "RestartGrid",

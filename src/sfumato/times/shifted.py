@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -30,24 +30,30 @@ class ShiftedGrid(TimeGrid):
     exp(mu) with mu from 0.5 to 1.15 by the size of the picture. ComfyUI sets it with ModelSamplingSD3, -AuraFlow and
     -Flux (there mu), Forge with "Shift".
 
-    table: how many indices a grid has that is made of indices: 1000, and 10000 of ComfyUI's FLUX.
+    table: how many indices a grid has that is made of indices: 1000, and 10000 of ComfyUI's FLUX. of: what a grid of
+    noise levels (karras, log-snr, kl-optimal) takes for its kappa: sigma/alpha, or tau itself down to that of the
+    table's first index, as ComfyUI does with all that it knows.
     """
 
     shift: Real = Field(default=3.0, gt=0, le=1000, description="a number above 0 and up to 1000, 1 for equal steps")
     grid: TimeGrid = UniformGrid()
     table: Whole = Field(default=1000, ge=1, le=100_000, description="a whole number from 1 to 100000")
+    of: Literal["kappa", "tau"] = Field(default="kappa", description="kappa or tau")
 
     @property
     def rises(self) -> bool:  # type: ignore[override]
         return bool(self.grid.rises)
 
     def knots(self, steps: int, schedule: Schedule, start: float) -> Tensor:
-        line = _Line(self.shift, count=self.table)
+        line = _Line(self.shift, count=self.table) if self.of == "kappa" else _Levels(self.shift, self.table)
         alpha, sigma = schedule(torch.tensor(start, dtype=torch.float64))
-        begin = 1.0 if alpha == 0 else float(line.time(sigma / alpha))
-        alpha, sigma = line(self.grid(steps, line, begin))
+        begin = 1.0 if alpha == 0 else float(Flow(self.shift).time(sigma / alpha))
+        knots = self.grid(steps, line, begin)
+        alpha, sigma = Flow(self.shift)(knots)
         times = schedule.time(sigma / alpha)
-        times[0], times[-1] = start, 0.0
+        if knots[0] == begin:
+            times[0] = start
+        times[-1] = 0.0
         return times
 
 
@@ -56,3 +62,23 @@ class _Line(Flow):
     """A `Flow` of a table."""
 
     count: int = 1000
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """The same noise levels without a signal that falls, alpha = 1 and sigma = tau, so that kappa is tau."""
+
+    shift: float
+    count: int
+
+    @property
+    def last(self) -> float:
+        return 1 / self.count
+
+    def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        alpha, sigma = Flow(self.shift)(t)
+        return torch.ones_like(alpha), sigma
+
+    def time(self, kappa: Tensor | float) -> Tensor:
+        tau = torch.as_tensor(kappa, dtype=torch.float64)
+        return Flow(self.shift).time(tau / (1 - tau))

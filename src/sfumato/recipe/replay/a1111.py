@@ -10,15 +10,16 @@ from typing import Any
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.replay import hires
-from sfumato.recipe.replay.said import COMPVIS, Said, number, whole
+from sfumato.recipe.replay.said import COMPVIS, DETERMINISTIC, Said, number, whole
 
 LONGEST = 20_000  # characters of the line of values
+TABLE = 1000  # noise levels of a model
 _VALUE = re.compile(r'([A-Za-z][\w /+.-]{0,60}):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,\s*|$)')
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 NEGATIVE = "Negative prompt:"
 READ = (
-    *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "ENSD", "RNG", "Eta", "Model"),
-    *("Model hash", "CFG Rescale", "VAE", "VAE hash", "Lora hashes", "TI hashes"),
+    *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "ENSD", "RNG", "Eta", "Eta DDIM"),
+    *("Model", "Model hash", "CFG Rescale", "VAE", "VAE hash", "Lora hashes", "TI hashes"),
 )
 INERT = (
     *("Version", "Batch size", "Batch pos", "User", "Created Date", "Hashes", "App"),
@@ -44,12 +45,13 @@ SCHEDULES = ("Karras", "Exponential", "SGM Uniform", "Uniform")
 AUTOMATIC = {
     **dict.fromkeys(("DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM2", "DPM2 a"), "Karras"),
     **dict.fromkeys(("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE"), "Exponential"),
-    **dict.fromkeys(("DDIM", "PLMS"), "leading"),
 }
 """What "Automatic" stands for; "Uniform" for all others."""
+EVEN = "UniPC"
+"""The one of `COMPVIS` that steps evenly."""
 DISCARDING = ("DPM2", "DPM2 a", "DPM++ 3M SDE")
 """Samplers whose schedule is one of a step more without its last level but one."""
-OTHER_NAMES = {"Normal": "Uniform", "Polyexponential": "Exponential", "DDIM": "leading"}
+OTHER_NAMES = {"Normal": "Uniform", "Polyexponential": "Exponential"}
 """Schedules that are others by their default options."""
 
 
@@ -79,13 +81,20 @@ def read_a1111(text: str) -> Said:
     size, steps = (int(found[1]), int(found[2])) if found else None, whole(values, "Steps")
     first = walk = _walk(values)
     fix = None
+    if first["sampler"] in COMPVIS:
+        stride = max(TABLE // max(steps, 1), 1)
+        if first["sampler"] == EVEN:
+            steps = len(range(0, TABLE, stride)) + 1  # so many to the least level, and here one more to 0
+        elif (TABLE - 1) % stride == 0:
+            remarks += (f"A1111 begins these {steps} steps with a short one from its table's end, which is left out",)
     if twice:
         walk = _walk(hires.second_walk(values))
-        fix, size, steps, others = hires.read_hires(values, size, steps, (first["sampler"], walk["sampler"]))
+        fix, size, steps, others = hires.read_hires(values, size, steps, first, walk)
         remarks += others
-    for early in dict.fromkeys((first["sampler"], walk["sampler"], first["schedule"], walk["schedule"])):
-        if early in (*COMPVIS, "KL Optimal"):
-            remarks += (f"A1111 ends {early} at the least noise level of its table, and here it ends without noise",)
+    early = [each["sampler"] for each in (first, walk) if each["sampler"] in COMPVIS]
+    early += [each["schedule"] for each in (first, walk) if each["schedule"] == "KL Optimal"]
+    for name in dict.fromkeys(early):
+        remarks += (f"A1111 ends {name} at the least noise level of its table, and here it ends without noise",)
     rng, delta = values.get("RNG", "GPU"), whole(values, "ENSD", 0)
     if rng not in ("CPU", "GPU", "NV"):
         raise BadInput(f"its RNG is {printable(rng, 60)}: known are CPU, GPU and NV")
@@ -107,7 +116,7 @@ def read_a1111(text: str) -> Said:
         vae=values.get("VAE", "") if values.get("VAE", "").lower() not in ("automatic", "none") else "",
         noise=A1111CpuNoise(eta_delta=delta) if rng == "CPU" else A1111GpuNoise(eta_delta=delta),
         unit=walk["sampler"] in COMPVIS,
-        eta=number(values, "Eta", 1.0),
+        eta=number(values, "Eta DDIM", 0.0) if walk["sampler"] == DETERMINISTIC else number(values, "Eta", 1.0),
         hires=fix,
         first=first if first != walk else {},
         remarks=remarks,
@@ -126,12 +135,14 @@ def _walk(values: Mapping[str, str]) -> dict[str, Any]:
 
 def _scheduled(sampler: str, schedule: str) -> tuple[str, str]:
     """The sampler and the schedule; before version 1.9 one name held both, as "DPM++ 2M Karras"."""
+    if sampler in COMPVIS:  # which have one of their own, whatever is chosen
+        return sampler, "Uniform" if sampler == EVEN else "DDIM"
     for name in SCHEDULES:
         if not schedule and sampler.endswith(f" {name}"):
             return sampler.removesuffix(f" {name}"), name
     if schedule.lower() == "automatic":
         return sampler, AUTOMATIC.get(sampler, "Uniform")
-    return sampler, schedule or ("leading" if sampler in ("DDIM", "PLMS") else "Uniform")
+    return sampler, schedule or "Uniform"
 
 
 def _pairs(text: str) -> dict[str, str]:

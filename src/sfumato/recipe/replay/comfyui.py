@@ -57,11 +57,12 @@ SCHEDULERS = {
     "ddim_uniform": "leading",
     "beta": "beta",
     "kl_optimal": "kl-optimal",
+    "linear_quadratic": "linear-quadratic-kappa",
 }
 WHOLE = ("normal", "karras", "exponential", "kl_optimal")
 """Schedules from the model's highest noise level to its lowest."""
-FLOWING = ("normal", "sgm_uniform", "simple", "beta")
-"""Schedules of indices, which a shift is known for; the others are of sigma itself."""
+BELOW = "ddim_uniform"
+"""The schedule that begins below the model's highest noise level, with sigma z."""
 CHECKPOINTS = ("CheckpointLoaderSimple", "CheckpointLoader")
 NETWORKS = (*CHECKPOINTS, "UNETLoader", "UnetLoaderGGUF")
 ENCODERS = ("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "CLIPLoaderGGUF", "DualCLIPLoaderGGUF")
@@ -173,7 +174,7 @@ def read_comfyui(text: str) -> Said:
         apart=read[-1][0] in ENCODERS,
         noise=TorchNoise(),
         later=False,  # on the device that it runs on
-        unit=True,  # sqrt(1 + sigma^2) z at the highest noise
+        unit=first.get("scheduler") != BELOW,  # sqrt(1 + sigma^2) z at the highest noise level
         hires=hires,
         remarks=tuple(remarks),
     )
@@ -188,8 +189,6 @@ def _walk(inputs: Node, shift: float | None, table: int) -> dict[str, Any]:
         raise BadInput(f"the {what} {printable(shown, 60)!r} is not here: known are {', '.join(known)}")
     if sampler_of(SAMPLERS[named]).own_schedule is not None and scheduler not in WHOLE:
         raise BadInput(f"{named} with the scheduler {scheduler} is not replayed: known with it are {', '.join(WHOLE)}")
-    if shift is not None and scheduler not in FLOWING:
-        raise BadInput(f"the scheduler {scheduler} of a flow is not replayed: known are {', '.join(FLOWING)}")
     if shift is not None and scheduler in ("normal", "sgm_uniform"):  # from 1 to the least sigma, as if it were a time
         table = round((table + shift - 1) / shift)
     discards = named in DISCARDING and "stepped" not in inputs
@@ -271,6 +270,7 @@ def _hires(
         of="steps",
         first_steps=whole(first, "steps"),
         seed=seed if seed != own else None,
+        unit=first.get("scheduler") != BELOW,
     )
     width, height = ends
     if fix.first_size((width, height), CELL) != size:

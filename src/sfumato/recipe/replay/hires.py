@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
-from sfumato.edit.hires_fix import LABELS, HiresFix
+from sfumato.edit.hires_fix import LABELS, MOST, HiresFix
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.replay.said import COMPVIS, RESTART, number, whole
+from sfumato.times import LeadingGrid
 
 WAYS = {label: way for way, label in LABELS.items()} | {"None": "lanczos"}
 ASK = ("Hires upscale", "Hires resize")
@@ -24,17 +26,21 @@ CELL = 8
 
 
 def read_hires(
-    values: Mapping[str, str], size: tuple[int, int] | None, steps: int, samplers: Iterable[str]
+    values: Mapping[str, str],
+    size: tuple[int, int] | None,
+    steps: int,
+    first: Mapping[str, Any],
+    last: Mapping[str, Any],
 ) -> tuple[HiresFix, tuple[int, int], int, tuple[str, ...]]:
     """The hires. fix of a picture that began at `size` in `steps`: the size and the steps that it ends with, and
-    remarks. samplers: of both walks. Raises BadInput for a second walk that can't be replayed.
+    remarks. first, last: the walks, as `Said` has them. Raises BadInput for a second walk that can't be replayed.
     """
     if size is None or min(size) < CELL:
         raise BadInput("its hires. fix begins at no size")
-    for name, first in SAME.items():
-        if name in values and values[name] != values.get(first):
+    for name, once in SAME.items():
+        if name in values and values[name] != values.get(once):
             raise BadInput(f"its hires. fix has a {name} ({printable(values[name], 60)}) of its own")
-    for sampler in samplers:
+    for sampler in (first["sampler"], last["sampler"]):
         if sampler in (RESTART, *COMPVIS):
             raise BadInput(f"its hires. fix is walked by {sampler}, which is not replayed")
     ends = _ends(values, size)
@@ -51,6 +57,9 @@ def read_hires(
     scale = max(ends[0] / size[0], ends[1] / size[1])
     if not 0 < strength <= 1:
         raise BadInput(f"its Denoising strength is {strength:g}: above 0 and up to 1 are replayed")
+    asked = int(second / min(strength, MOST))
+    if last["schedule"] == "DDIM" and LeadingGrid.reaching(asked)[1] != asked:
+        raise BadInput(f"the second walk of its hires. fix begins between the noise levels of {asked} steps of DDIM's")
     fix = HiresFix(scale, strength, way, of="steps", first_steps=steps, unit=False)
     if fix.first_size(ends, CELL) != size:
         raise BadInput(f"its hires. fix goes from {size[0]}x{size[1]} to {ends[0]}x{ends[1]}, which cuts the picture")

@@ -18,13 +18,13 @@ from sfumato.recipe import Recipe
 from sfumato.recipe.extra_networks import asked_in
 from sfumato.recipe.prompt import plan_of
 from sfumato.sample import DDIM, DPMpp2M, Euler, Heun, Sampler
-from sfumato.times import DiscardPenultimateGrid, KarrasGrid, RestartGrid, ShiftedGrid, TimeGrid
+from sfumato.times import DiscardPenultimateGrid, KarrasGrid, LeadingGrid, RestartGrid, ShiftedGrid, TimeGrid
 from sfumato.times.restart import FEW
 
 TREES = ("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE", "DPM++ SDE")
 """Samplers whose noise other tools draw from a Brownian tree."""
 
-IN_TAU = {
+IN_TAU: Mapping[str, Sampler] = {
     "Euler": Euler(),
     "Heun": Heun(),
     "DPM++ 2M": DPMpp2M(form="tau"),
@@ -33,6 +33,8 @@ IN_TAU = {
 """The samplers that ComfyUI steps in sigma alone, of flow matching, where sigma is our tau."""
 COMPVIS = ("DDIM", "PLMS", "UniPC")
 """A1111's samplers that begin from z and end at the table's first index; k-diffusion's from sigma z to 0."""
+DETERMINISTIC = "DDIM"
+"""Its sampler whose new noise is none unless it is asked for."""
 RESTART = "Restart"
 """What A1111 calls Heun's method on a grid that rises: a sampler."""
 
@@ -111,13 +113,14 @@ def recipe_of(
     places: files, and folders of files, among which those are looked for that it was made with. Raises BadInput for one
     that is nowhere, and for a sampler or a schedule that is not here.
     """
-    sampler, times, steps = _walk(said)
+    sampler, times, steps = _walk(said, cut=said.hires is not None)
     start, remarks = said.hires or Noise(unit=said.unit), [*said.remarks, *_otherwise(said, sampler)]
-    if said.hires is not None and said.first:
-        before = replace(said, **said.first)
-        first, grid, _ = _walk(before)
-        start = replace(said.hires, first_sampler=first, first_times=grid)
-        remarks += _otherwise(before, first)
+    if said.hires is not None:
+        before = replace(said, steps=said.hires.first_steps or said.steps, **said.first)
+        first, grid, count = _walk(before)
+        own = {"first_sampler": first, "first_times": grid} if (first, grid) != (sampler, times) else {}
+        start = replace(said.hires, first_steps=count, **own)
+        remarks += _otherwise(before, first) if said.first else ()
     if said.hires is not None and any(plan_of(text).changing for text in (said.prompt, said.negative)):
         remarks.append(f"{said.tool} has made all changes of its words before the second walk, and here they are anew")
     prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
@@ -152,13 +155,14 @@ def recipe_of(
     return recipe, tuple(remarks)
 
 
-def _walk(said: Said) -> tuple[Sampler, TimeGrid, int]:
-    """The sampler, the grid and the steps. Raises BadInput for a sampler that is not replayed there."""
+def _walk(said: Said, cut: bool = False) -> tuple[Sampler, TimeGrid, int]:
+    """The sampler, the grid and the steps. cut: whether they are the last of a longer walk's. Raises BadInput for a
+    sampler that is not replayed there."""
     sampler, steps = sampler_of(said.sampler, said.eta).counted(said.steps)
     if said.shift is not None:
         sampler = IN_TAU.get(said.sampler, sampler)
     if sampler.own_schedule is None:
-        return sampler, _grid(said), steps
+        return sampler, *_grid(said, steps, cut)
     if said.hires is not None or said.shift is not None:
         what = "of a flow" if said.hires is None else "in a second walk at a larger size"
         raise BadInput(f"{said.sampler} chooses its noise levels itself, which is not replayed {what}")
@@ -177,20 +181,23 @@ def _otherwise(said: Said, sampler: Sampler) -> Iterator[str]:
         yield f"{said.tool} gives {said.sampler} the eta {said.eta:g}, and it is 1 here"
 
 
-def _grid(said: Said) -> TimeGrid:
+def _grid(said: Said, steps: int, cut: bool) -> tuple[TimeGrid, int]:
     if said.sampler == RESTART and said.steps >= FEW:
-        return RestartGrid()
+        return RestartGrid(), steps
     times = times_of(said.schedule)
+    if isinstance(times, LeadingGrid) and not cut:  # which takes all indices that there are
+        times, steps = LeadingGrid.reaching(steps + said.discards, said.table)
+        steps -= said.discards
     if said.discards:
         times = DiscardPenultimateGrid(times)
-    return times if said.shift is None else ShiftedGrid(said.shift, times, said.table)
+    return times if said.shift is None else ShiftedGrid(said.shift, times, said.table, "tau"), steps
 
 
 def sampler_of(label: str, eta: float | None = None) -> Sampler:
     """The sampler that A1111's web page calls `label`, or one of ours by its name. eta: of its new noise, where it adds
     any on that page; None for what it has anyway."""
     sampler = _called(label)
-    if eta is None or not (getattr(sampler, "eta", 0) or sampler.own_schedule):
+    if eta is None or not (label == DETERMINISTIC or getattr(sampler, "eta", 0) or sampler.own_schedule):
         return sampler
     if not 0 <= eta <= 1:
         raise BadInput(f"its Eta is {eta:g}: from 0 to 1 is replayed")
