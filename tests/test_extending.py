@@ -15,17 +15,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 import sfumato
 from sfumato.cli.app import run_command
 from sfumato.control import Control, ControlMap
 from sfumato.data.dataset import DATA
 from sfumato.edit import BoundHold, Composite, Hold, Start
+from sfumato.element import Element, element
+from sfumato.element.define import kinds_in
 from sfumato.evaluate.metric import METRICS
 from sfumato.formats import FORMATS
 from sfumato.guide import ClassifierFree, Guidance
 from sfumato.picture import BadInput
 from sfumato.provenance import redo
+from sfumato.recipe import Recipe, StageOptions
 from sfumato.sample import DDIM, Sampler
 from sfumato.study import STUDIES
 from sfumato.train.method import METHODS
@@ -48,6 +52,39 @@ NAMES = {
     "my_data": (DATA, "discs"),
     "my_method": (METHODS, "bitfit"),
 }
+
+
+def taking() -> list[Any]:
+    """Every field of an element that takes elements of a kind: the element, the field, the kind."""
+    kinds = [base for base in Element.__subclasses__() if "registry" in vars(base) and list(base.registry)]
+    makes = [made for base in kinds for made in base.registry.classes.values()]
+    return [
+        pytest.param(made, name, base, id=f"{made.__name__}-{name}")
+        for made in (*makes, Recipe, StageOptions)
+        for name, field in made.__pydantic_fields__.items()
+        for base in kinds_in(field.annotation)
+    ]
+
+
+@pytest.mark.parametrize(("made", "field", "base"), taking())
+def test_what_is_registered_later_is_taken_everywhere(made: Any, field: str, base: Any) -> None:
+    def known() -> bool:
+        """Whether the field takes the new kind, in a list or alone."""
+        wrong = set()
+        for value in ({"kind": "registered-later"}, [{"kind": "registered-later"}]):
+            try:
+                made.__pydantic_validator__.validate_json(json.dumps({field: value}))
+            except ValidationError as error:
+                wrong |= {each["type"] for each in error.errors() if each["loc"][0] == field}
+        return "union_tag_invalid" not in wrong
+
+    assert not known()
+    element("registered-later")(type("RegisteredLater", (next(iter(base.registry.classes.values())),), {}))
+    try:
+        assert known()
+    finally:
+        base.registry.remove("registered-later")
+    assert not known()
 
 
 @pytest.fixture

@@ -15,12 +15,14 @@ from torch.nn import functional
 import sfumato
 from sfumato import HiresFix, KarrasGrid, Outside, SDEdit
 from sfumato.edit.hires_fix import LATENT, PICTURES
+from sfumato.guide import CFGPlusPlus, ClassifierFree
+from sfumato.model.run import bind
 from sfumato.noise import A1111CpuNoise
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe, intent, parameters
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.replay import read_a1111, recipe_of
-from sfumato.sample import DDIM, DPM2, LMS, Euler, Heun
+from sfumato.sample import DDIM, DPM2, LMS, RK45, Euler, Heun
 from sfumato.times import DiscardPenultimateGrid, LogSNRGrid
 
 PROMPT = "a painting of a woman in a red jacket"
@@ -96,7 +98,9 @@ def test_what_can_not_be_is_said_in_a_sentence() -> None:
     for options, said in (
         ({"start": HiresFix(2), "width": 8, "height": 8}, "8 x 8 can't be painted 2 times smaller"),
         ({"start": HiresFix(1.01)}, "give a larger size or scale"),
-        ({"start": HiresFix(2), "attention": sfumato.PromptToPrompt("a woman")}, "painted at one size"),
+        ({"start": HiresFix(2, first_prompt="a <lora:x:1>")}, "x"),
+        ({"start": HiresFix(2, first_prompt="(" * 2000)}, "parentheses|brackets|deep"),
+        ({"start": HiresFix(2, first_guidance=[CFGPlusPlus()], first_sampler=RK45())}, "RK45|rk45"),
     ):
         with pytest.raises(BadInput, match=said):
             run(**options)
@@ -110,8 +114,9 @@ def test_what_can_not_be_is_said_in_a_sentence() -> None:
 def test_a_share_of_the_steps_is_the_end_of_a_longer_grid(steps: int, strength: float, total: int) -> None:
     fix = HiresFix(2, strength, of="steps", first_steps=1)
     (recipe,) = mini().recipes(PROMPT, steps=steps, start=fix, times=KarrasGrid(), width=64, height=64)
-    batch = mini().batch([mini().resolve(recipe)])
-    _, knots = fix.bind(batch)(batch.denoise(), batch.times, batch.noise)
+    run_of = bind(mini().batch([mini().resolve(recipe)]))
+    batch = run_of.batch
+    _, knots = run_of.start(run_of.denoise, batch.times, batch.noise)
     assert torch.equal(knots, KarrasGrid()(total, batch.schedule)[-steps - 1 :])
     with pytest.raises(BadInput, match="restart walks back up: give hires-fix a share of the time"):
         run(start=fix, times="restart")
@@ -121,21 +126,29 @@ TEXT = f"""{PROMPT}
 Steps: 4, Sampler: Euler, Schedule type: Karras, CFG scale: 1, Seed: 5, Size: 64x96, RNG: CPU, """
 
 
-def test_a_picture_of_a1111_with_hires_fix_is_painted_as_k_diffusion_does() -> None:
+@pytest.mark.parametrize(
+    "own", ["", ', Hires prompt: "a boat, at night", Hires negative prompt: red, Hires CFG Scale: 3']
+)
+def test_a_picture_of_a1111_with_hires_fix_is_painted_as_k_diffusion_does(own: str) -> None:
     """Its two walks by hand: sigma z over Karras' levels, latents enlarged, the last 3 of int(3/0.6) levels."""
-    text = f"{TEXT}Denoising strength: 0.6, Hires upscale: 1.5, Hires steps: 3, Hires upscaler: Latent (bicubic)"
+    text = f"{TEXT}Denoising strength: 0.6, Hires upscale: 1.5, Hires steps: 3, Hires upscaler: Latent (bicubic){own}"
     recipe, remarks = recipe_of(read_a1111(text), "mini")
     assert remarks == ()
+    again, _ = recipe_of(read_a1111(parameters(recipe)), "mini")
+    assert again == recipe
     assert (recipe.width, recipe.height, recipe.steps, recipe.times) == (96, 144, 3, KarrasGrid())
     recipe = mini().resolve(recipe)
     batch = mini().batch([recipe])
     schedule = batch.schedule
 
-    def walk(x: torch.Tensor, sigmas: torch.Tensor, told) -> torch.Tensor:
-        denoise = told.denoise()
+    def walk(
+        x: torch.Tensor, sigmas: torch.Tensor, told, prompt: str, negative: str = "", scale: int = 1
+    ) -> torch.Tensor:
+        said = [told.denoise(prompt=words) for words in (prompt, negative)[:scale]]
         for now, then in pairwise(sigmas):
             with torch.no_grad():
-                x0 = denoise(x / (1 + now**2).sqrt().float(), schedule.time(now)).x0
+                heard, *unheard = (each(x / (1 + now**2).sqrt().float(), schedule.time(now)).x0 for each in said)
+            x0 = unheard[0] + scale * (heard - unheard[0]) if unheard else heard
             x = x + (x - x0) / now.float() * (then - now).float()
         return x
 
@@ -148,10 +161,11 @@ def test_a_picture_of_a1111_with_hires_fix_is_painted_as_k_diffusion_does() -> N
 
     small = replace(recipe, start=sfumato.Noise(False), width=64, height=96, steps=4, times=KarrasGrid())
     first = levels(4)
-    x = walk(noise(12, 8) * first[0].float(), first, mini().batch([small]))
+    x = walk(noise(12, 8) * first[0].float(), first, mini().batch([small]), PROMPT)
     x = functional.interpolate(x, size=(18, 12), mode="bicubic")
     second = levels(5)[-4:]
-    x = walk(x + noise(18, 12) * second[0].float(), second, batch)
+    last = ("a boat, at night", "red", 3) if own else (PROMPT,)
+    x = walk(x + noise(18, 12) * second[0].float(), second, batch, *last)
     by_hand = batch.pictures(x)[0]
     made = mini().run(recipe).image
     assert np.abs(np.asarray(made, int) - np.asarray(by_hand, int)).max() <= 1
@@ -178,8 +192,8 @@ def test_how_that_page_says_a_hires_fix(said: str, size, way: str, remarks: int)
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ("Hires upscale: 2, Hires prompt: a boat", "told otherwise .*Hires prompt: a boat"),
-        ("Hires upscale: 2, Hires CFG Scale: 3", "Hires CFG Scale .3. of its own"),
+        ("Hires upscale: 2, Hires checkpoint: other", "has a model of its own .other"),
+        ("Hires upscale: 2, Hires CFG Scale: wide", "its CFG scale is 'wide', which is no number"),
         ("Hires upscale: 2, Hires sampler: DDIM", "walked by DDIM"),
         ("Hires resize: 128x128", "cuts the picture"),
         ("Hires upscale: 1", "above 1 and up to 8"),
@@ -200,6 +214,10 @@ def test_a_hires_fix_that_is_not_replayed(said: str, why: str) -> None:
             read_a1111(f"{TEXT}Denoising strength: 0.7, Hires upscale: 2".replace("Euler", sampler))
 
 
+def _walk(recipe: Recipe) -> tuple:
+    return recipe.sampler, recipe.times
+
+
 @pytest.mark.parametrize(
     ("said", "first", "last"),
     [
@@ -212,7 +230,7 @@ def test_a_hires_fix_that_is_not_replayed(said: str, why: str) -> None:
 )  # fmt: skip
 def test_the_second_walk_of_that_page_may_have_a_sampler_of_its_own(said: str, first, last) -> None:
     recipe, _ = recipe_of(read_a1111(f"{TEXT}Denoising strength: 0.7, Hires upscale: 2, {said}"), "mini")
-    assert recipe.start.first_grid(recipe.sampler, recipe.times) == first
+    assert _walk(recipe.start.before(recipe)) == first
     assert (recipe.sampler, recipe.times) == last
     again, _ = recipe_of(read_a1111(parameters(recipe)), "mini")
     assert again == recipe
@@ -222,7 +240,7 @@ def test_each_walk_says_its_own_sampler_to_that_page() -> None:
     fix = HiresFix(2.0, 0.55, of="steps", first_steps=4, unit=False, first_sampler=Euler(), first_times=KarrasGrid())
     made = Recipe(start=fix, width=128, height=192, sampler=DDIM(0.5), times=KarrasGrid(), noise=A1111CpuNoise())
     again, _ = recipe_of(read_a1111(parameters(made)), "mini")
-    assert again.start.first_grid(again.sampler, again.times) == (Euler(), KarrasGrid())
+    assert _walk(again.start.before(again)) == (Euler(), KarrasGrid())
     assert (again.sampler, again.times) == (DDIM(0.5), KarrasGrid())
     assert "Sampler: Euler, " in parameters(made)
 
@@ -235,6 +253,26 @@ def test_the_first_walk_may_have_a_sampler_and_a_grid_of_its_own() -> None:
     made = run(start=fix, width=128, height=192, sampler="ddim")
     assert np.array_equal(np.asarray(made.image), np.asarray(by_hand))
     assert Recipe.from_json(made.recipe.to_json()).start == fix
+
+
+def test_the_first_walk_may_be_told_other_words_and_be_guided_otherwise() -> None:
+    own = {"first_prompt": "a boat on the sea", "first_negative": "at night", "first_guidance": [ClassifierFree(7.0)]}
+    small = mini()(own["first_prompt"], negative="at night", guidance=[ClassifierFree(7.0)], width=64, height=96,
+                   steps=3, seed=5, noise="torch").image  # fmt: skip
+    large = small.resize((128, 192), PICTURES["lanczos"][1])
+    by_hand = run(start=SDEdit(large, 0.5), width=128, height=192).image
+    made = run(start=HiresFix(2, 0.5, **own), width=128, height=192)
+    assert np.array_equal(np.asarray(made.image), np.asarray(by_hand))
+    assert Recipe.from_json(made.recipe.to_json()) == made.recipe
+
+
+def test_an_edit_by_attention_is_of_the_first_walk() -> None:
+    edit = sfumato.PromptToPrompt("a painting of a woman in a blue jacket", blend=["jacket"])
+    small = run(width=128, height=128, attention=edit).image
+    by_hand = run(start=SDEdit(small.resize((256, 256), PICTURES["lanczos"][1]), 0.4), width=256, height=256).image
+    made = run(start=HiresFix(2, 0.4), width=256, height=256, attention=edit).image
+    assert np.array_equal(np.asarray(made), np.asarray(by_hand))
+    assert not np.array_equal(np.asarray(small), np.asarray(run(width=128, height=128).image))
 
 
 def test_what_we_write_of_it_reads_as_what_it_was() -> None:

@@ -244,8 +244,18 @@ def test_a_graph_of_comfyui_with_the_latents_enlarged_between_two_samplers() -> 
     sized = twice({"width": 128, "height": 192, "upscale_method": "nearest-exact"}, seed=7)
     recipe, _ = recipe_of(read_comfyui(json.dumps(sized)), "mini")
     assert recipe.start == HiresFix(2.0, 0.5, "latent-nearest-exact", of="steps", first_steps=20)
+    lora = {"class_type": "LoraLoader", "inputs": {"lora_name": "x", "clip": ["4", 1], "model": ["4", 0]}}
+    text = {"class_type": "CLIPTextEncode", "inputs": {"text": "ropes", "clip": ["12", 1]}}
+    lora_in_one_text = twice({"scale_by": 1.5}, positive=["13", 0]) | {"12": lora, "13": text}
+    text = {"class_type": "CLIPTextEncode", "inputs": {"text": "ropes", "clip": ["4", 1]}}
+    told = twice({"scale_by": 1.5}, positive=["13", 0], cfg=3.0) | {"13": text}
+    recipe, _ = recipe_of(read_comfyui(json.dumps(told)), "mini")
+    assert (recipe.prompt, recipe.negative, recipe.guidance) == ("ropes", "grey", (ClassifierFree(3.0),))
+    own = {"first_prompt": "a boat", "first_guidance": [ClassifierFree(8.0)]}
+    assert recipe.start == HiresFix(1.5, 0.5, "latent", of="steps", first_steps=20, seed=8, **own)
     for changed, why in (
-        (twice({"scale_by": 1.5}, cfg=2.0), "its second KSampler has another cfg"),
+        (twice({"scale_by": 1.5}, model=["12", 0]), "its second KSampler has another model"),
+        (lora_in_one_text, "its second KSampler reads its words or tells its guidance otherwise"),
         (twice({"scale_by": 1.5}, sampler_name="dpm_fast"), "chooses its noise levels itself"),
         (twice({"scale_by": 1.5}, sampler_name="dpm_slow"), "the sampler 'dpm_slow' is not here"),
         (twice({"scale_by": 1.5, "upscale_method": "bislerp"}), "enlarged by bislerp: known are nearest-exact"),
@@ -262,7 +272,8 @@ def test_a_graph_of_comfyui_with_the_latents_enlarged_between_two_samplers() -> 
     other = twice({"scale_by": 1.5}, sampler_name="dpm_2_ancestral", scheduler="karras")
     recipe, remarks = recipe_of(read_comfyui(json.dumps(other)), "mini")
     assert (recipe.sampler, recipe.times) == (DPM2(1.0), DiscardPenultimateGrid(KarrasGrid()))
-    assert recipe.start.first_grid(recipe.sampler, recipe.times) == (Euler(), LinspaceGrid())
+    first = recipe.start.before(recipe)
+    assert (first.sampler, first.times) == (Euler(), LinspaceGrid())
     assert remarks == ("ComfyUI draws the noise of DPM2 a's steps otherwise than here",)
 
 

@@ -29,6 +29,7 @@ from sfumato.edit.refiner import Refiner, Relay
 from sfumato.edit.repaint import Resample
 from sfumato.edit.sdedit import NoisedStart, SDEdit
 from sfumato.edit.start import BoundStart, Start
+from sfumato.element.define import renewing
 
 __all__ = [
     "ILVR",
@@ -87,3 +88,5 @@ __all__ = [
     "slerp",
     "tune_decoder",
 ]
+
+renewing(HiresFix)  # which takes any sampler, grid and guidance

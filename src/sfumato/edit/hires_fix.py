@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import lcm
 from typing import Annotated, Any
 
 from PIL import Image
 from pydantic import Field
 
-from sfumato.denoise import Bound
-from sfumato.edit.hold import BoundHold
 from sfumato.edit.noise_start import Noise
 from sfumato.edit.sdedit import NoisedStart
 from sfumato.edit.start import BoundStart, Start, Times
-from sfumato.element import Real, Whole, element, one_of
+from sfumato.element import Listed, Real, Whole, element, one_of
+from sfumato.guide import Guidance
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-from sfumato.sample import Sampler, trajectory
+from sfumato.sample import Sampler
 from sfumato.sample.step import Denoise
 from sfumato.schedule import noised
 from sfumato.times import TimeGrid
@@ -38,6 +37,9 @@ PICTURES = {"lanczos": ("Lanczos", Image.Resampling.LANCZOS), "nearest": ("Neare
 LABELS = {way: said[0] for way, said in (LATENT | PICTURES).items()}
 WAYS = tuple(LABELS)
 SHARES = ("time", "steps")
+OWN = ("steps", "sampler", "times", "prompt", "negative", "guidance")
+"""What the first walk may have of its own, by the recipe's names."""
+TEXT = "text of at most 20,000 characters"
 MOST = 0.999  # A1111's largest share of the steps
 
 
@@ -53,7 +55,9 @@ class HiresFix(Start):
     `benchmarks/hires_fix.py`. What is enlarged as latents keeps more freedom and needs a strength above about 0.5.
     `of` says what the strength is a share of: "time", as everywhere here, or "steps", as A1111 and ComfyUI ("denoise")
     have it: the second walk is then the last n of the int(n / strength) steps that the grid makes from pure noise.
-    `first_sampler` and `first_times` are those of the first walk, where they are not the recipe's.
+    What begins with `first` is of the first walk, where that is not the recipe's: "a harbour" may become "ropes, wet
+    wood" in the second. An edit by attention (Prompt-to-Prompt) is of the first walk alone, where it is settled what is
+    where; the second gives the edited picture its details.
     """
 
     scale: Real = Field(default=2.0, gt=1, le=8, description="a number above 1 and up to 8")
@@ -71,6 +75,15 @@ class HiresFix(Start):
     unit: bool = Field(default=True, description="true for first noise of unit variance, false for sigma z")
     first_sampler: Sampler | None = Field(default=None, description="a sampler, or nothing for the recipe's")
     first_times: TimeGrid | None = Field(default=None, description="a time grid, or nothing for the recipe's")
+    first_prompt: str | None = Field(
+        default=None, max_length=20_000, description=f"{TEXT}, or nothing for the recipe's"
+    )
+    first_negative: str | None = Field(
+        default=None, max_length=20_000, description=f"{TEXT}, or nothing for the recipe's"
+    )
+    first_guidance: Listed[Guidance] | None = Field(
+        default=None, max_length=16, description="a list of at most 16 guidances, or nothing for the recipe's"
+    )
 
     @property
     def enlarges(self) -> float:  # type: ignore[override]
@@ -79,8 +92,10 @@ class HiresFix(Start):
     def infotext(self) -> dict[str, str]:
         return {"Denoising strength": f"{self.strength:g}", "Hires upscaler": LABELS[self.enlarge]}
 
-    def first_grid(self, sampler: Sampler, times: TimeGrid) -> tuple[Sampler, TimeGrid]:
-        return self.first_sampler or sampler, self.first_times or times
+    def before(self, recipe: Any) -> Any:
+        own = {field: getattr(self, f"first_{field}") for field in OWN}
+        told = {field: value for field, value in own.items() if value is not None}
+        return replace(recipe, start=Noise(self.unit), **told)
 
     def first_walk(self, steps: int, size: tuple[int, int]) -> dict[str, str]:
         width, height = self.first_size(size, 8)
@@ -94,19 +109,10 @@ class HiresFix(Start):
 
     def bind(self, batch: Any) -> EnlargedStart:
         recipe = batch.recipe
-        if recipe.attention is not None:
-            raise BadInput(
-                f"A picture edited by {recipe.attention.kind} is painted at one size: leave {self.kind} out."
-            )
         if self.of == "steps" and recipe.times.rises:
             raise BadInput(f"{recipe.times.kind} walks back up: give {self.kind} a share of the time, of=time.")
-        small = self.smaller(batch)
-        first = small.recipe.start.bind(small)
-        hold = (None if recipe.hold is None else recipe.hold.bind(small, first)) or BoundHold()
-        denoise = small.denoise([guidance.bind(small) for guidance in recipe.guidance])
-        relayed = denoise if recipe.refiner is None else recipe.refiner.bind(small, denoise)
         seeds = [each.seed if self.seed is None else self.seed for each in batch.recipes]
-        return EnlargedStart(self, batch, small, relayed, first, hold, recipe.noise.source(seeds).at(self.kind))
+        return EnlargedStart(self, batch, self.smaller(batch), recipe.noise.source(seeds).at(self.kind))
 
     def smaller(self, batch: Any) -> Any:
         """The batch of the first walk. Raises BadInput where the picture is too small to be painted smaller."""
@@ -117,10 +123,7 @@ class HiresFix(Start):
                 f"A picture of {batch.size[0]} x {batch.size[1]} can't be painted {self.scale:g} times smaller by this "
                 f"model, whose sides are multiples of {grain}: give a larger size or scale, or leave {self.kind} out."
             )
-        sampler, times = self.first_grid(batch.recipe.sampler, batch.recipe.times)
-        steps = self.first_steps or batch.recipe.steps
-        told = {"start": Noise(self.unit), "steps": steps, "sampler": sampler, "times": times}
-        recipes = [replace(each, width=width, height=height, **told) for each in batch.recipes]
+        recipes = [replace(self.before(each), width=width, height=height) for each in batch.recipes]
         return replace(batch, stage=batch.stage.at((width, height)), recipes=recipes, size=(width, height))
 
     def enlarged(self, x: Tensor, batch: Any) -> Tensor:
@@ -135,42 +138,39 @@ class HiresFix(Start):
 
 @dataclass(eq=False)
 class EnlargedStart(BoundStart):
-    """The first walk, which `prepare` makes, and its end at the size of `batch`, noised: `small` is its batch, with its
-    own denoiser, start and hold; `again` is the noise of the second walk."""
+    """The first walk, which `prepare` makes, and its end at the size of `batch`, noised: `small` is its batch, `run`
+    what walks it, and `again` the noise of the second walk."""
 
     fix: HiresFix
     batch: Any
     small: Any
-    denoise: Bound
-    first: BoundStart
-    hold: BoundHold
     again: NoiseSource
-    x: Tensor | None = field(default=None, repr=False)
+    run: Any = None
+
+    @property
+    def before(self) -> Any:  # type: ignore[override]
+        return self.small
+
+    def following(self, run: Any) -> EnlargedStart:
+        return replace(self, run=run)
 
     @property
     def calls(self) -> int:  # type: ignore[override]
-        return self.hold.calls + len(self.small.resampled(self.small.times())) - 1
+        return self.run.calls
 
     def prepare(self) -> Iterator[Tensor | None]:
         """The first walk: x0 as it is seen after each of `calls` steps."""
-        yield from self.hold.prepare()
-        small = self.small
-        x, times = self.first(self.denoise, small.times, small.noise)
-        walk = trajectory(self.denoise, small.recipe.sampler, x, small.resampled(times), small.noise, self.hold)
-        for step in walk:
-            self.x = step.x
-            yield step.x if step.prediction is None else step.prediction.x0
+        yield from self.run.seen()
 
     def noise(self, noise: NoiseSource) -> NoiseSource:
         return self.again
 
     def __call__(self, denoise: Denoise, times: Times, noise: NoiseSource) -> tuple[Tensor, Tensor]:
-        if self.x is None:
+        if self.run.x is None:
             for _ in self.prepare():
                 pass
-        assert self.x is not None
         fix, recipe = self.fix, self.batch.recipe
-        x0 = fix.enlarged(self.x, self.batch)
+        x0 = fix.enlarged(self.run.x, self.batch)
         if fix.of == "time":
             return NoisedStart(x0, fix.strength)(denoise, times, self.again)
         total = int(recipe.steps / min(fix.strength, MOST))

@@ -10,9 +10,8 @@ from sfumato.element import Element
 from sfumato.lazy import Tensor, torch
 from sfumato.noise import NoiseSource
 from sfumato.picture import BadInput
-from sfumato.sample.sampler import Sampler
 from sfumato.sample.step import Denoise
-from sfumato.times import TimeGrid, from_strength
+from sfumato.times import from_strength
 
 Times = Tensor | Callable[[float], Tensor]
 """A grid, or a function that builds it over [start, 0]."""
@@ -47,9 +46,9 @@ class Start(Element, kinds="start", package="sfumato.edit"):
     enlarges: float | ClassVar[float] = 1.0
     """How many times larger a picture ends than it begins, where the model's own size is what it begins at."""
 
-    def first_grid(self, sampler: Sampler, times: TimeGrid) -> tuple[Sampler, TimeGrid]:
-        """The sampler and the grid of a walk before that of `sampler` along `times`; themselves where there is none."""
-        return sampler, times
+    def before(self, recipe: Any) -> Any | None:
+        """The recipe of a walk that comes before that of `recipe`; None where it begins by itself."""
+        return None
 
     def first_walk(self, steps: int, size: tuple[int, int]) -> dict[str, str]:
         """What A1111's web page writes of a walk before that of `steps` to the picture of `size`; nothing for none."""
@@ -69,6 +68,12 @@ class BoundStart:
     """
 
     calls: int = 0
+    before: Any | None = None
+    """The batch of a walk that comes before, which the run binds and hands to `following`; None for none."""
+
+    def following(self, run: Any) -> BoundStart:
+        """This start behind the run of `before` (a `sfumato.model.run.Run`), which `prepare` walks."""
+        raise NotImplementedError
 
     def __call__(self, denoise: Denoise, times: Times, noise: NoiseSource) -> tuple[Tensor, Tensor]:
         raise NotImplementedError

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Any, ClassVar, Literal, TypeVar, overload
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial, wraps
+from typing import Any, ClassVar, Literal, TypeVar, get_args, overload
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.dataclasses import dataclass, rebuild_dataclass
@@ -191,6 +191,22 @@ def rebuilt(made: type[T]) -> type[T]:
     rebuild_dataclass(made, force=True)  # type: ignore[arg-type]
     _say_it_in_a_sentence(made)  # which pydantic has replaced
     return made
+
+
+def renewing(made: type[T]) -> type[T]:
+    """The same, now and whenever something is registered, or taken out, of the kinds that its fields take."""
+    annotations: list[Any] = [field.annotation for field in made.__pydantic_fields__.values()]  # type: ignore[attr-defined]
+    for base in dict.fromkeys(base for annotation in annotations for base in kinds_in(annotation)):
+        base.registry.watchers.append(partial(rebuilt, made))
+    return rebuilt(made)
+
+
+def kinds_in(annotation: Any) -> Iterator[type[Element]]:
+    """The kinds of elements in a type: of `Sampler | None` Sampler."""
+    if isinstance(annotation, type) and issubclass(annotation, Element) and "registry" in vars(annotation):
+        yield annotation
+    for part in get_args(annotation):
+        yield from kinds_in(part)
 
 
 def required(made: Any) -> list[str]:

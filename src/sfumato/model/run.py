@@ -45,7 +45,12 @@ class Run:
     @cached_property
     def steps(self) -> int:
         """How many steps there are, those of preparing and of the composite among them."""
-        return self.start.calls + self.hold.calls + moves(self.batch) + self._optimising
+        return self.calls + self._optimising
+
+    @property
+    def calls(self) -> int:
+        """How many there are before the composite."""
+        return self.start.calls + self.hold.calls + moves(self.batch)
 
     def walk(self) -> Iterator[Preview]:
         """What the pictures look like so far, once a step: decoded when asked for."""
@@ -54,14 +59,18 @@ class Run:
 
     def moving(self) -> Iterator[Preview]:
         """The same without the composite, for a stage whose pictures another takes over."""
+        for seen in self.seen():
+            yield self._before if seen is None else partial(self.batch.pictures, seen)
+
+    def seen(self) -> Iterator[Tensor | None]:
+        """The same in the stage's space, x0 (B, C, h, w); None where there is nothing yet to see."""
         for part in (self.start, self.hold):
-            for seen in part.prepare():
-                yield self._before if seen is None else partial(self.batch.pictures, seen)
+            yield from part.prepare()
         if (cells := self.hold.masks()) is not None:
             self.masks = self.batch.masks_of(cells)
         for step in self._walked():
             self.x = x = refuse_nan(step.x, self.batch.stage.painter, f"at step {step.index + 1} of {step.total}")
-            yield partial(self.batch.pictures, x if step.prediction is None else step.prediction.x0)
+            yield x if step.prediction is None else step.prediction.x0
         if self.blend is not None and self.batch.mask is None and self.x is not None:
             height, width = self.x.shape[-2:]
             self.masks = self.batch.masks_of(self.blend.mask((height, width)))
@@ -128,11 +137,19 @@ def optimising(batch: Batch, infers: bool) -> int:
 
 def bind(batch: Batch) -> Run:
     """The run of a batch on one stage."""
-    recipe, recipes = batch.recipe, batch.recipes
+    recipe = batch.recipe
     recipe.composite.check(batch)
-    if any(each.negative for each in recipes) and not any(part.needs_null for part in recipe.guidance):
+    if any(each.negative for each in batch.recipes) and not any(part.needs_null for part in recipe.guidance):
         note("the negative prompt is not heard: nothing guides away from it, as guidance above 1 does")
-    start = recipe.start.bind(batch)
+    return _bound(batch)
+
+
+def _bound(batch: Batch) -> Run:
+    start = batch.recipe.start.bind(batch)
+    if start.before is not None:  # where what an edit by attention does is done
+        start = start.following(_bound(start.before))
+        batch = replace(batch, recipes=[replace(each, attention=None) for each in batch.recipes])
+    recipe, recipes = batch.recipe, batch.recipes
     hold = (None if recipe.hold is None else recipe.hold.bind(batch, start)) or BoundHold()
     companions = batch.companions
     both = replace(batch.told([*recipes, *companions]), drawn=None) if companions else batch

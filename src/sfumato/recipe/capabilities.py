@@ -100,6 +100,8 @@ class Capabilities:
         Raises BadInput where the recipe says what the model can't be told, weighs words beyond measure, leaves out the
         label that it needs, or asks by name for a guidance that has nothing to guide towards.
         """
+        if (before := recipe.start.before(recipe)) is not None:
+            self.fitted(before)
         plan_of(recipe.prompt, recipe.steps)
         plan_of(recipe.negative, recipe.steps, negative=True)
         if not self.text and recipe.clip_skip > 1:

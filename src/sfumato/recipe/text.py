@@ -22,10 +22,8 @@ def parameters(recipe: Recipe) -> str:
     A value that holds a comma, a colon or a newline is quoted as JSON, as A1111 does. The text is for other tools
     and for people: it names only what they know; the whole recipe stands beside it as JSON.
     """
-    values: dict[str, object] = {"Steps": recipe.steps, **_walks(recipe)}
-    values["CFG scale"] = "1"
-    for guidance in recipe.guidance:
-        values |= guidance.infotext()
+    first = recipe.start.before(recipe) or recipe
+    values: dict[str, object] = {"Steps": recipe.steps, **_walks(first, recipe), **_guided(first)}
     values["Seed"] = recipe.seed
     if recipe.width and recipe.height:
         values["Size"] = f"{recipe.width}x{recipe.height}"
@@ -45,20 +43,37 @@ def parameters(recipe: Recipe) -> str:
     tags = "".join(f" <{TAGS[each.kind]}:{each.file.stem}:{each.weight:g}>" for each in loras)  # type: ignore[attr-defined]
     if hashes := [f"{each.file.stem}: {each.file.sha256[:12]}" for each in loras if each.kind == "lora"]:
         values["Lora hashes"] = ", ".join(hashes)
-    lines = [f"{recipe.prompt}{tags}", *([f"Negative prompt: {recipe.negative}"] if recipe.negative else [])]
+    values |= _told(first, recipe, tags)
+    lines = [f"{first.prompt}{tags}", *([f"Negative prompt: {first.negative}"] if first.negative else [])]
     return "\n".join([*lines, ", ".join(f"{key}: {_quoted(value)}" for key, value in values.items())])
 
 
-def _walks(recipe: Recipe) -> dict[str, str]:
+def _walks(first: Recipe, last: Recipe) -> dict[str, str]:
     """The sampler and the schedule with their options, and where a walk before has others, those, and the last's names
     as "Hires sampler" and "Hires schedule type"."""
-    first = _walk(*recipe.start.first_grid(recipe.sampler, recipe.times))
-    last = _walk(recipe.sampler, recipe.times)
-    if first == last:
-        return last
-    named = {name: said for name, said in last.items() if name in NAMES}
-    options = {name: said for name, said in last.items() if name not in NAMES}
-    return {**options, **first, **{f"Hires {name.lower()}": said for name, said in named.items()}}
+    before, after = (_walk(each.sampler, each.times) for each in (first, last))
+    if before == after:
+        return after
+    named = {name: said for name, said in after.items() if name in NAMES}
+    options = {name: said for name, said in after.items() if name not in NAMES}
+    return {**options, **before, **{f"Hires {name.lower()}": said for name, said in named.items()}}
+
+
+def _guided(recipe: Recipe) -> dict[str, str]:
+    said = {"CFG scale": "1"}
+    for guidance in recipe.guidance:
+        said |= guidance.infotext()
+    return said
+
+
+def _told(first: Recipe, last: Recipe, tags: str) -> dict[str, str]:
+    """What the last of two walks is told that the first is not."""
+    told = {
+        "Hires prompt": (f"{first.prompt}{tags}", f"{last.prompt}{tags}"),
+        "Hires negative prompt": (first.negative, last.negative),
+        "Hires CFG Scale": (_guided(first)["CFG scale"], _guided(last)["CFG scale"]),
+    }
+    return {name: after for name, (before, after) in told.items() if before != after}
 
 
 def _walk(sampler: Sampler, times: TimeGrid) -> dict[str, str]:

@@ -7,7 +7,7 @@ t = 1/N.
 
 from __future__ import annotations
 
-from sfumato.element.define import rebuilt
+from sfumato.element.define import renewing
 from sfumato.lazy import Tensor
 from sfumato.schedule import Schedule
 from sfumato.times.align_your_steps import AlignYourStepsGrid
@@ -54,7 +54,7 @@ __all__ = [
 
 DEFAULT_GRID = UniformGrid()
 for made in (DiscardPenultimateGrid, RestartGrid, ShiftedGrid):  # which take any of them
-    rebuilt(made)
+    renewing(made)
 
 
 def grid(name: str | TimeGrid, steps: int, schedule: Schedule, start: float = 1.0) -> Tensor:

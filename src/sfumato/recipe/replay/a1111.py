@@ -79,7 +79,8 @@ def read_a1111(text: str) -> Said:
     )
     found = _SIZE.fullmatch(values.get("Size", ""))
     size, steps = (int(found[1]), int(found[2])) if found else None, whole(values, "Steps")
-    first = walk = _walk(values)
+    prompt, negative = prompt.strip(), negative.strip()
+    first = walk = _walk(values, prompt, negative)
     fix = None
     if first["sampler"] in COMPVIS:
         stride = max(TABLE // max(steps, 1), 1)
@@ -88,7 +89,8 @@ def read_a1111(text: str) -> Said:
         elif (TABLE - 1) % stride == 0:
             remarks += (f"A1111 begins these {steps} steps with a short one from its table's end, which is left out",)
     if twice:
-        walk = _walk(hires.second_walk(values))
+        words = (values.get(name, said) for name, said in zip(hires.WORDS, (prompt, negative), strict=True))
+        walk = _walk(hires.second_walk(values), *words)
         fix, size, steps, others = hires.read_hires(values, size, steps, first, walk)
         remarks += others
     early = [each["sampler"] for each in (first, walk) if each["sampler"] in COMPVIS]
@@ -100,11 +102,8 @@ def read_a1111(text: str) -> Said:
         raise BadInput(f"its RNG is {printable(rng, 60)}: known are CPU, GPU and NV")
     return Said(
         "A1111",
-        prompt.strip(),
-        negative.strip(),
         steps=steps,
         **walk,
-        scale=number(values, "CFG scale", 7.0),
         rescale=number(values, "CFG Rescale", 0.0),
         seed=whole(values, "Seed"),
         size=size,
@@ -123,13 +122,16 @@ def read_a1111(text: str) -> Said:
     )
 
 
-def _walk(values: Mapping[str, str]) -> dict[str, Any]:
-    """The sampler, the schedule, and whether that is one of a step more, as `Said` has them."""
+def _walk(values: Mapping[str, str], prompt: str, negative: str) -> dict[str, Any]:
+    """What a walk is told, its sampler, its schedule, and whether that is one of a step more, as `Said` has them."""
     sampler, schedule = _scheduled(values.get("Sampler", "Euler a"), values.get("Schedule type", ""))
     return {
         "sampler": sampler,
         "schedule": OTHER_NAMES.get(schedule, schedule),
         "discards": sampler in DISCARDING,
+        "prompt": prompt,
+        "negative": negative,
+        "scale": number(values, "CFG scale", 7.0),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,15 +129,14 @@ def read_comfyui(text: str) -> Said:
     sampler, upscale, first = _sampler(graph)
     if number(first, "denoise", 1.0) != 1:
         raise BadInput("it was painted over another picture (denoise below 1), which is not replayed")
-    scale = number(sampler, "cfg", 1.0)
-    positive, distilled = _text(graph, sampler.get("positive"))
-    unsaid = ("ConditioningZeroOut",) if scale == 1 else ()
-    negative, _ = (positive, None) if "negative" not in sampler else _text(graph, sampler["negative"], *unsaid)
+    words, begun = _words(graph, sampler), _words(graph, first)
+    if (words.distilled, words.clip) != (begun.distilled, begun.clip):
+        raise BadInput("its second KSampler reads its words or tells its guidance otherwise than its first")
     latent = graph.at(first.get("latent_image"), *LATENTS)
     size = whole(latent, "width"), whole(latent, "height")
     hires, ends = (None, size) if upscale is None else _hires(graph, upscale, sampler, first, size)
     drawn = graph.chain(sampler.get("model"), "model", (*LORAS, *SHIFTS), NETWORKS)
-    read = graph.chain(positive.get("clip"), "clip", ("LoraLoader", "CLIPSetLastLayer"), (*ENCODERS, *CHECKPOINTS))
+    read = graph.chain(words.clip, "clip", ("LoraLoader", "CLIPSetLastLayer"), (*ENCODERS, *CHECKPOINTS))
     painted, heard = _loras(drawn, "strength_model"), _loras(read, "strength_clip")
     skip = next((-whole(inputs, "stop_at_clip_layer") for kind, inputs in read if kind == "CLIPSetLastLayer"), 1)
     tags = [
@@ -147,9 +146,8 @@ def read_comfyui(text: str) -> Said:
     kind = _kind(graph, drawn[-1][1], read[-1])
     stepped = sampler.get("stepped", sampler.get("model"))
     shift, table = _shift(kind, graph.chain(stepped, "model", (*LORAS, *SHIFTS), NETWORKS), size)
-    walk, begin = (_walk(inputs, shift, table) for inputs in (sampler, first))
-    prompts = str(positive.get("text", "")), str(negative.get("text", "")) if scale != 1 else ""
-    remarks = _remarks(graph, prompts, latent)
+    walk, begin = (_walk(inputs, shift, table) | said.told(tags) for inputs, said in ((sampler, words), (first, begun)))
+    remarks = _remarks(graph, (words.prompt, words.negative, begun.prompt, begun.negative), latent)
     for named in dict.fromkeys((begin["sampler"], walk["sampler"])):
         if named == SAMPLERS["deis"]:
             remarks.append("ComfyUI's deis fits its polynomials over another time than ours")
@@ -158,13 +156,10 @@ def read_comfyui(text: str) -> Said:
     network = drawn[-1][1]
     return Said(
         "ComfyUI",
-        " ".join((escaped(prompts[0], embeddings=False), *tags)),
-        escaped(prompts[1], embeddings=False),
         steps=whole(sampler, "steps"),
         **walk,
         first=begin if begin != walk else {},
-        scale=scale,
-        distilled=(FLUX_GUIDANCE if distilled is None else distilled) if kind == "flux" else None,
+        distilled=(FLUX_GUIDANCE if words.distilled is None else words.distilled) if kind == "flux" else None,
         shift=shift,
         seed=whole(first, "seed"),
         size=ends,
@@ -242,11 +237,10 @@ def _enlarges(graph: Nodes, sampler: Node) -> bool:
 def _hires(
     graph: Nodes, upscale: Any, last: Node, first: Node, size: tuple[int, int]
 ) -> tuple[HiresFix, tuple[int, int]]:
-    """The first walk of two, and the size that the second ends at. Raises BadInput where they differ in more than
-    sampler, schedule, steps and seeds, and for another way to enlarge."""
-    for name in ("cfg", "model", "positive", "negative"):
-        if last.get(name) != first.get(name):
-            raise BadInput(f"its second KSampler has another {name} than its first, which is not replayed")
+    """The first walk of two, and the size that the second ends at. Raises BadInput where they have two models, and for
+    another way to enlarge."""
+    if last.get("model") != first.get("model"):
+        raise BadInput("its second KSampler has another model than its first, which is not replayed")
     if min(size) < CELL:
         raise BadInput(f"it begins at {size[0]}x{size[1]}, which is no size")
     inputs = graph.at(upscale, *UPSCALES)
@@ -276,6 +270,31 @@ def _hires(
     if fix.first_size((width, height), CELL) != size:
         raise BadInput(f"it goes from {size[0]}x{size[1]} to {width}x{height}, which cuts or stretches the picture")
     return fix, (width, height)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a sampler is told: two texts, the link to what reads them, and the scales of both kinds of guidance."""
+
+    prompt: str
+    negative: str
+    clip: Any
+    scale: float
+    distilled: float | None
+
+    def told(self, tags: Sequence[str]) -> dict[str, Any]:
+        """As `Said` has it. tags: LoRAs, as a prompt names them."""
+        prompt, negative = (escaped(text, embeddings=False) for text in (self.prompt, self.negative))
+        return {"prompt": " ".join((prompt, *tags)), "negative": negative, "scale": self.scale}
+
+
+def _words(graph: Nodes, sampler: Node) -> Words:
+    scale = number(sampler, "cfg", 1.0)
+    positive, distilled = _text(graph, sampler.get("positive"))
+    unsaid = ("ConditioningZeroOut",) if scale == 1 else ()
+    negative, _ = (positive, None) if "negative" not in sampler else _text(graph, sampler["negative"], *unsaid)
+    heard = str(negative.get("text", "")) if scale != 1 else ""
+    return Words(str(positive.get("text", "")), heard, positive.get("clip"), scale, distilled)
 
 
 def _text(graph: Nodes, link: Any, *zeros: str) -> tuple[Node, float | None]:
@@ -332,7 +351,7 @@ def _shifted(shift: float) -> float:
     return shift
 
 
-def _remarks(graph: Nodes, prompts: tuple[str, str], latent: Node) -> list[str]:
+def _remarks(graph: Nodes, prompts: Sequence[str], latent: Node) -> list[str]:
     """What is done otherwise here."""
     remarks = []
     if any(":" in prompt and "(" in prompt for prompt in prompts):

@@ -13,14 +13,11 @@ from sfumato.times import LeadingGrid
 
 WAYS = {label: way for way, label in LABELS.items()} | {"None": "lanczos"}
 ASK = ("Hires upscale", "Hires resize")
-OWN = {"Sampler": "Hires sampler", "Schedule type": "Hires schedule type"}
+OWN = {"Sampler": "Hires sampler", "Schedule type": "Hires schedule type", "CFG scale": "Hires CFG Scale"}
 """What the second walk may have of its own."""
-SAME = {
-    "Hires CFG Scale": "CFG scale",
-    "Hires checkpoint": "Model",
-}
-"""What else it may have there, and the first walk's: they are replayed where they are one."""
-KNOWN = (*ASK, *SAME, *OWN.values(), "Hires upscaler", "Hires steps", "Hires Module 1", "Denoising strength")
+WORDS = ("Hires prompt", "Hires negative prompt")
+MODEL = "Hires checkpoint"
+KNOWN = (*ASK, MODEL, *WORDS, *OWN.values(), "Hires upscaler", "Hires steps", "Hires Module 1", "Denoising strength")
 """What is read of it; anything else of a second walk's own is refused."""
 CELL = 8
 
@@ -37,9 +34,8 @@ def read_hires(
     """
     if size is None or min(size) < CELL:
         raise BadInput("its hires. fix begins at no size")
-    for name, once in SAME.items():
-        if name in values and values[name] != values.get(once):
-            raise BadInput(f"its hires. fix has a {name} ({printable(values[name], 60)}) of its own")
+    if MODEL in values and values[MODEL] != values.get("Model"):
+        raise BadInput(f"its hires. fix has a model of its own ({printable(values[MODEL], 60)})")
     for sampler in (first["sampler"], last["sampler"]):
         if sampler in (RESTART, *COMPVIS):
             raise BadInput(f"its hires. fix is walked by {sampler}, which is not replayed")
@@ -67,7 +63,7 @@ def read_hires(
 
 
 def second_walk(values: Mapping[str, str]) -> dict[str, str]:
-    """The values with the sampler and the schedule of the second walk for the first's, where it has any of its own."""
+    """The values with the second walk's sampler, schedule and scale for the first's, where it has any of its own."""
     own = {
         name: values[hires] for name, hires in OWN.items() if not values.get(hires, "Use same").startswith("Use same")
     }

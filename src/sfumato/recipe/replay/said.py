@@ -10,8 +10,8 @@ from typing import Any
 
 from sfumato.adapt import Embedding
 from sfumato.adapt.file import hashes_of, named
-from sfumato.edit import HiresFix, Noise
-from sfumato.guide import ClassifierFree, Distilled
+from sfumato.edit import HiresFix, Noise, Start
+from sfumato.guide import ClassifierFree, Distilled, Guidance
 from sfumato.noise import Keyed, Randomness
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe import Recipe
@@ -48,8 +48,8 @@ class Said:
     name of an autoencoder's file. apart: whether all parts of the model were files of their own. noise: its noise
     source. eta: of a sampler that adds noise, None for what it has anyway. later: whether the noise of its steps is
     known too. hires: a first walk at a smaller size; `size` and `steps` are then those of the second, and `first` says
-    which of sampler, schedule, discards and table the first has of its own. hashes: of files, by their names. remarks:
-    what is done otherwise here, a sentence each."""
+    what of its words, scale, sampler, schedule, discards and table the first has of its own. hashes: of files, by their
+    names. remarks: what is done otherwise here, a sentence each."""
 
     tool: str
     prompt: str
@@ -114,16 +114,27 @@ def recipe_of(
     that is nowhere, and for a sampler or a schedule that is not here.
     """
     sampler, times, steps = _walk(said, cut=said.hires is not None)
-    start, remarks = said.hires or Noise(unit=said.unit), [*said.remarks, *_otherwise(said, sampler)]
+    remarks = [*said.remarks, *_otherwise(said, sampler)]
+    prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
+    last = {"sampler": sampler, "times": times, "prompt": prompt, "negative": negative, "guidance": _guidance(said)}
+    start: Start = Noise(unit=said.unit)
     if said.hires is not None:
         before = replace(said, steps=said.hires.first_steps or said.steps, **said.first)
-        first, grid, count = _walk(before)
-        own = {"first_sampler": first, "first_times": grid} if (first, grid) != (sampler, times) else {}
+        prompt, negative, others = asked_in(before.prompt, before.negative, places, allow_pickle=allow_pickle)
+        networks, theirs = ([each for each in some if not isinstance(each, Embedding)] for some in (adapters, others))
+        if networks != theirs:
+            raise BadInput("the second walk of its hires. fix has other LoRAs than the first, which is not replayed")
+        adapters += [each for each in others if each not in adapters]
+        sampler, times, count = _walk(before)
+        first = {"sampler": sampler, "times": times, "prompt": prompt, "negative": negative}
+        first["guidance"] = _guidance(before)
+        own = {f"first_{name}": value for name, value in first.items() if value != last[name]}
         start = replace(said.hires, first_steps=count, **own)
-        remarks += _otherwise(before, first) if said.first else ()
-    if said.hires is not None and any(plan_of(text).changing for text in (said.prompt, said.negative)):
-        remarks.append(f"{said.tool} has made all changes of its words before the second walk, and here they are anew")
-    prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
+        remarks += [each for each in _otherwise(before, sampler) if each not in remarks]
+        if any(plan_of(text).changing for text in (said.prompt, said.negative)):
+            remarks.append(
+                f"{said.tool} has made all changes of its words before the second walk, and here they are anew"
+            )
     for word in said.words:
         adapters.append(Embedding(named(word, "embeddings", places, allow_pickle=allow_pickle), word))
     for each in adapters:
@@ -134,25 +145,23 @@ def recipe_of(
             )
     width, height = said.size or (None, None)
     recipe = Recipe(
-        prompt=prompt,
-        negative=negative,
+        **last,
         adapters=tuple(adapters),
         clip_skip=said.clip_skip,
         model=model,
         width=width,
         height=height,
         start=start,
-        guidance=(
-            ClassifierFree(said.scale, rescale=said.rescale),
-            *(() if said.distilled is None else (Distilled(said.distilled),)),
-        ),
-        sampler=sampler,
-        times=times,
         steps=steps,
         seed=said.seed,
         noise=said.noise,
     )
     return recipe, tuple(remarks)
+
+
+def _guidance(said: Said) -> tuple[Guidance, ...]:
+    told = () if said.distilled is None else (Distilled(said.distilled),)
+    return (ClassifierFree(said.scale, rescale=said.rescale), *told)
 
 
 def _walk(said: Said, cut: bool = False) -> tuple[Sampler, TimeGrid, int]:
