@@ -8,7 +8,7 @@ import sfumato as spec
 from sfumato.guide import Guidance
 from sfumato.picture import BadInput
 from sfumato.recipe.capabilities import Suits
-from sfumato.recipe.written import guidance, guidances, sampler, times
+from sfumato.recipe.written import guidance, guidances, sampler, start, times
 from sfumato.sample import DDIM, DDPM, RK45, Churn, DPMpp2M, DPMpp3M, Heun, UniPC
 from sfumato.times import KarrasGrid, UniformGrid
 
@@ -54,6 +54,14 @@ def test_a_guidance_is_a_name_and_its_options(text, element):
 )
 def test_a_sampler_is_a_name_or_a_name_and_its_options(text, element):
     assert sampler(text) == element
+
+
+def test_a_start_has_words_and_elements_of_others_among_its_options() -> None:
+    text = "hires-fix:scale=1.5,first_prompt=12,first_sampler=ddim:eta=1,first_guidance=cfg:scale=3+rescale=0.5"
+    own = {"first_prompt": "12", "first_sampler": DDIM(1), "first_guidance": [spec.ClassifierFree(3, rescale=0.5)]}
+    assert start(text) == spec.HiresFix(1.5, **own)
+    with pytest.raises(BadInput, match="first_guidance 'magic' is unknown"):
+        start("hires-fix:first_guidance=magic")
 
 
 @pytest.mark.parametrize(("text", "element"), [("uniform", UniformGrid()), ("karras:rho=5", KarrasGrid(5))])

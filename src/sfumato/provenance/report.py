@@ -137,7 +137,8 @@ def _part(part: Any) -> str:
         value = getattr(part, name)
         if name == "kind" or value in (None, ""):
             continue
-        values.append(_part(value) if hasattr(value, "kind") else f"{name} {_shown(value)}")
+        elements = isinstance(value, tuple) and any(hasattr(each, "kind") for each in value)
+        values.append(f"{name} {_told(value) if elements or hasattr(value, 'kind') else _shown(value)}")
     said = f"({', '.join(values)})" if values else ""
     return f"{getattr(part, 'kind', '')} {said}".strip()
 

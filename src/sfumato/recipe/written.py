@@ -14,7 +14,7 @@ from sfumato.adapt.file import named
 from sfumato.control import Control, ControlMap
 from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
-from sfumato.element.define import Elements, required
+from sfumato.element.define import Elements, kinds_in, required
 from sfumato.element.name_and_options import name_and_options
 from sfumato.guide import ClassifierFree, Guidance
 from sfumato.noise import Randomness
@@ -339,9 +339,10 @@ def _value(key: str, text: str, field: FieldInfo) -> Any:
     NAME:key=value+key=value, any other by its first field."""
     default = field.default
     kinds: tuple[Any, ...] = (field.annotation, *get_args(field.annotation))
-    if kind := next((each for each in kinds if "registry" in getattr(each, "__dict__", ())), None):
-        return _named(key, kind.registry, re.sub(r"\+(?=\w+=)", ",", text))
-    if isinstance(default, str) or field.is_required():
+    if (kind := next(kinds_in(field.annotation), None)) is not None:
+        named = _named(key, kind.registry, re.sub(r"\+(?=\w+=)", ",", text))
+        return named if kind in kinds else (named,)  # of a list the one
+    if isinstance(default, str) or field.is_required() or (default is None and str in kinds):
         return text
     if isinstance(default, bool):
         return {"true": True, "false": False}.get(text.lower(), text)
