@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from stock import stable_diffusion_xl as stock
 from stock.compare import Both, error
 
@@ -19,6 +20,7 @@ from sfumato.condition import Sizes, Text
 from sfumato.encode import Told
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
+from sfumato.provenance import redo
 from sfumato.recipe import Recipe, intent, parameters
 from sfumato.space.pixels import to_tensor
 
@@ -202,6 +204,25 @@ def test_a_refiner_takes_over_where_stock_diffusers_hands_over(base: Both, refin
     assert said.refiner == relayed["refiner"]
     assert "Refiner switch at: 0.6" in parameters(said)
     assert Recipe.from_json(replace(said, refiner=sfumato.Refiner("mini")).to_json()).refiner == sfumato.Refiner("mini")
+
+
+def test_a_picture_of_a1111_s_page_that_a_refiner_ended_is_painted_again(base: Both, refiner: Both, tmp_path: Path):
+    text = PngInfo()
+    walk = f"Steps: 4, Sampler: Euler, Schedule type: Karras, CFG scale: 5, Seed: 3, Size: {SIDE}x{SIDE}"
+    text.add_text("parameters", f"{PROMPT}\n{walk}, Refiner: xl_refiner, Refiner switch at: 0.6, Version: v1.10.0")
+    picture = tmp_path / "theirs.png"
+    Image.new("RGB", (SIDE, SIDE)).save(picture, pnginfo=text)
+    with pytest.raises(BadInput, match="a second model, xl_refiner, which took over: say where that is with --refiner"):
+        redo(picture, model=str(base.folder))
+    made = redo(picture, model=str(base.folder), refiner=str(refiner.folder), device="cpu")
+    assert made.recipe.refiner == sfumato.Refiner(str(refiner.folder), 0.4)
+    by_hand = {"start": sfumato.Noise(False), "sampler": "euler", "times": "karras", "noise": "a1111-gpu", "steps": 4}
+    relayed = base.pipe(PROMPT, seed=3, guidance=GUIDED, refiner=made.recipe.refiner, **by_hand).image
+    assert np.abs(np.asarray(made.image, int) - np.asarray(relayed, int)).max() <= 1
+    again = redo(made.recipe, refiner=str(refiner.folder), device="cpu")
+    assert again.identical
+    with pytest.raises(BadInput, match="no refiner took over: leave --refiner out"):
+        redo(replace(made.recipe, refiner=None), refiner="mini")
 
 
 @pytest.mark.parametrize("sampler", ["dpmpp-2m", "heun"])

@@ -23,7 +23,7 @@ from sfumato.picture import BadInput
 from sfumato.provenance import recipe_or_replay
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe.replay import Said, read_a1111, read_comfyui, read_invokeai, recipe_of
-from sfumato.recipe.replay.comfyui import SAMPLERS, SCHEDULERS
+from sfumato.recipe.replay.comfyui_walks import NAMES, SCHEDULERS
 from sfumato.sample import (
     DDIM,
     DPM2,
@@ -162,7 +162,7 @@ def test_the_eta_of_that_page_is_that_of_samplers_that_add_noise() -> None:
 @pytest.mark.parametrize("label", ["DPM fast", "DPM adaptive"])
 def test_what_chooses_its_noise_levels_is_not_replayed_where_they_are_others(label: str) -> None:
     twice = "Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent"
-    with pytest.raises(BadInput, match=f"{label} chooses its noise levels itself.*second walk"):
+    with pytest.raises(BadInput, match=f"{label} chooses its noise levels itself.*two parts"):
         recipe_of(read_a1111(f"x\nSteps: 9, Sampler: {label}, Seed: 1, Size: 64x64, {twice}"), "m")
     with pytest.raises(BadInput, match=f"{label} chooses its noise levels itself.*of a flow"):
         recipe_of(Said("ComfyUI", "x", sampler=label, schedule="karras", shift=1.0), "m")
@@ -304,18 +304,162 @@ def test_a_plain_graph_of_comfyui() -> None:
     ):
         recipe, _ = recipe_of(read_comfyui(json.dumps(graph(sampler_name=named, scheduler=scheduler))), "mini")
         assert (recipe.sampler, recipe.times) == (sampler, times)
-    refined = graph() | {"11": {"class_type": "KSamplerAdvanced", "inputs": {}}}
-    with pytest.raises(BadInput, match="graph has KSamplerAdvanced: plain"):
-        read_comfyui(json.dumps(refined))
+    faced = graph() | {"11": {"class_type": "FaceDetailer", "inputs": {}}}
+    with pytest.raises(BadInput, match="graph has FaceDetailer: plain"):
+        read_comfyui(json.dumps(faced))
     with pytest.raises(BadInput, match="denoise below 1"):
         read_comfyui(json.dumps(graph(denoise=0.4)))
     with pytest.raises(BadInput, match="the scheduler 'bong_tangent' is not here"):
         read_comfyui(json.dumps(graph(scheduler="bong_tangent")))
-    with pytest.raises(BadInput, match=r"graph has nothing where .* or CLIPTextEncode is read"):
+    with pytest.raises(BadInput, match=r"graph has nothing where .*CLIPTextEncode.* is read"):
         read_comfyui(json.dumps(graph(positive=3)))
     for text in ("[]", "{", '{"1": 3}', '{"1": {"class_type": "KSampler", "inputs": [1]}}'):
         with pytest.raises(BadInput):
             read_comfyui(text)
+
+
+ADVANCED = {"noise_seed": 9, "add_noise": "enable", "start_at_step": 0, "end_at_step": 10_000}
+
+
+def relay(first: dict | None = None, last: dict | None = None, text: dict | None = None) -> dict:
+    """ComfyUI's own graph of Stable Diffusion XL with its refiner, which goes on from step 15 of 20."""
+    parts = graph()
+    plain = {key: value for key, value in parts["3"]["inputs"].items() if key not in ("seed", "denoise")}
+    base = {**plain, **ADVANCED, "end_at_step": 15, "return_with_leftover_noise": "enable"}
+    ends = {
+        **plain,
+        **ADVANCED,
+        "add_noise": "disable",
+        "start_at_step": 15,
+        "model": ["14", 0],
+        "latent_image": ["3", 0],
+        "positive": ["16", 0],
+        "negative": ["17", 0],
+    }
+    score = {"ascore": 6.0, "width": 64, "height": 96, "clip": ["14", 1]}
+    sizes = {"width": 64, "height": 96, "crop_w": 0, "crop_h": 0, "target_width": 64, "target_height": 96}
+    encoded = {"class_type": "CLIPTextEncodeSDXL", "inputs": {"text_g": "a boat", "text_l": "a boat", **sizes}}
+    encoded["inputs"] |= {"clip": ["4", 1], **(text or {})}
+    refining = "CLIPTextEncodeSDXLRefiner"
+    return parts | {
+        "3": {"class_type": "KSamplerAdvanced", "inputs": base | (first or {})},
+        "6": encoded,
+        "13": {"class_type": "KSamplerAdvanced", "inputs": ends | (last or {})},
+        "14": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd_xl_refiner.safetensors"}},
+        "16": {"class_type": refining, "inputs": {**score, "text": "a boat"}},
+        "17": {"class_type": refining, "inputs": {**score, "ascore": 2.5, "text": "grey"}},
+    }
+
+
+def test_a_graph_of_comfyui_in_which_a_refiner_takes_over() -> None:
+    said = read_comfyui(json.dumps(relay()))
+    recipe, remarks = recipe_of(said, "xl", refiner="xl-refiner")
+    assert (said.model, said.refiner, remarks) == ("sd15.safetensors", "sd_xl_refiner.safetensors", ())
+    assert (recipe.prompt, recipe.negative, recipe.seed, recipe.steps) == ("a boat", "grey", 9, 20)
+    knots = recipe.times(20, TABLE)[:-1]
+    assert recipe.refiner is not None
+    assert (recipe.refiner.model, int((knots > recipe.refiner.at).sum())) == ("xl-refiner", 15)
+    with pytest.raises(BadInput, match=r"a second model, sd_xl_refiner\.safetensors, which took over: say where"):
+        recipe_of(said, "xl")
+    whole, _ = recipe_of(read_comfyui(json.dumps(relay({"end_at_step": 20}, {"start_at_step": 20}))), "xl", refiner="r")
+    assert whole.refiner is None
+    fast = {"sampler_name": "dpm_fast", "scheduler": "karras"}
+    for changed, why in (
+        (relay({"end_at_step": 14}), "don't go on one from the other"),
+        (relay({"return_with_leftover_noise": "disable"}), "don't go on one from the other"),
+        (relay({"cfg": 3.0}), "its second KSamplerAdvanced has another cfg"),
+        (relay(last={"model": ["4", 0]}), "have one model"),
+        (relay(last={"end_at_step": 18}), "was walked from step 0 to 18"),
+        (relay(last={"positive": ["17", 0]}), "told other words than the model before it"),
+        (relay(text={"text_l": "a ship"}), "tells its two text encoders different words"),
+        (relay(fast, fast), "chooses its noise levels itself, which is not replayed in two parts"),
+    ):  # fmt: skip
+        with pytest.raises(BadInput, match=why):
+            recipe_of(read_comfyui(json.dumps(changed)), "xl", refiner="r")
+    _, (remark,) = recipe_of(read_comfyui(json.dumps(relay(*[{"sampler_name": "heun"}] * 2))), "xl", refiner="r")
+    assert remark.startswith("ComfyUI asks the first model for the end of its last step")
+    strange = relay(text={"width": 1024})
+    strange["16"]["inputs"]["ascore"] = 9
+    _, remarks = recipe_of(read_comfyui(json.dumps(strange)), "xl", refiner="r")
+    assert [remark[:22] for remark in remarks] == ["ComfyUI told Stable Di", "ComfyUI told the refin"]
+    with pytest.raises(BadInput, match="no refiner took over"):
+        recipe_of(read_comfyui(json.dumps(graph())), "m", refiner="r")
+
+
+def test_a_sampler_that_is_told_where_to_begin_and_end_is_one_of_the_whole_way_or_refused() -> None:
+    plain = {key: value for key, value in graph()["3"]["inputs"].items() if key not in ("seed", "denoise")}
+    for kind, changed, seed in (
+        ("KSamplerAdvanced", {**plain, **ADVANCED}, 9),
+        (
+            "SamplerCustom",
+            {"add_noise": True, "noise_seed": 4, "cfg": 8.0, "sampler": ["20", 0], "sigmas": ["21", 0]},
+            4,
+        ),
+    ):
+        links = {name: plain[name] for name in ("model", "positive", "negative", "latent_image")}
+        parts = graph() | {
+            "3": {"class_type": kind, "inputs": {**links, **changed}},
+            "20": {"class_type": "KSamplerSelect", "inputs": {"sampler_name": "euler"}},
+            "21": {
+                "class_type": "BasicScheduler",
+                "inputs": {"scheduler": "normal", "steps": 20, "denoise": 1.0, "model": ["4", 0]},
+            },
+        }
+        recipe, remarks = recipe_of(read_comfyui(json.dumps(parts)), "m")
+        plainly, _ = recipe_of(read_comfyui(json.dumps(graph(seed=seed))), "m")
+        assert (recipe, remarks) == (plainly, ())
+        parts["3"]["inputs"]["add_noise"] = "disable" if kind == "KSamplerAdvanced" else False
+        with pytest.raises(BadInput, match="without new noise"):
+            read_comfyui(json.dumps(parts))
+    with pytest.raises(BadInput, match="was walked from step 3 to 10000"):
+        read_comfyui(
+            json.dumps(
+                graph() | {"3": {"class_type": "KSamplerAdvanced", "inputs": {**plain, **ADVANCED, "start_at_step": 3}}}
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("said", "at", "first"),
+    [
+        ("Refiner switch at: 0.8, Version: v1.10.1", 0.2, None),
+        ("Refiner switch at: 0.8, Version: v1.7.0", None, 16),
+        ("Refiner switch at: 0.81, Refiner switch by sampling steps: True, Version: v1.9.0", None, 17),
+    ],
+)
+def test_a_refiner_of_a1111_s_page(said: str, at: float | None, first: int | None) -> None:
+    walk = "Steps: 20, Sampler: Euler, Schedule type: Karras, Seed: 1, Size: 64x64"
+    text = f"a boat\n{walk}, Refiner: sd_xl_refiner [7440], {said}"
+    recipe, remarks = recipe_of(read_a1111(text), "xl", refiner="r")
+    assert recipe.refiner is not None
+    assert (recipe.refiner.model, remarks) == ("r", ())
+    assert (
+        recipe.refiner.at == pytest.approx(at)
+        if at
+        else first == int((recipe.times(20, TABLE) > recipe.refiner.at).sum())
+    )
+    again, _ = recipe_of(read_a1111(parameters(recipe)), "xl", refiner="r")
+    assert again.refiner is not None
+    assert again.refiner.at == pytest.approx(recipe.refiner.at, abs=1e-6)
+    _, (remark,) = recipe_of(read_a1111(text.replace("Euler", "DPM++ 2M")), "xl", refiner="r")
+    assert remark == "A1111's DPM++ 2M remembers steps of the first model when the refiner takes over"
+    with pytest.raises(BadInput, match=r"a second model, sd_xl_refiner \[7440\], which took over: say where that is"):
+        recipe_of(read_a1111(text), "xl")
+    for broken, why in (("0.8", "nan"), ("0.8", "-1"), ("0.8", "x")):
+        with pytest.raises(BadInput, match="Refiner switch at is"):
+            read_a1111(text.replace(broken, why).replace("0.81", why))
+
+
+def test_flux_s_own_text_node() -> None:
+    parts = flow_graph()
+    told = {"clip_l": "a red hat", "t5xxl": "a red hat", "guidance": 4.0, "clip": ["2", 0]}
+    parts["3"] = {"class_type": "CLIPTextEncodeFlux", "inputs": told}
+    parts["6"]["inputs"]["conditioning"] = ["3", 0]
+    said = read_comfyui(json.dumps(parts))
+    assert (said.prompt, said.distilled) == ("a red hat", 4.0)
+    told["clip_l"] = "a hat"
+    with pytest.raises(BadInput, match="CLIPTextEncodeFlux tells its two text encoders different words"):
+        read_comfyui(json.dumps(parts))
 
 
 def flow_graph(scheduler: str = "simple", sampler: str = "euler") -> dict:
@@ -415,7 +559,7 @@ def test_the_noise_levels_of_a_flow_are_comfyui_s(scheduler, nodes, shift, count
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", NAMES)
 def test_every_sampler_and_scheduler_of_comfyui_that_is_named_is_here(sampler: str, scheduler: str) -> None:
     own = ("dpm_fast", "dpm_adaptive")
     if sampler in own and scheduler not in ("normal", "karras", "exponential", "kl_optimal"):

@@ -19,6 +19,9 @@ def redo(
         Path | None, typer.Option("--output", "-o", help="Where to; by default PICTURE-redo.png.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Where the recipe's model is now, if it has moved.")] = None,
+    refiner: Annotated[
+        str | None, typer.Option(help="Where the model is now that took over, where one did (a refiner).")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Where to run it; by default where it was made, if that is here.")
     ] = None,
@@ -52,7 +55,7 @@ def redo(
     (output,) = check_outputs([picture], [output or picture.with_name(f"{picture.stem}-redo.png")])
     folders = [path for path in lora or () if path.is_dir()]
     files = [open_file(path, allow_pickle=allow_pickle) for path in lora or () if path not in folders]
-    recipe, remarks = recipe_or_replay(picture, model, lora or (), allow_pickle=allow_pickle)
+    recipe, remarks = recipe_or_replay(picture, model, lora or (), refiner=refiner, allow_pickle=allow_pickle)
     for remark in remarks:
         note(remark)
     with progress(f"loading {printable(model or recipe.model, 60)}") as advance:
@@ -63,6 +66,7 @@ def redo(
         made = again(
             picture,
             model=model,
+            refiner=refiner,
             device=device,
             offload=offload,
             files=files,

@@ -170,6 +170,7 @@ class EnlargedStart(BoundStart):
             for _ in self.prepare():
                 pass
         fix, recipe = self.fix, self.batch.recipe
+        assert self.run.x is not None
         x0 = fix.enlarged(self.run.x, self.batch)
         if fix.of == "time":
             return NoisedStart(x0, fix.strength)(denoise, times, self.again)

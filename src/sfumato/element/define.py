@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, ClassVar, Literal, TypeVar, get_args, overload
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, ValidationError
@@ -196,8 +196,12 @@ def rebuilt(made: type[T]) -> type[T]:
 def renewing(made: type[T]) -> type[T]:
     """The same, now and whenever something is registered, or taken out, of the kinds that its fields take."""
     annotations: list[Any] = [field.annotation for field in made.__pydantic_fields__.values()]  # type: ignore[attr-defined]
+
+    def renew() -> None:
+        rebuilt(made)
+
     for base in dict.fromkeys(base for annotation in annotations for base in kinds_in(annotation)):
-        base.registry.watchers.append(partial(rebuilt, made))
+        base.registry.watchers.append(renew)
     return rebuilt(made)
 
 

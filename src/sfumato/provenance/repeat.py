@@ -49,20 +49,37 @@ def recipe_in(picture: str | os.PathLike[str]) -> Recipe:
 
 
 def recipe_or_replay(
-    picture: str | os.PathLike[str], model: str | None, places: Sequence[Path] = (), *, allow_pickle: bool = False
+    picture: str | os.PathLike[str],
+    model: str | None,
+    places: Sequence[Path] = (),
+    *,
+    refiner: str | None = None,
+    allow_pickle: bool = False,
 ) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe inside a picture file, or that of a picture of another tool, with remarks on what is otherwise; its
     files are looked for among `places`, files and folders of files, first."""
     if "recipe" in read_metadata(picture):
         recipe = recipe_in(picture)
-        return recipe if model is None else replace(recipe, model=model), ()
-    return replayed(picture, model, places, allow_pickle=allow_pickle) or (recipe_in(picture), ())
+        return _moved(recipe, model, refiner), ()
+    found = replayed(picture, model, places, refiner=refiner, allow_pickle=allow_pickle)
+    return found or (recipe_in(picture), ())
+
+
+def _moved(recipe: Recipe, model: str | None, refiner: str | None) -> Recipe:
+    """The recipe with its models where they are now. Raises BadInput for a refiner where it has none."""
+    moved = recipe if model is None else replace(recipe, model=model)
+    if refiner is None:
+        return moved
+    if recipe.refiner is None:
+        raise BadInput("It was made with one model, and no refiner took over: leave --refiner out.")
+    return replace(moved, refiner=replace(recipe.refiner, model=refiner))
 
 
 def redo(
     source: str | os.PathLike[str] | Recipe,
     *,
     model: str | None = None,
+    refiner: str | None = None,
     device: str | None = None,
     offload: str = "none",
     files: Sequence[AdapterFile] = (),
@@ -72,11 +89,12 @@ def redo(
 ) -> Redone:
     """Make the picture of `source` (a picture file, or a recipe) again and compare the pixels, max |a - b|.
 
-    `model` says where the recipe's model is now. Without it a recipe from a file may name a built-in model or a folder
-    that is here, but never makes this machine fetch anything: a stranger wrote it. That holds for every other model
-    that it names, as guidances do. It runs on the `device` on which the picture was made, if it is here; `offload` is
-    `load`'s and changes no pixel. `files` are those of its adapters where they are now, or what takes their places,
-    which `reason` says; in `folders` they are looked for by their names. `on_step` hears every step.
+    `model` says where the recipe's model is now, and `refiner` where the one is that takes over. Without it a recipe
+    from a file may name a built-in model or a folder that is here, but never makes this machine fetch anything: a
+    stranger wrote it. That holds for every other model that it names, as guidances do. It runs on the `device` on which
+    the picture was made, if it is here; `offload` is `load`'s and changes no pixel. `files` are those of its adapters
+    where they are now, or what takes their places, which `reason` says; in `folders` they are looked for by their
+    names. `on_step` hears every step.
 
     A picture of A1111's web page, InvokeAI or a plain graph of ComfyUI is replayed with the `model` that is given: see
     `sfumato.recipe.replay`. The LoRAs and learned words that it names are looked for among `files` and in `folders`.
@@ -86,10 +104,10 @@ def redo(
     """
     original, remarks = None, ()
     if isinstance(source, Recipe):
-        recipe = source if model is None else replace(source, model=model)
+        recipe = _moved(source, model, refiner)
     else:
         places = [*(file.path for file in files), *folders]
-        recipe, remarks = recipe_or_replay(source, model, places, allow_pickle=allow_pickle)
+        recipe, remarks = recipe_or_replay(source, model, places, refiner=refiner, allow_pickle=allow_pickle)
         original = open_picture(source)
         _check_local(recipe, model is not None, name_of(source))
     recorded = recipe.made.pixels if recipe.made is not None else ""

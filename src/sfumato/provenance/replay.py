@@ -21,11 +21,17 @@ READERS = {"parameters": read_a1111, "invokeai": read_invokeai, "comfyui": read_
 
 
 def replayed(
-    picture: str | os.PathLike[str], model: str | None, places: Sequence[Path] = (), *, allow_pickle: bool = False
+    picture: str | os.PathLike[str],
+    model: str | None,
+    places: Sequence[Path] = (),
+    *,
+    refiner: str | None = None,
+    allow_pickle: bool = False,
 ) -> tuple[Recipe, tuple[str, ...]] | None:
     """The recipe of another tool's picture and remarks on what is otherwise here; None for a picture that says nothing.
 
-    places: files, and folders of files, among which its LoRAs and learned words are looked for. Raises BadInput, with
+    places: files, and folders of files, among which its LoRAs and learned words are looked for. refiner: the model that
+    took over, where one did. Raises BadInput, with
     the picture's name, for what can't be replayed, for a file that is nowhere, and where no `model` is given.
     """
     found, name = read_metadata(picture), name_of(picture)
@@ -42,7 +48,7 @@ def replayed(
             )
         model, missing = _decoded(said, model)
         said, skipped = _skipping(said, model)
-        recipe, remarks = recipe_of(said, model, places, allow_pickle=allow_pickle)
+        recipe, remarks = recipe_of(said, model, places, refiner=refiner, allow_pickle=allow_pickle)
         remarks += (*missing, *skipped)
     except BadInput as error:
         raise BadInput(f"{name} can't be made again: {error}") from None

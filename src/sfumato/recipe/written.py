@@ -340,9 +340,10 @@ def _value(key: str, text: str, field: FieldInfo) -> Any:
     default = field.default
     kinds: tuple[Any, ...] = (field.annotation, *get_args(field.annotation))
     if (kind := next(kinds_in(field.annotation), None)) is not None:
-        named = _named(key, kind.registry, re.sub(r"\+(?=\w+=)", ",", text))
-        return named if kind in kinds else (named,)  # of a list the one
-    if isinstance(default, str) or field.is_required() or (default is None and str in kinds):
+        value = _named(key, kind.registry, re.sub(r"\+(?=\w+=)", ",", text))
+        return value if kind in kinds else (value,)  # of a list the one
+    worded = field.is_required() or (field.default is None and str in kinds)
+    if isinstance(default, str) or worded:
         return text
     if isinstance(default, bool):
         return {"true": True, "false": False}.get(text.lower(), text)

@@ -35,6 +35,11 @@ class Sampler(Element, kinds="sampler", package="sfumato.sample"):
         """The state before the first step from x (B, ...) along the grid `times`; nothing, for one-step methods."""
         return None
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a step knows of those before it, which is lost where a walk goes on elsewhere."""
+        return type(self).init is not Sampler.init and type(self).renew is Sampler.renew
+
     def counted(self, steps: int) -> tuple[Sampler, int]:
         """Itself and the steps that it takes here where other tools say `steps`: the same, but for those that count
         otherwise."""

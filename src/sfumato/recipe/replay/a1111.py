@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.replay import hires
-from sfumato.recipe.replay.said import COMPVIS, DETERMINISTIC, Said, number, whole
+from sfumato.recipe.replay.said import COMPVIS, DETERMINISTIC, Said, number, sampler_of, whole
 
 LONGEST = 20_000  # characters of the line of values
 TABLE = 1000  # noise levels of a model
@@ -19,6 +20,7 @@ _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 NEGATIVE = "Negative prompt:"
 READ = (
     *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "ENSD", "RNG", "Eta", "Eta DDIM"),
+    *("Refiner", "Refiner switch at", "Refiner switch by sampling steps"),
     *("Model", "Model hash", "CFG Rescale", "VAE", "VAE hash", "Lora hashes", "TI hashes"),
 )
 INERT = (
@@ -32,7 +34,6 @@ REFUSED = {
     "Denoising strength": "a picture that it was painted over",
     "Mask": "a mask",
     "Inpaint": "a mask",
-    "Refiner": "a second model (refiner)",
     "ControlNet": "a ControlNet",
     "ADetailer": "faces that were painted again (ADetailer)",
     "Face restoration": "a network that restores faces",
@@ -47,6 +48,8 @@ AUTOMATIC = {
     **dict.fromkeys(("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE"), "Exponential"),
 }
 """What "Automatic" stands for; "Uniform" for all others."""
+BY_TIME = 8
+"""The first version 1 whose refiner takes over at a time."""
 EVEN = "UniPC"
 """The one of `COMPVIS` that steps evenly."""
 DISCARDING = ("DPM2", "DPM2 a", "DPM++ 3M SDE")
@@ -97,6 +100,9 @@ def read_a1111(text: str) -> Said:
     early += [each["schedule"] for each in (first, walk) if each["schedule"] == "KL Optimal"]
     for name in dict.fromkeys(early):
         remarks += (f"A1111 ends {name} at the least noise level of its table, and here it ends without noise",)
+    refined = _refined(values, steps, bool(twice))
+    if refined and sampler_of(first["sampler"]).remembers:
+        remarks += (f"A1111's {first['sampler']} remembers steps of the first model when the refiner takes over",)
     rng, delta = values.get("RNG", "GPU"), whole(values, "ENSD", 0)
     if rng not in ("CPU", "GPU", "NV"):
         raise BadInput(f"its RNG is {printable(rng, 60)}: known are CPU, GPU and NV")
@@ -117,9 +123,26 @@ def read_a1111(text: str) -> Said:
         unit=walk["sampler"] in COMPVIS,
         eta=number(values, "Eta DDIM", 0.0) if walk["sampler"] == DETERMINISTIC else number(values, "Eta", 1.0),
         hires=fix,
+        **refined,
         first=first if first != walk else {},
         remarks=remarks,
     )
+
+
+def _refined(values: Mapping[str, str], steps: int, twice: bool) -> dict[str, Any]:
+    """The model that takes over, and when, as `Said` has it: at a share of the time, in older versions of the steps."""
+    if "Refiner" not in values:
+        return {}
+    if twice:
+        raise BadInput("it was made with a refiner in the second walk of a hires. fix, which is not replayed")
+    share = number(values, "Refiner switch at", 1.0)
+    if not 0 <= share <= 1:
+        raise BadInput(f"its Refiner switch at is {share:g}: a share from 0 to 1 is read")
+    version = re.match(r"v?1\.(\d+)", values.get("Version", ""))
+    old = version is not None and int(version[1]) < BY_TIME
+    if old or "Refiner switch by sampling steps" in values:
+        return {"refiner": values["Refiner"], "switch": max(math.ceil(share * steps - 1e-9), 1)}
+    return {"refiner": values["Refiner"], "at": 1 - share}
 
 
 def _walk(values: Mapping[str, str], prompt: str, negative: str) -> dict[str, Any]:

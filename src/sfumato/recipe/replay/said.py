@@ -10,7 +10,7 @@ from typing import Any
 
 from sfumato.adapt import Embedding
 from sfumato.adapt.file import hashes_of, named
-from sfumato.edit import HiresFix, Noise, Start
+from sfumato.edit import HiresFix, Noise, Refiner, Start
 from sfumato.guide import ClassifierFree, Distilled, Guidance
 from sfumato.noise import Keyed, Randomness
 from sfumato.picture.errors import BadInput, printable
@@ -18,8 +18,12 @@ from sfumato.recipe import Recipe
 from sfumato.recipe.extra_networks import asked_in
 from sfumato.recipe.prompt import plan_of
 from sfumato.sample import DDIM, DPMpp2M, Euler, Heun, Sampler
+from sfumato.schedule import Discrete
 from sfumato.times import DiscardPenultimateGrid, KarrasGrid, LeadingGrid, RestartGrid, ShiftedGrid, TimeGrid
 from sfumato.times.restart import FEW
+
+XL = ("scaled_linear", 1000, 0.00085, 0.012)
+"""The noise levels of the models that have refiners."""
 
 TREES = ("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE", "DPM++ SDE")
 """Samplers whose noise other tools draw from a Brownian tree."""
@@ -48,8 +52,9 @@ class Said:
     name of an autoencoder's file. apart: whether all parts of the model were files of their own. noise: its noise
     source. eta: of a sampler that adds noise, None for what it has anyway. later: whether the noise of its steps is
     known too. hires: a first walk at a smaller size; `size` and `steps` are then those of the second, and `first` says
-    what of its words, scale, sampler, schedule, discards and table the first has of its own. hashes: of files, by their
-    names. remarks: what is done otherwise here, a sentence each."""
+    what of its words, scale, sampler, schedule, discards and table the first has of its own. refiner: a model that
+    takes over, from the step `switch` on, or at the time `at` where that is None. hashes: of files, by their names.
+    remarks: what is done otherwise here, a sentence each."""
 
     tool: str
     prompt: str
@@ -77,6 +82,9 @@ class Said:
     vae: str = ""
     apart: bool = False
     hires: HiresFix | None = None
+    refiner: str = ""
+    switch: int | None = None
+    at: float = 0.0
     first: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
@@ -106,15 +114,24 @@ def tag(name: str, *weights: str) -> str:
 
 
 def recipe_of(
-    said: Said, model: str, places: Sequence[Path] = (), *, allow_pickle: bool = False
+    said: Said,
+    model: str,
+    places: Sequence[Path] = (),
+    *,
+    refiner: str | None = None,
+    allow_pickle: bool = False,
 ) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe that paints what was said with the model called `model`, and remarks on what is otherwise.
 
-    places: files, and folders of files, among which those are looked for that it was made with. Raises BadInput for one
-    that is nowhere, and for a sampler or a schedule that is not here.
+    places: files, and folders of files, among which those are looked for that it was made with. refiner: the model that
+    takes over. Raises BadInput for a file that is nowhere, for a sampler or a schedule that is not here, and where a
+    refiner is missing or left over.
     """
     sampler, times, steps = _walk(said, cut=said.hires is not None)
     remarks = [*said.remarks, *_otherwise(said, sampler)]
+    relay = _relay(said, refiner, times, steps)
+    if relay is not None and said.switch is not None and isinstance(sampler, Heun):
+        remarks.append(f"{said.tool} asks the first model for the end of its last step, and here the refiner is asked")
     prompt, negative, adapters = asked_in(said.prompt, said.negative, places, allow_pickle=allow_pickle)
     last = {"sampler": sampler, "times": times, "prompt": prompt, "negative": negative, "guidance": _guidance(said)}
     start: Start = Noise(unit=said.unit)
@@ -152,11 +169,30 @@ def recipe_of(
         width=width,
         height=height,
         start=start,
+        refiner=relay,
         steps=steps,
         seed=said.seed,
         noise=said.noise,
     )
     return recipe, tuple(remarks)
+
+
+def _relay(said: Said, refiner: str | None, times: TimeGrid, steps: int) -> Refiner | None:
+    if not said.refiner and refiner is not None:
+        raise BadInput("it was made with one model, and no refiner took over: leave --refiner out")
+    if not said.refiner:
+        return None
+    if refiner is None:
+        raise BadInput(
+            f"it was made with a second model, {printable(said.refiner, 100)}, which took over: say where that is with "
+            "--refiner"
+        )
+    if said.switch is None:
+        return Refiner(refiner, said.at)
+    knots = times(steps, Discrete.named(*XL))
+    if said.switch >= len(knots) - 1:
+        return None
+    return Refiner(refiner, float(knots[said.switch - 1 : said.switch + 1].mean()))
 
 
 def _guidance(said: Said) -> tuple[Guidance, ...]:
@@ -172,8 +208,8 @@ def _walk(said: Said, cut: bool = False) -> tuple[Sampler, TimeGrid, int]:
         sampler = IN_TAU.get(said.sampler, sampler)
     if sampler.own_schedule is None:
         return sampler, *_grid(said, steps, cut)
-    if said.hires is not None or said.shift is not None:
-        what = "of a flow" if said.hires is None else "in a second walk at a larger size"
+    if said.hires is not None or said.shift is not None or said.refiner:
+        what = "of a flow" if said.shift is not None else "in two parts"
         raise BadInput(f"{said.sampler} chooses its noise levels itself, which is not replayed {what}")
     return sampler, times_of(sampler.own_schedule), steps
 
