@@ -100,9 +100,29 @@ def test_a_long_prompt_is_read_in_chunks_each_by_itself(text):
 def test_the_negative_branch_has_as_many_chunks(text):
     part = text.text([parse("a boat BREAK a dog BREAK a hat"), parse("a vase")], [parse("night")] * 2)
     assert part.embeds.shape == part.null().embeds.shape == (2, 3 * text.window, 192)
+    torch.testing.assert_close(part.null().embeds[:1], torch.cat([encoded(text, "night")] * 3, 1))
+    torch.testing.assert_close(part.embeds[1:], torch.cat([encoded(text, "a vase")] * 3, 1))
+    two = text.text([parse("a boat BREAK a dog BREAK a hat")], [parse("night BREAK rain")])
+    assert two.embeds.shape[1] == 6 * text.window  # which both 2 and 3 divide
+    night = torch.cat([encoded(text, "night"), encoded(text, "rain")], 1)
+    torch.testing.assert_close(two.null().embeds, torch.cat([night] * 3, 1))
     nothing = encoded(text, "")
-    torch.testing.assert_close(part.null().embeds[:1], torch.cat([encoded(text, "night"), nothing, nothing], 1))
-    torch.testing.assert_close(part.embeds[1:], torch.cat([encoded(text, "a vase"), nothing, nothing], 1))
+    once = text.placed().text([parse("a boat BREAK a dog BREAK a hat")], [parse("night")])
+    torch.testing.assert_close(once.null().embeds, torch.cat([encoded(text, "night"), nothing, nothing], 1))
+    assert (text.length([7, 8, 9]), text.length([3, 4]), text.length([6, 2, 1])) == (9, 12, 6)
+
+
+def test_a_text_that_is_said_several_times_paints_what_it_paints_alone() -> None:
+    """As in A1111's page and ComfyUI: a short negative prompt says the same beside a long prompt."""
+    pipe = sfumato.load("mini")
+    x = torch.randn(1, 12, 16, 16, generator=torch.Generator().manual_seed(0))
+    answers = []
+    for prompt in ("a boat", "a boat BREAK a dog BREAK a hat"):
+        (recipe,) = pipe.recipes(prompt, negative="at night", seed=1)
+        batch = pipe.batch([pipe.resolve(recipe)])
+        with torch.no_grad():
+            answers.append(batch.stage.denoiser(x, torch.tensor(0.7), batch.condition().null()).x0)
+    torch.testing.assert_close(answers[0], answers[1], atol=1e-4, rtol=1e-4)
 
 
 def test_a_prompt_of_too_many_chunks_is_refused(text):

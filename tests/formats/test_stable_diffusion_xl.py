@@ -20,9 +20,10 @@ from sfumato.condition import Sizes, Text
 from sfumato.encode import Told
 from sfumato.guide import ClassifierFree, PerturbedAttention
 from sfumato.picture import BadInput
-from sfumato.provenance import redo
+from sfumato.provenance import recipe_or_replay, redo
 from sfumato.recipe import Recipe, intent, parameters
 from sfumato.space.pixels import to_tensor
+from sfumato.times import AlignYourStepsGrid
 
 PROMPT = "a red hat, a boat on the sea"
 GUIDED = [ClassifierFree(5.0)]
@@ -219,6 +220,11 @@ def test_a_picture_of_a1111_s_page_that_a_refiner_ended_is_painted_again(base: B
     by_hand = {"start": sfumato.Noise(False), "sampler": "euler", "times": "karras", "noise": "a1111-gpu", "steps": 4}
     relayed = base.pipe(PROMPT, seed=3, guidance=GUIDED, refiner=made.recipe.refiner, **by_hand).image
     assert np.abs(np.asarray(made.image, int) - np.asarray(relayed, int)).max() <= 1
+    spaced = tmp_path / "spaced.png"
+    text = PngInfo()
+    text.add_text("parameters", f"{PROMPT}\n{walk.replace('Karras', 'Align Your Steps')}")
+    Image.new("RGB", (SIDE, SIDE)).save(spaced, pnginfo=text)
+    assert recipe_or_replay(spaced, str(base.folder))[0].times == AlignYourStepsGrid("sdxl", last=True)
     again = redo(made.recipe, refiner=str(refiner.folder), device="cpu")
     assert again.identical
     with pytest.raises(BadInput, match="no refiner took over: leave --refiner out"):

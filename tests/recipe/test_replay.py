@@ -8,6 +8,7 @@ import math
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -22,6 +23,8 @@ from sfumato.noise import A1111CpuNoise, A1111GpuNoise, TorchNoise
 from sfumato.picture import BadInput
 from sfumato.provenance import recipe_or_replay
 from sfumato.recipe import Recipe, parameters
+from sfumato.recipe.prompt import parse, plan_of
+from sfumato.recipe.prompt.schedule import periods
 from sfumato.recipe.replay import Said, read_a1111, read_comfyui, read_invokeai, recipe_of
 from sfumato.recipe.replay.comfyui_walks import NAMES, SCHEDULERS
 from sfumato.sample import (
@@ -74,7 +77,8 @@ def test_the_text_of_a1111_s_page_becomes_a_recipe() -> None:
     assert recipe.noise == A1111GpuNoise(eta_delta=31337)
     assert (said.model, said.model_hash, said.clip_skip) == ("v1-5-pruned-emaonly", "6ce0161689", 2)
     assert recipe.clip_skip == 2
-    assert not remarks
+    (remark,) = remarks
+    assert remark.startswith("A1111 before 1.8 kept its noise levels in half precision")
     assert recipe.start.unit is False  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -296,7 +300,7 @@ def test_a_plain_graph_of_comfyui() -> None:
     for named, scheduler, sampler, times in (
         ("uni_pc_bh2", "simple", UniPC(3), DiscardPenultimateGrid(TrailingGrid(up=True))),
         ("uni_pc", "karras", UniPC(3, "bh1"), DiscardPenultimateGrid(KarrasGrid())),
-        ("dpmpp_sde_gpu", "beta", DPMppSDE(), BetaGrid()),
+        ("dpmpp_sde_gpu", "beta", DPMppSDE(), BetaGrid(whole=True)),
         ("res_multistep", "simple", DPMpp2M(solver="heun"), TrailingGrid(up=True)),
         ("heun", "karras", Heun("kappa"), KarrasGrid()),
         ("euler", "linear_quadratic", Euler(), LinearQuadraticGrid(of="kappa")),
@@ -432,16 +436,14 @@ def test_a_refiner_of_a1111_s_page(said: str, at: float | None, first: int | Non
     text = f"a boat\n{walk}, Refiner: sd_xl_refiner [7440], {said}"
     recipe, remarks = recipe_of(read_a1111(text), "xl", refiner="r")
     assert recipe.refiner is not None
-    assert (recipe.refiner.model, remarks) == ("r", ())
-    assert (
-        recipe.refiner.at == pytest.approx(at)
-        if at
-        else first == int((recipe.times(20, TABLE) > recipe.refiner.at).sum())
-    )
+    assert recipe.refiner.model == "r"
+    assert [remark for remark in remarks if "half precision" not in remark] == []
+    above = int((recipe.times(20, TABLE) > recipe.refiner.at).sum())
+    assert recipe.refiner.at == pytest.approx(at) if at else above == first
     again, _ = recipe_of(read_a1111(parameters(recipe)), "xl", refiner="r")
     assert again.refiner is not None
     assert again.refiner.at == pytest.approx(recipe.refiner.at, abs=1e-6)
-    _, (remark,) = recipe_of(read_a1111(text.replace("Euler", "DPM++ 2M")), "xl", refiner="r")
+    _, (*_, remark) = recipe_of(read_a1111(text.replace("Euler", "DPM++ 2M")), "xl", refiner="r")
     assert remark == "A1111's DPM++ 2M remembers steps of the first model when the refiner takes over"
     with pytest.raises(BadInput, match=r"a second model, sd_xl_refiner \[7440\], which took over: say where that is"):
         recipe_of(read_a1111(text), "xl")
@@ -625,9 +627,85 @@ def test_the_levels_of_ddim_s_stride_are_all_that_there_are(asked: int, taken: i
 def test_a1111_s_unipc_steps_evenly_to_the_least_level(asked: int, taken: int) -> None:
     """In as many equal steps as DDIM's stride has indices; here one more goes to 0."""
     recipe, _ = recipe_of(read_a1111(f"x\nSteps: {asked}, Sampler: UniPC, Schedule type: Karras, Seed: 1"), "m")
-    assert (recipe.sampler, recipe.steps) == (UniPC(3, "bh1"), taken)
+    assert (recipe.sampler, recipe.steps) == (UniPC(3, "bh1", denoise_to_zero=False), taken)
     theirs = torch.linspace(1, 1e-3, taken, dtype=torch.float64)
     torch.testing.assert_close(recipe.times(taken, TABLE)[:-1], theirs)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("a cat", "a cat"),
+        ("[cat:dog:10]", "[cat:dog:11]"),
+        ("[cat:dog:0.5] here", "[cat:dog:11] here"),
+        ("[dog:0.25]", "[:dog:6]"),
+        ("[cat::0]", "[cat::0]"),
+        ("[cat:dog:20]", "[cat:dog:20]"),
+        ("(a [cat|dog|hen]:1.2)", "(a [cat:[hen|cat|dog]:1]:1.2)"),
+        ("[a [b|c]:d:4]", "[a [b:[c|b]:1]:d:5]"),
+        (r"[word] and \\[x:3\\]", r"[word] and \\[x:3\\]"),
+    ],
+)
+def test_changes_of_a_prompt_come_when_a1111_s_page_makes_them(said: str, meant: str) -> None:
+    """Its steps are calls counted from 0, and the words of step n are said at call n too."""
+    line = "Steps: 20, Sampler: Euler, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 64x64"
+    recipe, remarks = recipe_of(read_a1111(f"{said}\n{line}"), "m")
+    assert (recipe.prompt, remarks) == (meant, ())
+    _, remarks = recipe_of(read_a1111(f"{said}\n{line}".replace("Euler", "Heun")), "m")
+    counted = "A1111 counts the changes of a prompt in calls of the model, of which Heun makes several a step"
+    assert (counted in remarks) == (said != meant or said in ("[cat::0]", "[cat:dog:20]"))
+
+
+def a1111_at(before: str, after: str, count: int, call: int) -> str:
+    """`reconstruct_cond_batch`: the first entry whose end the call has not passed."""
+    return next(text for end, text in ((count, before), (99, after)) if call <= end)
+
+
+def test_the_words_of_each_call_are_those_of_a1111_s_page() -> None:
+    recipe, _ = recipe_of(read_a1111("[cat:dog:0.3], [a|b]\nSteps: 12, Sampler: Euler a, Seed: 1"), "m")
+    said = dict(periods(recipe.prompt, 12))
+    for call in range(12):
+        words = said[max(step for step in said if step <= call)]
+        turn = "ab"[max(call - 1, 0) % 2]  # the entry of step l says turn l - 1, and the first is said twice
+        assert words == f"{a1111_at('cat', 'dog', 3, call)}, {turn}"
+
+
+def test_what_a1111_s_page_does_by_its_version_and_its_card() -> None:
+    line = "Steps: 20, Sampler: Euler, Schedule type: Karras, Seed: 1, Size: 1024x1024"
+    _, (remark,) = recipe_of(read_a1111(f"x\n{line}"), "m")
+    assert remark.startswith("which numbers a GPU draws for so large a picture depends on the card")
+    recipe, remarks = recipe_of(read_a1111(f"x\n{line}, RNG: NV, Version: v1.8.0, SGM noise multiplier: True"), "m")
+    assert (recipe.start, remarks) == (Noise(), ())
+    _, (remark,) = recipe_of(read_a1111(f"x\n{line}, RNG: CPU, Civitai resources: []"), "m")
+    assert remark.startswith("Civitai's own generator")
+    few, remarks = recipe_of(read_a1111("x\nSteps: 15, Sampler: Restart, Seed: 1"), "m")
+    assert (few.times, remarks) == (KarrasGrid(), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[cat:dog:0.5], [a|b] and [hat]", "[cat:dog:0.5], [a|b] and [hat]"),
+        ("a AND b BREAK c", "a AND b BREAK c"),
+        (r"a \(small\) hat, C:\dir", r"a (small) hat, C:\dir"),
+    ],
+)
+def test_what_means_nothing_to_comfyui_is_said_as_it_stands(text: str, words: str) -> None:
+    parts = graph()
+    parts["6"]["inputs"]["text"] = text
+    recipe, remarks = recipe_of(read_comfyui(json.dumps(parts)), "m")
+    assert not remarks
+    plan = plan_of(recipe.prompt, 20)
+    assert (plan.changing, len(plan.conjuncts), plan.caption) == (False, 1, words)
+    assert len(parse(recipe.prompt)) == 1
+    parts["6"]["inputs"]["text"] = "a ((red)) hat"
+    recipe, (remark,) = recipe_of(read_comfyui(json.dumps(parts)), "m")
+    assert (recipe.prompt, remark) == ("a ((red)) hat", "ComfyUI applies weights of words otherwise than here")
+    parts["6"]["inputs"]["text"] = "a boat, " * 40
+    _, (remark,) = recipe_of(read_comfyui(json.dumps(parts)), "m")
+    assert remark == "ComfyUI cuts long texts elsewhere than here, which goes back to a comma"
+    parts["6"]["inputs"]["text"], parts["7"]["inputs"]["text"] = "a boat", ""
+    assert recipe_of(read_comfyui(json.dumps(parts)), "m")[0].negative == " "
 
 
 def test_the_new_noise_of_a1111_s_ddim() -> None:
@@ -705,6 +783,37 @@ def test_the_metadata_of_invokeai() -> None:
     assert (recipe.sampler, recipe.times, recipe.steps, said.model) == (DPMpp2M(), KarrasGrid(), 12, "dreamshaper")
     assert recipe.noise == TorchNoise()
     assert remarks == ("style_of_tomorrow is not known here and left out",)
+    assert recipe.start == Noise(unit=False)
+    del values["style_of_tomorrow"]
+    for changed, why in (
+        ({"scheduler": "ddim"}, "InvokeAI ends DDIM at the least noise level"),
+        ({"generation_mode": "sdxl_txt2img"}, "spaces the noise levels of Stable Diffusion XL"),
+        ({"cfg_rescale_multiplier": 0.7}, "rescales guidance of what the network answers"),
+        ({"positive_prompt": "a boat, " * 40}, "cuts long texts elsewhere"),
+        ({"positive_prompt": "a (red) boat"}, "writes and applies weights"),
+        ({"positive_prompt": 'a boat, ("a", "b").and()'}, "writes and applies weights"),
+        ({"negative_prompt": "dog-"}, "writes and applies weights"),
+        ({"positive_style_prompt": "oil"}, "words of its own for the second text encoder"),
+    ):
+        _, (remark,) = recipe_of(read_invokeai(json.dumps(values | changed)), "mini")
+        assert why in remark
+    same = {"positive_style_prompt": "a boat", "positive_prompt": "a boat"}
+    assert recipe_of(read_invokeai(json.dumps(values | same)), "mini")[1] == ()
+    plain, _ = recipe_of(read_invokeai(json.dumps(values | {"positive_prompt": "[x:y:0.5] AND z"})), "mini")
+    plan = plan_of(plain.prompt, 12)
+    assert (plan.changing, plan.caption) == (False, "[x:y:0.5] AND z")
+    for changed, why in (
+        ({"generation_mode": "flux_txt2img"}, "made by flux_txt2img"),
+        ({"positive_prompt": "a <easynegative> boat"}, "says <easynegative>, a learned word"),
+        ({"scheduler": "lcm"}, "the scheduler 'lcm' is not here"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            read_invokeai(json.dumps(values | changed))
+    (even,) = {recipe_of(read_invokeai(json.dumps(values | {"scheduler": each})), "m")[0].times
+               for each in ("dpmpp_2m", "dpmpp_2m_sde", "deis", "unipc")}  # fmt: skip
+    stock = np.linspace(0, 999, 31).round()[::-1][:-1].copy()  # diffusers' multistep schedulers
+    torch.testing.assert_close(even(30, TABLE)[:-1], torch.from_numpy((stock + 1) / 1000), atol=6e-4, rtol=0)
+    assert recipe_of(read_invokeai(json.dumps(values | {"scheduler": "ddpm", "steps": 30})), "m")[0].steps == 30
     for named, sampler in (("unipc", UniPC()), ("heun", Heun("kappa"))):  # stock diffusers' own defaults
         assert recipe_of(read_invokeai(json.dumps(values | {"scheduler": named})), "mini")[0].sampler == sampler
     with pytest.raises(BadInput, match="made with controlnets"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -26,12 +27,15 @@ class ClipText(TextEncoder):
     as Stable Diffusion 1 and 2 feed it to their networks.
 
     A text that is longer than the window is read in chunks, each between its own first and last token, whose embeddings
-    stand one after the other; shorter ones beside it are filled up with chunks of nothing.
+    stand one after the other. Of texts of different lengths each is said as often as makes them equally long, which
+    attention does not notice: a short negative prompt says the same beside a long prompt.
 
     run: token ids (N, window) -> hidden states (N, window, width), by name as `ids`: the encoder as an engine runs it;
-    or those and pooled embeddings (N, P), of which a text's is that of its first chunk.
-    width: of the embeddings. shorter: (layers) -> `run` without so many of the encoder's `layers`.
+    or those and pooled embeddings (N, P), of which a text's is that of its first chunk. once: whether each text is said
+    once alone. width: of the embeddings. shorter: (layers) -> `run` without so many of the encoder's `layers`.
     """
+
+    once: bool = False
 
     def __init__(
         self,
@@ -47,15 +51,35 @@ class ClipText(TextEncoder):
         self.comma = tokenizer.get_vocab().get(",</w>")
 
     def embed(self, texts: Sequence[Parts]) -> Text:
-        """The embeddings (B, n window, width) in float32, n the most chunks that one of the texts has."""
+        """The embeddings (B, n window, width) in float32, n what all texts' chunks have in common (`length`)."""
         read = [self.cut(text) for text in texts]
-        most = max(map(len, read))
-        rows = [chunk for each in read for chunk in [*each, *[[]] * (most - len(each))]]
+        common = self.length(map(len, read))
+        filled = self.once or any(common % len(each) for each in read)
+        read = [[*each, *[[]] * (common - len(each))] if filled else each for each in read]
+        rows = [chunk for each in read for chunk in each]
         weights = [[1.0, *(weight for _, weight in row), *[1.0] * (self.window - 1 - len(row))] for row in rows]
         out, pooled = said if isinstance(said := self.run(ids=self.ids(rows)), tuple) else (said, None)
         weighted = weighed(out.float(), torch.tensor(weights, device=out.device))
-        firsts = None if pooled is None else pooled.float()[::most]
-        return Text(weighted.reshape(len(texts), most * self.window, -1), pooled=firsts)
+        chunks = list(weighted)
+        firsts = [sum(map(len, read[:index])) for index in range(len(read))]
+        said_often = [
+            torch.cat(chunks[first : first + len(each)] * (common // len(each)))
+            for first, each in zip(firsts, read, strict=True)
+        ]
+        return Text(torch.stack(said_often), pooled=None if pooled is None else pooled.float()[firsts])
+
+    def length(self, counts: Iterable[int]) -> int:
+        """The chunks that texts of so many have side by side: the least number that all of them divide. The most of
+        them, and so shorter texts are filled up with chunks of nothing, where words must stand in one place, or that
+        would be more than four times as much."""
+        counts = list(counts)
+        common = math.lcm(*counts)
+        return max(counts) if self.once or common > 4 * max(counts) else common
+
+    def placed(self) -> ClipText:
+        found = copy.copy(self)
+        found.once = True
+        return found
 
     def ids(self, chunks: Sequence[Sequence[Token]]) -> Tensor:
         """What the encoder reads (N, window): each chunk between its first and its last token, and padding."""
@@ -90,7 +114,8 @@ class ClipText(TextEncoder):
         plans = [plan_of(recipe.prompt, recipe.steps), plan_of(recipe.negative, recipe.steps, negative=True)]
         if recipe.attention is not None:
             plans.append(plan_of(recipe.attention.source, recipe.steps))
-        return max(len(self.cut(text)) for plan in plans for text in plan.texts)
+        reader = self if recipe.attention is None else self.placed()
+        return reader.length(len(self.cut(text)) for plan in plans for text in plan.texts)
 
     def spans(self, prompt: str) -> Words:
         added = self.tokenizer.get_added_vocab().values()

@@ -41,6 +41,11 @@ class ClipTexts(TextEncoder):
         embeds, pooled = null.embeds * said[:, None, None], null.pooled * said[:, None]
         return replace(text, negative=replace(null, embeds=embeds, pooled=pooled))
 
+    def placed(self) -> ClipTexts:
+        found = ClipTexts([encoder.placed() for encoder in self.encoders], self.zeros)
+        found.skipped = self.skipped
+        return found
+
     def skipping(self, layers: int) -> ClipTexts:
         found = ClipTexts([encoder.skipping(layers) for encoder in self.encoders], self.zeros)
         found.skipped = layers

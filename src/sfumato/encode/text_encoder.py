@@ -32,6 +32,10 @@ class TextEncoder(Encoder):
             "clip_skip leaves out layers of a CLIP, and this model's words are read by others: leave it at 1."
         )
 
+    def placed(self) -> TextEncoder:
+        """The same encoder for whoever asks where words stand: it says each text once."""
+        return self
+
     def embed(self, texts: Sequence[Parts]) -> Text:
         """The embeddings of distinct texts, a row each, in float32; all as long as the longest.
 
@@ -44,13 +48,14 @@ class TextEncoder(Encoder):
         recipes = batch.recipes
         if (skip := recipes[0].clip_skip) > 1 and not self.skipped:
             return self.skipping(skip - 1)(batch)
+        reader = self if all(recipe.attention is None for recipe in recipes) else self.placed()
         steps, rows = recipes[0].steps, range(len(recipes))
         asked = [plan_of(recipe.prompt, steps) for recipe in recipes]
         negatives = [plan_of(recipe.negative, steps, negative=True) for recipe in recipes]
         most = max(len(plan.conjuncts) for plan in asked)
         several = [[*plan.conjuncts, *[NOTHING] * (most - len(plan.conjuncts))] for plan in asked]
         firsts = sorted({first for plan in (*asked, *negatives) for first in plan.firsts})
-        whole = self.text(
+        whole = reader.text(
             [several[row][k].at(first) for first in firsts for k in range(most) for row in rows],
             [negatives[row].conjuncts[0].at(first) for first in firsts for _ in range(most) for row in rows],
         )

@@ -16,6 +16,7 @@ from sfumato.recipe import Recipe
 from sfumato.recipe.replay import Said, read_a1111, read_comfyui, read_invokeai, recipe_of
 from sfumato.zoo.find import ENDINGS, file_of, here
 
+ALIGNED, ALIGNED_XL = "Align Your Steps", "align-your-steps-a1111-xl"
 READERS = {"parameters": read_a1111, "invokeai": read_invokeai, "comfyui": read_comfyui}
 """By where in a file a tool writes; the first that is there is read."""
 
@@ -47,7 +48,7 @@ def replayed(
                 "where that is with --model"
             )
         model, missing = _decoded(said, model)
-        said, skipped = _skipping(said, model)
+        said, skipped = _skipping(_spaced(said, model), model)
         recipe, remarks = recipe_of(said, model, places, refiner=refiner, allow_pickle=allow_pickle)
         remarks += (*missing, *skipped)
     except BadInput as error:
@@ -79,6 +80,16 @@ def _decoded(said: Said, model: str) -> tuple[str, tuple[str, ...]]:
         f"it was decoded by the autoencoder {printable(said.vae, 60)}, which is not here: name it with --model "
         "FILE?vae=OTHER",
     )
+
+
+def _spaced(said: Said, model: str) -> Said:
+    """Align Your Steps as A1111 takes it: Stable Diffusion XL has levels of its own."""
+    folder = here(model)
+    if folder is None or "text_encoder_2" not in parts_of(folder):
+        return said
+    xl = {"schedule": ALIGNED_XL}
+    said = replace(said, **xl) if said.schedule == ALIGNED else said
+    return replace(said, first={**said.first, **xl}) if said.first.get("schedule") == ALIGNED else said
 
 
 def _skipping(said: Said, model: str) -> tuple[Said, tuple[str, ...]]:

@@ -87,13 +87,15 @@ class DPMpp3M(Sampler):
         C = I_1 f01 + (I_2 + I_1 h_0) f012,    I_1 = h - (1 - e^(-k h))/k,    I_2 = h^2 - 2 I_1/k.
 
     exact=True is that, begun by a step of Heun: order 3 on the flow. exact=False is the field's solver (k-diffusion's
-    `dpmpp_3m_sde`, diffusers' `solver_order=3`), which halves I_2, takes 2M for its second step, and is of order 2.
-    The stochastic one is k-diffusion's; in diffusers' a term of I_2 has the other sign, which costs it its order.
+    `dpmpp_3m_sde`, diffusers' `solver_order=3`), which halves I_2, takes 2M for its second step, and is of order 2. The
+    stochastic one is k-diffusion's, whose second step has I_1; in diffusers' a term of I_2 has the other sign, which
+    costs it its order.
     3M wants steps even in log(alpha/sigma), the grids log-snr or karras: where a step is several times the one before,
     as at the end of the leading grid, the parabola reaches too far, most of all the stochastic one's.
 
     One network call a step. First order where there is no memory, where sigma_s = 0, and after alpha = 0; below 15
-    steps the last but one is second order. Raises BadInput for exact=True with sde=True: there is no such start.
+    steps the last but one is second order, but of the stochastic one. Raises BadInput for exact=True with sde=True:
+    there is no such start.
     """
 
     sde: bool = Field(default=False, description=_SDE)
@@ -106,7 +108,7 @@ class DPMpp3M(Sampler):
         return self
 
     def init(self, x: Tensor, times: Tensor) -> State:
-        return Memory((), len(times) - 1, falls=len(times) - 1 < FEW)
+        return Memory((), len(times) - 1, falls=not self.sde and len(times) - 1 < FEW)
 
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
         p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
@@ -122,4 +124,4 @@ class DPMpp3M(Sampler):
         m = exponential(h, 1 + self.sde, 2)
         if self.exact:
             return m[1:order]
-        return {1: [], 2: [m[0] / 2], 3: [m[1], m[2] / 2]}[order]
+        return {1: [], 2: [m[1] if self.sde else m[0] / 2], 3: [m[1], m[2] / 2]}[order]

@@ -42,18 +42,25 @@ class UniPC(Sampler):
     ("bh2"); it matters where one answer is used alone, whose weight is B(h)/2 by the paper's simplification. A1111 and
     ComfyUI take order 3, as "unipc-bh1" and "unipc-bh2" do.
 
+    denoise_to_zero=False ends one knot before 0, scaled by its alpha, and the order falls towards it, as A1111 does.
+
     Without memory (at the start, after sigma = 0 or alpha = 0) the predictor is DDIM; where the grid ends at sigma = 0
     the order falls to 2 and 1 in the last steps, as in diffusers.
     """
 
     order: Whole = Field(default=2, ge=1, le=3, description="1, 2 or 3")
     form: Literal["bh1", "bh2"] = Field(default="bh2", description="bh1 or bh2")
+    denoise_to_zero: bool = Field(default=True, description="true or false")
 
     def init(self, x: Tensor, times: Tensor) -> State:
-        return Tried(Memory((), len(times) - 1, falls=bool(times[-1] == 0)))
+        steps = len(times) - 1 if self.denoise_to_zero else len(times) - 2
+        return Tried(Memory((), steps, falls=bool(times[-1] == 0)))
 
     def step(self, denoise: Denoise, x: Tensor, t: Tensor, s: Tensor, state: State, noise: NoiseSource) -> Moved:
-        p, k = denoise(x, t), Knots.of(denoise.schedule, t, s)
+        k = Knots.of(denoise.schedule, t, s)
+        if k.sigma_s == 0 and not self.denoise_to_zero:
+            return x * (k.alpha_s / k.alpha_t), state
+        p = denoise(x, t)
         here, memory = Answer(k.place, p.x0), state.memory
         moved = k.alpha_t * self._corrected(here, state)
         x = ddim(p, k) + (k.sigma_s / k.sigma_t if k.sigma_t else 0.0) * moved

@@ -26,7 +26,11 @@ LEVELS = {
 @element(
     "align-your-steps",
     label={"align-your-steps-a1111": "Align Your Steps"},
-    presets={"align-your-steps-xl": {"model": "sdxl"}, "align-your-steps-a1111": {"last": True}},
+    presets={
+        "align-your-steps-xl": {"model": "sdxl"},
+        "align-your-steps-a1111": {"last": True},
+        "align-your-steps-a1111-xl": {"model": "sdxl", "last": True},
+    },
 )
 class AlignYourStepsGrid(TimeGrid):
     """Noise levels that were optimised for ten steps of Stable Diffusion 1.5 or SDXL, in between log-linearly.

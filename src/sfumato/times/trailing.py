@@ -27,6 +27,10 @@ class TrailingGrid(TimeGrid):
         count = count_of(schedule)
         if steps > count:
             raise BadInput(f"The trailing grid has at most {count} steps, not {steps}: choose another or fewer steps.")
-        indices = count - torch.arange(steps, dtype=torch.float64) * count / steps
-        times = from_indices((indices.ceil() if self.up else indices.round()) - 1, count)
+        whole = torch.arange(steps, dtype=torch.float64)
+        if self.up:  # in floats, as they have it: 38 steps of a table of 1000 come to index 500 where it would be 499
+            indices = count - (whole * (count / steps)).floor()
+        else:
+            indices = (count - whole * count / steps).round()
+        times = from_indices(indices - 1, count)
         return from_strength(times, start) if start < 1 else times

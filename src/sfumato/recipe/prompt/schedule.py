@@ -46,9 +46,12 @@ class _Edit:
     after: _Text
     when: str
 
+    def count(self, steps: int) -> int:
+        """In how many of so many steps `before` is said."""
+        return int(float(self.when) * steps) if "." in self.when else int(self.when)
+
     def at(self, step: int, steps: int) -> _Text:
-        count = float(self.when) * steps if "." in self.when else int(self.when)
-        return self.before if step < int(count) else self.after
+        return self.before if step < self.count(steps) else self.after
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,28 @@ def periods(prompt: str, steps: int) -> list[tuple[int, str]]:
 def changes(prompt: str) -> bool:
     """Whether there is anything in the prompt that may change."""
     return _changes(_read(prompt))
+
+
+def later(prompt: str, steps: int) -> str:
+    """The prompt that says here what A1111's page says in a walk of so many steps of one call each. There the words of
+    step n are said at call n too, counted from 0: `from` n + 1 times, and the first of words in turn twice."""
+    return _later(_read(prompt), steps)
+
+
+def _later(text: _Text, steps: int) -> str:
+    return "".join(each if isinstance(each, str) else _written_later(each, steps) for each in text)
+
+
+def _written_later(piece: _Group | _Edit | _Turns, steps: int) -> str:
+    if isinstance(piece, _Group):
+        return _later(piece.text, steps)
+    if isinstance(piece, _Edit):
+        count = piece.count(steps)
+        texts = ":".join(_later(text, steps) for text in (piece.before, piece.after))
+        return f"[{texts}:{count + 1 if 1 <= count < steps else count}]"
+    first, *others = (_later(text, steps) for text in piece.texts)
+    turns = [*others[-1:], first, *others[:-1]]
+    return f"[{first}:[{'|'.join(turns)}]:1]"
 
 
 def last(prompt: str, steps: int) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise
 from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.prompt.schedule import changes, later
 from sfumato.recipe.replay import hires
-from sfumato.recipe.replay.said import COMPVIS, DETERMINISTIC, Said, number, sampler_of, whole
+from sfumato.recipe.replay.said import COMPVIS, DETERMINISTIC, RESTART, Said, number, sampler_of, whole
 
 LONGEST = 20_000  # characters of the line of values
 TABLE = 1000  # noise levels of a model
@@ -20,12 +21,12 @@ _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 NEGATIVE = "Negative prompt:"
 READ = (
     *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "ENSD", "RNG", "Eta", "Eta DDIM"),
-    *("Refiner", "Refiner switch at", "Refiner switch by sampling steps"),
+    *("Refiner", "Refiner switch at", "Refiner switch by sampling steps", "SGM noise multiplier"),
     *("Model", "Model hash", "CFG Rescale", "VAE", "VAE hash", "Lora hashes", "TI hashes"),
 )
 INERT = (
     *("Version", "Batch size", "Batch pos", "User", "Created Date", "Hashes", "App"),
-    *("Time taken", "Civitai resources", "Civitai metadata", "Backend", "Parser"),
+    *("Time taken", "Civitai resources", "Civitai metadata"),
 )
 """What changes no picture."""
 REFUSED = {
@@ -44,12 +45,18 @@ REFUSED = {
 }
 SCHEDULES = ("Karras", "Exponential", "SGM Uniform", "Uniform")
 AUTOMATIC = {
-    **dict.fromkeys(("DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM2", "DPM2 a"), "Karras"),
+    **dict.fromkeys(("DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM2", "DPM2 a", RESTART), "Karras"),
     **dict.fromkeys(("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE"), "Exponential"),
 }
 """What "Automatic" stands for; "Uniform" for all others."""
 BY_TIME = 8
 """The first version 1 whose refiner takes over at a time."""
+FULL = 8
+"""The first version 1 that keeps its table of noise levels in full precision."""
+CALLED = ("Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ SDE", "DPM fast", "DPM adaptive", RESTART)
+"""Samplers that call the model more or less often than once a step."""
+DEALT = 30_000 * 16
+"""The pixels up to which every card draws the same numbers: so many latents' numbers, of 4 a cell of 8 x 8."""
 EVEN = "UniPC"
 """The one of `COMPVIS` that steps evenly."""
 DISCARDING = ("DPM2", "DPM2 a", "DPM++ 3M SDE")
@@ -82,6 +89,7 @@ def read_a1111(text: str) -> Said:
     )
     found = _SIZE.fullmatch(values.get("Size", ""))
     size, steps = (int(found[1]), int(found[2])) if found else None, whole(values, "Steps")
+    remarks += _strange(values)
     prompt, negative = prompt.strip(), negative.strip()
     first = walk = _walk(values, prompt, negative)
     fix = None
@@ -96,14 +104,23 @@ def read_a1111(text: str) -> Said:
         walk = _walk(hires.second_walk(values), *words)
         fix, size, steps, others = hires.read_hires(values, size, steps, first, walk)
         remarks += others
-    early = [each["sampler"] for each in (first, walk) if each["sampler"] in COMPVIS]
+    early = [each["sampler"] for each in (first, walk) if each["sampler"] in COMPVIS and each["sampler"] != EVEN]
     early += [each["schedule"] for each in (first, walk) if each["schedule"] == "KL Optimal"]
     for name in dict.fromkeys(early):
         remarks += (f"A1111 ends {name} at the least noise level of its table, and here it ends without noise",)
     refined = _refined(values, steps, bool(twice))
     if refined and sampler_of(first["sampler"]).remembers:
         remarks += (f"A1111's {first['sampler']} remembers steps of the first model when the refiner takes over",)
+    changing = any(changes(text) for each in (first, walk) for text in (each["prompt"], each["negative"]))
+    for name in dict.fromkeys(each["sampler"] for each in (first, walk) if changing and each["sampler"] in CALLED):
+        remarks += (
+            f"A1111 counts the changes of a prompt in calls of the model, of which {name} makes several a step",
+        )
     rng, delta = values.get("RNG", "GPU"), whole(values, "ENSD", 0)
+    if rng == "GPU" and size is not None and size[0] * size[1] > DEALT:
+        remarks += (
+            "which numbers a GPU draws for so large a picture depends on the card: it is painted as by a large one",
+        )
     if rng not in ("CPU", "GPU", "NV"):
         raise BadInput(f"its RNG is {printable(rng, 60)}: known are CPU, GPU and NV")
     return Said(
@@ -120,7 +137,7 @@ def read_a1111(text: str) -> Said:
         hashes=_pairs(values.get("Lora hashes", "")) | _pairs(values.get("TI hashes", "")),
         vae=values.get("VAE", "") if values.get("VAE", "").lower() not in ("automatic", "none") else "",
         noise=A1111CpuNoise(eta_delta=delta) if rng == "CPU" else A1111GpuNoise(eta_delta=delta),
-        unit=walk["sampler"] in COMPVIS,
+        unit=walk["sampler"] in COMPVIS or values.get("SGM noise multiplier") == "True",
         eta=number(values, "Eta DDIM", 0.0) if walk["sampler"] == DETERMINISTIC else number(values, "Eta", 1.0),
         hires=fix,
         **refined,
@@ -152,8 +169,8 @@ def _walk(values: Mapping[str, str], prompt: str, negative: str) -> dict[str, An
         "sampler": sampler,
         "schedule": OTHER_NAMES.get(schedule, schedule),
         "discards": sampler in DISCARDING,
-        "prompt": prompt,
-        "negative": negative,
+        "prompt": _timed(prompt, values, sampler),
+        "negative": _timed(negative, values, sampler),
         "scale": number(values, "CFG scale", 7.0),
     }
 
@@ -167,7 +184,25 @@ def _scheduled(sampler: str, schedule: str) -> tuple[str, str]:
             return sampler.removesuffix(f" {name}"), name
     if schedule.lower() == "automatic":
         return sampler, AUTOMATIC.get(sampler, "Uniform")
-    return sampler, schedule or "Uniform"
+    return sampler, schedule or ("Karras" if sampler == RESTART else "Uniform")
+
+
+def _timed(prompt: str, values: Mapping[str, str], sampler: str) -> str:
+    """The prompt as it is said here, where its changes are counted in steps and there in calls from 0."""
+    return prompt if sampler in CALLED else later(prompt, whole(values, "Steps"))
+
+
+def _strange(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Remarks on texts that another tool wrote, or an older version."""
+    said = []
+    if any(name.startswith("Civitai") for name in values):
+        said.append("Civitai's own generator may have drawn its noise otherwise than A1111's page")
+    version = re.match(r"v?1\.(\d+)", values.get("Version", ""))
+    if version is not None and int(version[1]) < FULL:
+        said.append(
+            "A1111 before 1.8 kept its noise levels in half precision, which moves the last ones by some percent"
+        )
+    return tuple(said)
 
 
 def _pairs(text: str) -> dict[str, str]:

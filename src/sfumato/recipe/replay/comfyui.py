@@ -8,6 +8,7 @@ shifts them: by the graph's ModelSampling node, else by what it takes for the ki
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ from sfumato.recipe.replay.comfyui_graph import (
     nodes_of,
 )
 from sfumato.recipe.replay.comfyui_walks import BELOW, NAMES, enlarged, walk_of, walks_of
-from sfumato.recipe.replay.said import IN_TAU, TREES, Said, number, tag, whole
+from sfumato.recipe.replay.said import IN_TAU, TREES, Said, long, number, tag, whole
 
 FLUX_TABLE, FLUX_MU, FLUX_GUIDANCE = 10_000, 1.15, 3.5
 KINDS = {
@@ -69,11 +70,14 @@ def read_comfyui(text: str) -> Said:
     kind = _kind(graph, drawn[-1][1], read[-1])
     stepped = first.get("stepped", first.get("model"))
     shift, table = _shift(kind, graph.chain(stepped, "model", (*LORAS, *SHIFTS), NETWORKS), size)
-    begin, walk = (walk_of(inputs, shift, table) | said.told(tags) for inputs, said in ((first, begun), (last, words)))
+    both = ((first, begun), (last, words))
+    begin, walk = (walk_of(inputs, shift, table) | said.told(tags, shift is not None) for inputs, said in both)
     remarks = [*_remarks(graph, (words, begun), latent, size)]
     for named in dict.fromkeys((begin["sampler"], walk["sampler"])):
         if named == NAMES["deis"]:
             remarks.append("ComfyUI's deis fits its polynomials over another time than ours")
+        if named == NAMES["lms"]:
+            remarks.append("ComfyUI's lms takes the picture for its last step, where it goes on with four answers here")
         if shift is not None and named not in (*IN_TAU, *TREES):
             remarks.append(f"ComfyUI measures the steps of {named} in flow matching otherwise than here")
     network = drawn[-1][1]
@@ -104,6 +108,13 @@ def _named(network: Node) -> str:
     return str(network.get("ckpt_name", network.get("unet_name", "")))
 
 
+def plainly(text: str) -> str:
+    """A text as a prompt here that says the same: brackets and weights in them mean what they mean there, and nothing
+    else means anything."""
+    text = re.sub(r"[\[\]]|\\(?![()])", r"\\\g<0>", text)
+    return re.sub(r"\b(BREA(?=K\b)|AN(?=D\b))", r"\1\\", escaped(text, embeddings=False))
+
+
 @dataclass(frozen=True)
 class Words:
     """What a sampler is told: two texts, the link to what reads them, and the scales of both kinds of guidance; nodes:
@@ -116,9 +127,11 @@ class Words:
     distilled: float | None
     nodes: Sequence[tuple[str, Node]]
 
-    def told(self, tags: Sequence[str]) -> dict[str, Any]:
-        """As `Said` has it. tags: LoRAs, as a prompt names them."""
-        prompt, negative = (escaped(text, embeddings=False) for text in (self.prompt, self.negative))
+    def told(self, tags: Sequence[str], flows: bool) -> dict[str, Any]:
+        """As `Said` has it. tags: LoRAs, as a prompt names them. flows: whether the model is one of flow matching."""
+        prompt, negative = (plainly(text) for text in (self.prompt, self.negative))
+        if self.scale != 1 and not flows:  # no words are read as a text, where other tools have zeros for XL
+            negative = negative or " "
         return {"prompt": " ".join((prompt, *tags)), "negative": negative, "scale": self.scale}
 
 
@@ -207,8 +220,11 @@ def _shifted(shift: float) -> float:
 
 def _remarks(graph: Nodes, told: Sequence[Words], latent: Node, size: tuple[int, int]) -> Iterator[str]:
     """What is done otherwise here."""
-    if any(":" in text and "(" in text for each in told for text in (each.prompt, each.negative)):
+    texts = [text for each in told for text in (each.prompt, each.negative)]
+    if any(re.search(r"(?<!\\)\(", text) for text in texts):
         yield "ComfyUI applies weights of words otherwise than here"
+    if any(long(text) for text in texts):
+        yield "ComfyUI cuts long texts elsewhere than here, which goes back to a comma"
     if whole(latent, "batch_size", 1) > 1:
         yield "it is one of a batch, of which the first is painted"
     nodes = [(kind, inputs, bad) for each in told for (kind, inputs), bad in zip(each.nodes, (0, 1), strict=True)]

@@ -32,7 +32,7 @@ NAMES = {
     "dpmpp_3m_sde": "DPM++ 3M SDE",
     "dpmpp_3m_sde_gpu": "DPM++ 3M SDE",
     "ddim": "Euler",  # as ComfyUI runs it
-    "uni_pc": "UniPC",
+    "uni_pc": "unipc-bh1",
     "uni_pc_bh2": "unipc-bh2",
     "deis": "DEIS",
     "ddpm": "DDPM",
@@ -48,7 +48,7 @@ SCHEDULERS = {
     "sgm_uniform": "sgm-uniform",
     "simple": "simple",
     "ddim_uniform": "leading",
-    "beta": "beta",
+    "beta": "beta-whole",
     "kl_optimal": "kl-optimal",
     "linear_quadratic": "linear-quadratic-kappa",
 }

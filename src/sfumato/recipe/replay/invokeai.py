@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from sfumato.noise import A1111GpuNoise, TorchNoise
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.prompt.foreign import escaped
-from sfumato.recipe.replay.said import Said, number, tag, whole
+from sfumato.recipe.prompt import literal
+from sfumato.recipe.replay.said import Said, long, number, tag, whole
 
 SCHEDULERS = {
     "euler": ("Euler", "linspace"),
@@ -25,15 +26,14 @@ SCHEDULERS = {
     "kdpm_2_a_k": ("DPM2 a", "karras"),
     "dpmpp_sde": ("DPM++ SDE", "linspace"),
     "dpmpp_sde_k": ("DPM++ SDE", "karras"),
-    "dpmpp_2m": ("DPM++ 2M", "linspace"),
+    "dpmpp_2m": ("DPM++ 2M", "sgm-uniform"),
     "dpmpp_2m_k": ("DPM++ 2M", "karras"),
-    "dpmpp_2m_sde": ("DPM++ 2M SDE", "linspace"),
+    "dpmpp_2m_sde": ("DPM++ 2M SDE", "sgm-uniform"),
     "dpmpp_2m_sde_k": ("DPM++ 2M SDE", "karras"),
     "ddim": ("DDIM", "leading"),
     "ddpm": ("DDPM", "leading"),
-    "deis": ("DEIS", "linspace"),
-    "unipc": ("unipc", "linspace"),
-    "lcm": ("LCM", "leading"),
+    "deis": ("DEIS", "sgm-uniform"),
+    "unipc": ("unipc", "sgm-uniform"),
 }
 REFUSED = (
     "controlnets",
@@ -44,6 +44,13 @@ REFUSED = (
     "refiner_model",
     "hrf_enabled",
 )
+XL = "sdxl_txt2img"
+MODES = ("txt2img", XL)
+ENDS = ("DDIM", "PLMS", "DEIS")
+"""Samplers that end at the first index of the table."""
+LEARNED = re.compile(r"<[\w. -]+>")
+MARKED = re.compile(r"[()]|\w[+-]+(?=[\s,]|$)|\.(and|blend|swap)\(")
+"""What means something in a prompt there, and is read as it stands here."""
 READ = (
     *("positive_prompt", "negative_prompt", "width", "height", "seed", "rand_device", "cfg_scale", "steps"),
     *("cfg_rescale_multiplier", "scheduler", "clip_skip", "model", "loras", "vae"),
@@ -59,8 +66,11 @@ def read_invokeai(text: str) -> Said:
     except (ValueError, AssertionError, RecursionError):
         raise BadInput("its invokeai_metadata are no JSON object") from None
     mode = str(values.get("generation_mode", "txt2img"))
-    if not mode.endswith("txt2img"):
-        raise BadInput(f"it was made by {printable(mode, 60)}: pictures made from words alone are replayed")
+    if mode not in MODES:
+        raise BadInput(
+            f"it was made by {printable(mode, 60)}: pictures made from words alone by Stable Diffusion 1, 2 and XL are "
+            "replayed"
+        )
     for name in REFUSED:
         if values.get(name):
             raise BadInput(f"it was made with {name}, which are not replayed")
@@ -76,17 +86,32 @@ def read_invokeai(text: str) -> Said:
         if value and key not in (*READ, *INERT)
     ]
     prompt, negative = (str(values.get(f"{which}_prompt") or "") for which in ("positive", "negative"))
-    if any(mark in prompt + negative for mark in (")+", ")-", ")1.", ")0.", "++", "--")):
-        remarks.append("InvokeAI writes and applies weights of words otherwise than here")
+    texts = (prompt, negative)
+    if named := next((name[0] for text in texts for name in [LEARNED.search(text)] if name), ""):
+        raise BadInput(f"its prompt says {printable(named, 60)}, a learned word, which is not replayed")
+    if any(MARKED.search(text) for text in texts):
+        remarks.append("InvokeAI writes and applies weights of words, and joins prompts, otherwise than here")
+    if any(map(long, texts)):
+        remarks.append("InvokeAI cuts long texts elsewhere than here, which goes back to a comma")
+    style = [values.get(f"{which}_style_prompt") for which in ("positive", "negative")]
+    if any(said and said != text for said, text in zip(style, texts, strict=True)):
+        remarks.append("the words of its own for the second text encoder (style prompt) are left out")
+    if mode == XL:
+        remarks.append("InvokeAI spaces the noise levels of Stable Diffusion XL otherwise than here")
+    if sampler in ENDS:
+        remarks.append(f"InvokeAI ends {sampler} at the least noise level of its table, and here it ends without noise")
+    rescale = number(values, "cfg_rescale_multiplier", 0.0)
+    if rescale:
+        remarks.append("InvokeAI rescales guidance of what the network answers, and here it is that of the picture")
     return Said(
         "InvokeAI",
-        " ".join((escaped(prompt), *tags)),
-        escaped(negative),
+        " ".join((literal(prompt), *tags)),
+        literal(negative),
         steps=whole(values, "steps"),
         sampler=sampler,
         schedule=schedule,
         scale=number(values, "cfg_scale", 7.5),
-        rescale=number(values, "cfg_rescale_multiplier", 0.0),
+        rescale=rescale,
         seed=whole(values, "seed"),
         size=(whole(values, "width"), whole(values, "height")),
         clip_skip=whole(values, "clip_skip", 0) + 1,  # layers that are left out
@@ -94,6 +119,8 @@ def read_invokeai(text: str) -> Said:
         vae=_name(values.get("vae")),
         noise=TorchNoise() if values.get("rand_device", "cpu") == "cpu" else A1111GpuNoise(),
         later=False,  # from another seed
+        entire=False,
+        unit=False,
         remarks=tuple(remarks),
     )
 

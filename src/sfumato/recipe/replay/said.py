@@ -17,7 +17,7 @@ from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe import Recipe
 from sfumato.recipe.extra_networks import asked_in
 from sfumato.recipe.prompt import plan_of
-from sfumato.sample import DDIM, DPMpp2M, Euler, Heun, Sampler
+from sfumato.sample import DDIM, DPMpp2M, Euler, Heun, Sampler, UniPC
 from sfumato.schedule import Discrete
 from sfumato.times import DiscardPenultimateGrid, KarrasGrid, LeadingGrid, RestartGrid, ShiftedGrid, TimeGrid
 from sfumato.times.restart import FEW
@@ -46,15 +46,16 @@ RESTART = "Restart"
 @dataclass(frozen=True)
 class Said:
     """tool: whose picture it is. prompt: with its files, as <lora:name:0.8>; learned words from files are `words`.
-    sampler, schedule: as A1111's web page calls them. discards: whether the schedule is one of a step more without its
-    last level but one. distilled: the scale that a network is told, None where none is. shift, table: those of flow
-    matching (`ShiftedGrid`), None where the model's own noise levels are walked. clip_skip: 1 for all layers. vae: the
-    name of an autoencoder's file. apart: whether all parts of the model were files of their own. noise: its noise
-    source. eta: of a sampler that adds noise, None for what it has anyway. later: whether the noise of its steps is
-    known too. hires: a first walk at a smaller size; `size` and `steps` are then those of the second, and `first` says
-    what of its words, scale, sampler, schedule, discards and table the first has of its own. refiner: a model that
-    takes over, from the step `switch` on, or at the time `at` where that is None. hashes: of files, by their names.
-    remarks: what is done otherwise here, a sentence each."""
+    sampler, schedule: as A1111's web page calls them. discards: whether the schedule is one of a step more without
+    its last level but one. distilled: the scale that a network is told, None where none is. shift, table: those of
+    flow matching (`ShiftedGrid`), None where the model's own noise levels are walked. clip_skip: 1 for all layers.
+    vae: the name of an autoencoder's file. apart: whether all parts of the model were files of their own. noise: its
+    noise source. eta: of a sampler that adds noise, None for what it has anyway. later: whether the noise of its
+    steps is known too. entire: whether DDIM's stride goes on to the end of the table. hires: a first walk at a
+    smaller size; `size` and `steps` are then those of the second, and `first` says what of its words, scale,
+    sampler, schedule, discards and table the first has of its own. refiner: a model that takes over, from the step
+    `switch` on, or at the time `at` where that is None. hashes: of files, by their names. remarks: what is done
+    otherwise here, a sentence each."""
 
     tool: str
     prompt: str
@@ -76,6 +77,7 @@ class Said:
     noise: Randomness = field(default_factory=Keyed)
     eta: float | None = None
     later: bool = True
+    entire: bool = True
     unit: bool = True
     words: tuple[str, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -103,6 +105,11 @@ def number(values: Mapping[str, Any], name: str, default: float) -> float:
         return float(values.get(name, default))
     except (TypeError, ValueError):
         raise BadInput(f"its {name} is {printable(repr(values.get(name)), 60)}, which is no number") from None
+
+
+def long(text: str) -> bool:
+    """Whether a text may be longer than the 75 tokens that CLIP reads at once: a word or mark is one, or several."""
+    return len(re.findall(r"\w+|[^\w\s]", text)) > 60
 
 
 def tag(name: str, *weights: str) -> str:
@@ -230,7 +237,7 @@ def _grid(said: Said, steps: int, cut: bool) -> tuple[TimeGrid, int]:
     if said.sampler == RESTART and said.steps >= FEW:
         return RestartGrid(), steps
     times = times_of(said.schedule)
-    if isinstance(times, LeadingGrid) and not cut:  # which takes all indices that there are
+    if isinstance(times, LeadingGrid) and said.entire and not cut:
         times, steps = LeadingGrid.reaching(steps + said.discards, said.table)
         steps -= said.discards
     if said.discards:
@@ -242,6 +249,8 @@ def sampler_of(label: str, eta: float | None = None) -> Sampler:
     """The sampler that A1111's web page calls `label`, or one of ours by its name. eta: of its new noise, where it adds
     any on that page; None for what it has anyway."""
     sampler = _called(label)
+    if isinstance(sampler, UniPC) and label in COMPVIS:
+        return replace(sampler, denoise_to_zero=False)
     if eta is None or not (label == DETERMINISTIC or getattr(sampler, "eta", 0) or sampler.own_schedule):
         return sampler
     if not 0 <= eta <= 1:
