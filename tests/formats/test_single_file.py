@@ -140,6 +140,8 @@ def test_folder_to_file_to_folder_keeps_every_bit(tmp_path: Path) -> None:
             torch.equal(before[name], after[name]) and before[name].dtype == after[name].dtype for name in before
         )
     assert np.array_equal(painted("mini"), painted(file))
+    for other in (file, folder):  # and what suits it
+        assert sfumato.load(other).capabilities.suits == sfumato.load("mini").capabilities.suits
     assert sfumato.load(file).weights.startswith("sha256:")
     with pytest.raises(BadInput, match="there already"):
         convert("mini", file)

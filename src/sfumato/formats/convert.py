@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.formats.convert_control import convert_control, is_control
 from sfumato.formats.folder import LARGEST, index_of, parts_of, place_of, read_json
 from sfumato.formats.key_names import Naming, write_tensors
+from sfumato.formats.own_suits import FILE
 from sfumato.formats.read_network import STEMS, class_of, without_weights
 from sfumato.formats.single_family import U_NET, naming_of
 from sfumato.formats.single_file import SingleFile, single_of
@@ -80,6 +81,8 @@ def _to_file(folder: Path, target: Path) -> None:
         written |= write_tensors(state, *found)
     index = {name: [None, None] if name in left else value for name, value in index_of(folder).items()}
     small = {INDEX: json.dumps(index, indent=2)}
+    if (folder / FILE).is_file():
+        small[FILE] = _text(folder / FILE)
     for path in sorted(folder.glob("*/*")):
         name = f"{path.parent.name}/{path.name}"
         if path.parent.name not in left and SMALL.fullmatch(name) and not name.endswith(".index.json"):

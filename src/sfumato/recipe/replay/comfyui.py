@@ -116,7 +116,7 @@ def plainly(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Words:
+class SamplerTexts:
     """What a sampler is told: two texts, the link to what reads them, and the scales of both kinds of guidance; nodes:
     the kinds and inputs of the nodes that hold the texts."""
 
@@ -135,13 +135,13 @@ class Words:
         return {"prompt": " ".join((prompt, *tags)), "negative": negative, "scale": self.scale}
 
 
-def _words(graph: Nodes, sampler: Node) -> Words:
+def _words(graph: Nodes, sampler: Node) -> SamplerTexts:
     scale = number(sampler, "cfg", 1.0)
     positive, distilled = _text(graph, sampler.get("positive"))
     unsaid = ("ConditioningZeroOut",) if scale == 1 else ()
     negative, _ = (positive, None) if "negative" not in sampler else _text(graph, sampler["negative"], *unsaid)
     heard = _said(*negative) if scale != 1 else ""
-    return Words(_said(*positive), heard, positive[1].get("clip"), scale, distilled, (positive, negative))
+    return SamplerTexts(_said(*positive), heard, positive[1].get("clip"), scale, distilled, (positive, negative))
 
 
 def _text(graph: Nodes, link: Any, *zeros: str) -> tuple[tuple[str, Node], float | None]:
@@ -161,7 +161,7 @@ def _said(kind: str, inputs: Node) -> str:
     return said[0]
 
 
-def _refiner(graph: Nodes, last: Node, drawn: list[tuple[str, Node]], begun: Words, words: Words) -> str:
+def _refiner(graph: Nodes, last: Node, drawn: list[tuple[str, Node]], begun: SamplerTexts, words: SamplerTexts) -> str:
     """The name of the model that goes on. Raises BadInput where it is the same, is changed, or is told other words."""
     way = graph.chain(last.get("model"), "model", (), NETWORKS)
     if (name := _named(way[-1][1])) == _named(drawn[-1][1]):
@@ -218,7 +218,7 @@ def _shifted(shift: float) -> float:
     return shift
 
 
-def _remarks(graph: Nodes, told: Sequence[Words], latent: Node, size: tuple[int, int]) -> Iterator[str]:
+def _remarks(graph: Nodes, told: Sequence[SamplerTexts], latent: Node, size: tuple[int, int]) -> Iterator[str]:
     """What is done otherwise here."""
     texts = [text for each in told for text in (each.prompt, each.negative)]
     if any(re.search(r"(?<!\\)\(", text) for text in texts):
