@@ -269,18 +269,21 @@ def test_an_interrupt_while_a_batch_is_saved_waits_until_it_is(home, model, monk
     assert "8 of 12 pictures are saved" in capsys.readouterr().err
 
 
-def test_an_interrupted_run_says_which_pictures_it_leaves(home, model):
+@pytest.mark.parametrize(("by", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_says_which_pictures_it_leaves(home, model, by, status):
     command = ["generate", "x", "--count", "64", "--steps", "20", "--model", model, "-o", "a.png"]
     with warm.start("-m", "sfumato", *command) as running:
         for _ in range(6000):
             if len(list(home.glob("a-*.png"))) >= 8:  # the first of eight batches
                 break
             time.sleep(0.01)
-        running.kill(signal.SIGINT)
-        assert running.wait() == 130
-        *_, saved, last = running.err.splitlines()
+        running.kill(by)
+        assert running.wait() == status
+        saved = next(line for line in running.err.splitlines() if "pictures are saved" in line)
+        last = running.err.splitlines()[-1]
     there = {path.name for path in home.glob("a-*.png")}
     assert 8 <= len(there) < 64
     assert there == {f"a-{i}.png" for i in range(len(there))}
     assert saved == f"{len(there)} of 64 pictures are saved: a-0.png to a-{len(there) - 1}.png"
-    assert last == "sfumato: interrupted: nothing half-written is left behind"
+    assert not list(home.glob(".*.part"))
+    assert by == signal.SIGTERM or last == "sfumato: interrupted: nothing half-written is left behind"

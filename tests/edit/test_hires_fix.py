@@ -23,7 +23,7 @@ from sfumato.recipe import Recipe, intent, parameters
 from sfumato.recipe.capabilities import Capabilities
 from sfumato.recipe.replay import read_a1111, recipe_of
 from sfumato.sample import DDIM, DPM2, LMS, RK45, Euler, Heun
-from sfumato.times import DiscardPenultimateGrid, LogSNRGrid
+from sfumato.times import DiscardPenultimateGrid, LeadingGrid, LogSNRGrid
 
 PROMPT = "a painting of a woman in a red jacket"
 
@@ -98,7 +98,12 @@ def test_what_can_not_be_is_said_in_a_sentence() -> None:
     for options, said in (
         ({"start": HiresFix(2), "width": 8, "height": 8}, "8 x 8 can't be painted 2 times smaller"),
         ({"start": HiresFix(1.01)}, "give a larger size or scale"),
-        ({"start": HiresFix(2, first_prompt="a <lora:x:1>")}, "x"),
+        ({"start": HiresFix(2, first_prompt="a <lora:x:1>")}, "asks for weights"),
+        (
+            {"start": HiresFix(2, 1e-9, of="steps")},
+            "share of 1e-09 of more than 100,000: give hires-fix a larger",
+        ),
+        ({"start": HiresFix(2, of="steps"), "times": LeadingGrid(stride=333)}, "at most 4 steps, not 7"),
         ({"start": HiresFix(2, first_prompt="(" * 2000)}, "parentheses|brackets|deep"),
         ({"start": HiresFix(2, first_guidance=[CFGPlusPlus()], first_sampler=RK45())}, "RK45|rk45"),
     ):

@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
+import sfumato
 from sfumato.adapt import LoRA
 from sfumato.edit import HiresFix, Noise
 from sfumato.formats.convert import convert
@@ -706,6 +707,62 @@ def test_what_means_nothing_to_comfyui_is_said_as_it_stands(text: str, words: st
     assert remark == "ComfyUI cuts long texts elsewhere than here, which goes back to a comma"
     parts["6"]["inputs"]["text"], parts["7"]["inputs"]["text"] = "a boat", ""
     assert recipe_of(read_comfyui(json.dumps(parts)), "m")[0].negative == " "
+
+
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Steps: 0, Sampler: Euler, Schedule type: DDIM, Seed: 1",
+        f"Steps: {HUGE}, Sampler: Euler, Seed: 1",
+        f"Steps: 4, Sampler: Euler, Seed: 1, CFG scale: {HUGE}e400, Size: 64x64",
+        "Steps: 4, Sampler: Euler, Seed: 1, Size: 64x64, Hires upscale: 2, Denoising strength: 5e-324",
+        "Steps: 4, Sampler: Euler, Seed: 1, Size: 64x64, Hires upscale: 2, Denoising strength: 1e-9",
+        f"Steps: 4, Sampler: Euler, Seed: 1, Size: 64x64, Hires upscale: 2, Hires steps: {HUGE}",
+    ],
+)
+def test_numbers_that_no_walk_has_are_refused_of_a1111_s_page(line: str) -> None:
+    with pytest.raises(BadInput):
+        recipe_of(read_a1111(f"x\n{line}"), "m")
+
+
+@pytest.mark.parametrize(
+    ("node", "changed"),
+    [
+        ("3", {"steps": 0, "scheduler": "ddim_uniform"}),
+        ("3", {"steps": int(HUGE)}),
+        ("3", {"cfg": int(HUGE)}),
+        ("3", {"denoise": int(HUGE)}),
+        ("11", {"denoise": 1e-9}),
+        ("11", {"steps": 0}),
+        ("10", {"width": int(HUGE), "height": 64}),
+        ("10", {"width": 1e308, "height": 1e308}),
+        ("5", {"width": int(HUGE)}),
+    ],
+)
+def test_numbers_that_no_walk_has_are_refused_of_comfyui(node: str, changed: dict) -> None:
+    parts = graph() if node == "3" else twice({"width": 128, "height": 192} if node == "10" else {"scale_by": 2})
+    parts[node]["inputs"] |= changed
+    with pytest.raises(BadInput):
+        sfumato.load("mini").run(recipe_of(read_comfyui(json.dumps(parts)), "mini")[0])
+
+
+def test_numbers_that_no_flow_has_are_refused() -> None:
+    for kind, changed in (
+        ("ModelSamplingFlux", {"width": int(HUGE)}),
+        ("ModelSamplingSD3", {"shift": 5e-324}),
+        ("ModelSamplingSD3", {"shift": int(HUGE)}),
+    ):
+        parts = flow_graph("normal")
+        parts["11"] = {"class_type": kind, "inputs": {"max_shift": 1.15, **changed, "model": ["1", 0]}}
+        parts["9"]["inputs"]["model"] = ["11", 0]
+        with pytest.raises(BadInput):
+            read_comfyui(json.dumps(parts))
+    for loras in (1, True, 1e308, {"a": 1}):
+        with pytest.raises(BadInput, match="its loras can't be read"):
+            read_invokeai(json.dumps({**INVOKED, "loras": loras}))
 
 
 def test_the_new_noise_of_a1111_s_ddim() -> None:

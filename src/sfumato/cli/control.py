@@ -41,14 +41,14 @@ def control(
     """
     from sfumato.cli.common import print_json, silent_stderr
     from sfumato.control.maps import ControlMap, make_map
-    from sfumato.picture import check_writable, save_picture
+    from sfumato.picture import check_outputs, save_picture
     from sfumato.recipe.intent import size_of
     from sfumato.recipe.written import control_map
 
     made = control_map(kind)
     name = ControlMap.registry.name(made)
     width, height = size_of(size, lambda _: "--size")
-    path = check_writable(output or Path("out") / f"{picture.stem}-{name}.png")
+    (path,) = check_outputs([picture], [output or Path("out") / f"{picture.stem}-{name}.png"])
     with silent_stderr():
         shown = make_map(picture, made, None if width is None or height is None else (width, height))
     save_picture(shown, path)

@@ -182,7 +182,7 @@ def edit(
     """
     from sfumato.cli.common import recipes_of, wishes
     from sfumato.cli.paint import Running, make
-    from sfumato.picture import BadInput
+    from sfumato.picture import BadInput, kept_files
     from sfumato.recipe import intent
 
     said = wishes(context.params, "edit")
@@ -190,9 +190,10 @@ def edit(
         if prompt:
             raise BadInput("the prompt is given twice, as PROMPT and as --to: give one of them")
         said["prompt"] = to
-    recipe = intent.edit(**said)
+    with kept_files() as read:
+        recipe = intent.edit(**said)
     check_found(recipe, save_mask)
-    inputs = [picture, mask, other, *(images or [])]
+    inputs = [picture, mask, other, *(images or []), *read]
     running = Running(device, precision, offload, engine)
     make(recipes_of(recipe, count), said["tells"], output, json, save_mask, inputs, running)
 

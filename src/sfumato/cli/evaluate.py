@@ -157,9 +157,11 @@ def evaluate(
     With --subject PHOTOS --as "sks woman" --class woman: is the subject in what is asked for, and is its class as it
     was?
     """
+    from sfumato.data.vignettes.scene import SPLITS
     from sfumato.formats import capabilities_named
     from sfumato.guide import ClassifierFree
-    from sfumato.picture import BadInput
+    from sfumato.picture import BadInput, check_folder
+    from sfumato.picture.errors import printable
     from sfumato.recipe import Recipe, written
 
     # refuse before torch is loaded
@@ -193,6 +195,10 @@ def evaluate(
         raise BadInput("--control and --against are two evaluations: leave one of them out")
     if weights is not None and not control:
         raise BadInput("--weights goes with --control: say whose, as --control depth:net=FOLDER")
+    if split not in SPLITS:
+        raise BadInput(f"--split {printable(split, 40)} is unknown: accepted are {', '.join(SPLITS)}")
+    if out is not None:
+        check_folder(out)
     if against is None:
         alone = {"--pictures": pictures, "--features": features, "--metrics": metrics, "--reference": reference,
                  "--label": label, "--lpips": lpips, "--batch": None if batch == 8 else batch,

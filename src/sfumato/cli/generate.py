@@ -68,9 +68,11 @@ def generate(
     """Make pictures from words, or of a class."""
     from sfumato.cli.common import recipes_of, wishes
     from sfumato.cli.paint import Running, make
+    from sfumato.picture import kept_files
     from sfumato.recipe import intent
 
     said = wishes(context.params, "generate")
-    recipe = intent.generate(**said)
+    with kept_files() as read:
+        recipe = intent.generate(**said)
     running = Running(device, precision, offload, engine)
-    make(recipes_of(recipe, count), said["tells"], output, json, inputs=images or [], running=running)
+    make(recipes_of(recipe, count), said["tells"], output, json, inputs=[*(images or []), *read], running=running)

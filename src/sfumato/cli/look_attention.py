@@ -48,13 +48,14 @@ def look_attention(
     import sfumato
     from sfumato.cli.common import default_output, print_json, silent_stderr, wishes
     from sfumato.model.look import look_attention as look
-    from sfumato.picture import check_writable, open_picture, save_picture
+    from sfumato.picture import check_outputs, kept_files, open_picture, save_picture
     from sfumato.progress import progress
     from sfumato.recipe import intent
 
-    recipe = intent.generate(**wishes(context.params, "generate"))
+    with kept_files() as read:
+        recipe = intent.generate(**wishes(context.params, "generate"))
     default = default_output(recipe)
-    path = check_writable(output or default.with_name(f"look-{default.name}"))
+    (path,) = check_outputs([picture, *read], [output or default.with_name(f"look-{default.name}")])
     with silent_stderr():
         shown = None if picture is None else open_picture(picture)
     with progress(f"loading {model}") as advance:

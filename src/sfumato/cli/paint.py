@@ -61,7 +61,7 @@ def make(
     began = time.perf_counter()
     painted: list[tuple[Path, Image.Image, Recipe]] = []
     found: list[Path] = []
-    with _told_of(painted, len(recipes)), progress(f"loading {recipes[0].model}") as advance:
+    with _ended(), _told_of(painted, len(recipes)), progress(f"loading {recipes[0].model}") as advance:
         pipe = _ready(recipes[0], paths[0], running)
         as_loaded = {"engine": pipe.engine, "precision": pipe.precision, "vae": pipe.vae}
         recipes = [replace(recipe, **as_loaded) for recipe in recipes]
@@ -94,16 +94,31 @@ def make(
 
 
 @contextmanager
-def _saving() -> Iterator[None]:
-    """Inside, an interrupt waits: what a batch has painted is saved whole, and counted, before it comes."""
-    caught: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+def _ended() -> Iterator[None]:
+    """Inside, a SIGTERM ends the run as an interrupt does: what is painted is told, and nothing is half written."""
+
+    def end(number: int, _: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _saving() -> Iterator[None]:
+    """Inside, an interrupt waits: what a batch has painted is saved whole, and counted, before it comes."""
+    caught: list[int] = []
+    before = {s: signal.signal(s, lambda number, _: caught.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if caught:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(caught[0])
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def personalize(
         told["steps"] = steps
     if prior:
         told["prior.count"] = prior
-    asked = [f"{key}={json.dumps(value)}" for key, value in told.items()]
+    asked = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in told.items()]
     run("personalize", out=folder, dry_run=dry_run, overrides=[*asked, *(overrides or [])])
 
 

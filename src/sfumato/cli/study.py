@@ -32,7 +32,7 @@ def study(
     from json import dumps
 
     from sfumato.cli.common import print_json
-    from sfumato.picture import BadInput
+    from sfumato.picture import BadInput, check_folder
     from sfumato.study import STUDIES, run
 
     if listed:
@@ -45,7 +45,9 @@ def study(
         return
     if name is None:
         raise BadInput(f"which study? choose one of {', '.join(STUDIES)}")
-    told = [*(settings or []), *([f"nets={dumps(nets)}"] if nets else [])]
+    if out is not None:
+        check_folder(out)
+    told = [*(settings or []), *([f"nets={dumps(nets, ensure_ascii=False)}"] if nets else [])]
     page = run(name, model=model, out=out, quick=quick, settings=told)
     if json:
         print_json({"page": str(page), "figures": sorted(map(str, page.parent.glob("*.png"))), "study": name})

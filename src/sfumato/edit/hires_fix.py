@@ -41,6 +41,18 @@ OWN = ("steps", "sampler", "times", "prompt", "negative", "guidance")
 """What the first walk may have of its own, by the recipe's names."""
 TEXT = "text of at most 20,000 characters"
 MOST = 0.999  # A1111's largest share of the steps
+LONGEST = 100_000
+
+
+def whole_walk(steps: int, strength: float) -> int:
+    """The steps of the walk from pure noise whose last `steps` are a share `strength` of it. Raises BadInput for more
+    than 100,000."""
+    if steps > LONGEST * strength:
+        raise BadInput(
+            f"{steps} steps are a share of {strength:g} of more than {LONGEST:,}: give hires-fix a larger strength, or "
+            "a share of the time, of=time."
+        )
+    return int(steps / min(strength, MOST))
 
 
 @element("hires-fix")
@@ -111,6 +123,8 @@ class HiresFix(Start):
         recipe = batch.recipe
         if self.of == "steps" and recipe.times.rises:
             raise BadInput(f"{recipe.times.kind} walks back up: give {self.kind} a share of the time, of=time.")
+        if self.of == "steps":  # refused before the first walk is walked
+            recipe.times(whole_walk(recipe.steps, self.strength), batch.schedule)
         seeds = [each.seed if self.seed is None else self.seed for each in batch.recipes]
         return EnlargedStart(self, batch, self.smaller(batch), recipe.noise.source(seeds).at(self.kind))
 
@@ -174,6 +188,5 @@ class EnlargedStart(BoundStart):
         x0 = fix.enlarged(self.run.x, self.batch)
         if fix.of == "time":
             return NoisedStart(x0, fix.strength)(denoise, times, self.again)
-        total = int(recipe.steps / min(fix.strength, MOST))
-        grid = recipe.times(total, denoise.schedule)[-recipe.steps - 1 :]
+        grid = recipe.times(whole_walk(recipe.steps, fix.strength), denoise.schedule)[-recipe.steps - 1 :]
         return noised(denoise.schedule, x0, grid[0], self.again(x0, "start")), grid

@@ -11,9 +11,9 @@ from sfumato.picture.door import ACCEPTED, MAX_PIXELS, open_mask, open_picture
 from sfumato.picture.errors import BadInput, PictureWarning
 from sfumato.picture.files import check_metadata, check_size, roomy, save_picture
 from sfumato.picture.metadata import read_metadata
-from sfumato.picture.paths import WRITABLE, check_outputs, check_writable, numbered_paths, path_of
+from sfumato.picture.paths import WRITABLE, check_folder, check_outputs, check_writable, numbered_paths, path_of
 from sfumato.picture.prune import Stored, prune, stored
-from sfumato.picture.store import Ref, fetch, home, keep, keep_for_now, keep_from, original, pixels_hash
+from sfumato.picture.store import Ref, fetch, home, keep, keep_for_now, keep_from, kept_files, original, pixels_hash
 
 __all__ = [
     "ACCEPTED",
@@ -24,6 +24,7 @@ __all__ = [
     "Ref",
     "Stored",
     "around",
+    "check_folder",
     "check_metadata",
     "check_outputs",
     "check_size",
@@ -34,6 +35,7 @@ __all__ = [
     "keep",
     "keep_for_now",
     "keep_from",
+    "kept_files",
     "numbered_paths",
     "open_mask",
     "open_picture",

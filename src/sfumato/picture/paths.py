@@ -65,6 +65,14 @@ def check_outputs(inputs: Iterable[Any], outputs: Iterable[str | os.PathLike[str
     return paths
 
 
+def check_folder(folder: str | os.PathLike[str]) -> Path:
+    """`folder` as a Path, if there is a folder or nothing yet; else `BadInput`. For use before long work."""
+    path = path_of(folder)
+    if path.exists() and not path.is_dir():
+        raise BadInput(f"{name_of(path)} is a file, and a folder is to be written there: give another name")
+    return path
+
+
 def numbered_paths(path: str | os.PathLike[str], count: int) -> list[Path]:
     """Where `count` pictures go: `path` itself for one; g-0.png, g-1.png, ... beside g.png for several."""
     path = path_of(path)

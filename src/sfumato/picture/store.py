@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,6 +66,19 @@ def pictures_folder() -> Path:
     return home() / "pictures"
 
 
+_heard: ContextVar[list[Path] | None] = ContextVar("heard", default=None)
+
+
+@contextlib.contextmanager
+def kept_files() -> Iterator[list[Path]]:
+    """The files that pictures are kept from while inside: what a command has read, and may not write over."""
+    token = _heard.set(found := [])
+    try:
+        yield found
+    finally:
+        _heard.reset(token)
+
+
 def keep_from(source: Any, door: Callable[[Any], Image.Image] = open_picture) -> Ref:
     """Keep what `door` (`open_picture` or `open_mask`) reads from `source` and return its `Ref`.
 
@@ -73,6 +87,8 @@ def keep_from(source: Any, door: Callable[[Any], Image.Image] = open_picture) ->
     `PictureWarning` says.
     """
     image = door(source)
+    if (heard := _heard.get()) is not None and isinstance(source, str | os.PathLike):
+        heard.append(path_of(source))
     if isinstance(source, bytes | bytearray | memoryview):
         return keep(image, bytes(source), mask=door is open_mask)
     if isinstance(source, str | os.PathLike):

@@ -143,6 +143,8 @@ class Capabilities:
         """The network's index of a class, given by name (in any case) or by index; `none` for None."""
         if label is None:
             return self.none
+        if not self.classes:
+            raise BadInput("This model knows no classes: leave the label out.")
         folded = [name.casefold() for name in self.classes]
         if isinstance(label, str) and label in self.classes:
             return self.classes.index(label)

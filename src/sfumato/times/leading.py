@@ -47,4 +47,4 @@ class LeadingGrid(TimeGrid):
         return from_strength(times, start) if start < 1 else times
 
     def infotext(self) -> dict[str, str]:
-        return {} if self.stride is None else {"Steps": f"{1000 // self.stride}"}
+        return {} if self.stride is None else {"Steps": f"{max(1000 // self.stride, 1)}"}

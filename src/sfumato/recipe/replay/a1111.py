@@ -12,7 +12,7 @@ from sfumato.noise import A1111CpuNoise, A1111GpuNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt.schedule import changes, later
 from sfumato.recipe.replay import hires
-from sfumato.recipe.replay.said import COMPVIS, DETERMINISTIC, RESTART, Said, number, sampler_of, whole
+from sfumato.recipe.replay.said import COMPVIS, DETERMINISTIC, RESTART, Said, number, sampler_of, steps_in, whole
 
 LONGEST = 20_000  # characters of the line of values
 TABLE = 1000  # noise levels of a model
@@ -88,7 +88,7 @@ def read_a1111(text: str) -> Said:
         if name not in (*READ, *INERT, *twice)
     )
     found = _SIZE.fullmatch(values.get("Size", ""))
-    size, steps = (int(found[1]), int(found[2])) if found else None, whole(values, "Steps")
+    size, steps = (int(found[1]), int(found[2])) if found else None, steps_in(values, "Steps")
     remarks += _strange(values)
     prompt, negative = prompt.strip(), negative.strip()
     first = walk = _walk(values, prompt, negative)

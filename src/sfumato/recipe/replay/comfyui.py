@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sfumato.noise import TorchNoise
-from sfumato.picture.errors import BadInput
+from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt.foreign import escaped
 from sfumato.recipe.replay.comfyui_graph import (
     CHECKPOINTS,
@@ -32,7 +32,7 @@ from sfumato.recipe.replay.comfyui_graph import (
     nodes_of,
 )
 from sfumato.recipe.replay.comfyui_walks import BELOW, NAMES, enlarged, walk_of, walks_of
-from sfumato.recipe.replay.said import IN_TAU, TREES, Said, long, number, tag, whole
+from sfumato.recipe.replay.said import IN_TAU, TREES, WIDEST, Said, long, number, steps_in, tag, whole
 
 FLUX_TABLE, FLUX_MU, FLUX_GUIDANCE = 10_000, 1.15, 3.5
 KINDS = {
@@ -83,7 +83,7 @@ def read_comfyui(text: str) -> Said:
     network = drawn[-1][1]
     return Said(
         "ComfyUI",
-        steps=whole(last, "steps"),
+        steps=steps_in(last, "steps"),
         **walk,
         first=begin if begin != walk else {},
         distilled=(FLUX_GUIDANCE if words.distilled is None else words.distilled) if kind == "flux" else None,
@@ -203,7 +203,11 @@ def _shift(kind: str, way: list[tuple[str, Node]], size: tuple[int, int]) -> tup
     for node, inputs in way:
         if node == "ModelSamplingFlux":
             low, high = number(inputs, "base_shift", 0.5), number(inputs, "max_shift", 1.15)
-            wide, tall = whole(inputs, "width", size[0]), whole(inputs, "height", size[1])
+            wide, tall = (whole(inputs, *each) for each in (("width", size[0]), ("height", size[1])))
+            if not 0 < max(wide, tall) <= WIDEST:
+                raise BadInput(
+                    f"its ModelSamplingFlux is for {printable(wide, 20)}x{printable(tall, 20)}, which is no size"
+                )
             mu = low + (high - low) * (wide * tall / 256 - 256) / (4096 - 256)
             return _shifted(math.exp(min(mu, 100.0))), FLUX_TABLE
         if node in SHIFTS:
@@ -213,8 +217,8 @@ def _shift(kind: str, way: list[tuple[str, Node]], size: tuple[int, int]) -> tup
 
 def _shifted(shift: float) -> float:
     """Raises BadInput for a shift that no flow has."""
-    if not 0 < shift <= 1000:
-        raise BadInput(f"its shift is {shift:g}: above 0 and up to 1000 are replayed")
+    if not 1e-3 <= shift <= 1000:
+        raise BadInput(f"its shift is {shift:g}: from 0.001 to 1000 are replayed")
     return shift
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sfumato.edit import HiresFix
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.replay.comfyui_graph import ADVANCED, SAMPLERS, UPSCALES, Node, Nodes
-from sfumato.recipe.replay.said import number, sampler_of, whole
+from sfumato.recipe.replay.said import WIDEST, number, sampler_of, steps_in, whole
 
 NAMES = {
     "euler": "Euler",
@@ -112,7 +112,7 @@ def _inputs(graph: Nodes, kind: str, sampler: Node) -> Node:
 def _entire(sampler: Node) -> Node:
     """The inputs of a sampler that walks all of the way. Raises BadInput for another."""
     begins, ends = whole(sampler, "start_at_step", 0), whole(sampler, "end_at_step", 10_000)
-    if begins or ends < whole(sampler, "steps") or sampler.get("add_noise", "enable") != "enable":
+    if begins or ends < steps_in(sampler, "steps") or sampler.get("add_noise", "enable") != "enable":
         raise BadInput(f"it was walked from step {begins} to {ends}, or without new noise, which is not replayed")
     return sampler
 
@@ -122,7 +122,7 @@ def _switch(first: Node, last: Node) -> int:
     for name in ("steps", "sampler_name", "scheduler", "cfg"):
         if last.get(name) != first.get(name):
             raise BadInput(f"its second KSamplerAdvanced has another {name} than its first, which is not replayed")
-    steps, switch = whole(first, "steps"), whole(first, "end_at_step", 10_000)
+    steps, switch = steps_in(first, "steps"), whole(first, "end_at_step", 10_000)
     relay = first.get("return_with_leftover_noise") == first.get("add_noise") == "enable"
     if not relay or last.get("add_noise") != "disable" or whole(last, "start_at_step", 0) != switch or switch < 1:
         raise BadInput("its two KSamplerAdvanced don't go on one from the other, which is not replayed")
@@ -152,15 +152,15 @@ def enlarged(graph: Nodes, walks: Walks, size: tuple[int, int]) -> tuple[HiresFi
     first, last = walks.first, walks.last
     if last.get("model") != first.get("model"):
         raise BadInput("its second KSampler has another model than its first, which is not replayed")
-    if min(size) < CELL:
-        raise BadInput(f"it begins at {size[0]}x{size[1]}, which is no size")
+    if not CELL <= min(size) <= max(size) <= WIDEST:
+        raise BadInput(f"it begins at {printable(size[0], 20)}x{printable(size[1], 20)}, which is no size")
     inputs = graph.at(walks.upscale, *UPSCALES)
     if graph.kind(walks.upscale) == "LatentUpscaleBy":
         if not 1 < (by := number(inputs, "scale_by", 1.5)) <= 8:
             raise BadInput(f"its latents are enlarged {by:g} times: above 1 and up to 8 are replayed")
         ends = [round(side // CELL * by) * CELL for side in size]
     else:
-        ends = [whole(inputs, name) // CELL * CELL for name in ("width", "height")]
+        ends = [min(whole(inputs, name), WIDEST + CELL) // CELL * CELL for name in ("width", "height")]
     way = str(inputs.get("upscale_method"))
     if way not in ENLARGED:
         raise BadInput(f"its latents are enlarged by {printable(way, 60)}: known are {', '.join(ENLARGED)}")
@@ -173,7 +173,7 @@ def enlarged(graph: Nodes, walks: Walks, size: tuple[int, int]) -> tuple[HiresFi
         strength,
         ENLARGED[way],
         of="steps",
-        first_steps=whole(first, "steps"),
+        first_steps=steps_in(first, "steps"),
         seed=seed if seed != own else None,
         unit=first.get("scheduler") != BELOW,
     )

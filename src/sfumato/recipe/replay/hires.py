@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sfumato.edit.hires_fix import LABELS, MOST, HiresFix
+from sfumato.edit.hires_fix import LABELS, HiresFix, whole_walk
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.replay.said import COMPVIS, RESTART, number, whole
+from sfumato.recipe.replay.said import MOST as LONGEST
 from sfumato.times import LeadingGrid
 
 WAYS = {label: way for way, label in LABELS.items()} | {"None": "lanczos"}
@@ -53,7 +54,9 @@ def read_hires(
     scale = max(ends[0] / size[0], ends[1] / size[1])
     if not 0 < strength <= 1:
         raise BadInput(f"its Denoising strength is {strength:g}: above 0 and up to 1 are replayed")
-    asked = int(second / min(strength, MOST))
+    if not 1 <= second <= LONGEST:
+        raise BadInput(f"its Hires steps are {printable(second, 20)}: from 1 to {LONGEST} are replayed")
+    asked = whole_walk(second, strength)
     if last["schedule"] == "DDIM" and LeadingGrid.reaching(asked)[1] != asked:
         raise BadInput(f"the second walk of its hires. fix begins between the noise levels of {asked} steps of DDIM's")
     fix = HiresFix(scale, strength, way, of="steps", first_steps=steps, unit=False)

@@ -9,7 +9,7 @@ from typing import Any
 from sfumato.noise import A1111GpuNoise, TorchNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt import literal
-from sfumato.recipe.replay.said import Said, long, number, tag, whole
+from sfumato.recipe.replay.said import Said, long, number, steps_in, tag, whole
 
 SCHEDULERS = {
     "euler": ("Euler", "linspace"),
@@ -79,7 +79,10 @@ def read_invokeai(text: str) -> Said:
         raise BadInput(f"the scheduler {printable(named, 60)!r} is not here: known are {', '.join(SCHEDULERS)}")
     sampler, schedule = SCHEDULERS[named]
     model = values.get("model")
-    tags = [_tag(each) for each in values.get("loras") or ()]
+    loras = values.get("loras") or []
+    if not isinstance(loras, list):
+        raise BadInput("its loras can't be read")
+    tags = [_tag(each) for each in loras]
     remarks = [
         f"{printable(key, 60)} is not known here and left out"
         for key, value in values.items()
@@ -107,7 +110,7 @@ def read_invokeai(text: str) -> Said:
         "InvokeAI",
         " ".join((literal(prompt), *tags)),
         literal(negative),
-        steps=whole(values, "steps"),
+        steps=steps_in(values, "steps"),
         sampler=sampler,
         schedule=schedule,
         scale=number(values, "cfg_scale", 7.5),

@@ -37,6 +37,8 @@ IN_TAU: Mapping[str, Sampler] = {
 """The samplers that ComfyUI steps in sigma alone, of flow matching, where sigma is our tau."""
 COMPVIS = ("DDIM", "PLMS", "UniPC")
 """A1111's samplers that begin from z and end at the table's first index; k-diffusion's from sigma z to 0."""
+MOST, WIDEST = 1000, 16_384
+"""The steps and the pixels of a side that are replayed at most."""
 DETERMINISTIC = "DDIM"
 """Its sampler whose new noise is none unless it is asked for."""
 RESTART = "Restart"
@@ -99,11 +101,19 @@ def whole(values: Mapping[str, Any], name: str, default: int | None = None) -> i
         raise BadInput(f"its {name} is {printable(repr(values.get(name)), 60)}, which is no whole number") from None
 
 
+def steps_in(values: Mapping[str, Any], name: str) -> int:
+    """The steps that a tool wrote. Raises BadInput for a number that no walk has."""
+    steps = whole(values, name)
+    if not 1 <= steps <= MOST:
+        raise BadInput(f"its {name} are {printable(steps, 20)}: from 1 to {MOST} are replayed")
+    return steps
+
+
 def number(values: Mapping[str, Any], name: str, default: float) -> float:
     """A number that a tool wrote. Raises BadInput where it is none."""
     try:
         return float(values.get(name, default))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadInput(f"its {name} is {printable(repr(values.get(name)), 60)}, which is no number") from None
 
 

@@ -33,6 +33,7 @@ from sfumato.model.adapted import adapted
 from sfumato.model.load import load
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
+from sfumato.recipe.prompt import plan_of
 from sfumato.schedule import noised
 from sfumato.train import report, rng
 from sfumato.train.class_prior import EACH, Prior, asked, painted
@@ -95,6 +96,9 @@ class PersonalizeRecipe(Common):
             raise ValueError("data.repeat: every picture of a subject comes as often as any: leave it out")
         if (size := type(self.data).model_fields.get("size")) and getattr(self.data, "size", None) != size.default:
             raise ValueError("data.size: how large pictures are learnt is said by 'size': leave data.size out")
+        for name in ("subject", "kind"):
+            if len(plan_of(getattr(self, name)).conjuncts) > 1:
+                raise ValueError(f"{name}: AND joins prompts, and it is named by one: write and")
         if any("{}" not in each for each in (*self.captions, *self.preview.prompts)):
             raise ValueError("captions and preview.prompts name the subject as {}, as in 'a painting of {}'")
         return self
