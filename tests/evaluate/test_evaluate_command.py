@@ -74,7 +74,7 @@ def test_two_folders_by_their_table(place: Path, capfd: pytest.CaptureFixture):
         ("--against nowhere.npz --features inception:none.pth", "There is no file none.pth"),
         ("--against vignettes --count 0", "--count is 0"),
         ("--against vignettes --sampler best", "sampler"),
-        ("--against vignettes --split sen --pictures b", "no split"),
+        ("--against vignettes --split sen --pictures b", "--split sen is unknown"),
         ("none --against vignettes", "no model called"),
     ],
 )

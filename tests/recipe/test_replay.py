@@ -22,7 +22,7 @@ from sfumato.formats.convert import convert
 from sfumato.guide import ClassifierFree, Distilled
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise, TorchNoise
 from sfumato.picture import BadInput
-from sfumato.provenance import recipe_or_replay
+from sfumato.provenance import inspect, recipe_or_replay
 from sfumato.recipe import Recipe, parameters
 from sfumato.recipe.prompt import parse, plan_of
 from sfumato.recipe.prompt.schedule import periods
@@ -879,6 +879,31 @@ def test_the_metadata_of_invokeai() -> None:
         read_invokeai(json.dumps(values | {"hrf_enabled": True}))
     with pytest.raises(BadInput, match="made by img2img"):
         read_invokeai(json.dumps(values | {"generation_mode": "img2img"}))
+
+
+def test_inspect_says_of_another_tool_s_picture_whether_it_can_be_made_again(tmp_path) -> None:
+    path = tmp_path / "theirs.png"
+    faced = graph() | {"11": {"class_type": "FaceDetailer", "inputs": {}}}
+    for key, text, said in (
+        (
+            "prompt",
+            json.dumps(graph()),
+            "made by ComfyUI with the model sd15.safetensors: `sfumato redo --model MODEL`",
+        ),
+        ("parameters", OLD, "made by A1111 with the model v1-5-pruned-emaonly: `sfumato redo --model MODEL` makes it"),
+        (
+            "prompt",
+            json.dumps(faced),
+            "made by another tool, and not to be made again here: its ComfyUI graph has Face",
+        ),
+    ):
+        info = PngInfo()
+        info.add_text(key, text)
+        Image.new("RGB", (8, 8)).save(path, pnginfo=info)
+        assert inspect(path).text().splitlines()[1].startswith(said)
+        assert json.loads(json.dumps(inspect(path).as_dict()))["replay"].startswith(said)
+    Image.new("RGB", (8, 8)).save(path)
+    assert inspect(path).text().splitlines()[1] == "no record of how it was made"
 
 
 def test_a_picture_asks_for_its_model_and_names_it(tmp_path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sfumato.picture import BadInput, open_picture, pixels_hash, read_metadata
-from sfumato.picture.errors import name_of
+from sfumato.picture.errors import name_of, printable
 from sfumato.recipe import Recipe
 from sfumato.recipe.capabilities import Suits
 
@@ -23,7 +23,8 @@ _SAID = {
 
 @dataclass(frozen=True)
 class PictureReport:
-    """What a picture file holds. `recipe_error` says why a recipe that is there can't be read."""
+    """What a picture file holds. `recipe_error` says why a recipe that is there can't be read; `replay` of a picture of
+    another tool, whether and how it can be made again."""
 
     path: str
     format: str
@@ -34,6 +35,7 @@ class PictureReport:
     recipe: Recipe | None = None
     parameters: str | None = None
     recipe_error: str | None = None
+    replay: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -42,7 +44,7 @@ class PictureReport:
 
     def text(self) -> str:
         """For people: a line each, nothing that is at its default and says nothing."""
-        lines = [f"{self.path}: {self.format}, {self.width} x {self.height}", _SAID[self.state]]
+        lines = [f"{self.path}: {self.format}, {self.width} x {self.height}", self.replay or _SAID[self.state]]
         if self.recipe_error:
             lines.append(self.recipe_error)
         if self.recipe is not None:
@@ -81,7 +83,23 @@ def inspect(path: str | os.PathLike[str]) -> PictureReport:
         recipe=recipe,
         parameters=found.get("parameters"),
         recipe_error=error,
+        replay=None if "recipe" in found else _replay(found),
     )
+
+
+def _replay(found: dict[str, Any]) -> str | None:
+    """Whether a picture of another tool can be made again; None for one that says nothing."""
+    from sfumato.provenance.replay import READERS
+
+    key = next((key for key in READERS if key in found), None)
+    if key is None:
+        return None
+    try:
+        said = READERS[key](found[key])
+    except BadInput as bad:
+        return f"made by another tool, and not to be made again here: {bad}"
+    model = printable(said.model or "it does not name", 100)
+    return f"made by {said.tool} with the model {model}: `sfumato redo --model MODEL` makes it again"
 
 
 FURTHER = ("source", "area", "attention", "images", "layout", "regions", "controls", "adapters", "stages", "refiner")
