@@ -86,7 +86,11 @@ def said(parts: Parts) -> str:
 
 def literal(text: str) -> str:
     """The prompt that says `text` as it stands: whatever would mean something is escaped."""
-    text = escaped(re.sub(r"[()\[\]\\]", r"\\\g<0>", text))
+    return unjoined(escaped(re.sub(r"[()\[\]\\]", r"\\\g<0>", text)))
+
+
+def unjoined(text: str) -> str:
+    """The text, in which BREAK and AND are words."""
     return re.sub(r"\b(BREA(?=K\b)|AN(?=D\b))", r"\1\\", text)
 
 

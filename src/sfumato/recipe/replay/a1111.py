@@ -49,10 +49,8 @@ AUTOMATIC = {
     **dict.fromkeys(("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE"), "Exponential"),
 }
 """What "Automatic" stands for; "Uniform" for all others."""
-BY_TIME = 8
-"""The first version 1 whose refiner takes over at a time."""
-FULL = 8
-"""The first version 1 that keeps its table of noise levels in full precision."""
+TURN = 8
+"""The first version 1 whose refiner takes over at a time, and that keeps its noise levels in full precision."""
 CALLED = ("Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ SDE", "DPM fast", "DPM adaptive", RESTART)
 """Samplers that call the model more or less often than once a step."""
 DEALT = 30_000 * 16
@@ -94,7 +92,7 @@ def read_a1111(text: str) -> Said:
     first = walk = _walk(values, prompt, negative)
     fix = None
     if first["sampler"] in COMPVIS:
-        stride = max(TABLE // max(steps, 1), 1)
+        stride = max(TABLE // steps, 1)
         if first["sampler"] == EVEN:
             steps = len(range(0, TABLE, stride)) + 1  # so many to the least level, and here one more to 0
         elif (TABLE - 1) % stride == 0:
@@ -155,9 +153,7 @@ def _refined(values: Mapping[str, str], steps: int, twice: bool) -> dict[str, An
     share = number(values, "Refiner switch at", 1.0)
     if not 0 <= share <= 1:
         raise BadInput(f"its Refiner switch at is {share:g}: a share from 0 to 1 is read")
-    version = re.match(r"v?1\.(\d+)", values.get("Version", ""))
-    old = version is not None and int(version[1]) < BY_TIME
-    if old or "Refiner switch by sampling steps" in values:
+    if _old(values) or "Refiner switch by sampling steps" in values:
         return {"refiner": values["Refiner"], "switch": max(math.ceil(share * steps - 1e-9), 1)}
     return {"refiner": values["Refiner"], "at": 1 - share}
 
@@ -192,13 +188,18 @@ def _timed(prompt: str, values: Mapping[str, str], sampler: str) -> str:
     return prompt if sampler in CALLED else later(prompt, whole(values, "Steps"))
 
 
+def _old(values: Mapping[str, str]) -> bool:
+    """Whether a version before 1.8 wrote it."""
+    version = re.match(r"v?1\.(\d+)", values.get("Version", ""))
+    return version is not None and int(version[1]) < TURN
+
+
 def _strange(values: Mapping[str, str]) -> tuple[str, ...]:
     """Remarks on texts that another tool wrote, or an older version."""
     said = []
     if any(name.startswith("Civitai") for name in values):
         said.append("Civitai's own generator may have drawn its noise otherwise than A1111's page")
-    version = re.match(r"v?1\.(\d+)", values.get("Version", ""))
-    if version is not None and int(version[1]) < FULL:
+    if _old(values):
         said.append(
             "A1111 before 1.8 kept its noise levels in half precision, which moves the last ones by some percent"
         )

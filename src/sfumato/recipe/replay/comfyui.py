@@ -15,6 +15,7 @@ from typing import Any
 
 from sfumato.noise import TorchNoise
 from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.prompt.emphasis import unjoined
 from sfumato.recipe.prompt.foreign import escaped
 from sfumato.recipe.replay.comfyui_graph import (
     CHECKPOINTS,
@@ -112,7 +113,7 @@ def plainly(text: str) -> str:
     """A text as a prompt here that says the same: brackets and weights in them mean what they mean there, and nothing
     else means anything."""
     text = re.sub(r"[\[\]]|\\(?![()])", r"\\\g<0>", text)
-    return re.sub(r"\b(BREA(?=K\b)|AN(?=D\b))", r"\1\\", escaped(text, embeddings=False))
+    return unjoined(escaped(text, embeddings=False))
 
 
 @dataclass(frozen=True)

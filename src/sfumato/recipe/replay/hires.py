@@ -8,8 +8,7 @@ from typing import Any
 
 from sfumato.edit.hires_fix import LABELS, HiresFix, whole_walk
 from sfumato.picture.errors import BadInput, printable
-from sfumato.recipe.replay.said import COMPVIS, RESTART, number, whole
-from sfumato.recipe.replay.said import MOST as LONGEST
+from sfumato.recipe.replay.said import COMPVIS, RESTART, number, steps_in, whole
 from sfumato.times import LeadingGrid
 
 WAYS = {label: way for way, label in LABELS.items()} | {"None": "lanczos"}
@@ -50,12 +49,10 @@ def read_hires(
     if not way.startswith("latent"):
         remarks.append("A1111 draws the enlarged picture's latents at random from their narrow distribution")
     strength = number(values, "Denoising strength", 0.75)
-    second = whole(values, "Hires steps", 0) or steps
+    second = steps_in(values, "Hires steps") if whole(values, "Hires steps", 0) else steps
     scale = max(ends[0] / size[0], ends[1] / size[1])
     if not 0 < strength <= 1:
         raise BadInput(f"its Denoising strength is {strength:g}: above 0 and up to 1 are replayed")
-    if not 1 <= second <= LONGEST:
-        raise BadInput(f"its Hires steps are {printable(second, 20)}: from 1 to {LONGEST} are replayed")
     asked = whole_walk(second, strength)
     if last["schedule"] == "DDIM" and LeadingGrid.reaching(asked)[1] != asked:
         raise BadInput(f"the second walk of its hires. fix begins between the noise levels of {asked} steps of DDIM's")
