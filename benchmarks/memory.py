@@ -201,8 +201,8 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
         found: dict[str, dict[str, float]] = {}
         for way in WAYS * args.rounds:
             each = asked(args, folder, way, precision, steps)
-            found[way] = {key: min(value, found.get(way, each)[key]) for key, value in each.items()}
-        found = {way: each for way, each in found.items() if each}
+            if each:
+                found[way] = {key: min(value, found.get(way, each)[key]) for key, value in each.items()}
         for way, each in found.items():
             tell(way, precision, each, part, args.size)
         if "stock" in found and "none" in found:

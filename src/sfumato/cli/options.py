@@ -202,7 +202,7 @@ Model = Annotated[
     typer.Option(
         help="A built-in model, a folder, a single file, or a Hub id; see `sfumato models`. Models that go on with "
         "what others made are joined, as in 'PRIOR + DECODER'. 'MODEL?without=PART' leaves out a part that it can "
-        "do without."
+        "do without; 'FILE?vae=FILE&text=FILE,FILE' names an autoencoder and text encoders in files of their own."
     ),
 ]
 

@@ -2,7 +2,8 @@
 
 A file of FLUX.1, Stable Diffusion 3, Qwen-Image or Z-Image holds the transformer alone, under its makers' names; what
 lies in no block is float32, float16 or bfloat16. Blocks stay blocks in memory: diffusers' `GGUFLinear` takes those of a
-layer apart while it is called. The library gguf reads them (`pip install 'sfumato[quantized]'`).
+layer apart while it is called. The library gguf reads them (`pip install 'sfumato[quantized]'`). T5 in such a file is
+called otherwise (`sfumato.formats.gguf_text`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfumato.formats.gguf_text import encoder_name
 from sfumato.formats.tensor_file import Shape, TensorFile
 from sfumato.network.quantized import GGUF, plain
 from sfumato.picture.errors import BadInput, name_of, printable
@@ -34,7 +36,7 @@ def open_gguf(path: Path) -> TensorFile:
         ) from None
     try:
         reader = GGUFReader(path)
-        tensors = {str(each.name): each for each in reader.tensors}
+        tensors = {encoder_name(str(each.name)): each for each in reader.tensors}
         shapes = {name: _shape(reader, each) for name, each in tensors.items()}
         types = {name: str(each.tensor_type.name) for name, each in tensors.items()}
     except Exception as error:  # a stranger's file
@@ -98,14 +100,19 @@ def quantized_network(made: Any, folder: Path, network: Any, state: dict[str, An
     import torch
     from diffusers import GGUFQuantizationConfig
 
+    from sfumato.network.gguf_layers import with_blocks
+
     layers = {f"{name}.weight" for name, each in network.named_modules() if isinstance(each, torch.nn.Linear)}
     ready = {name: value if name in layers else plain(value) for name, value in state.items()}
-    read = made.from_single_file(
-        ready,
-        config=str(folder),
-        quantization_config=GGUFQuantizationConfig(compute_dtype=dtype),
-        torch_dtype=dtype,
-        local_files_only=True,
-    )
+    if not hasattr(made, "from_single_file"):  # transformers'
+        read = with_blocks(network, ready, dtype)
+    else:
+        read = made.from_single_file(
+            ready,
+            config=str(folder),
+            quantization_config=GGUFQuantizationConfig(compute_dtype=dtype),
+            torch_dtype=dtype,
+            local_files_only=True,
+        )
     vars(read)[GGUF] = True
     return read

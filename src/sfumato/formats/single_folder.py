@@ -7,14 +7,16 @@ reads folders.
     model.safetensors                             the model; its family is found by the names and shapes of tensors
     model.safetensors?prediction=v                what the network predicts (v or epsilon), where the file doesn't say
     model.safetensors?vae=other.safetensors       another autoencoder; without it model.vae.safetensors, if it is there
+    model.safetensors?text=clip_l.safetensors,t5xxl.gguf   text encoders in files of their own, as ComfyUI has them
     model.safetensors?base=FOLDER                 where parts that the file lacks, and its tokenizers, come from
     model.safetensors?without=text_encoder_3      without parts that the family can do without
 
-A file that holds a transformer alone (as a .gguf does) and a base are that model with another transformer: `load(base,
-transformer=file)`.
+What is said is joined by "&". A file that holds a transformer alone (as a .gguf does) and a base are that model with
+another transformer: `load(base, transformer=file)`.
 
-CLIP's vocabulary is not part of such files: it is taken from a folder tokenizer/ beside the file, from the Hub's local
-cache, from the folder for the user's data, or from a package that is installed and brings it (open_clip, clip).
+Vocabularies are not part of such files: CLIP's is taken from a folder tokenizer/ beside the file, from the Hub's local
+cache, from the folder for the user's data, or from a package that is installed and brings it (open_clip, clip); T5's
+from the same places, or from a .gguf of T5, which carries it.
 """
 
 from __future__ import annotations
@@ -35,14 +37,13 @@ from sfumato.formats.scaled_float8 import unscaled
 from sfumato.formats.single_family import (
     PREDICTIONS,
     VAES,
-    Placed,
-    SingleFamily,
     family_of,
     naming_of,
-    place_of_text,
     with_autoencoder,
 )
 from sfumato.formats.single_file import LEFT_OUT, SingleFile, laid
+from sfumato.formats.single_placed import Placed, SingleFamily
+from sfumato.formats.single_texts import place_of_text, with_text_files
 from sfumato.formats.single_words import lay_words
 from sfumato.formats.tensor_file import ENDINGS, TensorFile, open_tensors
 from sfumato.formats.write import write_json
@@ -67,17 +68,33 @@ def folder_of(name: str | Path) -> Path:
     path, options = file_of(name) or (Path(name), {})
     path = path.resolve()
     vae = options.get("vae")
-    beside = Path(vae).expanduser() if vae else next((each for each in _beside(path) if each.is_file()), None)
-    if vae and beside is not None and not beside.is_file():
-        raise BadInput(f"There is no autoencoder {printable(vae, 200)}: name a .safetensors.")
-    stamps = tuple((each, each.stat().st_mtime_ns, each.stat().st_size) for each in (path, beside) if each is not None)
+    beside = _named(vae, "autoencoder") if vae else next((each for each in _beside(path) if each.is_file()), None)
+    texts = [_named(each, "text encoder") for each in options.get("text", "").split(",") if each]
+    stamps = [_stamp(each) for each in (path, *texts)]
     said = [options.get(name, "") for name in ("prediction", "base", "without")]
-    return _folder(stamps, *said, pickles_allowed())
+    return _folder(tuple(stamps), beside and _stamp(beside), *said, pickles_allowed())
+
+
+Stamp = tuple[Path, int, int]
+
+
+def _named(name: str, what: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise BadInput(f"There is no {what} {printable(name, 200)}: name a .safetensors.")
+    return path
+
+
+def _stamp(path: Path) -> Stamp:
+    """A file, and by what it is seen that it is another."""
+    return path, path.stat().st_mtime_ns, path.stat().st_size
 
 
 @lru_cache(maxsize=16)
-def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: str, parts: str, pickles: bool) -> Path:
-    path = stamps[0][0]
+def _folder(
+    stamps: tuple[Stamp, ...], vae: Stamp | None, prediction: str, base: str, parts: str, pickles: bool
+) -> Path:
+    path, *texts = (path for path, *_ in stamps)
     if prediction and prediction not in PREDICTIONS:
         raise BadInput(f"What a network predicts is {', '.join(PREDICTIONS)}, not {printable(prediction, 60)}.")
     file = opened(path, pickles)
@@ -86,8 +103,9 @@ def _folder(stamps: tuple[tuple[Path, int, int], ...], prediction: str, base: st
         family = _written(file, folder)
     else:
         family = family_of(file, PREDICTIONS.get(prediction))
-    if len(stamps) > 1:
-        family = _other_autoencoder(family, opened(stamps[1][0], pickles))
+    if vae is not None:
+        family = _other_autoencoder(family, opened(vae[0], pickles))
+    family = with_text_files(family, (opened(each, pickles) for each in texts))
     _lay(folder, path, family, Path(base).expanduser() if base else None)
     if parts:
         (folder / INDEX).write_text(left_out(folder, tuple(parts.split(",")), name_of(path)), encoding="utf-8")
@@ -156,7 +174,7 @@ COUNTED = ("num_layers", "num_single_layers", "n_layers", "guidance_embeds")
 def _lay(folder: Path, path: Path, family: SingleFamily, base: Path | None) -> None:
     """Writes what the folder of such a model would hold, without its weights."""
     index: dict[str, Any] = {"_class_name": family.pipeline, **family.index}
-    if base is not None and set(family.placed) == {"transformer"}:
+    if base is not None and {part for part, each in family.placed.items() if each.file.path == path} == {"transformer"}:
         index = _lay_base(folder, path, family, base)
     for part, placed in family.placed.items():
         library = "transformers" if placed.kind.startswith(("CLIP", "T5")) else "diffusers"
@@ -178,7 +196,8 @@ def _lay(folder: Path, path: Path, family: SingleFamily, base: Path | None) -> N
     for part, pad in family.tokenizers.items():
         index[part] = index.get(part) or ["transformers", "CLIPTokenizer" if pad is not None else "T5TokenizerFast"]
         if not (folder / part).exists():
-            lay_words(folder / part, part, path, pad)
+            encoder = family.placed[part.replace("tokenizer", "text_encoder")].file.path
+            lay_words(folder / part, part, path, pad, encoder)
     if not (folder / INDEX).is_file():
         write_json(folder / INDEX, index)
 

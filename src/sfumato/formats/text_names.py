@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sfumato.formats.key_names import NamedPiece
+from sfumato.formats.key_names import NamedPiece, Naming
 
 _STACKED = ("q_proj", "k_proj", "v_proj")
 _LAYER = re.compile(r"encoder\.layers\.(\d+)\.(.*)\.(weight|bias)")
@@ -32,6 +32,15 @@ def clip_names(ours: str) -> NamedPiece:
 def bare_clip_names(ours: str) -> NamedPiece:
     """The same without `text_model.`, as a few files have it."""
     return NamedPiece(ours.removeprefix("text_model."))
+
+
+def unprojected(naming: Naming) -> Naming:
+    """CLIP's names in a file without a projection, where that of the family is none, as in Stable Diffusion 3: 1."""
+
+    def named(ours: str) -> NamedPiece:
+        return NamedPiece(ours, "identity") if ours == "text_projection.weight" else naming(ours)
+
+    return named
 
 
 def open_clip_names(ours: str) -> NamedPiece:

@@ -21,6 +21,8 @@ WEIGHED = ("unet", "vae", "text_encoder", ".")
 
 ENDINGS = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth")
 """Of single files."""
+SAID = ("prediction", "vae", "text", "base", "without")
+"""What may be said of one behind its name: `sfumato.formats.single_folder`."""
 FILES: list[Callable[[str | Path], Path]] = []
 """What turns the name of a single file into the folder that stands for it: `sfumato.formats.single_folder` is here once
 it is imported."""
@@ -46,10 +48,10 @@ def file_of(name: str | Path) -> tuple[Path, dict[str, str]] | None:
         return None
     pairs = [each.partition("=") for each in options.split("&") if each]
     said = {name: value for name, _, value in pairs}
-    if others := [each for each in said if each not in ("prediction", "vae", "base", "without")]:
+    if others := [each for each in said if each not in SAID]:
         raise BadInput(
-            f"{printable(others[0], 60)} is nothing that can be said of a single file: accepted are prediction, vae, "
-            "base and without."
+            f"{printable(others[0], 60)} is nothing that can be said of a single file: accepted are "
+            f"{', '.join(SAID[:-1])} and {SAID[-1]}."
         )
     return path, said
 
