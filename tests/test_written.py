@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
 import sfumato as spec
+from sfumato.control.maps.canny import Canny
+from sfumato.element.name_and_options import name_and_options, with_options
 from sfumato.guide import Guidance
 from sfumato.picture import BadInput
 from sfumato.recipe.capabilities import Suits
+from sfumato.recipe.written import control as written_control
 from sfumato.recipe.written import guidance, guidances, sampler, start, times
 from sfumato.sample import DDIM, DDPM, RK45, Churn, DPMpp2M, DPMpp3M, Heun, UniPC
 from sfumato.times import KarrasGrid, UniformGrid
@@ -62,6 +68,37 @@ def test_a_start_has_words_and_elements_of_others_among_its_options() -> None:
     assert start(text) == spec.HiresFix(1.5, **own)
     with pytest.raises(BadInput, match="first_guidance 'magic' is unknown"):
         start("hires-fix:first_guidance=magic")
+    told = start('hires-fix:first_prompt="a hat, width=3",first_negative=""')
+    assert (told.first_prompt, told.first_negative) == ("a hat, width=3", "")  # type: ignore[attr-defined]
+
+
+@given(options=st.dictionaries(st.from_regex(r"[a-z]\w{0,8}", fullmatch=True), st.text(max_size=30), max_size=4))
+def test_a_name_and_its_options_are_read_as_they_are_written(options: dict[str, str]) -> None:
+    assert name_and_options(with_options("name", options)) == ("name", options)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [('x:a=5", wide', '5", wide'), ('x:a="open', '"open'), ('x:a="b"c', '"b"c')]
+)
+def test_a_mark_that_quotes_nothing_is_a_mark(text: str, value: str) -> None:
+    assert name_and_options(text) == ("x", {"a": value})
+
+
+@pytest.mark.parametrize("text", ["x:", "x: ", "x:a", "x:a=", "x:=1", "x:a=,b=1"])
+def test_options_without_a_key_or_a_value_are_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="is not NAME:key=value"):
+        name_and_options(text)
+
+
+def test_a_map_s_options_stand_behind_its_name(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save("a.png")
+    said = written_control("canny:low=50,picture=a.png,weight=0.5,net=folder")
+    assert (said.map, said.weight, said.net) == (Canny(50), 0.5, "folder")
+    assert written_control("depth:picture=a.png,net=folder").net == "folder"
+    assert written_control("controlnet:picture=a.png,map=canny:low=50+high=60").map == Canny(50, 60)
+    with pytest.raises(BadInput, match="low is 300, above high, 200"):
+        written_control("canny:low=300,picture=a.png")
 
 
 @pytest.mark.parametrize(("text", "element"), [("uniform", UniformGrid()), ("karras:rho=5", KarrasGrid(5))])

@@ -1,10 +1,13 @@
 """inspect and redo on the command line, as far as no model runs."""
 
+import json
+
 import pytest
 from PIL import Image
 
 from sfumato.picture import save_picture
 from sfumato.recipe import Recipe
+from sfumato.zoo import place
 
 
 @pytest.mark.parametrize("output", ["a.png", "./a.png", "link.png"])
@@ -29,6 +32,29 @@ def test_a_strangers_model_name_is_no_markup_and_no_escape(cli, home):
 
 def test_inspect_tells_of_built_in_models_by_name(cli, home):
     assert "unet: UNet2DConditionModel" in cli("inspect", "mini").out
+
+
+def test_inspect_tells_of_networks_that_are_shown_a_picture(cli, home):
+    for name, said in {
+        "mini-controlnet": (
+            "a ControlNet (ControlNetUnionModel)",
+            "maps: canny, softedge",
+            "--control controlnet:map=canny",
+        ),
+        "mini-t2i-adapter": ("a T2I-Adapter (T2IAdapter)", "maps: depth", "--control t2i-adapter:map=depth"),
+        "mini-ip-adapter": ("an IP-Adapter, 597,120 numbers in BF16", "--control ip-adapter:picture=FILE"),
+    }.items():
+        found = cli("inspect", name).out
+        assert all(each in found for each in said)
+        path = place(name)
+        assert cli("inspect", path).out == found.replace(name, str(path))
+    found = json.loads(cli("inspect", "mini-controlnet", "--json").out)
+    assert (found["kind"], found["numbers"], found["maps"][0]) == ("controlnet", 5_389_840, "canny")
+
+
+def test_a_model_without_a_part_is_called_by_what_it_stands_for(cli, home):
+    done = cli("generate", "a boat", "--model", "mini?without=vae")
+    assert "zoo/mini?without=vae names no vae" in done.err
 
 
 def test_home_is_expanded(cli, home, monkeypatch):

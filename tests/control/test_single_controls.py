@@ -22,6 +22,7 @@ from sfumato.formats.key_names import write_tensors
 from sfumato.formats.single_control import TOLD, control_of, naming_of_control
 from sfumato.formats.tensor_file import TensorFile
 from sfumato.picture import BadInput
+from sfumato.provenance import inspect_control
 
 BOTH = ("CrossAttnDownBlock2D", "DownBlock2D")
 SD1 = {"attention_head_dim": 8, "cross_attention_dim": 768}
@@ -170,3 +171,20 @@ def test_files_are_named_where_a_network_is_and_wrong_ones_refused(tiny_model, u
     with pytest.raises(BadInput, match="of several name the one"):
         pipe("a hat", steps=1, controls=[IPAdapter(maps[0], tmp_path / "ip")])
     pipe("a hat", steps=1, controls=[IPAdapter(maps[0], tmp_path / "ip" / image_prompts.FILE)])
+
+
+def test_inspect_tells_a_file_of_each_kind(tmp_path: Path) -> None:
+    for network, kind in ((small(), "controlnet"), (adapter("light_adapter"), "t2i-adapter")):
+        file = tmp_path / f"{kind}.safetensors"
+        save_file(written(network), file)
+        network.save_pretrained(tmp_path / kind)
+        of_file, of_folder = inspect_control(file), inspect_control(tmp_path / kind)
+        assert of_file is not None
+        assert of_folder is not None
+        assert of_file.kind == of_folder.kind == kind
+        assert of_file.made == of_folder.made == type(network).__name__
+        assert of_file.numbers == of_folder.numbers == sum(each.numel() for each in network.state_dict().values())
+    save_file({"lora_unet_x.lora_down.weight": torch.zeros(1, 2)}, tmp_path / "lora.safetensors")
+    assert inspect_control(tmp_path / "lora.safetensors") is None
+    assert inspect_control("mini") is None, "a model"
+    assert inspect_control(tmp_path / "nothing") is None

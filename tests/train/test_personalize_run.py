@@ -16,6 +16,7 @@ from PIL import Image
 from toy_personalize import SIZE, asked, task
 
 from sfumato import train
+from sfumato.picture import BadInput
 from sfumato.train.tasks import personalize
 
 
@@ -114,3 +115,9 @@ def test_pictures_of_several_shapes_are_learnt_in_buckets(tiny_model, photos, tm
         loss.backward()
     assert all(each.grad is not None for each in found.network.parameters())
     assert found.grids()["shown"].shape[0] == 40
+
+
+def test_what_is_refused_before_it_begins_leaves_no_folder(photos, tmp_path):
+    with pytest.raises(BadInput, match="no model called 'nowhere'"):
+        train.run("personalize", out=tmp_path / "run", overrides=asked("nowhere", photos))
+    assert not (tmp_path / "run").exists()

@@ -86,5 +86,7 @@ def _read(folder: Path, kinds: tuple[str, ...], stamp: int) -> nn.Module:
     kind = printable(config.get("_class_name"), 60)
     if kind not in kinds:
         raise BadInput(f"{name_of(folder)} holds a {kind}; accepted here is {' or '.join(kinds)}.")
+    if kind == "UNet2DConditionModel" and config.get("addition_embed_type") != "image_hint":
+        raise BadInput(f"{name_of(folder)} is the network of a model that paints, and no ControlNet: name another net.")
     check_config(kind, config, what, TOLD if kind == "UNet2DConditionModel" else {})
     return read_network(kind, folder, what, torch.float32)

@@ -10,8 +10,9 @@ from sfumato.element import Registry
 from sfumato.formats.families import elsewhere, unsupported
 from sfumato.formats.folder import index_of, parts_of
 from sfumato.formats.own_suits import own_suits
-from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.capabilities import Capabilities
+from sfumato.zoo.borrowed import called
 from sfumato.zoo.find import find, joined
 
 if TYPE_CHECKING:
@@ -62,16 +63,16 @@ def format_of(folder: Path) -> Format:
     if named is not None:
         return named
     if instead := elsewhere(pipeline):
-        raise BadInput(f"The model in {name_of(folder)} is {instead}.")
+        raise BadInput(f"The model in {called(folder)} is {instead}.")
     family = unsupported(pipeline, parts)
     runs = ", ".join(FORMATS)
     if family:
-        raise BadInput(f"The model in {name_of(folder)} is {family}, which is not run yet: accepted are {runs}.")
+        raise BadInput(f"The model in {called(folder)} is {family}, which is not run yet: accepted are {runs}.")
     found = next((each for each in FORMATS.values() if each.detect(folder)), None)
     if found is None:
         named = ", ".join(f"{part} {kind}" for part, kind in parts.items()) or "no parts"
         raise BadInput(
-            f"The model in {name_of(folder)} is of no known family ({pipeline or 'no pipeline'}: "
+            f"The model in {called(folder)} is of no known family ({pipeline or 'no pipeline'}: "
             f"{printable(named, 200)}); accepted are {runs}."
         )
     return found

@@ -27,6 +27,7 @@ from sfumato.network.precision import store_float8
 from sfumato.network.quantized import GGUF, is_quantized
 from sfumato.network.spec import COMPUTES, RUNS_ON
 from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.zoo.borrowed import called
 
 FEW = 4  # words that a tokenizer without a vocabulary may have
 SHOWN = 4  # words in one sentence
@@ -65,7 +66,7 @@ class Parts:
     def model(self) -> str:
         """How sentences call it."""
         single = single_of(self.folder)
-        return f"the model in {name_of(self.folder if single is None else single.path)}"
+        return f"the model in {called(self.folder) if single is None else name_of(single.path)}"
 
     def place(self, part: str) -> Path:
         own = place_of(self.folder, part)

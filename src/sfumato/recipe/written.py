@@ -15,7 +15,7 @@ from sfumato.control import Control, ControlMap
 from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, kinds_in, required
-from sfumato.element.name_and_options import name_and_options
+from sfumato.element.name_and_options import name_and_options, with_options
 from sfumato.guide import ClassifierFree, Guidance
 from sfumato.noise import Randomness
 from sfumato.picture import path_of
@@ -96,20 +96,23 @@ def composite(text: str) -> Any:
 
 def control(text: str) -> Any:
     """`controlnet:picture=edges.png,net=FOLDER,weight=0.8`: the control; its map is made of the picture with
-    `map=canny`, or `map=canny:low=50+high=150`. `canny:picture=photo.jpg` is a ControlNet whose map is made so. Raises
-    BadInput as `guidance` does."""
+    `map=canny`, or `map=canny:low=50+high=150`. `canny:picture=photo.jpg,low=50` is a ControlNet whose map is made so.
+    Raises BadInput as `guidance` does."""
     return _named("--control", Control.registry, _of_map(text), pictured=True)
 
 
 def _of_map(text: str) -> str:
     """`depth:weight=0.8` as the ControlNet of that map; a control's own name as it is. Raises BadInput for others."""
-    name, _, rest = text.partition(":")
-    name = name.strip().lower()
+    name = text.partition(":")[0].strip().lower()
     if name in Control.registry:
         return text
     if name not in ControlMap.registry:
         raise _unknown("--control", name, [*ControlMap.registry, *Control.registry])
-    return f"controlnet:map={name}{',' if rest else ''}{rest}"
+    _, options = name_and_options(text)
+    own = Control.registry["controlnet"].__pydantic_fields__.keys()
+    drawn = [key for key in ControlMap.registry[name].__pydantic_fields__ if key in options and key not in own]
+    inner = "+".join(f"{key}={options.pop(key)}" for key in drawn)
+    return with_options("controlnet", {"map": f"{name}{':' if inner else ''}{inner}", **options})
 
 
 def controlled(text: str) -> Callable[[Any], Any]:
@@ -266,7 +269,7 @@ _OPTIONS = re.compile(r"(?:[+-]?[\d.]+|[\w.]+=[^,=:]+)(?:,[\w.]+=[^,=:]+)*")
 
 def _file_and_options(text: str) -> tuple[str, list[tuple[str, str]]]:
     name, colon, rest = text.rpartition(":")
-    if not colon or not _OPTIONS.fullmatch(rest.strip()) or path_of(text).is_file():
+    if not colon or path_of(text).is_file() or (not _OPTIONS.fullmatch(rest.strip()) and not path_of(name).is_file()):
         return text, []
     pairs = [each.rpartition("=") for each in rest.strip().split(",")]
     return name, [(key.strip(), value.strip()) for key, _, value in pairs]

@@ -25,6 +25,7 @@ from sfumato.train.machine import accelerator
 from sfumato.train.task import TASKS, Place
 from sfumato.zoo import place
 
+LOCK = ".lock"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -39,6 +40,8 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
         with _alone(folder):
             there = _settle(recipe, folder, resume)
             loop = _loop(recipe, folder)
+            if loop.main:
+                write_atomically(folder / "recipe.yaml", r.resolved(recipe).encode())
             for sentence in loop.task.about() if loop.main else ():
                 say(sentence)
             if loop.task.rehearses and there is None:
@@ -48,6 +51,9 @@ def start(path: Path, *, out: Path | None, dry_run: bool, resume: bool, override
             if loop.restore(there) and loop.main:
                 say(f"{recipe.name}: going on from step {loop.step} in {folder}")
             figures = loop.run()
+    except BadInput:
+        _leave_nothing(folder)
+        raise
     except Stopped as stop:
         if _first():
             say(str(stop))
@@ -88,7 +94,7 @@ def _alone(folder: Path) -> AbstractContextManager[Any]:
     held = ExitStack()
     if _first():
         try:
-            held.enter_context(lock(folder / ".lock"))
+            held.enter_context(lock(folder / LOCK))
         except Locked as error:
             who = f" (process {error.process})" if error.process else ""
             raise BadInput(
@@ -103,6 +109,13 @@ def _alone(folder: Path) -> AbstractContextManager[Any]:
     return held
 
 
+def _leave_nothing(folder: Path) -> None:
+    """Remove the folder of a run that was refused before it began, in which the lock alone is."""
+    if folder.is_dir() and [path.name for path in folder.iterdir()] == [LOCK]:
+        (folder / LOCK).unlink()
+        folder.rmdir()
+
+
 def _first() -> bool:
     return not os.environ.get("RANK", "0").strip("0")
 
@@ -113,8 +126,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _settle(recipe: Common, folder: Path, resume: bool) -> Path | None:
-    """Refuse to mix two runs in one folder; keep the resolved recipe beside what it makes. Answers the checkpoint that
-    the run goes on from, if there is one."""
+    """Refuse to mix two runs in one folder. Answers the checkpoint that the run goes on from, if there is one."""
     there = checkpoint.newest(folder / "checkpoints")
     if there is not None:
         if not resume:
@@ -125,8 +137,6 @@ def _settle(recipe: Common, folder: Path, resume: bool) -> Path | None:
             raise BadInput(
                 f"{folder} holds a run of another recipe (different: {', '.join(changed)}): choose another --output"
             )
-    if _first():
-        write_atomically(folder / "recipe.yaml", r.resolved(recipe).encode())
     return there
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from sfumato.picture.errors import name_of
 from sfumato.zoo import place
 
 BORROWED = "borrowed.json"
@@ -27,15 +28,26 @@ def whole(folder: Path) -> Path:
         return folder
     parts = {path.name: path for path in folder.iterdir() if path.name != BORROWED}
     parts |= {part: place(lender) / part for part, lender in json.loads(file.read_text()).items()}
-    return linked(parts, Path(tempfile.mkdtemp(dir=room())) / folder.name)
+    return linked(parts, folder.name, folder.name)
 
 
-def linked(parts: Mapping[str, Path], folder: Path) -> Path:
-    """A new folder of links to files and folders, by the names that they have in it."""
+def linked(parts: Mapping[str, Path], name: str, called: str) -> Path:
+    """A new folder `name` of links to files and folders, by the names that they have in it. called: how sentences call
+    it, which nobody made."""
+    folder = Path(tempfile.mkdtemp(dir=room())) / name
     folder.mkdir()
-    for name, path in parts.items():
-        _link(folder / name, path.resolve())
+    for part, path in parts.items():
+        _link(folder / part, path.resolve())
+    _called[folder] = called
     return folder
+
+
+_called: dict[Path, str] = {}
+
+
+def called(folder: Path) -> str:
+    """How sentences call the folder of a model: by its path, or, where it was laid here, by what it stands for."""
+    return _called.get(folder) or name_of(folder)
 
 
 @cache

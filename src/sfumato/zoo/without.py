@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from functools import cache
 from pathlib import Path
 
-from sfumato.picture.errors import BadInput, name_of, printable
+from sfumato.picture.errors import BadInput, printable
 from sfumato.zoo import INDEX
-from sfumato.zoo.borrowed import linked, room
+from sfumato.zoo.borrowed import called, linked
 
 
 def left_out(folder: Path, parts: tuple[str, ...], model: str) -> str:
@@ -35,8 +34,9 @@ def without(folder: Path, parts: tuple[str, ...]) -> Path:
 
 @cache
 def _laid(folder: Path, parts: tuple[str, ...], _stamp: int) -> Path:
-    index = left_out(folder, parts, name_of(folder))
+    said = called(folder)
+    index = left_out(folder, parts, said)
     own = {path.name: path for path in folder.iterdir() if path.name not in (*parts, INDEX)}
-    laid = linked(own, Path(tempfile.mkdtemp(dir=room())) / folder.name)
+    laid = linked(own, folder.name, f"{said}?without={','.join(parts)}")
     (laid / INDEX).write_text(index, encoding="utf-8")
     return laid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sfumato.control.maps.control_map import ControlMap
 from sfumato.control.maps.grey import drawn_grey, grey_of
@@ -24,6 +24,12 @@ class Canny(ControlMap):
 
     low: Real = Field(default=100, ge=0, le=2000, description=_LEVEL)
     high: Real = Field(default=200, ge=0, le=2000, description=_LEVEL)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Canny:
+        if self.low > self.high:
+            raise ValueError(f"low is {self.low:g}, above high, {self.high:g}: give low up to high")
+        return self
 
     shows = "edges"
     unions = (("ControlNetUnionModel", 3), ("FluxControlNetModel", 0))

@@ -180,7 +180,8 @@ def edit(
     source, white = starts.canvas(picture, mask, extend, {**shape, "only_masked": only_masked}, named)
     masked = None if white is None else starts.outside(white, shape, named)
     held = starts.hold_of(hold, shows, masked, named)
-    if held is None and recipe.composite.kind not in ("paste", "none"):
+    apart = held is not None and (held.mask is not None or held.infers)
+    if not apart and recipe.composite.kind not in ("paste", "none"):
         how = f"{named('composite')} {recipe.composite.kind}"
         raise BadInput(f"{how} puts a part into the picture: give a {named('mask')}, or leave it out")
     recipe_of = partial(
