@@ -20,10 +20,12 @@ def controlnet(network: Any, channels: int, seed: int = 1, layers: int = 1, fact
         taken = signature(made.__init__).parameters
         return made(**{name: value for name, value in {**config, **changes}.items() if name in taken})
 
-    told_more = bool(config.get("class_embed_type")) or others(network)
-    if kind == "UNet2DConditionModel" and not told_more:
+    if kind == "UNet2DConditionModel" and not others(network):  # Stable unCLIP's is that of Stable Diffusion 2
         smaller = (*(8,) * (factor.bit_length() - 1), 16)
-        embedding = {"conditioning_embedding_out_channels": smaller, "num_class_embeds": None}
+        embedding = {
+            "conditioning_embedding_out_channels": smaller,
+            **dict.fromkeys(("num_class_embeds", "class_embed_type")),
+        }
         net = like(diffusers.ControlNetModel, in_channels=channels, **embedding)
     elif config.get("addition_embed_type") == "image":
         net = like(diffusers.UNet2DConditionModel, in_channels=2 * channels, addition_embed_type="image_hint")
