@@ -11,28 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sfumato
+from sfumato.emphasis import MeanRestored
 from sfumato.encode.chunks import chunks
-from sfumato.encode.clip_text import ClipText, weighed
+from sfumato.encode.clip_text import ClipText
 from sfumato.guide import ClipGuidance
-from sfumato.network.clip_text_model import CLIP_TEXT
-from sfumato.network.engine import Eager
 from sfumato.picture import BadInput
 from sfumato.recipe import Recipe
 from sfumato.recipe.prompt import parse, plain
 
 COMMA, ROOM = 7, 10
 TOKENS = st.lists(st.tuples(st.sampled_from([1, 2, 3, COMMA]), st.just(1.0)), max_size=60)
-
-
-@pytest.fixture(scope="module")
-def text() -> ClipText:
-    from transformers import CLIPTextModel, CLIPTokenizer
-
-    from sfumato.zoo import ZOO
-
-    encoder = CLIPTextModel.from_pretrained(ZOO / "mini" / "text_encoder", local_files_only=True)
-    tokenizer = CLIPTokenizer.from_pretrained(ZOO / "mini" / "tokenizer", local_files_only=True)
-    return ClipText(tokenizer, Eager().prepare(encoder.eval(), CLIP_TEXT), encoder.config.max_position_embeddings)
 
 
 def tokens(text: ClipText, *prompts: str) -> torch.Tensor:
@@ -65,7 +53,7 @@ def test_weights_multiply_their_tokens_and_keep_the_mean():
     torch.manual_seed(0)
     embeds, weights = torch.randn(3, 5, 8) + 0.5, torch.ones(3, 5)
     weights[1, 2], weights[2] = 1.6, 2.0
-    out = weighed(embeds, weights)
+    out = MeanRestored().weighed(embeds, weights, None)
     torch.testing.assert_close(out.mean((1, 2)), embeds.mean((1, 2)))
     assert torch.equal(out[0], embeds[0])
     torch.testing.assert_close(out[1, 2] / out[1, 0], 1.6 * embeds[1, 2] / embeds[1, 0])
@@ -76,8 +64,8 @@ def test_a_mean_that_is_mere_cancellation_is_not_kept():
     embeds = torch.randn(1, 5, 8)
     embeds -= embeds.mean() - 1e-6
     weights = torch.tensor([[1.0, 1.0, 0.5, 1.0, 1.0]])
-    assert torch.equal(weighed(embeds, weights), embeds * weights[..., None])
-    assert torch.equal(weighed(torch.zeros(1, 5, 8), weights), torch.zeros(1, 5, 8))
+    assert torch.equal(MeanRestored().weighed(embeds, weights, None), embeds * weights[..., None])
+    assert torch.equal(MeanRestored().weighed(torch.zeros(1, 5, 8), weights, None), torch.zeros(1, 5, 8))
 
 
 def test_the_weight_reaches_the_word_s_own_token(text):

@@ -7,8 +7,8 @@ import torch
 from stock import t5_tokenizer
 from stock.flux import t5
 
+from sfumato.emphasis import MeanRestored
 from sfumato.encode import T5Text
-from sfumato.encode.clip_text import weighed
 from sfumato.network.engine import Eager
 from sfumato.network.t5_encoder import T5_ENCODER
 from sfumato.picture import BadInput
@@ -49,9 +49,9 @@ def test_a_plain_prompt_is_the_encoder_s_own_answer_to_the_bit(text: T5Text, pro
 def test_weights_scale_the_tokens_of_their_words(text: T5Text):
     weights = torch.ones(1, WINDOW)
     weights[0, 1] = 1.5  # a, red, hat
-    assert torch.equal(embed(text, "a (red:1.5) hat"), weighed(plain(text, "a red hat"), weights))
+    assert torch.equal(embed(text, "a (red:1.5) hat"), MeanRestored().weighed(plain(text, "a red hat"), weights, None))
     weights[0, 2] = 1.5
-    assert torch.equal(embed(text, "a (red hat:1.5)"), weighed(plain(text, "a red hat"), weights))
+    assert torch.equal(embed(text, "a (red hat:1.5)"), MeanRestored().weighed(plain(text, "a red hat"), weights, None))
 
 
 def test_parts_are_read_as_one_text(text: T5Text):

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 import sfumato
 from sfumato.adapt import LoRA
 from sfumato.edit import HiresFix, Noise
+from sfumato.emphasis import FromEmpty
 from sfumato.formats.convert import convert
 from sfumato.guide import ClassifierFree, Distilled
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise, TorchNoise
@@ -700,11 +701,8 @@ def test_what_means_nothing_to_comfyui_is_said_as_it_stands(text: str, words: st
     assert (plan.changing, len(plan.conjuncts), plan.caption) == (False, 1, words)
     assert len(parse(recipe.prompt)) == 1
     parts["6"]["inputs"]["text"] = "a ((red)) hat"
-    recipe, (remark,) = recipe_of(read_comfyui(json.dumps(parts)), "m")
-    assert (recipe.prompt, remark) == ("a ((red)) hat", "ComfyUI applies weights of words otherwise than here")
-    parts["6"]["inputs"]["text"] = "a boat, " * 40
-    _, (remark,) = recipe_of(read_comfyui(json.dumps(parts)), "m")
-    assert remark == "ComfyUI cuts long texts elsewhere than here, which goes back to a comma"
+    recipe, remarks = recipe_of(read_comfyui(json.dumps(parts)), "m")
+    assert (recipe.prompt, recipe.emphasis, remarks) == ("a ((red)) hat", FromEmpty(), ())
     parts["6"]["inputs"]["text"], parts["7"]["inputs"]["text"] = "a boat", ""
     assert recipe_of(read_comfyui(json.dumps(parts)), "m")[0].negative == " "
 

@@ -47,6 +47,7 @@ def generate(
     refiner: options.Refiner = None,
     stage: options.Stage = None,
     clip_skip: options.ClipSkip = 1,
+    emphasis: options.Emphasis = "mean-restored",
     seed: options.Seed = None,
     count: options.Count = 1,
     size: options.Size = None,

@@ -140,6 +140,9 @@ Regions = Annotated[
         show_default=False,
     ),
 ]
+Emphasis = Annotated[
+    str, typer.Option(help="What weights of words, as (hat:1.3), do: one of {sfumato.emphasis:Emphasis}.")
+]
 Regional = Annotated[
     str | None,
     typer.Option(

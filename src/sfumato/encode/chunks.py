@@ -9,6 +9,23 @@ Token = tuple[int, float]  # its id and its weight
 BACK = 20
 
 
+def grouped(parts: Sequence[Sequence[Sequence[Token]]], room: int, together: int) -> list[list[Token]]:
+    """The same, of parts that are groups of tokens: a full chunk ends where it is full, and a group of fewer than
+    `together` tokens stands in one (ComfyUI's)."""
+    cut: list[list[Token]] = []
+    for part in parts:
+        cut.append([])
+        for group in part:
+            rest = list(group)
+            while len(rest) > room - len(cut[-1]):
+                taken = room - len(cut[-1]) if len(group) >= together else 0
+                cut[-1] += rest[:taken]
+                rest = rest[taken:]
+                cut.append([])
+            cut[-1] += rest
+    return cut[:-1] if len(cut) > 1 and not cut[-1] else cut
+
+
 def chunks(
     parts: Sequence[Sequence[Token]], room: int, comma: int | None = None, back: int = BACK
 ) -> list[list[Token]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from sfumato.condition import Text
 from sfumato.edit import Words
-from sfumato.encode.chunks import Token, chunks
+from sfumato.emphasis import Emphasis
+from sfumato.encode.chunks import Token, chunks, grouped
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.encode.token_spans import spans
 from sfumato.picture import BadInput
@@ -58,15 +60,22 @@ class ClipText(TextEncoder):
         read = [[*each, *[[]] * (common - len(each))] if filled else each for each in read]
         rows = [chunk for each in read for chunk in each]
         weights = [[1.0, *(weight for _, weight in row), *[1.0] * (self.window - 1 - len(row))] for row in rows]
-        out, pooled = said if isinstance(said := self.run(ids=self.ids(rows)), tuple) else (said, None)
-        weighted = weighed(out.float(), torch.tensor(weights, device=out.device))
-        chunks = list(weighted)
+        compared = self.emphasis.compares and any(weight != 1 for row in weights for weight in row)
+        asked = [*rows, []] if compared else rows
+        out, pooled = said if isinstance(said := self.run(ids=self.ids(asked)), tuple) else (said, None)
+        out = out.float()
+        chunks = list(self._weighed(out[: len(rows)], weights, out[len(rows) :] if compared else None))
         firsts = [sum(map(len, read[:index])) for index in range(len(read))]
         said_often = [
             torch.cat(chunks[first : first + len(each)] * (common // len(each)))
             for first, each in zip(firsts, read, strict=True)
         ]
         return Text(torch.stack(said_often), pooled=None if pooled is None else pooled.float()[firsts])
+
+    def _weighed(self, embeds: Tensor, weights: Sequence[Sequence[float]], empty: Tensor | None) -> Tensor:
+        if self.emphasis.compares and empty is None:  # nothing weighs more
+            return embeds
+        return self.emphasis.weighed(embeds, torch.tensor(weights, device=embeds.device), empty)
 
     def length(self, counts: Iterable[int]) -> int:
         """The chunks that texts of so many have side by side: the least number that all of them divide. The most of
@@ -97,12 +106,18 @@ class ClipText(TextEncoder):
         found.run, found.skipped = self.shorter(layers), layers
         return found
 
+    def weighing(self, emphasis: Emphasis) -> ClipText:
+        found = copy.copy(self)
+        found.emphasis = emphasis
+        return found
+
     def cut(self, text: Parts) -> list[list[Token]]:
         """The (token, weight) of each chunk, without first, last and padding: token i of chunk k is embedded at
         k window + 1 + i. Raises `BadInput` for a text of more than 32 chunks."""
-        parts = [[(token, weight) for words, weight in part for token in self._ids(words)] for part in text]
-        room = self.window - 2
-        found = chunks(parts, room, self.comma)
+        groups = [[[(token, weight) for token in self._ids(words)] for words, weight in part] for part in text]
+        parts, room = [list(chain.from_iterable(part)) for part in groups], self.window - 2
+        together = self.emphasis.together
+        found = grouped(groups, room, together) if together else chunks(parts, room, self.comma)
         if len(found) > MOST:
             raise BadInput(
                 f"The prompt is {sum(map(len, parts))} tokens long, {len(found)} chunks of {room}, and this model "
@@ -114,7 +129,8 @@ class ClipText(TextEncoder):
         plans = [plan_of(recipe.prompt, recipe.steps), plan_of(recipe.negative, recipe.steps, negative=True)]
         if recipe.attention is not None:
             plans.append(plan_of(recipe.attention.source, recipe.steps))
-        reader = self if recipe.attention is None else self.placed()
+        reader = self.weighing(recipe.emphasis)
+        reader = reader if recipe.attention is None else reader.placed()
         return reader.length(len(self.cut(text)) for plan in plans for text in plan.texts)
 
     def spans(self, prompt: str) -> Words:
@@ -123,15 +139,3 @@ class ClipText(TextEncoder):
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-
-
-def weighed(embeds: Tensor, weights: Tensor) -> Tensor:
-    """Embeddings (N, L, D) times their tokens' weights (N, L), then scaled so that each row's mean is what it was.
-
-    That is A1111's emphasis. A mean within a hundredth of the mean magnitude is a remainder of cancellation, as small
-    encoders have it, and no measure of scale: such a row is not scaled ("no norm" there). Weights of 1 change no bit.
-    """
-    scaled = embeds * weights[..., None]
-    before, after = (x.mean((1, 2), keepdim=True) for x in (embeds, scaled))
-    measured = before.abs() > 0.01 * embeds.abs().mean((1, 2), keepdim=True)
-    return scaled * torch.where(measured, before / torch.where(measured, after, 1), 1)

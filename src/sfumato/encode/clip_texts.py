@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import torch
 
 from sfumato.condition import Text
 from sfumato.edit import Words
+from sfumato.emphasis import Emphasis
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.picture import BadInput
@@ -42,13 +44,18 @@ class ClipTexts(TextEncoder):
         return replace(text, negative=replace(null, embeds=embeds, pooled=pooled))
 
     def placed(self) -> ClipTexts:
-        found = ClipTexts([encoder.placed() for encoder in self.encoders], self.zeros)
-        found.skipped = self.skipped
+        found = copy.copy(self)
+        found.encoders = tuple(encoder.placed() for encoder in self.encoders)
+        return found
+
+    def weighing(self, emphasis: Emphasis) -> ClipTexts:
+        found = copy.copy(self)
+        found.encoders, found.emphasis = tuple(encoder.weighing(emphasis) for encoder in self.encoders), emphasis
         return found
 
     def skipping(self, layers: int) -> ClipTexts:
-        found = ClipTexts([encoder.skipping(layers) for encoder in self.encoders], self.zeros)
-        found.skipped = layers
+        found = copy.copy(self)
+        found.encoders, found.skipped = tuple(encoder.skipping(layers) for encoder in self.encoders), layers
         return found
 
     def chunks(self, recipe: Recipe) -> int:

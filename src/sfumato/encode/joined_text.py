@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch.nn.functional import pad
 
 from sfumato.condition import Text
+from sfumato.emphasis import Emphasis
 from sfumato.encode.clip_texts import ClipTexts
 from sfumato.encode.t5_text import T5Text
 from sfumato.encode.text_encoder import TextEncoder
@@ -31,6 +33,12 @@ class JoinedText(TextEncoder):
             words.new_zeros(len(texts), self.window, self.width) if self.t5 is None else self.t5.embed(texts).embeds
         )
         return Text(torch.cat([words, behind.to(words)], 1), pooled=read.pooled)
+
+    def weighing(self, emphasis: Emphasis) -> JoinedText:
+        found = copy.copy(self)
+        found.clips, found.emphasis = self.clips.weighing(emphasis), emphasis
+        found.t5 = None if self.t5 is None else self.t5.weighing(emphasis)
+        return found
 
     def chunks(self, recipe: Recipe) -> int:
         return self.clips.chunks(recipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from sfumato.condition import Text
+from sfumato.emphasis import Emphasis
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.recipe import Recipe
@@ -23,6 +25,11 @@ class PooledText(TextEncoder):
 
     def embed(self, texts: Sequence[Parts]) -> Text:
         return replace(self.words.embed(texts), pooled=self.whole(texts))
+
+    def weighing(self, emphasis: Emphasis) -> PooledText:
+        found = copy.copy(self)
+        found.words, found.emphasis = self.words.weighing(emphasis), emphasis
+        return found
 
     def chunks(self, recipe: Recipe) -> int:
         return self.words.chunks(recipe)

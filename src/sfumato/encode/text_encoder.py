@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from sfumato.condition import ScheduledText, Text
+from sfumato.emphasis import Emphasis, MeanRestored
 from sfumato.encode.encoder import Asked, Encoder
 from sfumato.picture import BadInput
 from sfumato.recipe.capabilities import Capabilities
@@ -25,12 +26,18 @@ class TextEncoder(Encoder):
     tells = Capabilities(text=True)
     skipped: int = 0
     """How many of its last layers are left out."""
+    emphasis: Emphasis = MeanRestored()
+    """What weights of words do."""
 
     def skipping(self, layers: int) -> TextEncoder:
         """The same encoder without its last `layers` layers. Raises BadInput where that is not done."""
         raise BadInput(
             "clip_skip leaves out layers of a CLIP, and this model's words are read by others: leave it at 1."
         )
+
+    def weighing(self, emphasis: Emphasis) -> TextEncoder:
+        """The same encoder in which weights of words do what `emphasis` says; itself where words have no weights."""
+        return self
 
     def placed(self) -> TextEncoder:
         """The same encoder for whoever asks where words stand: it says each text once."""
@@ -48,6 +55,8 @@ class TextEncoder(Encoder):
         recipes = batch.recipes
         if (skip := recipes[0].clip_skip) > 1 and not self.skipped:
             return self.skipping(skip - 1)(batch)
+        if recipes[0].emphasis != self.emphasis and (other := self.weighing(recipes[0].emphasis)) is not self:
+            return other(batch)
         reader = self if all(recipe.attention is None for recipe in recipes) else self.placed()
         steps, rows = recipes[0].steps, range(len(recipes))
         asked = [plan_of(recipe.prompt, steps) for recipe in recipes]

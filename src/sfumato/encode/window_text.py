@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import torch
 
 from sfumato.condition import Text
 from sfumato.edit import Words
+from sfumato.emphasis import Emphasis
 from sfumato.encode.clip_text import ClipText
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.picture import BadInput
@@ -41,6 +43,11 @@ class WindowText(TextEncoder):
 
     def skipping(self, layers: int) -> WindowText:
         return WindowText(self.words.skipping(layers), self.pooled)
+
+    def weighing(self, emphasis: Emphasis) -> WindowText:
+        found = copy.copy(self)
+        found.words, found.emphasis = self.words.weighing(emphasis), emphasis
+        return found
 
     def chunks(self, recipe: Recipe) -> int:
         return 1

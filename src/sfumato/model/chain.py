@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfumato.edit import Inferred, Noise, Paste, SDEdit
+from sfumato.emphasis import MeanRestored
 from sfumato.model.batch import Batch
 from sfumato.model.run import Preview, Run, bind, moves, optimising
 from sfumato.noise import NoiseSource
@@ -190,6 +191,7 @@ def _told(stage: Stage, recipe: Recipe, options: Suits) -> Recipe:
         layout=None,
         refiner=None,
         clip_skip=recipe.clip_skip if text else 1,
+        emphasis=recipe.emphasis if text else MeanRestored(),
         guidance=options.guidance,
         sampler=options.sampler,
         times=options.times,

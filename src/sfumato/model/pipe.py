@@ -14,6 +14,7 @@ from PIL import Image
 
 from sfumato.adapt import Adapter
 from sfumato.edit import Crop, Noise
+from sfumato.emphasis import Emphasis
 from sfumato.model.adapted import Attached, adapted
 from sfumato.model.batch import Batch
 from sfumato.model.chain import Chain, filled, links_of, told_together
@@ -102,6 +103,7 @@ class Pipe:
         refiner: Refiner | None = None,
         stages: Sequence[StageOptions] = (),
         clip_skip: int = 1,
+        emphasis: Emphasis | str = "mean-restored",
         sampler: Any = None,
         times: Any = None,
         steps: int | None = None,
@@ -154,6 +156,7 @@ class Pipe:
             refiner=refiner,
             stages=tuple(stages),
             clip_skip=clip_skip,
+            emphasis=emphasis,  # pyright: ignore[reportArgumentType]
             sampler=suits.sampler if sampler is None else sampler,
             times=suits.times if times is None else times,
             steps=suits.steps if steps is None else steps,

@@ -17,16 +17,16 @@ from sfumato.provenance.tensors import tensors
 from sfumato.zoo import INDEX, place
 from sfumato.zoo.borrowed import whole
 
-NAMES = {"controlnet": "a ControlNet", "t2i-adapter": "a T2I-Adapter", "ip-adapter": "an IP-Adapter"}
-"""By what `--control` calls it, that which is in a sentence."""
+NAMES = {"controlnet": "a ControlNet", "t2i_adapter": "a T2I-Adapter", "ip_adapter": "an IP-Adapter"}
+"""In a sentence, by the part of a model that it would be."""
 CONFIG, MAPS = "config.json", "maps.json"
 PROJECTIONS = ("image_proj.", "ip_adapter_proj_model.")
 
 
 @dataclass(frozen=True)
 class ControlReport:
-    """A network that is shown a picture. kind: as `--control` calls it. made: diffusers' class. types: of its numbers.
-    maps: those of a union, or of a folder of several."""
+    """A network that is shown a picture. kind: the part of a model that it would be. made: its class. types: of its
+    numbers. maps: those of a union, or of a folder of several."""
 
     path: str
     kind: str
@@ -49,8 +49,8 @@ class ControlReport:
     @property
     def option(self) -> str:
         """How it is put in on the command line."""
-        shown = "" if self.kind == "ip-adapter" else f"map={self.maps[0] if self.maps else 'MAP'},"
-        return f"--control {self.kind}:{shown}picture=FILE,net={self.path}"
+        shown = "" if self.kind == "ip_adapter" else f"map={self.maps[0] if self.maps else 'MAP'},"
+        return f"--control {self.kind.replace('_', '-')}:{shown}picture=FILE,net={self.path}"
 
 
 def inspect_control(name: str | Path, *, allow_pickle: bool = False) -> ControlReport | None:
@@ -89,7 +89,7 @@ def _of_file(path: Path, allow_pickle: bool) -> Found | None:
     except BadInput:  # who reads it as something else says what is wrong with it
         return None
     if any(name.startswith(PROJECTIONS) for name in file.shapes):
-        return "ip-adapter", "", [path], []
+        return "ip_adapter", "", [path], []
     if not holds_control(file.shapes):
         return None
     return _kind(made := control_of(file).kind), made, [path], []
@@ -123,4 +123,4 @@ def _shown_a_picture(made: str, config: Mapping[str, Any]) -> bool:
 
 
 def _kind(made: str) -> str:
-    return "t2i-adapter" if made == "T2IAdapter" else "controlnet"
+    return "t2i_adapter" if made == "T2IAdapter" else "controlnet"

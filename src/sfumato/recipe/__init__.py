@@ -14,7 +14,8 @@ from sfumato.adapt import Adapter
 from sfumato.control import Control, ControlMap
 from sfumato.edit import AttentionEdit, Composite, Crop, Hold, Noise, Paste, Refiner, Source, Start
 from sfumato.element import Class, Kept, Listed, ModelName, Real, Whole, element, load_plugins, one_of, sentence
-from sfumato.element.define import rebuilt
+from sfumato.element.define import kinds_in, rebuilt
+from sfumato.emphasis import Emphasis, MeanRestored
 from sfumato.guide import DEFAULT as DEFAULT_GUIDANCE
 from sfumato.guide import Guidance
 from sfumato.network.engine import PRECISIONS, Engine
@@ -70,6 +71,7 @@ class Recipe:
     class's name or index, None for no class) is for those that know classes.
     `clip_skip` is the layer of a CLIP that the words are read from, counted from the one that the model was trained
     with: 2 leaves one out, as A1111 has it.
+    `emphasis` is what weights of words do.
     `model` is a built-in name, a folder or a Hub id; `width` and `height` None mean the model's own size. `sampler`
     and `times` are elements, as `DDIM(eta)` and `KarrasGrid(rho)`, or the names of some. The parts say in their classes
     what they do.
@@ -93,6 +95,7 @@ class Recipe:
     label: Class | None = Field(default=None, description=_LABEL)
     model: str = Field(default="mini", min_length=1, max_length=4096, description="a model's name, folder or Hub id")
     clip_skip: Whole = Field(default=1, ge=1, le=12, description="a whole number from 1 (all layers) to 12")
+    emphasis: Emphasis = MeanRestored()
     width: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     height: Whole | None = Field(default=None, ge=8, le=4096, multiple_of=4, description=_SIDE)
     start: Start = Noise()
@@ -190,7 +193,7 @@ def _renew() -> None:
     _RECIPE = TypeAdapter(rebuilt(Recipe))
 
 
-_SAID = (Start, Hold, AttentionEdit, Adapter, ControlMap, Control, Regional, Guidance, Composite, Sampler, TimeGrid)
-for _base in (*_SAID, Randomness):
+_ANNOTATIONS = [field.annotation for made in (Recipe, StageOptions) for field in made.__pydantic_fields__.values()]  # type: ignore[attr-defined]
+for _base in dict.fromkeys([*(base for each in _ANNOTATIONS for base in kinds_in(each)), ControlMap]):
     _base.registry.watchers.append(_renew)
 load_plugins()

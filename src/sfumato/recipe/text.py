@@ -34,6 +34,7 @@ def parameters(recipe: Recipe) -> str:
     values |= recipe.start.infotext()
     if recipe.clip_skip > 1:
         values["Clip skip"] = recipe.clip_skip
+    values |= recipe.emphasis.infotext()
     if recipe.refiner is not None:
         values |= recipe.refiner.infotext()
     values |= recipe.noise.infotext()

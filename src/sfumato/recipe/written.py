@@ -16,6 +16,7 @@ from sfumato.edit import AttentionEdit, Composite, Hold, Refiner, Start
 from sfumato.element import nearest
 from sfumato.element.define import Elements, kinds_in, required
 from sfumato.element.name_and_options import name_and_options, with_options
+from sfumato.emphasis import Emphasis
 from sfumato.guide import ClassifierFree, Guidance
 from sfumato.noise import Randomness
 from sfumato.picture import path_of
@@ -165,6 +166,11 @@ def region(text: str) -> Region:
 def regional(text: str) -> Any:
     """`mixing`: the regional method of that name. Raises `BadInput` as `guidance` does."""
     return _named("--regional", Regional.registry, text)
+
+
+def emphasis(text: str) -> Any:
+    """`from-empty`: the way of that name to apply weights of words. Raises `BadInput` as `guidance` does."""
+    return _named("--emphasis", Emphasis.registry, text)
 
 
 def refiner(text: str) -> Refiner:

@@ -38,4 +38,4 @@ class Remembered(Encoder):
 
 
 def _key(recipe: Recipe) -> Any:
-    return recipe.prompt, recipe.negative, recipe.steps, recipe.clip_skip
+    return recipe.prompt, recipe.negative, recipe.steps, recipe.clip_skip, recipe.emphasis

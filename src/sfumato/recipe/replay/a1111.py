@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sfumato.emphasis import Emphasis, Ignored, MeanRestored, Unscaled
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt.schedule import changes, later
@@ -19,16 +20,23 @@ TABLE = 1000  # noise levels of a model
 _VALUE = re.compile(r'([A-Za-z][\w /+.-]{0,60}):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,\s*|$)')
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 NEGATIVE = "Negative prompt:"
+LITERAL = "None"
+"""An emphasis that reads no brackets."""
 READ = (
     *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Clip skip", "ENSD", "RNG", "Eta", "Eta DDIM"),
     *("Refiner", "Refiner switch at", "Refiner switch by sampling steps", "SGM noise multiplier"),
-    *("Model", "Model hash", "CFG Rescale", "VAE", "VAE hash", "Lora hashes", "TI hashes"),
+    *("Emphasis", "Model", "Model hash", "CFG Rescale", "VAE", "VAE hash", "Lora hashes", "TI hashes"),
 )
 INERT = (
     *("Version", "Batch size", "Batch pos", "User", "Created Date", "Hashes", "App"),
     *("Time taken", "Civitai resources", "Civitai metadata"),
 )
 """What changes no picture."""
+EMPHASES: Mapping[str, Emphasis] = {
+    **dict.fromkeys(("", "Original", LITERAL), MeanRestored()),
+    "No norm": Unscaled(),
+    "Ignore": Ignored(),
+}
 REFUSED = {
     "Hires": "a second pass at a larger size (hires. fix) that is told otherwise",
     "First pass size": "a second pass at a larger size, as older versions made it",
@@ -76,6 +84,8 @@ def read_a1111(text: str) -> Said:
     prompt, _, negative = words.partition(NEGATIVE)
     values = {name.strip(): _bare(value) for name, value in _VALUE.findall(last)}
     twice = hires.KNOWN if any(name in values for name in hires.ASK) else ()
+    if (named := values.get("Emphasis", "")) not in EMPHASES:
+        raise BadInput(f"its Emphasis is {printable(named, 60)}: known are {', '.join(filter(None, EMPHASES))}")
     for name in (name for name in values if name not in twice):
         refused = next((what for begin, what in REFUSED.items() if name.startswith(begin)), None)
         if refused is not None:
@@ -129,6 +139,7 @@ def read_a1111(text: str) -> Said:
         seed=whole(values, "Seed"),
         size=size,
         clip_skip=whole(values, "Clip skip", 1),
+        emphasis=EMPHASES[values.get("Emphasis", "")],
         model=values.get("Model", ""),
         model_hash=values.get("Model hash", ""),
         words=tuple(_pairs(values.get("TI hashes", ""))),
@@ -184,7 +195,10 @@ def _scheduled(sampler: str, schedule: str) -> tuple[str, str]:
 
 
 def _timed(prompt: str, values: Mapping[str, str], sampler: str) -> str:
-    """The prompt as it is said here, where its changes are counted in steps and there in calls from 0."""
+    """The prompt as it is said here, where its changes are counted in steps and there in calls from 0, and its brackets
+    are words where they are none there."""
+    if values.get("Emphasis") == LITERAL and not changes(prompt):
+        prompt = re.sub(r"[()\[\]\\]", r"\\\g<0>", prompt)
     return prompt if sampler in CALLED else later(prompt, whole(values, "Steps"))
 
 

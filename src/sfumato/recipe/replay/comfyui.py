@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sfumato.emphasis import FromEmpty
 from sfumato.noise import TorchNoise
 from sfumato.picture.errors import BadInput, printable
 from sfumato.recipe.prompt.emphasis import unjoined
@@ -33,7 +34,7 @@ from sfumato.recipe.replay.comfyui_graph import (
     nodes_of,
 )
 from sfumato.recipe.replay.comfyui_walks import BELOW, NAMES, enlarged, walk_of, walks_of
-from sfumato.recipe.replay.said import IN_TAU, TREES, WIDEST, Said, long, number, steps_in, tag, whole
+from sfumato.recipe.replay.said import IN_TAU, TREES, WIDEST, Said, number, steps_in, tag, whole
 
 FLUX_TABLE, FLUX_MU, FLUX_GUIDANCE = 10_000, 1.15, 3.5
 KINDS = {
@@ -73,7 +74,7 @@ def read_comfyui(text: str) -> Said:
     shift, table = _shift(kind, graph.chain(stepped, "model", (*LORAS, *SHIFTS), NETWORKS), size)
     both = ((first, begun), (last, words))
     begin, walk = (walk_of(inputs, shift, table) | said.told(tags, shift is not None) for inputs, said in both)
-    remarks = [*_remarks(graph, (words, begun), latent, size)]
+    remarks = [*_remarks(graph, (words, begun), latent, size, flows=bool(kind))]
     for named in dict.fromkeys((begin["sampler"], walk["sampler"])):
         if named == NAMES["deis"]:
             remarks.append("ComfyUI's deis fits its polynomials over another time than ours")
@@ -92,6 +93,7 @@ def read_comfyui(text: str) -> Said:
         seed=whole(first, "seed"),
         size=ends,
         clip_skip=max(skip, 1),
+        emphasis=FromEmpty(),
         model=_named(network),
         vae=next((str(inputs.get("vae_name")) for _, inputs in graph.all("VAELoader")), ""),
         apart=read[-1][0] in ENCODERS,
@@ -223,13 +225,13 @@ def _shifted(shift: float) -> float:
     return shift
 
 
-def _remarks(graph: Nodes, told: Sequence[SamplerTexts], latent: Node, size: tuple[int, int]) -> Iterator[str]:
-    """What is done otherwise here."""
+def _remarks(
+    graph: Nodes, told: Sequence[SamplerTexts], latent: Node, size: tuple[int, int], flows: bool
+) -> Iterator[str]:
+    """What is done otherwise here. flows: whether the model is one of flow matching, which has a T5 or a chat model."""
     texts = [text for each in told for text in (each.prompt, each.negative)]
-    if any(re.search(r"(?<!\\)\(", text) for text in texts):
-        yield "ComfyUI applies weights of words otherwise than here"
-    if any(long(text) for text in texts):
-        yield "ComfyUI cuts long texts elsewhere than here, which goes back to a comma"
+    if flows and any(re.search(r"(?<!\\)\(", text) for text in texts):
+        yield "ComfyUI lets T5 read words in brackets apart from the others, and here it reads the text as a whole"
     if whole(latent, "batch_size", 1) > 1:
         yield "it is one of a batch, of which the first is painted"
     nodes = [(kind, inputs, bad) for each in told for (kind, inputs), bad in zip(each.nodes, (0, 1), strict=True)]

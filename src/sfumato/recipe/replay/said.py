@@ -11,6 +11,7 @@ from typing import Any
 from sfumato.adapt import Embedding
 from sfumato.adapt.file import hashes_of, named
 from sfumato.edit import HiresFix, Noise, Refiner, Start
+from sfumato.emphasis import Emphasis, MeanRestored
 from sfumato.guide import ClassifierFree, Distilled, Guidance
 from sfumato.noise import Keyed, Randomness
 from sfumato.picture.errors import BadInput, printable
@@ -48,15 +49,15 @@ RESTART = "Restart"
 @dataclass(frozen=True)
 class Said:
     """tool: whose picture it is. prompt: with its files, as <lora:name:0.8>; learned words from files are `words`.
-    sampler, schedule: as A1111's web page calls them. discards: whether the schedule is one of a step more without
-    its last level but one. distilled: the scale that a network is told, None where none is. shift, table: those of
-    flow matching (`ShiftedGrid`), None where the model's own noise levels are walked. clip_skip: 1 for all layers.
-    vae: the name of an autoencoder's file. apart: whether all parts of the model were files of their own. noise: its
-    noise source. eta: of a sampler that adds noise, None for what it has anyway. later: whether the noise of its
-    steps is known too. entire: whether DDIM's stride goes on to the end of the table. hires: a first walk at a
-    smaller size; `size` and `steps` are then those of the second, and `first` says what of its words, scale,
-    sampler, schedule, discards and table the first has of its own. refiner: a model that takes over, from the step
-    `switch` on, or at the time `at` where that is None. hashes: of files, by their names. remarks: what is done
+    sampler, schedule: as A1111's web page calls them. discards: whether the schedule is one of a step more without its
+    last level but one. distilled: the scale that a network is told, None where none is. shift, table: those of flow
+    matching (`ShiftedGrid`), None where the model's own noise levels are walked. clip_skip: 1 for all layers. emphasis:
+    what weights of words do. vae: the name of an autoencoder's file. apart: whether all parts of the model were files
+    of their own. noise: its noise source. eta: of a sampler that adds noise, None for what it has anyway. later:
+    whether the noise of its steps is known too. entire: whether DDIM's stride goes on to the end of the table. hires: a
+    first walk at a smaller size; `size` and `steps` are then those of the second, and `first` says what of its words,
+    scale, sampler, schedule, discards and table the first has of its own. refiner: a model that takes over, from the
+    step `switch` on, or at the time `at` where that is None. hashes: of files, by their names. remarks: what is done
     otherwise here, a sentence each."""
 
     tool: str
@@ -74,6 +75,7 @@ class Said:
     seed: int = 0
     size: tuple[int, int] | None = None
     clip_skip: int = 1
+    emphasis: Emphasis = field(default_factory=MeanRestored)
     model: str = ""
     model_hash: str = ""
     noise: Randomness = field(default_factory=Keyed)
@@ -182,6 +184,7 @@ def recipe_of(
         **last,
         adapters=tuple(adapters),
         clip_skip=said.clip_skip,
+        emphasis=said.emphasis,
         model=model,
         width=width,
         height=height,
