@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,6 +141,34 @@ def test_a1111_s_names_of_it(said: str, way: Emphasis) -> None:
     recipe, remarks = recipe_of(read_a1111(written), "mini")
     assert recipe.emphasis == way
     assert not any("Emphasis" in each for each in remarks)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "parts"),
+    [
+        ("a BREAK b", ((("a", 1.0),), (("b", 1.0),))),
+        (
+            "(a BREAK b:2) BREAK c",
+            (
+                (
+                    ("a ", 2.0),
+                    ("BREAK", -2.0),
+                    (" b", 2.0),
+                ),
+                (("c", 1.0),),
+            ),
+        ),
+        (r"\(a BREAK b\)", ((("(a", 1.0),), (("b)", 1.0),))),
+        ("(a) BREAK b [c BREAK", ((("a", 1.1),), (("b ", 1.0), ("c ", 1 / 1.1), ("BREAK", -1 / 1.1)))),
+    ],
+)
+def test_a1111_takes_a_break_within_brackets_for_a_word(prompt: str, parts: Any) -> None:
+    """Its parser gives a BREAK the weight -1, which brackets multiply, and knows it by that weight."""
+    recipe, _ = recipe_of(read_a1111(f"{prompt}\nSteps: 5, Sampler: Euler, Seed: 1, Size: 64x64"), "mini")
+    found = tuple(tuple((words, weight) for words, weight in part if words.strip()) for part in parse(recipe.prompt))
+    assert [[words for words, _ in part] for part in found] == [[words for words, _ in part] for part in parts]
+    for part, wanted in zip(found, parts, strict=True):
+        assert [weight for _, weight in part] == pytest.approx([weight for _, weight in wanted])
 
 
 LITERAL = "a (red) [boat]\nSteps: 5, Sampler: Euler, Seed: 1, Emphasis: None, Size: 64x64"

@@ -20,6 +20,8 @@ TABLE = 1000  # noise levels of a model
 _VALUE = re.compile(r'([A-Za-z][\w /+.-]{0,60}):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,\s*|$)')
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 NEGATIVE = "Negative prompt:"
+BROKEN = "BREA\\K"
+"""BREAK as a word."""
 LITERAL = "None"
 """An emphasis that reads no brackets."""
 READ = (
@@ -196,10 +198,33 @@ def _scheduled(sampler: str, schedule: str) -> tuple[str, str]:
 
 def _timed(prompt: str, values: Mapping[str, str], sampler: str) -> str:
     """The prompt as it is said here, where its changes are counted in steps and there in calls from 0, and its brackets
-    are words where they are none there."""
-    if values.get("Emphasis") == LITERAL and not changes(prompt):
-        prompt = re.sub(r"[()\[\]\\]", r"\\\g<0>", prompt)
+    and BREAKs are words where they are such there."""
+    if not changes(prompt):
+        prompt = _unread(prompt) if values.get("Emphasis") == LITERAL else _unbroken(prompt)
     return prompt if sampler in CALLED else later(prompt, whole(values, "Steps"))
+
+
+def _unread(prompt: str) -> str:
+    """The prompt, of which A1111 reads neither brackets nor BREAK."""
+    return re.sub(r"[()\[\]\\]", r"\\\g<0>", prompt).replace("BREAK", BROKEN)
+
+
+def _unbroken(prompt: str) -> str:
+    """The prompt, whose BREAKs within brackets A1111 takes for a word that weighs -1 times what the brackets say."""
+    opened = {"(": 0, "[": 0}
+
+    def said(found: re.Match[str]) -> str:
+        mark = found[0]
+        if mark in opened:
+            opened[mark] += 1
+        elif mark in ")]":
+            bracket = "(["[")]".index(mark)]
+            opened[bracket] = max(opened[bracket] - 1, 0)
+        elif mark == "BREAK" and any(opened.values()):
+            return f"({BROKEN}:-1)"
+        return mark
+
+    return re.sub(r"\\.|[()\[\]]|\bBREAK\b", said, prompt)
 
 
 def _old(values: Mapping[str, str]) -> bool:
