@@ -20,11 +20,13 @@ from stock.compare import Both, Watched, error, painter, ran, shown, stock
 import sfumato
 from sfumato import Inferred, Inverted, Outside, Recipe, SDEdit
 from sfumato.edit import Composite, Paste, Poisson, PromptToPrompt
+from sfumato.encode import PooledText
 from sfumato.formats import capabilities_of
 from sfumato.guide import ClassifierFree, Distilled, PerturbedAttention
 from sfumato.model.look import look_attention
 from sfumato.picture import BadInput
 from sfumato.provenance import recipe_or_replay
+from sfumato.recipe.prompt import parse
 from sfumato.space.pixels import to_images, to_tensor
 
 PROMPT, NEGATIVE = "a red hat", "a boat"
@@ -82,6 +84,15 @@ def test_dev_gives_the_latents_of_stock_diffusers(dev: Both, size: tuple[int, in
     assert error(mine, stock(dev.stock, PROMPT, guidance_scale=4.5, **asked)) > 1e-3, "the scale that is told shows"
     assert error(mine, stock(dev.stock, NEGATIVE, guidance_scale=3.5, **asked)) > 1e-3, "words show"
     assert len(network.calls) == 5
+
+
+def test_a_text_beyond_clip_s_window_is_cut_where_stock_cuts_it(dev: Both):
+    text = "a boat, " * 23 + "abcdefghijkl"
+    stock_text = dev.stock._get_clip_prompt_embeds(prompt=text)
+    encoder = next(each for each in dev.pipe.stage.encoders if isinstance(each, PooledText))
+    pooled = encoder.text([parse(text)], [parse("")]).pooled
+    assert pooled is not None
+    torch.testing.assert_close(pooled, stock_text, rtol=0, atol=1e-5)
 
 
 def test_a_picture_of_comfyui_is_painted_with_its_noise_and_its_noise_levels(dev: Both, tmp_path: Path, monkeypatch):

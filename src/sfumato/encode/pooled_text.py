@@ -36,14 +36,15 @@ class PooledText(TextEncoder):
 
 
 class ClipPooled:
-    """What a CLIP text encoder says of a text as a whole, in float32: where it ends, or where its first chunk does, for
-    one that is longer than the window. Weights say nothing here.
+    """What a CLIP text encoder says of a text as a whole, in float32: where it ends, or where the window does, for one
+    that is longer. Weights say nothing here.
 
     run: token ids (N, window) -> (N, P), by name as `ids`.
     """
 
     def __init__(self, tokenizer: Any, run: Callable[..., Tensor], longest: int) -> None:
         self.text = ClipText(tokenizer, run, longest)
+        self.text.comma = None  # a full window goes back to none
 
     def __call__(self, texts: Sequence[Parts]) -> Tensor:
         return self.text.run(ids=self.text.ids([self.text.cut(text)[0] for text in texts])).float()
