@@ -29,14 +29,15 @@ def with_blocks(network: Any, state: dict[str, Tensor], dtype: torch.dtype) -> A
     T5's last layer of a block computes in float32, as transformers has it: its sums overflow in float16.
     """
     delicate = set(getattr(network, "_keep_in_fp32_modules", None) or ())
+    others = {}
     for name, value in state.items():
         layer, own = name.removesuffix(".weight"), torch.float32 if delicate & set(name.split(".")) else dtype
         if not hasattr(value, "quant_shape"):
+            others[name] = value.to(own)
             continue
         old = network.get_submodule(layer)
         made = GGUFLinear(old.in_features, old.out_features, old.bias is not None, own, device="meta")
         made.weight = value
         network.set_submodule(layer, Feeding(made) if layer.endswith(".wo") else made)
-    others = {name: value.to(dtype) for name, value in state.items() if not hasattr(value, "quant_shape")}
     network.load_state_dict(others, strict=False, assign=True)
     return network
