@@ -108,14 +108,19 @@ def painted(pipe: sfumato.Pipe) -> np.ndarray:
     return np.asarray(pipe("a red boat", width=32, height=24, steps=2, seed=3).image, int)
 
 
-def test_encoders_apart_paint_as_the_folder_does(model: Path) -> None:
+def test_encoders_apart_paint_as_the_folder_does(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = painted(sfumato.load(model / "whole"))
     files = ("clip_l.safetensors", "t5xxl.safetensors")
     for order in (files, files[::-1]):
         assert np.abs(painted(sfumato.load(named(model, *order, base="whole"))) - wanted).max() <= 1
     pipe = sfumato.load(named(model, "clip_l.safetensors", "t5.gguf"))
     assert np.abs(painted(pipe) - wanted).max() <= 1, "its words are those of the .gguf"
-    assert pipe.recipes("a boat")[0].model == named(model, "clip_l.safetensors", "t5.gguf")
+    whole = named(model, "clip_l.safetensors", "t5.gguf")
+    assert pipe.recipes("a boat")[0].model == whole
+    monkeypatch.chdir(model / "files")
+    Path("epsilon").touch()
+    near = sfumato.load("unet.gguf?base=../bare&text=clip_l.safetensors,t5.gguf&prediction=epsilon")
+    assert near.recipes("a boat")[0].model == f"{whole}&prediction=epsilon", "which is read from anywhere"
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])

@@ -18,7 +18,7 @@ from sfumato.network.device import check_device
 from sfumato.network.precision import suits
 from sfumato.picture import BadInput
 from sfumato.stage import Stage
-from sfumato.zoo.find import allow_pickles, file_of, joined, parted, with_transformer
+from sfumato.zoo.find import PATHS, allow_pickles, file_of, joined, parted, with_transformer
 
 if TYPE_CHECKING:
     from sfumato.formats.parts import Shared
@@ -123,12 +123,20 @@ def checked_tile(tile: int) -> int:
 def _name(name: str | Path, folder: Path) -> str:
     """What a recipe calls the model, wherever it is read: a folder by its whole path."""
     if (file := file_of(name)) is not None:
-        options = str(name).partition("?")[2]
-        return f"{file[0].resolve()}{'?' if options else ''}{options}"
+        path, options = file
+        whole = {key: ",".join(map(_whole, value.split(","))) for key, value in options.items() if key in PATHS}
+        said = "&".join(f"{key}={value}" for key, value in {**options, **whole}.items())
+        return f"{path.resolve()}{'?' if said else ''}{said}"
     model, parts = parted(name)
     if parts:
         return f"{_name(model, Path(model).expanduser())}?without={','.join(parts)}"
     return str(folder.resolve()) if Path(name).expanduser().is_dir() else str(name)
+
+
+def _whole(value: str) -> str:
+    """What is said of a file: a path as a whole one."""
+    path = Path(value).expanduser()
+    return str(path.resolve()) if value and path.exists() else value
 
 
 def _again(name: str, options: dict[str, str]) -> Pipe:

@@ -23,6 +23,8 @@ ENDINGS = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth")
 """Of single files."""
 SAID = ("prediction", "vae", "text", "base", "without")
 """What may be said of one behind its name: `sfumato.formats.single_folder`."""
+PATHS = ("vae", "text", "base")
+"""Those of them that are paths."""
 FILES: list[Callable[[str | Path], Path]] = []
 """What turns the name of a single file into the folder that stands for it: `sfumato.formats.single_folder` is here once
 it is imported."""
