@@ -36,10 +36,10 @@ def fresh(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_network_that_was_never_trained_is_the_floor(fresh: Path, tiny_model: Path, tmp_path, capfd):
-    asked = ["evaluate", tiny_model, "--control", f"canny:net={fresh},low=20,high=60", "--count", 5, "--steps", 1]
+    asked = ["evaluate", tiny_model, "--control", f"canny:net={fresh},thick=20", "--count", 5, "--steps", 1]
     assert run_command([str(each) for each in asked]) == 2
-    assert "'low' is unknown: accepted are" in capfd.readouterr().err
-    asked[3] = f"controlnet:map=canny:low=20+high=60,net={fresh}"
+    assert "'thick' is unknown: accepted are" in capfd.readouterr().err
+    asked[3] = f"canny:net={fresh},low=20,high=60"
     line = [*asked, "--sampler", "ddim", "--weights", "0,1.5", "-o", tmp_path / "out", "--json"]
     assert run_command([str(each) for each in line]) == 0, capfd.readouterr().err
     report = json.loads(capfd.readouterr().out)

@@ -173,7 +173,7 @@ def test_a_controlnet_answers_in_the_decoders_place(both: Whole, tmp_path: Path,
     assert error(ours(*both_halves), ours(control)) < 1e-3
     with pytest.raises(BadInput, match="name this folder as a control"):
         sfumato.load(tmp_path)
-    with pytest.raises(BadInput, match="addition_embed_type"):
+    with pytest.raises(BadInput, match="paints, and no ControlNet"):
         ours(ControlNet(picture, both.folder / "unet"))
 
 
