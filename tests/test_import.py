@@ -16,6 +16,7 @@ assert not heavy, heavy
 assert "Recipe" in dir(sfumato)
 sfumato.Recipe("a boat", sampler=sfumato.DDIM(0.5), times="karras").to_json()
 sfumato.SDEdit, sfumato.BadInput, sfumato.picture.open_picture
+import sfumato.provenance
 heavy = {"torch", "diffusers", "transformers", "skia"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from sfumato.element import Element
@@ -16,7 +17,7 @@ class Emphasis(Element, kinds="emphasis", package="sfumato.emphasis"):
     """
 
     compares: ClassVar[bool] = False
-    """Whether `weighed` is told the embeddings of an empty text."""
+    """Whether `weighed` is told the embeddings of an empty text, where some word weighs more or less."""
 
     together: ClassVar[int] = 0
     """Words in brackets of fewer tokens than these stand in one chunk, and a chunk that is full ends where it does; 0:
@@ -25,9 +26,13 @@ class Emphasis(Element, kinds="emphasis", package="sfumato.emphasis"):
     said: ClassVar[str] = ""
     """What A1111's page calls it in a picture's text; "" where that is the default, or it has no such."""
 
+    def compared(self, weights: Sequence[Sequence[float]]) -> bool:
+        """Whether it has to be told what an empty text is, of texts whose tokens have these weights."""
+        return self.compares and any(weight != 1 for row in weights for weight in row)
+
     def weighed(self, embeds: Tensor, weights: Tensor, empty: Tensor | None) -> Tensor:
         """The embeddings (N, L, D) as tokens of the weights (N, L) have them. empty: those of a text of no words
-        (1, L, D), None where it `compares` none. Weights of 1 change no bit."""
+        (1, L, D), None where none are `compared`. Weights of 1 change no bit."""
         raise NotImplementedError
 
     def infotext(self) -> dict[str, str]:

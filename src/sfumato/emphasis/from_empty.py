@@ -20,6 +20,7 @@ class FromEmpty(Emphasis):
     together = 8
 
     def weighed(self, embeds: Tensor, weights: Tensor, empty: Tensor | None) -> Tensor:
-        assert empty is not None
+        if empty is None:  # no word weighs more or less
+            return embeds
         w = weights[..., None]
         return torch.where(w == 1, embeds, empty + w * (embeds - empty))

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from sfumato.condition import Text
 from sfumato.edit import Words
-from sfumato.emphasis import Emphasis
 from sfumato.encode.chunks import Token, chunks, grouped
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.encode.token_spans import spans
@@ -60,22 +59,18 @@ class ClipText(TextEncoder):
         read = [[*each, *[[]] * (common - len(each))] if filled else each for each in read]
         rows = [chunk for each in read for chunk in each]
         weights = [[1.0, *(weight for _, weight in row), *[1.0] * (self.window - 1 - len(row))] for row in rows]
-        compared = self.emphasis.compares and any(weight != 1 for row in weights for weight in row)
+        compared = self.emphasis.compared(weights)
         asked = [*rows, []] if compared else rows
         out, pooled = said if isinstance(said := self.run(ids=self.ids(asked)), tuple) else (said, None)
-        out = out.float()
-        chunks = list(self._weighed(out[: len(rows)], weights, out[len(rows) :] if compared else None))
+        out, count = out.float(), len(rows)
+        said_more = torch.tensor(weights, device=out.device)
+        chunks = list(self.emphasis.weighed(out[:count], said_more, out[count:] if compared else None))
         firsts = [sum(map(len, read[:index])) for index in range(len(read))]
         said_often = [
             torch.cat(chunks[first : first + len(each)] * (common // len(each)))
             for first, each in zip(firsts, read, strict=True)
         ]
         return Text(torch.stack(said_often), pooled=None if pooled is None else pooled.float()[firsts])
-
-    def _weighed(self, embeds: Tensor, weights: Sequence[Sequence[float]], empty: Tensor | None) -> Tensor:
-        if self.emphasis.compares and empty is None:  # nothing weighs more
-            return embeds
-        return self.emphasis.weighed(embeds, torch.tensor(weights, device=embeds.device), empty)
 
     def length(self, counts: Iterable[int]) -> int:
         """The chunks that texts of so many have side by side: the least number that all of them divide. The most of
@@ -104,11 +99,6 @@ class ClipText(TextEncoder):
             )
         found = copy.copy(self)
         found.run, found.skipped = self.shorter(layers), layers
-        return found
-
-    def weighing(self, emphasis: Emphasis) -> ClipText:
-        found = copy.copy(self)
-        found.emphasis = emphasis
         return found
 
     def cut(self, text: Parts) -> list[list[Token]]:

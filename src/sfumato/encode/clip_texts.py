@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 
 import torch
 
@@ -48,9 +49,9 @@ class ClipTexts(TextEncoder):
         found.encoders = tuple(encoder.placed() for encoder in self.encoders)
         return found
 
-    def weighing(self, emphasis: Emphasis) -> ClipTexts:
-        found = copy.copy(self)
-        found.encoders, found.emphasis = tuple(encoder.weighing(emphasis) for encoder in self.encoders), emphasis
+    def weighing(self, emphasis: Emphasis) -> Self:
+        found = super().weighing(emphasis)
+        found.encoders = tuple(encoder.weighing(emphasis) for encoder in self.encoders)
         return found
 
     def skipping(self, layers: int) -> ClipTexts:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch.nn.functional import pad
@@ -34,9 +34,9 @@ class JoinedText(TextEncoder):
         )
         return Text(torch.cat([words, behind.to(words)], 1), pooled=read.pooled)
 
-    def weighing(self, emphasis: Emphasis) -> JoinedText:
-        found = copy.copy(self)
-        found.clips, found.emphasis = self.clips.weighing(emphasis), emphasis
+    def weighing(self, emphasis: Emphasis) -> Self:
+        found = super().weighing(emphasis)
+        found.clips = self.clips.weighing(emphasis)
         found.t5 = None if self.t5 is None else self.t5.weighing(emphasis)
         return found
 

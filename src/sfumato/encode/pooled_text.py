@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -26,9 +25,9 @@ class PooledText(TextEncoder):
     def embed(self, texts: Sequence[Parts]) -> Text:
         return replace(self.words.embed(texts), pooled=self.whole(texts))
 
-    def weighing(self, emphasis: Emphasis) -> PooledText:
-        found = copy.copy(self)
-        found.words, found.emphasis = self.words.weighing(emphasis), emphasis
+    def weighing(self, emphasis: Emphasis) -> Self:
+        found = super().weighing(emphasis)
+        found.words = self.words.weighing(emphasis)
         return found
 
     def chunks(self, recipe: Recipe) -> int:

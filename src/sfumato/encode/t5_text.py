@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sfumato.condition import Text
-from sfumato.emphasis import Emphasis
 from sfumato.encode.chunks import Token
 from sfumato.encode.text_encoder import TextEncoder
 from sfumato.picture import BadInput
@@ -37,7 +35,7 @@ class T5Text(TextEncoder):
         """The embeddings (B, window, width) in float32, and the mask (B, window) if the filling is hidden."""
         pad = (int(self.tokenizer.pad_token_id), 1.0)
         rows = [self.tokens(text) for text in texts]
-        compared = self.emphasis.compares and any(weight != 1 for row in rows for _, weight in row)
+        compared = self.emphasis.compared([[weight for _, weight in row] for row in rows])
         rows = [*rows, self.tokens(())] if compared else rows
         filled = [[*row, *[pad] * (self.window - len(row))] for row in rows]
         ids = torch.tensor([[token for token, _ in row] for row in filled])
@@ -45,15 +43,8 @@ class T5Text(TextEncoder):
         mask = torch.tensor([[i < len(row) for i in range(self.window)] for row in rows]) if self.masked else None
         out = self.run(ids=ids, **({} if mask is None else {"mask": mask})).float()
         count, mask = len(texts), None if mask is None else mask[: len(texts)].to(out.device)
-        if self.emphasis.compares and not compared:  # nothing weighs more
-            return Text(out, mask)
         empty = out[count:] if compared else None
         return Text(self.emphasis.weighed(out[:count], weights[:count].to(out.device), empty), mask)
-
-    def weighing(self, emphasis: Emphasis) -> Self:
-        found = copy.copy(self)
-        found.emphasis = emphasis
-        return found
 
     def tokens(self, text: Parts) -> list[Token]:
         """The (token, weight) of a text, its end among them. The whole is cut into tokens at once, so that weights

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 
 import torch
 
@@ -35,9 +37,11 @@ class TextEncoder(Encoder):
             "clip_skip leaves out layers of a CLIP, and this model's words are read by others: leave it at 1."
         )
 
-    def weighing(self, emphasis: Emphasis) -> TextEncoder:
-        """The same encoder in which weights of words do what `emphasis` says; itself where words have no weights."""
-        return self
+    def weighing(self, emphasis: Emphasis) -> Self:
+        """The same encoder in which weights of words do what `emphasis` says."""
+        found = copy.copy(self)
+        found.emphasis = emphasis
+        return found
 
     def placed(self) -> TextEncoder:
         """The same encoder for whoever asks where words stand: it says each text once."""
@@ -55,8 +59,8 @@ class TextEncoder(Encoder):
         recipes = batch.recipes
         if (skip := recipes[0].clip_skip) > 1 and not self.skipped:
             return self.skipping(skip - 1)(batch)
-        if recipes[0].emphasis != self.emphasis and (other := self.weighing(recipes[0].emphasis)) is not self:
-            return other(batch)
+        if recipes[0].emphasis != self.emphasis:
+            return self.weighing(recipes[0].emphasis)(batch)
         reader = self if all(recipe.attention is None for recipe in recipes) else self.placed()
         steps, rows = recipes[0].steps, range(len(recipes))
         asked = [plan_of(recipe.prompt, steps) for recipe in recipes]

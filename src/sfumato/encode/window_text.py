@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 
 import torch
 
@@ -44,9 +44,9 @@ class WindowText(TextEncoder):
     def skipping(self, layers: int) -> WindowText:
         return WindowText(self.words.skipping(layers), self.pooled)
 
-    def weighing(self, emphasis: Emphasis) -> WindowText:
-        found = copy.copy(self)
-        found.words, found.emphasis = self.words.weighing(emphasis), emphasis
+    def weighing(self, emphasis: Emphasis) -> Self:
+        found = super().weighing(emphasis)
+        found.words = self.words.weighing(emphasis)
         return found
 
     def chunks(self, recipe: Recipe) -> int:

@@ -11,7 +11,6 @@ from sfumato.formats.folder import read_json
 from sfumato.formats.single_control import control_of, holds_control
 from sfumato.formats.tensor_file import PICKLES, open_tensors
 from sfumato.formats.weights import weight_files
-from sfumato.network.control_networks import KINDS
 from sfumato.picture.errors import BadInput, printable
 from sfumato.provenance.tensors import tensors
 from sfumato.zoo import INDEX, place
@@ -119,6 +118,8 @@ def _of_part(folder: Path, allow_pickle: bool) -> Found | None:
 def _shown_a_picture(made: str, config: Mapping[str, Any]) -> bool:
     if made == "UNet2DConditionModel":  # Kandinsky's
         return config.get("addition_embed_type") == "image_hint"
+    from sfumato.network.control_networks import KINDS  # which loads torch
+
     return made in KINDS or made == "T2IAdapter"
 
 

@@ -86,7 +86,12 @@ def said(parts: Parts) -> str:
 
 def literal(text: str) -> str:
     """The prompt that says `text` as it stands: whatever would mean something is escaped."""
-    return unjoined(escaped(re.sub(r"[()\[\]\\]", r"\\\g<0>", text)))
+    return unjoined(escaped(unbracketed(text)))
+
+
+def unbracketed(text: str) -> str:
+    """The text, in which brackets and backslashes are characters."""
+    return re.sub(r"[()\[\]\\]", r"\\\g<0>", text)
 
 
 def unjoined(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from sfumato.emphasis import Emphasis, Ignored, MeanRestored, Unscaled
 from sfumato.noise import A1111CpuNoise, A1111GpuNoise
 from sfumato.picture.errors import BadInput, printable
+from sfumato.recipe.prompt.emphasis import unbracketed
 from sfumato.recipe.prompt.schedule import changes, later
 from sfumato.recipe.replay import hires
 from sfumato.recipe.replay.said import COMPVIS, DETERMINISTIC, RESTART, Said, number, sampler_of, steps_in, whole
@@ -206,7 +207,7 @@ def _timed(prompt: str, values: Mapping[str, str], sampler: str) -> str:
 
 def _unread(prompt: str) -> str:
     """The prompt, of which A1111 reads neither brackets nor BREAK."""
-    return re.sub(r"[()\[\]\\]", r"\\\g<0>", prompt).replace("BREAK", BROKEN)
+    return unbracketed(prompt).replace("BREAK", BROKEN)
 
 
 def _unbroken(prompt: str) -> str:
